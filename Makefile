@@ -1,0 +1,47 @@
+# Every target shares one virtual environment, made on first use from the pinned constraints.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test check format bench constraints clean
+
+install: $(STAMP)
+
+# --no-deps with a complete pinned list: opencv, which stegano asks for and Glimpse never imports, stays out.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	$(BIN)/glimpse demo
+
+test: install
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python -m tests.bench
+
+# Resolve the pins anew. What scikit-image asks for is left out as well: only the pictures in its wheel are used.
+UNUSED := opencv-python scipy imageio networkx tifffile lazy-loader
+constraints: install
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --extra dev --extra photos --generate-hashes --allow-unsafe --strip-extras --no-header \
+		--no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		$(addprefix --unsafe-package ,$(UNUSED)) --output-file constraints.all pyproject.toml
+	sed '/^# The following packages are considered/,$$d' constraints.all > constraints.txt && rm constraints.all
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""What nodes and peers share: identity, rights, wire messages, transport and hiding."""

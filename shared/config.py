@@ -1,0 +1,149 @@
+"""Every knob of Glimpse in one place: unit, formula and trade-off.
+
+Names carry their unit. Presets bundle what depends on the distance between machines: `local` (one machine), `lan` and
+`wan`. Limits that a remote side could otherwise stretch say which attack they prevent.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+
+# --- Datagrams and sessions ------------------------------------------------------------------------------------------
+MIN_PATH_DATAGRAM_BYTES: Final = 1200
+"""A datagram that every path is expected to carry (RFC 9000 section 14); handshakes are padded to it."""
+MAX_DATAGRAM_BYTES: Final = 65_000
+"""The largest datagram ever sent, where the path is the loopback interface."""
+MAX_MESSAGE_BYTES: Final = 1_100
+"""A message that fits the smallest datagram with header and tag; anything longer travels as an object transfer."""
+MAX_REPLY_OBJECT_BYTES: Final = 4 * 1024 * 1024
+"""Cap of an answer that comes as an object: a hostile node could otherwise fill a peer's memory."""
+
+# --- Pictures --------------------------------------------------------------------------------------------------------
+MAX_ORIGINAL_BYTES: Final = 11 * 1024 * 1024
+"""Largest original; two bits per channel of the largest cover hold it (DESIGN 13.20)."""
+MAX_SEALED_BYTES: Final = MAX_ORIGINAL_BYTES + 64 * 1024
+MAX_STEGO_BYTES: Final = 80 * 1024 * 1024
+"""Largest PNG that a peer takes from another side: 16 MP of three channels, stored, with room for headers."""
+MAX_PICTURE_PIXELS: Final = 20_000_000
+"""Pictures beyond this are refused before they are decoded: a decompression bomb otherwise costs 350 MB."""
+MAX_COVER_PIXELS: Final = 16_000_000
+MIN_COVER_WIDTH_PX: Final = 240
+MAX_ASPECT_RATIO: Final = 8.0
+RIGHTS_RECORD_BYTES: Final = 1_024
+"""Room for the rights record in the strip; it stays in place when the record changes."""
+PREVIEW_MAX_BYTES: Final = 24 * 1024
+PREVIEW_MAX_EDGE_PX: Final = 160
+
+# --- People and their words ------------------------------------------------------------------------------------------
+MAX_NAME_CHARS: Final = 48
+MAX_TITLE_CHARS: Final = 120
+MAX_NOTE_CHARS: Final = 280
+MAX_VIEWS: Final = 9_999
+"""Largest number of views in one grant; a million is a typing mistake."""
+USERS_PAGE_ROWS: Final = 200
+MAILBOX_PER_SENDER: Final = 200
+"""Unacknowledged mail that one sender may have in one mailbox: a flood otherwise fills the directory."""
+MAX_IMAGES_PER_ACCOUNT: Final = 10_000
+
+# --- Requests --------------------------------------------------------------------------------------------------------
+REQUEST_ROW_KEPT_S: Final = 2 * 3600
+"""How long a stored answer stays; effects have natural keys and outlive it (DESIGN 13.15)."""
+PEER_REPEATS_ID_S: Final = 3600
+"""A peer stops repeating a request id after this and asks for its outcome first."""
+VIEW_REPEAT_S: Final = 600
+"""A view id is answered again to the same key for this long, until the peer has said that it was taken."""
+REMEMBERED_REQUESTS: Final = 65_536
+"""Requests that a node remembers; the oldest go first, so that memory is bounded whatever peers send."""
+REMEMBERED_REQUESTS_S: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Timers that depend on how far apart the machines are. All in seconds.
+
+    `heartbeat_s` is the unit of the rest: a shorter one finds failures sooner and costs n - 1 datagrams each time.
+    """
+
+    heartbeat_s: float = 0.25
+    suspect_heartbeats: int = 4
+    """A leader silent for this many heartbeats is suspected; fewer means false alarms when a machine pauses."""
+    rank_stagger_s: float = 0.060
+    """Added per rank in the coordination table, so that the next in line acts first."""
+    ok_timeout_s: float = 0.200
+    announcement_timeout_s: float = 0.600
+    lease_s: float = 1.500
+    lease_trust_s: float = 1.200
+    """How long a leader trusts its lease from the moment the renewal was sent; less than `lease_s` by the clock error
+    and pause that must be survived."""
+    gate_heartbeats: int = 4
+    """A node claims or renews only if it was acknowledged by another within this many heartbeats."""
+    calm_heartbeats: int = 2
+    """A node that heard the leader within this many heartbeats answers a suspicion with LEADER_IS."""
+    takeover_heartbeats: int = 2
+    """Per rank: how long a node waits for DONE before it serves a request that it was not assigned."""
+    assign_lapse_heartbeats: int = 4
+    """An assignment without acknowledgement or sign of work lapses after this many heartbeats."""
+    deaf_s: float = 20.0
+    """How long the failure simulation makes a node deaf."""
+    request_retry_s: float = 0.5
+    """First repeat of an unanswered request; doubles up to `request_retry_max_s`."""
+    request_retry_max_s: float = 4.0
+    keep_alive_s: float = 2.0
+    """Peers tell the cloud that they are there this often."""
+    presence_s: float = 7.0
+    """Presence lapses after this without a keep-alive: three lost ones and some."""
+    session_idle_s: float = 60.0
+    handshake_timeout_s: float = 5.0
+    handshake_retry_s: float = 0.25
+    initial_rtt_s: float = 0.010
+    transfer_idle_s: float = 10.0
+    """A transfer that hears nothing from the other side for this long ends, to be resumed later."""
+    directory_deadline_s: float = 5.0
+    """No call to the directory waits longer."""
+
+    @property
+    def suspect_s(self) -> float:
+        """Silence after which the first in line suspects the leader."""
+        return self.suspect_heartbeats * self.heartbeat_s
+
+
+LOCAL: Final = Timing()
+LAN: Final = replace(
+    LOCAL, heartbeat_s=0.5, rank_stagger_s=0.120, ok_timeout_s=0.4, announcement_timeout_s=1.2, lease_s=3.0,
+    lease_trust_s=2.4, initial_rtt_s=0.020,
+)  # fmt: skip
+WAN: Final = replace(
+    LOCAL, heartbeat_s=1.0, rank_stagger_s=0.300, ok_timeout_s=1.0, announcement_timeout_s=3.0, lease_s=6.0,
+    lease_trust_s=4.8, request_retry_s=1.0, keep_alive_s=5.0, presence_s=17.0, handshake_retry_s=0.5,
+    initial_rtt_s=0.1, transfer_idle_s=30.0,
+)  # fmt: skip
+PRESETS: Final = {"local": LOCAL, "lan": LAN, "wan": WAN}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps on what other sides can make a process hold."""
+
+    half_open_handshakes: int = 256
+    """Handshakes without a confirmed session; beyond it the oldest is dropped (flood of first messages)."""
+    cookie_threshold: int = 64
+    """Half-open handshakes above which an address must first return a cookie (spoofed sources)."""
+    sessions: int = 4_096
+    sessions_per_key: int = 8
+    worker_ports: int = 64
+    """Ephemeral sockets for object transfers, in all."""
+    worker_ports_per_peer: int = 16
+    transfers: int = 256
+    transfers_per_peer: int = 16
+    queued_transfers: int = 1_024
+    """Transfers that wait for a worker port; the reference's queue behind its cap on workers."""
+    requests_in_flight_per_key: int = 64
+    """Unanswered requests of one account that a node holds; further ones are refused as busy."""
+    request_rate_per_s: float = 2_000.0
+    """Token bucket per identity, burst of the same size."""
+    unproven_rate_per_s: float = 50.0
+    """Token bucket per address for anything that is not part of a session."""
+
+
+LIMITS: Final = Limits()
