@@ -1,0 +1,1 @@
+"""Messages that travel between nodes and peers: kinds, codec, caps."""
