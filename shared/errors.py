@@ -29,7 +29,7 @@ class HandshakeFailed(RemoteError):
 
 
 class UserError(LocalError):
-    """Something a person asked for cannot be done; the text says why and what to do. Exit code 1 on the command line."""
+    """What a person asked for cannot be done; the text says why and what to do. Exit code 1 on the command line."""
 
 
 class InvalidInput(UserError):

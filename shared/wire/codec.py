@@ -34,6 +34,6 @@ def decode(data: bytes | memoryview, expected: type[M] | Any, *, cap_bytes: int)
     if len(data) > cap_bytes:
         raise MalformedMessage(f"a message of {len(data)} bytes, the cap is {cap_bytes}")
     try:
-        return cast(M, msgspec.convert(orjson.loads(data), type=expected, strict=True))
+        return cast("M", msgspec.convert(orjson.loads(data), type=expected, strict=True))
     except (orjson.JSONDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise MalformedMessage(f"not a valid message ({type(error).__name__})") from None
