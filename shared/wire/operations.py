@@ -1,0 +1,511 @@
+"""What an account asks of the cloud, and what the cloud answers: one typed operation and outcome for each.
+
+Operations travel inside a `Request` (see `peer_messages`), whose session proves who asks. The account behind a session
+is never named in an operation: the nodes take it from the session's key. Kinds 100 to 149 are operations, 150 to 199
+outcomes, 200 to 219 what mail carries.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from shared.config import MAX_SEALED_BYTES, PREVIEW_MAX_BYTES, USERS_PAGE_ROWS
+from shared.wire.base import (
+    AccountId,
+    Count,
+    Digest,
+    Id128,
+    Key,
+    Message,
+    Name,
+    Note,
+    Port,
+    Signature,
+    Timestamp,
+    Title,
+    Views,
+    ViewsOrNone,
+)
+
+Record = Annotated[bytes, msgspec.Meta(max_length=1_024)]
+"""An encoded rights record."""
+Host = Annotated[str, msgspec.Meta(max_length=64)]
+PictureEdge = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+PictureFormat = Annotated[str, msgspec.Meta(max_length=8, pattern=r"^[A-Z0-9]+$")]
+Page = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Preview = Annotated[bytes, msgspec.Meta(max_length=PREVIEW_MAX_BYTES)]
+
+# --- Accounts --------------------------------------------------------------------------------------------------------
+
+
+class Register(Message, tag=100):
+    """Create an account for the keys of this session. The only operation that an unknown key may ask for.
+
+    `proof` is the signing key's signature over (cluster id, name, session key), domain `register`.
+    """
+
+    name: Name
+    signing_key: Key
+    session_key: Key
+    session_signature: Signature
+    proof: Signature
+
+
+class SignIn(Message, tag=101):
+    """Say that this account's peer is here and reachable at its session's host and `port`.
+
+    `device` names this installation for the acknowledgement of mail; `proof` signs (cluster id, device, request id),
+    domain `sign-in`, so that a session key alone does not sign in.
+    """
+
+    device: Id128
+    port: Port
+    proof: Signature
+
+
+class SignOut(Message, tag=102):
+    """End the presence at once."""
+
+    device: Id128
+
+
+class ListUsers(Message, tag=103):
+    """One page of accounts whose name or id contains `text`, online first, then by name."""
+
+    text: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    page: Page = 0
+    page_rows: Annotated[int, msgspec.Meta(ge=1, le=USERS_PAGE_ROWS)] = USERS_PAGE_ROWS
+
+
+class FindAccount(Message, tag=104):
+    """One account with its keys and, if it is online, its address."""
+
+    account: AccountId
+
+
+class OfferedImages(Message, tag=105):
+    """The images that an account offers."""
+
+    owner: AccountId
+    page: Page = 0
+
+
+# --- Images ----------------------------------------------------------------------------------------------------------
+
+
+class Encrypt(Message, tag=110):
+    """Hide a sealed picture. The upload (`shared.wire.upload`) is pulled from the peer by the node that serves this.
+
+    `upload_size` and `upload_sha256` describe the upload; the answer's stego image comes as an object transfer.
+    """
+
+    image: Id128
+    title: Title
+    format: PictureFormat
+    width: PictureEdge
+    height: PictureEdge
+    original_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEALED_BYTES)]
+    upload_size: Annotated[int, msgspec.Meta(ge=1, le=3 * MAX_SEALED_BYTES)]
+    upload_sha256: Digest
+
+
+class SetPreview(Message, tag=111):
+    """Set or clear (`None`) the low-resolution preview that others may see before they ask."""
+
+    image: Id128
+    preview: Preview | None
+
+
+class GetPreview(Message, tag=112):
+    """The public preview of an image."""
+
+    image: Id128
+
+
+class WithdrawImage(Message, tag=113):
+    """Stop offering an image. Grants stay as they are."""
+
+    image: Id128
+
+
+class MyImages(Message, tag=114):
+    """The caller's own images with totals."""
+
+    page: Page = 0
+
+
+# --- Asking and granting ---------------------------------------------------------------------------------------------
+
+
+class AskViews(Message, tag=120):
+    """Ask an image's owner for `views` looks. The request id of this operation is the ask's id, for ever.
+
+    Where the viewer already holds an unrevoked grant, this asks for more.
+    """
+
+    image: Id128
+    views: Views
+    note: Note = ""
+
+
+class WithdrawAsk(Message, tag=121):
+    """Take back an ask that is not answered yet."""
+
+    ask: Id128
+
+
+class RejectAsk(Message, tag=122):
+    """Answer an ask with no. Repeating it changes nothing."""
+
+    ask: Id128
+    reason: Note = ""
+
+
+class Grant(Message, tag=123):
+    """Create a grant: the owner's signed record and the cloud's share of the content key. `ask` is closed with it."""
+
+    grant: Id128
+    image: Id128
+    viewer: AccountId
+    record: Record
+    cloud_share: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    share_signature: Signature
+    ask: Id128 | None = None
+
+
+class ChangeRights(Message, tag=124):
+    """Replace a grant's record by one of a higher version: more views, fewer, another expiry, or revoked.
+
+    Compare-and-set: refused as `conflict` unless the grant still stands at (`met_version`, `met_consumed`), and then
+    the owner's peer reads the grant again. `ask` is closed as accepted with it, once.
+    """
+
+    grant: Id128
+    record: Record
+    met_version: Count
+    met_consumed: Count
+    ask: Id128 | None = None
+
+
+class ListAsks(Message, tag=125):
+    """Asks that the caller made (`incoming` false) or got (`incoming` true), newest first."""
+
+    incoming: bool
+    page: Page = 0
+
+
+class ListGrants(Message, tag=126):
+    """Grants that the caller gave on `image`, or with `image` None all that the caller holds as a viewer."""
+
+    image: Id128 | None = None
+    page: Page = 0
+
+
+class GetGrant(Message, tag=127):
+    """One grant, for its owner or its viewer."""
+
+    grant: Id128
+
+
+# --- Views -----------------------------------------------------------------------------------------------------------
+
+
+class SpendView(Message, tag=130):
+    """Spend one view. The request id of this operation is the view id, for ever.
+
+    `signature` is the viewer's over (cluster, grant, view id, ephemeral key). The answer holds the cloud's share sealed
+    to `ephemeral_key`; it is recomputed for a repeat and never stored.
+    """
+
+    grant: Id128
+    ephemeral_key: Key
+    signature: Signature
+
+
+class TakenView(Message, tag=131):
+    """The picture is decrypted and about to be shown: never answer this view id again."""
+
+    view: Id128
+
+
+class ViewsLog(Message, tag=132):
+    """The views of an image, for its owner, newest first."""
+
+    image: Id128
+    page: Page = 0
+
+
+# --- Mail ------------------------------------------------------------------------------------------------------------
+
+
+class FetchMail(Message, tag=140):
+    """Mail that this device has not acknowledged, oldest first, a page at a time."""
+
+    device: Id128
+
+
+class AckMail(Message, tag=141):
+    """This device has stored these mails; they are not delivered to it again."""
+
+    device: Id128
+    mails: Annotated[list[Id128], msgspec.Meta(max_length=100)]
+
+
+Operation = (
+    Register | SignIn | SignOut | ListUsers | FindAccount | OfferedImages
+    | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages
+    | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant
+    | SpendView | TakenView | ViewsLog
+    | FetchMail | AckMail
+)  # fmt: skip
+
+# --- Outcomes --------------------------------------------------------------------------------------------------------
+
+
+class Done(Message, tag=150):
+    """The effect is in the directory; there is nothing else to say."""
+
+
+class Registered(Message, tag=151):
+    """The account's id."""
+
+    account: AccountId
+    name: Name
+
+
+class SignedIn(Message, tag=152):
+    """The account of this session's key."""
+
+    account: AccountId
+    name: Name
+    mail_waiting: Count
+
+
+class UserRow(msgspec.Struct, frozen=True):
+    """One account in a list; `last_seen` is None for who never signed in."""
+
+    account: AccountId
+    name: Name
+    signing_key: Key
+    online: bool
+    images: Count
+    last_seen: Timestamp | None
+
+
+class Users(Message, tag=153):
+    """One page of accounts; `total` counts all that match."""
+
+    rows: Annotated[list[UserRow], msgspec.Meta(max_length=USERS_PAGE_ROWS)]
+    total: Count
+
+
+class Account(Message, tag=154):
+    """One account with its keys; `host` and `port` are None while it is away."""
+
+    account: AccountId
+    name: Name
+    signing_key: Key
+    session_key: Key
+    session_signature: Signature
+    host: Host | None = None
+    port: Port | None = None
+
+
+class ImageRow(msgspec.Struct, frozen=True):
+    """One image; the counters are 0 for anybody but its owner."""
+
+    image: Id128
+    title: Title
+    format: PictureFormat
+    width: PictureEdge
+    height: PictureEdge
+    size: Count
+    created: Timestamp
+    has_preview: bool
+    offered: bool = True
+    viewers: Count = 0
+    views_spent: Count = 0
+
+
+class Images(Message, tag=155):
+    """Images of one account."""
+
+    owner: AccountId
+    rows: Annotated[list[ImageRow], msgspec.Meta(max_length=1_000)]
+    total: Count
+
+
+class PreviewAnswer(Message, tag=156):
+    """The public preview, or None where the owner gave none."""
+
+    image: Id128
+    preview: Preview | None
+
+
+class Encrypted(Message, tag=157):
+    """The picture is hidden and its row stands; the stego image has this hash and came as a transfer."""
+
+    image: Id128
+    stego_sha256: Digest
+    stego_size: Count
+    created: Timestamp
+
+
+class AskRow(msgspec.Struct, frozen=True):
+    """One ask with its state: pending, accepted, rejected or withdrawn."""
+
+    ask: Id128
+    image: Id128
+    title: Title
+    owner: AccountId
+    viewer: AccountId
+    viewer_name: Name
+    viewer_key: Key
+    views: Views
+    note: Note
+    state: Annotated[str, msgspec.Meta(max_length=12)]
+    reason: Note
+    created: Timestamp
+    answered: Timestamp | None = None
+    grant: Id128 | None = None
+
+
+class Asks(Message, tag=158):
+    """One page of asks."""
+
+    rows: Annotated[list[AskRow], msgspec.Meta(max_length=1_000)]
+    total: Count
+
+
+class GrantRow(msgspec.Struct, frozen=True):
+    """One grant as the ledger has it; left = max(0, granted - consumed)."""
+
+    grant: Id128
+    image: Id128
+    title: Title
+    owner: AccountId
+    owner_name: Name
+    viewer: AccountId
+    viewer_name: Name
+    granted: ViewsOrNone
+    consumed: Count
+    expires: Timestamp | None
+    revoked: bool
+    frozen: bool
+    version: Count
+    record: Record
+
+
+class Grants(Message, tag=159):
+    """One page of grants."""
+
+    rows: Annotated[list[GrantRow], msgspec.Meta(max_length=1_000)]
+    total: Count
+
+
+class GrantState(Message, tag=160):
+    """A grant after a change, with the count that the change met."""
+
+    grant: GrantRow
+
+
+class ViewSpent(Message, tag=161):
+    """A view is counted; `sealed_share` opens with the ephemeral key of the request."""
+
+    view: Id128
+    grant: Id128
+    sealed_share: Annotated[bytes, msgspec.Meta(max_length=256)]
+    left: Count
+    at: Timestamp
+
+
+class ViewRow(msgspec.Struct, frozen=True):
+    """One spent view."""
+
+    view: Id128
+    viewer: AccountId
+    viewer_name: Name
+    at: Timestamp
+    left: Count
+    taken: bool
+
+
+class ViewRows(Message, tag=162):
+    """One page of spent views."""
+
+    image: Id128
+    rows: Annotated[list[ViewRow], msgspec.Meta(max_length=1_000)]
+    total: Count
+
+
+class MailItem(msgspec.Struct, frozen=True):
+    """One mail; `body` is an encoded message of `Letter`."""
+
+    mail: Id128
+    created: Timestamp
+    body: Annotated[bytes, msgspec.Meta(max_length=16_384)]
+
+
+class Mails(Message, tag=163):
+    """Mail of one account; `waiting` counts what is left beyond this page."""
+
+    rows: Annotated[list[MailItem], msgspec.Meta(max_length=100)]
+    waiting: Count
+
+
+class AskMade(Message, tag=164):
+    """The ask is with the owner or waits for it in the cloud."""
+
+    ask: Id128
+    owner: AccountId
+    owner_online: bool
+
+
+Outcome = (
+    Done | Registered | SignedIn | Users | Account | Images | PreviewAnswer | Encrypted | AskMade | Asks | Grants
+    | GrantState | ViewSpent | ViewRows | Mails
+)  # fmt: skip
+
+# --- What mail carries -----------------------------------------------------------------------------------------------
+
+
+class AskArrived(Message, tag=200):
+    """To an owner: somebody asks for views."""
+
+    ask: AskRow
+
+
+class AskAnswered(Message, tag=201):
+    """To a viewer: the owner said no (or the ask was closed)."""
+
+    ask: AskRow
+
+
+class GrantArrived(Message, tag=202):
+    """To a viewer: a new grant; the stego image follows from the owner's peer."""
+
+    grant: GrantRow
+    ask: Id128 | None = None
+
+
+class RightsChanged(Message, tag=203):
+    """To a viewer: a grant has a record of a higher version. Also sent peer to peer, at once."""
+
+    grant: GrantRow
+    ask: Id128 | None = None
+
+
+class ViewHappened(Message, tag=204):
+    """To an owner: a view was spent."""
+
+    image: Id128
+    view: ViewRow
+
+
+class AskWithdrawn(Message, tag=205):
+    """To an owner: an ask was taken back."""
+
+    ask: Id128
+
+
+Letter = AskArrived | AskAnswered | GrantArrived | RightsChanged | ViewHappened | AskWithdrawn

@@ -1,0 +1,164 @@
+"""What travels in one datagram between a peer and a node, between two peers, and between an operator and a node.
+
+Kinds 50 to 69 are the request plane, 70 to 79 peer to peer, 80 to 99 the operator's. An outcome or operation too long
+for a datagram travels as an object transfer whose label says what it belongs to (`shared.wire.labels`).
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from shared.wire.base import Count, Digest, Id128, Message, NodeName, Note, Timestamp
+from shared.wire.operations import GrantRow, Operation, Outcome
+
+Text = Annotated[str, msgspec.Meta(max_length=400)]
+
+
+class Request(Message, tag=50):
+    """One operation under an id that the peer chose; sent to every node, served by one, repeated until answered.
+
+    An operation longer than a datagram is announced as `large` with its hash and pulled by the serving node.
+    """
+
+    request: Id128
+    operation: Operation | None = None
+    large_sha256: Digest | None = None
+    large_size: Count = 0
+
+
+class Answer(Message, tag=51):
+    """The outcome of a request, or a refusal (`code` and `text`), or word that the outcome follows as a transfer."""
+
+    request: Id128
+    outcome: Outcome | None = None
+    code: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    text: Text = ""
+    follows: bool = False
+
+
+class Pull(Message, tag=52):
+    """From the node that serves a request: send the operation or the upload that belongs to it, to this session."""
+
+    request: Id128
+    what: Annotated[str, msgspec.Meta(pattern=r"^(operation|upload)$")]
+
+
+class Received(Message, tag=53):
+    """From the peer: the answer to this request arrived; the node forgets what it kept for repeats."""
+
+    request: Id128
+
+
+class KeepAlive(Message, tag=54):
+    """The signed-in peer is still there. Answered by `CloudState`."""
+
+    device: Id128
+
+
+class CloudState(Message, tag=55):
+    """What a node knows of the cloud now; `signed_in` false asks the peer to sign in again."""
+
+    node: NodeName
+    leader: NodeName | None
+    term: Count
+    directory_ok: bool
+    signed_in: bool
+    mail_waiting: Count
+    now: Timestamp
+
+
+class MailNudge(Message, tag=56):
+    """There is new mail: fetch it."""
+
+
+class NoLeader(Message, tag=57):
+    """The node holds this request, but nobody can serve it now (`reason`): keep it and keep trying."""
+
+    request: Id128
+    reason: Text
+
+
+class RightsNotice(Message, tag=70):
+    """An owner's peer tells a viewer's peer of changed rights without waiting for the cloud's mail."""
+
+    grant: GrantRow
+
+
+class RightsNoticed(Message, tag=71):
+    """The viewer's peer holds this version or a higher one."""
+
+    grant: Id128
+    version: Count
+
+
+class StatusQuery(Message, tag=80):
+    """An operator asks for a node's state; answered by `StatusReport`, as an object if it is long."""
+
+    request: Id128
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """One node as it sees itself. Loads are the machine's, `cpu_percent` and `rss_mb` the process's own."""
+
+    name: NodeName
+    pid: Count
+    role: Annotated[str, msgspec.Meta(max_length=16)]
+    term: Count
+    leader: NodeName | None
+    priority: float
+    cost: float
+    load1: float
+    cpu_percent: float
+    rss_mb: float
+    in_flight: Count
+    heartbeat_age_ms: float | None
+    rtt_ms: float | None
+    requests_done: Count
+    worker_ports: Count
+    sessions: Count
+    deaf: bool
+    policy: Annotated[str, msgspec.Meta(max_length=16)]
+    uptime_s: float
+    dropped: Annotated[dict[str, int], msgspec.Meta(max_length=64)]
+    """Datagrams that were dropped, by reason."""
+
+
+class DirectoryStatus(msgspec.Struct, frozen=True):
+    """The directory as a node sees it."""
+
+    engine: Annotated[str, msgspec.Meta(max_length=16)]
+    ok: bool
+    latency_ms: float | None
+    error: Text = ""
+
+
+class StatusReport(Message, tag=81):
+    """Answer to `StatusQuery`."""
+
+    request: Id128
+    status: NodeStatus
+    directory: DirectoryStatus
+
+
+class OperatorCommand(Message, tag=82):
+    """An operator's order to one node: `deaf` (seconds as number), `token` (start the round), `policy` (text),
+    `lead` (ask for leadership), `slow` (encoder duty-cycle factor as number), `drain`."""
+
+    request: Id128
+    command: Annotated[str, msgspec.Meta(pattern=r"^(deaf|token|policy|lead|slow|drain)$")]
+    number: float = 0.0
+    text: Note = ""
+
+
+class OperatorAnswer(Message, tag=83):
+    """Whether the order was taken."""
+
+    request: Id128
+    ok: bool
+    text: Text = ""
+
+
+PeerToNode = Request | Received | KeepAlive | StatusQuery | OperatorCommand
+NodeToPeer = Answer | Pull | CloudState | MailNudge | NoLeader | StatusReport | OperatorAnswer
+PeerToPeer = RightsNotice | RightsNoticed
+AnyPeerMessage = PeerToNode | NodeToPeer | PeerToPeer
