@@ -38,7 +38,7 @@ Preview = Annotated[bytes, msgspec.Meta(max_length=PREVIEW_MAX_BYTES)]
 # --- Accounts --------------------------------------------------------------------------------------------------------
 
 
-class Register(Message, tag=100):
+class Register(Message, frozen=True, tag=100):
     """Create an account for the keys of this session. The only operation that an unknown key may ask for.
 
     `proof` is the signing key's signature over (cluster id, name, session key), domain `register`.
@@ -51,7 +51,7 @@ class Register(Message, tag=100):
     proof: Signature
 
 
-class SignIn(Message, tag=101):
+class SignIn(Message, frozen=True, tag=101):
     """Say that this account's peer is here and reachable at its session's host and `port`.
 
     `device` names this installation for the acknowledgement of mail; `proof` signs (cluster id, device, request id),
@@ -63,13 +63,13 @@ class SignIn(Message, tag=101):
     proof: Signature
 
 
-class SignOut(Message, tag=102):
+class SignOut(Message, frozen=True, tag=102):
     """End the presence at once."""
 
     device: Id128
 
 
-class ListUsers(Message, tag=103):
+class ListUsers(Message, frozen=True, tag=103):
     """One page of accounts whose name or id contains `text`, online first, then by name."""
 
     text: Annotated[str, msgspec.Meta(max_length=64)] = ""
@@ -77,13 +77,13 @@ class ListUsers(Message, tag=103):
     page_rows: Annotated[int, msgspec.Meta(ge=1, le=USERS_PAGE_ROWS)] = USERS_PAGE_ROWS
 
 
-class FindAccount(Message, tag=104):
+class FindAccount(Message, frozen=True, tag=104):
     """One account with its keys and, if it is online, its address."""
 
     account: AccountId
 
 
-class OfferedImages(Message, tag=105):
+class OfferedImages(Message, frozen=True, tag=105):
     """The images that an account offers."""
 
     owner: AccountId
@@ -93,7 +93,7 @@ class OfferedImages(Message, tag=105):
 # --- Images ----------------------------------------------------------------------------------------------------------
 
 
-class Encrypt(Message, tag=110):
+class Encrypt(Message, frozen=True, tag=110):
     """Hide a sealed picture. The upload (`shared.wire.upload`) is pulled from the peer by the node that serves this.
 
     `upload_size` and `upload_sha256` describe the upload; the answer's stego image comes as an object transfer.
@@ -109,26 +109,26 @@ class Encrypt(Message, tag=110):
     upload_sha256: Digest
 
 
-class SetPreview(Message, tag=111):
+class SetPreview(Message, frozen=True, tag=111):
     """Set or clear (`None`) the low-resolution preview that others may see before they ask."""
 
     image: Id128
     preview: Preview | None
 
 
-class GetPreview(Message, tag=112):
+class GetPreview(Message, frozen=True, tag=112):
     """The public preview of an image."""
 
     image: Id128
 
 
-class WithdrawImage(Message, tag=113):
+class WithdrawImage(Message, frozen=True, tag=113):
     """Stop offering an image. Grants stay as they are."""
 
     image: Id128
 
 
-class MyImages(Message, tag=114):
+class MyImages(Message, frozen=True, tag=114):
     """The caller's own images with totals."""
 
     page: Page = 0
@@ -137,7 +137,7 @@ class MyImages(Message, tag=114):
 # --- Asking and granting ---------------------------------------------------------------------------------------------
 
 
-class AskViews(Message, tag=120):
+class AskViews(Message, frozen=True, tag=120):
     """Ask an image's owner for `views` looks. The request id of this operation is the ask's id, for ever.
 
     Where the viewer already holds an unrevoked grant, this asks for more.
@@ -148,20 +148,20 @@ class AskViews(Message, tag=120):
     note: Note = ""
 
 
-class WithdrawAsk(Message, tag=121):
+class WithdrawAsk(Message, frozen=True, tag=121):
     """Take back an ask that is not answered yet."""
 
     ask: Id128
 
 
-class RejectAsk(Message, tag=122):
+class RejectAsk(Message, frozen=True, tag=122):
     """Answer an ask with no. Repeating it changes nothing."""
 
     ask: Id128
     reason: Note = ""
 
 
-class Grant(Message, tag=123):
+class Grant(Message, frozen=True, tag=123):
     """Create a grant: the owner's signed record and the cloud's share of the content key. `ask` is closed with it."""
 
     grant: Id128
@@ -173,7 +173,7 @@ class Grant(Message, tag=123):
     ask: Id128 | None = None
 
 
-class ChangeRights(Message, tag=124):
+class ChangeRights(Message, frozen=True, tag=124):
     """Replace a grant's record by one of a higher version: more views, fewer, another expiry, or revoked.
 
     Compare-and-set: refused as `conflict` unless the grant still stands at (`met_version`, `met_consumed`), and then
@@ -187,21 +187,21 @@ class ChangeRights(Message, tag=124):
     ask: Id128 | None = None
 
 
-class ListAsks(Message, tag=125):
+class ListAsks(Message, frozen=True, tag=125):
     """Asks that the caller made (`incoming` false) or got (`incoming` true), newest first."""
 
     incoming: bool
     page: Page = 0
 
 
-class ListGrants(Message, tag=126):
+class ListGrants(Message, frozen=True, tag=126):
     """Grants that the caller gave on `image`, or with `image` None all that the caller holds as a viewer."""
 
     image: Id128 | None = None
     page: Page = 0
 
 
-class GetGrant(Message, tag=127):
+class GetGrant(Message, frozen=True, tag=127):
     """One grant, for its owner or its viewer."""
 
     grant: Id128
@@ -210,7 +210,7 @@ class GetGrant(Message, tag=127):
 # --- Views -----------------------------------------------------------------------------------------------------------
 
 
-class SpendView(Message, tag=130):
+class SpendView(Message, frozen=True, tag=130):
     """Spend one view. The request id of this operation is the view id, for ever.
 
     `signature` is the viewer's over (cluster, grant, view id, ephemeral key). The answer holds the cloud's share sealed
@@ -222,13 +222,13 @@ class SpendView(Message, tag=130):
     signature: Signature
 
 
-class TakenView(Message, tag=131):
+class TakenView(Message, frozen=True, tag=131):
     """The picture is decrypted and about to be shown: never answer this view id again."""
 
     view: Id128
 
 
-class ViewsLog(Message, tag=132):
+class ViewsLog(Message, frozen=True, tag=132):
     """The views of an image, for its owner, newest first."""
 
     image: Id128
@@ -238,13 +238,13 @@ class ViewsLog(Message, tag=132):
 # --- Mail ------------------------------------------------------------------------------------------------------------
 
 
-class FetchMail(Message, tag=140):
+class FetchMail(Message, frozen=True, tag=140):
     """Mail that this device has not acknowledged, oldest first, a page at a time."""
 
     device: Id128
 
 
-class AckMail(Message, tag=141):
+class AckMail(Message, frozen=True, tag=141):
     """This device has stored these mails; they are not delivered to it again."""
 
     device: Id128
@@ -262,18 +262,18 @@ Operation = (
 # --- Outcomes --------------------------------------------------------------------------------------------------------
 
 
-class Done(Message, tag=150):
+class Done(Message, frozen=True, tag=150):
     """The effect is in the directory; there is nothing else to say."""
 
 
-class Registered(Message, tag=151):
+class Registered(Message, frozen=True, tag=151):
     """The account's id."""
 
     account: AccountId
     name: Name
 
 
-class SignedIn(Message, tag=152):
+class SignedIn(Message, frozen=True, tag=152):
     """The account of this session's key."""
 
     account: AccountId
@@ -292,14 +292,14 @@ class UserRow(msgspec.Struct, frozen=True):
     last_seen: Timestamp | None
 
 
-class Users(Message, tag=153):
+class Users(Message, frozen=True, tag=153):
     """One page of accounts; `total` counts all that match."""
 
     rows: Annotated[list[UserRow], msgspec.Meta(max_length=USERS_PAGE_ROWS)]
     total: Count
 
 
-class Account(Message, tag=154):
+class Account(Message, frozen=True, tag=154):
     """One account with its keys; `host` and `port` are None while it is away."""
 
     account: AccountId
@@ -327,7 +327,7 @@ class ImageRow(msgspec.Struct, frozen=True):
     views_spent: Count = 0
 
 
-class Images(Message, tag=155):
+class Images(Message, frozen=True, tag=155):
     """Images of one account."""
 
     owner: AccountId
@@ -335,14 +335,14 @@ class Images(Message, tag=155):
     total: Count
 
 
-class PreviewAnswer(Message, tag=156):
+class PreviewAnswer(Message, frozen=True, tag=156):
     """The public preview, or None where the owner gave none."""
 
     image: Id128
     preview: Preview | None
 
 
-class Encrypted(Message, tag=157):
+class Encrypted(Message, frozen=True, tag=157):
     """The picture is hidden and its row stands; the stego image has this hash and came as a transfer."""
 
     image: Id128
@@ -370,7 +370,7 @@ class AskRow(msgspec.Struct, frozen=True):
     grant: Id128 | None = None
 
 
-class Asks(Message, tag=158):
+class Asks(Message, frozen=True, tag=158):
     """One page of asks."""
 
     rows: Annotated[list[AskRow], msgspec.Meta(max_length=1_000)]
@@ -396,20 +396,20 @@ class GrantRow(msgspec.Struct, frozen=True):
     record: Record
 
 
-class Grants(Message, tag=159):
+class Grants(Message, frozen=True, tag=159):
     """One page of grants."""
 
     rows: Annotated[list[GrantRow], msgspec.Meta(max_length=1_000)]
     total: Count
 
 
-class GrantState(Message, tag=160):
+class GrantState(Message, frozen=True, tag=160):
     """A grant after a change, with the count that the change met."""
 
     grant: GrantRow
 
 
-class ViewSpent(Message, tag=161):
+class ViewSpent(Message, frozen=True, tag=161):
     """A view is counted; `sealed_share` opens with the ephemeral key of the request."""
 
     view: Id128
@@ -430,7 +430,7 @@ class ViewRow(msgspec.Struct, frozen=True):
     taken: bool
 
 
-class ViewRows(Message, tag=162):
+class ViewRows(Message, frozen=True, tag=162):
     """One page of spent views."""
 
     image: Id128
@@ -446,14 +446,14 @@ class MailItem(msgspec.Struct, frozen=True):
     body: Annotated[bytes, msgspec.Meta(max_length=16_384)]
 
 
-class Mails(Message, tag=163):
+class Mails(Message, frozen=True, tag=163):
     """Mail of one account; `waiting` counts what is left beyond this page."""
 
     rows: Annotated[list[MailItem], msgspec.Meta(max_length=100)]
     waiting: Count
 
 
-class AskMade(Message, tag=164):
+class AskMade(Message, frozen=True, tag=164):
     """The ask is with the owner or waits for it in the cloud."""
 
     ask: Id128
@@ -469,40 +469,40 @@ Outcome = (
 # --- What mail carries -----------------------------------------------------------------------------------------------
 
 
-class AskArrived(Message, tag=200):
+class AskArrived(Message, frozen=True, tag=200):
     """To an owner: somebody asks for views."""
 
     ask: AskRow
 
 
-class AskAnswered(Message, tag=201):
+class AskAnswered(Message, frozen=True, tag=201):
     """To a viewer: the owner said no (or the ask was closed)."""
 
     ask: AskRow
 
 
-class GrantArrived(Message, tag=202):
+class GrantArrived(Message, frozen=True, tag=202):
     """To a viewer: a new grant; the stego image follows from the owner's peer."""
 
     grant: GrantRow
     ask: Id128 | None = None
 
 
-class RightsChanged(Message, tag=203):
+class RightsChanged(Message, frozen=True, tag=203):
     """To a viewer: a grant has a record of a higher version. Also sent peer to peer, at once."""
 
     grant: GrantRow
     ask: Id128 | None = None
 
 
-class ViewHappened(Message, tag=204):
+class ViewHappened(Message, frozen=True, tag=204):
     """To an owner: a view was spent."""
 
     image: Id128
     view: ViewRow
 
 
-class AskWithdrawn(Message, tag=205):
+class AskWithdrawn(Message, frozen=True, tag=205):
     """To an owner: an ask was taken back."""
 
     ask: Id128

@@ -14,7 +14,7 @@ from shared.wire.operations import GrantRow, Operation, Outcome
 Text = Annotated[str, msgspec.Meta(max_length=400)]
 
 
-class Request(Message, tag=50):
+class Request(Message, frozen=True, tag=50):
     """One operation under an id that the peer chose; sent to every node, served by one, repeated until answered.
 
     An operation longer than a datagram is announced as `large` with its hash and pulled by the serving node.
@@ -26,7 +26,7 @@ class Request(Message, tag=50):
     large_size: Count = 0
 
 
-class Answer(Message, tag=51):
+class Answer(Message, frozen=True, tag=51):
     """The outcome of a request, or a refusal (`code` and `text`), or word that the outcome follows as a transfer."""
 
     request: Id128
@@ -36,26 +36,26 @@ class Answer(Message, tag=51):
     follows: bool = False
 
 
-class Pull(Message, tag=52):
+class Pull(Message, frozen=True, tag=52):
     """From the node that serves a request: send the operation or the upload that belongs to it, to this session."""
 
     request: Id128
     what: Annotated[str, msgspec.Meta(pattern=r"^(operation|upload)$")]
 
 
-class Received(Message, tag=53):
+class Received(Message, frozen=True, tag=53):
     """From the peer: the answer to this request arrived; the node forgets what it kept for repeats."""
 
     request: Id128
 
 
-class KeepAlive(Message, tag=54):
+class KeepAlive(Message, frozen=True, tag=54):
     """The signed-in peer is still there. Answered by `CloudState`."""
 
     device: Id128
 
 
-class CloudState(Message, tag=55):
+class CloudState(Message, frozen=True, tag=55):
     """What a node knows of the cloud now; `signed_in` false asks the peer to sign in again."""
 
     node: NodeName
@@ -67,31 +67,31 @@ class CloudState(Message, tag=55):
     now: Timestamp
 
 
-class MailNudge(Message, tag=56):
+class MailNudge(Message, frozen=True, tag=56):
     """There is new mail: fetch it."""
 
 
-class NoLeader(Message, tag=57):
+class NoLeader(Message, frozen=True, tag=57):
     """The node holds this request, but nobody can serve it now (`reason`): keep it and keep trying."""
 
     request: Id128
     reason: Text
 
 
-class RightsNotice(Message, tag=70):
+class RightsNotice(Message, frozen=True, tag=70):
     """An owner's peer tells a viewer's peer of changed rights without waiting for the cloud's mail."""
 
     grant: GrantRow
 
 
-class RightsNoticed(Message, tag=71):
+class RightsNoticed(Message, frozen=True, tag=71):
     """The viewer's peer holds this version or a higher one."""
 
     grant: Id128
     version: Count
 
 
-class StatusQuery(Message, tag=80):
+class StatusQuery(Message, frozen=True, tag=80):
     """An operator asks for a node's state; answered by `StatusReport`, as an object if it is long."""
 
     request: Id128
@@ -132,7 +132,7 @@ class DirectoryStatus(msgspec.Struct, frozen=True):
     error: Text = ""
 
 
-class StatusReport(Message, tag=81):
+class StatusReport(Message, frozen=True, tag=81):
     """Answer to `StatusQuery`."""
 
     request: Id128
@@ -140,7 +140,7 @@ class StatusReport(Message, tag=81):
     directory: DirectoryStatus
 
 
-class OperatorCommand(Message, tag=82):
+class OperatorCommand(Message, frozen=True, tag=82):
     """An operator's order to one node: `deaf` (seconds as number), `token` (start the round), `policy` (text),
     `lead` (ask for leadership), `slow` (encoder duty-cycle factor as number), `drain`."""
 
@@ -150,7 +150,7 @@ class OperatorCommand(Message, tag=82):
     text: Note = ""
 
 
-class OperatorAnswer(Message, tag=83):
+class OperatorAnswer(Message, frozen=True, tag=83):
     """Whether the order was taken."""
 
     request: Id128
