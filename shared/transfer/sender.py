@@ -1,0 +1,317 @@
+"""The sending side of an object transfer."""
+
+from collections import deque
+from typing import Final
+
+from shared.errors import LocalError, RemoteError
+from shared.transfer.cipher import PacketCipher
+from shared.transfer.congestion import CongestionController, DelayController
+from shared.transfer.frames import (
+    ACK,
+    CONFIRMED,
+    DATA,
+    DATA_HEAD,
+    DATA_HEAD_BYTES,
+    HEADER_BYTES,
+    MAX_U32,
+    PING,
+    decode_ack,
+)
+from shared.transfer.pacing import Pacer
+from shared.transfer.ranges import Ranges
+from shared.transfer.recovery import PING_CHUNK, PacketLedger, RttEstimator
+from shared.transfer.settings import SendingStatistics, TransferSettings, TransferState
+from shared.transfer.side import LAST_WORDS, TransferSide
+
+ARRIVED: Final = 1
+"""Flag of a chunk that the receiver holds."""
+QUEUED: Final = 2
+"""Flag of a chunk that waits for its repetition."""
+PROBES: Final = 2
+"""Datagrams of one probe: the second survives the loss of the first (RFC 9002 section 6.2.4)."""
+
+
+class SendingTransfer(TransferSide):
+    """Sends one object to one receiver. Feed datagrams and the clock, take datagrams; no I/O happens inside.
+
+    The object is cut into chunks that fill a datagram. A lost chunk is sent again in a new packet; packet numbers are
+    never used twice.
+    """
+
+    other = "receiver"
+
+    def __init__(
+        self,
+        data: bytes | memoryview,
+        *,
+        cipher: PacketCipher,
+        settings: TransferSettings,
+        now: float,
+        have: Ranges | None = None,
+        congestion: CongestionController | None = None,
+    ) -> None:
+        """Prepare to send `data`, without the bytes in `have`, which the receiver already holds.
+
+        Raises `LocalError` for an empty object and for one of 4 GiB and more.
+        """
+        super().__init__(cipher=cipher, settings=settings, now=now)
+        self._data = memoryview(data)
+        self._size = len(self._data)
+        if not 0 < self._size <= MAX_U32:
+            raise LocalError(f"an object of {self._size} bytes cannot be transferred")
+        self._datagram_bytes = settings.datagram_bytes
+        self._chunk_bytes = settings.datagram_bytes - HEADER_BYTES - DATA_HEAD_BYTES - cipher.overhead_bytes
+        self._last_chunk = (self._size - 1) // self._chunk_bytes
+        self._flags = bytearray(self._last_chunk + 1)
+        self._arrived_bytes = 0
+        self._fresh = self._mark_held(have or Ranges())
+        self._repeats: deque[int] = deque()
+        self._ledger = PacketLedger()
+        self._rtt = RttEstimator(settings.initial_rtt_s)
+        self._congestion: CongestionController = congestion or DelayController(
+            datagram_bytes=settings.datagram_bytes,
+            initial_window_bytes=settings.initial_window_bytes,
+            max_window_bytes=settings.max_window_bytes,
+            initial_rtt_s=settings.initial_rtt_s,
+            slack_s=settings.scheduling_slack_s,
+        )
+        self._pacer = Pacer(datagram_bytes=settings.datagram_bytes, now=now)
+        self._largest = -1
+        self._flow_limit = max(settings.initial_window_bytes // settings.datagram_bytes, 1)
+        self._window_was_limit = False
+        self._look_for_losses_at: float | None = None
+        self._probe_base = now
+        self._probes_in_a_row = 0
+        self._probes_due = 0 if self._fresh else 1  # the receiver holds everything: ask for its confirmation
+        self._lost = self._spurious = self._repeated = self._probes = 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Acknowledged bytes and the size of the object."""
+        return self._arrived_bytes, self._size
+
+    @property
+    def statistics(self) -> SendingStatistics:
+        """A snapshot of path and work."""
+        return SendingStatistics(
+            smoothed_rtt_s=self._rtt.smoothed_s,
+            min_rtt_s=self._rtt.minimum_s,
+            window_bytes=self._congestion.window_bytes,
+            in_flight_bytes=self._ledger.outstanding.total * self._datagram_bytes,
+            pacing_rate=self._congestion.pacing_rate,
+            sent=self._sealer.next_packet_number,
+            lost=self._lost,
+            spuriously_lost=self._spurious,
+            retransmitted=self._repeated,
+            probes=self._probes,
+            bad=self._bad,
+        )
+
+    def receive(self, datagram: bytes | memoryview, now: float) -> None:
+        """Take a datagram of the receiver. Bad ones are counted and dropped; nothing is raised."""
+        if (opened := self._authenticate(datagram, now)) is None:
+            return
+        number, frame = opened
+        self._seen.mark(number)
+        try:
+            kind = frame[0]
+            if kind == ACK:
+                if self.state is TransferState.OPEN:
+                    self._receive_ack(frame, now)
+                elif self._last_word is not None:
+                    self._last_word.prompt()
+            elif kind == CONFIRMED:
+                self._receive_confirmation()
+            elif kind in LAST_WORDS:
+                self._receive_last_word(frame)
+            else:
+                self._bad += 1
+        except RemoteError:
+            self._bad += 1
+
+    def take_datagrams(self, now: float, limit: int) -> list[bytes]:
+        """Return up to `limit` datagrams that may leave now under window, pacing and flow control.
+
+        All but the last have the same size. Call again when the socket is writable, after `receive` and after `tick`.
+        """
+        if self.state is not TransferState.OPEN:
+            return self._take_last_words()[:limit]
+        rate = self._congestion.pacing_rate
+        room = min(self._window_room(), self._flow_room(), self._pacer.allowance(now, rate))
+        count = max(min(limit, room), 0)
+        probes = min(self._probes_due, limit)
+        chunks = self._probe_chunks(probes) if probes > count else self._next_chunks(count)
+        if not chunks:
+            return []
+        self._probes_due = max(self._probes_due - len(chunks), 0)
+        self._probe_base = now
+        if self._window_room() <= len(chunks):
+            self._window_was_limit = True
+        self._pacer.spend(len(chunks) * self._datagram_bytes)
+        return self._seal_chunks(chunks, now)
+
+    def tick(self, now: float) -> None:
+        """Act on what is due by `now`: probes, losses, time-outs."""
+        if self.state is not TransferState.OPEN:
+            if self._last_word is not None:
+                self._last_word.tick(now)
+            return
+        if self._check_idle(now):
+            return
+        if self._look_for_losses_at is not None and now >= self._look_for_losses_at:
+            self._detect_losses(now)
+        if now >= self._probe_at():
+            self._probes_in_a_row += 1
+            self._probes_due = PROBES
+            self._probes += 1
+            self._probe_base = now
+            self._congestion.on_probe(self._probes_in_a_row)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` and `take_datagrams` are to be called at the latest; None once the transfer is finished."""
+        if self.state is not TransferState.OPEN:
+            return None if self._last_word is None else self._last_word.next_deadline()
+        deadline = min(self._probe_at(), self._idle_deadline())
+        if self._look_for_losses_at is not None:
+            deadline = min(deadline, self._look_for_losses_at)
+        if (self._repeats or self._fresh) and self._window_room() > 0 and self._flow_room() > 0:
+            deadline = min(deadline, self._pacer.ready_at(self._congestion.pacing_rate))
+        return deadline
+
+    # --- What to send ------------------------------------------------------------------------------------------------
+
+    def _mark_held(self, have: Ranges) -> deque[tuple[int, int]]:
+        """Flag the chunks that are wholly held and return the intervals of the others, in order."""
+        held = Ranges()
+        for start, end in have:
+            first = -(-start // self._chunk_bytes)
+            past = self._last_chunk + 1 if end >= self._size else end // self._chunk_bytes
+            if first < past:
+                held.add(first, past)
+                self._flags[first:past] = bytes((ARRIVED,)) * (past - first)
+        for first, past in held:
+            self._arrived_bytes += min(past * self._chunk_bytes, self._size) - first * self._chunk_bytes
+        return deque(held.missing(0, self._last_chunk + 1))
+
+    def _window_room(self) -> int:
+        return self._congestion.window_bytes // self._datagram_bytes - self._ledger.outstanding.total
+
+    def _flow_room(self) -> int:
+        return self._flow_limit - self._sealer.next_packet_number
+
+    def _next_chunks(self, count: int) -> list[int]:
+        """Return up to `count` chunks that are to be sent: lost ones first, then fresh ones."""
+        chunks: list[int] = []
+        repeats, flags = self._repeats, self._flags
+        while repeats and len(chunks) < count:
+            chunk = repeats.popleft()
+            flags[chunk] &= ~QUEUED
+            if not flags[chunk] & ARRIVED:
+                chunks.append(chunk)
+        self._repeated += len(chunks)
+        while self._fresh and len(chunks) < count:
+            first, past = self._fresh.popleft()
+            end = min(past, first + count - len(chunks))
+            chunks.extend(range(first, end))
+            if end < past:
+                self._fresh.appendleft((end, past))
+        return chunks
+
+    def _probe_chunks(self, count: int) -> list[int]:
+        """Return what a probe carries: data while the receiver has room, otherwise nothing but the question."""
+        if self._flow_room() < count:
+            return [PING_CHUNK]
+        chunks = self._next_chunks(count)
+        if not chunks:
+            oldest = self._ledger.oldest_outstanding_chunks(count)
+            chunks = [chunk for chunk in oldest if chunk != PING_CHUNK and not self._flags[chunk] & ARRIVED]
+            self._repeated += len(chunks)
+        return chunks or [PING_CHUNK]
+
+    def _seal_chunks(self, chunks: list[int], now: float) -> list[bytes]:
+        if self._last_chunk in chunks:  # the short one ends the train
+            chunks.remove(self._last_chunk)
+            chunks.append(self._last_chunk)
+        data, chunk_bytes, seal = self._data, self._chunk_bytes, self._sealer.seal
+        pack_head = DATA_HEAD.pack
+        first_number = self._sealer.next_packet_number
+        awaited = min(first_number - self._ledger.oldest_awaited(), MAX_U32 - len(chunks))
+        self._ledger.record(first_number, chunks, now)
+        datagrams: list[bytes] = []
+        for chunk in chunks:
+            if chunk == PING_CHUNK:
+                datagrams.append(seal(bytes((PING,))))
+            else:
+                offset = chunk * chunk_bytes
+                datagrams.append(seal(pack_head(DATA, offset, awaited) + data[offset : offset + chunk_bytes]))
+            awaited += 1
+        return datagrams
+
+    # --- What was heard ----------------------------------------------------------------------------------------------
+
+    def _receive_ack(self, frame: bytes, now: float) -> None:
+        delay_s, window, intervals = decode_ack(frame)
+        largest = intervals[0][1] - 1
+        ledger = self._ledger
+        if largest >= ledger.next_number:  # acknowledges what was never sent
+            self._bad += 1
+            return
+        newest_before = self._largest
+        if largest >= newest_before:
+            self._largest = largest
+            self._flow_limit = largest + 1 + window
+        chunks, arrived, spurious = ledger.acknowledge(intervals, newest_before)
+        if not chunks:
+            return
+        rtt_s = None
+        if largest > newest_before:
+            rtt_s = self._rtt.sample(now - ledger.sent_at(largest), delay_s)
+        self._settle_chunks(chunks, now)
+        self._spurious += spurious
+        self._probes_in_a_row = self._probes_due = 0
+        self._probe_base = now
+        self._detect_losses(now)
+        used, self._window_was_limit = self._window_was_limit, False
+        self._congestion.on_acknowledged(
+            now, arrived * self._datagram_bytes, rtt_s, used, self._largest, ledger.next_number
+        )
+
+    def _settle_chunks(self, chunks: list[int], now: float) -> None:
+        flags, arrived = self._flags, 0
+        for chunk in chunks:
+            if chunk >= 0 and not flags[chunk] & ARRIVED:
+                flags[chunk] |= ARRIVED
+                arrived += self._chunk_bytes
+                if chunk == self._last_chunk:
+                    arrived -= (self._last_chunk + 1) * self._chunk_bytes - self._size
+        if arrived:
+            self._arrived_bytes += arrived
+            self._last_progress_at = now
+
+    def _detect_losses(self, now: float) -> None:
+        rtt_s = max(self._rtt.smoothed_s, self._rtt.latest_s)
+        lost, self._look_for_losses_at = self._ledger.detect_lost(self._largest, now, rtt_s)
+        if not lost:
+            return
+        self._lost += len(lost)
+        self._congestion.on_lost(len(lost) * self._datagram_bytes)
+        for chunk in lost:
+            if chunk >= 0 and not self._flags[chunk]:
+                self._flags[chunk] = QUEUED
+                self._repeats.append(chunk)
+
+    def _receive_confirmation(self) -> None:
+        self._heard_due = True
+        if self.state is TransferState.OPEN:
+            self._arrived_bytes = self._size
+            self._end(TransferState.DONE)
+
+    def _probe_at(self) -> float:
+        settings = self._settings
+        if self._rtt.measured:
+            wait_s = self._rtt.probe_timeout_s(settings.max_ack_delay_s)
+        else:
+            wait_s = max(settings.first_probe_s, 3 * settings.initial_rtt_s)
+        return self._probe_base + min(
+            wait_s * (1 << min(self._probes_in_a_row, 16)), max(settings.max_probe_interval_s, wait_s)
+        )
