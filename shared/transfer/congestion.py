@@ -35,13 +35,23 @@ QUEUE_BOUND_RTTS: Final = 0.25
 """Tolerated queueing delay in parts of the bare round trip, where that is more than the scheduling slack."""
 LEARNED_BOUND: Final = 0.6
 """Part of the deepest queue seen at heavy loss that is tolerated from then on: a short buffer is not filled again."""
+BOUND_RECOVERY: Final = 1.1
+"""Growth of a learned bound at every back-off that needed no loss: what was learned from chance is unlearned."""
 LOSS_TOLERATED: Final = 0.08
-"""Share of lost datagrams that is taken for chance; noise is allowed for on top."""
-LOSS_NOISE_DEVIATIONS: Final = 2.0
+"""Share of lost datagrams that is always taken for chance; noise is allowed for on top."""
+MAX_LOSS_TOLERATED: Final = 0.35
+LOSS_OVER_CHANCE: Final = 1.5
+"""Losses are heavy when they exceed those of the empty queue by this factor."""
+LOSS_NOISE_DEVIATIONS: Final = 3.0
 MIN_RTT_LIFETIME_S: Final = 10.0
 """A least round trip older than this is forgotten: routes change."""
 STARTUP_GROWTH: Final = 1.25
+STARTUP_DELAYED_SAMPLES: Final = 8
+"""Round-trip samples in a row beyond the queue bound that end STARTUP within a round: by its end the window would
+have doubled once more."""
 STARTUP_FLAT_ROUNDS: Final = 3
+CHANCE_MEMORY_DATAGRAMS: Final = 1000
+CHANCE_LEAST_DATAGRAMS: Final = 40
 PERSISTENT_PROBES: Final = 3
 """Unanswered probes in a row after which everything known of the path is doubted (RFC 9002 section 7.6)."""
 
@@ -109,6 +119,27 @@ class MinimumRtt:
         return min(self._older, self._younger)
 
 
+class ChanceLoss:
+    """The share of datagrams that the path loses while the queue is empty, which no back-off would spare."""
+
+    __slots__ = ("_lost", "_sent")
+
+    def __init__(self) -> None:
+        self._lost = self._sent = 0.0
+
+    def sample(self, lost: float, sent: float) -> None:
+        """Take the datagrams of a round that met an empty queue; older rounds fade."""
+        if self._sent > CHANCE_MEMORY_DATAGRAMS:
+            self._lost, self._sent = self._lost / 2, self._sent / 2
+        self._lost += lost
+        self._sent += sent
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 0 while too little is known."""
+        return min(self._lost / self._sent, 0.5) if self._sent >= CHANCE_LEAST_DATAGRAMS else 0.0
+
+
 class DelayController:
     """The controller described at the head of this module."""
 
@@ -129,10 +160,11 @@ class DelayController:
         self._smoothed_rtt_s = initial_rtt_s
         self._min_rtt = MinimumRtt()
         self._learned_bound_s = inf
+        self._chance = ChanceLoss()
         self.phase = Phase.STARTUP
         self._rounds_of_growth = 0
         self._best_rate = 0.0
-        self._flat_rounds = 0
+        self._flat_rounds = self._delayed_samples = 0
         self._rates: deque[float] = deque(maxlen=3)
         self._round_end = 0
         self._round_began_at = inf  # the first round begins with the first acknowledgement
@@ -183,7 +215,7 @@ class DelayController:
                 growth = min(growth, self._window / 8 + self._datagram_bytes)
                 self._window += growth * acknowledged_bytes / self._window
             self._window = min(self._window, self._max_window)
-        if largest >= self._round_end:
+        if largest >= self._round_end or self._startup_is_over():
             self._end_round(now)
             self._begin_round(now, next_number)
 
@@ -205,6 +237,11 @@ class DelayController:
         self._min_rtt.sample(now, rtt_s)
         self._round_min_rtt_s = min(self._round_min_rtt_s, rtt_s)
         self._round_max_rtt_s = max(self._round_max_rtt_s, rtt_s)
+        delayed = rtt_s - self._min_rtt.seconds > self.queue_bound_s
+        self._delayed_samples = self._delayed_samples + 1 if delayed else 0
+
+    def _startup_is_over(self) -> bool:
+        return self.phase is Phase.STARTUP and self._delayed_samples >= STARTUP_DELAYED_SAMPLES
 
     def _begin_round(self, now: float, next_number: int) -> None:
         self._round_end = next_number
@@ -219,25 +256,31 @@ class DelayController:
         if rate > 0:
             self._rates.append(rate)
         queue_s = self._round_min_rtt_s - self._min_rtt.seconds if self._round_min_rtt_s < inf else 0.0
-        heavy_loss = self._loss_is_heavy()
+        lost, delivered = self._round_lost / self._datagram_bytes, self._round_acknowledged / self._datagram_bytes
+        if self.phase is Phase.GROWTH and self._rounds_of_growth == 0:  # these were sent while the queue drained
+            self._chance.sample(lost, lost + delivered)
+        heavy_loss = self._is_heavy(lost, lost + delivered)
         if heavy_loss and self._round_max_rtt_s > 0:
             deepest = self._round_max_rtt_s - self._min_rtt.seconds
             self._learned_bound_s = max(LEARNED_BOUND * deepest, self._slack_s / 5)
         if self.phase is Phase.DRAIN:
             self._resume_growth()
-        elif heavy_loss or queue_s > self.queue_bound_s or (self.phase is Phase.STARTUP and self._is_flat(rate)):
+        elif heavy_loss or queue_s > self.queue_bound_s or self._startup_is_over() or self._is_flat(rate):
+            if not heavy_loss:
+                self._learned_bound_s *= BOUND_RECOVERY
             self._back_off()
         else:
             self._rounds_of_growth += 1
 
-    def _loss_is_heavy(self) -> bool:
-        lost = self._round_lost / self._datagram_bytes
-        sent = lost + self._round_acknowledged / self._datagram_bytes
-        tolerated = LOSS_TOLERATED * sent
+    def _is_heavy(self, lost: float, sent: float) -> bool:
+        share = max(LOSS_TOLERATED, min(LOSS_OVER_CHANCE * self._chance.share, MAX_LOSS_TOLERATED))
+        tolerated = share * sent
         return lost > tolerated + LOSS_NOISE_DEVIATIONS * sqrt(tolerated) + 1
 
     def _is_flat(self, rate: float) -> bool:
-        """Whether the delivery rate has stopped growing although the window was used."""
+        """Whether, in STARTUP, the delivery rate has stopped growing although the window was used."""
+        if self.phase is not Phase.STARTUP:
+            return False
         if rate >= STARTUP_GROWTH * self._best_rate:
             self._best_rate, self._flat_rounds = rate, 0
         elif self._round_window_used:
@@ -245,7 +288,7 @@ class DelayController:
         return self._flat_rounds >= STARTUP_FLAT_ROUNDS
 
     def _path_content_bytes(self, extra_s: float) -> float:
-        rate = max(self._rates, default=0.0)
+        rate = max(self._rates, default=0.0) / (1 - self._chance.share)  # delivered, to sent
         return max(rate * (self.min_rtt_s + extra_s), self._least_window)
 
     def _back_off(self) -> None:

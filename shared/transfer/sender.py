@@ -140,7 +140,9 @@ class SendingTransfer(TransferSide):
         room = min(self._window_room(), self._flow_room(), self._pacer.allowance(now, rate))
         count = max(min(limit, room), 0)
         probes = min(self._probes_due, limit)
-        chunks = self._probe_chunks(probes) if probes > count else self._next_chunks(count)
+        chunks = self._next_chunks(count) if count >= probes else []
+        if not chunks and probes:
+            chunks = self._probe_chunks(probes)
         if not chunks:
             return []
         self._probes_due = max(self._probes_due - len(chunks), 0)
