@@ -1,0 +1,75 @@
+"""The Directory of Service: accounts, presence, images, grants, views, requests, mail, lease and nodes in SQL.
+
+One interface, two engines behind it. `open_directory` is the way in.
+"""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from node.directory.interface import (
+    Directory,
+    DuplicateKey,
+    EffectKey,
+    Jitter,
+    LeaseRow,
+    MissingReference,
+    NodeRow,
+    Outcome,
+    Query,
+    Row,
+    Rows,
+    StatementFailed,
+    Step,
+    Transaction,
+    Tx,
+    Value,
+    in_list,
+)
+from node.directory.sqlite import SqliteDirectory
+from node.directory.upkeep import ensure_term_at_least, raise_epoch, read_epoch
+from node.directory.url import SqliteUrl, parse_directory_url
+from shared.config import Timing
+
+__all__ = [
+    "Directory",
+    "DuplicateKey",
+    "EffectKey",
+    "LeaseRow",
+    "MissingReference",
+    "NodeRow",
+    "Outcome",
+    "Query",
+    "Row",
+    "Rows",
+    "StatementFailed",
+    "Step",
+    "Transaction",
+    "Tx",
+    "Value",
+    "ensure_term_at_least",
+    "in_list",
+    "open_directory",
+    "raise_epoch",
+    "read_epoch",
+]
+
+
+@asynccontextmanager
+async def open_directory(url: str, *, timing: Timing, jitter: Jitter = random.random) -> AsyncIterator[Directory]:
+    """Open the directory that a URL names, bring its schema up to date, and close it at the end.
+
+    Raises InvalidInput for a URL that cannot be used, UserError for a directory made by a newer program, Unavailable
+    when the server cannot be reached, and StorageError when the file cannot be used. No text holds the password.
+    """
+    place = parse_directory_url(url)
+    if isinstance(place, SqliteUrl):
+        directory: Directory = await SqliteDirectory.open(place.path, timing)
+    else:
+        from node.directory.mysql import MysqlDirectory
+
+        directory = await MysqlDirectory.open(place, timing, jitter)
+    try:
+        yield directory
+    finally:
+        await directory.close()

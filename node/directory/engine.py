@@ -1,0 +1,94 @@
+"""What both engines have in common: every call of the interface, put together from transactions and steps."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final
+
+from node.directory import standing, upkeep
+from node.directory.idempotency import exactly_once, stored_answer
+from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
+from shared.config import Timing
+
+_SWEEP_BATCHES: Final = 40
+"""Batches per sweep, so that one call stays short even after a long absence; the next goes on."""
+
+
+class Engine(ABC):
+    """A directory without its database: the engines add how transactions are run."""
+
+    engine: ClassVar[EngineName]
+    clock: ClassVar[str]
+    """SQL for database time in epoch seconds."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self.ok = True
+        self.last_error = ""
+
+    @abstractmethod
+    async def read(self, transaction: Transaction[T]) -> T:
+        """See `Directory.read`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """See `Directory.close`."""
+
+    @abstractmethod
+    async def _write(self, transaction: Transaction[T], *, repeatable: bool) -> T:
+        """Run a transaction in a group; again after a commit in doubt only if it is repeatable."""
+
+    @abstractmethod
+    async def _stand(self, transaction: Transaction[T]) -> T:
+        """Run single statements on the fast path; `tx.now` is not read for them."""
+
+    def _worked(self) -> None:
+        self.ok = True
+
+    def _failed(self, reason: object) -> None:
+        self.ok = False
+        self.last_error = str(reason)
+
+    async def write(self, transaction: Transaction[T]) -> T:
+        """See `Directory.write`."""
+        return await self._write(transaction, repeatable=False)
+
+    async def effect(self, key: EffectKey, transaction: Transaction[bytes]) -> Outcome:
+        """See `Directory.effect`."""
+        return await self._write(exactly_once(key, transaction), repeatable=True)
+
+    async def stored_answer(self, account_key: bytes, request_id: str) -> bytes | None:
+        """See `Directory.stored_answer`."""
+        return await self.read(stored_answer(account_key, request_id))
+
+    async def claim_lease(self, holder: str, seen_term: int, lease_s: float) -> int | None:
+        """See `Directory.claim_lease`."""
+        return await self._stand(lambda _: standing.claim_lease(self.clock, holder, seen_term, lease_s))
+
+    async def renew_lease(self, holder: str, term: int, lease_s: float) -> bool:
+        """See `Directory.renew_lease`."""
+        return await self._stand(lambda _: standing.renew_lease(self.clock, holder, term, lease_s))
+
+    async def release_lease(self, holder: str, term: int) -> bool:
+        """See `Directory.release_lease`."""
+        return await self._stand(lambda _: standing.release_lease(holder, term))
+
+    async def read_lease(self) -> LeaseRow:
+        """See `Directory.read_lease`."""
+        return await self._stand(lambda _: standing.read_lease(self.clock))
+
+    async def announce_node(self, row: NodeRow) -> None:
+        """See `Directory.announce_node`."""
+        await self._stand(lambda _: standing.announce_node(self.clock, row))
+
+    async def nodes(self) -> list[NodeRow]:
+        """See `Directory.nodes`."""
+        return await self._stand(lambda _: standing.nodes(self.clock))
+
+    async def sweep(self) -> int:
+        """See `Directory.sweep`."""
+        swept = 0
+        for _ in range(_SWEEP_BATCHES):
+            batch = await self.write(upkeep.sweep_batch)
+            swept += batch
+            if batch < upkeep.SWEEP_BATCH_ROWS:
+                break
+        return swept

@@ -1,0 +1,54 @@
+"""Effects that happen once however often their request is served.
+
+The request's row goes in first: a second server of the same request waits on it until the first has committed, and
+then finds the answer instead of doing the work. Row, effect and answer are one transaction, so there is never an
+answer without its effect or an effect without its answer.
+"""
+
+from node.directory.interface import EffectKey, Outcome, Query, Step, Transaction, Tx, Value
+from shared.errors import Refused, Unavailable
+
+_MINE = "WHERE account_key = :account_key AND request_id = :request_id"
+
+
+def _of(account_key: bytes, request_id: str) -> dict[str, Value]:
+    return {"account_key": account_key, "request_id": request_id}
+
+
+def exactly_once(key: EffectKey, transaction: Transaction[bytes]) -> Transaction[Outcome]:
+    """Wrap a transaction so that it runs once per key; later runs give the stored answer.
+
+    Raises Refused("id_reused") if the id belongs to a request with another body.
+    """
+
+    def once(tx: Tx) -> Step[Outcome]:
+        mine = _of(key.account_key, key.request_id)
+        row = mine | {"body_digest": key.body_digest, "answer": b"", "created": tx.now}
+        if not (yield tx.insert_if_absent("requests", row)).rowcount:
+            return (yield from _stored(key))
+        answer = yield from transaction(tx)
+        yield Query(f"UPDATE requests SET answer = :answer {_MINE}", mine | {"answer": answer})  # noqa: S608
+        return Outcome(answer, repeated=False)
+
+    return once
+
+
+def _stored(key: EffectKey) -> Step[Outcome]:
+    mine = _of(key.account_key, key.request_id)
+    row = (yield Query(f"SELECT body_digest, answer FROM requests {_MINE}", mine)).one()  # noqa: S608
+    if row is None:
+        raise Unavailable("The stored answer was just swept away: send the request again.")
+    if row["body_digest"] != key.body_digest:
+        raise Refused("id_reused", "This request id was already used for another request.")
+    return Outcome(row["answer"], repeated=True)
+
+
+def stored_answer(account_key: bytes, request_id: str) -> Transaction[bytes | None]:
+    """Look up the committed answer of a request; None if there is none."""
+
+    def look_up(_: Tx) -> Step[bytes | None]:
+        parameters = _of(account_key, request_id)
+        answer: bytes | None = (yield Query(f"SELECT answer FROM requests {_MINE}", parameters)).scalar()  # noqa: S608
+        return answer
+
+    return look_up

@@ -1,0 +1,273 @@
+"""What the services know of the directory: queries, transactions, and the calls of both engines.
+
+A transaction is written once for every engine, as a generator function that takes a `Tx`, yields `Query` objects and is
+sent `Rows`. It does nothing else: no clock, no network, no outside effect, because the directory may run it again from
+the start (another node held a lock, the connection was lost). An error that it raises undoes what it did and nothing
+that its neighbours in the same commit did.
+
+    def rename(tx: Tx) -> Step[int]:
+        row = (yield Query("SELECT id FROM accounts WHERE signing_key = :key" + tx.for_update, {"key": key})).one()
+        if row is None:
+            raise Refused("unknown_account", "This account is not registered.")
+        yield Query("UPDATE accounts SET name = :name WHERE id = :id", {"name": name, "id": row["id"]})
+        return row["id"]
+
+    account_id = await directory.write(rename)
+
+SQL is the part that SQLite and MySQL share; what differs is behind the helpers of `Tx`.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from shared.errors import LocalError
+
+Value: TypeAlias = str | int | float | bytes | None
+Row: TypeAlias = Mapping[str, Any]
+"""One result row by column name; values are `Value`. Columns that are computed need an alias (`COUNT(*) AS n`)."""
+
+EngineName: TypeAlias = Literal["sqlite", "mysql"]
+Conflict: TypeAlias = Literal["raise", "ignore", "update"]
+
+T = TypeVar("T")
+
+
+class StatementFailed(LocalError):
+    """The database refused one statement: wrong SQL, a value too long or of the wrong kind.
+
+    Raised at the `yield` of the query; the transaction may catch it and go on.
+    """
+
+
+class DuplicateKey(StatementFailed):
+    """An insert or update met an existing row with the same primary or unique key."""
+
+
+class MissingReference(StatementFailed):
+    """A row refers to a row that is not there, or a row that others refer to was to be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One statement with `:name` parameters, each of which must be in `parameters`.
+
+    `conflict` is set by the helpers of `Tx`; plain queries leave it alone.
+    """
+
+    sql: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    conflict: Conflict = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a query gave.
+
+    `rowcount` means the same on every engine: rows selected, inserted, deleted, or *matched* by an update (whether or
+    not a value changed). `inserted_id` is the number that an automatic primary key took; 0 for other statements.
+    """
+
+    rows: Sequence[Row] = ()
+    rowcount: int = 0
+    inserted_id: int = 0
+
+    def one(self) -> Row | None:
+        """Return the only row, or None if there is none. Raises LocalError for more than one."""
+        if len(self.rows) > 1:
+            raise LocalError(f"A query for one row gave {len(self.rows)}.")
+        return self.rows[0] if self.rows else None
+
+    def scalar(self) -> Any:
+        """Return the only column of the only row, or None if there is no row. Raises LocalError for more."""
+        row = self.one()
+        if row is None:
+            return None
+        if len(row) != 1:
+            raise LocalError(f"A query for one value gave {len(row)} columns.")
+        return next(iter(row.values()))
+
+
+Step: TypeAlias = Generator[Query, Rows, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """What a transaction is handed.
+
+    `now` is database time in epoch seconds, read once when the group of transactions began. `for_update` is appended
+    to a SELECT whose rows are to be held until the commit ("" where the engine locks anyway).
+    """
+
+    now: float
+    engine: EngineName
+
+    @property
+    def for_update(self) -> str:
+        """Suffix of a SELECT that locks what it reads."""
+        return "" if self.engine == "sqlite" else " FOR UPDATE"
+
+    def insert(self, table: str, row: Mapping[str, Value]) -> Query:
+        """Insert a row given by column name; DuplicateKey is raised at the yield if its key is taken."""
+        return Query(_insert_sql(table, tuple(row)), row)
+
+    def insert_if_absent(self, table: str, row: Mapping[str, Value]) -> Query:
+        """Insert a row unless one of its keys is taken; `rowcount` is 1 or 0.
+
+        If another node is inserting the same key, this waits until that node has committed or given up.
+        """
+        return Query(_insert_sql(table, tuple(row)), row, "ignore")
+
+    def upsert(self, table: str, row: Mapping[str, Value], *, keys: Iterable[str]) -> Query:
+        """Insert a row, or set its other columns on the row that has the same `keys`; `rowcount` is 1."""
+        return Query(_upsert_sql(self.engine, table, tuple(row), tuple(keys)), row, "update")
+
+
+@lru_cache(maxsize=256)
+def _insert_sql(table: str, columns: tuple[str, ...]) -> str:
+    names, marks = ", ".join(columns), ", ".join(f":{column}" for column in columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names come from code, values are bound
+
+
+@lru_cache(maxsize=256)
+def _upsert_sql(engine: EngineName, table: str, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+    others = [column for column in columns if column not in keys]
+    if engine == "sqlite":
+        action = ", ".join(f"{column} = excluded.{column}" for column in others)
+        return f"{_insert_sql(table, columns)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {action}"
+    action = ", ".join(f"{column} = VALUES({column})" for column in others)
+    return f"{_insert_sql(table, columns)} ON DUPLICATE KEY UPDATE {action}"
+
+
+def in_list(name: str, values: Iterable[Value]) -> tuple[str, dict[str, Value]]:
+    """Return the inside of `IN (...)` and its parameters, `name_0`, `name_1`, ...; an empty list matches nothing."""
+    parameters = {f"{name}_{position}": value for position, value in enumerate(values)}
+    return ", ".join(f":{key}" for key in parameters) or "NULL", parameters
+
+
+Transaction: TypeAlias = Callable[[Tx], Step[T]]
+"""A generator function that may be run more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectKey:
+    """What makes a request the same request: who asks, the id the peer chose (32 hex digits), digest of the body."""
+
+    account_key: bytes
+    request_id: str
+    body_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer of an effect; `repeated` tells that it was stored by an earlier run and nothing was done now."""
+
+    answer: bytes
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """The lease of leadership, all of it in database time.
+
+    `holder` is None while nobody holds it; `expires` and `now` are epoch seconds of the same reading.
+    """
+
+    term: int
+    holder: str | None
+    expires: float
+    now: float
+
+    @property
+    def is_free(self) -> bool:
+        """Tell whether anybody could claim it."""
+        return self.holder is None or self.expires < self.now
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node's own entry in the directory.
+
+    `hears` tells whether the node currently hears any other. `heard_at` (epoch seconds) and `age_s` are database time
+    and set by the directory; they are ignored when a row is announced.
+    """
+
+    name: str
+    incarnation: int
+    hears: bool
+    address: str
+    term: int
+    heard_at: float = 0.0
+    age_s: float = 0.0
+
+
+class Directory(Protocol):
+    """The Directory of Service. Every call raises Unavailable when the database cannot be reached within its deadline,
+    StorageError when its disk is full, and the transaction's own errors."""
+
+    @property
+    def engine(self) -> EngineName:
+        """Which engine is behind it."""
+
+    @property
+    def ok(self) -> bool:
+        """False from a call that failed for want of the database until the next one that succeeded."""
+
+    @property
+    def last_error(self) -> str:
+        """Why the last failing call failed; "" if none has. Never contains the password."""
+
+    async def write(self, transaction: Transaction[T]) -> T:
+        """Run a transaction and return its result once it is on disk; concurrent ones share a commit.
+
+        A lost connection during the commit leaves open whether it happened: Unavailable is raised and the transaction
+        is not run again, so a caller that repeats must be able to recognise its own effect (or use `effect`).
+        """
+
+    async def effect(self, key: EffectKey, transaction: Transaction[bytes]) -> Outcome:
+        """Run a transaction exactly once per key and store its answer in the same commit.
+
+        A repeated id gets the stored answer; refusals are not stored. Raises Refused("id_reused") if the id was used
+        with another body.
+        """
+
+    async def stored_answer(self, account_key: bytes, request_id: str) -> bytes | None:
+        """Return the committed answer of a request, None if there is none (not served yet, refused, or swept)."""
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        """Run a transaction that only selects, on one consistent state, without waiting for writers."""
+
+    async def claim_lease(self, holder: str, seen_term: int, lease_s: float) -> int | None:
+        """Take the lease if its term is still `seen_term` and it is free, expired or `holder`'s own.
+
+        Returns the new term, or None if the claim lost. `holder` must differ between incarnations.
+        """
+
+    async def renew_lease(self, holder: str, term: int, lease_s: float) -> bool:
+        """Extend the lease by `lease_s` from database time; False if it is no longer `holder`'s in that term."""
+
+    async def release_lease(self, holder: str, term: int) -> bool:
+        """Give up the lease so that another can claim it at once; False if it was not held."""
+
+    async def read_lease(self) -> LeaseRow:
+        """Return the lease as it is."""
+
+    async def announce_node(self, row: NodeRow) -> None:
+        """Write this node's own row; the row of an older incarnation is replaced, one of a newer stays."""
+
+    async def nodes(self) -> list[NodeRow]:
+        """Return the rows of all nodes by name."""
+
+    async def ping(self) -> float:
+        """Return how long the database takes to answer, in seconds."""
+
+    async def sweep(self) -> int:
+        """Delete what has outlived its use, in bounded batches; return how many rows went."""
+
+    async def close(self) -> None:
+        """Finish what has begun, refuse what waits, and let go of the database."""
+
+
+Jitter: TypeAlias = Callable[[], float]
+"""Gives numbers in [0, 1) that spread retries."""

@@ -1,0 +1,266 @@
+"""The directory in one SQLite file, shared by the node processes of one machine.
+
+Each kind of work has a thread with its own connection: one writer that commits in groups, readers that see a
+consistent snapshot without waiting for writers, and one for the lease and the node rows, which so never queue behind a
+group. WAL with synchronous=FULL: what was acknowledged survives the loss of power, and the groups pay for the fsync.
+Writers begin with BEGIN IMMEDIATE, because a transaction that first reads and then writes can fail halfway.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import ClassVar, Final
+
+import anyio
+
+from node.directory.engine import Engine
+from node.directory.groups import (
+    GROUP_JOBS,
+    GROUP_SECONDS,
+    Interrupted,
+    Job,
+    Verdict,
+    drive,
+    run_alone,
+    run_group,
+    settle_all,
+)
+from node.directory.interface import EngineName, Query, T, Transaction, Tx
+from node.directory.migrations import migrate
+from node.directory.sqlite_file import CLOCK, File, Gate
+from shared.config import Timing
+from shared.errors import InvalidInput, StorageError, Unavailable
+
+_READERS: Final = 2
+_BEGIN: Final = Query("BEGIN")
+_COMMIT: Final = Query("COMMIT")
+
+
+class _Lane:
+    """A queue of jobs and the thread that serves it until it is told to stop."""
+
+    def __init__(self, name: str, queue: SimpleQueue[Job | None], serve: Callable[[Job], None]) -> None:
+        self.queue = queue
+        self._serve = serve
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (job := self.queue.get()) is not None:
+            if job.is_wanted:
+                self._serve(job)
+
+    def stop(self) -> None:
+        """Finish what is being served and end the thread."""
+        self.queue.put(None)
+        self._thread.join()
+
+
+class SqliteDirectory(Engine):
+    """See `node.directory.interface.Directory`."""
+
+    engine: ClassVar[EngineName] = "sqlite"
+    clock: ClassVar[str] = CLOCK
+
+    def __init__(self, path: Path, timing: Timing, loop: asyncio.AbstractEventLoop) -> None:
+        """Open and migrate the file. Blocks; raises StorageError, Unavailable or UserError."""
+        super().__init__(timing)
+        self._loop = loop
+        self._closed = False
+        deadline = time.monotonic() + timing.directory_deadline_s
+        self._writer = File(path)
+        self._files = [self._writer]
+        try:
+            self._writer.prepare(deadline)
+            self._migrate(deadline)
+            self._files += [File(path)] + [File(path, read_only=True) for _ in range(_READERS)]
+            for file in self._files[1:]:
+                file.prepare(deadline)
+            self._gate = Gate(path.with_name(path.name + "-gate"))
+        except BaseException:
+            self._close_files()
+            raise
+        self._writes: SimpleQueue[Job | None] = SimpleQueue()
+        self._standing: SimpleQueue[Job | None] = SimpleQueue()
+        self._reads: SimpleQueue[Job | None] = SimpleQueue()
+        self._lanes = [
+            _Lane("directory-writer", self._writes, self._serve_group),
+            _Lane("directory-lease", self._standing, partial(self._serve_standing, self._files[1])),
+        ]
+        for reader in self._files[2:]:
+            self._lanes.append(_Lane("directory-reader", self._reads, partial(self._serve_read, reader)))
+
+    @staticmethod
+    async def open(path: Path, timing: Timing) -> "SqliteDirectory":
+        """Open the directory in `path`; its folder must be there. Raises InvalidInput, StorageError or UserError."""
+        loop = asyncio.get_running_loop()
+
+        def build() -> SqliteDirectory:
+            if not path.parent.is_dir():
+                raise InvalidInput(f"The folder {str(path.parent)!r} of the directory is not there: create it first.")
+            return SqliteDirectory(path, timing, loop)
+
+        return await anyio.to_thread.run_sync(build)
+
+    def _migrate(self, deadline: float) -> None:
+        self._writer.begin(deadline)
+        try:
+            drive(migrate(self.engine), self._writer.execute)
+            self._writer.execute(_COMMIT)
+        finally:
+            self._writer.roll_back()
+
+    # --- the event loop's side
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        """See `Directory.read`."""
+        return await self._submit(self._reads, transaction, self._timing.directory_deadline_s)
+
+    async def ping(self) -> float:
+        """See `Directory.ping`."""
+        began = time.perf_counter()
+        await self.read_lease()
+        return time.perf_counter() - began
+
+    async def _write(self, transaction: Transaction[T], *, repeatable: bool) -> T:
+        return await self._submit(self._writes, transaction, self._timing.directory_deadline_s, repeatable)
+
+    async def _stand(self, transaction: Transaction[T]) -> T:
+        return await self._submit(self._standing, transaction, self._standing_deadline_s)
+
+    @property
+    def _standing_deadline_s(self) -> float:
+        """An answer about the lease that comes after the lease is of no use."""
+        return min(self._timing.directory_deadline_s, self._timing.lease_s)
+
+    async def _submit(
+        self, queue: SimpleQueue[Job | None], transaction: Transaction[T], deadline_s: float, repeatable: bool = False
+    ) -> T:
+        if self._closed:
+            raise Unavailable("The directory is closed.")
+        future: asyncio.Future[T] = self._loop.create_future()
+        queue.put(Job(transaction, future, repeatable))
+        try:
+            with anyio.fail_after(deadline_s):
+                return await future
+        except TimeoutError:
+            self._failed("no answer in time")
+            raise Unavailable("The directory did not answer in time: try again.") from None
+
+    async def close(self) -> None:
+        """See `Directory.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._stop)
+        for queue in (self._writes, self._standing, self._reads):
+            for job in _waiting(queue):
+                Verdict(job, error=Unavailable("The directory is closed.")).settle()
+
+    def _stop(self) -> None:
+        for lane in self._lanes:
+            lane.stop()
+        self._close_files()
+        self._gate.close()
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            file.close()
+
+    # --- the threads' side
+
+    def _settle(self, verdicts: list[Verdict]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(settle_all, verdicts)
+
+    def _serve_group(self, first: Job) -> None:
+        taken: list[Job] = []
+        try:
+            self._settle(self._commit(self._take(first, taken)))
+            self._worked()
+        except (Interrupted, StorageError, Unavailable) as error:
+            # A transaction that fits where the whole group did not, or that was not to blame, must not suffer for it.
+            for job in taken if len(taken) > 1 else ():
+                self._serve_alone(job)
+            if len(taken) <= 1:
+                self._settle([self._broken(first, error)])
+
+    def _serve_alone(self, job: Job) -> None:
+        try:
+            self._settle(self._commit(iter((job,))))
+            self._worked()
+        except (Interrupted, StorageError, Unavailable) as error:
+            self._settle([self._broken(job, error)])
+
+    def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
+        """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
+        until = time.monotonic() + GROUP_SECONDS
+        taken.append(first)
+        yield first
+        while len(taken) < GROUP_JOBS and time.monotonic() < until:
+            try:
+                job = self._writes.get_nowait()
+            except Empty:
+                return
+            if job is None:  # the order to stop: after this group
+                self._writes.put(None)
+                return
+            if job.is_wanted:
+                taken.append(job)
+                yield job
+
+    def _commit(self, jobs: Iterator[Job]) -> list[Verdict]:
+        deadline = time.monotonic() + self._timing.directory_deadline_s
+        with self._gate.held(deadline):
+            self._writer.begin(deadline)
+        try:
+            verdicts = drive(run_group(jobs, self.engine, self.clock), self._writer.execute)
+            self._writer.execute(_COMMIT)
+        finally:
+            self._writer.roll_back()
+        return verdicts
+
+    def _serve_standing(self, file: File, job: Job) -> None:
+        deadline = time.monotonic() + self._standing_deadline_s
+        try:
+            step = job.transaction(Tx(now=0.0, engine=self.engine))
+            value = drive(step, lambda query: file.wait_for_lock(lambda: file.execute(query), deadline))
+            self._worked()
+            self._settle([Verdict(job, value=value)])
+        except (StorageError, Unavailable) as error:
+            self._settle([self._broken(job, error)])
+        except Exception as error:  # noqa: BLE001 - whatever a step raises is its caller's
+            self._settle([Verdict(job, error=error)])
+
+    def _serve_read(self, file: File, job: Job) -> None:
+        try:
+            file.execute(_BEGIN)
+            value = drive(run_alone(job.transaction, self.engine, self.clock), file.execute)
+            self._settle([Verdict(job, value=value)])
+        except Interrupted as error:
+            self._settle([self._broken(job, error)])
+        except Exception as error:  # noqa: BLE001 - whatever a transaction raises is its caller's
+            self._settle([Verdict(job, error=error)])
+        finally:
+            file.roll_back()
+
+    def _broken(self, job: Job, error: Exception) -> Verdict:
+        """Say that the directory failed, with an error of the caller's own (one instance is raised only once)."""
+        self._failed(error)
+        kind = StorageError if isinstance(error, StorageError) else Unavailable
+        return Verdict(job, error=kind(str(error)))
+
+
+def _waiting(queue: SimpleQueue[Job | None]) -> Iterator[Job]:
+    while True:
+        try:
+            job = queue.get_nowait()
+        except Empty:
+            return
+        if job is not None:
+            yield job

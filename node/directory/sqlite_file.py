@@ -1,0 +1,148 @@
+"""One SQLite connection the way the directory needs it, the errors it raises, and the gate before the write lock."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from node.directory.groups import Interrupted
+from node.directory.interface import DuplicateKey, MissingReference, Query, Rows, StatementFailed
+from shared.errors import StorageError, Unavailable
+
+CLOCK: Final = "((julianday('now') - 2440587.5) * 86400.0)"
+"""The machine's wall clock as SQLite reads it, in milliseconds; all processes on one file share it. Within a statement
+it stands still."""
+
+_RETRY_S: Final = 0.0005
+"""Wait between attempts at a lock. SQLite's own handler backs off to 100 ms, in which a busy neighbour always wins."""
+_GATE_RETRY_S: Final = 0.001
+
+_DUPLICATES: Final = {
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_ROWID,
+}
+_STORAGE: Final = {
+    sqlite3.SQLITE_FULL: "The directory's disk is full: make room, then try again.",
+    sqlite3.SQLITE_IOERR: "The directory's file cannot be read or written: check the disk.",
+    sqlite3.SQLITE_CANTOPEN: "The directory's file cannot be opened: check its folder and permissions.",
+    sqlite3.SQLITE_PERM: "The directory's file may not be used: check its permissions.",
+    sqlite3.SQLITE_READONLY: "The directory's file is read-only: check its permissions.",
+    sqlite3.SQLITE_CORRUPT: "The directory's file is damaged: restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: "The directory's file is no SQLite database: give another path or restore a backup.",
+}
+
+
+class File:
+    """A connection to the directory's file. Used by one thread at a time."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._read_only = read_only
+        try:
+            # The file is made private first; SQLite gives its companions (-wal, -shm) the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(f"The directory's file {str(path)!r} cannot be opened: {error}.") from None
+
+    def prepare(self, deadline: float) -> None:
+        """Set the connection up; waits until `deadline` (monotonic seconds) where other processes are starting too."""
+        self.wait_for_lock(lambda: self.execute(Query("PRAGMA journal_mode = WAL")), deadline)
+        self.execute(Query("PRAGMA synchronous = FULL"))
+        self.execute(Query("PRAGMA foreign_keys = ON"))
+        if self._read_only:
+            self.execute(Query("PRAGMA query_only = ON"))
+
+    @property
+    def in_transaction(self) -> bool:
+        """Tell whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def execute(self, query: Query) -> Rows:
+        """Run one statement. Raises StatementFailed, StorageError, or Interrupted for a lock that is held."""
+        sql = query.sql + " ON CONFLICT DO NOTHING" if query.conflict == "ignore" else query.sql
+        had_transaction = self._connection.in_transaction
+        try:
+            cursor = self._connection.execute(sql, dict(query.parameters))
+            if cursor.description is None:
+                return Rows(rowcount=max(cursor.rowcount, 0), inserted_id=cursor.lastrowid or 0)
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+            return Rows(rows, len(rows))
+        except sqlite3.Error as error:
+            translated = self._translate(error)
+            if had_transaction and not self._connection.in_transaction and isinstance(translated, StatementFailed):
+                raise Interrupted(str(error)) from None
+            raise translated from None
+
+    def _translate(self, error: sqlite3.Error) -> Exception:
+        code = getattr(error, "sqlite_errorcode", 0)
+        primary = code & 0xFF
+        if primary == sqlite3.SQLITE_CONSTRAINT:
+            if code in _DUPLICATES:
+                return DuplicateKey(str(error))
+            return (MissingReference if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY else StatementFailed)(str(error))
+        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return Interrupted(str(error))
+        if primary in _STORAGE and not (self._read_only and primary == sqlite3.SQLITE_READONLY):
+            return StorageError(_STORAGE[primary])
+        return StatementFailed(str(error))
+
+    def wait_for_lock(self, attempt: Callable[[], Rows], deadline: float) -> Rows:
+        """Repeat what needs the write lock until it is had. Raises Unavailable after `deadline` (monotonic seconds)."""
+        while True:
+            try:
+                return attempt()
+            except Interrupted:
+                if time.monotonic() >= deadline:
+                    raise Unavailable("The directory's file is locked by another process: try again.") from None
+                time.sleep(_RETRY_S)
+
+    def begin(self, deadline: float) -> None:
+        """Begin a transaction that holds the write lock from the start."""
+        self.wait_for_lock(lambda: self.execute(Query("BEGIN IMMEDIATE")), deadline)
+
+    def roll_back(self) -> None:
+        """Undo the open transaction, if there still is one."""
+        if self._connection.in_transaction:
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class Gate:
+    """The place of the next in line for the write lock, held by one process at a time.
+
+    SQLite's lock goes to whoever asks in the right instant, and that is the process that just let it go. Here a process
+    that wants to write first takes the gate, so the one before it cannot slip in again: it would have to wait at
+    the gate behind whoever is next. The lock on the gate's file ends with its process, however that ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @contextmanager
+    def held(self, deadline: float) -> Iterator[None]:
+        """Stand at the gate. Raises Unavailable after `deadline` (monotonic seconds)."""
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise Unavailable("Other processes keep the directory's file busy: try again.") from None
+                time.sleep(_GATE_RETRY_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the gate's file."""
+        os.close(self._descriptor)

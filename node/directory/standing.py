@@ -1,0 +1,88 @@
+"""Single-statement steps that stand outside the groups: the lease of leadership and the rows of the nodes.
+
+The lease is what fences leaders: its term only grows, and it is taken by one compare-and-set that only one of any
+number of contenders can win. All comparisons use database time inside the statement, so that no machine's own clock
+matters. `clock` is the engine's expression for it, in epoch seconds.
+"""
+
+from node.directory.interface import LeaseRow, NodeRow, Query, Step, Value
+
+# S608: the only text put into statements here is the engine's own clock expression.
+
+
+def claim_lease(clock: str, holder: str, seen_term: int, lease_s: float) -> Step[int | None]:
+    """Take the lease from a term that still stands; the new term, or None if somebody was faster or it is held."""
+    claimed = yield Query(
+        f"UPDATE lease SET term = term + 1, holder = :holder, expires = {clock} + :lease_s "  # noqa: S608
+        "WHERE name = 'leader' AND term = :seen_term "
+        f"AND (holder IS NULL OR holder = :holder OR expires < {clock})",
+        {"holder": holder, "seen_term": seen_term, "lease_s": lease_s},
+    )
+    return seen_term + 1 if claimed.rowcount else None
+
+
+def renew_lease(clock: str, holder: str, term: int, lease_s: float) -> Step[bool]:
+    """Extend a lease that is still the holder's, even if it has run out unclaimed."""
+    renewed = yield Query(
+        f"UPDATE lease SET expires = {clock} + :lease_s "  # noqa: S608
+        "WHERE name = 'leader' AND term = :term AND holder = :holder",
+        {"holder": holder, "term": term, "lease_s": lease_s},
+    )
+    return bool(renewed.rowcount)
+
+
+def release_lease(holder: str, term: int) -> Step[bool]:
+    """Give the lease up; the term stays, so that the next claim has a higher one."""
+    released = yield Query(
+        "UPDATE lease SET holder = NULL, expires = 0 WHERE name = 'leader' AND term = :term AND holder = :holder",
+        {"holder": holder, "term": term},
+    )
+    return bool(released.rowcount)
+
+
+def read_lease(clock: str) -> Step[LeaseRow]:
+    """Read the lease and the database's time together."""
+    rows = yield Query(f"SELECT term, holder, expires, {clock} AS now FROM lease WHERE name = 'leader'")  # noqa: S608
+    return LeaseRow(**rows.rows[0])
+
+
+def announce_node(clock: str, row: NodeRow) -> Step[None]:
+    """Write a node's row, unless the row is of a newer incarnation."""
+    values: dict[str, Value] = {
+        "name": row.name,
+        "incarnation": row.incarnation,
+        "hears": int(row.hears),
+        "address": row.address,
+        "term": row.term,
+    }
+    updated = yield Query(
+        f"UPDATE nodes SET incarnation = :incarnation, heard = {clock}, hears = :hears, address = :address, "  # noqa: S608
+        "term = :term WHERE name = :name AND incarnation <= :incarnation",
+        values,
+    )
+    if not updated.rowcount:
+        yield Query(
+            "INSERT INTO nodes (name, incarnation, heard, hears, address, term) "  # noqa: S608
+            f"VALUES (:name, :incarnation, {clock}, :hears, :address, :term)",
+            values,
+            "ignore",
+        )
+
+
+def nodes(clock: str) -> Step[list[NodeRow]]:
+    """Read all node rows with their ages."""
+    rows = yield Query(
+        f"SELECT name, incarnation, hears, address, term, heard, {clock} AS now FROM nodes ORDER BY name"  # noqa: S608
+    )
+    return [
+        NodeRow(
+            name=row["name"],
+            incarnation=row["incarnation"],
+            hears=bool(row["hears"]),
+            address=row["address"],
+            term=row["term"],
+            heard_at=row["heard"],
+            age_s=max(0.0, row["now"] - row["heard"]),
+        )
+        for row in rows.rows
+    ]
