@@ -1,0 +1,245 @@
+"""The request plane of a node: takes requests from peers, serves those that dispatch gives it, and answers.
+
+Every node gets every request. The desk holds it, tells the dispatch machine, and serves it when that says so. Serving
+the same request twice is harmless: effects are made once by the directory, whoever serves.
+"""
+
+import hashlib
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+
+from node.encrypting import EncryptService, Pulls
+from node.services.operations import Caller, Served, Services
+from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
+from shared.errors import LocalError, MalformedMessage, Refused, RemoteError, TransferFailed, Unavailable
+from shared.wire.base import Message
+from shared.wire.codec import decode, encode
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, UploadObject
+from shared.wire.operations import Encrypt, Operation
+from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
+
+log = logging.getLogger(__name__)
+
+RequestKey = tuple[bytes, str]
+"""The session key of who asks and the id that its peer chose."""
+
+
+class Dispatching(Protocol):
+    """What the desk tells the control plane."""
+
+    def request_held(self, key: RequestKey) -> None:
+        """A peer sent this request to this node."""
+
+    def served(self, key: RequestKey) -> None:
+        """This node has answered the request."""
+
+    def failed_to_serve(self, key: RequestKey) -> None:
+        """This node could not serve the request; another should."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A request that a peer sent here; `session` is where the answer goes."""
+
+    session: Session
+    request: Request
+    serving: bool = False
+
+
+class Desk:
+    """Holds requests, serves them, answers them. All calls from the event loop."""
+
+    def __init__(
+        self, endpoint: Endpoint, services: Services, encrypting: EncryptService, pulls: Pulls, limits: Limits,
+        tasks: TaskGroup,
+    ) -> None:  # fmt: skip
+        self._endpoint = endpoint
+        self._services = services
+        self._encrypting = encrypting
+        self._pulls = pulls
+        self._limits = limits
+        self._tasks = tasks
+        self._held: OrderedDict[RequestKey, Held] = OrderedDict()
+        self._of_key: dict[bytes, int] = {}
+        self._accounts: dict[int, set[Session]] = {}
+        self._account_of: dict[Session, int] = {}
+        self.dispatching: Dispatching | None = None
+        self.in_flight = 0
+        self.requests_done = 0
+        self.draining = False
+        self.idle = anyio.Event()
+
+    # --- From peers --------------------------------------------------------------------------------------------------
+    def take(self, session: Session, request: Request) -> None:
+        """Hold a request and let dispatch decide. A request beyond its account's share is answered as busy."""
+        assert self.dispatching is not None
+        key = (session.remote_key, request.request)
+        held = self._held.get(key)
+        if held is not None:
+            held.session = session
+            self.dispatching.request_held(key)
+            return
+        if request.operation is None and not 0 < request.large_size <= MAX_REPLY_OBJECT_BYTES:
+            raise MalformedMessage("a request without an operation")
+        if self._of_key.get(session.remote_key, 0) >= self._limits.requests_in_flight_per_key:
+            self._refuse(
+                session, request.request, "busy", "Too many requests at once; they are taken up as others end."
+            )
+            return
+        self._held[key] = Held(session, request)
+        self._of_key[session.remote_key] = self._of_key.get(session.remote_key, 0) + 1
+        self.dispatching.request_held(key)
+
+    def offered(self, session: Session, offer: Offer) -> Incoming | None:
+        """Accept an object that this node pulled; refuse every other."""
+        label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
+        if isinstance(label, UploadObject):
+            return self._pulls.offered(session, label.request, "upload", offer)
+        if isinstance(label, OperationObject):
+            return self._pulls.offered(session, label.request, "operation", offer)
+        return None
+
+    def closed(self, session: Session) -> None:
+        """Forget whose session this was."""
+        account = self._account_of.pop(session, None)
+        if account is not None:
+            sessions = self._accounts[account]
+            sessions.discard(session)
+            if not sessions:
+                del self._accounts[account]
+
+    def forget(self, key: RequestKey) -> None:
+        """Let go of a request that another node has answered."""
+        held = self._held.get(key)
+        if held is not None and not held.serving:
+            self._drop(key)
+
+    def nobody_serves(self, key: RequestKey, reason: str) -> None:
+        """Tell the peer that its request waits, and why."""
+        if (held := self._held.get(key)) is not None:
+            self._post(held.session, NoLeader(request=key[1], reason=reason))
+
+    # --- From dispatch -----------------------------------------------------------------------------------------------
+    def serve(self, key: RequestKey) -> None:
+        """Serve a held request in a task of its own."""
+        held = self._held.get(key)
+        if held is None or held.serving:
+            return
+        held.serving = True
+        self.in_flight += 1
+        self._tasks.start_soon(self._serve, key, held)
+
+    async def _serve(self, key: RequestKey, held: Held) -> None:
+        assert self.dispatching is not None
+        try:
+            done = await self._answer(key, held)
+        finally:
+            held.serving = False
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self.idle.set()
+                self.idle = anyio.Event()
+        if done:
+            self.requests_done += 1
+            self._drop(key)
+            self.dispatching.served(key)
+        else:
+            self.dispatching.failed_to_serve(key)
+
+    async def _answer(self, key: RequestKey, held: Held) -> bool:
+        """Serve and answer one request; False if somebody else should."""
+        request = key[1]
+        try:
+            operation = await self._operation(held)
+            served = await self._run(held.session, request, operation)
+            await self._reply(held.session, Answer(request=request, outcome=served.outcome))
+        except Refused as refusal:
+            self._refuse(held.session, request, refusal.code, str(refusal))
+        except Unavailable as error:
+            log.warning("a request was not served", extra={"request": request, "reason": str(error)})
+            if not isinstance(error, TransferFailed):
+                self._post(held.session, NoLeader(request=request, reason=str(error)))
+            return False
+        except RemoteError as error:
+            self._refuse(held.session, request, "invalid", str(error))
+        except LocalError:
+            log.exception("a request failed", extra={"request": request})
+            self._refuse(held.session, request, "failed", "The node could not do this; its log says why.")
+        else:
+            for account in served.nudges:
+                self.nudge(account)
+        return True
+
+    async def _run(self, session: Session, request: str, operation: Operation) -> Served:
+        caller = await self._services.caller(session.remote_key, session.address[0])
+        if caller.account is not None:
+            self._remember(session, caller)
+        if isinstance(operation, Encrypt):
+            return await self._encrypting.serve(session, caller, request, operation)
+        return await self._services.serve(caller, request, operation)
+
+    async def _operation(self, held: Held) -> Operation:
+        request = held.request
+        if request.operation is not None:
+            return request.operation
+        if request.large_sha256 is None:
+            raise MalformedMessage("a request without an operation")
+        data = await self._pulls.pull(
+            held.session, request.request, "operation", size=request.large_size, sha256=request.large_sha256
+        )
+        if hashlib.sha256(data).digest() != request.large_sha256:
+            raise MalformedMessage("an operation that is not the one announced")
+        operation: Operation = decode(data, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+        return operation
+
+    # --- To peers ----------------------------------------------------------------------------------------------------
+    def nudge(self, account: int) -> None:
+        """Tell an account's peer, if it has a session here, that there is mail."""
+        for session in self._accounts.get(account, ()):
+            self._post(session, MailNudge())
+
+    async def _reply(self, session: Session, answer: Answer) -> None:
+        await send_answer(self._endpoint, session, answer.request, answer)
+
+    def _refuse(self, session: Session, request: str, code: str, text: str) -> None:
+        self._post(session, Answer(request=request, code=code, text=text[:400]))
+
+    def _post(self, session: Session, message: Message) -> None:
+        if session.alive:
+            self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+
+    # --- Books -------------------------------------------------------------------------------------------------------
+    def _remember(self, session: Session, caller: Caller) -> None:
+        assert caller.account is not None
+        if session.alive and session not in self._account_of:
+            self._account_of[session] = caller.account
+            self._accounts.setdefault(caller.account, set()).add(session)
+
+    def _drop(self, key: RequestKey) -> None:
+        if self._held.pop(key, None) is not None:
+            left = self._of_key.get(key[0], 1) - 1
+            if left > 0:
+                self._of_key[key[0]] = left
+            else:
+                self._of_key.pop(key[0], None)
+
+
+async def send_answer(endpoint: Endpoint, session: Session, request: str, answer: Message) -> None:
+    """Send an answer in one datagram, or as an object where it is longer.
+
+    Raises `TransferFailed` if the peer went away while a long one was on its way.
+    """
+    data = encode(answer, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+    if not session.alive:
+        raise TransferFailed("The peer is gone.")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        endpoint.post(session, data)
+        return
+    endpoint.post(session, encode(Answer(request=request, follows=True), cap_bytes=MAX_MESSAGE_BYTES))
+    await endpoint.send_object(session, encode(AnswerObject(request=request), cap_bytes=MAX_LABEL_BYTES), data)

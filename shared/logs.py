@@ -1,0 +1,44 @@
+"""Structured logs: one JSON object a line, to a file that rotates. No key and no picture is ever handed to them."""
+
+import logging
+import logging.handlers
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+MAX_LOG_BYTES = 8 * 1024 * 1024
+KEPT_LOGS = 3
+_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """A record as JSON: time (seconds since 1970), level, logger, text, and whatever `extra` holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line."""
+        line: dict[str, Any] = {
+            "at": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "text": record.getMessage(),
+        }
+        line.update({key: value for key, value in vars(record).items() if key not in _PLAIN})
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def log_to(path: Path, level: str = "info") -> logging.Handler:
+    """Send the logs of Glimpse to `path` (made 0600, rotated at 8 MiB); return the handler so that it can be closed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600))
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS)
+    handler.setFormatter(JsonLines())
+    for name in ("node", "shared", "tui"):
+        logger = logging.getLogger(name)
+        logger.setLevel(level.upper())
+        logger.addHandler(handler)
+        logger.propagate = False
+    return handler

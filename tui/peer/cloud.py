@@ -1,0 +1,312 @@
+"""A peer's side of the request plane: sessions to every node, requests repeated until answered, keep-alives.
+
+A request goes to all nodes under an id that stays the same however often it is repeated; the first answer counts. The
+nodes make each effect once, so repeating is always safe.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+
+from shared.cluster import Cluster, NodeAddress
+from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
+from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
+from shared.wire.codec import decode, encode
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, OperationObject, StegoObject, UploadObject
+from shared.wire.operations import Operation, Outcome
+from shared.wire.peer_messages import Answer, CloudState, KeepAlive, MailNudge, NodeToPeer, NoLeader, Pull, Request
+
+log = logging.getLogger(__name__)
+
+DEFAULT_WAIT_S = 15.0
+_VIEW_CODES = frozenset({"no_views", "expired", "revoked", "frozen", "repeat_over"})
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, the bytes done and the bytes in all."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    operation: bytes
+    upload: bytes | None
+    progress: Progress | None
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    answer: Answer | None = None
+    stego: bytes | None = None
+    reason: str = ""
+    sending: set[tuple[Session, str]] = field(default_factory=set)
+    receiving: bool = False
+
+    def notify(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class CloudLink:
+    """Sessions to the nodes of a cluster, and requests over them."""
+
+    def __init__(self, cluster: Cluster, endpoint: Endpoint, tasks: TaskGroup, *, clock: Callable[[], float]) -> None:
+        self._cluster = cluster
+        self._timing: Timing = cluster.timing
+        self._endpoint = endpoint
+        self._tasks = tasks
+        self._clock = clock
+        self._nodes = {node.key: node.name for node in cluster.nodes}
+        self._sessions: dict[str, Session] = {}
+        self._session_lost = anyio.Event()
+        self._pending: dict[str, _Pending] = {}
+        self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
+        self._states: dict[str, tuple[float, CloudState]] = {}
+        self._asked_at: dict[str, float] = {}
+        self.latency_s: float | None = None
+        self.on_mail: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_signed_out: Callable[[], None] = lambda: None
+        self._last_view: tuple[bool, str | None, int] = (False, None, 0)
+
+    # --- State of the cloud ------------------------------------------------------------------------------------------
+    def is_node(self, session: Session) -> bool:
+        """Return whether the other side of a session is a node of this cluster."""
+        return session.remote_key in self._nodes
+
+    @property
+    def reachable(self) -> bool:
+        """Whether any node has answered lately."""
+        return self._view()[0]
+
+    @property
+    def leader(self) -> str | None:
+        """The leader that the nodes tell of, None while there is none."""
+        return self._view()[1]
+
+    @property
+    def term(self) -> int:
+        """The highest term that the nodes tell of."""
+        return self._view()[2]
+
+    def _view(self) -> tuple[bool, str | None, int]:
+        horizon = self._clock() - self._timing.presence_s
+        fresh = [state for at, state in self._states.values() if at >= horizon]
+        if not fresh:
+            return False, None, self._last_view[2]
+        best = max(fresh, key=lambda state: (state.term, state.leader is not None))
+        return True, best.leader, best.term
+
+    def _check_change(self) -> None:
+        view = self._view()
+        if view != self._last_view:
+            self._last_view = view
+            self.on_change()
+
+    # --- Sessions ----------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Begin to open sessions to every node, and go on whenever one is lost."""
+        for node in self._cluster.nodes:
+            self._tasks.start_soon(self._keep_session, node)
+
+    def session_closed(self, session: Session) -> None:
+        """Note that a session to a node ended; it is opened again."""
+        name = self._nodes.get(session.remote_key)
+        if name is not None and self._sessions.get(name) is session:
+            del self._sessions[name]
+            self._states.pop(name, None)
+            self._session_lost.set()
+            self._session_lost = anyio.Event()
+            self._check_change()
+
+    async def _keep_session(self, node: NodeAddress) -> None:
+        pause = self._timing.request_retry_s
+        while True:
+            lost = self._session_lost
+            session = self._sessions.get(node.name)
+            if session is None or not session.alive:
+                try:
+                    session = await self._endpoint.connect((node.host, node.port), node.key)
+                    self._sessions[node.name] = session
+                    pause = self._timing.request_retry_s
+                    for request, pending in self._pending.items():
+                        self._send_to(session, request, pending)
+                except GlimpseError as error:
+                    log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
+                    pause = min(2 * pause, self._timing.request_retry_max_s)
+                    await anyio.sleep(pause)
+                    continue
+            await lost.wait()
+
+    def keep_alive(self, device: str) -> None:
+        """Tell every node that the signed-in peer is here."""
+        data = encode(KeepAlive(device=device), cap_bytes=MAX_MESSAGE_BYTES)
+        for name, session in self._sessions.items():
+            if session.alive:
+                self._asked_at[name] = self._clock()
+                self._endpoint.post(session, data)
+        self._check_change()
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
+    async def ask(
+        self, operation: Operation, *, request: str, wait_s: float = DEFAULT_WAIT_S, upload: bytes | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Outcome, bytes | None]:  # fmt: skip
+        """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
+
+        Raises `Refused` or `ViewRefused` with the cloud's reason, `Unavailable` if no answer came within `wait_s`
+        seconds: what was asked for may then have happened, and asking again under the same id finds out.
+        """
+        async with self._slots:
+            body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+            pending = self._pending[request] = _Pending(body, upload, progress)
+            try:
+                return await self._await_answer(request, pending, wait_s)
+            finally:
+                self._pending.pop(request, None)
+
+    async def _await_answer(self, request: str, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
+        deadline = self._clock() + wait_s
+        pause = self._timing.request_retry_s
+        while self._clock() < deadline:
+            for session in self._sessions.values():
+                self._send_to(session, request, pending)
+            resend_at = min(self._clock() + pause, deadline)
+            pause = min(2 * pause, self._timing.request_retry_max_s)
+            while (left := resend_at - self._clock()) > 0:
+                changed = pending.changed
+                with anyio.move_on_after(left):
+                    await changed.wait()
+                if (answer := self._finished(pending)) is not None:
+                    return answer
+                if pending.receiving or pending.sending:
+                    deadline = max(deadline, self._clock() + self._timing.transfer_idle_s)
+        reason = pending.reason or (
+            "No node of the cloud answers" if not self._sessions else "The cloud did not answer in time"
+        )
+        raise Unavailable(f"{reason.rstrip('.')}; try again when the cloud is back.")
+
+    def _finished(self, pending: _Pending) -> tuple[Outcome, bytes | None] | None:
+        answer = pending.answer
+        if answer is None:
+            return None
+        if answer.code == "busy":
+            pending.answer = None
+            pending.reason = "The cloud is busy"
+            return None
+        if answer.code:
+            kind = ViewRefused if answer.code in _VIEW_CODES else Refused
+            raise kind(answer.code, answer.text)
+        if answer.outcome is None or (pending.upload is not None and pending.stego is None):
+            return None
+        return answer.outcome, pending.stego
+
+    def _send_to(self, session: Session, request: str, pending: _Pending) -> None:
+        if not session.alive:
+            return
+        operation: Operation = decode(pending.operation, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+        if len(pending.operation) <= MAX_MESSAGE_BYTES - 100:
+            message = Request(request=request, operation=operation)
+        else:
+            digest = hashlib.sha256(pending.operation).digest()
+            message = Request(request=request, large_sha256=digest, large_size=len(pending.operation))
+        self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+
+    # --- From nodes --------------------------------------------------------------------------------------------------
+    def receive(self, session: Session, data: bytes) -> None:
+        """Take a message from a node. Raises `MalformedMessage` for anything else."""
+        message: NodeToPeer = decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES)
+        match message:
+            case Answer():
+                self._answered(message)
+            case Pull():
+                self._pulled(session, message)
+            case NoLeader():
+                if (pending := self._pending.get(message.request)) is not None:
+                    pending.reason = message.reason
+            case MailNudge():
+                self.on_mail()
+            case CloudState():
+                self._heard(session, message)
+            case _:
+                raise MalformedMessage("a message that peers do not take")
+
+    def offered(self, session: Session, label: StegoObject | AnswerObject, offer: Offer) -> Incoming | None:
+        """Accept a stego image or a long answer that belongs to a request under way."""
+        pending = self._pending.get(label.request)
+        if pending is None:
+            return None
+        if isinstance(label, AnswerObject):
+            if offer.size > MAX_REPLY_OBJECT_BYTES:
+                return None
+            incoming = Incoming()
+            self._tasks.start_soon(self._take_answer, incoming)
+            return incoming
+        if pending.upload is None or pending.stego is not None or offer.size > MAX_STEGO_BYTES:
+            return None
+        report = pending.progress
+        incoming = Incoming(progress=(lambda done, total: report("receiving", done, total)) if report else None)
+        self._tasks.start_soon(self._take_stego, pending, incoming)
+        return incoming
+
+    async def _take_answer(self, incoming: Incoming) -> None:
+        try:
+            self._answered(decode(await incoming.wait(), Answer, cap_bytes=MAX_REPLY_OBJECT_BYTES))
+        except GlimpseError as error:
+            log.info("a long answer did not arrive", extra={"reason": str(error)})
+
+    async def _take_stego(self, pending: _Pending, incoming: Incoming) -> None:
+        pending.receiving = True
+        try:
+            pending.stego = await incoming.wait()
+        except GlimpseError as error:
+            log.info("a stego image did not arrive", extra={"reason": str(error)})
+        finally:
+            pending.receiving = False
+            pending.notify()
+
+    def _answered(self, answer: Answer) -> None:
+        pending = self._pending.get(answer.request)
+        if pending is not None and not answer.follows and pending.answer is None:
+            pending.answer = answer
+            pending.notify()
+
+    def _pulled(self, session: Session, pull: Pull) -> None:
+        pending = self._pending.get(pull.request)
+        if pending is None or (session, pull.what) in pending.sending:
+            return
+        data = pending.operation if pull.what == "operation" else pending.upload
+        if data is not None:
+            pending.sending.add((session, pull.what))
+            self._tasks.start_soon(self._send_pulled, session, pull, pending, data)
+
+    async def _send_pulled(self, session: Session, pull: Pull, pending: _Pending, data: bytes) -> None:
+        label = UploadObject(request=pull.request) if pull.what == "upload" else OperationObject(request=pull.request)
+        report = pending.progress
+        try:
+            await self._endpoint.send_object(
+                session, encode(label, cap_bytes=MAX_LABEL_BYTES), data,
+                progress=(lambda done, total: report("sending", done, total)) if report else None,
+            )  # fmt: skip
+        except (Refused, Unavailable, TransferCancelled) as error:
+            log.info("an upload did not arrive", extra={"reason": str(error)})
+        finally:
+            pending.sending.discard((session, pull.what))
+            pending.notify()
+
+    def _heard(self, session: Session, state: CloudState) -> None:
+        name = self._nodes[session.remote_key]
+        now = self._clock()
+        if (asked := self._asked_at.pop(name, None)) is not None:
+            self.latency_s = now - asked
+        self._states[name] = (now, state)
+        self._check_change()
+        if not state.signed_in:
+            self.on_signed_out()
+        if state.mail_waiting:
+            self.on_mail()
+
+
+def monotonic() -> float:
+    """The clock that peers use unless a test hands in another: seconds, never going back."""
+    return time.monotonic()

@@ -1,0 +1,144 @@
+"""What a peer tells whoever listens: frozen values, fanned out to any number of subscribers."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+_BUFFERED = 1_000
+"""Events that a slow listener may be behind; beyond it the oldest are dropped for that listener."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudChanged:
+    """The cloud became reachable or unreachable, or has another leader."""
+
+    reachable: bool
+    leader: str | None
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """Somebody asks for views of one's own image."""
+
+    request_id: str
+    image: str
+    viewer_name: str
+    views: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWithdrawn:
+    """Somebody took a request back."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """One's own request was accepted or rejected."""
+
+    request_id: str
+    image: str
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReceived:
+    """The stego image of a grant arrived."""
+
+    image: str
+    grant: str
+
+
+@dataclass(frozen=True, slots=True)
+class RightsUpdated:
+    """The rights on a received image changed."""
+
+    image: str
+    grant: str
+    left: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpentEvent:
+    """Somebody looked at one's own image."""
+
+    image: str
+    viewer_name: str
+    at: float
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Something left the outbox."""
+
+    request_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """The cloud refused something from the outbox, and why."""
+
+    request_id: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyProgress:
+    """A stego image is on its way to a viewer (`sending`) or from an owner."""
+
+    grant: str
+    sending: bool
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """An account shows another key than the one first seen. Nothing is sent to it and nothing taken from it."""
+
+    account: int
+    name: str
+
+
+Event = (
+    CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
+    | Delivered | Undeliverable | CopyProgress | KeyChanged
+)  # fmt: skip
+
+
+class EventHub:
+    """Fans events out to subscribers."""
+
+    def __init__(self) -> None:
+        self._streams: list[tuple[MemoryObjectSendStream[Event], MemoryObjectReceiveStream[Event]]] = []
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to every subscriber; never waits."""
+        for send, receive in self._streams:
+            try:
+                send.send_nowait(event)
+            except anyio.WouldBlock:
+                receive.receive_nowait()
+                send.send_nowait(event)
+
+    @contextmanager
+    def subscription(self) -> Iterator[AsyncIterator[Event]]:
+        """Subscribe for the length of a `with` block."""
+        send, receive = anyio.create_memory_object_stream[Event](_BUFFERED)
+        self._streams.append((send, receive))
+        try:
+            yield receive
+        finally:
+            self._streams.remove((send, receive))
+            send.close()
+            receive.close()

@@ -1,0 +1,203 @@
+"""What the methods of a peer return: plain frozen values, safe to show after escaping, never live objects."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """This profile's account. `words` are the fingerprint that people compare."""
+
+    account: int
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Another account. `last_seen` in seconds since 1970, None if it never signed in."""
+
+    account: int
+    name: str
+    words: str
+    online: bool
+    images: int
+    last_seen: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """One page of users; `total` counts all that match."""
+
+    rows: tuple[User, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedImage:
+    """An image that can be asked for. `size` is the original's, in bytes."""
+
+    image: str
+    owner: int
+    title: str
+    format: str
+    width: int
+    height: int
+    size: int
+    created: float
+    has_preview: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MyImage:
+    """An image of one's own; `path` is the stego image on this machine, None if this device does not hold it."""
+
+    image: str
+    title: str
+    format: str
+    width: int
+    height: int
+    size: int
+    created: float
+    path: Path | None
+    offered: bool
+    has_preview: bool
+    viewers: int
+    views_spent: int
+
+
+class AskState(StrEnum):
+    """Where a request for views stands."""
+
+    QUEUED = "queued"
+    """In this peer's outbox: the cloud has not got it yet."""
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    RECEIVED = "received"
+    """Accepted, and the stego image is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRequest:
+    """A request for views, incoming or outgoing; `person` is the other side."""
+
+    request_id: str
+    image: str
+    title: str
+    person: int
+    person_name: str
+    words: str
+    views: int
+    note: str
+    state: AskState
+    reason: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """All requests of an account, newest first. `complete` is False where the cloud could not be asked."""
+
+    incoming: tuple[ViewRequest, ...]
+    outgoing: tuple[ViewRequest, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Something that had to reach the cloud: `delivered`, or still in the outbox under `request_id`."""
+
+    request_id: str
+    delivered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RightsResult:
+    """A change of rights. While `delivered` is False the numbers are None: the cloud has not ordered it yet.
+
+    `met_consumed` is the number of views that were spent when the change took effect.
+    """
+
+    request_id: str
+    delivered: bool
+    left: int | None = None
+    met_consumed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerImage:
+    """An image received from somebody, with the rights as last heard; the ledger's word counts."""
+
+    image: str
+    grant: str
+    title: str
+    owner: int
+    owner_name: str
+    words: str
+    granted: int
+    left: int
+    expires: float | None
+    revoked: bool
+    path: Path | None
+    """The stego image; None while the owner's peer has not delivered it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody's rights on an image of one's own."""
+
+    grant: str
+    account: int
+    name: str
+    granted: int
+    consumed: int
+    left: int
+    expires: float | None
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture that was opened. `left` is None for pictures of one's own."""
+
+    image: str
+    title: str
+    data: bytes
+    left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLogEntry:
+    """One spent view of an image of one's own."""
+
+    viewer: int
+    viewer_name: str
+    at: float
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """Something that still waits: what it is, since when, and why it was not delivered yet."""
+
+    request_id: str
+    what: str
+    since: float
+    attempts: int
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """How this peer stands with the cloud. `latency_s` is the last measured answer time of a node."""
+
+    me: Me | None
+    signed_in: bool
+    cloud_reachable: bool
+    leader: str | None
+    term: int
+    latency_s: float | None
+    outbox: int
