@@ -1,0 +1,609 @@
+"""Next-in-line leader election, fenced by a lease in the directory. The machine that takes the transitions of `roles`.
+
+A reconstruction after Gholipour, Kordafshari, Jahanshahi and Rahmani, "A New Approach For Election Algorithm in
+Distributed Systems" (CTRQ 2009), from those who cite it (Petrov, "Database Internals", chapter 10), since the paper
+itself was not available. Theirs: the leader publishes an ordered list of nodes; whoever notices its failure asks the
+first alternative, which leads without a round; who is first itself just announces. Ours: recovery, concurrent
+suspicions, terms, and the lease.
+
+Correctness never rests on the messages: they decide who asks for the lease, the directory decides who gets it. A leader
+acts only while it trusts its lease, which it counts from the moment it *sent* the last granted renewal, so no two nodes
+ever trust one at the same time. A suspicion is acted upon once the lease can be free; asking earlier is in vain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from node.coordination import CoordinationTable, NodeState
+from node.lease import (
+    ClaimLease,
+    LeaseAction,
+    LeaseAnswer,
+    LeaseLost,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseUnknown,
+    LeaseWon,
+    ReleaseLease,
+    RenewLease,
+)
+from node.membership import Membership, NodeRow
+from node.roles import Input, Role, next_role, render_diagram
+from shared.config import Timing
+from shared.errors import LocalError
+from shared.wire import node_messages as wire
+from shared.wire.node_messages import ElectionMessage, LoadReport, NodeMessage
+
+__all__ = [
+    "ClaimLease", "Deposed", "Election", "ElectionEvent", "Input", "LeaderChanged", "LeaseAction", "LeaseAnswer",
+    "LeaseLost", "LeaseReleased", "LeaseRenewed", "LeaseUnknown", "LeaseWon", "NodeRow", "ReleaseLease", "RenewLease",
+    "Role", "RoleChanged", "render_diagram",
+]  # fmt: skip
+
+_FOREVER = float("inf")
+_KEPT_BEATS = 16
+"""Heartbeats whose acks still count; older ones prove nothing that the gate asks for."""
+_LEASE_MARGIN_HEARTBEATS = 0.02
+"""Added to the time that the directory names, so that the next claim does not come a moment too early."""
+_CUT_OFF_RETRY_HEARTBEATS = 2
+"""A node that nobody answers asks again after this."""
+_RENEWAL_PATIENCE_HEARTBEATS = 2
+"""A renewal without an answer is repeated after this; before, it would only queue up behind a slow directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged:
+    """This node changed its role."""
+
+    previous: Role
+    role: Role
+    why: Input
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderChanged:
+    """This node now takes `leader` for the leader; None while it knows of none."""
+
+    leader: str | None
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deposed:
+    """This node led `term` and no longer does."""
+
+    term: int
+    why: Input
+
+
+ElectionEvent = RoleChanged | LeaderChanged | Deposed
+
+
+class Election:
+    """One node's part in the election. Feed messages, ticks and lease answers; take sends, actions and events.
+
+    `nodes` are all nodes of the cluster in address order, this one included. `incarnation` must be higher than that of
+    every earlier life of this node. Times are seconds of any monotonic clock. The machine does no I/O.
+    """
+
+    def __init__(self, me: str, nodes: Sequence[str], *, timing: Timing, incarnation: int, now: float) -> None:
+        if me not in nodes or len(set(nodes)) != len(nodes) or len(nodes) > wire.MAX_NODES:
+            raise LocalError(f"{me} must be one of 1 to {wire.MAX_NODES} different nodes")
+        self.me = me
+        self.nodes = tuple(nodes)
+        self.timing = timing
+        self.incarnation = incarnation
+        self.role = Role.FOLLOWER
+        self.leader: str | None = None
+        self.term = 0
+        self.table = CoordinationTable()
+        self.membership = Membership(me, self.nodes, timing)
+        self._places = {node: place for place, node in enumerate(self.nodes)}
+        self._own = NodeState(me, incarnation, 0.0)
+        self._draining = False
+        self._directory_away = False
+        self._sends: list[tuple[str, NodeMessage]] = []
+        self._actions: list[LeaseAction] = []
+        self._events: list[ElectionEvent] = []
+        self._table_at = now
+        self._ticked_at = now
+        self._pulse_at = now
+        self._leader_heard_at = -_FOREVER
+        self._last_leader: str | None = None
+        self._suspect_at = _FOREVER
+        self._act_at = now + timing.suspect_s + self._places[me] * timing.rank_stagger_s
+        self._deadline = _FOREVER
+        self._candidate: str | None = None
+        self._passed_over: set[str] = set()
+        self._answers: dict[str, NodeState | None] = {}
+        self._claim_sent_at = -_FOREVER
+        self._trusted_until = -_FOREVER
+        self._led_term = 0
+        self._led_since = -_FOREVER
+        self._renewal_sent_at: float | None = None
+        self._sequence = 0
+        self._beats: dict[int, float] = {}
+        self._resignation: tuple[float, int, str | None] | None = None
+        self._broadcast(wire.Join(**self._load_report()))
+
+    # --- What the shell uses -----------------------------------------------------------------------------------------
+    def receive(self, sender: str, message: NodeMessage, now: float) -> None:
+        """Feed a message from the node `sender`, whose identity its session has proved. Other kinds are ignored."""
+        if not isinstance(message, ElectionMessage):
+            return
+        lived = self.membership.heard(sender, message.incarnation, now)
+        if not lived:
+            return
+        if isinstance(message, LoadReport):
+            self.membership.loaded(sender, message.load1, message.cores, message.in_flight, fit=message.fit)
+        if message.term > self.term:
+            self.term = message.term
+            self._step(Input.HIGHER_TERM, now)
+        self._received(sender, message, now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: call at `next_deadline` or later."""
+        if now - self._ticked_at > 2 * self.timing.heartbeat_s:
+            # This process was paused: what the others sent meanwhile has yet to be read, so nobody is late but us.
+            self._suspect_at = max(self._suspect_at, now + self.timing.heartbeat_s)
+            self._act_at = max(self._act_at, now + self.timing.heartbeat_s)
+        self._ticked_at = now
+        if self.role is Role.LEADER and now >= self._trusted_until:
+            self._step_down(Input.TRUST_LAPSED, now)
+        if self._resignation is not None and now >= self._resignation[0]:
+            self._announce_resignation()
+        if now >= self._pulse_at:
+            self._pulse(now)
+        if self.role is Role.FOLLOWER:
+            self._tick_follower(now)
+        elif now >= self._deadline:
+            self._timed_out(now)
+
+    def next_deadline(self) -> float:
+        """Return when `tick` is to be called at the latest."""
+        deadline = self._pulse_at
+        if self.role is Role.FOLLOWER:
+            deadline = min(deadline, self._suspect_at, self._act_at)
+        elif self.role is Role.LEADER:
+            deadline = min(deadline, self._trusted_until)
+        else:
+            deadline = min(deadline, self._deadline)
+        return deadline if self._resignation is None else min(deadline, self._resignation[0])
+
+    def take_sends(self) -> list[tuple[str, NodeMessage]]:
+        """Return and forget the messages to be sent, each with the node it goes to."""
+        sends, self._sends = self._sends, []
+        return sends
+
+    def take_actions(self) -> list[LeaseAction]:
+        """Return and forget what the directory is to be asked."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def take_events(self) -> list[ElectionEvent]:
+        """Return and forget what happened."""
+        events, self._events = self._events, []
+        return events
+
+    def is_leader(self, now: float) -> bool:
+        """Return whether this node leads and still trusts its lease. Ask right before every act of leadership."""
+        return self.role is Role.LEADER and now < self._trusted_until
+
+    def own_load(self, load1: float, cores: int, in_flight: int) -> None:
+        """Feed this machine's one-minute load, its cores and the requests this node has in its hands."""
+        self._own = replace(self._own, load1=min(load1, 9_999.0), cores=cores, in_flight=in_flight)
+
+    def node_rows(self, rows: Sequence[NodeRow], now: float) -> None:
+        """Feed the directory's table of nodes, read just now, every one or two heartbeats."""
+        self.membership.rows(rows, now)
+        self._directory_away = False
+
+    def directory_away(self) -> None:
+        """The directory does not answer: this node is unfit to lead until it does."""
+        self._directory_away = True
+
+    def node_states(self, now: float) -> tuple[NodeState, ...]:
+        """Return every node in address order as this one knows it: at first hand, or from the leader's table."""
+        return tuple(self._state(node, now) for node in self.nodes)
+
+    @property
+    def fit(self) -> bool:
+        """Whether this node could lead: it neither drains nor lacks the directory."""
+        return not (self._draining or self._directory_away)
+
+    def drain(self, now: float) -> None:
+        """Give up leadership and never lead again in this life: the lease is released, the next in line is told."""
+        self._draining = True
+        self._step_down(Input.STEPPED_ASIDE, now)
+
+    def stand_down(self, now: float) -> None:
+        """Give up leadership, if this node has it, but stay in line."""
+        if self.role is Role.LEADER:
+            self._step_down(Input.STEPPED_ASIDE, now)
+
+    def request_leadership(self, now: float) -> None:
+        """An operator wants this node to lead: ask the leader to hand over, or claim if there is none."""
+        if self.role is Role.LEADER or self._draining:
+            return
+        if self.leader is not None:
+            self._send(self.leader, wire.HandOver(**self._stamp()))
+        elif self.role is Role.FOLLOWER:
+            self._step(Input.MY_TURN, now)
+
+    def lease_answer(self, answer: LeaseAnswer, now: float) -> None:
+        """Feed what the directory said about an action; feed `LeaseUnknown` where it did not answer in time."""
+        self._directory_away = isinstance(answer, LeaseUnknown)
+        match answer:
+            case LeaseWon():
+                self._lease_won(answer, now)
+            case LeaseRenewed():
+                if self.role is Role.LEADER and answer.term == self.term:
+                    self._trusted_until = max(self._trusted_until, answer.sent_at + self.timing.lease_trust_s)
+                    self._renewal_sent_at = None
+            case LeaseLost():
+                self._lease_lost(answer, now)
+            case LeaseUnknown():
+                if self.role is Role.CLAIM and answer.sent_at in (None, self._claim_sent_at):
+                    self._step(Input.LEASE_UNKNOWN, now)
+                    self._act_at = now + self.timing.heartbeat_s
+            case LeaseReleased():
+                if self._resignation is not None and self._resignation[1] == answer.term:
+                    self._announce_resignation()
+
+    # --- Messages ----------------------------------------------------------------------------------------------------
+    def _received(self, sender: str, message: ElectionMessage, now: float) -> None:
+        match message:
+            case wire.Heartbeat() | wire.NewLeader():
+                self._on_leader(sender, message, now)
+            case wire.HeartbeatAck():
+                sent_at = self._beats.get(message.sequence)
+                if sent_at is not None:
+                    self.membership.acked(sender, sent_at, now)
+            case wire.LeaderIs():
+                self._on_leader_is(message, now)
+            case wire.Join():
+                self._on_join(sender, now)
+            case wire.Resign():
+                self._on_resign(sender, message, now)
+            case wire.HandOver() if self.role is Role.LEADER:
+                self._step_down(Input.STEPPED_ASIDE, now, successor=sender)
+            case _:
+                self._suspicion_received(sender, message, now)
+
+    def _suspicion_received(self, sender: str, message: ElectionMessage, now: float) -> None:
+        match message:
+            case wire.CrashLeader() | wire.Yield():
+                self._on_asked(sender, message, now)
+            case wire.Election():
+                self._on_election(sender, now)
+            case wire.Ok():
+                self._on_ok(sender, message, now)
+            case wire.Decline():
+                self._on_decline(sender, now)
+
+    def _on_leader(self, sender: str, message: wire.Heartbeat | wire.NewLeader, now: float) -> None:
+        if message.term < self.term:
+            if self.role is Role.LEADER:
+                self._send(sender, self._new_leader())
+            return
+        if self.role is Role.LEADER or (self.role is Role.CLAIM and sender == self._last_leader):
+            return  # the same term: only the directory can tell whose it is, and it has been asked
+        self.table = CoordinationTable.from_wire(message.term, message.table, self.nodes)
+        self._table_at = now
+        self._follow(sender, Input.LEADER_HEARD, now)
+        if isinstance(message, wire.Heartbeat):
+            self._send(sender, wire.HeartbeatAck(sequence=message.sequence, **self._load_report()))
+
+    def _on_asked(self, sender: str, message: ElectionMessage, now: float) -> None:
+        if self._answered_calmly(sender, now):
+            return
+        if not self.fit:
+            self._send(sender, wire.Decline(**self._stamp()))
+            return
+        if isinstance(message, wire.CrashLeader):
+            self._send(sender, wire.Ok(**self._load_report()))
+        self._step(Input.ASKED_TO_LEAD, now)
+
+    def _on_election(self, sender: str, now: float) -> None:
+        if self._answered_calmly(sender, now):
+            return
+        self._send(sender, wire.Ok(**self._load_report()))
+        self._candidate = None
+        self._step(Input.ELECTION_CALLED, now)
+
+    def _answered_calmly(self, sender: str, now: float) -> bool:
+        """Answer a suspicion with the leader, if this node is or has lately heard it."""
+        if self.is_leader(now):
+            self._send(sender, self._new_leader())
+            return True
+        recently = now - self._leader_heard_at <= self.timing.calm_heartbeats * self.timing.heartbeat_s
+        if self.leader not in (None, self.me, sender) and recently:
+            self._send(sender, wire.LeaderIs(leader=self.leader, **self._stamp()))
+            return True
+        return False
+
+    def _on_ok(self, sender: str, message: wire.Ok, now: float) -> None:
+        if self.role is Role.ELECT:
+            self._answers[sender] = self.membership.state(sender, now) if message.fit else None
+            self._count_answers(now)
+        elif self.role is not Role.PROBE or sender == self._candidate:
+            self._step(Input.OK_RECEIVED, now)
+
+    def _on_decline(self, sender: str, now: float) -> None:
+        if self.role is Role.ELECT:
+            self._answers[sender] = None
+            self._count_answers(now)
+        elif self.role in (Role.PROBE, Role.WAIT) and sender == self._candidate:
+            self._pass_over(now)
+
+    def _on_leader_is(self, message: wire.LeaderIs, now: float) -> None:
+        known = message.leader in self._places and message.leader != self.me
+        if known and message.term >= self.term and self.role not in (Role.CLAIM, Role.LEADER):
+            self._follow(message.leader, Input.LEADER_NAMED, now)
+
+    def _on_join(self, sender: str, now: float) -> None:
+        if self.is_leader(now):
+            self._send(sender, self._new_leader())
+        elif sender == self.leader:
+            self._lose_leader()  # it has restarted, so it follows; its earlier life's lease has yet to run out
+
+    def _on_resign(self, sender: str, message: wire.Resign, now: float) -> None:
+        if message.term < self.term or sender not in (self.leader, self._last_leader):
+            return
+        self._lose_leader()
+        if message.successor == self.me and self.fit:
+            self._step(Input.ASKED_TO_LEAD, now)
+        else:
+            self._candidate = message.successor
+            self._step(Input.LEADER_RESIGNED, now)
+
+    # --- Time --------------------------------------------------------------------------------------------------------
+    def _pulse(self, now: float) -> None:
+        """Send the sign of life that this role owes: a heartbeat to all, or a pulse round the ring of followers."""
+        self._pulse_at = now + self.timing.heartbeat_s
+        if self.role is Role.LEADER:
+            self._lead(now)
+            return
+        ring = [node for node in self.nodes if node == self.me or self._in_ring(node, now)]
+        after = ring[(ring.index(self.me) + 1) % len(ring)]
+        if after != self.me:
+            self._send(after, wire.Pulse(**self._load_report()))
+
+    def _in_ring(self, node: str, now: float) -> bool:
+        return node != self.leader and self._state(node, now).heard_age_s <= 2 * self.timing.suspect_s
+
+    def _lead(self, now: float) -> None:
+        connected = self.membership.acknowledged(self._led_since, now) or self.membership.alone()
+        if not connected:
+            self._step_down(Input.CUT_OFF, now)
+            return
+        self._sequence += 1
+        self._beats[self._sequence] = now
+        self._beats.pop(self._sequence - _KEPT_BEATS, None)
+        self._refresh_table(now)
+        table = self.table.to_wire(self._places)
+        self._broadcast(wire.Heartbeat(sequence=self._sequence, table=table, **self._stamp()))
+        patience_s = _RENEWAL_PATIENCE_HEARTBEATS * self.timing.heartbeat_s
+        if self._renewal_sent_at is None or now - self._renewal_sent_at >= patience_s:
+            self._renewal_sent_at = now
+            self._actions.append(RenewLease(self.term, now))
+
+    def _tick_follower(self, now: float) -> None:
+        if self.leader is not None and now >= self._suspect_at:
+            self._step(Input.LEADER_SILENT, now)
+            self._lose_leader()
+        if now >= self._act_at:
+            self._take_turn(now)
+
+    def _timed_out(self, now: float) -> None:
+        if self.role is Role.CLAIM:
+            self._directory_away = True
+            self._step(Input.LEASE_UNKNOWN, now)
+            self._act_at = now + self.timing.heartbeat_s
+        elif self.role is Role.ELECT:
+            self._conclude(now)
+        elif self.role in (Role.PROBE, Role.WAIT):
+            self._pass_over(now)
+
+    def _pass_over(self, now: float) -> None:
+        """The candidate did not answer, declined, or was waited for in vain: on to the next in line."""
+        if self._candidate is not None:
+            self._passed_over.add(self._candidate)
+        self._take_turn(now)
+
+    def _take_turn(self, now: float) -> None:
+        """Decide whose turn it is to lead. A node without the directory bothers nobody and only tries for itself."""
+        if self._draining:
+            self._rest(now)
+            return
+        if self._directory_away:
+            self._step(Input.MY_TURN, now)
+            return
+        line = [node for node in self.table.line(self._last_leader) if node not in self._passed_over]
+        open_gate = bool(self.membership.hears(now)) or self.membership.alone()
+        if self.me not in line or (line[0] == self.me and not open_gate):
+            self._step(Input.LINE_UNKNOWN, now)
+        elif line[0] == self.me:
+            self._step(Input.MY_TURN, now)
+        else:
+            self._candidate = line[0]
+            self._step(Input.ANOTHERS_TURN, now)
+
+    def _rest(self, now: float) -> None:
+        if self.role is not Role.FOLLOWER:
+            self._step(Input.STEPPED_ASIDE, now)
+        self._act_at = _FOREVER
+
+    # --- Steps -------------------------------------------------------------------------------------------------------
+    def _step(self, happened: Input, now: float) -> None:
+        """Take the transition of the table and do what entering the new role asks for."""
+        role = next_role(self.role, happened)
+        if role is None:
+            return
+        previous, self.role = self.role, role
+        self._deadline = _FOREVER
+        if role is not previous:
+            self._events.append(RoleChanged(previous, role, happened))
+        if previous is Role.LEADER:
+            self._events.append(Deposed(self._led_term, happened))
+            self._trusted_until = -_FOREVER
+            self._set_leader(None)
+        self._enter(role, happened, now)
+
+    def _enter(self, role: Role, happened: Input, now: float) -> None:
+        if role is Role.CLAIM:
+            self._claim_sent_at = now
+            self._deadline = now + self.timing.announcement_timeout_s
+            self._actions.append(ClaimLease(self.term, now))
+        elif role is Role.PROBE:
+            assert self._candidate is not None
+            self._deadline = now + self.timing.ok_timeout_s
+            self._send(self._candidate, wire.CrashLeader(**self._stamp()))
+        elif role is Role.ELECT:
+            self._answers = {}
+            self._deadline = now + self.timing.ok_timeout_s
+            self._broadcast(wire.Election(**self._load_report()))
+            self._count_answers(now)
+        elif role is Role.WAIT:
+            self._deadline = now + self.timing.announcement_timeout_s
+        elif role is Role.LEADER:
+            self._deadline = _FOREVER
+        elif happened in (Input.LEASE_LOST, Input.NOBODY_ANSWERED):
+            self._passed_over.clear()
+
+    def _count_answers(self, now: float) -> None:
+        if len(self._answers) == len(self.membership.others):
+            self._conclude(now)
+
+    def _conclude(self, now: float) -> None:
+        """Close the collection of OKs: the best of those who answered is to claim."""
+        fit = [state for state in self._answers.values() if state is not None]
+        if not self._answers and not self.membership.alone():
+            self._step(Input.NOBODY_ANSWERED, now)
+            self._act_at = now + _CUT_OFF_RETRY_HEARTBEATS * self.timing.heartbeat_s
+            return
+        own = [self._own] if self.fit else []
+        best = min([*fit, *own], key=lambda state: (round(state.cost, 6), self._places[state.node]), default=self._own)
+        if best.node == self.me:
+            self._step(Input.BEST_IS_ME, now)
+        else:
+            self._candidate = best.node
+            self._send(best.node, wire.Yield(**self._stamp()))
+            self._step(Input.BEST_IS_ANOTHER, now)
+
+    # --- Leadership --------------------------------------------------------------------------------------------------
+    def _lease_won(self, answer: LeaseWon, now: float) -> None:
+        trusted_until = answer.sent_at + self.timing.lease_trust_s
+        if self.role is not Role.CLAIM or answer.term <= self.term or now >= trusted_until or self._draining:
+            self._actions.append(ReleaseLease(answer.term))
+            if self.role is Role.CLAIM:
+                self._step(Input.LEASE_UNKNOWN, now)
+                self._act_at = now + self.timing.heartbeat_s
+            return
+        self.term = self._led_term = answer.term
+        self._trusted_until = trusted_until
+        self._led_since = now
+        self._renewal_sent_at = None
+        self._step(Input.LEASE_WON, now)
+        self._passed_over.clear()
+        self._set_leader(self.me)
+        self._refresh_table(now)
+        self._broadcast(self._new_leader())
+        self._pulse_at = now + self.timing.heartbeat_s / 2  # soon, so that the acks open the gate; the renewal as well
+
+    def _lease_lost(self, answer: LeaseLost, now: float) -> None:
+        if self.role is Role.LEADER:
+            if answer.sent_at is None or answer.sent_at >= self._led_since:
+                self.term = max(self.term, answer.term)
+                self._step(Input.LEASE_LOST, now)
+                self._act_at = now + self.timing.heartbeat_s
+            return
+        self.term = max(self.term, answer.term)
+        if self.role is Role.CLAIM and answer.sent_at in (None, self._claim_sent_at):
+            self._step(Input.LEASE_LOST, now)
+            if self.leader is None:
+                retry_s = self.timing.heartbeat_s if answer.free_in_s is None else answer.free_in_s
+                self._act_at = now + max(retry_s, 0.0) + _LEASE_MARGIN_HEARTBEATS * self.timing.heartbeat_s
+
+    def _step_down(self, why: Input, now: float, successor: str | None = None) -> None:
+        """Give up what this node has: a leader releases the lease and tells the others, once it is released."""
+        if self.role is Role.LEADER:
+            self._refresh_table(now)
+            line = self.table.line(self.me)
+            heir = successor if successor is not None else next(iter(line), None)
+            self._actions.append(ReleaseLease(self._led_term))
+            self._resignation = (now + self.timing.ok_timeout_s, self._led_term, heir)
+            self._last_leader = self.me
+        self._step(why, now)
+        self._act_at = _FOREVER if self._draining else now + self.timing.lease_s
+
+    def _announce_resignation(self) -> None:
+        assert self._resignation is not None
+        _, term, successor = self._resignation
+        self._resignation = None
+        if term == self.term:
+            self._broadcast(wire.Resign(successor=successor, **self._stamp()))
+
+    # --- The leader as this node sees it -----------------------------------------------------------------------------
+    def _follow(self, leader: str, happened: Input, now: float) -> None:
+        self._step(happened, now)
+        self._passed_over.clear()
+        self._last_leader = leader
+        self._resignation = None
+        self._set_leader(leader)
+        self._suspect_at = now + self.timing.suspect_s
+        patience_s = max(self.timing.suspect_s, self.timing.lease_s)
+        self._act_at = now + patience_s + self._rank() * self.timing.rank_stagger_s
+        if happened is Input.LEADER_HEARD:
+            self._leader_heard_at = now
+
+    def _lose_leader(self) -> None:
+        """The leader is gone as far as this node can tell; it acts when the lease can be free."""
+        self._suspect_at = _FOREVER
+        self._leader_heard_at = -_FOREVER
+        self._set_leader(None)
+
+    def _set_leader(self, leader: str | None) -> None:
+        if leader != self.leader:
+            self.leader = leader
+            self._events.append(LeaderChanged(leader, self.term))
+
+    def _rank(self) -> int:
+        """Return this node's place in line behind the leader, 0 for the next; the last place if it is in no line."""
+        line = self.table.line(self._last_leader)
+        return line.index(self.me) if self.me in line else len(self.nodes) - 1
+
+    # --- Helpers -----------------------------------------------------------------------------------------------------
+    def _state(self, node: str, now: float) -> NodeState:
+        if node == self.me:
+            return replace(self._own, heard_age_s=0.0, fit=self.fit)
+        known = self.membership.state(node, now)
+        if self.role is Role.LEADER or (row := self.table.row(node)) is None or row.incarnation < known.incarnation:
+            return known
+        age_s = row.heard_age_s + now - self._table_at
+        if node == self.leader:
+            age_s = now - self._leader_heard_at
+        return replace(row, heard_age_s=min(age_s, known.heard_age_s))
+
+    def _refresh_table(self, now: float) -> None:
+        states = [self._state(node, now) for node in self.nodes]
+        self.table = CoordinationTable.ordered(self.term, states, self._places, alive_s=self.timing.suspect_s)
+        self._table_at = now
+
+    def _new_leader(self) -> wire.NewLeader:
+        return wire.NewLeader(table=self.table.to_wire(self._places), **self._stamp())
+
+    def _stamp(self) -> dict[str, int]:
+        return {"term": self.term, "incarnation": self.incarnation}
+
+    def _load_report(self) -> dict[str, Any]:
+        own = self._own
+        report = {"load1": round(own.load1, 2), "cores": own.cores, "in_flight": own.in_flight, "fit": self.fit}
+        return {**self._stamp(), **report}
+
+    def _send(self, node: str, message: NodeMessage) -> None:
+        self._sends.append((node, message))
+
+    def _broadcast(self, message: NodeMessage) -> None:
+        self._sends.extend((node, message) for node in self.membership.others)
