@@ -35,14 +35,14 @@ QUEUE_BOUND_RTTS: Final = 0.25
 """Tolerated queueing delay in parts of the bare round trip, where that is more than the scheduling slack."""
 LEARNED_BOUND: Final = 0.6
 """Part of the deepest queue seen at heavy loss that is tolerated from then on: a short buffer is not filled again."""
-BOUND_RECOVERY: Final = 1.1
+BOUND_RECOVERY: Final = 1.04
 """Growth of a learned bound at every back-off that needed no loss: what was learned from chance is unlearned."""
 LOSS_TOLERATED: Final = 0.08
 """Share of lost datagrams that is always taken for chance; noise is allowed for on top."""
 MAX_LOSS_TOLERATED: Final = 0.35
 LOSS_OVER_CHANCE: Final = 1.5
 """Losses are heavy when they exceed those of the empty queue by this factor."""
-LOSS_NOISE_DEVIATIONS: Final = 3.0
+LOSS_NOISE_DEVIATIONS: Final = 2.5
 MIN_RTT_LIFETIME_S: Final = 10.0
 """A least round trip older than this is forgotten: routes change."""
 STARTUP_GROWTH: Final = 1.25
