@@ -1,0 +1,54 @@
+"""What the parts of a peer share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from anyio.abc import TaskGroup
+from shared.identity import Identity
+from shared.net.endpoint import Endpoint
+
+from shared.cluster import Cluster
+from shared.config import Timing
+from shared.errors import ProfileError
+from tui.peer.cloud import CloudLink
+from tui.peer.events import EventHub
+from tui.peer.profile import Profile
+from tui.peer.store import Store
+
+ID_BYTES = 16
+
+
+@dataclass(slots=True)
+class Context:
+    """One open peer: its keys, store, sockets and listeners. `wall` gives seconds since 1970, `clock` never goes back."""
+
+    profile: Profile
+    identity: Identity
+    cluster: Cluster
+    store: Store
+    endpoint: Endpoint
+    cloud: CloudLink
+    tasks: TaskGroup
+    events: EventHub
+    entropy: Callable[[int], bytes]
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    account: int | None = None
+    name: str = ""
+    device: str = ""
+    signed_in: bool = False
+
+    @property
+    def timing(self) -> Timing:
+        """The timers of the cluster."""
+        return self.cluster.timing
+
+    def new_id(self) -> str:
+        """Return a fresh 128-bit id."""
+        return self.entropy(ID_BYTES).hex()
+
+    def need_account(self) -> int:
+        """Return this profile's account. Raises `ProfileError` before registration."""
+        if self.account is None:
+            raise ProfileError("This profile has no account yet; register first.")
+        return self.account

@@ -1,0 +1,87 @@
+"""The image files of a profile: generated names, written whole or not at all, rights rewritten under a journal."""
+
+import errno
+import os
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from shared.rights import RightsRecord, encode_record, with_left
+
+from shared.errors import DamagedStego, StorageError
+from shared.stego import container
+from tui.peer.store import Store
+
+
+def own_path(folder: Path, image: str) -> Path:
+    """Return where the stego image of one's own picture lies. `image` is 32 hexadecimal digits, checked before."""
+    return folder / f"own-{image}.png"
+
+
+def held_path(folder: Path, grant: str) -> Path:
+    """Return where the viewer's copy of a grant lies. `grant` is 32 hexadecimal digits, checked before."""
+    return folder / f"held-{grant}.png"
+
+
+async def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all. Raises `StorageError` when the disk is full."""
+    await anyio.to_thread.run_sync(_write_whole, path, data)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".part")
+    try:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"The disk that holds {path.parent} is full; free some space and try again.") from error
+        raise StorageError(f"{path.name} cannot be written: {error.strerror}.") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def rewrite_rights(store: Store, path: Path, record: RightsRecord, left: int) -> None:
+    """Write the rights and the views left into a stego image, in place.
+
+    The record stands in the store's journal first, so that `repair` finishes what a crash interrupted. An image that
+    was damaged or removed meanwhile is left alone: the strip only displays what the ledger holds.
+    """
+    data = encode_record(with_left(record, left))
+    key = str(path)
+    await store.run(lambda s: s.put("rewrites", path=key, record=data))
+    await anyio.to_thread.run_sync(_rewrite, path, data)
+    await store.run(lambda s: s.do("DELETE FROM rewrites WHERE path = :path", path=key))
+
+
+async def repair(store: Store) -> None:
+    """Finish the rewrites that a crash interrupted."""
+    for row in await store.run(lambda s: s.all("SELECT path, record FROM rewrites")):
+        key, data = str(row["path"]), bytes(row["record"])
+        await anyio.to_thread.run_sync(_rewrite, Path(key), data)
+        await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]
+
+
+def _rewrite(path: Path, data: bytes) -> None:
+    try:
+        container.rewrite_record(path, data)
+    except (DamagedStego, FileNotFoundError):
+        return
+    except OSError as error:
+        raise StorageError(f"{path.name} cannot be written: {error.strerror}.") from error

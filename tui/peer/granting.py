@@ -1,0 +1,240 @@
+"""The owner's side: grants on one's own images, and their changes."""
+
+import msgspec
+from shared.ledger import granted_for_left
+from shared.rights import change_rights, create_grant, decode_record, encode_record
+
+from shared.config import MAX_MESSAGE_BYTES, MAX_VIEWS
+from shared.errors import InvalidInput, ProfileError, Refused, RemoteError, Unavailable
+from shared.wire import operations as ops
+from shared.wire.codec import encode
+from shared.wire.peer_messages import RightsNotice
+from tui.peer.context import Context
+from tui.peer.copies import Copies, CopyTask
+from tui.peer.models import RightsResult, Sent, Viewer
+from tui.peer.outbox import Outbox, packed
+from tui.peer.people import People, public_of
+from tui.peer.store import OutboxRow
+
+GRANT = "grant"
+RIGHTS = "rights"
+_CONFLICTS = 8
+
+
+class RightsIntent(msgspec.Struct, frozen=True):
+    """What the owner wants of a grant: so many views left, so many more, an expiry, or an end."""
+
+    image: str
+    viewer: int
+    left: int | None = None
+    more: int | None = None
+    expires: float | None = None
+    set_expires: bool = False
+    revoke: bool = False
+    ask: str | None = None
+
+
+class Granting:
+    """Gives, changes and revokes rights. Every method stores its intention before it asks the cloud."""
+
+    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies) -> None:
+        self._context = context
+        self._people = people
+        self._outbox = outbox
+        self._copies = copies
+        outbox.follow(GRANT, self._granted)
+        outbox.handle(RIGHTS, self._apply)
+
+    async def give(self, image: str, viewer: int, views: int, expires: float | None, ask: str | None) -> Sent:
+        """Give `viewer` so many views of an image, as a new grant or, where one stands, as more of it."""
+        context = self._context
+        check_views(views)
+        if viewer == context.need_account():
+            raise InvalidInput("Your own pictures open without a grant.")
+        if await self._standing(image, viewer) is not None:
+            result = await self.change(
+                RightsIntent(image, viewer, more=views, expires=expires, set_expires=expires is not None, ask=ask)
+            )
+            return Sent(result.request_id, result.delivered)
+        key = await self._content_key(image)
+        account = await self._people.find_or_recall(viewer)
+        grant = context.new_id()
+        record, share, signature = create_grant(
+            context.identity, public_of(account), grant_id=grant, image_id=image, content_key=key, granted=views,
+            expires=expires, entropy=context.entropy,
+        )  # fmt: skip
+        operation = ops.Grant(
+            grant=grant, image=image, viewer=viewer, record=encode_record(record), cloud_share=share,
+            share_signature=signature, ask=ask,
+        )  # fmt: skip
+        request = context.new_id()
+        outcome = await self._outbox.submit_operation(GRANT, operation, request)
+        return Sent(request, outcome is not None)
+
+    async def change(self, intent: RightsIntent) -> RightsResult:
+        """Carry out a change of rights, now or when the cloud is back."""
+        request = self._context.new_id()
+        state = await self._outbox.submit(RIGHTS, RIGHTS, packed(intent), request)
+        if not isinstance(state, ops.GrantRow):
+            return RightsResult(request, delivered=False)
+        return RightsResult(request, delivered=True, left=left_of(state), met_consumed=state.consumed)
+
+    async def viewers(self, image: str) -> list[Viewer]:
+        """Return everybody's rights on an image of one's own."""
+        return [
+            Viewer(
+                row.grant,
+                row.viewer,
+                row.viewer_name,
+                row.granted,
+                row.consumed,
+                left_of(row),
+                row.expires,
+                row.revoked,
+            )
+            for row in await self._grants(image)
+        ]
+
+    # --- Deliveries --------------------------------------------------------------------------------------------------
+    async def _granted(self, row: OutboxRow, _outcome: ops.Outcome) -> None:
+        operation = msgspec.convert(msgspec.json.decode(row.body), ops.Operation)
+        if isinstance(operation, ops.Grant):
+            record = decode_record(operation.record)
+            await self._copies.queue(
+                CopyTask(operation.grant, operation.image, operation.viewer, operation.record, record.granted)
+            )
+
+    async def _apply(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
+        intent = msgspec.json.decode(row.body, type=RightsIntent)
+        for _ in range(_CONFLICTS):
+            grant = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
+            signed = await self._signed(row.request)
+            if signed is not None and (done := await self._confirmed(row.request, signed, wait_s)) is not None:
+                return done
+            if grant is None:
+                raise Refused("not_found", "This person has no rights on the image that could be changed.")
+            try:
+                changed = await self._send_change(row.request, intent, grant, wait_s)
+            except Refused as refusal:
+                if refusal.code == "conflict":
+                    await self._forget_signed(row.request)
+                    continue
+                await self._forget_signed(row.request)
+                raise
+            await self._forget_signed(row.request)
+            await self._notice(changed)
+            return changed
+        raise Unavailable(
+            "The image is being looked at so often that the change did not get through; it goes on later."
+        )
+
+    async def _send_change(
+        self, request: str, intent: RightsIntent, grant: ops.GrantRow, wait_s: float
+    ) -> ops.GrantRow:
+        record = change_rights(
+            self._context.identity, decode_record(grant.record), granted=_granted_for(intent, grant),
+            expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
+        )  # fmt: skip
+        data = encode_record(record)
+        grant_id = grant.grant
+        await self._context.store.run(lambda s: s.set_fact(f"signed {request}", f"{grant_id} {data.hex()}"))
+        outcome, _ = await self._context.cloud.ask(
+            ops.ChangeRights(
+                grant=grant.grant, record=data, met_version=grant.version, met_consumed=grant.consumed, ask=intent.ask
+            ),
+            request=self._context.new_id(), wait_s=wait_s,
+        )  # fmt: skip
+        if not isinstance(outcome, ops.GrantState):
+            raise RemoteError("the cloud answered a change of rights with something else")
+        return outcome.grant
+
+    async def _signed(self, request: str) -> tuple[str, bytes] | None:
+        text = await self._context.store.run(lambda s: s.fact(f"signed {request}"))
+        if text is None:
+            return None
+        grant, _, data = text.partition(" ")
+        return grant, bytes.fromhex(data)
+
+    async def _forget_signed(self, request: str) -> None:
+        await self._context.store.run(lambda s: s.do("DELETE FROM facts WHERE name = :n", n=f"signed {request}"))
+
+    async def _confirmed(self, request: str, signed: tuple[str, bytes], wait_s: float) -> ops.GrantRow | None:
+        """Return the grant if an earlier attempt, whose answer was lost, has already changed it."""
+        outcome, _ = await self._context.cloud.ask(
+            ops.GetGrant(grant=signed[0]), request=self._context.new_id(), wait_s=wait_s
+        )
+        if isinstance(outcome, ops.GrantState) and outcome.grant.record == signed[1]:
+            await self._forget_signed(request)
+            await self._notice(outcome.grant)
+            return outcome.grant
+        return None
+
+    async def _notice(self, grant: ops.GrantRow) -> None:
+        """Tell the viewer's peer at once, if it is online; its mail tells it in any case."""
+        self._context.tasks.start_soon(self._notice_now, grant)
+
+    async def _notice_now(self, grant: ops.GrantRow) -> None:
+        try:
+            viewer = await self._people.find(grant.viewer)
+            if viewer.host is None or viewer.port is None:
+                return
+            session = await self._context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
+            data = encode(RightsNotice(grant=grant), cap_bytes=4 * MAX_MESSAGE_BYTES)
+            if len(data) <= MAX_MESSAGE_BYTES:
+                self._context.endpoint.post(session, data)
+        except (Unavailable, Refused):
+            return
+
+    # --- Look-ups ----------------------------------------------------------------------------------------------------
+    async def _grants(self, image: str | None, *, wait_s: float = 8.0) -> list[ops.GrantRow]:
+        rows: list[ops.GrantRow] = []
+        page = 0
+        while True:
+            outcome, _ = await self._context.cloud.ask(
+                ops.ListGrants(image=image, page=page), request=self._context.new_id(), wait_s=wait_s
+            )
+            if not isinstance(outcome, ops.Grants):
+                raise RemoteError("the cloud answered a list of grants with something else")
+            rows.extend(outcome.rows)
+            if not outcome.rows or len(rows) >= outcome.total:
+                return rows
+            page += 1
+
+    async def _standing(self, image: str, viewer: int, *, wait_s: float = 8.0) -> ops.GrantRow | None:
+        """Return the grant of `viewer` on an image that is not revoked, if there is one."""
+        try:
+            rows = await self._grants(image, wait_s=wait_s)
+        except Unavailable:
+            if wait_s < 8.0:
+                raise
+            return None
+        return next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+
+    async def _content_key(self, image: str) -> bytes:
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT content_key FROM own_images WHERE image = :image AND ready = 1", image=image)
+        )
+        if row is None:
+            raise ProfileError(
+                "This profile does not hold the key of that image; only its owner's profile can share it."
+            )
+        return bytes(row["content_key"])
+
+
+def check_views(views: int) -> None:
+    """Raise `InvalidInput` for a number of views that is none."""
+    if not 1 <= views <= MAX_VIEWS:
+        raise InvalidInput(f"The number of views must lie between 1 and {MAX_VIEWS}.")
+
+
+def left_of(row: ops.GrantRow) -> int:
+    """Return the views that a grant still allows, whatever its expiry."""
+    return 0 if row.revoked else max(0, row.granted - row.consumed)
+
+
+def _granted_for(intent: RightsIntent, grant: ops.GrantRow) -> int | None:
+    if intent.left is not None:
+        return granted_for_left(grant.consumed, intent.left)
+    if intent.more is not None:
+        return max(grant.granted, grant.consumed) + intent.more
+    return None

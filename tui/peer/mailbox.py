@@ -1,0 +1,150 @@
+"""Mail from the cloud: fetched, checked, applied to the store, and only then acknowledged.
+
+Delivery is at least once; a mail that was applied before is only acknowledged again.
+"""
+
+import logging
+
+import anyio
+from shared.rights import RightsRecord, decode_record, verify_record
+
+from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, RemoteError, Unavailable
+from shared.text import clean
+from shared.wire import operations as ops
+from shared.wire.codec import decode, encode
+from tui.peer import files
+from tui.peer.context import Context
+from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, RightsUpdated, ViewSpentEvent
+from tui.peer.people import People
+
+log = logging.getLogger(__name__)
+
+_LETTER_CAP_BYTES = 16_384
+
+
+class Mailbox:
+    """Fetches and applies mail; also the rights that an owner's peer tells directly."""
+
+    def __init__(self, context: Context, people: People) -> None:
+        self._context = context
+        self._people = people
+        self._wanted = anyio.Event()
+        self._one_at_a_time = anyio.Lock()
+
+    def wake(self) -> None:
+        """There may be mail."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Fetch whenever woken."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = anyio.Event()
+            if self._context.signed_in:
+                try:
+                    await self.fetch()
+                except Unavailable as error:
+                    log.info("mail waits", extra={"reason": str(error)})
+                except GlimpseError:
+                    log.exception("mail could not be applied")
+
+    async def fetch(self) -> None:
+        """Fetch and apply all that waits. Raises `Unavailable` without the cloud."""
+        async with self._one_at_a_time:
+            while True:
+                outcome, _ = await self._ask(ops.FetchMail(device=self._context.device))
+                if not isinstance(outcome, ops.Mails):
+                    raise RemoteError("the cloud answered a request for mail with something else")
+                if not outcome.rows:
+                    return
+                for item in outcome.rows:
+                    await self._take(item)
+                await self._ask(ops.AckMail(device=self._context.device, mails=[item.mail for item in outcome.rows]))
+                if not outcome.waiting:
+                    return
+
+    async def _ask(self, operation: ops.Operation) -> tuple[ops.Outcome, bytes | None]:
+        return await self._context.cloud.ask(operation, request=self._context.new_id())
+
+    async def _take(self, item: ops.MailItem) -> None:
+        seen = await self._context.store.run(
+            lambda s: s.one("SELECT 1 FROM mail_seen WHERE mail = :mail", mail=item.mail)
+        )
+        if seen is not None:
+            return
+        try:
+            letter: ops.Letter = decode(item.body, ops.Letter, cap_bytes=_LETTER_CAP_BYTES)
+            await self._apply(letter)
+        except (RemoteError, IdentityChanged) as error:
+            # A letter that does not prove what it says changes nothing; it is put aside, for it will not get better.
+            log.warning("a letter was refused", extra={"mail": item.mail, "reason": str(error)})
+        at = self._context.wall()
+        await self._context.store.run(lambda s: s.put("mail_seen", mail=item.mail, at=at))
+
+    async def _apply(self, letter: ops.Letter) -> None:
+        emit = self._context.events.emit
+        match letter:
+            case ops.AskArrived(ask=ask):
+                await self.remember_ask(ask, incoming=True)
+                emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views))
+            case ops.AskAnswered(ask=ask):
+                await self.remember_ask(ask, incoming=False)
+                emit(RequestAnswered(ask.ask, ask.image, ask.state == "accepted", clean(ask.reason)))
+            case ops.AskWithdrawn(ask=withdrawn):
+                await self._context.store.run(lambda s: s.do("DELETE FROM asks WHERE ask = :ask", ask=withdrawn))
+                emit(RequestWithdrawn(withdrawn))
+            case ops.GrantArrived(grant=grant, ask=answered) | ops.RightsChanged(grant=grant, ask=answered):
+                await self.take_grant(grant)
+                if answered is not None:
+                    emit(RequestAnswered(answered, grant.image, accepted=True))
+            case ops.ViewHappened(image=image, view=view):
+                emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left))
+
+    async def remember_ask(self, ask: ops.AskRow, *, incoming: bool) -> None:
+        """Keep a request for views as the cloud last told it."""
+        letter = ops.AskArrived(ask=ask)
+        body = encode(letter, cap_bytes=_LETTER_CAP_BYTES)
+        await self._context.store.run(
+            lambda s: s.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=ask.created)
+        )
+
+    async def take_grant(self, grant: ops.GrantRow) -> None:
+        """Apply a grant or its change, if its record is the owner's word and newer than what is held.
+
+        Raises `RemoteError` for a record that is not. A record that is known already only refreshes the counts.
+        """
+        context = self._context
+        record = decode_record(grant.record)
+        verify_record(record)
+        self._check(record, grant)
+        owner = await self._people.find_or_recall(grant.owner)
+        if owner.signing_key != record.owner_key:
+            raise MalformedMessage("a rights record of somebody other than the image's owner")
+        held = await context.store.run(
+            lambda s: s.one("SELECT version, consumed, received FROM held WHERE grant_id = :g", g=grant.grant)
+        )
+        if held is not None and held["version"] > record.version:
+            return
+        consumed = max(grant.consumed, held["consumed"] if held is not None else 0)
+        await context.store.run(
+            lambda s: s.do(
+                "INSERT INTO held (grant_id, image, owner, owner_name, title, record, version, granted, consumed,"
+                " expires, revoked) VALUES (:g, :image, :owner, :owner_name, :title, :record, :version, :granted,"
+                " :consumed, :expires, :revoked) ON CONFLICT (grant_id) DO UPDATE SET record = :record,"
+                " version = :version, granted = :granted, consumed = :consumed, expires = :expires,"
+                " revoked = :revoked",
+                g=grant.grant, image=grant.image, owner=grant.owner, owner_name=clean(grant.owner_name),
+                title=clean(grant.title), record=grant.record, version=record.version, granted=record.granted,
+                consumed=consumed, expires=record.expires, revoked=int(record.revoked),
+            )
+        )  # fmt: skip
+        left = 0 if record.revoked else max(0, record.granted - consumed)
+        path = files.held_path(context.profile.images, grant.grant)
+        if held is not None and held["received"]:
+            await files.rewrite_rights(context.store, path, record, left)
+        context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked))
+
+    def _check(self, record: RightsRecord, grant: ops.GrantRow) -> None:
+        mine = self._context.identity.public.signing_key
+        if (record.grant_id, record.image_id, record.viewer_key) != (grant.grant, grant.image, mine):
+            raise MalformedMessage("a rights record that does not belong to this grant")

@@ -1,0 +1,77 @@
+"""Other accounts: looked up in the cloud, kept in the store, and held to the first key seen for them."""
+
+from shared.identity import PublicIdentity
+
+from shared.errors import IdentityChanged, RemoteError, Unavailable
+from shared.text import clean
+from shared.wire.operations import Account, FindAccount
+from tui.peer.context import Context
+from tui.peer.events import KeyChanged
+
+_LOOK_UP_WAIT_S = 5.0
+
+
+class People:
+    """Finds accounts and remembers their keys (trust on first use)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def find(self, account: int, *, wait_s: float = _LOOK_UP_WAIT_S) -> Account:
+        """Return an account as the cloud knows it now, with its address while it is online.
+
+        Raises `IdentityChanged` if its key is not the one first seen, `Refused` for an unknown account, `Unavailable`.
+        """
+        context = self._context
+        found, _ = await context.cloud.ask(FindAccount(account=account), request=context.new_id(), wait_s=wait_s)
+        if not isinstance(found, Account) or found.account != account:
+            raise RemoteError("the cloud answered with another account")
+        public_of(found).verify()
+        await self.check(account, clean(found.name), found.signing_key)
+        await context.store.run(
+            lambda store: store.do(
+                "INSERT INTO accounts VALUES (:account, :name, :signing, :session, :signature, :at)"
+                " ON CONFLICT (account) DO UPDATE SET name = :name, session_key = :session,"
+                " session_signature = :signature WHERE signing_key = :signing",
+                account=account, name=found.name, signing=found.signing_key, session=found.session_key,
+                signature=found.session_signature, at=context.wall(),
+            )
+        )  # fmt: skip
+        return found
+
+    async def find_or_recall(self, account: int) -> Account:
+        """Like `find`, but without the cloud return what the store remembers. Raises `Unavailable` if it does not."""
+        try:
+            return await self.find(account)
+        except Unavailable:
+            row = await self._context.store.run(
+                lambda store: store.one("SELECT * FROM accounts WHERE account = :account", account=account)
+            )
+            if row is None:
+                raise
+            return Account(
+                account=account, name=row["name"], signing_key=row["signing_key"], session_key=row["session_key"],
+                session_signature=row["session_signature"],
+            )  # fmt: skip
+
+    async def check(self, account: int, name: str, signing_key: bytes) -> None:
+        """Raise `IdentityChanged` if this account was first seen with another key."""
+        row = await self._context.store.run(
+            lambda store: store.one("SELECT signing_key FROM accounts WHERE account = :account", account=account)
+        )
+        if row is not None and row["signing_key"] != signing_key:
+            self._context.events.emit(KeyChanged(account, name))
+            raise IdentityChanged(
+                f"Account {account} ({name}) shows another key than before; ask that person in another way"
+                " before you go on."
+            )
+
+
+def public_of(account: Account) -> PublicIdentity:
+    """Return the public identity that an account row describes, not yet verified."""
+    return PublicIdentity(account.signing_key, account.session_key, account.session_signature)
+
+
+def words_of(signing_key: bytes) -> str:
+    """Return the fingerprint words of a signing key."""
+    return PublicIdentity(signing_key, bytes(32), bytes(64)).words

@@ -1,0 +1,161 @@
+"""Looking at pictures: one's own free, others' for a view that the ledger counts before anything is shown."""
+
+import hashlib
+import sqlite3
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from shared.rights import decode_record, open_share, spend_signature, unlock
+from shared.sealing import open_picture
+
+from shared.config import VIEW_REPEAT_S
+from shared.errors import DamagedStego, RemoteError, Unavailable, ViewRefused
+from shared.stego import container
+from shared.wire import operations as ops
+from tui.peer import files
+from tui.peer.context import Context
+from tui.peer.events import RightsUpdated
+from tui.peer.models import View
+
+
+class Viewing:
+    """Opens pictures."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def view(self, image: str) -> View:
+        """Open a picture. For another's image this spends one view, unless an earlier look was never finished.
+
+        Raises `ViewRefused` with the ledger's reason, `Unavailable` without the cloud (nothing is spent and nothing is
+        queued), `DamagedStego` before anything is spent if the file is not what arrived.
+        """
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT * FROM own_images WHERE image = :image AND ready = 1", image=image)
+        )
+        if row is not None:
+            return await self._own(image, row["title"], bytes(row["content_key"]))
+        held = await self._context.store.run(
+            lambda s: s.one(
+                "SELECT * FROM held WHERE image = :image ORDER BY revoked, received DESC, rowid DESC", image=image
+            )
+        )
+        if held is None:
+            raise ViewRefused("not_found", "You hold no such image; ask its owner for it.")
+        if not held["received"]:
+            raise ViewRefused(
+                "not_ready", "The image is still on its way; its owner's peer sends it when both are online."
+            )
+        return await self._granted(held)
+
+    async def _own(self, image: str, title: str, content_key: bytes) -> View:
+        path = files.own_path(self._context.profile.images, image)
+        sealed = await _reveal(path, image)
+        owner = self._context.identity.public.signing_key
+        data = await anyio.to_thread.run_sync(
+            lambda: open_picture(content_key, sealed, owner_key=owner, image_id=image)
+        )
+        return View(image, title, data, None)
+
+    async def _granted(self, held: sqlite3.Row) -> View:
+        context = self._context
+        grant, image = str(held["grant_id"]), str(held["image"])
+        path = files.held_path(context.profile.images, grant)
+        sealed = await _reveal(path, image)
+        if hashlib.sha256(sealed).digest() != bytes(held["sealed_sha256"]):
+            raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
+        view, ephemeral = await self._begin(grant)
+        spent = await self._spend(grant, view, ephemeral)
+        record = decode_record(bytes(held["record"]))
+        share = open_share(
+            _raw(ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant, view_id=view
+        )
+        content_key = unlock(record, context.identity, share)
+        data = await anyio.to_thread.run_sync(
+            lambda: open_picture(content_key, sealed, owner_key=record.owner_key, image_id=image)
+        )
+        await self._taken(view)
+        await self._count(held, spent.left)
+        return View(image, str(held["title"]), data, spent.left)
+
+    async def _begin(self, grant: str) -> tuple[str, X25519PrivateKey]:
+        """Return the view id and key of a look that was begun and not finished, or begin one; on disk either way."""
+        now = self._context.wall()
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT view, ephemeral, since FROM pending_views WHERE grant_id = :g", g=grant)
+        )
+        if row is not None and now - row["since"] < VIEW_REPEAT_S - 60:
+            return str(row["view"]), X25519PrivateKey.from_private_bytes(bytes(row["ephemeral"]))
+        view, ephemeral = self._context.new_id(), X25519PrivateKey.from_private_bytes(self._context.entropy(32))
+        raw = _raw(ephemeral)
+        await self._context.store.run(
+            lambda s: s.put("pending_views", grant_id=grant, view=view, ephemeral=raw, since=now)
+        )
+        return view, ephemeral
+
+    async def _spend(self, grant: str, view: str, ephemeral: X25519PrivateKey) -> ops.ViewSpent:
+        context = self._context
+        public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        signature = spend_signature(context.identity, context.cluster.cluster_id, grant, view, public)
+        operation = ops.SpendView(grant=grant, ephemeral_key=public, signature=signature)
+        try:
+            outcome, _ = await context.cloud.ask(operation, request=view)
+        except ViewRefused as refusal:
+            await self._forget(grant)
+            await self._refused(grant, refusal.code)
+            raise
+        except Unavailable as error:
+            raise Unavailable(f"Views need the cloud. {error}") from error
+        if not isinstance(outcome, ops.ViewSpent) or (outcome.view, outcome.grant) != (view, grant):
+            raise RemoteError("the cloud answered a view with something else")
+        return outcome
+
+    async def _taken(self, view: str) -> None:
+        try:
+            await self._context.cloud.ask(ops.TakenView(view=view), request=self._context.new_id())
+        except Unavailable as error:
+            raise Unavailable(
+                "The view is counted, but the cloud went away before the picture could be shown;"
+                " open it again within ten minutes, it costs no other view."
+            ) from error
+
+    async def _count(self, held: sqlite3.Row, left: int) -> None:
+        grant = str(held["grant_id"])
+        await self._context.store.run(
+            lambda s: s.do(
+                "UPDATE held SET consumed = granted - :left WHERE grant_id = :g AND granted >= :left",
+                left=left,
+                g=grant,
+            )
+        )
+        await self._forget(grant)
+        path = files.held_path(self._context.profile.images, grant)
+        await files.rewrite_rights(self._context.store, path, decode_record(bytes(held["record"])), left)
+        self._context.events.emit(RightsUpdated(str(held["image"]), grant, left, revoked=False))
+
+    async def _forget(self, grant: str) -> None:
+        await self._context.store.run(lambda s: s.do("DELETE FROM pending_views WHERE grant_id = :g", g=grant))
+
+    async def _refused(self, grant: str, code: str) -> None:
+        if code == "no_views":
+            await self._context.store.run(
+                lambda s: s.do("UPDATE held SET consumed = max(granted, consumed) WHERE grant_id = :g", g=grant)
+            )
+
+
+async def _reveal(path: Path, image: str) -> bytes:
+    def read() -> bytes:
+        try:
+            png = path.read_bytes()
+        except OSError:
+            raise DamagedStego("The image file is gone from this profile; ask its owner to send it again.") from None
+        return container.reveal(png, image_id=bytes.fromhex(image))
+
+    return await anyio.to_thread.run_sync(read)
+
+
+def _raw(key: X25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
