@@ -78,7 +78,7 @@ class CongestionController(Protocol):
     ) -> None:
         """Learn of newly acknowledged datagrams.
 
-        `rtt_s` is a fresh sample or None; `window_used` says that the window was what held the sender back; `largest`
+        `rtt_s` is a fresh sample or None; `window_used` says that at least half of the window was under way; `largest`
         is the largest packet number acknowledged so far and `next_number` the one that will be sent next.
         """
 

@@ -11,6 +11,8 @@ SHARED_INFO_BYTES = 320
 DESCRIPTOR_BYTES = 256
 LINEAR_MAX_BYTES = 32 * 1024
 """Beyond this the data lies in pages of 4 KiB instead of one allocation."""
+RESERVED_PROBES = 4
+"""Empty probes that a receiver gets in its buffer while it pauses: their interval doubles, so four span a second."""
 
 
 def charge_bytes(datagram_bytes: int) -> int:
@@ -26,5 +28,5 @@ def window_datagrams(buffer_bytes: int, datagram_bytes: int) -> int:
 
     An eighth is kept back for probes and for stragglers that were overtaken and counted as arrived.
     """
-    fitting = buffer_bytes // charge_bytes(datagram_bytes)
-    return max(fitting - max(fitting // 8, 1), 1)
+    reserve_bytes = max(buffer_bytes // 8, RESERVED_PROBES * charge_bytes(1))
+    return max((buffer_bytes - reserve_bytes) // charge_bytes(datagram_bytes), 1)

@@ -78,7 +78,6 @@ class SendingTransfer(TransferSide):
         self._pacer = Pacer(datagram_bytes=settings.datagram_bytes, now=now)
         self._largest = -1
         self._flow_limit = max(settings.initial_window_bytes // settings.datagram_bytes, 1)
-        self._window_was_limit = False
         self._look_for_losses_at: float | None = None
         self._probe_base = now
         self._probes_in_a_row = 0
@@ -145,10 +144,8 @@ class SendingTransfer(TransferSide):
             chunks = self._probe_chunks(probes)
         if not chunks:
             return []
-        self._probes_due = max(self._probes_due - len(chunks), 0)
+        self._probes_due = 0
         self._probe_base = now
-        if self._window_room() <= len(chunks):
-            self._window_was_limit = True
         self._pacer.spend(len(chunks) * self._datagram_bytes)
         return self._seal_chunks(chunks, now)
 
@@ -262,6 +259,7 @@ class SendingTransfer(TransferSide):
         if largest >= newest_before:
             self._largest = largest
             self._flow_limit = largest + 1 + window
+        used = 2 * ledger.outstanding.total * self._datagram_bytes >= self._congestion.window_bytes
         chunks, arrived, spurious = ledger.acknowledge(intervals, newest_before)
         if not chunks:
             return
@@ -273,7 +271,6 @@ class SendingTransfer(TransferSide):
         self._probes_in_a_row = self._probes_due = 0
         self._probe_base = now
         self._detect_losses(now)
-        used, self._window_was_limit = self._window_was_limit, False
         self._congestion.on_acknowledged(
             now, arrived * self._datagram_bytes, rtt_s, used, self._largest, ledger.next_number
         )

@@ -21,7 +21,9 @@ MAX_SEEN_INTERVALS: Final = 256
 MAX_NUMBER_JUMP: Final = 2**20
 """How far a packet number may be ahead of all others; keeps the numbers of an acknowledgement in 32 bits."""
 FIRST_REPEAT_S: Final = 0.030
-"""First repeat of an unconfirmed last word; doubles every time."""
+"""Least wait for the first repeat of an unconfirmed last word; doubles every time."""
+FIRST_REPEAT_RTTS: Final = 3
+"""The same in assumed round trips, so that far paths do not see the last word twice."""
 
 
 class SeenNumbers:
@@ -35,10 +37,13 @@ class SeenNumbers:
 
     def is_fresh(self, number: int) -> bool:
         """Whether a datagram of this number may be looked at."""
-        end = self.numbers.end
-        if number >= end:
-            return number <= end + MAX_NUMBER_JUMP
+        if number >= self.numbers.end:
+            return True
         return number >= self._floor and not self.numbers.contains(number)
+
+    def is_plausible(self, number: int) -> bool:
+        """Whether a sender that numbers its datagrams one by one can have come this far."""
+        return number <= self.numbers.end + MAX_NUMBER_JUMP
 
     def mark(self, number: int) -> None:
         """Note the number of an authenticated datagram."""
@@ -53,12 +58,12 @@ class LastWord:
 
     __slots__ = ("_ends_at", "_frame", "_interval_s", "_pending", "_repeat_at", "over")
 
-    def __init__(self, frame: bytes, *, now: float, linger_s: float) -> None:
+    def __init__(self, frame: bytes, *, now: float, linger_s: float, first_repeat_s: float) -> None:
         self._frame = frame
         self._pending = True
         self._ends_at = now + linger_s
-        self._interval_s = FIRST_REPEAT_S
-        self._repeat_at = now + FIRST_REPEAT_S
+        self._interval_s = first_repeat_s
+        self._repeat_at = now + first_repeat_s
         self.over = False
 
     def prompt(self) -> None:
@@ -72,6 +77,8 @@ class LastWord:
 
     def tick(self, now: float) -> None:
         """Repeat or end by the clock."""
+        if self.over:
+            return
         if now >= self._ends_at:
             self.over, self._pending = True, False
         elif now >= self._repeat_at:
@@ -121,7 +128,8 @@ class TransferSide:
         self.state, self.failure = state, failure
 
     def _say_last(self, frame: bytes, now: float) -> None:
-        self._last_word = LastWord(frame, now=now, linger_s=self._settings.linger_s)
+        first_repeat_s = max(FIRST_REPEAT_S, FIRST_REPEAT_RTTS * self._settings.initial_rtt_s)
+        self._last_word = LastWord(frame, now=now, linger_s=self._settings.linger_s, first_repeat_s=first_repeat_s)
 
     def _authenticate(self, datagram: bytes | memoryview, now: float) -> tuple[int, bytes] | None:
         """Return packet number and frame of a fresh, genuine datagram; count and drop any other.
@@ -129,7 +137,7 @@ class TransferSide:
         The number is not marked as seen yet: a datagram that must be refused for lack of room may come again.
         """
         number = self._sealer.number_of(datagram)
-        if number is None:
+        if number is None or not self._seen.is_plausible(number):
             self._bad += 1
             return None
         if not self._seen.is_fresh(number):
