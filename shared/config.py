@@ -30,6 +30,8 @@ MAX_PICTURE_PIXELS: Final = 20_000_000
 MAX_COVER_PIXELS: Final = 16_000_000
 MIN_COVER_WIDTH_PX: Final = 240
 MAX_ASPECT_RATIO: Final = 8.0
+TWO_BITS_ABOVE_BYTES: Final = 1024 * 1024
+"""Sealed pictures beyond this take two bits of each channel of their cover: half the file, 5 dB less quality."""
 RIGHTS_RECORD_BYTES: Final = 1_024
 """Room for the rights record in the strip; it stays in place when the record changes."""
 PREVIEW_MAX_BYTES: Final = 24 * 1024
@@ -101,6 +103,11 @@ class Timing:
     """A transfer that hears nothing from the other side for this long ends, to be resumed later."""
     directory_deadline_s: float = 5.0
     """No call to the directory waits longer."""
+    rekey_age_s: float = 120.0
+    """Age after which a session's sending key is replaced; shorter exposes less to a stolen key and costs a derivation
+    and a round trip each time."""
+    previous_epoch_s: float = 10.0
+    """How long datagrams of the previous key epoch are still taken; longer than any reordering."""
 
     @property
     def suspect_s(self) -> float:
@@ -144,6 +151,12 @@ class Limits:
     """Token bucket per identity, burst of the same size."""
     unproven_rate_per_s: float = 50.0
     """Token bucket per address for anything that is not part of a session."""
+    unproven_addresses: int = 4_096
+    """Addresses whose buckets are remembered; the longest silent goes first (spoofed sources)."""
+    queued_messages: int = 64
+    """Messages that wait for one handshake."""
+    rekey_packets: int = 2**20
+    """Datagrams under one session key; far below the limits of AES-GCM (RFC 9001 section 6.6)."""
 
 
 LIMITS: Final = Limits()

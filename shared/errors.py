@@ -28,6 +28,17 @@ class HandshakeFailed(RemoteError):
     """A handshake message did not authenticate or came out of order."""
 
 
+class DatagramRefused(RemoteError):
+    """A datagram was not taken: forged, replayed, malformed, or more than its sender may ask for.
+
+    `reason` is the word under which it is counted.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"datagram refused: {reason}")
+        self.reason = reason
+
+
 class UserError(LocalError):
     """What a person asked for cannot be done; the text says why and what to do. Exit code 1 on the command line."""
 

@@ -1,0 +1,1 @@
+"""Handshakes, sessions and keys of everything that travels in datagrams; no sockets, clock or randomness inside."""
