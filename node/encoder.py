@@ -1,0 +1,65 @@
+"""Hiding pictures off the event loop.
+
+Threads do the work: numpy, the compressor, AES and the hashes release the interpreter's lock, and a process would have
+to be handed the picture and hand back the PNG.
+"""
+
+from time import perf_counter
+from typing import Final
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from shared.errors import InvalidInput, LocalError, Refused
+from shared.stego import container
+
+REFUSED_CODE: Final = "bad_cover"
+"""Refusal code for a cover that is no usable picture."""
+
+
+class Encoder:
+    """Hides payloads with at most `workers` at work at a time; further ones wait their turn in order of arrival.
+
+    `slowdown` is the failure simulation's knob: 1.0 works at full speed, 3.0 rests twice as long as each item took
+    before it is handed over, which makes the node a third as fast. `in_flight` counts what waits or is worked on,
+    `encoded` what was finished without fault.
+    """
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise LocalError(f"an encoder needs at least one worker, not {workers}")
+        self.workers = workers
+        self.slowdown = 1.0
+        self.in_flight = 0
+        self.encoded = 0
+        self._turns = anyio.Semaphore(workers)
+        self._threads = CapacityLimiter(workers)
+
+    async def hide(self, payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> bytes:
+        """Return the stego image. See `shared.stego.container.hide`.
+
+        All arguments come from a peer, so what is wrong with them is a refusal that the node answers: raises `Refused`.
+        """
+        self.in_flight += 1
+        try:
+            async with self._turns:
+                png, work_s = await to_thread.run_sync(
+                    _timed_hide, payload, record, image_id, cover, limiter=self._threads
+                )
+                if self.slowdown > 1.0:
+                    await anyio.sleep(work_s * (self.slowdown - 1.0))
+        except InvalidInput as error:
+            raise Refused(REFUSED_CODE, str(error)) from error
+        except LocalError as error:
+            raise Refused("invalid", str(error)) from error
+        finally:
+            self.in_flight -= 1
+        self.encoded += 1
+        return png
+
+
+def _timed_hide(payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> tuple[bytes, float]:
+    """Return the PNG and the seconds that it took."""
+    started = perf_counter()
+    png = container.hide(payload, record, image_id=image_id, cover=cover)
+    return png, perf_counter() - started

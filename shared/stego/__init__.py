@@ -1,0 +1,1 @@
+"""Hiding sealed pictures and rights records in PNG files that show only their cover."""
