@@ -4,9 +4,9 @@ The way of a group is written once, as a generator that yields statements; each 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, cast
 
 from node.directory.interface import EngineName, Query, Rows, StatementFailed, Step, T, Transaction, Tx
 
@@ -15,8 +15,8 @@ GROUP_JOBS: Final = 128
 GROUP_SECONDS: Final = 0.020
 """A group takes in further transactions for no longer than this, since it keeps other nodes from writing meanwhile."""
 
-_SAVEPOINT: Final = Query("SAVEPOINT job")
-_ROLL_BACK: Final = Query("ROLLBACK TO SAVEPOINT job")
+_SAVEPOINT: Final = Query("SAVEPOINT job", deferred=True)
+_ROLL_BACK: Final = Query("ROLLBACK TO SAVEPOINT job", deferred=True)
 _RELEASE: Final = Query("RELEASE SAVEPOINT job")
 
 
@@ -88,10 +88,27 @@ def run_group(jobs: Iterable[Job], engine: EngineName, clock: str) -> Step[list[
     return verdicts
 
 
-def run_alone(transaction: Transaction[T], engine: EngineName, clock: str) -> Step[T]:
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    """What a transaction returned or raised, kept apart from what the database does to it."""
+
+    value: T | None = None
+    error: Exception | None = None
+
+    def unwrap(self) -> T:
+        """Return the value, or raise the transaction's own error."""
+        if self.error is not None:
+            raise self.error
+        return cast("T", self.value)
+
+
+def run_alone(transaction: Transaction[T], engine: EngineName, clock: str) -> Generator[Query, Rows, Result[T]]:
     """Run one transaction, as for a read."""
     tx = yield from read_time(engine, clock)
-    return (yield from transaction(tx))
+    try:
+        return Result(value=(yield from transaction(tx)))
+    except Exception as error:  # noqa: BLE001 - whatever a transaction raises is its caller's
+        return Result(error=error)
 
 
 def read_time(engine: EngineName, clock: str) -> Step[Tx]:

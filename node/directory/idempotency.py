@@ -27,7 +27,7 @@ def exactly_once(key: EffectKey, transaction: Transaction[bytes]) -> Transaction
         if not (yield tx.insert_if_absent("requests", row)).rowcount:
             return (yield from _stored(key))
         answer = yield from transaction(tx)
-        yield Query(f"UPDATE requests SET answer = :answer {_MINE}", mine | {"answer": answer})  # noqa: S608
+        yield Query(f"UPDATE requests SET answer = :answer {_MINE}", mine | {"answer": answer}, deferred=True)  # noqa: S608
         return Outcome(answer, repeated=False)
 
     return once

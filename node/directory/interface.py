@@ -53,12 +53,14 @@ class MissingReference(StatementFailed):
 class Query:
     """One statement with `:name` parameters, each of which must be in `parameters`.
 
-    `conflict` is set by the helpers of `Tx`; plain queries leave it alone.
+    `conflict` is set by the helpers of `Tx`; plain queries leave it alone. A `deferred` statement's result is not
+    looked at, so an engine may send it along with the next one; if it fails, the whole transaction does.
     """
 
     sql: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     conflict: Conflict = "raise"
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,7 @@ class Directory(Protocol):
         """Delete what has outlived its use, in bounded batches; return how many rows went."""
 
     async def close(self) -> None:
-        """Finish what has begun, refuse what waits, and let go of the database."""
+        """Finish what was accepted, refuse what comes now, and let go of the database."""
 
 
 Jitter: TypeAlias = Callable[[], float]

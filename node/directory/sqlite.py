@@ -54,9 +54,8 @@ class _Lane:
             if job.is_wanted:
                 self._serve(job)
 
-    def stop(self) -> None:
-        """Finish what is being served and end the thread."""
-        self.queue.put(None)
+    def join(self) -> None:
+        """Wait for the thread to end, after a None was put into the queue for each thread that serves it."""
         self._thread.join()
 
 
@@ -164,7 +163,9 @@ class SqliteDirectory(Engine):
 
     def _stop(self) -> None:
         for lane in self._lanes:
-            lane.stop()
+            lane.queue.put(None)
+        for lane in self._lanes:
+            lane.join()
         self._close_files()
         self._gate.close()
 
@@ -189,6 +190,8 @@ class SqliteDirectory(Engine):
                 self._serve_alone(job)
             if len(taken) <= 1:
                 self._settle([self._broken(first, error)])
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
+            self._settle([Verdict(job, error=error) for job in taken or (first,)])
 
     def _serve_alone(self, job: Job) -> None:
         try:
@@ -196,6 +199,8 @@ class SqliteDirectory(Engine):
             self._worked()
         except (Interrupted, StorageError, Unavailable) as error:
             self._settle([self._broken(job, error)])
+        except Exception as error:  # noqa: BLE001 - as above
+            self._settle([Verdict(job, error=error)])
 
     def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
         """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
@@ -234,17 +239,18 @@ class SqliteDirectory(Engine):
             self._settle([Verdict(job, value=value)])
         except (StorageError, Unavailable) as error:
             self._settle([self._broken(job, error)])
-        except Exception as error:  # noqa: BLE001 - whatever a step raises is its caller's
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
             self._settle([Verdict(job, error=error)])
 
     def _serve_read(self, file: File, job: Job) -> None:
         try:
             file.execute(_BEGIN)
-            value = drive(run_alone(job.transaction, self.engine, self.clock), file.execute)
-            self._settle([Verdict(job, value=value)])
-        except Interrupted as error:
+            result = drive(run_alone(job.transaction, self.engine, self.clock), file.execute)
+            self._worked()
+            self._settle([Verdict(job, result.value, result.error)])
+        except (Interrupted, StorageError) as error:
             self._settle([self._broken(job, error)])
-        except Exception as error:  # noqa: BLE001 - whatever a transaction raises is its caller's
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
             self._settle([Verdict(job, error=error)])
         finally:
             file.roll_back()

@@ -78,6 +78,8 @@ class File:
             if had_transaction and not self._connection.in_transaction and isinstance(translated, StatementFailed):
                 raise Interrupted(str(error)) from None
             raise translated from None
+        except (ValueError, TypeError, OverflowError) as error:  # a value that SQLite cannot hold
+            raise StatementFailed(f"A parameter cannot be stored: {error}.") from None
 
     def _translate(self, error: sqlite3.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", 0)

@@ -1,0 +1,281 @@
+"""The directory on a server that speaks MySQL: how a cloud outgrows one machine.
+
+One connection writes, in groups; a few read, each on a consistent snapshot; one is for the lease and the node rows.
+Every connection is found out to be alive before anything depends on it.
+
+Groups run at READ COMMITTED and lock what they decide upon (`FOR UPDATE`, compare-and-set updates, unique keys). At
+the server's default, REPEATABLE READ, inserts beside each other would block or deadlock on the gaps between rows, and
+a transaction that had waited for another's request row would still not see its answer. A group that the server ends is
+run again in halves, so that two nodes which met crosswise come apart; its transactions have no effects outside.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import ClassVar, Final
+
+import anyio
+
+from node.directory.engine import Engine
+from node.directory.groups import (
+    GROUP_JOBS,
+    GROUP_SECONDS,
+    Interrupted,
+    Job,
+    Result,
+    Verdict,
+    drive_async,
+    run_alone,
+    run_group,
+    settle_all,
+)
+from node.directory.interface import EngineName, Jitter, Query, T, Transaction, Tx, Value
+from node.directory.migrations import migrate
+from node.directory.mysql_link import CLOCK, Link, Lost, NoConnection, close_all, tls_context
+from node.directory.url import MysqlUrl
+from shared.config import Timing
+from shared.errors import StorageError, Unavailable
+
+_READERS: Final = 3
+_ATTEMPTS: Final = 7
+"""Runs of a transaction in all. With the waits between them they outlast the restart of a server (0.3 s)."""
+_BACKOFF_S: Final = 0.010
+"""Wait before the second run; doubles each time, and half of it is left to chance so that nodes come apart."""
+
+_BEGIN: Final = Query("START TRANSACTION", deferred=True)
+_BEGIN_SNAPSHOT: Final = Query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", deferred=True)
+_COMMIT: Final = Query("COMMIT")
+
+
+class MysqlDirectory(Engine):
+    """See `node.directory.interface.Directory`."""
+
+    engine: ClassVar[EngineName] = "mysql"
+    clock: ClassVar[str] = CLOCK
+
+    def __init__(self, url: MysqlUrl, timing: Timing, jitter: Jitter) -> None:
+        """Make the links without connecting them. Raises InvalidInput for an unusable certificate authority."""
+        super().__init__(timing)
+        self._jitter = jitter
+        self._closed = False
+        context = tls_context(url)
+        self._database = url.database
+        self._writer = Link(url, context, "READ COMMITTED")
+        self._standing = Link(url, context, "READ COMMITTED")
+        readers = [Link(url, context, "REPEATABLE READ") for _ in range(_READERS)]
+        self._links = [self._writer, self._standing, *readers]
+        self._standing_turn = asyncio.Lock()
+        self._queue: asyncio.Queue[Job | None] = asyncio.Queue()
+        self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
+        for link in readers:
+            self._idle.put_nowait(link)
+        self._task: asyncio.Task[None] | None = None
+
+    @staticmethod
+    async def open(url: MysqlUrl, timing: Timing, jitter: Jitter) -> "MysqlDirectory":
+        """Connect and migrate. Raises InvalidInput, Unavailable or UserError."""
+        directory = MysqlDirectory(url, timing, jitter)
+        try:
+            with anyio.fail_after(timing.directory_deadline_s):
+                await directory._writer.open()
+                await directory._migrate()
+        except NoConnection as error:
+            raise error.shown from None
+        except (TimeoutError, Interrupted):
+            directory._writer.drop()
+            raise Unavailable(f"The directory's server {url.place} does not answer.") from None
+        except BaseException:
+            directory._writer.drop()
+            raise
+        directory._task = asyncio.create_task(directory._run_writer(), name="directory-writer")
+        return directory
+
+    async def _migrate(self) -> None:
+        """Migrate under a named lock: statements about tables commit by themselves, so nothing else would keep two
+        starting nodes apart."""
+        name = "glimpse:" + hashlib.sha256(self._database.encode()).hexdigest()[:32]
+        lock: dict[str, Value] = {"name": name, "wait_s": max(1, int(self._timing.directory_deadline_s))}
+        got = await self._writer.execute(Query("SELECT GET_LOCK(:name, :wait_s) AS got", lock))
+        if got.scalar() != 1:
+            raise Unavailable("Another node is still preparing the directory: try again.")
+        await drive_async(migrate(self.engine), self._writer.execute)
+        await self._writer.execute(Query("SELECT RELEASE_LOCK(:name) AS released", lock))
+
+    # --- reads
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        """See `Directory.read`."""
+        async with self._within(self._timing.directory_deadline_s):
+            link = await self._idle.get()
+            try:
+                result = await self._read_again(link, transaction)
+            finally:
+                self._idle.put_nowait(link)
+        return result.unwrap()
+
+    async def _read_again(self, link: Link, transaction: Transaction[T]) -> Result[T]:
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return await self._read_once(link, transaction)
+            except (Interrupted, Unavailable, NoConnection):
+                await self._back_off(attempt)
+        return await self._read_once(link, transaction)
+
+    async def _read_once(self, link: Link, transaction: Transaction[T]) -> Result[T]:
+        await link.open()
+        try:
+            await link.execute(_BEGIN_SNAPSHOT)
+            return await drive_async(run_alone(transaction, self.engine, self.clock), link.execute)
+        finally:
+            await link.roll_back()
+
+    # --- lease and node rows
+
+    async def _stand(self, transaction: Transaction[T]) -> T:
+        async with self._within(min(self._timing.directory_deadline_s, self._timing.lease_s)), self._standing_turn:
+            await self._standing.ping()
+            # Not run again: whether a claim that was cut off has won is for the next reading of the lease to tell.
+            return await drive_async(transaction(Tx(now=0.0, engine=self.engine)), self._standing.execute)
+
+    async def ping(self) -> float:
+        """See `Directory.ping`."""
+        async with self._within(min(self._timing.directory_deadline_s, self._timing.lease_s)), self._standing_turn:
+            await self._standing.ping()
+            began = time.perf_counter()
+            await self._standing.execute(Query("SELECT 1 AS one"))
+            return time.perf_counter() - began
+
+    @asynccontextmanager
+    async def _within(self, deadline_s: float) -> AsyncIterator[None]:
+        """Bound what a caller does by a deadline and turn what the database did to it into the interface's errors."""
+        if self._closed:
+            raise Unavailable("The directory is closed.")
+        try:
+            with anyio.fail_after(deadline_s):
+                yield
+        except TimeoutError:
+            self._failed("no answer in time")
+            raise Unavailable("The directory did not answer in time: try again.") from None
+        except Interrupted as error:
+            self._failed(error)
+            raise Unavailable(f"The directory was interrupted: {error}.") from None
+        except NoConnection as error:
+            self._failed(error)
+            raise Unavailable(str(error)) from None
+        except (Unavailable, StorageError) as error:
+            self._failed(error)
+            raise
+        self._worked()
+
+    # --- writes
+
+    async def _write(self, transaction: Transaction[T], *, repeatable: bool) -> T:
+        if self._closed:
+            raise Unavailable("The directory is closed.")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(Job(transaction, future, repeatable))
+        try:
+            with anyio.fail_after(self._timing.directory_deadline_s):
+                return await future
+        except TimeoutError:
+            self._failed("no answer in time")
+            raise Unavailable("The directory did not answer in time: try again.") from None
+
+    async def _run_writer(self) -> None:
+        while (job := await self._queue.get()) is not None:
+            if not job.is_wanted:
+                continue
+            taken: list[Job] = []
+            try:
+                settle_all(await self._commit(self._take(job, taken)))
+                self._worked()
+            except (Interrupted, Unavailable, StorageError, NoConnection) as error:
+                await self._again(taken or [job], error, 1)
+            except Exception as error:  # noqa: BLE001 - the task must outlive a defect, and its callers be told
+                settle_all(Verdict(job, error=error) for job in taken or (job,))
+
+    def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
+        """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
+        until = time.monotonic() + GROUP_SECONDS
+        taken.append(first)
+        yield first
+        while len(taken) < GROUP_JOBS and time.monotonic() < until and not self._queue.empty():
+            job = self._queue.get_nowait()
+            if job is None:  # the order to stop: after this group
+                self._queue.put_nowait(None)
+                return
+            if job.is_wanted:
+                taken.append(job)
+                yield job
+
+    async def _commit(self, jobs: Iterable[Job]) -> list[Verdict]:
+        """Run and commit a group. Raises what ended it; then nothing of it is there, or its commit is in doubt."""
+        committing = False
+        try:
+            with anyio.fail_after(self._timing.directory_deadline_s):
+                await self._writer.open()
+                await self._writer.execute(_BEGIN)
+                verdicts = await drive_async(run_group(jobs, self.engine, self.clock), self._writer.execute)
+                committing = True
+                await self._writer.execute(_COMMIT)
+        except TimeoutError:
+            raise Interrupted("the server did not answer in time", in_doubt=committing) from None
+        except Lost as error:
+            raise Interrupted(str(error), in_doubt=committing) from None
+        except BaseException:
+            await self._writer.roll_back()
+            raise
+        return verdicts
+
+    async def _again(self, jobs: Sequence[Job], error: Exception, attempt: int) -> None:
+        """Run the jobs of a group that failed again, in halves where they may have been in each other's or another
+        node's way; tell those that cannot be run again."""
+        if isinstance(error, Interrupted) and error.in_doubt:
+            for job in jobs:
+                if not job.repeatable:
+                    self._break(job, error)
+        jobs = [job for job in jobs if job.is_wanted]
+        if attempt >= _ATTEMPTS or (isinstance(error, StorageError) and len(jobs) == 1):
+            for job in jobs:
+                self._break(job, error)
+            return
+        if not isinstance(error, Interrupted):
+            self._failed(error)
+        await self._back_off(attempt)
+        middle = len(jobs) // 2 if isinstance(error, (Interrupted, StorageError)) else 0
+        for part in (jobs[:middle], jobs[middle:]):
+            if not part:
+                continue
+            try:
+                settle_all(await self._commit(part))
+                self._worked()
+            except (Interrupted, Unavailable, StorageError, NoConnection) as failure:
+                await self._again(part, failure, attempt + 1)
+            except Exception as failure:  # noqa: BLE001 - as above
+                settle_all(Verdict(job, error=failure) for job in part)
+
+    async def _back_off(self, attempt: int) -> None:
+        await anyio.sleep(_BACKOFF_S * 2 ** (attempt - 1) * (0.5 + 0.5 * self._jitter()))
+
+    def _break(self, job: Job, error: Exception) -> None:
+        """Tell a job that the directory failed, with an error of its own (one instance is raised only once)."""
+        self._failed(error)
+        kind = StorageError if isinstance(error, StorageError) else Unavailable
+        Verdict(job, error=kind(str(error))).settle()
+
+    async def close(self) -> None:
+        """See `Directory.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            self._queue.put_nowait(None)
+            if self._task is not None:
+                await self._task
+            while not self._queue.empty():
+                job = self._queue.get_nowait()
+                if job is not None:
+                    Verdict(job, error=Unavailable("The directory is closed.")).settle()
+            await close_all(self._links, self._timing.directory_deadline_s)

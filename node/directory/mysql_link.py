@@ -1,0 +1,271 @@
+"""One connection to a MySQL or MariaDB server the way the directory needs it, and what its errors mean.
+
+A link that was interrupted in the middle of anything (an error of the network, a deadline, a cancelled caller) is
+closed: the rows still on their way would otherwise be taken for the next statement's.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from asyncmy import Connection, connect
+from asyncmy.constants import CLIENT, FIELD_TYPE
+from asyncmy.converters import conversions
+from asyncmy.errors import Error, MySQLError
+
+from node.directory.groups import Interrupted
+from node.directory.interface import DuplicateKey, MissingReference, Query, Rows, StatementFailed
+from node.directory.mysql_text import render
+from node.directory.url import MysqlUrl
+from shared.errors import InvalidInput, StorageError, Unavailable
+
+CLOCK: Final = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6)"
+"""The server's wall clock in microseconds, whatever the time zones. Within a statement it stands at its beginning."""
+
+LOCK_WAIT_S: Final = 2
+"""How long the server lets a statement wait for another node's rows; then the whole group is tried again."""
+
+_SESSION: Final = (
+    # Strict, so that nothing is cut to fit; '||' and double quotes mean what they mean in SQLite.
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,PIPES_AS_CONCAT,"
+    "ANSI_QUOTES', sql_notes = 0, time_zone = '+00:00', "
+    f"innodb_lock_wait_timeout = {LOCK_WAIT_S}",
+    "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+)
+
+_LOST: Final = {0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2003, 2006, 2013, 2014, 2055, 3024, 4031}
+"""The connection is gone or going; 0 is the driver's own word for it."""
+_AGAIN: Final = {1020, 1205, 1213, 1317, 1614, 1637, 3572}
+"""Deadlock, lock wait timeout, a row that changed under a snapshot: the transaction as a whole can be run again."""
+_BUSY: Final = {1040, 1203, 1226, 1290, 1836}
+"""Too many connections, or a server that only reads for now."""
+_FULL: Final = {3, 1021, 1026, 1030, 1041, 1114, 1037}
+_DUPLICATE: Final = {1062, 1586}
+_REFERENCE: Final = {1216, 1217, 1451, 1452}
+_NOT_ALLOWED: Final = {1044, 1045, 1049, 1130, 1698}
+
+
+def _number(text: str | bytes) -> int | float:
+    """Read a DECIMAL, which is what sums of integers come as."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+_CONVERSIONS: Final = conversions | {FIELD_TYPE.DECIMAL: _number, FIELD_TYPE.NEWDECIMAL: _number}
+
+
+def tls_context(url: MysqlUrl) -> ssl.SSLContext | None:
+    """Make the TLS context that a URL asks for; None only for `tls=off`. Raises InvalidInput for an unusable `ca`."""
+    if url.tls == "off":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=url.ca)
+    except OSError as error:
+        reason = error.strerror or "not a PEM file"
+        raise InvalidInput(f"The certificate authority of the MySQL URL cannot be read: {reason}.") from None
+    if url.tls == "required":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Link:
+    """A connection that is made when it is needed. Used by one task at a time.
+
+    Statements that are marked as deferred are kept and sent together with the next one: each round trip that is saved
+    is time in which no other node waits for the rows that the group holds.
+    """
+
+    def __init__(self, url: MysqlUrl, context: ssl.SSLContext | None, isolation: str) -> None:
+        self._url = url
+        self._context = context
+        self._isolation = isolation
+        self._connection: Connection | None = None
+        self._deferred: list[str] = []
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection, alive or not."""
+        return self._connection is not None
+
+    async def open(self) -> None:
+        """Connect if there is no connection. Raises NoConnection."""
+        if self._connection is not None:
+            return
+        connection: Any = None
+        try:
+            connection = await connect(
+                host=self._url.host,
+                port=self._url.port,
+                user=self._url.user,
+                password=self._url.password.encode(),
+                database=self._url.database,
+                charset="utf8mb4",
+                conv=_CONVERSIONS,
+                client_flag=CLIENT.FOUND_ROWS,  # rows matched by an update, as SQLite counts them
+                autocommit=True,
+                ssl=self._context,
+            )
+            for statement in (*_SESSION, f"SET SESSION TRANSACTION ISOLATION LEVEL {self._isolation}"):
+                await connection.query(statement)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, (MySQLError, OSError, EOFError)):
+                raise NoConnection(_refused(self._url, error)) from None
+            raise
+        self._connection = connection
+
+    async def ping(self) -> None:
+        """Find out that the connection is alive, or make a new one. Raises NoConnection or what `execute` raises."""
+        if self._connection is not None:
+            try:
+                await self.execute(Query("SELECT 1 AS one"))
+            except Interrupted:
+                self.drop()
+        await self.open()
+
+    async def execute(self, query: Query) -> Rows:
+        """Run one statement. Raises StatementFailed, StorageError, Unavailable or Interrupted."""
+        text = render(query.sql, query.parameters)
+        if query.deferred:
+            self._deferred.append(text)
+            return Rows()
+        if self._connection is None:
+            raise Interrupted("not connected")
+        try:
+            with self._intact():
+                return await self._send(text, query)
+        except DuplicateKey:
+            if query.conflict == "ignore":
+                return Rows()
+            raise
+
+    async def _send(self, text: str, query: Query) -> Rows:
+        assert self._connection is not None
+        cursor: Any = self._connection.cursor()
+        before, self._deferred = self._deferred, []
+        try:
+            await cursor.execute("; ".join((*before, text)))
+            for _ in before:
+                before = before[1:]
+                await cursor.nextset()
+        except Error as error:
+            translated = _translate(error)
+            if before and isinstance(translated, StatementFailed):
+                raise Interrupted(f"a deferred statement failed: {translated}") from None
+            raise translated from None
+        if cursor.description is None:
+            return Rows(rowcount=1 if query.conflict == "update" else cursor.rowcount, inserted_id=cursor.lastrowid)
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+        return Rows(rows, len(rows))
+
+    @contextmanager
+    def _intact(self) -> Iterator[None]:
+        """Let go of the connection unless what happens inside ends in order or in an answer of the server."""
+        try:
+            yield
+        except (StatementFailed, StorageError, Unavailable):
+            raise
+        except Interrupted as error:
+            if isinstance(error, Lost):
+                self.drop()
+            raise
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Close the connection at once; the server undoes what was not committed."""
+        self._deferred.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    async def roll_back(self) -> None:
+        """Undo the open transaction; the connection goes if even that fails."""
+        self._deferred.clear()
+        if self._connection is None:
+            return
+        try:
+            await self.execute(Query("ROLLBACK"))
+        except (Interrupted, Unavailable, StorageError, StatementFailed):
+            self.drop()
+
+    async def close(self) -> None:
+        """Say goodbye and close."""
+        self._deferred.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.ensure_closed()
+            finally:
+                connection.close()
+
+
+class NoConnection(Exception):
+    """No connection came about; `shown` is what a person is to be told who gave the URL."""
+
+    def __init__(self, shown: InvalidInput | Unavailable) -> None:
+        super().__init__(str(shown))
+        self.shown = shown
+
+
+class Lost(Interrupted):
+    """The connection went away in the middle of a statement."""
+
+
+def _code(error: BaseException) -> int:
+    first: Any = error.args[0] if error.args else 0
+    return first if isinstance(first, int) else 0
+
+
+def _translate(error: Error) -> Exception:
+    code = _code(error)
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    if code in _LOST:
+        return Lost(f"connection lost ({text})")
+    if code in _AGAIN:
+        return Interrupted(text)
+    if code in _DUPLICATE:
+        return DuplicateKey("a row with this key is there already")
+    if code in _REFERENCE:
+        return MissingReference("a row that is referred to is missing, or is still referred to")
+    if code in _FULL:
+        return StorageError("The directory's server is out of disk or memory: make room, then try again.")
+    if code in _BUSY or code in _NOT_ALLOWED:
+        return Unavailable(f"The directory's server does not serve now: {text}.")
+    return StatementFailed(f"{code}: {text}")
+
+
+def _refused(url: MysqlUrl, error: BaseException) -> InvalidInput | Unavailable:
+    """Say why no connection came about, without the password."""
+    code = _code(error)
+    causes = (error, error.__cause__, error.__context__)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return InvalidInput(
+            f"The certificate of the directory's server {url.place} cannot be verified: name its authority with "
+            "ca=..., or accept any with tls=required."
+        )
+    if code in _NOT_ALLOWED and isinstance(error, MySQLError):
+        if code == 1049:
+            return InvalidInput(f"The directory's server {url.host}:{url.port} has no database {url.database!r}.")
+        return InvalidInput(f"The directory's server {url.place} does not accept the user and password of the URL.")
+    if url.tls != "off" and (code == 1043 or any(isinstance(cause, (ssl.SSLError, EOFError)) for cause in causes)):
+        return Unavailable(f"The directory's server {url.place} does not speak TLS (tls=off would not encrypt).")
+    return Unavailable(f"The directory's server {url.place} cannot be reached: is it running?")
+
+
+async def close_all(links: list[Link], deadline_s: float) -> None:
+    """Close links within a deadline; those that do not answer are dropped."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            await asyncio.gather(*(link.close() for link in links), return_exceptions=True)
+    except TimeoutError:
+        for link in links:
+            link.drop()
