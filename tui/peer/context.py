@@ -20,7 +20,10 @@ ID_BYTES = 16
 
 @dataclass(slots=True)
 class Context:
-    """One open peer: its keys, store, sockets and listeners. `wall` gives seconds since 1970, `clock` never goes back."""
+    """One open peer: its keys, store, sockets and listeners.
+
+    `wall` gives seconds since 1970; `clock` gives seconds and never goes back.
+    """
 
     profile: Profile
     identity: Identity

@@ -1,5 +1,7 @@
 """The owner's side: grants on one's own images, and their changes."""
 
+from dataclasses import replace
+
 import msgspec
 from shared.ledger import granted_for_left
 from shared.rights import change_rights, create_grant, decode_record, encode_record
@@ -7,7 +9,7 @@ from shared.rights import change_rights, create_grant, decode_record, encode_rec
 from shared.config import MAX_MESSAGE_BYTES, MAX_VIEWS
 from shared.errors import InvalidInput, ProfileError, Refused, RemoteError, Unavailable
 from shared.wire import operations as ops
-from shared.wire.codec import encode
+from shared.wire.codec import decode, encode
 from shared.wire.peer_messages import RightsNotice
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
@@ -42,7 +44,7 @@ class Granting:
         self._people = people
         self._outbox = outbox
         self._copies = copies
-        outbox.follow(GRANT, self._granted)
+        outbox.handle(GRANT, self._deliver_grant)
         outbox.handle(RIGHTS, self._apply)
 
     async def give(self, image: str, viewer: int, views: int, expires: float | None, ask: str | None) -> Sent:
@@ -68,8 +70,9 @@ class Granting:
             share_signature=signature, ask=ask,
         )  # fmt: skip
         request = context.new_id()
-        outcome = await self._outbox.submit_operation(GRANT, operation, request)
-        return Sent(request, outcome is not None)
+        body = encode(operation, cap_bytes=4 * MAX_MESSAGE_BYTES)
+        done = await self._outbox.submit(GRANT, GRANT, body, request)
+        return Sent(request, done is not None)
 
     async def change(self, intent: RightsIntent) -> RightsResult:
         """Carry out a change of rights, now or when the cloud is back."""
@@ -96,13 +99,21 @@ class Granting:
         ]
 
     # --- Deliveries --------------------------------------------------------------------------------------------------
-    async def _granted(self, row: OutboxRow, _outcome: ops.Outcome) -> None:
-        operation = msgspec.convert(msgspec.json.decode(row.body), ops.Operation)
-        if isinstance(operation, ops.Grant):
-            record = decode_record(operation.record)
-            await self._copies.queue(
-                CopyTask(operation.grant, operation.image, operation.viewer, operation.record, record.granted)
-            )
+    async def _deliver_grant(self, row: OutboxRow, wait_s: float) -> bool:
+        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=4 * MAX_MESSAGE_BYTES)
+        assert isinstance(operation, ops.Grant)
+        views = decode_record(operation.record).granted
+        try:
+            await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
+        except Refused as refusal:
+            if refusal.code != "conflict":
+                raise
+            # This person was given rights while the cloud was away: what was promised now adds to them.
+            intent = RightsIntent(operation.image, operation.viewer, more=views, ask=operation.ask)
+            await self._apply(replace(row, body=packed(intent)), wait_s)
+            return True
+        await self._copies.queue(CopyTask(operation.grant, operation.image, operation.viewer, operation.record, views))
+        return True
 
     async def _apply(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
         intent = msgspec.json.decode(row.body, type=RightsIntent)

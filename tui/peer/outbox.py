@@ -47,7 +47,6 @@ class Outbox:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._handlers: dict[str, Handler] = {"operation": self._deliver_operation}
-        self._followers: dict[str, Callable[[OutboxRow, Outcome], Awaitable[None]]] = {}
         self._waiters: dict[str, _Waiter] = {}
         self._work = anyio.Event()
         self._under_way: set[str] = set()
@@ -56,10 +55,6 @@ class Outbox:
     def handle(self, kind: str, handler: Handler) -> None:
         """Say how rows of a kind are delivered."""
         self._handlers[kind] = handler
-
-    def follow(self, what: str, call: Callable[[OutboxRow, Outcome], Awaitable[None]]) -> None:
-        """Call when an operation of this description was delivered."""
-        self._followers[what] = call
 
     def wake(self) -> None:
         """Try again now: the cloud may be back."""
@@ -158,9 +153,6 @@ class Outbox:
     async def _deliver_operation(self, row: OutboxRow, wait_s: float) -> Outcome:
         operation: Operation = decode(row.body, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
-        follower = self._followers.get(row.what)
-        if follower is not None:
-            await follower(row, outcome)
         return outcome
 
 

@@ -67,8 +67,15 @@ class Viewing:
         sealed = await _reveal(path, image)
         if hashlib.sha256(sealed).digest() != bytes(held["sealed_sha256"]):
             raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
-        view, ephemeral = await self._begin(grant)
-        spent = await self._spend(grant, view, ephemeral)
+        view, ephemeral, resumed = await self._begin(grant)
+        try:
+            spent = await self._spend(grant, view, ephemeral)
+        except ViewRefused as refusal:
+            if not (resumed and refusal.code == "repeat_over"):
+                raise
+            # The earlier look was finished after all, or too long ago: this one is a new look.
+            view, ephemeral, _ = await self._begin(grant)
+            spent = await self._spend(grant, view, ephemeral)
         record = decode_record(bytes(held["record"]))
         share = open_share(
             _raw(ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant, view_id=view
@@ -81,20 +88,20 @@ class Viewing:
         await self._count(held, spent.left)
         return View(image, str(held["title"]), data, spent.left)
 
-    async def _begin(self, grant: str) -> tuple[str, X25519PrivateKey]:
-        """Return the view id and key of a look that was begun and not finished, or begin one; on disk either way."""
+    async def _begin(self, grant: str) -> tuple[str, X25519PrivateKey, bool]:
+        """Return the id and key of a look that was begun and not finished (True), or begin one; on disk either way."""
         now = self._context.wall()
         row = await self._context.store.run(
             lambda s: s.one("SELECT view, ephemeral, since FROM pending_views WHERE grant_id = :g", g=grant)
         )
         if row is not None and now - row["since"] < VIEW_REPEAT_S - 60:
-            return str(row["view"]), X25519PrivateKey.from_private_bytes(bytes(row["ephemeral"]))
+            return str(row["view"]), X25519PrivateKey.from_private_bytes(bytes(row["ephemeral"])), True
         view, ephemeral = self._context.new_id(), X25519PrivateKey.from_private_bytes(self._context.entropy(32))
         raw = _raw(ephemeral)
         await self._context.store.run(
             lambda s: s.put("pending_views", grant_id=grant, view=view, ephemeral=raw, since=now)
         )
-        return view, ephemeral
+        return view, ephemeral, False
 
     async def _spend(self, grant: str, view: str, ephemeral: X25519PrivateKey) -> ops.ViewSpent:
         context = self._context

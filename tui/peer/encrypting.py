@@ -1,0 +1,125 @@
+"""Encrypting a picture: sealed here, hidden by a node that never sees it, checked when it comes back."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from shared.rights import create_owner_record, encode_record
+from shared.sealing import seal_picture
+
+from shared.config import MAX_TITLE_CHARS, PREVIEW_MAX_BYTES
+from shared.errors import DamagedStego, InvalidInput, RemoteError, Unavailable
+from shared.stego import container, pictures
+from shared.text import is_clean
+from shared.wire import operations as ops
+from shared.wire.upload import Upload, encode_upload
+from tui.peer import files
+from tui.peer.context import Context
+from tui.peer.models import MyImage
+
+_WAIT_S = 60.0
+Progress = Callable[[str, int, int], None]
+"""Stage (`reading`, `sealing`, `sending`, `hiding`, `receiving`, `checking`), bytes done, bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    info: pictures.PictureInfo
+    sealed: bytes
+    upload: bytes
+    content_key: bytes
+
+
+class Encrypting:
+    """Makes stego images of one's own pictures."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def encrypt(self, path: Path, title: str | None, cover: Path | None, progress: Progress | None) -> MyImage:
+        """Seal, send, receive, check, keep. Nothing of it stays if it fails; the original is never touched."""
+        context = self._context
+        context.need_account()
+        shown = _title(path, title)
+        image = context.new_id()
+        report = progress or (lambda _stage, _done, _total: None)
+        report("sealing", 0, 1)
+        prepared = await anyio.to_thread.run_sync(self._prepare, path, cover, image)
+        operation = ops.Encrypt(
+            image=image, title=shown, format=prepared.info.format, width=prepared.info.width,
+            height=prepared.info.height, original_size=prepared.info.bytes, upload_size=len(prepared.upload),
+            upload_sha256=hashlib.sha256(prepared.upload).digest(),
+        )  # fmt: skip
+        outcome, stego = await context.cloud.ask(
+            operation, request=context.new_id(), wait_s=_WAIT_S, upload=prepared.upload, progress=progress
+        )
+        if not isinstance(outcome, ops.Encrypted) or outcome.image != image or stego is None:
+            raise RemoteError("the cloud answered an encryption with something else")
+        report("checking", 0, 1)
+        await anyio.to_thread.run_sync(_check, stego, image, prepared.sealed)
+        target = files.own_path(context.profile.images, image)
+        await files.write_whole(target, stego)
+        info = prepared.info
+        await context.store.run(
+            lambda s: s.put(
+                "own_images", image=image, title=shown, format=info.format, width=info.width, height=info.height,
+                size=info.bytes, content_key=prepared.content_key, created=outcome.created, ready=1,
+            )
+        )  # fmt: skip
+        report("checking", 1, 1)
+        return MyImage(
+            image, shown, info.format, info.width, info.height, info.bytes, outcome.created, target, offered=True,
+            has_preview=False, viewers=0, views_spent=0,
+        )  # fmt: skip
+
+    async def set_preview(self, image: str, path: Path | None) -> None:
+        """Let others see a low-resolution preview of an image, made from `path`; None takes it back."""
+        preview = None
+        if path is not None:
+            preview = await anyio.to_thread.run_sync(lambda: pictures.make_preview(_read(path)))
+            if len(preview) > PREVIEW_MAX_BYTES:
+                raise InvalidInput("This picture gives too large a preview; choose another.")
+        await self._context.cloud.ask(ops.SetPreview(image=image, preview=preview), request=self._context.new_id())
+
+    def _prepare(self, path: Path, cover: Path | None, image: str) -> _Prepared:
+        context = self._context
+        info = pictures.inspect(path)
+        original = _read(path)
+        content_key = context.entropy(32)
+        owner = context.identity.public.signing_key
+        sealed = seal_picture(content_key, original, owner_key=owner, image_id=image, nonce=context.entropy(12))
+        record = create_owner_record(context.identity, image_id=image, content_key=content_key, entropy=context.entropy)
+        cover_data = None
+        if cover is not None:
+            pictures.inspect(cover)
+            cover_data = _read(cover)
+        upload = encode_upload(Upload(encode_record(record), sealed, cover_data))
+        return _Prepared(info, sealed, upload, content_key)
+
+
+def _title(path: Path, title: str | None) -> str:
+    shown = path.stem[:MAX_TITLE_CHARS] if title is None else title.strip()
+    if title is None and not is_clean(shown):
+        shown = "untitled"
+    if len(shown) > MAX_TITLE_CHARS or not is_clean(shown):
+        raise InvalidInput(f"A title has at most {MAX_TITLE_CHARS} characters and none that control a terminal.")
+    return shown
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _check(stego: bytes, image: str, sealed: bytes) -> None:
+    try:
+        held = container.reveal(stego, image_id=bytes.fromhex(image))
+    except DamagedStego as error:
+        raise Unavailable("The stego image came back damaged; encrypt the picture again.") from error
+    if held != sealed:
+        raise Unavailable("The stego image does not hold this picture; encrypt it again.")

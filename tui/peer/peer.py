@@ -1,0 +1,640 @@
+"""`Peer`: everything a person can do with Glimpse, as methods of one object.
+
+    async with Peer(profile_folder, cluster_file) as peer:
+        await peer.register("Ada")
+        await peer.sign_in()
+        image = await peer.encrypt("holiday.jpg")
+
+All methods raise `shared.errors.GlimpseError` types only: `InvalidInput` and other `UserError`s for what the caller can
+mend, `Refused` for a no of the cloud, `Unavailable` while the cloud or a person is away.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from shared.keyfiles import export_identity, import_identity, save_identity
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+
+from shared.cluster import Cluster, load_cluster
+from shared.config import MAX_MESSAGE_BYTES, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_VIEWS
+from shared.errors import GlimpseError, InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
+from shared.text import clean, is_clean
+from shared.wire import operations as ops
+from shared.wire.codec import decode, encode
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, CopyObject, Label, StegoObject
+from shared.wire.peer_messages import PeerToPeer, RightsNotice, RightsNoticed
+from tui.peer import files
+from tui.peer.cloud import CloudLink, monotonic
+from tui.peer.context import Context
+from tui.peer.copies import Copies
+from tui.peer.encrypting import Encrypting, Progress
+from tui.peer.events import CloudChanged, Event, EventHub
+from tui.peer.granting import Granting, RightsIntent, check_views
+from tui.peer.mailbox import Mailbox
+from tui.peer.models import (
+    AskState,
+    Me,
+    MyImage,
+    OfferedImage,
+    OutboxEntry,
+    PeerImage,
+    PeerStatus,
+    Requests,
+    RightsResult,
+    Sent,
+    User,
+    UserPage,
+    View,
+    Viewer,
+    ViewLogEntry,
+    ViewRequest,
+)  # fmt: skip
+from tui.peer.outbox import Outbox
+from tui.peer.people import People, words_of
+from tui.peer.profile import Profile
+from tui.peer.store import Store
+from tui.peer.viewing import Viewing
+
+M = TypeVar("M")
+_LETTER_CAP_BYTES = 16_384
+_GOODBYE_S = 2.0
+_READY_S = 0.2
+
+
+class Peer:
+    """One account's client, from a profile folder and a cluster. An asynchronous context manager.
+
+    `profile` is a folder, made if it is missing; `cluster` a cluster file or a loaded `Cluster`. `bind_host` is the
+    address to be reached at by others, by default the loopback interface for a cluster on it and all interfaces else.
+    """
+
+    def __init__(
+        self, profile: Path | str, cluster: Path | str | Cluster, *, bind_host: str | None = None,
+        entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._profile = Profile(Path(profile))
+        self._cluster = cluster if isinstance(cluster, Cluster) else load_cluster(Path(cluster))
+        loopback = all(node.host.startswith("127.") or node.host == "::1" for node in self._cluster.nodes)
+        self._bind = (bind_host or ("127.0.0.1" if loopback else "0.0.0.0"), 0)  # noqa: S104 - peers must be reachable
+        self._entropy = entropy
+        self._clock = clock
+        self._wall = wall
+        self._stack: AsyncExitStack | None = None
+        self._hub = EventHub()
+
+    # --- Opening and closing -----------------------------------------------------------------------------------------
+    async def __aenter__(self) -> "Peer":
+        stack = AsyncExitStack()
+        try:
+            await self._open(stack)
+        except BaseException:
+            await stack.aclose()
+            raise
+        self._stack = stack
+        return self
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        profile = self._profile
+        await anyio.to_thread.run_sync(profile.__enter__)
+        stack.callback(profile.__exit__, None, None, None)
+        identity = await anyio.to_thread.run_sync(profile.identity)
+        store = await anyio.to_thread.run_sync(Store, profile.store_path)
+        stack.callback(store.close)
+        endpoint = Endpoint(
+            identity.session_private, bind=self._bind, timing=self._cluster.timing, prologue=self._cluster.prologue
+        )
+        endpoint.on_message = self._receive
+        endpoint.on_offer = self._offered
+        endpoint.on_closed = self._closed
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(tasks.cancel_scope.cancel)
+        await stack.enter_async_context(endpoint)
+        cloud = CloudLink(self._cluster, endpoint, tasks, clock=self._clock)
+        self._context = context = Context(
+            profile, identity, self._cluster, store, endpoint, cloud, tasks, self._hub, self._entropy, self._clock,
+            self._wall,
+        )  # fmt: skip
+        await self._recall(context)
+        self._people = People(context)
+        self._outbox = Outbox(context)
+        self._copies = Copies(context, self._people, self._outbox)
+        self._granting = Granting(context, self._people, self._outbox, self._copies)
+        self._mailbox = Mailbox(context, self._people)
+        self._viewing = Viewing(context)
+        self._encrypting = Encrypting(context)
+        cloud.on_mail = self._mailbox.wake
+        cloud.on_change = self._cloud_changed
+        cloud.on_signed_out = self._signed_out
+        self._sign_in_wanted = anyio.Event()
+        await files.repair(store)
+        cloud.start()
+        tasks.start_soon(self._outbox.run)
+        tasks.start_soon(self._mailbox.run)
+        tasks.start_soon(self._keep_alive)
+        tasks.start_soon(self._sign_in_again)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._stack is not None
+        stack, self._stack = self._stack, None
+        if self._context.signed_in:
+            with anyio.CancelScope(shield=True):
+                await self._say_goodbye()
+        await stack.aclose()
+
+    async def _recall(self, context: Context) -> None:
+        def read(store: Store) -> tuple[str | None, str | None, str | None]:
+            if store.fact("device") is None:
+                store.set_fact("device", context.new_id())
+            if store.fact("cluster") is None:
+                store.set_fact("cluster", context.cluster.cluster_id)
+            if store.fact("cluster") != context.cluster.cluster_id:
+                raise ProfileError("This profile belongs to another cluster; choose another profile or that cluster.")
+            return store.fact("device"), store.fact("account"), store.fact("name")
+
+        device, account, name = await context.store.run(read)
+        context.device = device or ""
+        context.account = None if account is None else int(account)
+        context.name = name or ""
+
+    # --- Account -----------------------------------------------------------------------------------------------------
+    @property
+    def me(self) -> Me | None:
+        """This profile's account, None before registration."""
+        context = self._context
+        if context.account is None:
+            return None
+        return Me(context.account, context.name, context.identity.public.words)
+
+    async def register(self, name: str) -> Me:
+        """Create the account of this profile's keys. Repeating it returns the account that exists.
+
+        `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
+        """
+        name = name.strip()
+        if not name:
+            raise InvalidInput("A name needs at least one character; type the name that others should see.")
+        if len(name) > MAX_NAME_CHARS or not is_clean(name):
+            raise InvalidInput(
+                f"A name has at most {MAX_NAME_CHARS} characters and none that control a terminal; choose another."
+            )
+        context = self._context
+        public = context.identity.public
+        proof = context.identity.sign(
+            "register", context.cluster.cluster_id.encode(), name.encode(), public.session_key
+        )
+        outcome, _ = await context.cloud.ask(
+            ops.Register(
+                name=name, signing_key=public.signing_key, session_key=public.session_key,
+                session_signature=public.session_signature, proof=proof,
+            ),
+            request=context.new_id(),
+        )  # fmt: skip
+        if not isinstance(outcome, ops.Registered):
+            raise RemoteError("the cloud answered a registration with something else")
+        account, shown = outcome.account, clean(outcome.name)
+
+        def remember(store: Store) -> None:
+            store.set_fact("account", str(account))
+            store.set_fact("name", shown)
+
+        await context.store.run(remember)
+        context.account, context.name = account, shown
+        return Me(account, shown, public.words)
+
+    async def sign_in(self) -> Me:
+        """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.
+
+        Raises `ProfileError` before registration, `Refused` for keys that the cloud does not know, `Unavailable`.
+        """
+        context = self._context
+        context.need_account()
+        await self._prove()
+        context.signed_in = True
+        context.cloud.keep_alive(context.device)
+        await self._mailbox.fetch()
+        await self._refresh_held()
+        self._outbox.wake()
+        assert self.me is not None
+        return self.me
+
+    async def _prove(self) -> None:
+        context = self._context
+        request = context.new_id()
+        proof = context.identity.sign(
+            "sign-in", context.cluster.cluster_id.encode(), context.device.encode(), request.encode()
+        )
+        operation = ops.SignIn(device=context.device, port=context.endpoint.local_address[1], proof=proof)
+        outcome, _ = await context.cloud.ask(operation, request=request)
+        if not isinstance(outcome, ops.SignedIn) or outcome.account != context.account:
+            raise RemoteError("the cloud signed in another account")
+
+    async def sign_out(self) -> int:
+        """Tell the cloud that this peer goes; return how many items still wait in the outbox."""
+        waiting = len(await self._outbox.entries())
+        await self._say_goodbye()
+        return waiting
+
+    async def _say_goodbye(self) -> None:
+        context = self._context
+        if not context.signed_in:
+            return
+        context.signed_in = False
+        try:
+            await context.cloud.ask(ops.SignOut(device=context.device), request=context.new_id(), wait_s=_GOODBYE_S)
+        except (Unavailable, Refused):
+            return  # presence lapses by itself
+
+    def export_identity(self, passphrase: str) -> bytes:
+        """Return this profile's keys, protected by a passphrase: the only way to move or restore the account."""
+        if not passphrase:
+            raise InvalidInput("An export needs a passphrase; choose one that you will remember.")
+        return export_identity(self._context.identity, passphrase)
+
+    @staticmethod
+    def import_identity(profile: Path, data: bytes, passphrase: str) -> None:
+        """Put exported keys into a new profile folder. The account is found by `register` with any name.
+
+        Raises `ProfileError` if the folder already has an identity, the passphrase is wrong or the export is damaged.
+        """
+        identity = import_identity(data, passphrase)
+        with Profile(profile) as opened:
+            if (opened.folder / "identity").exists():
+                raise ProfileError(f"The profile {profile.name} already has an identity; choose a new profile.")
+            save_identity(opened.folder / "identity", identity)
+
+    # --- Pictures of one's own ---------------------------------------------------------------------------------------
+    async def encrypt(
+        self, path: Path | str, *, title: str | None = None, cover: Path | str | None = None,
+        progress: Progress | None = None,
+    ) -> MyImage:  # fmt: skip
+        """Seal a picture, have it hidden in `cover` (or in a picture that a node makes), and keep the result.
+
+        The original bytes travel with all their metadata, sealed; what comes out at a viewer's is byte-identical.
+        `progress(stage, done, total)` is called from the event loop. Raises `UnusableImage`, `StorageError`,
+        `Unavailable`; nothing is kept of an attempt that failed.
+        """
+        return await self._encrypting.encrypt(
+            Path(path).expanduser(), title, None if cover is None else Path(cover).expanduser(), progress
+        )
+
+    async def set_preview(self, image_id: str, path: Path | str | None) -> None:
+        """Publish a low-resolution preview made from the picture at `path`, or take it back with None."""
+        await self._encrypting.set_preview(_id(image_id), None if path is None else Path(path).expanduser())
+
+    async def my_images(self) -> list[MyImage]:
+        """Return one's own images with their viewers and views, newest first. Without the cloud, without counts."""
+        local = {
+            str(row["image"]): row
+            for row in await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
+        }
+        try:
+            remote = {row.image: row for row in await self._all_mine()}
+        except Unavailable:
+            remote = {}
+        found: list[MyImage] = []
+        for image in local.keys() | remote.keys():
+            mine, row = local.get(image), remote.get(image)
+            path = files.own_path(self._context.profile.images, image)
+            source = {key: mine[key] for key in ("title", "format", "width", "height", "size", "created")} if mine else {
+                "title": row.title, "format": row.format, "width": row.width, "height": row.height,
+                "size": row.size, "created": row.created,
+            } if row else {}  # fmt: skip
+            found.append(
+                MyImage(
+                    image, clean(str(source["title"])), str(source["format"]), int(source["width"]),
+                    int(source["height"]), int(source["size"]), float(source["created"]),
+                    path if mine and path.exists() else None, offered=row.offered if row else True,
+                    has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
+                    views_spent=row.views_spent if row else 0,
+                )
+            )  # fmt: skip
+        return sorted(found, key=lambda entry: -entry.created)
+
+    async def _all_mine(self) -> list[ops.ImageRow]:
+        rows: list[ops.ImageRow] = []
+        page = 0
+        while True:
+            outcome = await self._query(ops.MyImages(page=page), ops.Images)
+            rows.extend(outcome.rows)
+            if not outcome.rows or len(rows) >= outcome.total:
+                return rows
+            page += 1
+
+    async def withdraw(self, image_id: str) -> None:
+        """Stop offering an image; rights already given stay."""
+        await self._query(ops.WithdrawImage(image=_id(image_id)), ops.Done)
+
+    async def viewers(self, image_id: str) -> list[Viewer]:
+        """Return everybody's rights on an image of one's own."""
+        return await self._granting.viewers(_id(image_id))
+
+    async def views_log(self, image_id: str) -> list[ViewLogEntry]:
+        """Return who looked at an image of one's own and when, newest first."""
+        rows: list[ViewLogEntry] = []
+        page = 0
+        while True:
+            outcome = await self._query(ops.ViewsLog(image=_id(image_id), page=page), ops.ViewRows)
+            rows.extend(ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left) for row in outcome.rows)
+            if not outcome.rows or len(rows) >= outcome.total:
+                return rows
+            page += 1
+
+    # --- Other people ------------------------------------------------------------------------------------------------
+    async def users(self, text: str = "", *, page: int = 0) -> UserPage:
+        """Return one page of accounts whose name or id contains `text`, those online first."""
+        outcome = await self._query(ops.ListUsers(text=text[:64], page=page), ops.Users)
+        rows = tuple(
+            User(row.account, clean(row.name), words_of(row.signing_key), row.online, row.images, row.last_seen)
+            for row in outcome.rows
+        )
+        return UserPage(rows, outcome.total)
+
+    async def images_of(self, account: int, *, page: int = 0) -> list[OfferedImage]:
+        """Return images that an account offers."""
+        outcome = await self._query(ops.OfferedImages(owner=account, page=page), ops.Images)
+        return [
+            OfferedImage(
+                row.image, outcome.owner, clean(row.title), row.format, row.width, row.height, row.size, row.created,
+                row.has_preview,
+            )
+            for row in outcome.rows
+        ]  # fmt: skip
+
+    async def preview(self, image_id: str) -> bytes | None:
+        """Return an image's public preview (a small JPEG, to be treated as hostile), None if there is none."""
+        return (await self._query(ops.GetPreview(image=_id(image_id)), ops.PreviewAnswer)).preview
+
+    # --- Asking and answering ----------------------------------------------------------------------------------------
+    async def request(self, image_id: str, views: int, *, note: str = "") -> Sent:
+        """Ask an image's owner for so many views. On disk when this returns, delivered now or later, once.
+
+        Asking for an image that one holds already asks for more views of it.
+        """
+        check_views(views)
+        if len(note) > MAX_NOTE_CHARS or not is_clean(note):
+            raise InvalidInput(f"A note has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
+        request = self._context.new_id()
+        operation = ops.AskViews(image=_id(image_id), views=views, note=note)
+        outcome = await self._outbox.submit_operation("request", operation, request)
+        return Sent(request, outcome is not None)
+
+    async def request_more(self, image_id: str, views: int, *, note: str = "") -> Sent:
+        """Ask for more views of an image that one holds."""
+        return await self.request(image_id, views, note=note)
+
+    async def cancel(self, request_id: str) -> None:
+        """Take back a request: out of the outbox if it is still there, otherwise from the owner's list."""
+        if await self._outbox.remove(_id(request_id)):
+            return
+        await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+
+    async def requests(self) -> Requests:
+        """Return requests from and to others, newest first, what waits in the outbox included."""
+        context = self._context
+        complete = True
+        try:
+            for incoming in (True, False):
+                await self._refresh_asks(incoming=incoming)
+        except Unavailable:
+            complete = False
+        rows = await context.store.run(lambda s: s.all("SELECT incoming, row FROM asks ORDER BY created DESC"))
+        received = {
+            str(row["image"])
+            for row in await context.store.run(lambda s: s.all("SELECT image FROM held WHERE received = 1"))
+        }
+        incoming_rows: list[ViewRequest] = []
+        outgoing_rows = await self._queued_asks()
+        for row in rows:
+            letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
+            target = incoming_rows if row["incoming"] else outgoing_rows
+            target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received))
+        return Requests(tuple(incoming_rows), tuple(outgoing_rows), complete)
+
+    async def _refresh_asks(self, *, incoming: bool) -> None:
+        page = fetched = 0
+        while True:
+            outcome = await self._query(ops.ListAsks(incoming=incoming, page=page), ops.Asks)
+            for row in outcome.rows:
+                await self._mailbox.remember_ask(row, incoming=incoming)
+            fetched += len(outcome.rows)
+            if not outcome.rows or fetched >= outcome.total:
+                return
+            page += 1
+
+    async def _queued_asks(self) -> list[ViewRequest]:
+        queued = []
+        for row in await self._context.store.run(lambda s: s.outbox()):
+            if row.kind == "operation" and row.what == "request":
+                operation = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
+                queued.append(
+                    ViewRequest(
+                        row.request, operation.image, "", 0, "", "", operation.views, operation.note, AskState.QUEUED,
+                        row.trouble, row.since,
+                    )
+                )  # fmt: skip
+        return queued
+
+    async def accept(self, request_id: str, *, views: int | None = None, expires: float | None = None) -> Sent:
+        """Grant a request, with other `views` or an expiry (seconds since 1970) if given.
+
+        The stego image with the viewer's rights goes to the viewer's peer as soon as both are online.
+        """
+        ask = await self._ask_row(_id(request_id))
+        if ask.state != "pending":
+            raise InvalidInput(f"This request was {ask.state} already; nothing was changed.")
+        return await self._granting.give(ask.image, ask.viewer, ask.views if views is None else views, expires, ask.ask)
+
+    async def reject(self, request_id: str, reason: str = "") -> Sent:
+        """Answer a request with no."""
+        if len(reason) > MAX_NOTE_CHARS or not is_clean(reason):
+            raise InvalidInput(f"A reason has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
+        request = self._context.new_id()
+        outcome = await self._outbox.submit_operation(
+            "rejection", ops.RejectAsk(ask=_id(request_id), reason=reason), request
+        )
+        return Sent(request, outcome is not None)
+
+    async def _ask_row(self, ask: str) -> ops.AskRow:
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 1", ask=ask)
+        )
+        if row is None:
+            await self._refresh_asks(incoming=True)
+            row = await self._context.store.run(
+                lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 1", ask=ask)
+            )
+        if row is None:
+            raise InvalidInput("There is no such request; look at the list of requests for its id.")
+        letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
+        return letter.ask
+
+    async def grant(self, image_id: str, viewer: int, views: int, *, expires: float | None = None) -> Sent:
+        """Give somebody views without having been asked."""
+        return await self._granting.give(_id(image_id), viewer, views, expires, None)
+
+    async def set_views(
+        self, image_id: str, viewer: int, views_left: int, *, expires: float | None = None
+    ) -> RightsResult:
+        """Set how many views somebody has left. Takes effect at once, or when the cloud is back."""
+        if not 0 <= views_left <= MAX_VIEWS:
+            raise InvalidInput(f"The number of views left must lie between 0 and {MAX_VIEWS}.")
+        return await self._granting.change(
+            RightsIntent(_id(image_id), viewer, left=views_left, expires=expires, set_expires=expires is not None)
+        )
+
+    async def revoke(self, image_id: str, viewer: int) -> RightsResult:
+        """End somebody's rights on an image for good."""
+        return await self._granting.change(RightsIntent(_id(image_id), viewer, revoke=True))
+
+    # --- Pictures of others ------------------------------------------------------------------------------------------
+    async def peer_images(self) -> list[PeerImage]:
+        """Return the images that others have granted, newest first."""
+        context = self._context
+        rows = await context.store.run(
+            lambda s: s.all(
+                "SELECT held.*, accounts.signing_key AS signing_key FROM held JOIN accounts ON account = owner"
+                " ORDER BY held.rowid DESC"
+            )
+        )
+        return [
+            PeerImage(
+                row["image"], row["grant_id"], row["title"], row["owner"], row["owner_name"],
+                words_of(bytes(row["signing_key"])), row["granted"],
+                0 if row["revoked"] else max(0, row["granted"] - row["consumed"]), row["expires"],
+                bool(row["revoked"]),
+                files.held_path(context.profile.images, row["grant_id"]) if row["received"] else None,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def view(self, image_id: str) -> View:
+        """Open a picture; for another's image this spends a view. See `tui.peer.viewing` for what it raises."""
+        return await self._viewing.view(_id(image_id))
+
+    # --- State -------------------------------------------------------------------------------------------------------
+    async def outbox(self) -> list[OutboxEntry]:
+        """Return what waits to be delivered."""
+        return await self._outbox.entries()
+
+    def status(self) -> PeerStatus:
+        """Return how this peer stands with the cloud. Asks nobody."""
+        cloud = self._context.cloud
+        return PeerStatus(
+            self.me, self._context.signed_in, cloud.reachable, cloud.leader, cloud.term, cloud.latency_s,
+            self._outbox.count,
+        )  # fmt: skip
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what happens from now on, until the caller stops or the peer closes."""
+        with self._hub.subscription() as stream:
+            async for event in stream:
+                yield event
+
+    def subscribe(self) -> AbstractContextManager[AsyncIterator[Event]]:
+        """Like `events`, but nothing is missed from the moment that the `with` block is entered."""
+        return self._hub.subscription()
+
+    # --- Inside ------------------------------------------------------------------------------------------------------
+    async def _query(self, operation: ops.Operation, expected: type[M]) -> M:
+        outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id())
+        if not isinstance(outcome, expected):
+            raise RemoteError("the cloud answered with something else than was asked")
+        return outcome
+
+    async def _refresh_held(self) -> None:
+        page = fetched = 0
+        while True:
+            outcome = await self._query(ops.ListGrants(page=page), ops.Grants)
+            for row in outcome.rows:
+                try:
+                    await self._mailbox.take_grant(row)
+                except (RemoteError, ProfileError):
+                    continue
+            fetched += len(outcome.rows)
+            if not outcome.rows or fetched >= outcome.total:
+                return
+            page += 1
+
+    async def _keep_alive(self) -> None:
+        while True:
+            self._context.cloud.keep_alive(self._context.device)
+            await anyio.sleep(self._context.timing.keep_alive_s if self._context.cloud.reachable else _READY_S)
+
+    def _signed_out(self) -> None:
+        if self._context.signed_in:
+            self._sign_in_wanted.set()
+
+    async def _sign_in_again(self) -> None:
+        """Sign in anew when presence lapsed while the cloud was away."""
+        while True:
+            await self._sign_in_wanted.wait()
+            self._sign_in_wanted = anyio.Event()
+            if self._context.signed_in:
+                try:
+                    await self._prove()
+                except (GlimpseError, RemoteError):
+                    continue
+                self._outbox.wake()
+
+    def _cloud_changed(self) -> None:
+        cloud = self._context.cloud
+        self._hub.emit(CloudChanged(cloud.reachable, cloud.leader, cloud.term))
+        if cloud.reachable:
+            self._outbox.wake()
+
+    def _closed(self, session: Session, _reason: str) -> None:
+        self._context.cloud.session_closed(session)
+
+    def _receive(self, session: Session, data: bytes) -> None:
+        if self._context.cloud.is_node(session):
+            self._context.cloud.receive(session, data)
+            return
+        message: PeerToPeer = decode(data, PeerToPeer, cap_bytes=MAX_MESSAGE_BYTES)
+        if isinstance(message, RightsNotice):
+            self._context.tasks.start_soon(self._noticed, session, message)
+
+    async def _noticed(self, session: Session, notice: RightsNotice) -> None:
+        try:
+            await self._mailbox.take_grant(notice.grant)
+        except GlimpseError:
+            return
+        reply = RightsNoticed(grant=notice.grant.grant, version=notice.grant.version)
+        if session.alive:
+            self._context.endpoint.post(session, encode(reply, cap_bytes=MAX_MESSAGE_BYTES))
+
+    def _offered(self, session: Session, offer: Offer) -> Incoming | None:
+        label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
+        if self._context.cloud.is_node(session):
+            if isinstance(label, StegoObject | AnswerObject):
+                return self._context.cloud.offered(session, label, offer)
+            return None
+        if isinstance(label, CopyObject):
+            return self._copies.offered(session, label, offer)
+        raise MalformedMessage("an object that peers do not take")
+
+
+def _id(text: str) -> str:
+    if len(text) != 32 or any(char not in "0123456789abcdef" for char in text):
+        raise InvalidInput("An id has 32 hexadecimal digits; copy it from the list.")
+    return text
+
+
+def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str]) -> ViewRequest:
+    state = AskState(row.state) if row.state in set(AskState) else AskState.PENDING
+    if state is AskState.ACCEPTED and not incoming and row.image in received:
+        state = AskState.RECEIVED
+    return ViewRequest(
+        row.ask, row.image, clean(row.title), row.viewer if incoming else row.owner,
+        clean(row.viewer_name) if incoming else "", words_of(row.viewer_key) if incoming else "", row.views,
+        clean(row.note), state, clean(row.reason), row.created,
+    )  # fmt: skip
