@@ -1,9 +1,45 @@
 """Fixtures and guards that every test shares."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from tests.databases import fresh_database, shared_server, skip_or_fail_without_server
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, the loop that Textual and the node use."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def mysql_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Port of a private MariaDB server that all workers of this run share; see `tests.databases`."""
+    skip_or_fail_without_server()
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with shared_server(root / "mariadb") as port:
+        yield port
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """URL of a SQLite directory that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'directory.sqlite'}"
+
+
+@pytest.fixture
+def mysql_url(mysql_port: int) -> Iterator[str]:
+    """URL of a fresh, empty database. Tests that use it carry the marker `mysql`."""
+    with fresh_database(mysql_port) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.mysql)])
+def directory_url(request: pytest.FixtureRequest) -> str:
+    """URL of a fresh directory, once for each engine."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

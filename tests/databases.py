@@ -1,0 +1,216 @@
+"""Databases for tests: a SQLite file, or a fresh database on a private MariaDB server.
+
+One server serves all workers of a test run. A helper process owns it (`python -m tests.databases serve FOLDER`) and
+stops it when nobody holds a shared lock on the folder's `users` file any more. Locks end with their process, so a
+worker that crashed leaves no server behind.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncmy
+import pytest
+
+ROOT = Path(__file__).parent.parent
+USER = "glimpse"
+PASSWORD = "p:a/s@s%w'örd"  # everything that a URL or a statement could stumble over
+READY = "ready for connections"
+
+
+def find_program(*names: str) -> str | None:
+    """Find a server program; distributions keep them out of a user's PATH."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/usr/libexec"
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class MariaDb:
+    """A private server in a folder of its own, a child of this process. It can be killed and started again."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self._drain: threading.Thread | None = None
+        install = find_program("mariadb-install-db", "mysql_install_db")
+        assert install is not None, "mariadb-install-db is missing beside the server"
+        subprocess.run(
+            [install, "--no-defaults", f"--datadir={folder / 'data'}", *self._as_user(),
+             "--auth-root-authentication-method=normal", "--skip-test-db"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    @staticmethod
+    def _as_user() -> list[str]:
+        return ["--user=root"] if os.geteuid() == 0 else []
+
+    def start(self) -> None:
+        """Start the server and wait until it says that it is ready."""
+        program = find_program("mariadbd", "mysqld")
+        assert program is not None
+        command = [
+            program, "--no-defaults", *self._as_user(), f"--datadir={self.folder / 'data'}",
+            # The path of a socket has little room, and nobody needs it.
+            f"--socket=@glimpse-{self.port}", f"--pid-file={self.folder / 'pid'}", "--bind-address=127.0.0.1",
+            f"--port={self.port}", "--skip-log-bin", "--skip-name-resolve", "--innodb-buffer-pool-size=32M",
+            "--innodb-log-file-size=16M", "--max-connections=400", *self._options,
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        stderr = self._process.stderr
+        assert stderr is not None
+        said = []
+        for line in stderr:
+            said.append(line)
+            if READY in line:
+                break
+        else:
+            raise RuntimeError("The database server did not start:\n" + "".join(said[-20:]))
+        self._drain = threading.Thread(target=lambda: [None for _ in stderr], daemon=True)
+        self._drain.start()
+
+    def kill(self) -> None:
+        """End the server as a loss of power would end it."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let the server hang: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End the server and remove its data."""
+        if self._process is not None:
+            self._end(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        assert self._drain is not None
+        self._process.send_signal(how)
+        self._process.wait()
+        self._drain.join()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        self._process = None
+
+    @contextmanager
+    def database(self, options: str = "") -> Iterator[str]:
+        """Make a fresh database and give its URL."""
+        with fresh_database(self.port, options) as url:
+            yield url
+
+
+def run_sql(port: int, *statements: str) -> None:
+    """Run statements as the server's root."""
+
+    async def run() -> None:
+        connection = await asyncmy.connect(host="127.0.0.1", port=port, user="root", autocommit=True)
+        try:
+            for statement in statements:
+                await connection.query(statement)
+        finally:
+            await connection.ensure_closed()
+
+    asyncio.run(run())
+
+
+@contextmanager
+def fresh_database(port: int, options: str = "") -> Iterator[str]:
+    """Make a database of its own for one test, give its URL, and drop it."""
+    name = f"glimpse_{secrets.token_hex(6)}"
+    password = PASSWORD.replace("'", "''")
+    run_sql(
+        port,
+        f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{password}'",
+        f"CREATE DATABASE {name}",
+        f"GRANT ALL ON {name}.* TO '{USER}'@'127.0.0.1'",
+    )
+    try:
+        yield f"mysql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/{name}{options}"
+    finally:
+        run_sql(port, f"DROP DATABASE {name}")
+
+
+def skip_or_fail_without_server() -> None:
+    """Skip the test if there is no server program, or fail where the run requires one."""
+    if find_program("mariadbd", "mysqld") is not None:
+        return
+    reason = "mariadbd is not installed"
+    if os.environ.get("GLIMPSE_REQUIRE_MYSQL") == "1":
+        pytest.fail(f"{reason}, and GLIMPSE_REQUIRE_MYSQL=1 asks for it")
+    pytest.skip(reason)
+
+
+@contextmanager
+def shared_server(folder: Path) -> Iterator[int]:
+    """Take part in the one server of a test run, starting it if need be; gives its port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "users").open("a") as users, (folder / "start").open("a") as start:
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the helper takes a former server down
+        fcntl.flock(start, fcntl.LOCK_EX)
+        state = folder / "state.json"
+        if not state.exists():
+            _start_helper(folder)
+        fcntl.flock(start, fcntl.LOCK_UN)
+        yield int(json.loads(state.read_text())["port"])
+
+
+def _start_helper(folder: Path) -> None:
+    with (folder / "helper.log").open("a") as log:
+        helper = subprocess.Popen(
+            [sys.executable, "-m", "tests.databases", "serve", str(folder)],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True, text=True,
+        )  # fmt: skip
+    assert helper.stdout is not None
+    said = helper.stdout.readline()
+    helper.stdout.close()
+    if said.strip() != "ready":
+        raise RuntimeError("The helper of the database server failed:\n" + (folder / "helper.log").read_text())
+    helper.returncode = 0  # it outlives this process on purpose; nobody waits for it
+
+
+def serve(folder: Path) -> None:
+    """Own a server until no process uses it any more."""
+    server = MariaDb(folder / "server")
+    state = folder / "state.json"
+    try:
+        server.start()
+        state.write_text(json.dumps({"port": server.port}))
+        print("ready", flush=True)
+        with (folder / "users").open("a") as users:
+            fcntl.flock(users, fcntl.LOCK_EX)
+            state.unlink()
+            server.stop()
+    finally:
+        state.unlink(missing_ok=True)
+        server.stop()
+
+
+if __name__ == "__main__":
+    assert sys.argv[1] == "serve"
+    serve(Path(sys.argv[2]))
