@@ -179,7 +179,7 @@ class Desk:
     async def _run(self, session: Session, request: str, operation: Operation) -> Served:
         caller = await self._services.caller(session.remote_key, session.address[0])
         if caller.account is not None:
-            self._remember(session, caller)
+            self.remember(session, caller)
         if isinstance(operation, Encrypt):
             return await self._encrypting.serve(session, caller, request, operation)
         return await self._services.serve(caller, request, operation)
@@ -215,7 +215,8 @@ class Desk:
             self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
 
     # --- Books -------------------------------------------------------------------------------------------------------
-    def _remember(self, session: Session, caller: Caller) -> None:
+    def remember(self, session: Session, caller: Caller) -> None:
+        """Note that this session is an account's, so that its peer can be nudged."""
         assert caller.account is not None
         if session.alive and session not in self._account_of:
             self._account_of[session] = caller.account

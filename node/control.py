@@ -1,0 +1,237 @@
+"""The control plane of a node: drives the election, dispatch and failure machines with datagrams, time and the lease.
+
+One loop owns the three machines. Messages are fed as they arrive; what the machines want sent, served or asked of the
+directory is collected once per wake-up, so that many requests share few datagrams.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import psutil
+from anyio.abc import TaskGroup
+from shared.net.endpoint import Session
+
+from node.desk import Desk
+from node.directory import Directory
+from node.directory import NodeRow as DirectoryRow
+from node.dispatch import Dispatch, Forget, NobodyServes, Serve
+from node.election import Election, LeaderChanged, RoleChanged
+from node.faults import Faults
+from node.lease import (
+    ClaimLease,
+    LeaseAction,
+    LeaseAnswer,
+    LeaseLost,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseUnknown,
+    LeaseWon,
+    RenewLease,
+)  # fmt: skip
+from node.links import NodeLinks
+from node.membership import NodeRow
+from shared.cluster import Cluster
+from shared.config import MAX_MESSAGE_BYTES, Timing
+from shared.errors import GlimpseError
+from shared.wire.codec import decode
+from shared.wire.node_messages import NodeMessage, RequestKey
+
+log = logging.getLogger(__name__)
+
+_LOAD_EVERY_S = 1.0
+_ROWS_EVERY_HEARTBEATS = 2
+_NO_LEADER = "The cloud has no leader at the moment; your request waits"
+
+
+class Control:
+    """One node's election, dispatch and failure simulation, wired to sessions, the desk and the directory."""
+
+    def __init__(
+        self, me: str, cluster: Cluster, incarnation: int, *, directory: Directory, links: NodeLinks, desk: Desk,
+        tasks: TaskGroup, clock: Callable[[], float], set_deaf: Callable[[bool], None],
+    ) -> None:  # fmt: skip
+        names = [node.name for node in cluster.nodes]
+        now = clock()
+        self._me = me
+        self._timing: Timing = cluster.timing
+        self._directory = directory
+        self._links = links
+        self._desk = desk
+        self._tasks = tasks
+        self._clock = clock
+        self._set_deaf = set_deaf
+        self._incarnation = incarnation
+        self._holder = f"{me}/{incarnation:x}"
+        node = cluster.node(me)
+        self._address = f"{node.host}:{node.port}"
+        self.election = Election(me, names, timing=cluster.timing, incarnation=incarnation, now=now)
+        self.dispatch = Dispatch(me, names, timing=cluster.timing, now=now)
+        self.faults = Faults(me, names, timing=cluster.timing, now=now)
+        self.leader_heard_at: float | None = None
+        self._wake = anyio.Event()
+        self._states_at = -math.inf
+        desk.dispatching = self
+
+    # --- From the sessions and the desk ------------------------------------------------------------------------------
+    def receive(self, session: Session, data: bytes) -> None:
+        """Take a message from another node. Anybody else is ignored; a bad message raises `MalformedMessage`."""
+        sender = self._links.name_of(session)
+        if sender is None:
+            return
+        message: NodeMessage = decode(data, NodeMessage, cap_bytes=MAX_MESSAGE_BYTES)
+        now = self._clock()
+        if sender == self.election.leader:
+            self.leader_heard_at = now
+        self.election.receive(sender, message, now)
+        self.dispatch.receive(sender, message, now)
+        self.faults.receive(sender, message, now)
+        self._wake.set()
+
+    def request_held(self, key: tuple[bytes, str]) -> None:
+        """A peer sent a request to this node."""
+        self.dispatch.request_held(RequestKey(*key), self._clock())
+        self._wake.set()
+
+    def served(self, key: tuple[bytes, str]) -> None:
+        """The desk has answered a request."""
+        self.dispatch.served(RequestKey(*key), self._clock())
+        self._wake.set()
+
+    def failed_to_serve(self, key: tuple[bytes, str]) -> None:
+        """The desk could not serve a request."""
+        self.dispatch.failed_to_serve(RequestKey(*key), self._clock())
+        self._wake.set()
+
+    def changed(self) -> None:
+        """An operator did something to one of the machines."""
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Give leadership away and let the others know; returns when it is on its way."""
+        self.election.drain(self._clock())
+        self._wake.set()
+        await anyio.sleep(self._timing.heartbeat_s)
+
+    # --- The loop ----------------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Drive the machines until cancelled."""
+        self._tasks.start_soon(self._feed_load)
+        self._tasks.start_soon(self._feed_rows)
+        while True:
+            now = self._clock()
+            self._tick(now)
+            self._flush()
+            deadline = min(self.election.next_deadline(), self.dispatch.next_deadline(), self.faults.next_deadline())
+            wake = self._wake
+            if not wake.is_set():
+                with anyio.move_on_after(max(0.0, deadline - self._clock())):
+                    await wake.wait()
+            self._wake = anyio.Event()
+            await anyio.lowlevel.checkpoint()
+
+    def _tick(self, now: float) -> None:
+        self.election.tick(now)
+        leads = self.election.is_leader(now)
+        self.dispatch.leadership(self.election.leader, self.election.term, leads, now)
+        self.faults.leadership(self.election.leader, self.election.term, leads, now)
+        if now - self._states_at >= self._timing.heartbeat_s:
+            self._states_at = now
+            for state in self.election.node_states(now):
+                alive = state.node == self._me or state.heard_age_s <= self._timing.suspect_s
+                self.dispatch.node_state(state.node, state.load1, state.cores, state.in_flight, alive and state.fit)
+        self.dispatch.tick(now)
+        self.faults.tick(now)
+
+    def _flush(self) -> None:
+        for event in self.election.take_events():
+            self._note(event)
+        for action in self.election.take_actions():
+            self._tasks.start_soon(self._ask_lease, action)
+        for dispatched in self.dispatch.take_actions():
+            match dispatched:
+                case Serve(key):
+                    self._desk.serve(key)
+                case Forget(key):
+                    self._desk.forget(key)
+                case NobodyServes(key):
+                    self._desk.nobody_serves(key, _NO_LEADER)
+        for change in self.faults.take_events():
+            log.warning("the failure simulation", extra={"deaf": change.deaf})
+            self._set_deaf(change.deaf)
+        for machine in (self.election, self.dispatch, self.faults):
+            for node, message in machine.take_sends():
+                self._links.send(node, message)
+
+    def _note(self, event: object) -> None:
+        match event:
+            case RoleChanged(previous, role, why):
+                log.info("role", extra={"previous": previous.name, "role": role.name, "why": why.name})
+            case LeaderChanged(leader, term):
+                log.info("leader", extra={"leader": leader, "term": term})
+            case _:
+                log.info("election", extra={"event": repr(event)})
+
+    # --- The lease ---------------------------------------------------------------------------------------------------
+    async def _ask_lease(self, action: LeaseAction) -> None:
+        try:
+            with anyio.fail_after(self._timing.lease_s):
+                answer = await self._lease_answer(action)
+        except (GlimpseError, TimeoutError) as error:
+            log.warning("the directory does not answer for the lease", extra={"reason": str(error)})
+            answer = LeaseUnknown(getattr(action, "sent_at", None))
+        self.election.lease_answer(answer, self._clock())
+        self._wake.set()
+
+    async def _lease_answer(self, action: LeaseAction) -> LeaseAnswer:
+        lease_s = self._timing.lease_s
+        match action:
+            case ClaimLease(seen_term, sent_at):
+                won = await self._directory.claim_lease(self._holder, seen_term, lease_s)
+                return await self._lost(sent_at) if won is None else LeaseWon(won, sent_at)
+            case RenewLease(term, sent_at):
+                if await self._directory.renew_lease(self._holder, term, lease_s):
+                    return LeaseRenewed(term, sent_at)
+                return await self._lost(sent_at)
+            case _:
+                await self._directory.release_lease(self._holder, action.term)
+                return LeaseReleased(action.term)
+
+    async def _lost(self, sent_at: float) -> LeaseLost:
+        row = await self._directory.read_lease()
+        holder = row.holder.partition("/")[0] if row.holder and not row.is_free else None
+        return LeaseLost(row.term, holder, max(0.0, row.expires - row.now) if holder else 0.0, sent_at)
+
+    # --- What the machines are fed -----------------------------------------------------------------------------------
+    async def _feed_load(self) -> None:
+        cores = psutil.cpu_count() or 1
+        while True:
+            load1 = await anyio.to_thread.run_sync(psutil.getloadavg)
+            self.election.own_load(load1[0], cores, self.dispatch.in_flight)
+            await anyio.sleep(_LOAD_EVERY_S)
+
+    async def _feed_rows(self) -> None:
+        every_s = _ROWS_EVERY_HEARTBEATS * self._timing.heartbeat_s
+        while True:
+            try:
+                with anyio.fail_after(self._timing.lease_s):
+                    await self._directory.announce_node(self._own_row())
+                    rows = await self._directory.nodes()
+            except (GlimpseError, TimeoutError):
+                self.election.directory_away()
+            else:
+                self.election.node_rows([_member_row(row) for row in rows], self._clock())
+            self._wake.set()
+            await anyio.sleep(every_s)
+
+    def _own_row(self) -> DirectoryRow:
+        hears = bool(self.election.membership.hears(self._clock()))
+        return DirectoryRow(self._me, self._incarnation, hears, self._address, self.election.term)
+
+
+def _member_row(row: DirectoryRow) -> NodeRow:
+    """Return a row as the membership takes it; which nodes a node hears does not matter there, only whether any."""
+    return NodeRow(row.name, row.heard_at, frozenset({"some"}) if row.hears else frozenset())

@@ -1,0 +1,180 @@
+"""One node, composed: two sockets, the directory, the control plane, the desk and the services. No rules live here."""
+
+import logging
+import os
+import signal
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+from shared.net.endpoint import Endpoint, Session
+
+from node.control import Control
+from node.desk import Desk
+from node.directory import Directory, open_directory
+from node.encoder import Encoder
+from node.encrypting import EncryptService, Pulls
+from node.links import NodeLinks
+from node.reports import Reports
+from node.services.operations import Services
+from node.settings import NodeSettings
+from shared.cluster import Cluster
+from shared.config import LIMITS, MAX_MESSAGE_BYTES
+from shared.errors import GlimpseError, MalformedMessage
+from shared.wire.codec import decode
+from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Received, Request, StatusQuery
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 5.0
+"""How long a node that was asked to stop goes on with what it has in its hands."""
+_SWEEP_EVERY_S = 60.0
+_ENCODER_WORKERS = 2
+
+
+@dataclass(slots=True)
+class _Parts:
+    requests: Endpoint
+    nodes: Endpoint
+    links: NodeLinks
+    desk: Desk
+    control: Control
+    reports: Reports
+
+
+class NodeServer:
+    """A node of the cluster. `run` serves until it is told to stop."""
+
+    def __init__(self, name: str, cluster: Cluster, settings: NodeSettings) -> None:
+        self._name = name
+        self._cluster = cluster
+        self._settings = settings
+        self._stop = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._keeping: set[Session] = set()
+
+    def stop(self) -> None:
+        """Begin to drain: give leadership away, finish what is in hand, then end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT. Raises `Unavailable` if the directory cannot be opened,
+        `InvalidInput` if an address is taken."""
+        async with AsyncExitStack() as stack:
+            directory = await stack.enter_async_context(
+                open_directory(self._settings.directory_url, timing=self._cluster.timing)
+            )
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            self._tasks = tasks
+            parts = await self._compose(stack, directory, tasks)
+            tasks.start_soon(self._watch_signals)
+            tasks.start_soon(parts.links.keep)
+            tasks.start_soon(parts.control.run)
+            tasks.start_soon(self._sweep, directory)
+            log.info("ready", extra={"node": self._name, "pid": os.getpid()})
+            await self._stop.wait()
+            await self._drain(parts)
+            tasks.cancel_scope.cancel()
+
+    async def _compose(self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup) -> _Parts:
+        cluster, me = self._cluster, self._cluster.node(self._name)
+        private = self._settings.private_key
+        requests = Endpoint(private, bind=(me.host, me.port), timing=cluster.timing, prologue=cluster.prologue)
+        nodes = Endpoint(private, bind=(me.host, me.node_port), timing=cluster.timing, prologue=cluster.prologue)
+        services = Services(
+            directory, cluster_id=cluster.cluster_id, share_key=self._settings.share_key, entropy=os.urandom,
+            timing=cluster.timing, node_name=self._name,
+        )  # fmt: skip
+        encoder = Encoder(_ENCODER_WORKERS)
+        pulls = Pulls(requests, cluster.timing)
+        desk = Desk(requests, services, EncryptService(requests, services, encoder, pulls), pulls, LIMITS, tasks)
+        links = NodeLinks(self._name, cluster, nodes)
+
+        def set_deaf(deaf: bool) -> None:
+            requests.pause(deaf)
+            nodes.pause(deaf)
+
+        control = Control(
+            self._name, cluster, time.time_ns() // 1000, directory=directory, links=links, desk=desk, tasks=tasks,
+            clock=time.monotonic, set_deaf=set_deaf,
+        )  # fmt: skip
+        reports = Reports(
+            self._name, control=control, desk=desk, directory=directory, encoder=encoder, services=services,
+            requests=requests, nodes=nodes, operators=frozenset(cluster.operators), clock=time.monotonic,
+            stop=self.stop,
+        )  # fmt: skip
+        parts = _Parts(requests, nodes, links, desk, control, reports)
+        requests.on_message = lambda session, data: self._from_peer(parts, session, data)
+        requests.on_offer = desk.offered
+        requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
+        nodes.on_message = control.receive
+        nodes.on_session = links.opened
+        nodes.on_closed = lambda session, _reason: links.closed(session)
+        await stack.enter_async_context(requests)
+        await stack.enter_async_context(nodes)
+        return parts
+
+    def _from_peer(self, parts: _Parts, session: Session, data: bytes) -> None:
+        message: PeerToNode = decode(data, PeerToNode, cap_bytes=MAX_MESSAGE_BYTES)
+        assert self._tasks is not None
+        match message:
+            case Request():
+                if not self._stop.is_set():
+                    parts.desk.take(session, message)
+            case KeepAlive():
+                if session not in self._keeping:
+                    self._keeping.add(session)
+                    self._tasks.start_soon(self._keep_alive, parts, session, message)
+            case StatusQuery():
+                self._tasks.start_soon(self._guarded_status, parts, session, message)
+            case OperatorCommand():
+                parts.reports.command(session, message)
+            case Received():
+                return
+            case _:
+                raise MalformedMessage("a message that nodes do not take")
+
+    async def _keep_alive(self, parts: _Parts, session: Session, message: KeepAlive) -> None:
+        try:
+            await parts.reports.keep_alive(session, message)
+        finally:
+            self._keeping.discard(session)
+
+    async def _guarded_status(self, parts: _Parts, session: Session, query: StatusQuery) -> None:
+        try:
+            await parts.reports.status(session, query)
+        except GlimpseError as error:
+            log.info("a status report was not delivered", extra={"reason": str(error)})
+
+    def _peer_gone(self, parts: _Parts, session: Session) -> None:
+        self._keeping.discard(session)
+        parts.desk.closed(session)
+
+    async def _watch_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for received in signals:
+                log.info("asked to stop", extra={"signal": received.name})
+                self.stop()
+                return
+
+    async def _drain(self, parts: _Parts) -> None:
+        await parts.control.drain()
+        with anyio.move_on_after(DRAIN_S):
+            while parts.desk.in_flight:
+                await parts.desk.idle.wait()
+        log.info("drained", extra={"left": parts.desk.in_flight})
+
+    async def _sweep(self, directory: Directory) -> None:
+        while True:
+            await anyio.sleep(_SWEEP_EVERY_S)
+            try:
+                await directory.sweep()
+            except GlimpseError as error:
+                log.info("the directory was not swept", extra={"reason": str(error)})
+
+
+def serve(name: str, cluster: Cluster, settings: NodeSettings) -> None:
+    """Run one node until it is told to stop."""
+    anyio.run(NodeServer(name, cluster, settings).run)
