@@ -19,7 +19,7 @@ _ROTATED_BY_90: Final = 6
 _LARGE_SIZE: Final = (4000, 3000)
 _SEED: Final = 7
 _NOISE_SIGMA: Final = 4.5
-_LARGE_QUALITY: Final = 84
+_LARGE_QUALITY: Final = 94
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from shared.rights import create_owner_record, encode_record
-from shared.sealing import seal_picture
 
 from shared.config import MAX_TITLE_CHARS, PREVIEW_MAX_BYTES
 from shared.errors import DamagedStego, InvalidInput, RemoteError, Unavailable
+from shared.rights import create_owner_record, encode_record
+from shared.sealing import seal_picture
 from shared.stego import container, pictures
 from shared.text import is_clean
 from shared.wire import operations as ops

@@ -1,0 +1,239 @@
+"""The `glimpse` command. Arguments are parsed here; everything heavy is imported by the command that needs it."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from shared.errors import GlimpseError, InvalidInput
+
+_FILE = click.Path(path_type=Path)
+_cluster = click.option(
+    "--cluster",
+    type=_FILE,
+    help="Cluster file, or the folder that holds it. [default: GLIMPSE_CLUSTER, or this machine's]",
+)
+_profile = click.option("--profile", default="default", show_default=True, help="Name of the profile on this machine.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="glimpse", message="glimpse %(version)s")
+def glimpse() -> None:
+    """Share pictures for a counted number of views."""
+
+
+@glimpse.command()
+@click.option("--data", type=_FILE, help="Folder of the cluster. [default: in the user's data folder]")
+@click.option("--nodes", default=3, show_default=True, help="Number of nodes, when the cluster is set up.")
+@click.option("--directory", help="Directory URL: sqlite:///path or mysql://user:password@host:port/database?tls=...")
+@click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
+@click.option("--base-port", type=int, help="First of two UDP ports a node. [default: 47600]")
+@click.option(
+    "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
+)
+def up(
+    data: Path | None,
+    nodes: int,
+    directory: str | None,
+    directory_file: Path | None,
+    base_port: int | None,
+    preset: str,
+) -> None:
+    """Run a local cluster, one process per node, until interrupted."""
+    from tui.commands import up as command
+    from tui.places import default_cluster_folder
+
+    url = _directory_url(directory, directory_file)
+    place = command.set_up(
+        data or default_cluster_folder(), nodes=nodes, directory_url=url,
+        base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port, preset=preset,
+    )  # fmt: skip
+    sys.exit(_run(command.up, place, click.echo))
+
+
+@glimpse.command()
+@click.option("--cluster", type=_FILE, required=True, help="Cluster file; the node's own file lies beside it.")
+@click.option("--name", required=True, help="Name of the node in the cluster file.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def node(cluster: Path, name: str, log_level: str) -> None:
+    """Run one node of a cluster."""
+    from node.server import serve
+    from node.settings import load_node_settings
+    from shared.cluster import load_cluster
+    from shared.logs import log_to
+
+    known = load_cluster(cluster)
+    known.node(name)
+    settings = load_node_settings(cluster.parent / f"node-{name}.toml")
+    log_to(cluster.parent / f"node-{name}.log", log_level)
+    serve(name, known, settings)
+
+
+@glimpse.command()
+@_cluster
+@_as_json
+def status(cluster: Path | None, as_json: bool) -> None:
+    """Show the leader, the nodes and the directory."""
+    from tui.commands.status import show, status_of
+
+    found = _run(status_of, cluster)
+    click.echo(show(found, as_json=as_json))
+    if found["leader"] is None:
+        sys.exit(1)
+
+
+@glimpse.command()
+@_cluster
+@click.argument("name")
+@click.argument("order", type=click.Choice(["deaf", "token", "policy", "lead", "slow", "drain"]))
+@click.argument("value", default="")
+def order(cluster: Path | None, name: str, order: str, value: str) -> None:
+    """Give node NAME an order: deaf SECONDS, token [stop], policy NAME, lead, slow FACTOR, drain."""
+    from tui.commands.status import give_order
+
+    _run(give_order, cluster, name, order, value)
+
+
+@glimpse.command()
+@_profile
+@_cluster
+@click.option("--name", help="Name to register under. [default: the profile's name]")
+@click.option("--accept", type=click.Choice(["all", "none"]), required=True, help="Which requests are granted.")
+@click.option("--views", type=int, help="Views to grant instead of the number asked for.")
+@click.option(
+    "--share", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of pictures to share."
+)
+@click.option("--after", "after_s", type=float, default=0.0, help="Seconds to wait before a request is granted.")
+def agent(
+    profile: str, cluster: Path | None, name: str | None, accept: str, views: int | None, share: Path | None,
+    after_s: float,
+) -> None:  # fmt: skip
+    """Run a peer without a screen that shares a folder and answers requests."""
+    from tui.commands.agent import agent as run_agent
+    from tui.peer import Peer
+    from tui.peer.profile import profile_folder
+    from tui.places import find_cluster, profiles_root
+
+    async def main() -> None:
+        async with Peer(profile_folder(profiles_root(), profile), find_cluster(cluster)) as peer:
+            await run_agent(
+                peer, name or profile, accept=accept == "all", views=views, share=share, after_s=after_s, say=click.echo
+            )
+
+    _run(main)
+
+
+@glimpse.command()
+@_cluster
+@click.option("--requests", type=click.IntRange(1, 1_000_000), default=1_000, show_default=True)
+@click.option("--clients", type=click.IntRange(1, 64), default=3, show_default=True)
+@click.option("--concurrency", type=click.IntRange(1, 1_000), default=48, show_default=True, help="Requests in flight.")
+@click.option("--image", type=_FILE, help="Picture to encrypt. [default: a made one of about 10 KB]")
+@click.option("--policy", type=click.Choice(["least-cost", "priority", "round-robin"]), help="Placement to compare.")
+@click.option("--kill", metavar="NAME@PERCENT", help="Kill that node (or 'leader') when so many requests are done.")
+@_as_json
+def load(
+    cluster: Path | None, requests: int, clients: int, concurrency: int, image: Path | None, policy: str | None,
+    kill: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Encrypt many pictures at once and compare every one that comes back."""
+    from tui.commands.load import LoadPlan, run_load, show
+
+    plan = LoadPlan.of(requests, clients, concurrency, image, policy, kill)
+    result = _run(run_load, cluster, plan)
+    click.echo(show(result, as_json=as_json))
+    sys.exit(1 if result["failed"] or result["duplicates"] else 0)
+
+
+@glimpse.command()
+@click.option("--script", is_flag=True, help="Run the ten use cases without a screen, one line per step.")
+@click.option("--directory", help="Directory URL to use instead of an SQLite file.")
+@click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
+@click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
+def demo(script: bool, directory: str | None, directory_file: Path | None, keep: bool) -> None:
+    """Show Glimpse at work: three nodes and sample peers on this machine."""
+    if not script and sys.stdin.isatty():
+        click.echo("The client's screens are not there yet; this runs the scripted demo.")
+    from tui.commands.demo import run_demo
+
+    sys.exit(_run(run_demo, _directory_url(directory, directory_file), keep, click.echo))
+
+
+@glimpse.command()
+@_profile
+@_cluster
+def client(profile: str, cluster: Path | None) -> None:  # noqa: ARG001 - the surface stands, its screens do not
+    """Open the client (its screens are not there yet)."""
+    raise InvalidInput("The client's screens are not there yet; `glimpse agent` and the Python class Peer do its work.")
+
+
+@glimpse.command()
+@_cluster
+@click.option("--record", type=_FILE, help="Record what is shown.")
+@click.option("--replay", type=_FILE, help="Show a recording.")
+def monitor(cluster: Path | None, record: Path | None, replay: Path | None) -> None:  # noqa: ARG001
+    """Open the monitor (its screens are not there yet)."""
+    raise InvalidInput("The monitor's screens are not there yet; `glimpse status` shows the nodes.")
+
+
+def _directory_url(url: str | None, file: Path | None) -> str | None:
+    if url is not None and file is not None:
+        raise InvalidInput("Give the directory as --directory or as --directory-file, not both.")
+    if file is None:
+        return url
+    try:
+        return file.read_text(encoding="utf-8").splitlines()[0].strip()
+    except (OSError, UnicodeDecodeError, IndexError):
+        raise InvalidInput(f"The directory file {file} cannot be read; its first line must be the URL.") from None
+
+
+def _run(call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
+    import anyio
+
+    return anyio.run(call, *arguments)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line: exit code 0, 1 for what could not be done, 2 for what was asked wrongly."""
+    try:
+        glimpse.main(args=arguments, prog_name="glimpse", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        _fail(_first(group))
+    except GlimpseError as error:
+        _fail(error)
+    sys.exit(0)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error of ours inside a group of one; anything else is a bug and keeps its traceback."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) != 1:
+            raise group
+        error = error.exceptions[0]
+    return error
+
+
+def _fail(error: BaseException) -> NoReturn:
+    if isinstance(error, KeyboardInterrupt):
+        sys.exit(130)
+    if not isinstance(error, GlimpseError):
+        raise error
+    click.echo(f"glimpse: {error}", err=True)
+    sys.exit(2 if isinstance(error, InvalidInput) else 1)
+
+
+if __name__ == "__main__":
+    main()

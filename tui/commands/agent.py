@@ -1,0 +1,61 @@
+"""`glimpse agent`: a peer without a screen that shares a folder and answers requests by rule."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from shared.errors import GlimpseError, UserError
+from tui.peer import Peer
+from tui.peer.events import RequestArrived
+
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+
+
+async def agent(
+    peer: Peer, name: str, *, accept: bool, views: int | None, share: Path | None, after_s: float,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Register, share the pictures of a folder, and answer every request, until cancelled.
+
+    With `accept` requests are granted after `after_s` seconds, with `views` instead of the number asked if given;
+    without, they are left for a person to answer.
+    """
+    with peer.subscribe() as events:
+        me = peer.me or await peer.register(name)
+        await peer.sign_in()
+        say(f"{me.name} is account {me.account}: {me.words}")
+        if share is not None:
+            await _share(peer, share, say)
+        if accept:
+            for request in (await peer.requests()).incoming:
+                if request.state == "pending":
+                    await _accept(peer, request.request_id, views, say)
+        async for event in events:
+            if accept and isinstance(event, RequestArrived):
+                await anyio.sleep(after_s)
+                await _accept(peer, event.request_id, views, say)
+
+
+async def _share(peer: Peer, folder: Path, say: Callable[[str], None]) -> None:
+    known = {image.title for image in await peer.my_images()}
+    for path in await anyio.to_thread.run_sync(lambda: sorted(folder.iterdir())):
+        if path.suffix.lower() not in _SUFFIXES or path.stem in known:
+            continue
+        try:
+            image = await peer.encrypt(path)
+            await peer.set_preview(image.image, path)
+        except UserError as error:
+            say(f"{path.name} is not shared: {error}")
+        else:
+            say(f"{path.name} is shared as {image.image}")
+
+
+async def _accept(peer: Peer, request_id: str, views: int | None, say: Callable[[str], None]) -> None:
+    try:
+        await peer.accept(request_id, views=views)
+    except GlimpseError as error:
+        say(f"request {request_id} was not accepted: {error}")
+    else:
+        say(f"request {request_id} was accepted")

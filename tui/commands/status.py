@@ -1,0 +1,52 @@
+"""`glimpse status` and `glimpse order`: what the nodes say of themselves, and what an operator tells them."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.cluster import load_cluster
+from shared.errors import InvalidInput
+from tui.operator import Operator
+from tui.places import find_cluster
+
+
+async def status_of(cluster: Path | None) -> dict[str, Any]:
+    """Return the state of a cluster."""
+    file = find_cluster(cluster)
+    async with Operator(load_cluster(file), file) as operator:
+        return await operator.status()
+
+
+async def give_order(cluster: Path | None, name: str, order: str, value: str) -> None:
+    """Give one node an order. Raises `InvalidInput` for a value that does not fit it."""
+    file = find_cluster(cluster)
+    number = 0.0
+    if order in ("deaf", "slow"):
+        try:
+            number = float(value)
+        except ValueError:
+            raise InvalidInput(f"The order {order} needs a number.") from None
+    async with Operator(load_cluster(file), file) as operator:
+        await operator.command(name, order, number=number, text=value if order in ("policy", "token") else "")
+
+
+def show(status: dict[str, Any], *, as_json: bool) -> str:
+    """Return the state as text or JSON."""
+    if as_json:
+        return orjson.dumps(status, option=orjson.OPT_INDENT_2).decode()
+    lines = [f"leader {status['leader'] or 'none'}, term {status['term']}"]
+    lines.append(f"{'node':8}{'role':10}{'load1':>7}{'cost':>7}{'in flight':>11}{'done':>8}{'heard ms':>10}")
+    for node in status["nodes"]:
+        if node["role"] == "down":
+            lines.append(f"{node['name']:8}down")
+            continue
+        heard = "-" if node["heartbeat_age_ms"] is None else f"{node['heartbeat_age_ms']:.0f}"
+        lines.append(
+            f"{node['name']:8}{node['role']:10}{node['load1']:7.2f}{node['cost']:7.2f}{node['in_flight']:11d}"
+            f"{node['requests_done']:8d}{heard:>10}"
+        )
+    directory = status["directory"]
+    state = f"{directory['latency_ms']:.1f} ms" if directory["ok"] else "does not answer"
+    lines.append(f"directory {directory['engine']}: {state}")
+    return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""An operator's connection to the nodes: status queries and commands, over sessions of the operator's key."""
+
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import anyio
+import msgspec
+from shared.keyfiles import load_identity
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+
+from shared.cluster import Cluster, NodeAddress
+from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
+from shared.errors import GlimpseError, InvalidInput, Unavailable
+from shared.wire.base import Message
+from shared.wire.codec import decode, encode
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
+from shared.wire.peer_messages import NodeToPeer, OperatorAnswer, OperatorCommand, StatusQuery, StatusReport
+from tui.places import OPERATOR_KEY
+
+_WAIT_S = 2.0
+_REPEAT_S = 0.4
+
+
+class Operator:
+    """Asks and commands the nodes of a cluster. The operator's key lies beside the cluster file."""
+
+    def __init__(self, cluster: Cluster, cluster_file: Path) -> None:
+        key = cluster_file.parent / OPERATOR_KEY
+        if not key.exists():
+            raise InvalidInput(f"There is no operator's key at {key}; only who set the cluster up can do this.")
+        identity = load_identity(key)
+        loopback = all(node.host.startswith("127.") for node in cluster.nodes)
+        self._cluster = cluster
+        self._endpoint = Endpoint(
+            identity.session_private, bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104
+            timing=cluster.timing, prologue=cluster.prologue,
+        )  # fmt: skip
+        self._endpoint.on_message = self._receive
+        self._endpoint.on_offer = self._offered
+        self._answers: dict[str, tuple[anyio.Event, list[Message]]] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> "Operator":
+        await self._stack.__aenter__()
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._stack.callback(self._tasks.cancel_scope.cancel)
+        await self._stack.enter_async_context(self._endpoint)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def report(self, node: NodeAddress) -> StatusReport | None:
+        """Return a node's report, None if it does not answer."""
+        request = os.urandom(16).hex()
+        answer = await self._ask(node, request, StatusQuery(request=request))
+        return answer if isinstance(answer, StatusReport) else None
+
+    async def command(self, name: str, command: str, *, number: float = 0.0, text: str = "") -> None:
+        """Give one node an order. Raises `InvalidInput` with its objection, `Unavailable` if it does not answer."""
+        request = os.urandom(16).hex()
+        order = OperatorCommand(request=request, command=command, number=number, text=text)
+        answer = await self._ask(self._cluster.node(name), request, order)
+        if not isinstance(answer, OperatorAnswer):
+            raise Unavailable(f"Node {name} does not answer; see whether its process runs.")
+        if not answer.ok:
+            raise InvalidInput(answer.text)
+
+    async def status(self) -> dict[str, Any]:
+        """Return the state of the cluster in the shape of `glimpse status --json`."""
+        reports: dict[str, StatusReport | None] = {}
+
+        async def ask(node: NodeAddress) -> None:
+            reports[node.name] = await self.report(node)
+
+        async with anyio.create_task_group() as group:
+            for node in self._cluster.nodes:
+                group.start_soon(ask, node)
+        return summary(self._cluster, reports)
+
+    async def _ask(self, node: NodeAddress, request: str, message: Message) -> Message | None:
+        event, found = self._answers[request] = (anyio.Event(), [])
+        data = encode(message, cap_bytes=MAX_MESSAGE_BYTES)
+        try:
+            with anyio.move_on_after(_WAIT_S):
+                session = await self._endpoint.connect((node.host, node.port), node.key, timeout_s=_WAIT_S)
+                while not found:
+                    self._endpoint.post(session, data)
+                    with anyio.move_on_after(_REPEAT_S):
+                        await event.wait()
+        except GlimpseError:
+            return None
+        finally:
+            del self._answers[request]
+        return found[0] if found else None
+
+    def _receive(self, _session: Session, data: bytes) -> None:
+        self._take(decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES))
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, StatusReport | OperatorAnswer) and message.request in self._answers:
+            event, found = self._answers[message.request]
+            found.append(message)
+            event.set()
+
+    def _offered(self, _session: Session, offer: Offer) -> Incoming | None:
+        label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
+        if not isinstance(label, AnswerObject) or offer.size > MAX_REPLY_OBJECT_BYTES:
+            return None
+        incoming = Incoming()
+        self._tasks.start_soon(self._take_long, incoming)
+        return incoming
+
+    async def _take_long(self, incoming: Incoming) -> None:
+        try:
+            self._take(decode(await incoming.wait(), NodeToPeer, cap_bytes=MAX_REPLY_OBJECT_BYTES))
+        except GlimpseError:
+            return
+
+
+def summary(cluster: Cluster, reports: dict[str, StatusReport | None]) -> dict[str, Any]:
+    """Return the cluster's state from what its nodes say. The leader is the one that leads the highest term."""
+    leading = [report.status for report in reports.values() if report is not None and report.status.role == "leader"]
+    leader = max(leading, key=lambda status: status.term, default=None)
+    terms = [report.status.term for report in reports.values() if report is not None]
+    nodes: list[dict[str, Any]] = []
+    for node in cluster.nodes:
+        report = reports.get(node.name)
+        if report is None:
+            nodes.append({"name": node.name, "role": "down"})
+        else:
+            nodes.append(msgspec.to_builtins(report.status))
+    directories = [report.directory for report in reports.values() if report is not None]
+    best = next((found for found in directories if found.ok), directories[0] if directories else None)
+    return {
+        "leader": leader.name if leader else None,
+        "term": max(terms, default=0),
+        "nodes": nodes,
+        "directory": msgspec.to_builtins(best) if best else {"engine": None, "ok": False, "latency_ms": None},
+    }
