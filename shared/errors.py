@@ -39,6 +39,14 @@ class DatagramRefused(RemoteError):
         self.reason = reason
 
 
+class BadSignature(RemoteError):
+    """A signature does not hold: forged, or made by another key or for something else."""
+
+
+class BadSeal(RemoteError):
+    """Sealed bytes do not open or are not what was committed to: damaged, forged, or moved to another place."""
+
+
 class UserError(LocalError):
     """What a person asked for cannot be done; the text says why and what to do. Exit code 1 on the command line."""
 
@@ -53,6 +61,10 @@ class UnusableImage(InvalidInput):
 
 class ProfileError(UserError):
     """A profile folder or key file is missing, damaged, unsafe or in use by another process."""
+
+
+class WrongPassphrase(ProfileError):
+    """An exported identity is whole, but the passphrase does not open it."""
 
 
 class StorageError(UserError):

@@ -1,0 +1,162 @@
+"""Keys on disk: identities of people and operators, and the static keys of nodes.
+
+A key file belongs to its user and to nobody else (0600), is never overwritten, and is never read through a symbolic
+link. An export for safe keeping is another thing: it is sealed under a passphrase (`shared.keyexport`).
+"""
+
+import base64
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+import orjson
+
+from shared.errors import LocalError, ProfileError, StorageError
+from shared.identity import KEY_BYTES, Identity
+from shared.keyexport import export_identity, import_identity
+
+__all__ = [
+    "export_identity",
+    "import_identity",
+    "load_identity",
+    "load_secret_key",
+    "save_identity",
+    "save_secret_key",
+]
+
+KEY_FILE_MODE: Final = 0o600
+MAX_KEY_FILE_BYTES: Final = 4_096
+"""A key file is far shorter; a device or a huge file in its place is not read to its end."""
+
+_Kind = Literal["identity", "secret-key"]
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a key file holds. `check` finds damage; it protects nothing."""
+
+    glimpse: _Kind
+    version: Literal[1]
+    keys: Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)]
+    check: str
+
+
+def save_identity(path: Path, identity: Identity) -> None:
+    """Write an identity to a new file of mode 0600 and wait until it is on disk.
+
+    Raises `ProfileError` if the file exists already (it is never overwritten), `StorageError` if it cannot be written.
+    """
+    _create(path, "identity", [identity.signing_private, identity.session_private])
+
+
+def load_identity(path: Path) -> Identity:
+    """Return the identity in a key file.
+
+    Raises `ProfileError` if the file is missing, damaged, a symbolic link, not one's own, or open to others; the text
+    says what to do.
+    """
+    signing, session = _load(path, "identity", 2)
+    return Identity(signing, session)
+
+
+def save_secret_key(path: Path, key: bytes) -> None:
+    """Write a private key of 32 bytes, such as a node's X25519 key, to a new file; raises like `save_identity`."""
+    if len(key) != KEY_BYTES:
+        raise LocalError(f"a secret key has {KEY_BYTES} bytes")
+    _create(path, "secret-key", [key])
+
+
+def load_secret_key(path: Path) -> bytes:
+    """Return the 32 bytes of a private key in a key file; raises like `load_identity`."""
+    return _load(path, "secret-key", 1)[0]
+
+
+def _create(path: Path, kind: _Kind, keys: list[bytes]) -> None:
+    texts = [base64.b64encode(key).decode("ascii") for key in keys]
+    content = _KeyFile(glimpse=kind, version=1, keys=texts, check=_check(kind, keys))
+    data = orjson.dumps(msgspec.to_builtins(content), option=orjson.OPT_APPEND_NEWLINE)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, KEY_FILE_MODE)
+    except FileExistsError:
+        raise ProfileError(f"{path} exists already and is not overwritten; move it away first.") from None
+    except OSError as error:
+        raise StorageError(f"The key file {path} cannot be made: {error.strerror}.") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, KEY_FILE_MODE)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        _sync_folder(path.parent)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise StorageError(f"The key file {path} cannot be written: {error.strerror}.") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _load(path: Path, kind: _Kind, count: int) -> list[bytes]:
+    with _opened(path) as descriptor:
+        _check_safe(path, os.fstat(descriptor))
+        data = _read_all(path, descriptor)
+    damaged = ProfileError(f"The key file {path} is damaged or no key file; restore it from a copy or an export.")
+    try:
+        content = msgspec.convert(orjson.loads(data), type=_KeyFile, strict=True)
+        keys = [base64.b64decode(text, validate=True) for text in content.keys]
+    except (ValueError, msgspec.ValidationError):
+        raise damaged from None
+    if content.glimpse != kind:
+        raise ProfileError(f"The key file {path} holds another kind of key ({content.glimpse}, not {kind}).")
+    if [len(key) for key in keys] != [KEY_BYTES] * count or content.check != _check(kind, keys):
+        raise damaged
+    return keys
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Open without following a link, and without waiting for the other end of a pipe."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise ProfileError(f"There is no key file {path}; restore it from a copy or import an export.") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ProfileError(f"{path} is a symbolic link; put the key file itself there.") from None
+        raise ProfileError(f"The key file {path} cannot be read: {error.strerror}.") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _check_safe(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ProfileError(f"{path} is no regular file; put the key file itself there.")
+    if status.st_uid != os.geteuid():
+        raise ProfileError(f"The key file {path} belongs to somebody else; use a copy of your own (chown it).")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise ProfileError(f"Others may read or change the key file {path}; run: chmod 600 {path}")
+
+
+def _read_all(path: Path, descriptor: int) -> bytes:
+    try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_KEY_FILE_BYTES)
+    except OSError as error:
+        raise ProfileError(f"The key file {path} cannot be read: {error.strerror}.") from error
+
+
+def _check(kind: str, keys: list[bytes]) -> str:
+    return sha256(kind.encode() + b"".join(keys)).hexdigest()[:16]
