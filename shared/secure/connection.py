@@ -1,0 +1,283 @@
+"""One open session: its frames, probes, path and timers.
+
+A PING is the one question that a session asks, for whatever reason: to confirm the keys to the responder, to find out
+whether a silent or suspected other side still knows the session, to confirm a key epoch, and to prove a new address.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+from struct import Struct
+from typing import Final
+
+from shared.config import Timing
+from shared.errors import DatagramRefused, LocalError, Unavailable
+from shared.secure.datagrams import DATA_OVERHEAD_BYTES, MIN_DATA_BYTES, Address, Drop, FrameKind
+from shared.secure.events import SessionInfo
+from shared.secure.replay import ReplayWindow
+from shared.secure.session import MAX_PACKETS_PER_KEY, SessionKeys
+from shared.secure.transfer_keys import TransferCipher, TransferKeys
+
+MESSAGE: Final = bytes((FrameKind.MESSAGE,))
+CLOSE: Final = bytes((FrameKind.CLOSE,))
+_PROBE: Final = Struct(">BI")
+PROBE_DATAGRAM_BYTES: Final = MIN_DATA_BYTES - 1 + _PROBE.size
+RTT_GAIN: Final = 0.125
+"""Weight of a new sample in the smoothed round trip (RFC 6298)."""
+CHALLENGE_PAUSE_S: Final = 1.0
+"""Least time between two challenges of new addresses."""
+SUSPICION_RTTS: Final = 4
+SUSPICION_SLACK_S: Final = 0.02
+"""A suspected other side has this long, beside some round trips, to answer a probe before a new handshake begins."""
+
+
+class Verdict(Enum):
+    """What a session's timers say about it."""
+
+    FINE = auto()
+    DEAD = auto()
+    """The responder never confirmed: it never heard the confirmation, or has forgotten the handshake."""
+    IDLE = auto()
+    FORGOTTEN = auto()
+    """The other side says that it does not know the session, and does not answer in it."""
+
+
+class Connection:
+    """An open session with one other side."""
+
+    def __init__(
+        self,
+        number: int,
+        remote_key: bytes,
+        address: Address,
+        now: float,
+        *,
+        keys: SessionKeys,
+        local_id: bytes,
+        remote_id: bytes,
+        timing: Timing,
+        send: Callable[[Address, bytes], None],
+        wake: Callable[[int, float], None],
+    ) -> None:
+        """`send` takes what is to be sent; `wake` asks for `on_deadline` no later than a time."""
+        self.number = number
+        self.remote_key = remote_key
+        self.address = address
+        self.local_id = local_id
+        self.remote_id = remote_id
+        self.opened_at = now
+        self.last_heard = now
+        self.rtt_s: float | None = None
+        self._keys = keys
+        self._timing = timing
+        self._send = send
+        self._wake = wake
+        self._last_message_sent = now
+        self._ping_number = 0
+        self._pinged_at = now
+        self._ping_again_at = now
+        self._ping_pause_s = timing.handshake_retry_s
+        self._confirm_by: float | None = None
+        self._suspect_by: float | None = None
+        self._suspect_ping = 0
+        self._epoch_ping: int | None = None
+        self._challenged: tuple[Address, int] | None = None
+        self._challenge_after = now
+        self._next_transfer = 0 if keys.initiator else 1
+        self._transfers_used = (ReplayWindow(), ReplayWindow())
+
+    # --- Sending ---------------------------------------------------------------------------------------------------
+
+    def send_message(self, plaintext: bytes, now: float, *, max_datagram_bytes: int) -> None:
+        """Send one message. Raises `LocalError` if it is too long, `Unavailable` if the key is used up."""
+        check_message(plaintext, max_datagram_bytes)
+        if self._is_exhausted:
+            raise Unavailable("the other side of the session does not answer any more; connect again")
+        if not self._is_one_sided:
+            self._wake(self.number, max(now, self.last_heard + self._timing.session_idle_s / 2))
+        self._last_message_sent = now
+        self._seal(MESSAGE + plaintext, now)
+
+    def confirm(self, now: float) -> None:
+        """Confirm the keys to the responder, again and again until it is heard."""
+        self._confirm_by = now + self._timing.handshake_timeout_s
+        self._ping(now)
+        self._ask_again(now)
+
+    def suspect(self, now: float) -> None:
+        """Someone says that the other side does not know this session: probe it before believing that."""
+        if self._suspect_by is None:
+            patience = SUSPICION_RTTS * (self.rtt_s or self._timing.initial_rtt_s) + SUSPICION_SLACK_S
+            self._suspect_by = now + min(patience, self._timing.handshake_retry_s)
+            self._suspect_ping = self._ping(now)
+            self._wake(self.number, self._suspect_by)
+
+    def farewell(self) -> bytes | None:
+        """The datagram that tells the other side that the session is over."""
+        return None if self._is_exhausted else self._keys.seal(CLOSE)
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._keys.sealing.in_epoch >= MAX_PACKETS_PER_KEY - 1
+
+    def _seal(self, frame: bytes, now: float, address: Address | None = None) -> None:
+        sealing = self._keys.sealing
+        if sealing.is_due(now):
+            sealing.advance(now)
+            self._epoch_ping = self._ping_number + 1
+            self._ping(now)
+            self._ask_again(now)
+        if not self._is_exhausted:
+            self._send(self.address if address is None else address, self._keys.seal(frame))
+
+    def _ping(self, now: float, address: Address | None = None) -> int:
+        number = self._ping_number = self._ping_number + 1
+        self._pinged_at = now
+        self._seal(_PROBE.pack(FrameKind.PING, number), now, address)
+        return number
+
+    def _ask_again(self, now: float) -> None:
+        self._ping_pause_s = self._timing.handshake_retry_s
+        self._ping_again_at = now + self._ping_pause_s
+        self._wake(self.number, self._ping_again_at)
+
+    # --- Receiving -------------------------------------------------------------------------------------------------
+
+    def open(self, datagram: bytes, now: float) -> bytes:
+        """Return the frame of a DATA datagram. Raises `DatagramRefused`."""
+        return self._keys.open(datagram, now)
+
+    def take_frame(self, frame: bytes, address: Address, datagram_bytes: int, now: float) -> tuple[int, bytes]:
+        """Act on an authentic frame that came in a datagram of that size; return its kind and body.
+
+        Raises `DatagramRefused` for probes that make no sense.
+        """
+        self.last_heard = now
+        self._confirm_by = None
+        if address != self.address:
+            self._challenge(address, datagram_bytes, now)
+        kind = frame[0]
+        if kind in (FrameKind.PING, FrameKind.PONG):
+            if len(frame) != _PROBE.size:
+                raise DatagramRefused(Drop.MALFORMED)
+            number = _PROBE.unpack(frame)[1]
+            if kind == FrameKind.PING:
+                self._seal(_PROBE.pack(FrameKind.PONG, number), now)
+            else:
+                self._take_pong(number, address, now)
+        return kind, frame[1:]
+
+    def _take_pong(self, number: int, address: Address, now: float) -> None:
+        if number > self._ping_number:
+            raise DatagramRefused(Drop.UNEXPECTED)
+        if number == self._ping_number:
+            self.note_rtt(now - self._pinged_at)
+        if self._suspect_by is not None and number >= self._suspect_ping:
+            self._suspect_by = None
+        if self._epoch_ping is not None and number >= self._epoch_ping:
+            self._epoch_ping = None
+            self._keys.sealing.confirmed = True
+        if self._challenged == (address, number):
+            self.address = address
+            self._challenged = None
+
+    def _challenge(self, address: Address, received_bytes: int, now: float) -> None:
+        """Ask a new address of the other side to prove itself; it gets nothing else until then, and not more bytes than
+        came from it (RFC 9000 section 8.2)."""
+        if now >= self._challenge_after and received_bytes >= PROBE_DATAGRAM_BYTES:
+            self._challenge_after = now + CHALLENGE_PAUSE_S
+            self._challenged = (address, self._ping(now, address))
+
+    def note_rtt(self, sample_s: float) -> None:
+        """Take a sample of the round trip."""
+        self.rtt_s = sample_s if self.rtt_s is None else self.rtt_s + RTT_GAIN * (sample_s - self.rtt_s)
+
+    # --- Time ------------------------------------------------------------------------------------------------------
+
+    def on_deadline(self, now: float) -> Verdict:
+        """Do what is due. After a verdict of `FORGOTTEN` the suspicion is settled until it is raised again."""
+        if self._confirm_by is not None and now >= self._confirm_by:
+            return Verdict.DEAD
+        if now >= self.last_heard + self._timing.session_idle_s:
+            return Verdict.IDLE
+        if self._suspect_by is not None and now >= self._suspect_by:
+            self._suspect_by = None
+            return Verdict.FORGOTTEN
+        if self._awaits_pong:
+            if now >= self._ping_again_at:
+                self._ping(now)
+                self._ping_pause_s = min(2 * self._ping_pause_s, self._timing.session_idle_s / 8)
+                self._ping_again_at = now + self._ping_pause_s
+        elif self._is_one_sided and now >= self._quiet_at:
+            self._ping(now)
+            self._ping_again_at = now + self._timing.session_idle_s / 8
+        return Verdict.FINE
+
+    def next_deadline(self) -> float:
+        """When `on_deadline` has something to do, or has to look again."""
+        due = self.last_heard + self._timing.session_idle_s
+        for deadline in (self._confirm_by, self._suspect_by):
+            if deadline is not None:
+                due = min(due, deadline)
+        if self._awaits_pong:
+            due = min(due, self._ping_again_at)
+        elif self._is_one_sided:
+            due = min(due, self._quiet_at)
+        return due
+
+    @property
+    def _awaits_pong(self) -> bool:
+        return self._confirm_by is not None or self._epoch_ping is not None
+
+    @property
+    def _is_one_sided(self) -> bool:
+        """Whether messages went out and nothing came since: then half an idle time of silence is worth a probe."""
+        return self._last_message_sent > self.last_heard
+
+    @property
+    def _quiet_at(self) -> float:
+        return max(self.last_heard + self._timing.session_idle_s / 2, self._ping_again_at)
+
+    # --- Transfers -------------------------------------------------------------------------------------------------
+
+    def next_transfer_id(self) -> int:
+        """Draw a number: even ones are the initiator's, odd ones the responder's, none comes twice."""
+        number = self._next_transfer
+        self._next_transfer += 2
+        return number
+
+    def transfer_keys(self, transfer_id: int, *, sender_is_me: bool) -> TransferCipher:
+        """Derive this side's cipher of a transfer, once per transfer: a second one would repeat packet numbers.
+
+        Raises `DatagramRefused` for a number that has its keys already, or is of this side's and was never drawn: the
+        number may be what the other side names, so neither is a mistake of the caller.
+        """
+        is_own = (transfer_id % 2 == 0) == self._keys.initiator
+        if not 0 <= transfer_id < 2**64 or (is_own and transfer_id >= self._next_transfer):
+            raise DatagramRefused(Drop.MALFORMED)
+        used = self._transfers_used[transfer_id % 2]
+        if not used.is_fresh(transfer_id // 2):
+            raise DatagramRefused(Drop.REPLAYED)
+        used.mark(transfer_id // 2)
+        keys = TransferKeys(self._keys.exporter, transfer_id, initiator_sends=sender_is_me == self._keys.initiator)
+        return keys.sender_cipher() if sender_is_me else keys.receiver_cipher()
+
+    def info(self) -> SessionInfo:
+        """How the session stands."""
+        sealing = self._keys.sealing
+        return SessionInfo(
+            remote_key=self.remote_key,
+            address=self.address,
+            initiator=self._keys.initiator,
+            opened_at=self.opened_at,
+            last_heard=self.last_heard,
+            rtt_s=self.rtt_s,
+            sending_epoch=sealing.epoch,
+            datagrams_sent=sealing.number,
+        )
+
+
+def check_message(plaintext: bytes, max_datagram_bytes: int) -> None:
+    """Raise `LocalError` if the message does not fit a datagram of that size."""
+    room = max_datagram_bytes - DATA_OVERHEAD_BYTES
+    if len(plaintext) > room:
+        raise LocalError(f"a message of {len(plaintext)} bytes does not fit a datagram with room for {room}")

@@ -1,0 +1,101 @@
+"""What every datagram looks like from outside, and the sizes and kinds that are common to handshakes and sessions.
+
+    datagram  = version 1 | type 1 | routing id 8 | rest                                         big endian
+    INIT      = ... sender's connection id | cookie 16 | first handshake message, 1200 bytes in all
+    RESPONSE  = ... receiver's connection id | second handshake message
+    COOKIE    = ... receiver's connection id | cookie 16
+    HINT      = ... the connection id that its sender does not know
+    DATA      = ... receiver's connection id | key epoch 1 | packet number 8 | AEAD(frame)
+    TRANSFER  = ... token of the transfer | belongs to the transfers, not to sessions
+
+    frame     = MESSAGE | bytes  or  PING | number 4  or  PONG | number 4  or  CLOSE
+
+Numbers of types and frames are append-only.
+"""
+
+from enum import IntEnum, StrEnum
+from struct import Struct
+from typing import Final
+
+from shared.config import MIN_PATH_DATAGRAM_BYTES, PROTOCOL_VERSION
+
+Address = tuple[str, int]
+
+
+class DatagramType(IntEnum):
+    """The second byte of a datagram; append-only."""
+
+    INIT = 0x01
+    RESPONSE = 0x02
+    COOKIE = 0x03
+    HINT = 0x04
+    DATA = 0x05
+    TRANSFER = 0x10
+    """Not for sessions: routed by its token to a transfer."""
+
+
+class FrameKind(IntEnum):
+    """The first byte inside a DATA datagram; append-only."""
+
+    MESSAGE = 1
+    PING = 2
+    """Asks for a PONG with the same number; the first one confirms the session's keys to the responder."""
+    PONG = 3
+    CLOSE = 4
+
+
+class Drop(StrEnum):
+    """Why a datagram was dropped; the words under which drops are counted."""
+
+    MALFORMED = "malformed"
+    FORGED = "forged"
+    REPLAYED = "replayed"
+    """Seen before, or older than the replay window can tell."""
+    EPOCH = "epoch"
+    """Under a key that is no longer or not yet in use."""
+    HANDSHAKE = "handshake"
+    """A handshake message that does not authenticate."""
+    UNEXPECTED = "unexpected"
+    """A well-formed answer to nothing that is under way: late, repeated or guessed."""
+    ADDRESS = "address"
+    """From another address than the handshake that it belongs to."""
+    COOKIE_ASKED = "cookie asked"
+    """A first handshake message that was answered with a cookie."""
+    RATE = "rate"
+    UNKNOWN_CONNECTION = "unknown connection"
+    CLOSED_CONNECTION = "closed connection"
+    NOT_FOR_SESSIONS = "not for sessions"
+
+
+ROUTING: Final = Struct(">BB8s")
+ROUTING_BYTES: Final = ROUTING.size
+CONNECTION_ID_BYTES: Final = 8
+COOKIE_BYTES: Final = 16
+TAG_BYTES: Final = 16
+INIT_BYTES: Final = MIN_PATH_DATAGRAM_BYTES
+"""Exact size of a first handshake message: no answer to it is as long, so a forged source address gains nothing."""
+DATA_HEADER: Final = Struct(">BB8sBQ")
+DATA_HEADER_BYTES: Final = DATA_HEADER.size
+MIN_DATA_BYTES: Final = DATA_HEADER_BYTES + 1 + TAG_BYTES
+DATA_OVERHEAD_BYTES: Final = MIN_DATA_BYTES
+"""What a message is longer by when it travels: header, frame kind and tag."""
+COOKIE_DATAGRAM_BYTES: Final = ROUTING_BYTES + COOKIE_BYTES
+HINT_BYTES: Final = ROUTING_BYTES
+
+_KNOWN_TYPES: Final = {int(kind): kind for kind in DatagramType}
+
+
+def routing_header(kind: DatagramType, routing_id: bytes) -> bytes:
+    """Return the first bytes of a datagram."""
+    return ROUTING.pack(PROTOCOL_VERSION, kind, routing_id)
+
+
+def peek(datagram: bytes | memoryview) -> tuple[DatagramType, bytes] | None:
+    """Return type and routing id (token or connection id), or None where it is no datagram of this version.
+
+    Costs no decryption and proves nothing.
+    """
+    if len(datagram) < ROUTING_BYTES or datagram[0] != PROTOCOL_VERSION:
+        return None
+    kind = _KNOWN_TYPES.get(datagram[1])
+    return None if kind is None else (kind, bytes(datagram[2:ROUTING_BYTES]))

@@ -1,0 +1,464 @@
+"""All secure sessions of one socket: feed it datagrams and time, take datagrams and events.
+
+    initiator                                    responder
+    connect --> INIT (1200 bytes) ------------>  half-open, nobody is told; or only a COOKIE, if too many are
+            <-- RESPONSE <---------------------
+    opened  --> DATA: PING, queued messages -->  opened
+            <-- DATA: PONG, messages <-------->
+
+A DATA datagram for an unknown session is answered with a HINT. Hints are not authenticated: the side that gets one
+probes its session, and only where no answer comes begins a new handshake, which takes the old session's place when it
+succeeds. So a restarted node is back in touch with its peers within some round trips.
+
+Nothing that a remote side sends makes `receive` raise; what is dropped is counted in `dropped`.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
+from shared.errors import DatagramRefused, InvalidInput, RemoteError, Unavailable
+from shared.secure.connection import Connection, Verdict, check_message
+from shared.secure.connections import ConnectionTable
+from shared.secure.datagrams import (
+    CONNECTION_ID_BYTES,
+    HINT_BYTES,
+    MIN_DATA_BYTES,
+    Address,
+    DatagramType,
+    Drop,
+    FrameKind,
+    peek,
+    routing_header,
+)
+from shared.secure.deadlines import Deadlines
+from shared.secure.events import CloseReason, Event, MessageReceived, SessionClosed, SessionInfo, SessionOpened
+from shared.secure.farewells import Farewells
+from shared.secure.initiator import Initiation
+from shared.secure.limiter import TokenBuckets
+from shared.secure.noise import KEY_BYTES, HandshakeKeys, KeyPair
+from shared.secure.responder import HalfOpen, Responder
+from shared.secure.session import SessionKeys
+from shared.secure.transfer_keys import TransferCipher
+
+
+class SecureMultiplexer:
+    """The sans-IO machine behind one socket. `now` is in seconds of any monotonic clock."""
+
+    def __init__(
+        self,
+        static_private: bytes,
+        *,
+        entropy: Callable[[int], bytes],
+        timing: Timing,
+        limits: Limits,
+        cluster_prologue: bytes = b"",
+    ) -> None:
+        """Take this side's X25519 private key (32 bytes) and a source of random bytes.
+
+        Sides with different `cluster_prologue` cannot shake hands. Raises `LocalError` for a key of wrong length.
+        """
+        self._static = KeyPair(static_private)
+        self.public_key = self._static.public
+        self.dropped: Counter[str] = Counter()
+        """Datagrams dropped so far, by the reasons of `Drop`."""
+        self._entropy = entropy
+        self._timing = timing
+        self._limits = limits
+        self._prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
+        self._last_number = 0
+        self._initiations: dict[int, Initiation] = {}
+        self._initiations_by_id: dict[bytes, Initiation] = {}
+        self._replacements: dict[int, Initiation] = {}
+        self._connections = ConnectionTable()
+        self._responder = Responder(
+            self._static,
+            prologue=self._prologue,
+            entropy=entropy,
+            new_id=self._new_id,
+            timing=timing,
+            limits=limits,
+        )
+        self._hint_buckets = TokenBuckets(limits.unproven_rate_per_s, capacity=limits.unproven_addresses)
+        self._farewells = Farewells()
+        self._deadlines = Deadlines()
+        self._datagrams: list[tuple[Address, bytes]] = []
+        self._events: list[Event] = []
+        self._handlers: dict[DatagramType, Callable[[Address, bytes, bytes, float], None]] = {
+            DatagramType.DATA: self._on_data,
+            DatagramType.INIT: self._on_init,
+            DatagramType.RESPONSE: self._on_response,
+            DatagramType.COOKIE: self._on_cookie,
+            DatagramType.HINT: self._on_hint,
+        }
+
+    # --- What the owner asks for -----------------------------------------------------------------------------------
+
+    def connect(self, address: Address, remote_key: bytes, now: float) -> int:
+        """Return the number of a session with that key at that address: an open one, one that is being opened, or a new
+        one whose handshake begins here. `SessionOpened` or `SessionClosed` follows, unless it is open already.
+
+        Raises `InvalidInput` where the key is no key, `Unavailable` where too many handshakes are under way.
+        """
+        connection = self._connections.latest(address, remote_key)
+        if connection is not None:
+            return connection.number
+        for initiation in self._initiations.values():
+            if initiation.address == address and initiation.remote_key == remote_key:
+                initiation.announced = True
+                return initiation.number
+        return self._initiate(address, remote_key, now).number
+
+    def send(
+        self, session: int, plaintext: bytes, now: float, *, max_datagram_bytes: int = MIN_PATH_DATAGRAM_BYTES
+    ) -> None:
+        """Send a message, which arrives once or never; until the handshake is through it is kept.
+
+        Raises `LocalError` where it does not fit a datagram of `max_datagram_bytes`, `Unavailable` where the session is
+        over or `Limits.queued_messages` wait for its handshake already.
+        """
+        connection = self._connections.get(session)
+        if connection is not None:
+            connection.send_message(plaintext, now, max_datagram_bytes=max_datagram_bytes)
+            return
+        initiation = self._initiations.get(session)
+        if initiation is None:
+            raise Unavailable("this session is over; connect again")
+        check_message(plaintext, max_datagram_bytes)
+        if len(initiation.queue) >= self._limits.queued_messages:
+            raise Unavailable("too many messages wait for the other side to answer the handshake")
+        initiation.queue.append(plaintext)
+
+    def close(self, session: int, now: float) -> None:
+        """End a session or its handshake and tell the other side. One that is over already stays so."""
+        connection = self._connections.get(session)
+        if connection is not None:
+            self._end(connection, CloseReason.LOCAL, now)
+        elif (initiation := self._initiations.get(session)) is not None:
+            self._forget_initiation(initiation)
+            self._events.append(SessionClosed(session, CloseReason.LOCAL))
+
+    def next_transfer_id(self, session: int) -> int:
+        """Draw the number of a transfer in an open session; none comes twice, and the other side draws others.
+
+        Raises `Unavailable` where the session is not open.
+        """
+        return self._open_connection(session).next_transfer_id()
+
+    def transfer_keys(self, session: int, transfer_id: int, *, sender_is_me: bool) -> TransferCipher:
+        """Return this side's cipher of a transfer; works once per transfer id, as a second would repeat nonces.
+
+        Raises `DatagramRefused` for a number that was used or never drawn, `Unavailable` where the session is not open.
+        """
+        return self._open_connection(session).transfer_keys(transfer_id, sender_is_me=sender_is_me)
+
+    def session_info(self, session: int) -> SessionInfo:
+        """How an open session stands. Raises `Unavailable` where it is not open."""
+        return self._open_connection(session).info()
+
+    def sessions(self) -> list[int]:
+        """The numbers of all open sessions, the one silent longest first."""
+        return [connection.number for connection in self._connections]
+
+    # --- What the shell feeds and takes ----------------------------------------------------------------------------
+
+    def receive(self, address: Address, datagram: bytes | memoryview, now: float) -> None:
+        """Take a datagram that came in. Never raises because of what is in it."""
+        seen = peek(datagram)
+        if seen is None:
+            self.dropped[Drop.MALFORMED] += 1
+            return
+        kind, routing_id = seen
+        handler = self._handlers.get(kind)
+        if handler is None:
+            self.dropped[Drop.NOT_FOR_SESSIONS] += 1
+            return
+        try:
+            handler(address, routing_id, bytes(datagram), now)
+        except DatagramRefused as refusal:
+            self.dropped[refusal.reason] += 1
+        except RemoteError:
+            self.dropped[Drop.HANDSHAKE] += 1
+
+    def tick(self, now: float) -> None:
+        """Do what time asks for: repeats, time-outs, probes, idle sessions."""
+        for number in self._deadlines.take_due(now):
+            initiation = self._initiations.get(number)
+            connection = self._connections.get(number)
+            if initiation is not None:
+                self._attend_initiation(initiation, now)
+            elif connection is not None:
+                self._attend_connection(connection, now)
+        self._responder.expire(now)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` should be called next, at the latest."""
+        own, half_open = self._deadlines.next(), self._responder.next_deadline()
+        if own is None or half_open is None:
+            return half_open if own is None else own
+        return min(own, half_open)
+
+    def take_datagrams(self) -> list[tuple[Address, bytes]]:
+        """What is to be sent, in order; the caller sends it now."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def take_events(self) -> list[Event]:
+        """What happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # --- Handshakes, this side first -------------------------------------------------------------------------------
+
+    def _initiate(self, address: Address, remote_key: bytes, now: float, replaces: int | None = None) -> Initiation:
+        if len(self._initiations) >= self._limits.half_open_handshakes:
+            raise Unavailable("too many handshakes are under way")
+        if len(remote_key) != KEY_BYTES:
+            raise InvalidInput(f"a public key has {KEY_BYTES} bytes, not {len(remote_key)}")
+        try:
+            initiation = Initiation(
+                self._new_number(),
+                address,
+                remote_key,
+                now,
+                static=self._static,
+                local_id=self._new_id(),
+                prologue=self._prologue,
+                entropy=self._entropy,
+                timing=self._timing,
+                replaces=replaces,
+            )
+        except RemoteError:
+            raise InvalidInput("this public key cannot be the key of anyone") from None
+        self._initiations[initiation.number] = initiation
+        self._initiations_by_id[initiation.local_id] = initiation
+        if replaces is not None:
+            self._replacements[replaces] = initiation
+        self._deadlines.set(initiation.number, initiation.next_deadline())
+        self._send(address, initiation.datagram())
+        return initiation
+
+    def _forget_initiation(self, initiation: Initiation) -> None:
+        del self._initiations[initiation.number]
+        del self._initiations_by_id[initiation.local_id]
+        if initiation.replaces is not None:
+            self._replacements.pop(initiation.replaces, None)
+        self._deadlines.discard(initiation.number)
+
+    def _attend_initiation(self, initiation: Initiation, now: float) -> None:
+        if now >= initiation.give_up_at:
+            self._forget_initiation(initiation)
+            if initiation.announced:
+                self._events.append(SessionClosed(initiation.number, CloseReason.TIMED_OUT))
+            return
+        if initiation.repeat(now):
+            self._send(initiation.address, initiation.datagram())
+        self._deadlines.set(initiation.number, initiation.next_deadline())
+
+    def _awaited_by(self, address: Address, local_id: bytes) -> Initiation:
+        initiation = self._initiations_by_id.get(local_id)
+        if initiation is None:
+            raise DatagramRefused(Drop.UNEXPECTED)
+        if initiation.address != address:
+            raise DatagramRefused(Drop.ADDRESS)
+        return initiation
+
+    def _on_cookie(self, address: Address, local_id: bytes, datagram: bytes, _now: float) -> None:
+        initiation = self._awaited_by(address, local_id)
+        if initiation.take_cookie(datagram):
+            self._send(address, initiation.datagram())
+
+    def _on_response(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
+        initiation = self._awaited_by(address, local_id)
+        remote_id, keys = initiation.finish(datagram)
+        self._forget_initiation(initiation)
+        connection = self._open(
+            initiation.number,
+            initiation.remote_key,
+            address,
+            now,
+            keys=self._session_keys(keys, remote_id, now, initiator=True),
+            local_id=local_id,
+            remote_id=remote_id,
+        )
+        if initiation.repeats == 0:
+            connection.note_rtt(now - initiation.began_at)
+        connection.confirm(now)
+        for plaintext in initiation.queue:
+            connection.send_message(plaintext, now, max_datagram_bytes=len(plaintext) + MIN_DATA_BYTES)
+        replaced = None if initiation.replaces is None else self._connections.get(initiation.replaces)
+        if replaced is not None:
+            self._end(replaced, CloseReason.REPLACED, now)
+
+    # --- Handshakes, the other side first --------------------------------------------------------------------------
+
+    def _on_init(self, address: Address, _remote_id: bytes, datagram: bytes, now: float) -> None:
+        answer, drop = self._responder.answer(address, datagram, now)
+        self._send(address, answer)
+        if drop is not None:
+            self.dropped[drop] += 1
+
+    def _confirm(self, half_open: HalfOpen, address: Address, datagram: bytes, now: float) -> tuple[Connection, bytes]:
+        """Turn a half-open handshake into a session, if the datagram proves that its initiator has the keys.
+
+        Returns the session and the frame of the datagram. Raises `DatagramRefused`.
+        """
+        if address != half_open.address:
+            raise DatagramRefused(Drop.ADDRESS)
+        keys = self._session_keys(half_open.keys, half_open.remote_id, now, initiator=False)
+        frame = keys.open(datagram, now)
+        self._responder.forget(half_open.local_id)
+        connection = self._open(
+            self._new_number(),
+            half_open.remote_key,
+            address,
+            now,
+            keys=keys,
+            local_id=half_open.local_id,
+            remote_id=half_open.remote_id,
+        )
+        if not half_open.repeated:
+            connection.note_rtt(now - half_open.answered_at)
+        return connection, frame
+
+    # --- Sessions --------------------------------------------------------------------------------------------------
+
+    def _on_data(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
+        connection = self._connections.by_local_id(local_id)
+        if connection is not None:
+            frame = connection.open(datagram, now)
+        elif (half_open := self._responder.get(local_id)) is not None:
+            connection, frame = self._confirm(half_open, address, datagram, now)
+        else:
+            self._answer_stray(address, local_id, datagram, now)
+            return
+        previous_address = connection.address
+        kind, body = connection.take_frame(frame, address, len(datagram), now)
+        self._connections.heard(connection, previous_address)
+        if kind == FrameKind.MESSAGE:
+            self._events.append(MessageReceived(connection.number, body))
+        elif kind == FrameKind.CLOSE:
+            self._remove(connection, CloseReason.REMOTE)
+        elif kind not in (FrameKind.PING, FrameKind.PONG):
+            raise DatagramRefused(Drop.MALFORMED)
+
+    def _answer_stray(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
+        """Answer a datagram of no session: with the last word if it is over, with a hint if it is unknown."""
+        if len(datagram) < max(MIN_DATA_BYTES, HINT_BYTES):
+            raise DatagramRefused(Drop.MALFORMED)
+        if not self._hint_buckets.take(address, now):
+            raise DatagramRefused(Drop.RATE)
+        farewell = self._farewells.find(local_id, address, now)
+        if farewell is not None and len(farewell) <= len(datagram):
+            self._send(address, farewell)
+            raise DatagramRefused(Drop.CLOSED_CONNECTION)
+        self._send(address, routing_header(DatagramType.HINT, local_id))
+        raise DatagramRefused(Drop.UNKNOWN_CONNECTION)
+
+    def _on_hint(self, address: Address, remote_id: bytes, _datagram: bytes, now: float) -> None:
+        connection = self._connections.by_remote_id(address, remote_id)
+        if connection is None:
+            raise DatagramRefused(Drop.UNEXPECTED)
+        if connection.number not in self._replacements:
+            connection.suspect(now)
+
+    def _attend_connection(self, connection: Connection, now: float) -> None:
+        verdict = connection.on_deadline(now)
+        if verdict is Verdict.DEAD:
+            self._end(connection, CloseReason.TIMED_OUT, now)
+        elif verdict is Verdict.IDLE:
+            self._end(connection, CloseReason.IDLE, now)
+        else:
+            self._deadlines.set(connection.number, connection.next_deadline())
+            if verdict is Verdict.FORGOTTEN:
+                self._replace(connection, now)
+
+    def _replace(self, connection: Connection, now: float) -> None:
+        """Find or make another session in place of one that the other side has forgotten."""
+        latest = self._connections.latest(connection.address, connection.remote_key)
+        if latest is not None and latest is not connection and latest.opened_at >= connection.opened_at:
+            self._end(connection, CloseReason.REPLACED, now)
+        elif connection.number not in self._replacements and len(self._initiations) < self._limits.half_open_handshakes:
+            self._initiate(connection.address, connection.remote_key, now, replaces=connection.number)
+
+    def _open(
+        self,
+        number: int,
+        remote_key: bytes,
+        address: Address,
+        now: float,
+        *,
+        keys: SessionKeys,
+        local_id: bytes,
+        remote_id: bytes,
+    ) -> Connection:
+        limits = self._limits
+        while True:
+            excess = self._connections.excess(remote_key, sessions=limits.sessions, per_key=limits.sessions_per_key)
+            if excess is None:
+                break
+            self._end(excess, CloseReason.EVICTED, now)
+        connection = Connection(
+            number,
+            remote_key,
+            address,
+            now,
+            keys=keys,
+            local_id=local_id,
+            remote_id=remote_id,
+            timing=self._timing,
+            send=self._send,
+            wake=self._deadlines.advance,
+        )
+        self._connections.add(connection)
+        self._deadlines.set(number, connection.next_deadline())
+        self._events.append(SessionOpened(number, remote_key, address, keys.initiator))
+        return connection
+
+    def _end(self, connection: Connection, reason: CloseReason, now: float) -> None:
+        """Close a session from this side."""
+        farewell = connection.farewell()
+        if farewell is not None:
+            self._send(connection.address, farewell)
+            self._farewells.keep(connection.local_id, connection.address, farewell, now)
+        self._remove(connection, reason)
+
+    def _remove(self, connection: Connection, reason: CloseReason) -> None:
+        replacement = self._replacements.pop(connection.number, None)
+        if replacement is not None:
+            replacement.replaces = None
+            if not replacement.announced:
+                self._forget_initiation(replacement)
+        self._connections.remove(connection)
+        self._deadlines.discard(connection.number)
+        self._events.append(SessionClosed(connection.number, reason))
+
+    # --- Odds ------------------------------------------------------------------------------------------------------
+
+    def _session_keys(self, keys: HandshakeKeys, remote_id: bytes, now: float, *, initiator: bool) -> SessionKeys:
+        return SessionKeys(
+            keys, now, initiator=initiator, remote_id=remote_id, timing=self._timing, limits=self._limits
+        )
+
+    def _open_connection(self, session: int) -> Connection:
+        connection = self._connections.get(session)
+        if connection is None:
+            raise Unavailable("this session is not open; connect again")
+        return connection
+
+    def _send(self, address: Address, datagram: bytes) -> None:
+        self._datagrams.append((address, datagram))
+
+    def _new_number(self) -> int:
+        self._last_number += 1
+        return self._last_number
+
+    def _new_id(self) -> bytes:
+        while True:
+            drawn = self._entropy(CONNECTION_ID_BYTES)
+            if (
+                drawn not in self._initiations_by_id
+                and self._connections.by_local_id(drawn) is None
+                and self._responder.get(drawn) is None
+            ):
+                return drawn
