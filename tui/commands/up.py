@@ -13,13 +13,13 @@ from pathlib import Path
 import anyio
 import anyio.abc
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from shared.keyfiles import load_identity, save_identity
 
 from node.directory.url import parse_directory_url
 from node.settings import NodeSettings, load_node_settings, save_node_settings
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.identity import Identity
+from shared.keyfiles import load_identity, save_identity
 from tui.operator import Operator
 from tui.places import CLUSTER_FILE, OPERATOR_KEY
 
