@@ -1,0 +1,1 @@
+"""What every operation does to the directory: one module per subject, `operations` in front of them."""

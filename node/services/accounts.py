@@ -1,0 +1,266 @@
+"""Accounts and presence: registering, signing in and out, keep-alives, and finding people."""
+
+# ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
+
+from dataclasses import dataclass
+from typing import Final
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
+from node.services import mail
+from node.services.common import Effect, Known, not_found, page_of
+from shared.errors import Refused
+from shared.text import is_clean
+from shared.wire.operations import (
+    Account,
+    Done,
+    FindAccount,
+    ListUsers,
+    Register,
+    Registered,
+    SignedIn,
+    SignIn,
+    SignOut,
+    UserRow,
+    Users,
+)
+from shared.wire.refusals import RefusalCode
+
+_LAST_SEEN_STEP_S: Final = 60.0
+"""How exactly keep-alives record when an account was last seen; finer would be a write each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a keep-alive finds: whether the account is present, which device holds it, and until when."""
+
+    present: bool
+    device: str
+    expires: float
+    mail_waiting: int
+    now: float
+
+
+def checked_name(name: str) -> str:
+    """Return a display name without spaces around it. Refuses one that is empty or has invisible characters."""
+    stripped = name.strip()
+    if not stripped or not is_clean(stripped):
+        raise Refused(
+            RefusalCode.INVALID,
+            "A name needs at least one visible character and no control characters: choose another.",
+        )
+    return stripped
+
+
+def by_session_key(session_key: bytes) -> Transaction[Row | None]:
+    """Return the row of the account that a session's key belongs to."""
+
+    def run(_: Tx) -> Step[Row | None]:
+        rows = yield Query(
+            "SELECT id, name, signing_key FROM accounts WHERE session_key = :session_key", {"session_key": session_key}
+        )
+        return rows.one()
+
+    return run
+
+
+def register(operation: Register, name: str) -> Transaction[Effect]:
+    """Make an account for a pair of keys; the same pair again is the same account under its first name."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        row: dict[str, Value] = {
+            "name": name,
+            "signing_key": operation.signing_key,
+            "session_key": operation.session_key,
+            "session_signature": operation.session_signature,
+            "created": tx.now,
+            "last_seen": 0.0,
+        }
+        yield tx.insert_if_absent("accounts", row)
+        mine = yield Query(
+            "SELECT id, name FROM accounts WHERE signing_key = :signing_key AND session_key = :session_key"
+            + tx.for_update,
+            {"signing_key": operation.signing_key, "session_key": operation.session_key},
+        )
+        account = mine.one()
+        if account is None:
+            raise Refused(
+                RefusalCode.CONFLICT, "One of these keys belongs to an account with another key: make a new profile."
+            )
+        return Effect(Registered(account=account["id"], name=account["name"]))
+
+    return run
+
+
+def sign_in(caller: Known, operation: SignIn, *, node: str, presence_s: float) -> Transaction[Effect]:
+    """Write the account's presence. The latest device to sign in is the one that others are sent to."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        row: dict[str, Value] = {
+            "account_id": caller.account,
+            "host": caller.host,
+            "port": operation.port,
+            "node": node,
+            "nonce": operation.device,
+            "since": tx.now,
+            "expires": tx.now + presence_s,
+        }
+        yield tx.upsert("presence", row, keys=("account_id",))
+        yield _seen(caller.account, tx.now, tx.now)
+        waiting = yield from mail.waiting_for(caller.account, operation.device)
+        return Effect(SignedIn(account=caller.account, name=caller.name, mail_waiting=waiting))
+
+    return run
+
+
+def sign_out(caller: Known, operation: SignOut) -> Transaction[Effect]:
+    """End the presence if this device holds it; a late goodbye of another device ends nothing."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        yield Query(
+            "DELETE FROM presence WHERE account_id = :account AND nonce = :device",
+            {"account": caller.account, "device": operation.device},
+        )
+        yield _seen(caller.account, tx.now, tx.now)
+        return Effect(Done())
+
+    return run
+
+
+def _seen(account: int, now: float, before: float) -> Query:
+    return Query(
+        "UPDATE accounts SET last_seen = :now WHERE id = :account AND last_seen < :before",
+        {"account": account, "now": now, "before": before},
+    )
+
+
+def standing(caller: Known, device: str) -> Transaction[Standing]:
+    """Return what a keep-alive finds, without writing."""
+
+    def run(tx: Tx) -> Step[Standing]:
+        row = (
+            yield Query(
+                "SELECT nonce, expires FROM presence WHERE account_id = :account AND expires > :now",
+                {"account": caller.account, "now": tx.now},
+            )
+        ).one()
+        waiting = yield from mail.waiting_for(caller.account, device)
+        if row is None:
+            return Standing(present=False, device="", expires=0.0, mail_waiting=waiting, now=tx.now)
+        return Standing(True, row["nonce"], row["expires"], waiting, tx.now)
+
+    return run
+
+
+def refresh(caller: Known, device: str, *, presence_s: float) -> Transaction[bool]:
+    """Extend a presence that has not lapsed and is this device's; return whether it was there."""
+
+    def run(tx: Tx) -> Step[bool]:
+        refreshed = yield Query(
+            "UPDATE presence SET expires = :expires WHERE account_id = :account AND nonce = :device AND expires > :now",
+            {"account": caller.account, "device": device, "now": tx.now, "expires": tx.now + presence_s},
+        )
+        if refreshed.rowcount:
+            yield _seen(caller.account, tx.now, tx.now - _LAST_SEEN_STEP_S)
+        return bool(refreshed.rowcount)
+
+    return run
+
+
+# --- Finding people --------------------------------------------------------------------------------------------------
+
+
+def list_users(operation: ListUsers) -> Transaction[Users]:
+    """Return a page of the accounts that match, online ones first, then by name."""
+
+    def run(tx: Tx) -> Step[Users]:
+        where, parameters = _matching(operation.text)
+        total = (yield Query(f"SELECT COUNT(*) AS n FROM accounts a{where}", parameters)).scalar()
+        rows = yield Query(
+            "SELECT a.id, a.name, a.signing_key, a.last_seen, "
+            "CASE WHEN p.account_id IS NULL THEN 0 ELSE 1 END AS online "
+            "FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND p.expires > :now"
+            f"{where} ORDER BY online DESC, LOWER(a.name), a.id" + page_of(operation.page, operation.page_rows),
+            {**parameters, "now": tx.now},
+        )
+        images = yield from _image_counts([row["id"] for row in rows.rows])
+        return Users(rows=[_user_row(row, images, tx.now) for row in rows.rows], total=int(total))
+
+    return run
+
+
+def _matching(text: str) -> tuple[str, dict[str, Value]]:
+    """Return the WHERE clause for a text in name or id. The text's own wildcards stand for themselves.
+
+    Case is ignored as far as the engine can: SQLite lowers ASCII letters only, hence also the text as it was typed.
+    """
+    if not text:
+        return "", {}
+    clauses = ["LOWER(a.name) LIKE :lowered ESCAPE '!'", "a.name LIKE :typed ESCAPE '!'"]
+    if text.isascii() and text.isdigit():
+        clauses.append("CAST(a.id AS CHAR) LIKE :typed ESCAPE '!'")
+    return f" WHERE ({' OR '.join(clauses)})", {"lowered": _containing(text.lower()), "typed": _containing(text)}
+
+
+def _containing(text: str) -> str:
+    """Return a pattern for what contains a text, with `!` as the escape character."""
+    return "%" + text.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+
+def _image_counts(accounts: list[int]) -> Step[dict[int, int]]:
+    """Return how many images each of these accounts offers; those without any are left out."""
+    if not accounts:
+        return {}
+    inside, parameters = in_list("owner", accounts)
+    rows = yield Query(
+        f"SELECT owner_id, COUNT(*) AS n FROM images WHERE owner_id IN ({inside}) "
+        "AND state = 'ready' GROUP BY owner_id",
+        parameters,
+    )
+    return {row["owner_id"]: int(row["n"]) for row in rows.rows}
+
+
+def _user_row(row: Row, images: dict[int, int], now: float) -> UserRow:
+    online = bool(row["online"])
+    last_seen = now if online else row["last_seen"] or None
+    return UserRow(
+        account=row["id"],
+        name=row["name"],
+        signing_key=bytes(row["signing_key"]),
+        online=online,
+        images=images.get(row["id"], 0),
+        last_seen=last_seen,
+    )
+
+
+def find(operation: FindAccount) -> Transaction[Account]:
+    """Return one account with its keys, and its address while it is present."""
+
+    def run(tx: Tx) -> Step[Account]:
+        rows = yield Query(
+            "SELECT a.id, a.name, a.signing_key, a.session_key, a.session_signature, p.host, p.port "
+            "FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND p.expires > :now WHERE a.id = :account",
+            {"account": operation.account, "now": tx.now},
+        )
+        row = rows.one()
+        if row is None:
+            raise not_found("account")
+        return Account(
+            account=row["id"],
+            name=row["name"],
+            signing_key=bytes(row["signing_key"]),
+            session_key=bytes(row["session_key"]),
+            session_signature=bytes(row["session_signature"]),
+            host=row["host"],
+            port=row["port"],
+        )
+
+    return run
+
+
+def is_online(account: int, now: float) -> Step[bool]:
+    """Tell whether an account's peer is present."""
+    rows = yield Query(
+        "SELECT account_id FROM presence WHERE account_id = :account AND expires > :now",
+        {"account": account, "now": now},
+    )
+    return rows.one() is not None

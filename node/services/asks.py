@@ -1,0 +1,223 @@
+"""Asks: a viewer asks an owner for views, takes it back, or is answered."""
+
+# ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
+
+from typing import Final, Literal
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+from node.services import accounts, mail
+from node.services.common import Effect, Known, count, mail_id, not_found, page_of
+from node.services.images import READY
+from node.services.mail import MailKind, Post
+from shared.errors import Refused
+from shared.text import clean
+from shared.wire.operations import (
+    AskAnswered,
+    AskArrived,
+    AskMade,
+    AskRow,
+    Asks,
+    AskViews,
+    AskWithdrawn,
+    Done,
+    ListAsks,
+    RejectAsk,
+    WithdrawAsk,
+)
+from shared.wire.refusals import RefusalCode
+
+PENDING_PER_IMAGE: Final = 5
+"""Unanswered asks of one viewer for one image; more would only bury the owner."""
+
+_COLUMNS: Final = (
+    "k.id, k.image_id, i.title, k.owner_id, k.viewer_id, v.name AS viewer_name, v.signing_key AS viewer_key, "
+    "k.views, k.note, k.state, k.reason, k.created, k.answered, k.grant_id"
+)
+_TABLES: Final = "asks k JOIN images i ON i.id = k.image_id JOIN accounts v ON v.id = k.viewer_id"
+
+
+def ask_row(row: Row) -> AskRow:
+    """Return an ask as it travels."""
+    return AskRow(
+        ask=row["id"],
+        image=row["image_id"],
+        title=row["title"],
+        owner=row["owner_id"],
+        viewer=row["viewer_id"],
+        viewer_name=row["viewer_name"],
+        viewer_key=bytes(row["viewer_key"]),
+        views=row["views"],
+        note=row["note"],
+        state=row["state"],
+        reason=row["reason"],
+        created=row["created"],
+        answered=row["answered"],
+        grant=row["grant_id"],
+    )
+
+
+def read_ask(ask: str) -> Step[AskRow]:
+    """Return one ask that is known to be there."""
+    rows = yield Query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE k.id = :ask", {"ask": ask})
+    return ask_row(rows.rows[0])
+
+
+def make(caller: Known, request_id: str, operation: AskViews) -> Transaction[Effect]:
+    """Write an ask under the id of its request and mail it to the owner."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        owner = yield from _owner_to_ask(caller, operation.image)
+        row: dict[str, Value] = {
+            "id": request_id,
+            "image_id": operation.image,
+            "viewer_id": caller.account,
+            "owner_id": owner,
+            "views": operation.views,
+            "note": clean(operation.note),
+            "state": "pending",
+            "reason": "",
+            "grant_id": None,
+            "created": tx.now,
+            "answered": None,
+        }
+        nudges: tuple[int, ...] = ()
+        if (yield tx.insert_if_absent("asks", row)).rowcount:
+            yield from _refuse_too_many(caller, operation.image)
+            yield from mail.refuse_if_full(owner, caller.account, MailKind.ASK)
+            letter = AskArrived(ask=(yield from read_ask(request_id)))
+            yield from mail.deposit(tx, Post(mail_id("ask", request_id), owner, caller.account, MailKind.ASK, letter))
+            nudges = (owner,)
+        else:
+            yield from _same_ask(tx, caller, request_id, operation)
+        online = yield from accounts.is_online(owner, tx.now)
+        return Effect(AskMade(ask=request_id, owner=owner, owner_online=online), nudges)
+
+    return run
+
+
+def _owner_to_ask(caller: Known, image: str) -> Step[int]:
+    rows = yield Query(
+        "SELECT owner_id FROM images WHERE id = :image AND (state = :ready OR owner_id = :caller)",
+        {"image": image, "ready": READY, "caller": caller.account},
+    )
+    row = rows.one()
+    if row is None:
+        raise Refused(RefusalCode.NOT_FOUND, "This image is not offered any more: refresh the list.")
+    if row["owner_id"] == caller.account:
+        raise Refused(RefusalCode.NOT_ALLOWED, "This image is your own: open it without asking.")
+    return int(row["owner_id"])
+
+
+def _refuse_too_many(caller: Known, image: str) -> Step[None]:
+    pending = yield from count(
+        Query(
+            "SELECT COUNT(*) AS n FROM asks WHERE image_id = :image AND viewer_id = :viewer AND state = 'pending'",
+            {"image": image, "viewer": caller.account},
+        )
+    )
+    if pending > PENDING_PER_IMAGE:
+        raise Refused(
+            RefusalCode.BUSY, "Your earlier requests for this image are still unanswered: wait, or take one back."
+        )
+
+
+def _same_ask(tx: Tx, caller: Known, request_id: str, operation: AskViews) -> Step[None]:
+    """Accept a repeat of an ask that stands; refuse an id that belongs to another."""
+    rows = yield Query(
+        "SELECT image_id, viewer_id, views FROM asks WHERE id = :ask" + tx.for_update, {"ask": request_id}
+    )
+    row = rows.rows[0]
+    if (row["viewer_id"], row["image_id"], row["views"]) != (caller.account, operation.image, operation.views):
+        raise Refused(RefusalCode.ID_REUSED, "This request id was already used: ask again.")
+
+
+def withdraw(caller: Known, operation: WithdrawAsk) -> Transaction[Effect]:
+    """Take back a caller's own unanswered ask and tell the owner."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        row = yield from _held(tx, operation.ask, "viewer_id", caller)
+        if row["state"] == "withdrawn":
+            return Effect(Done())
+        _refuse_answered(row)
+        yield _close(operation.ask, "withdrawn", tx.now)
+        owner = row["owner_id"]
+        identity = mail_id("ask withdrawn", operation.ask)
+        letter = AskWithdrawn(ask=operation.ask)
+        yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.ASK_WITHDRAWN, letter))
+        return Effect(Done(), (owner,))
+
+    return run
+
+
+def reject(caller: Known, operation: RejectAsk) -> Transaction[Effect]:
+    """Answer an ask for a caller's own image with no and tell the viewer; saying no twice is saying it once."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        row = yield from _held(tx, operation.ask, "owner_id", caller)
+        if row["state"] == "rejected":
+            return Effect(Done())
+        _refuse_answered(row)
+        yield _close(operation.ask, "rejected", tx.now, reason=clean(operation.reason))
+        viewer = row["viewer_id"]
+        letter = AskAnswered(ask=(yield from read_ask(operation.ask)))
+        identity = mail_id("ask answered", operation.ask)
+        yield from mail.deposit(tx, Post(identity, viewer, caller.account, MailKind.ASK_ANSWERED, letter))
+        return Effect(Done(), (viewer,))
+
+    return run
+
+
+def _held(tx: Tx, ask: str, party: Literal["owner_id", "viewer_id"], caller: Known) -> Step[Row]:
+    """Hold the row of an ask in which the caller has a part, or refuse."""
+    rows = yield Query(
+        f"SELECT owner_id, viewer_id, image_id, state, grant_id FROM asks "
+        f"WHERE id = :ask AND {party} = :caller{tx.for_update}",
+        {"ask": ask, "caller": caller.account},
+    )
+    row = rows.one()
+    if row is None:
+        raise not_found("request")
+    return row
+
+
+def _refuse_answered(row: Row) -> None:
+    if row["state"] != "pending":
+        raise Refused(
+            RefusalCode.CONFLICT, f"This request is already {row['state']}: refresh the list to see how it ended."
+        )
+
+
+def _close(ask: str, state: str, now: float, *, reason: str = "", grant: str | None = None) -> Query:
+    return Query(
+        "UPDATE asks SET state = :state, reason = :reason, grant_id = :grant_id, answered = :now WHERE id = :ask",
+        {"ask": ask, "state": state, "reason": reason, "grant_id": grant, "now": now},
+    )
+
+
+def accept(tx: Tx, caller: Known, ask: str, *, image: str, viewer: int, grant: str) -> Step[None]:
+    """Close an ask as accepted by a grant, as a part of the owner's transaction.
+
+    Refuses an ask that is already answered or taken back, so that the views asked for are given at most once.
+    """
+    row = yield from _held(tx, ask, "owner_id", caller)
+    if row["image_id"] != image or row["viewer_id"] != viewer:
+        raise Refused(RefusalCode.INVALID, "This request is about another image or person: refresh the list.")
+    _refuse_answered(row)
+    yield _close(ask, "accepted", tx.now, grant=grant)
+
+
+def listed(caller: Known, operation: ListAsks) -> Transaction[Asks]:
+    """Return a page of the asks that the caller got or made, newest first."""
+
+    def run(_: Tx) -> Step[Asks]:
+        party = "owner_id" if operation.incoming else "viewer_id"
+        mine: dict[str, Value] = {"caller": caller.account}
+        total = yield from count(Query(f"SELECT COUNT(*) AS n FROM asks WHERE {party} = :caller", mine))
+        rows = yield Query(
+            f"SELECT {_COLUMNS} FROM {_TABLES} WHERE k.{party} = :caller "
+            f"ORDER BY k.created DESC, k.id{page_of(operation.page)}",
+            mine,
+        )
+        return Asks(rows=[ask_row(row) for row in rows.rows], total=total)
+
+    return run

@@ -1,0 +1,210 @@
+"""Images: the row that an encryption leaves, what owners offer, and the previews they chose to show."""
+
+# ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
+
+from dataclasses import dataclass
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
+from node.services.common import Effect, Known, count, not_found, page_of
+from shared.config import MAX_IMAGES_PER_ACCOUNT
+from shared.errors import Refused
+from shared.text import clean
+from shared.wire.operations import (
+    Done,
+    Encrypt,
+    Encrypted,
+    GetPreview,
+    ImageRow,
+    Images,
+    MyImages,
+    OfferedImages,
+    PreviewAnswer,
+    SetPreview,
+    WithdrawImage,
+)
+from shared.wire.refusals import RefusalCode
+
+READY = "ready"
+WITHDRAWN = "withdrawn"
+_COLUMNS = (
+    "id, title, format, width, height, size, state, created, CASE WHEN preview IS NULL THEN 0 ELSE 1 END AS has_preview"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """The stego image that a node has just made: its hash and its bytes."""
+
+    sha256: bytes
+    size: int
+
+
+def ready(caller: Known, operation: Encrypt, hidden: Hidden) -> Transaction[Effect]:
+    """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        row: dict[str, Value] = {
+            "id": operation.image,
+            "owner_id": caller.account,
+            "title": clean(operation.title),
+            "format": operation.format,
+            "width": operation.width,
+            "height": operation.height,
+            "size": operation.original_size,
+            "sealed_sha256": operation.upload_sha256,
+            "sealed_size": operation.upload_size,
+            "state": READY,
+            "preview": None,
+            "created": tx.now,
+        }
+        if (yield tx.insert_if_absent("images", row)).rowcount:
+            yield from _refuse_too_many(caller)
+            created = tx.now
+        else:
+            created = yield from _made_before(tx, caller, operation)
+        outcome = Encrypted(image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created)
+        return Effect(outcome)
+
+    return run
+
+
+def _refuse_too_many(caller: Known) -> Step[None]:
+    owned = yield from count(
+        Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
+    )
+    if owned > MAX_IMAGES_PER_ACCOUNT:
+        raise Refused(
+            RefusalCode.NOT_ALLOWED,
+            f"An account can have {MAX_IMAGES_PER_ACCOUNT} images; use another account for more.",
+        )
+
+
+def _made_before(tx: Tx, caller: Known, operation: Encrypt) -> Step[float]:
+    rows = yield Query(
+        "SELECT created FROM images WHERE id = :image AND owner_id = :owner AND sealed_sha256 = :sha256"
+        + tx.for_update,
+        {"image": operation.image, "owner": caller.account, "sha256": operation.upload_sha256},
+    )
+    row = rows.one()
+    if row is None:
+        raise Refused(
+            RefusalCode.CONFLICT, "This image id is taken by another picture: encrypt it again as a new image."
+        )
+    return float(row["created"])
+
+
+def _own(tx: Tx, caller: Known, image: str) -> Step[None]:
+    """Hold the row of a caller's own image, or refuse."""
+    rows = yield Query(
+        "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + tx.for_update,
+        {"image": image, "owner": caller.account},
+    )
+    if rows.one() is None:
+        raise not_found("image")
+
+
+def set_preview(caller: Known, operation: SetPreview) -> Transaction[Effect]:
+    """Set or clear the preview of a caller's own image."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        yield from _own(tx, caller, operation.image)
+        yield Query(
+            "UPDATE images SET preview = :preview WHERE id = :image",
+            {"preview": operation.preview, "image": operation.image},
+        )
+        return Effect(Done())
+
+    return run
+
+
+def withdraw(caller: Known, operation: WithdrawImage) -> Transaction[Effect]:
+    """Stop offering a caller's own image."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        yield from _own(tx, caller, operation.image)
+        yield Query(
+            "UPDATE images SET state = :withdrawn WHERE id = :image",
+            {"withdrawn": WITHDRAWN, "image": operation.image},
+        )
+        return Effect(Done())
+
+    return run
+
+
+def preview(caller: Known, operation: GetPreview) -> Transaction[PreviewAnswer]:
+    """Return the preview of an image that is offered, or that is the caller's own."""
+
+    def run(_: Tx) -> Step[PreviewAnswer]:
+        rows = yield Query(
+            "SELECT preview FROM images WHERE id = :image AND (state = :ready OR owner_id = :caller)",
+            {"image": operation.image, "ready": READY, "caller": caller.account},
+        )
+        row = rows.one()
+        if row is None:
+            raise not_found("image")
+        shown = row["preview"]
+        return PreviewAnswer(image=operation.image, preview=None if shown is None else bytes(shown))
+
+    return run
+
+
+def offered(operation: OfferedImages) -> Transaction[Images]:
+    """Return a page of the images that an account offers, newest first."""
+
+    def run(_: Tx) -> Step[Images]:
+        owner = yield Query("SELECT id FROM accounts WHERE id = :owner", {"owner": operation.owner})
+        if owner.one() is None:
+            raise not_found("account")
+        parameters: dict[str, Value] = {"owner": operation.owner, "ready": READY}
+        where = "FROM images WHERE owner_id = :owner AND state = :ready"
+        total = yield from count(Query(f"SELECT COUNT(*) AS n {where}", parameters))
+        rows = yield Query(f"SELECT {_COLUMNS} {where} ORDER BY created DESC, id{page_of(operation.page)}", parameters)
+        return Images(owner=operation.owner, rows=[_image_row(row) for row in rows.rows], total=total)
+
+    return run
+
+
+def mine(caller: Known, operation: MyImages) -> Transaction[Images]:
+    """Return a page of the caller's own images, newest first, with who holds them and what was spent."""
+
+    def run(_: Tx) -> Step[Images]:
+        parameters: dict[str, Value] = {"owner": caller.account}
+        total = yield from count(Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", parameters))
+        rows = yield Query(
+            f"SELECT {_COLUMNS} FROM images WHERE owner_id = :owner ORDER BY created DESC, id{page_of(operation.page)}",
+            parameters,
+        )
+        totals = yield from _totals([row["id"] for row in rows.rows])
+        listed = [_image_row(row, *totals.get(row["id"], (0, 0))) for row in rows.rows]
+        return Images(owner=caller.account, rows=listed, total=total)
+
+    return run
+
+
+def _totals(images: list[str]) -> Step[dict[str, tuple[int, int]]]:
+    """Return for each image with grants how many viewers hold an unrevoked one, and the views spent on all."""
+    if not images:
+        return {}
+    inside, parameters = in_list("image", images)
+    rows = yield Query(
+        "SELECT image_id, SUM(CASE WHEN revoked = 0 THEN 1 ELSE 0 END) AS viewers, "
+        f"SUM(consumed) AS spent FROM grants WHERE image_id IN ({inside}) GROUP BY image_id",
+        parameters,
+    )
+    return {row["image_id"]: (int(row["viewers"]), int(row["spent"])) for row in rows.rows}
+
+
+def _image_row(row: Row, viewers: int = 0, views_spent: int = 0) -> ImageRow:
+    return ImageRow(
+        image=row["id"],
+        title=row["title"],
+        format=row["format"],
+        width=row["width"],
+        height=row["height"],
+        size=row["size"],
+        created=row["created"],
+        has_preview=bool(row["has_preview"]),
+        offered=row["state"] == READY,
+        viewers=viewers,
+        views_spent=views_spent,
+    )

@@ -1,0 +1,290 @@
+"""The services as the node sees them: one call that serves an operation for whoever asks.
+
+Signatures are checked here, before a transaction begins, because a transaction may run in a group with others and
+should hold it up for no longer than its statements take. Effects are made once per request through the directory's
+stored answers, and once for ever by the natural keys that the transactions use.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
+from node.services import accounts, asks, grants, images, mail, views
+from node.services.common import Effect, Known
+from node.services.shares import ShareBox
+from shared.config import Timing
+from shared.errors import LocalError, Refused, RemoteError
+from shared.identity import PublicIdentity, verify_signature
+from shared.rights import seal_share_for_view, verify_spend
+from shared.wire import operations as ops
+from shared.wire.operations import Operation, Outcome
+from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+
+_SHARE_BYTES: Final = 32
+_KNOWN_ACCOUNTS: Final = 8_192
+"""Accounts whose keys a node remembers; the least recently seen go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the session proves it. `account` is None for a key that nobody has registered."""
+
+    account: int | None
+    session_key: bytes
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The outcome of an operation, and the ids of the accounts that got mail by it."""
+
+    outcome: Outcome
+    nudges: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CloudView:
+    """What a keep-alive tells: whether the account is present, how much mail waits, and database time."""
+
+    signed_in: bool
+    mail_waiting: int
+    now: float
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """The stored answer of an effect."""
+
+    outcome: Outcome
+    nudges: tuple[int, ...]
+
+
+class Services:
+    """Serves operations against a directory. All calls from one event loop.
+
+    `share_key` (32 bytes, the same on every node) encrypts cloud shares at rest; `entropy` gives random bytes.
+    """
+
+    def __init__(
+        self, directory: Directory, *, cluster_id: str, share_key: bytes, entropy: Callable[[int], bytes],
+        timing: Timing, node_name: str,
+    ) -> None:  # fmt: skip
+        self._directory = directory
+        self._cluster_id = cluster_id
+        self._box = ShareBox(share_key, entropy)
+        self._timing = timing
+        self._node_name = node_name
+        self._known: OrderedDict[bytes, tuple[int, str, bytes]] = OrderedDict()
+
+    # --- Who asks ----------------------------------------------------------------------------------------------------
+    async def caller(self, session_key: bytes, host: str) -> Caller:
+        """Return who is behind a session's key. Raises `Unavailable` without the directory."""
+        known = await self._look_up(session_key)
+        return Caller(None if known is None else known[0], session_key, host)
+
+    async def _look_up(self, session_key: bytes) -> tuple[int, str, bytes] | None:
+        """Return id, name and signing key of an account; none of them ever changes, so that they may be remembered."""
+        known = self._known.get(session_key)
+        if known is not None:
+            self._known.move_to_end(session_key)
+            return known
+        row = await self._directory.read(accounts.by_session_key(session_key))
+        if row is None:
+            return None
+        known = (int(row["id"]), str(row["name"]), bytes(row["signing_key"]))
+        self._known[session_key] = known
+        while len(self._known) > _KNOWN_ACCOUNTS:
+            self._known.popitem(last=False)
+        return known
+
+    async def _registered(self, caller: Caller) -> Known:
+        found = await self._look_up(caller.session_key)
+        if found is None:
+            raise _refused(RefusalCode.UNKNOWN_ACCOUNT)
+        return Known(*found, session_key=caller.session_key, host=caller.host)
+
+    # --- Serving -----------------------------------------------------------------------------------------------------
+    async def serve(self, caller: Caller, request_id: str, operation: Operation) -> Served:
+        """Do what an operation asks for. Effects happen once however often a request is served.
+
+        Raises `Refused` or `ViewRefused` with a sentence for the user, `Unavailable` without the directory (whether
+        the effect was made is then open, and a repeat finds out), and LocalError for `Encrypt`, which has its own way.
+        """
+        if isinstance(operation, ops.Register):
+            return await self._register(caller, request_id, operation)
+        known = await self._registered(caller)
+        if isinstance(operation, ops.SpendView):
+            return await self._spend(known, request_id, operation)
+        if (reading := self._reading(known, operation)) is not None:
+            return Served(await self._directory.read(reading))
+        return await self._effect(known.session_key, request_id, operation, self._change(known, request_id, operation))
+
+    def _reading(self, known: Known, operation: Operation) -> Transaction[Outcome] | None:
+        """Return the transaction of an operation that changes nothing."""
+        match operation:
+            case ops.ListUsers():
+                return accounts.list_users(operation)
+            case ops.FindAccount():
+                return accounts.find(operation)
+            case ops.OfferedImages():
+                return images.offered(operation)
+            case ops.GetPreview():
+                return images.preview(known, operation)
+            case ops.MyImages():
+                return images.mine(known, operation)
+            case ops.ListAsks():
+                return asks.listed(known, operation)
+            case ops.ListGrants():
+                return grants.listed(known, operation)
+            case ops.GetGrant():
+                return grants.one(known, operation)
+            case ops.ViewsLog():
+                return views.log(known, operation)
+            case ops.FetchMail():
+                return mail.fetch(known, operation)
+        return None
+
+    def _change(self, known: Known, request_id: str, operation: Operation) -> Transaction[Effect]:
+        """Check what an operation claims, and return the transaction of its effect."""
+        match operation:
+            case ops.SignIn():
+                self._check_sign_in(known, request_id, operation)
+                presence_s = self._timing.presence_s
+                return accounts.sign_in(known, operation, node=self._node_name, presence_s=presence_s)
+            case ops.SignOut():
+                return accounts.sign_out(known, operation)
+            case ops.SetPreview():
+                return images.set_preview(known, operation)
+            case ops.WithdrawImage():
+                return images.withdraw(known, operation)
+            case ops.AskViews():
+                return asks.make(known, request_id, operation)
+            case ops.WithdrawAsk():
+                return asks.withdraw(known, operation)
+            case ops.RejectAsk():
+                return asks.reject(known, operation)
+            case ops.Grant() | ops.ChangeRights():
+                return self._rights(known, operation)
+            case ops.TakenView():
+                return views.take(known, operation)
+            case ops.AckMail():
+                return mail.acknowledge(known, operation)
+        raise LocalError(f"{type(operation).__name__} is not served here.")
+
+    def _rights(self, known: Known, operation: ops.Grant | ops.ChangeRights) -> Transaction[Effect]:
+        record = grants.checked_record(known, operation.grant, operation.record)
+        if isinstance(operation, ops.ChangeRights):
+            return grants.change(known, operation, record)
+        grants.check_share(operation, record)
+        return grants.give(known, operation, record, self._box.close(operation.grant, operation.cloud_share))
+
+    async def _effect(
+        self, session_key: bytes, request_id: str, operation: Operation, transaction: Transaction[Effect]
+    ) -> Served:
+        key = EffectKey(session_key, request_id, hashlib.sha256(msgspec.json.encode(operation)).digest())
+
+        def run(tx: Tx) -> Step[bytes]:
+            effect = yield from transaction(tx)
+            return msgspec.json.encode(_Stored(effect.outcome, effect.nudges))
+
+        made = await self._directory.effect(key, run)
+        stored = msgspec.json.decode(made.answer, type=_Stored)
+        return Served(stored.outcome, stored.nudges)
+
+    # --- Accounts ----------------------------------------------------------------------------------------------------
+    async def _register(self, caller: Caller, request_id: str, operation: ops.Register) -> Served:
+        if operation.session_key != caller.session_key:
+            raise Refused(RefusalCode.NOT_ALLOWED, "An account is registered from a session of its own key.")
+        name = accounts.checked_name(operation.name)
+        identity = PublicIdentity(operation.signing_key, operation.session_key, operation.session_signature)
+        parts = (self._cluster_id.encode(), operation.name.encode(), operation.session_key)
+        try:
+            identity.verify()
+            verify_signature(operation.signing_key, operation.proof, "register", *parts)
+        except RemoteError:
+            raise Refused(
+                RefusalCode.NOT_ALLOWED, "The registration is not signed by the key that it names: make a new profile."
+            ) from None
+        return await self._effect(caller.session_key, request_id, operation, accounts.register(operation, name))
+
+    def _check_sign_in(self, known: Known, request_id: str, operation: ops.SignIn) -> None:
+        parts = (self._cluster_id.encode(), operation.device.encode(), request_id.encode())
+        try:
+            verify_signature(known.signing_key, operation.proof, "sign-in", *parts)
+        except RemoteError:
+            raise Refused(
+                RefusalCode.NOT_ALLOWED, "Signing in needs the signature of the account's own key: check the profile."
+            ) from None
+
+    async def keep_alive(self, caller: Caller, device: str) -> CloudView:
+        """Refresh the presence of a device and return how the account stands.
+
+        Reads only, until half an interval of keep-alives has gone: a peer tells every node that it is there, and one
+        write does. A presence that has lapsed is not revived; the peer is asked to sign in again.
+        """
+        known = await self._registered(caller)
+        found = await self._directory.read(accounts.standing(known, device))
+        present = found.present
+        fresh_until = found.now + self._timing.presence_s - self._timing.keep_alive_s / 2
+        if present and found.device == device and found.expires < fresh_until:
+            present = await self._directory.write(accounts.refresh(known, device, presence_s=self._timing.presence_s))
+        return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now)
+
+    # --- Images ------------------------------------------------------------------------------------------------------
+    async def image_ready(
+        self, caller: Caller, request_id: str, operation: ops.Encrypt, stego_sha256: bytes, stego_size: int
+    ) -> Served:
+        """Record an image that a node has hidden. The row is made once per image id.
+
+        The outcome names the stego image that was made now: hiding again gives the same payload, not always the same
+        bytes. Raises as `serve` does; `Refused` where the id belongs to another picture.
+        """
+        known = await self._registered(caller)
+        hidden = images.Hidden(stego_sha256, stego_size)
+        served = await self._effect(known.session_key, request_id, operation, images.ready(known, operation, hidden))
+        assert isinstance(served.outcome, ops.Encrypted)
+        outcome = msgspec.structs.replace(served.outcome, stego_sha256=stego_sha256, stego_size=stego_size)
+        return Served(outcome, served.nudges)
+
+    # --- Views -------------------------------------------------------------------------------------------------------
+    async def _spend(self, known: Known, request_id: str, operation: ops.SpendView) -> Served:
+        """Count a view and seal the share to the asker's fresh key. The share is in no stored answer."""
+        try:
+            verify_spend(
+                known.signing_key, operation.signature, self._cluster_id, operation.grant, request_id,
+                operation.ephemeral_key,
+            )  # fmt: skip
+        except RemoteError:
+            raise Refused(
+                RefusalCode.NOT_ALLOWED, "A look needs the signature of the viewer's own key: check the profile."
+            ) from None
+        self._seal(bytes(_SHARE_BYTES), operation, request_id)  # a key that nothing can be sealed to costs no view
+        spent = await self._directory.write(views.spend(known, request_id, operation, self._box))
+        sealed = self._seal(spent.share, operation, request_id)
+        outcome = ops.ViewSpent(
+            view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at
+        )
+        return Served(outcome, spent.nudges)
+
+    def _seal(self, share: bytes, operation: ops.SpendView, view: str) -> bytes:
+        return seal_share_for_view(
+            share, operation.ephemeral_key, cluster_id=self._cluster_id, grant_id=operation.grant, view_id=view
+        )
+
+    # --- Upkeep ------------------------------------------------------------------------------------------------------
+    async def sweep(self) -> int:
+        """Delete mail that was acknowledged long ago; return how many went. Called now and then by one node."""
+        swept = 0
+        while batch := await self._directory.write(mail.sweep_batch):
+            swept += batch
+            if batch < mail.SWEEP_ROWS:
+                break
+        return swept
+
+
+def _refused(code: RefusalCode) -> Refused:
+    return Refused(code, REFUSAL_TEXTS[code])

@@ -1,0 +1,157 @@
+"""Views: the one place where a look is counted, and where the cloud's share of a key leaves the directory.
+
+A view is a row whose key is the id of its request. Counting, row and mail are one transaction that holds the grant's
+row, so that of any number of looks at once exactly as many are counted as were granted. The answer is never stored: a
+repeat finds the row and has the share sealed again, to the same key only, for a short time, until it was taken.
+"""
+
+# ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
+
+from dataclasses import dataclass
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+from node.services import mail
+from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
+from node.services.grants import state_of
+from node.services.mail import MailKind, Post
+from node.services.shares import ShareBox
+from shared.config import VIEW_REPEAT_S
+from shared.errors import Refused, ViewRefused
+from shared.ledger import left, refusal
+from shared.ledger import spend as spend_one
+from shared.wire.operations import Done, SpendView, TakenView, ViewHappened, ViewRow, ViewRows, ViewsLog
+from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A counted view with the share that it releases; never stored, never logged."""
+
+    share: bytes
+    left: int
+    at: float
+    nudges: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"Spent(left={self.left}, at={self.at})"
+
+
+def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent]:
+    """Count one view, or find it counted. Raises ViewRefused where no view may be had; nothing is counted then."""
+
+    def run(tx: Tx) -> Step[Spent]:
+        grant = yield from _hold(tx, caller, operation.grant)
+        epoch = yield from read_epoch()
+        state = state_of(grant, epoch)
+        row: dict[str, Value] = {
+            "id": view,
+            "grant_id": operation.grant,
+            "viewer_id": caller.account,
+            "ephemeral_key": operation.ephemeral_key,
+            "granted_left_after": max(0, left(state) - 1),
+            "at": tx.now,
+            "taken": None,
+        }
+        share = box.open(operation.grant, bytes(grant["cloud_share"]))
+        if not (yield tx.insert_if_absent("views", row)).rowcount:
+            first = yield from _repeat(tx, caller, view, operation)
+            if (code := refusal(state, tx.now)) not in (None, RefusalCode.NO_VIEWS):
+                raise ViewRefused(code, REFUSAL_TEXTS[code])
+            return Spent(share, first["granted_left_after"], first["at"], ())
+        counted = spend_one(state, tx.now)
+        yield Query(
+            "UPDATE grants SET consumed = :consumed WHERE id = :grant",
+            {"consumed": counted.consumed, "grant": operation.grant},
+        )
+        yield from _tell_owner(tx, caller, view, grant, left(counted))
+        return Spent(share, left(counted), tx.now, (grant["owner_id"],))
+
+    return run
+
+
+def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
+    """Hold the row of a grant that the caller holds, so that looks on it are counted one after the other."""
+    rows = yield Query(
+        "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
+        "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
+        {"grant": grant, "viewer": caller.account},
+    )
+    row = rows.one()
+    if row is None:
+        raise not_found("grant")
+    return row
+
+
+def _repeat(tx: Tx, caller: Known, view: str, operation: SpendView) -> Step[Row]:
+    """Return the row of a view that was counted before, if it may be answered again."""
+    rows = yield Query(
+        "SELECT grant_id, viewer_id, ephemeral_key, granted_left_after, at, taken FROM views WHERE id = :view"
+        + tx.for_update,
+        {"view": view},
+    )
+    row = rows.rows[0]
+    if (row["viewer_id"], row["grant_id"]) != (caller.account, operation.grant):
+        raise Refused(RefusalCode.ID_REUSED, REFUSAL_TEXTS[RefusalCode.ID_REUSED])
+    is_over = row["taken"] is not None or tx.now - row["at"] > VIEW_REPEAT_S
+    if is_over or bytes(row["ephemeral_key"]) != operation.ephemeral_key:
+        raise ViewRefused(RefusalCode.REPEAT_OVER, REFUSAL_TEXTS[RefusalCode.REPEAT_OVER])
+    return row
+
+
+def _tell_owner(tx: Tx, caller: Known, view: str, grant: Row, remaining: int) -> Step[None]:
+    """Mail the view to the owner. A full mailbox costs the notice only: the log of views has them all."""
+    owner = grant["owner_id"]
+    if (yield from mail.is_full(owner, caller.account, MailKind.VIEW)):
+        return
+    seen = ViewRow(view=view, viewer=caller.account, viewer_name=caller.name, at=tx.now, left=remaining, taken=False)
+    letter = ViewHappened(image=grant["image_id"], view=seen)
+    yield from mail.deposit(tx, Post(mail_id("view", view), owner, caller.account, MailKind.VIEW, letter))
+
+
+def take(caller: Known, operation: TakenView) -> Transaction[Effect]:
+    """Mark a caller's own view as taken: it is never answered again."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        mine: dict[str, Value] = {"view": operation.view, "viewer": caller.account}
+        taken = yield Query(
+            "UPDATE views SET taken = COALESCE(taken, :now) WHERE id = :view AND viewer_id = :viewer",
+            {**mine, "now": tx.now},
+        )
+        if not taken.rowcount:
+            raise not_found("view")
+        return Effect(Done())
+
+    return run
+
+
+def log(caller: Known, operation: ViewsLog) -> Transaction[ViewRows]:
+    """Return a page of the views of a caller's own image, newest first."""
+
+    def run(_: Tx) -> Step[ViewRows]:
+        parameters: dict[str, Value] = {"image": operation.image, "owner": caller.account}
+        image = yield Query("SELECT id FROM images WHERE id = :image AND owner_id = :owner", parameters)
+        if image.one() is None:
+            raise not_found("image")
+        tables = "views w JOIN grants g ON g.id = w.grant_id"
+        where = "g.image_id = :image AND g.owner_id = :owner"
+        total = yield from count(Query(f"SELECT COUNT(*) AS n FROM {tables} WHERE {where}", parameters))
+        rows = yield Query(
+            "SELECT w.id, w.viewer_id, v.name AS viewer_name, w.at, w.granted_left_after, w.taken "
+            f"FROM {tables} JOIN accounts v ON v.id = w.viewer_id WHERE {where} "
+            f"ORDER BY w.at DESC, w.id{page_of(operation.page)}",
+            parameters,
+        )
+        return ViewRows(image=operation.image, rows=[_view_row(row) for row in rows.rows], total=total)
+
+    return run
+
+
+def _view_row(row: Row) -> ViewRow:
+    return ViewRow(
+        view=row["id"],
+        viewer=row["viewer_id"],
+        viewer_name=row["viewer_name"],
+        at=row["at"],
+        left=row["granted_left_after"],
+        taken=row["taken"] is not None,
+    )
