@@ -86,6 +86,8 @@ def replace_record(png: bytes, record: bytes) -> bytes:
     Only the strip's bytes differ. Where another program recompressed the file without touching pixels, the result has
     our layout again. Raises `DamagedStego`, and `LocalError` for a record that does not fit.
     """
+    if len(png) > MAX_STEGO_BYTES:
+        raise files.damaged()
     size = files.read_size(png)
     strip, rest = files.read_strip(png, size), files.rest_chunk(png, size)
     tail = files.read_adler(png[-files.TAIL_BYTES :])

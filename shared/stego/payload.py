@@ -3,7 +3,7 @@
 A channel whose low bits differ from the payload's is moved by the smallest step, up or down as a keyed coin says,
 instead of having its bits replaced: replacement pairs up neighbouring values, which sample-pairs analysis sees
 (Sharp, "An implementation of key-based digital signal steganography", 2001; Ker, "Steganalysis of LSB matching in
-grayscale images", 2005). Positions and coins come from a stream keyed with the image id: below half fill one symbol
+grayscale images", 2005). Positions and coins come from a stream keyed with the image id: up to half fill one symbol
 lies in every stride of channels, at a keyed offset; above it symbols follow each other.
 
 The key is public. It spreads the payload; what keeps it secret is that the payload is ciphertext.
@@ -84,10 +84,9 @@ def embed(body: Channels, payload: bytes, key: bytes) -> None:
     head[:] = _matched(head, _to_symbols(whitened, 1), coins.bits(HEADER_CHANNELS), 1)
     offsets, coins = _Stream(key, b"offsets"), _Stream(key, b"coins")
     symbols = _to_symbols(payload, bits)
-    stride = _stride(len(symbols), len(rest))
     for first in range(0, len(symbols), _BLOCK_SYMBOLS):
         block = symbols[first : first + _BLOCK_SYMBOLS]
-        where = _places(first, len(block), stride, offsets)
+        where = _places(first, len(block), len(symbols), len(rest), offsets)
         rest[where] = _matched(rest[where], block, coins.bits(len(block)), bits)
 
 
@@ -113,10 +112,10 @@ def extract(body: Channels, key: bytes) -> bytes:
     bits, rest = header.bits_per_channel, body[HEADER_CHANNELS:]
     count = header.payload_bytes * 8 // bits
     symbols = np.empty(count, dtype=np.uint8)
-    offsets, stride = _Stream(key, b"offsets"), _stride(count, len(rest))
+    offsets = _Stream(key, b"offsets")
     for first in range(0, count, _BLOCK_SYMBOLS):
         block = symbols[first : first + _BLOCK_SYMBOLS]
-        block[:] = rest[_places(first, len(block), stride, offsets)]
+        block[:] = rest[_places(first, len(block), count, len(rest), offsets)]
     payload = _from_symbols(symbols, bits)
     if _check_of(payload, key) != header.check:
         raise DamagedStego(_DAMAGED)
@@ -158,16 +157,19 @@ def _check_of(payload: bytes, key: bytes) -> bytes:
     return blake2b(payload, key=key, digest_size=8, person=b"glimpse-check").digest()
 
 
-def _stride(symbols: int, channels: int) -> int:
-    """Return the channels per symbol; 1 from half fill on, where the symbols simply follow each other."""
-    return min(max(channels // symbols, 1), _MAX_STRIDE)
+def _places(first: int, count: int, symbols: int, channels: int, offsets: _Stream) -> slice | NDArray[np.int64]:
+    """Return where `count` symbols go, beginning with number `first` of `symbols`.
 
-
-def _places(first: int, count: int, stride: int, offsets: _Stream) -> slice | NDArray[np.int64]:
-    if stride == 1:
+    From half fill on they follow each other. Below, the channels are divided into as many equal strides as there are
+    symbols, and each symbol lies somewhere in its own.
+    """
+    stride = min(channels // symbols, _MAX_STRIDE)
+    if stride < 2:
         return slice(first, first + count)
-    places = offsets.below(stride, count)
-    places += np.arange(first * stride, (first + count) * stride, stride, dtype=np.int64)
+    places = np.arange(first, first + count, dtype=np.int64)
+    places *= channels
+    places //= symbols
+    places += offsets.below(stride, count)
     return places
 
 

@@ -1,0 +1,115 @@
+from functools import partial
+
+import anyio
+import pytest
+
+from node import encoder as module
+from node.encoder import Encoder
+from shared.config import RIGHTS_RECORD_BYTES
+from shared.errors import LocalError, Refused
+from shared.stego.container import hide, read_record, reveal
+from tests import photos
+
+pytestmark = pytest.mark.anyio
+IMAGE_ID = bytes(16)
+RECORD = b'{"views":5}'
+PAYLOAD = bytes(range(256)) * 40
+
+
+async def test_hides_what_the_container_hides():
+    encoder = Encoder(workers=2)
+    png = await encoder.hide(PAYLOAD, RECORD, IMAGE_ID, None)
+    assert png == hide(PAYLOAD, RECORD, image_id=IMAGE_ID)
+    with_cover = await encoder.hide(PAYLOAD, RECORD, IMAGE_ID, photos.photo("coffee.png"))
+    assert reveal(with_cover, image_id=IMAGE_ID) == PAYLOAD
+    assert read_record(with_cover) == RECORD
+    assert (encoder.encoded, encoder.in_flight) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("payload", "record", "cover"),
+    [
+        (PAYLOAD, RECORD, b"no picture"),
+        (PAYLOAD, RECORD, photos.photo("rocket.jpg")[:20_000]),
+        (b"", RECORD, None),
+        (PAYLOAD, b"x" * (RIGHTS_RECORD_BYTES + 1), None),
+        (PAYLOAD, b"\xff", None),
+    ],
+)
+async def test_what_a_peer_sent_wrongly_is_refused_and_the_encoder_goes_on(payload, record, cover):
+    encoder = Encoder(workers=1)
+    with pytest.raises(Refused):
+        await encoder.hide(payload, record, IMAGE_ID, cover)
+    assert (encoder.encoded, encoder.in_flight) == (0, 0)
+    assert await encoder.hide(PAYLOAD, RECORD, IMAGE_ID, None)
+
+
+async def test_a_bad_cover_is_told_as_such():
+    with pytest.raises(Refused, match="The cover is not a picture") as caught:
+        await Encoder(workers=1).hide(PAYLOAD, RECORD, IMAGE_ID, b"hello")
+    assert caught.value.code == module.REFUSED_CODE
+
+
+async def test_no_more_at_work_than_workers(monkeypatch):
+    gate, at_work, most = anyio.Event(), 0, 0
+
+    def timed_hide(*_):
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        anyio.from_thread.run(gate.wait)
+        at_work -= 1
+        return b"png", 0.0
+
+    monkeypatch.setattr(module, "_timed_hide", timed_hide)
+    encoder = Encoder(workers=2)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(encoder.hide, PAYLOAD, RECORD, IMAGE_ID, None)
+        await anyio.wait_all_tasks_blocked()
+        assert encoder.in_flight == 6
+        gate.set()
+    assert most <= 2
+    assert (encoder.encoded, encoder.in_flight) == (6, 0)
+
+
+@pytest.mark.parametrize(("slowdown", "rests"), [(1.0, []), (3.0, [0.5]), (1.5, [0.125])])
+async def test_slowed_to_a_third_it_rests_twice_as_long_as_it_worked(slowdown, rests, monkeypatch):
+    rested = []
+
+    async def sleep(seconds):
+        rested.append(seconds)
+
+    monkeypatch.setattr(module, "_timed_hide", lambda *_: (b"png", 0.25))
+    monkeypatch.setattr(module.anyio, "sleep", sleep)
+    encoder = Encoder(workers=1)
+    encoder.slowdown = slowdown
+    assert await encoder.hide(PAYLOAD, RECORD, IMAGE_ID, None) == b"png"
+    assert rested == rests
+
+
+async def test_a_worker_that_rests_takes_no_other_item(monkeypatch):
+    woken = anyio.Event()
+
+    async def sleep(_):
+        await woken.wait()
+
+    monkeypatch.setattr(module, "_timed_hide", lambda *_: (b"png", 0.25))
+    monkeypatch.setattr(module.anyio, "sleep", sleep)
+    encoder = Encoder(workers=1)
+    encoder.slowdown = 3.0
+    async with anyio.create_task_group() as tasks:
+        first = partial(encoder.hide, PAYLOAD, RECORD, IMAGE_ID, None)
+        tasks.start_soon(first)
+        tasks.start_soon(first)
+        await anyio.wait_all_tasks_blocked()
+        assert encoder.in_flight == 2
+        assert encoder.encoded == 0
+        woken.set()
+    assert encoder.encoded == 2
+
+
+def test_made_before_there_is_an_event_loop():
+    assert Encoder(workers=3).workers == 3
+    with pytest.raises(LocalError):
+        Encoder(workers=0)
