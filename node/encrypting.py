@@ -61,7 +61,8 @@ class Pulls:
                 with anyio.move_on_after(self._timing.heartbeat_s):
                     await expected.offered.wait()
                 if expected.incoming is not None:
-                    return await expected.incoming.wait()
+                    data: bytes = await expected.incoming.wait()
+                    return data
                 if not session.alive:
                     break
             raise TransferFailed("The peer did not send what it announced.")

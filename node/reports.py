@@ -137,9 +137,10 @@ class Reports:
             case "token":
                 (control.faults.stop_token if order.text == "stop" else control.faults.start_token)(now)
             case "policy":
-                if order.text not in set(Policy):
+                try:
+                    control.dispatch.policy = Policy(order.text)
+                except ValueError:
                     return f"The policies are {', '.join(Policy)}."
-                control.dispatch.policy = Policy(order.text)
             case "lead":
                 control.election.request_leadership(now)
             case "slow":

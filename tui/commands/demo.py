@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,11 @@ async def _run(folder: Path, directory_url: str | None, say: Say) -> None:
     async with AsyncExitStack() as stack:
         processes = await stack.enter_async_context(running(place))
         operator = await stack.enter_async_context(Operator(place.cluster, place.file))
-        people = []
-        for name in ("Ada", "Ben", "Cem"):
-            person = Person(name, folder / name.lower(), place.file)
-            people.append(await stack.enter_async_context(person))
-        stage = Stage(place, processes, operator, *people, photos)
+        ada, ben, cem = [
+            await stack.enter_async_context(Person(name, folder / name.lower(), place.file))
+            for name in ("Ada", "Ben", "Cem")
+        ]
+        stage = Stage(place, processes, operator, ada, ben, cem, photos)
         status = await operator.status()
         say(f"ok  0 cluster   three nodes, leader {status['leader']}, directory {status['directory']['engine']}")
         for number, name, step in STEPS:
@@ -244,10 +245,7 @@ async def share_more(stage: Stage) -> str:
     """The other two photographs, 12 megapixels and transparency, go peer to peer and open byte-identical."""
     for name in ("coffee-12mp", "logo"):
         await stage.ada.call("grant", stage.images[name], stage.cem.account, 2)
-        await until(
-            stage.cem, "peer_images",
-            lambda found, image=stage.images[name]: any(row["image"] == image and row["path"] for row in found),
-        )  # fmt: skip
+        await until(stage.cem, "peer_images", partial(_has_arrived, stage.images[name]))
         opened = await stage.cem.call("view", stage.images[name])
         check(opened["sha256"] == stage.hashes[name] and opened["left"] == 1, f"{name} did not arrive whole")
     revoked = await stage.ada.call("revoke", stage.images["logo"], stage.cem.account)
@@ -332,6 +330,10 @@ async def refused(stage: Stage, code: str) -> None:
         check(error.code == code, f"the look was refused with {error.code or error}")
     else:
         raise StepFailed("a look beyond the last view was not refused")
+
+
+def _has_arrived(image: str, held: list[dict[str, Any]]) -> bool:
+    return any(row["image"] == image and row["path"] for row in held)
 
 
 def _shows_only_a_cover(stego: Path, photo: Path) -> bool:

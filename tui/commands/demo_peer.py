@@ -58,4 +58,4 @@ async def _carry_out(peer: Peer, call: Call) -> Reply:
 
 
 if __name__ == "__main__":
-    anyio.run(serve, *sys.argv[1:3])
+    anyio.run(serve, sys.argv[1], sys.argv[2])

@@ -1,4 +1,4 @@
-"""`glimpse load`: N copies of a picture sent for encryption at once, by several client processes; every one compared."""
+"""`glimpse load`: N copies of a picture sent for encryption at once by several clients; every one is compared."""
 
 import io
 import math
@@ -22,7 +22,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from shared.cluster import Cluster, load_cluster
 from shared.errors import InvalidInput, Unavailable
 from shared.identity import Identity
-from shared.rights import create_owner_record, encode_record
+from shared.records import encode_record
+from shared.rights import create_owner_record
 from shared.sealing import seal_picture
 from shared.stego import container, pictures
 from tui.commands.load_worker import Progress, Report, Task
@@ -66,7 +67,7 @@ async def run_load(cluster: Path | None, plan: LoadPlan) -> dict[str, Any]:
     file = find_cluster(cluster)
     known = load_cluster(file)
     with tempfile.TemporaryDirectory(prefix="glimpse-load-") as folder:
-        image = plan.image or await anyio.to_thread.run_sync(_made_image, Path(folder) / "picture.jpg")
+        image: Path = plan.image or await anyio.to_thread.run_sync(_made_image, Path(folder) / "picture.jpg")
         async with Operator(known, file) as operator:
             before = await operator.status()
             if before["leader"] is None:
@@ -81,7 +82,7 @@ async def run_load(cluster: Path | None, plan: LoadPlan) -> dict[str, Any]:
     return _figures(plan, known, reports, floor, before, after, killer)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Killer:
     """Kills a node's process when enough requests are done."""
 
@@ -145,7 +146,7 @@ def _encoder_median_s(image: Path) -> float:
         image_id, key = os.urandom(16).hex(), os.urandom(32)
         owner = identity.public.signing_key
         sealed = seal_picture(key, original, owner_key=owner, image_id=image_id, nonce=os.urandom(12))
-        record = encode_record(create_owner_record(identity, image_id=image_id, content_key=key, entropy=os.urandom))
+        record = encode_record(create_owner_record(identity, image_id=image_id, content_key=key))
         began = time.perf_counter()
         container.hide(sealed, record, image_id=bytes.fromhex(image_id))
         times.append(time.perf_counter() - began)
@@ -216,8 +217,8 @@ def show(result: dict[str, Any], *, as_json: bool) -> str:
         return orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()
     latency = result["latency_ms"]
     return (
-        f"{result['ok']} of {result['requests']} pictures came back and opened byte-identical, {result['failed']} failed,"
-        f" {result['duplicates']} doubled\n"
+        f"{result['ok']} of {result['requests']} pictures came back and opened byte-identical,"
+        f" {result['failed']} failed, {result['duplicates']} doubled\n"
         f"{result['wall_s']} s in all (the encoder alone: {result['compute_floor_s']} s);"
         f" mean {latency['mean']} ms, median {latency['p50']} ms, p99 {latency['p99']} ms\n"
         f"served by {', '.join(f'{name} {count}' for name, count in result['per_node'].items())}"

@@ -21,7 +21,8 @@ from shared.net.endpoint import Endpoint
 from shared.cluster import Cluster, load_cluster
 from shared.errors import GlimpseError, Unavailable
 from shared.identity import Identity
-from shared.rights import create_owner_record, encode_record
+from shared.records import encode_record
+from shared.rights import create_owner_record
 from shared.sealing import open_picture, seal_picture
 from shared.stego import container, pictures
 from shared.wire import operations as ops
@@ -91,8 +92,8 @@ class Client:
             stack.callback(tasks.cancel_scope.cancel)
             self._cloud = cloud = CloudLink(self._cluster, endpoint, tasks, clock=monotonic)
             endpoint.on_message = cloud.receive
-            endpoint.on_offer = lambda session, offer: cloud.offered(
-                session, decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer
+            endpoint.on_offer = lambda _session, offer: cloud.offered(
+                decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer
             )
             endpoint.on_closed = lambda session, _reason: cloud.session_closed(session)
             await stack.enter_async_context(endpoint)
@@ -143,7 +144,7 @@ class Client:
         image, key, nonce = os.urandom(16).hex(), os.urandom(32), os.urandom(12)
         owner = self._identity.public.signing_key
         sealed = seal_picture(key, self._original, owner_key=owner, image_id=image, nonce=nonce)
-        record = create_owner_record(self._identity, image_id=image, content_key=key, entropy=os.urandom)
+        record = create_owner_record(self._identity, image_id=image, content_key=key)
         upload = encode_upload(Upload(encode_record(record), sealed))
         operation = ops.Encrypt(
             image=image, title="load", format=self._info.format, width=self._info.width, height=self._info.height,

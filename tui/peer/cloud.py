@@ -18,7 +18,7 @@ from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
 from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
 from shared.wire.codec import decode, encode
-from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, OperationObject, StegoObject, UploadObject
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
 from shared.wire.operations import Operation, Outcome
 from shared.wire.peer_messages import Answer, CloudState, KeepAlive, MailNudge, NodeToPeer, NoLeader, Pull, Request
 
@@ -231,8 +231,10 @@ class CloudLink:
             case _:
                 raise MalformedMessage("a message that peers do not take")
 
-    def offered(self, session: Session, label: StegoObject | AnswerObject, offer: Offer) -> Incoming | None:
-        """Accept a stego image or a long answer that belongs to a request under way."""
+    def offered(self, label: Label, offer: Offer) -> Incoming | None:
+        """Accept a stego image or a long answer that belongs to a request under way; refuse everything else."""
+        if not isinstance(label, StegoObject | AnswerObject):
+            return None
         pending = self._pending.get(label.request)
         if pending is None:
             return None

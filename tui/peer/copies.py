@@ -2,15 +2,17 @@
 
 import hashlib
 import logging
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import msgspec
 from shared.net.endpoint import Incoming, Offer, Session
-from shared.rights import decode_record, encode_record, with_left
 
 from shared.config import MAX_STEGO_BYTES
 from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, TransferFailed, Unavailable
+from shared.records import decode_record, encode_record
+from shared.rights import with_left
 from shared.stego import container
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject
@@ -151,7 +153,7 @@ class Copies:
         context.events.emit(ImageReceived(label.image, label.grant))
 
 
-def _copy_of(path: "files.Path", task: CopyTask) -> bytes:
+def _copy_of(path: Path, task: CopyTask) -> bytes:
     try:
         png = path.read_bytes()
     except OSError:

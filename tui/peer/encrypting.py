@@ -10,7 +10,8 @@ import anyio.to_thread
 
 from shared.config import MAX_TITLE_CHARS, PREVIEW_MAX_BYTES
 from shared.errors import DamagedStego, InvalidInput, RemoteError, Unavailable
-from shared.rights import create_owner_record, encode_record
+from shared.records import encode_record
+from shared.rights import create_owner_record
 from shared.sealing import seal_picture
 from shared.stego import container, pictures
 from shared.text import is_clean
@@ -91,7 +92,7 @@ class Encrypting:
         content_key = context.entropy(32)
         owner = context.identity.public.signing_key
         sealed = seal_picture(content_key, original, owner_key=owner, image_id=image, nonce=context.entropy(12))
-        record = create_owner_record(context.identity, image_id=image, content_key=content_key, entropy=context.entropy)
+        record = create_owner_record(context.identity, image_id=image, content_key=content_key)
         cover_data = None
         if cover is not None:
             pictures.inspect(cover)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from shared.rights import RightsRecord, encode_record, with_left
 
 from shared.errors import DamagedStego, StorageError
+from shared.records import RightsRecord, encode_record
+from shared.rights import with_left
 from shared.stego import container
 from tui.peer.store import Store
 

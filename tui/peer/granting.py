@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import msgspec
-from shared.ledger import granted_for_left
-from shared.rights import change_rights, create_grant, decode_record, encode_record
 
 from shared.config import MAX_MESSAGE_BYTES, MAX_VIEWS
 from shared.errors import InvalidInput, ProfileError, Refused, RemoteError, Unavailable
+from shared.ledger import granted_for_left
+from shared.records import decode_record, encode_record
+from shared.rights import change_rights, create_grant
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from shared.wire.peer_messages import RightsNotice

@@ -6,9 +6,10 @@ Delivery is at least once; a mail that was applied before is only acknowledged a
 import logging
 
 import anyio
-from shared.rights import RightsRecord, decode_record, verify_record
 
 from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, RemoteError, Unavailable
+from shared.records import RightsRecord, decode_record
+from shared.rights import verify_record
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode

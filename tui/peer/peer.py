@@ -10,25 +10,27 @@ mend, `Refused` for a no of the cloud, `Unavailable` while the cloud or a person
 """
 
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from shared.keyfiles import export_identity, import_identity, save_identity
+import msgspec
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 
 from shared.cluster import Cluster, load_cluster
 from shared.config import MAX_MESSAGE_BYTES, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_VIEWS
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
+from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.text import clean, is_clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
-from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, CopyObject, Label, StegoObject
+from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import PeerToPeer, RightsNotice, RightsNoticed
 from tui.peer import files
 from tui.peer.cloud import CloudLink, monotonic
@@ -305,10 +307,7 @@ class Peer:
         for image in local.keys() | remote.keys():
             mine, row = local.get(image), remote.get(image)
             path = files.own_path(self._context.profile.images, image)
-            source = {key: mine[key] for key in ("title", "format", "width", "height", "size", "created")} if mine else {
-                "title": row.title, "format": row.format, "width": row.width, "height": row.height,
-                "size": row.size, "created": row.created,
-            } if row else {}  # fmt: skip
+            source = _described(mine, row)
             found.append(
                 MyImage(
                     image, clean(str(source["title"])), str(source["format"]), int(source["width"]),
@@ -435,7 +434,7 @@ class Peer:
         queued = []
         for row in await self._context.store.run(lambda s: s.outbox()):
             if row.kind == "operation" and row.what == "request":
-                operation = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
+                operation: ops.AskViews = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
                 queued.append(
                     ViewRequest(
                         row.request, operation.image, "", 0, "", "", operation.views, operation.note, AskState.QUEUED,
@@ -615,12 +614,17 @@ class Peer:
     def _offered(self, session: Session, offer: Offer) -> Incoming | None:
         label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
         if self._context.cloud.is_node(session):
-            if isinstance(label, StegoObject | AnswerObject):
-                return self._context.cloud.offered(session, label, offer)
-            return None
+            return self._context.cloud.offered(label, offer)
         if isinstance(label, CopyObject):
             return self._copies.offered(session, label, offer)
         raise MalformedMessage("an object that peers do not take")
+
+
+def _described(mine: sqlite3.Row | None, row: ops.ImageRow | None) -> dict[str, Any]:
+    """Return what is known of an image: this profile's own note of it, or the cloud's."""
+    if mine is not None:
+        return dict(mine)
+    return {} if row is None else msgspec.structs.asdict(row)
 
 
 def _id(text: str) -> str:

@@ -1,8 +1,7 @@
 """Other accounts: looked up in the cloud, kept in the store, and held to the first key seen for them."""
 
-from shared.identity import PublicIdentity
-
 from shared.errors import IdentityChanged, RemoteError, Unavailable
+from shared.identity import PublicIdentity
 from shared.text import clean
 from shared.wire.operations import Account, FindAccount
 from tui.peer.context import Context

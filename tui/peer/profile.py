@@ -8,10 +8,9 @@ import stat
 from pathlib import Path
 from types import TracebackType
 
+from shared.errors import InvalidInput, ProfileError, StorageError
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
-
-from shared.errors import InvalidInput, ProfileError, StorageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 

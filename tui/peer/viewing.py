@@ -8,12 +8,14 @@ import anyio
 import anyio.to_thread
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from shared.rights import decode_record, open_share, spend_signature, unlock
-from shared.sealing import open_picture
 
 from shared.config import VIEW_REPEAT_S
 from shared.errors import DamagedStego, RemoteError, Unavailable, ViewRefused
+from shared.records import decode_record
+from shared.rights import unlock
+from shared.sealing import open_picture
 from shared.stego import container
+from shared.viewkeys import open_share, spend_signature
 from shared.wire import operations as ops
 from tui.peer import files
 from tui.peer.context import Context
