@@ -17,28 +17,26 @@ from collections import Counter
 from collections.abc import Callable
 
 from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
-from shared.errors import DatagramRefused, InvalidInput, RemoteError, Unavailable
+from shared.errors import DatagramRefused, RemoteError, Unavailable
 from shared.secure.connection import Connection, Verdict, check_message
 from shared.secure.connections import ConnectionTable
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
-    HINT_BYTES,
     MIN_DATA_BYTES,
     Address,
     DatagramType,
     Drop,
     FrameKind,
     peek,
-    routing_header,
 )
 from shared.secure.deadlines import Deadlines
 from shared.secure.events import CloseReason, Event, MessageReceived, SessionClosed, SessionInfo, SessionOpened
-from shared.secure.farewells import Farewells
+from shared.secure.initiations import Initiations
 from shared.secure.initiator import Initiation
-from shared.secure.limiter import TokenBuckets
-from shared.secure.noise import KEY_BYTES, HandshakeKeys, KeyPair
+from shared.secure.noise import HandshakeKeys, KeyPair
 from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
+from shared.secure.strays import Strays
 from shared.secure.transfer_keys import TransferCipher
 
 
@@ -65,25 +63,26 @@ class SecureMultiplexer:
         self._entropy = entropy
         self._timing = timing
         self._limits = limits
-        self._prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
         self._last_number = 0
-        self._initiations: dict[int, Initiation] = {}
-        self._initiations_by_id: dict[bytes, Initiation] = {}
-        self._replacements: dict[int, Initiation] = {}
+        self._datagrams: list[tuple[Address, bytes]] = []
+        self._events: list[Event] = []
+        self._deadlines = Deadlines()
         self._connections = ConnectionTable()
-        self._responder = Responder(
+        self._strays = Strays(limits)
+        prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
+        self._initiations = Initiations(
             self._static,
-            prologue=self._prologue,
+            prologue=prologue,
             entropy=entropy,
             new_id=self._new_id,
             timing=timing,
             limits=limits,
+            send=self._send,
+            deadlines=self._deadlines,
         )
-        self._hint_buckets = TokenBuckets(limits.unproven_rate_per_s, capacity=limits.unproven_addresses)
-        self._farewells = Farewells()
-        self._deadlines = Deadlines()
-        self._datagrams: list[tuple[Address, bytes]] = []
-        self._events: list[Event] = []
+        self._responder = Responder(
+            self._static, prologue=prologue, entropy=entropy, new_id=self._new_id, timing=timing, limits=limits
+        )
         self._handlers: dict[DatagramType, Callable[[Address, bytes, bytes, float], None]] = {
             DatagramType.DATA: self._on_data,
             DatagramType.INIT: self._on_init,
@@ -103,11 +102,13 @@ class SecureMultiplexer:
         connection = self._connections.latest(address, remote_key)
         if connection is not None:
             return connection.number
-        for initiation in self._initiations.values():
-            if initiation.address == address and initiation.remote_key == remote_key:
-                initiation.announced = True
-                return initiation.number
-        return self._initiate(address, remote_key, now).number
+        initiation = self._initiations.find(address, remote_key)
+        if initiation is not None:
+            initiation.announced = True
+            return initiation.number
+        number = self._new_number()
+        self._initiations.begin(number, address, remote_key, now)
+        return number
 
     def send(
         self, session: int, plaintext: bytes, now: float, *, max_datagram_bytes: int = MIN_PATH_DATAGRAM_BYTES
@@ -135,7 +136,7 @@ class SecureMultiplexer:
         if connection is not None:
             self._end(connection, CloseReason.LOCAL, now)
         elif (initiation := self._initiations.get(session)) is not None:
-            self._forget_initiation(initiation)
+            self._initiations.forget(initiation)
             self._events.append(SessionClosed(session, CloseReason.LOCAL))
 
     def next_transfer_id(self, session: int) -> int:
@@ -210,68 +211,17 @@ class SecureMultiplexer:
 
     # --- Handshakes, this side first -------------------------------------------------------------------------------
 
-    def _initiate(self, address: Address, remote_key: bytes, now: float, replaces: int | None = None) -> Initiation:
-        if len(self._initiations) >= self._limits.half_open_handshakes:
-            raise Unavailable("too many handshakes are under way")
-        if len(remote_key) != KEY_BYTES:
-            raise InvalidInput(f"a public key has {KEY_BYTES} bytes, not {len(remote_key)}")
-        try:
-            initiation = Initiation(
-                self._new_number(),
-                address,
-                remote_key,
-                now,
-                static=self._static,
-                local_id=self._new_id(),
-                prologue=self._prologue,
-                entropy=self._entropy,
-                timing=self._timing,
-                replaces=replaces,
-            )
-        except RemoteError:
-            raise InvalidInput("this public key cannot be the key of anyone") from None
-        self._initiations[initiation.number] = initiation
-        self._initiations_by_id[initiation.local_id] = initiation
-        if replaces is not None:
-            self._replacements[replaces] = initiation
-        self._deadlines.set(initiation.number, initiation.next_deadline())
-        self._send(address, initiation.datagram())
-        return initiation
-
-    def _forget_initiation(self, initiation: Initiation) -> None:
-        del self._initiations[initiation.number]
-        del self._initiations_by_id[initiation.local_id]
-        if initiation.replaces is not None:
-            self._replacements.pop(initiation.replaces, None)
-        self._deadlines.discard(initiation.number)
-
     def _attend_initiation(self, initiation: Initiation, now: float) -> None:
-        if now >= initiation.give_up_at:
-            self._forget_initiation(initiation)
-            if initiation.announced:
-                self._events.append(SessionClosed(initiation.number, CloseReason.TIMED_OUT))
-            return
-        if initiation.repeat(now):
-            self._send(initiation.address, initiation.datagram())
-        self._deadlines.set(initiation.number, initiation.next_deadline())
-
-    def _awaited_by(self, address: Address, local_id: bytes) -> Initiation:
-        initiation = self._initiations_by_id.get(local_id)
-        if initiation is None:
-            raise DatagramRefused(Drop.UNEXPECTED)
-        if initiation.address != address:
-            raise DatagramRefused(Drop.ADDRESS)
-        return initiation
+        if not self._initiations.attend(initiation, now) and initiation.announced:
+            self._events.append(SessionClosed(initiation.number, CloseReason.TIMED_OUT))
 
     def _on_cookie(self, address: Address, local_id: bytes, datagram: bytes, _now: float) -> None:
-        initiation = self._awaited_by(address, local_id)
-        if initiation.take_cookie(datagram):
-            self._send(address, initiation.datagram())
+        self._initiations.take_cookie(address, local_id, datagram)
 
     def _on_response(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
-        initiation = self._awaited_by(address, local_id)
+        initiation = self._initiations.awaiting(address, local_id)
         remote_id, keys = initiation.finish(datagram)
-        self._forget_initiation(initiation)
+        self._initiations.forget(initiation)
         connection = self._open(
             initiation.number,
             initiation.remote_key,
@@ -330,8 +280,9 @@ class SecureMultiplexer:
         elif (half_open := self._responder.get(local_id)) is not None:
             connection, frame = self._confirm(half_open, address, datagram, now)
         else:
-            self._answer_stray(address, local_id, datagram, now)
-            return
+            answer, drop = self._strays.answer(address, local_id, datagram, now)
+            self._send(address, answer)
+            raise DatagramRefused(drop)
         previous_address = connection.address
         kind, body = connection.take_frame(frame, address, len(datagram), now)
         self._connections.heard(connection, previous_address)
@@ -342,24 +293,11 @@ class SecureMultiplexer:
         elif kind not in (FrameKind.PING, FrameKind.PONG):
             raise DatagramRefused(Drop.MALFORMED)
 
-    def _answer_stray(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
-        """Answer a datagram of no session: with the last word if it is over, with a hint if it is unknown."""
-        if len(datagram) < max(MIN_DATA_BYTES, HINT_BYTES):
-            raise DatagramRefused(Drop.MALFORMED)
-        if not self._hint_buckets.take(address, now):
-            raise DatagramRefused(Drop.RATE)
-        farewell = self._farewells.find(local_id, address, now)
-        if farewell is not None and len(farewell) <= len(datagram):
-            self._send(address, farewell)
-            raise DatagramRefused(Drop.CLOSED_CONNECTION)
-        self._send(address, routing_header(DatagramType.HINT, local_id))
-        raise DatagramRefused(Drop.UNKNOWN_CONNECTION)
-
     def _on_hint(self, address: Address, remote_id: bytes, _datagram: bytes, now: float) -> None:
         connection = self._connections.by_remote_id(address, remote_id)
         if connection is None:
             raise DatagramRefused(Drop.UNEXPECTED)
-        if connection.number not in self._replacements:
+        if not self._initiations.is_replacing(connection.number):
             connection.suspect(now)
 
     def _attend_connection(self, connection: Connection, now: float) -> None:
@@ -378,8 +316,10 @@ class SecureMultiplexer:
         latest = self._connections.latest(connection.address, connection.remote_key)
         if latest is not None and latest is not connection and latest.opened_at >= connection.opened_at:
             self._end(connection, CloseReason.REPLACED, now)
-        elif connection.number not in self._replacements and len(self._initiations) < self._limits.half_open_handshakes:
-            self._initiate(connection.address, connection.remote_key, now, replaces=connection.number)
+        elif not self._initiations.is_replacing(connection.number) and not self._initiations.is_full:
+            self._initiations.begin(
+                self._new_number(), connection.address, connection.remote_key, now, replaces=connection.number
+            )
 
     def _open(
         self,
@@ -420,15 +360,11 @@ class SecureMultiplexer:
         farewell = connection.farewell()
         if farewell is not None:
             self._send(connection.address, farewell)
-            self._farewells.keep(connection.local_id, connection.address, farewell, now)
+            self._strays.keep_farewell(connection.local_id, connection.address, farewell, now)
         self._remove(connection, reason)
 
     def _remove(self, connection: Connection, reason: CloseReason) -> None:
-        replacement = self._replacements.pop(connection.number, None)
-        if replacement is not None:
-            replacement.replaces = None
-            if not replacement.announced:
-                self._forget_initiation(replacement)
+        self._initiations.replaced_is_gone(connection.number)
         self._connections.remove(connection)
         self._deadlines.discard(connection.number)
         self._events.append(SessionClosed(connection.number, reason))
@@ -457,7 +393,7 @@ class SecureMultiplexer:
         while True:
             drawn = self._entropy(CONNECTION_ID_BYTES)
             if (
-                drawn not in self._initiations_by_id
+                not self._initiations.has_id(drawn)
                 and self._connections.by_local_id(drawn) is None
                 and self._responder.get(drawn) is None
             ):

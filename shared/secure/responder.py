@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 
 from shared.config import Limits, Timing
-from shared.errors import DatagramRefused, RemoteError
+from shared.errors import DatagramRefused
 from shared.secure.cookie import CookieJar
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
@@ -160,8 +160,3 @@ class Responder:
 def _fingerprint(address: Address, remote_id: bytes, message: bytes) -> bytes:
     host, port = address
     return blake2s(port.to_bytes(4, "big") + host.encode() + b"\0" + remote_id + message).digest()
-
-
-def refusal_of(error: RemoteError) -> str:
-    """The word under which a refused datagram is counted."""
-    return error.reason if isinstance(error, DatagramRefused) else Drop.HANDSHAKE
