@@ -30,7 +30,7 @@ def glimpse() -> None:
 @click.option("--nodes", default=3, show_default=True, help="Number of nodes, when the cluster is set up.")
 @click.option("--directory", help="Directory URL: sqlite:///path or mysql://user:password@host:port/database?tls=...")
 @click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
-@click.option("--base-port", type=int, help="First of two UDP ports a node. [default: 47600]")
+@click.option("--base-port", type=int, help="First of two UDP ports a node; 0 takes free ones. [default: 47600]")
 @click.option(
     "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
 )

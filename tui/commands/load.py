@@ -67,7 +67,9 @@ async def run_load(cluster: Path | None, plan: LoadPlan) -> dict[str, Any]:
     file = find_cluster(cluster)
     known = load_cluster(file)
     with tempfile.TemporaryDirectory(prefix="glimpse-load-") as folder:
-        image: Path = plan.image or await anyio.to_thread.run_sync(_made_image, Path(folder) / "picture.jpg")
+        image = plan.image
+        if image is None:
+            image = await anyio.to_thread.run_sync(_made_image, Path(folder) / "picture.jpg")
         async with Operator(known, file) as operator:
             before = await operator.status()
             if before["leader"] is None:

@@ -44,7 +44,7 @@ def set_up(
 ) -> ClusterFolder:  # fmt: skip
     """Return the cluster in `folder`, made on first use.
 
-    `base_port` None takes free ports. A folder that holds a cluster keeps it; raises `InvalidInput` if it was set up
+    `base_port` None or 0 takes free ports. A folder that holds a cluster keeps it; raises `InvalidInput` if it was set up
     with another directory or number of nodes than is asked for now.
     """
     if not 1 <= nodes <= _MAX_NODES:
@@ -68,7 +68,7 @@ def set_up(
 
 def _create(folder: Path, nodes: int, directory_url: str | None, base_port: int | None, preset: str) -> None:
     url = directory_url or f"sqlite:///{(folder / 'directory.sqlite').resolve()}"
-    ports = _free_ports(2 * nodes) if base_port is None else list(range(base_port, base_port + 2 * nodes))
+    ports = _free_ports(2 * nodes) if not base_port else list(range(base_port, base_port + 2 * nodes))
     if ports[-1] > 65_535 or ports[0] < 1:
         raise InvalidInput("The base port must leave room for two ports a node below 65536.")
     share_key = os.urandom(32)

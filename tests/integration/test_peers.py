@@ -1,0 +1,279 @@
+"""Peers against three real nodes: the whole way of a picture, and everything that must not win a view."""
+
+import io
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from PIL import Image
+
+from shared.cluster import load_cluster
+from shared.errors import DamagedStego, GlimpseError, InvalidInput, ProfileError, Refused, UnusableImage, ViewRefused
+from shared.stego import container
+from shared.wire import operations as ops
+from tests.integration.cluster import RunningCluster
+from tui.peer import Peer
+from tui.peer.events import Event
+from tui.peer.models import PeerImage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save(path, quality=80)
+    return path
+
+
+@pytest.fixture
+async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Callable[[str], Any]]:
+    """Return a function that opens, registers and signs in a peer by name; all are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def person(name: str) -> Peer:
+            peer = await stack.enter_async_context(Peer(tmp_path / name, cluster.file))
+            await peer.register(name)
+            await peer.sign_in()
+            return peer
+
+        yield person
+
+
+async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    """Ask again and again until the answer is as it must become."""
+    with anyio.fail_after(20):
+        while True:
+            found = await call()
+            if holds(found):
+                return found
+            await anyio.sleep(0.05)
+
+
+async def received(viewer: Peer, image: str) -> PeerImage:
+    """Wait for the stego image to be here."""
+    held = await until(viewer.peer_images, lambda rows: any(row.image == image and row.path for row in rows))
+    return next(row for row in held if row.image == image)
+
+
+async def shared_image(owner: Peer, viewer: Peer, photo: Path, views: int) -> PeerImage:
+    """Encrypt, grant and wait until the viewer holds the image."""
+    image = await owner.encrypt(photo)
+    assert viewer.me is not None
+    await owner.grant(image.image, viewer.me.account, views)
+    return await received(viewer, image.image)
+
+
+async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    with owner.subscribe() as events:
+        image = await owner.encrypt(photo, title="fractal")
+        sent = await viewer.request(image.image, 5, note="please")
+        assert sent.delivered
+        incoming = (await owner.requests()).incoming
+        assert [(row.person_name, row.views, row.note, row.title) for row in incoming] == [
+            ("ben", 5, "please", "fractal")
+        ]
+        await owner.accept(sent.request_id)
+        held = await received(viewer, image.image)
+        assert (held.left, held.owner_name) == (5, "ada")
+        opened = await viewer.view(image.image)
+        assert opened.data == photo.read_bytes()
+        assert opened.left == 4
+        log = await owner.views_log(image.image)
+        assert [(entry.viewer_name, entry.left) for entry in log] == [("ben", 4)]
+        assert [row.left for row in await owner.viewers(image.image)] == [4]
+        assert (await viewer.peer_images())[0].left == 4
+        await _event(events, "ViewSpentEvent")
+
+
+async def _event(events: AsyncIterator[Event], name: str) -> Event:
+    with anyio.fail_after(10):
+        async for event in events:
+            if type(event).__name__ == name:
+                return event
+    raise AssertionError("the peer closed")
+
+
+async def test_copies_and_restored_files_win_no_view(people: Any, photo: Path, tmp_path: Path) -> None:
+    """The reference kept the count in the image: a copy taken before a look had the views again."""
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    assert held.path is not None
+    store = tmp_path / "ben" / "store.sqlite"
+    shutil.copy(held.path, tmp_path / "copy.png")
+    shutil.copy(store, tmp_path / "copy.sqlite")
+    assert (await viewer.view(held.image)).left == 0
+    shutil.copy(tmp_path / "copy.png", held.path)
+    with pytest.raises(ViewRefused) as refusal:
+        await viewer.view(held.image)
+    assert refusal.value.code == "no_views"
+
+
+async def test_an_edited_strip_and_store_win_no_view(people: Any, photo: Path, tmp_path: Path) -> None:
+    """The reference believed an editable file: two bytes in the image and a JSON table beside it."""
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    assert held.path is not None
+    await viewer.view(held.image)
+    record = container.read_record(held.path)
+    edited = record.replace(b'"left":0', b'"left":9')
+    assert edited != record
+    container.rewrite_record(held.path, edited)
+    with sqlite3.connect(tmp_path / "ben" / "store.sqlite") as store:
+        store.execute("UPDATE held SET consumed = 0, granted = 99")
+    store.close()
+    with pytest.raises(ViewRefused):
+        await viewer.view(held.image)
+    assert [row.left for row in await owner.viewers(held.image)] == [0]
+
+
+async def test_a_damaged_file_is_found_before_a_view_is_spent(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 2)
+    assert held.path is not None
+    with Image.open(held.path) as picture:
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, "JPEG")
+    held.path.write_bytes(buffer.getvalue())
+    with pytest.raises(DamagedStego, match="ask"):
+        await viewer.view(held.image)
+    assert [row.left for row in await owner.viewers(held.image)] == [2]
+
+
+async def test_nobody_but_the_grant_s_viewer_spends_or_reads_it(people: Any, photo: Path) -> None:
+    owner, viewer, stranger = await people("ada"), await people("ben"), await people("mallory")
+    held = await shared_image(owner, viewer, photo, 3)
+    with pytest.raises(ViewRefused):
+        await stranger.view(held.image)
+    with pytest.raises(Refused):
+        await stranger._query(ops.GetGrant(grant=held.grant), ops.GrantState)
+    with pytest.raises(Refused):
+        await stranger.set_views(held.image, 1, 50)
+    with pytest.raises(Refused):
+        await stranger.views_log(held.image)
+    assert (await stranger.requests()).incoming == ()
+
+
+async def test_a_number_signs_nobody_in(people: Any, cluster: RunningCluster, tmp_path: Path) -> None:
+    """In the reference any existing numeric id signed in; here the keys decide, whatever the profile claims."""
+    owner = await people("ada")
+    async with Peer(tmp_path / "thief", cluster.file) as thief:
+        with pytest.raises(ProfileError):
+            await thief.sign_in()
+        thief._context.account = owner.me.account
+        with pytest.raises(Refused):
+            await thief.sign_in()
+
+
+async def test_rights_changed_while_the_viewer_is_away(
+    people: Any, cluster: RunningCluster, photo: Path, tmp_path: Path
+) -> None:
+    """In the reference pending changes were deleted before they were received and negative ones vanished."""
+    owner = await people("ada")
+    async with Peer(tmp_path / "ben", cluster.file) as viewer:
+        me = await viewer.register("ben")
+        await viewer.sign_in()
+        held = await shared_image(owner, viewer, photo, 13)
+    lowered = await owner.set_views(held.image, me.account, 9)
+    raised = await owner.set_views(held.image, me.account, 11)
+    last = await owner.set_views(held.image, me.account, 4)
+    assert [lowered.left, raised.left, last.left] == [9, 11, 4]
+    async with Peer(tmp_path / "ben", cluster.file) as viewer:
+        await viewer.sign_in()
+        assert [row.left for row in await viewer.peer_images()] == [4]
+        assert (await viewer.view(held.image)).left == 3
+        await owner.revoke(held.image, me.account)
+        with pytest.raises(ViewRefused) as refusal:
+            await viewer.view(held.image)
+        assert refusal.value.code == "revoked"
+
+
+async def test_a_request_survives_a_cloud_and_a_client_that_go_away(tmp_path: Path, photo: Path) -> None:
+    """What was asked for while the cloud was away is delivered once, by a later run of the client."""
+    folder = tmp_path / "cluster"
+    first = RunningCluster(folder)
+    async with Peer(tmp_path / "ada", first.file) as owner, Peer(tmp_path / "ben", first.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        image = await owner.encrypt(photo)
+        assert await anyio.to_thread.run_sync(first.stop) == 0
+        sent = await viewer.request(image.image, 2)
+        assert not sent.delivered
+        assert [entry.request_id for entry in await viewer.outbox()] == [sent.request_id]
+    second = await anyio.to_thread.run_sync(RunningCluster, folder)
+    try:
+        async with Peer(tmp_path / "ada", second.file) as owner, Peer(tmp_path / "ben", second.file) as viewer:
+            await owner.sign_in()
+            await viewer.sign_in()
+            found = await until(owner.requests, lambda found: bool(found.incoming))
+            assert [(row.request_id, row.views) for row in found.incoming] == [(sent.request_id, 2)]
+            await until(viewer.outbox, lambda rows: rows == [])
+    finally:
+        assert await anyio.to_thread.run_sync(second.stop) == 0
+
+
+async def test_one_profile_is_open_once(people: Any, cluster: RunningCluster, tmp_path: Path) -> None:
+    await people("ada")
+    with pytest.raises(ProfileError, match="open in process"):
+        async with Peer(tmp_path / "ada", cluster.file):
+            pass
+
+
+@pytest.mark.parametrize("views", [0, -1, 1_000_000])
+async def test_numbers_of_views_that_are_none(people: Any, views: int) -> None:
+    peer = await people("ada")
+    with pytest.raises(InvalidInput, match="number of views"):
+        await peer.request("0" * 32, views)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 49, "a\x1b[31mred", "a\u202eb"])
+async def test_names_that_are_none(cluster: RunningCluster, tmp_path: Path, name: str) -> None:
+    async with Peer(tmp_path / "p", cluster.file) as peer:
+        with pytest.raises(InvalidInput):
+            await peer.register(name)
+
+
+async def test_files_that_are_no_pictures(people: Any, tmp_path: Path, photo: Path) -> None:
+    peer = await people("ada")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "cut.jpg").write_bytes(photo.read_bytes()[:-400])
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(200 * 1024 * 1024)
+    for name in ("missing.png", "text.png", "cut.jpg", "large.png", "."):
+        with pytest.raises(UnusableImage):
+            await peer.encrypt(tmp_path / name)
+    assert await peer.my_images() == []
+
+
+async def test_an_image_that_nobody_knows(people: Any) -> None:
+    peer = await people("ada")
+    with pytest.raises(Refused):
+        await peer.request("f" * 32, 1)
+    with pytest.raises(GlimpseError):
+        await peer.view("f" * 32)
+    assert await peer.outbox() == []
+
+
+async def test_a_profile_belongs_to_one_cluster(people: Any, cluster: RunningCluster, tmp_path: Path) -> None:
+    known = load_cluster(cluster.file)
+    async with Peer(tmp_path / "p", known):
+        pass
+    other = type(known)("0" * 32, known.preset, known.nodes)
+    with pytest.raises(ProfileError, match="another cluster"):
+        async with Peer(tmp_path / "p", other):
+            pass
