@@ -5,16 +5,13 @@ to be handed the picture and hand back the PNG.
 """
 
 from time import perf_counter
-from typing import Final
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from shared.errors import InvalidInput, LocalError, Refused
+from shared.errors import LocalError, Refused
 from shared.stego import container
-
-REFUSED_CODE: Final = "bad_cover"
-"""Refusal code for a cover that is no usable picture."""
+from shared.wire.refusals import RefusalCode
 
 
 class Encoder:
@@ -38,7 +35,8 @@ class Encoder:
     async def hide(self, payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> bytes:
         """Return the stego image. See `shared.stego.container.hide`.
 
-        All arguments come from a peer, so what is wrong with them is a refusal that the node answers: raises `Refused`.
+        All arguments come from a peer, so what is wrong with them is a refusal that the node answers: raises `Refused`
+        with the code INVALID and a text that says what to do.
         """
         self.in_flight += 1
         try:
@@ -48,10 +46,8 @@ class Encoder:
                 )
                 if self.slowdown > 1.0:
                     await anyio.sleep(work_s * (self.slowdown - 1.0))
-        except InvalidInput as error:
-            raise Refused(REFUSED_CODE, str(error)) from error
         except LocalError as error:
-            raise Refused("invalid", str(error)) from error
+            raise Refused(RefusalCode.INVALID, str(error)) from error
         finally:
             self.in_flight -= 1
         self.encoded += 1

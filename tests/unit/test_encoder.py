@@ -8,6 +8,7 @@ from node.encoder import Encoder
 from shared.config import RIGHTS_RECORD_BYTES
 from shared.errors import LocalError, Refused
 from shared.stego.container import hide, read_record, reveal
+from shared.wire.refusals import RefusalCode
 from tests import photos
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +48,7 @@ async def test_what_a_peer_sent_wrongly_is_refused_and_the_encoder_goes_on(paylo
 async def test_a_bad_cover_is_told_as_such():
     with pytest.raises(Refused, match="The cover is not a picture") as caught:
         await Encoder(workers=1).hide(PAYLOAD, RECORD, IMAGE_ID, b"hello")
-    assert caught.value.code == module.REFUSED_CODE
+    assert caught.value.code == RefusalCode.INVALID
 
 
 async def test_no_more_at_work_than_workers(monkeypatch):
