@@ -223,10 +223,15 @@ class Control:
             except (GlimpseError, TimeoutError):
                 self.election.directory_away()
             else:
-                self.election.node_rows([NodeRow(row.name, row.heard_at, row.hears) for row in rows], self._clock())
+                self.election.node_rows([_member_row(row) for row in rows], self._clock())
             self._wake.set()
             await anyio.sleep(every_s)
 
     def _own_row(self) -> DirectoryRow:
-        hears = self.election.membership.hears(self._clock())
+        hears = bool(self.election.membership.hears(self._clock()))
         return DirectoryRow(self._me, self._incarnation, hears, self._address, self.election.term)
+
+
+def _member_row(row: DirectoryRow) -> NodeRow:
+    """Return a row as the membership takes it: whom a node hears does not matter there, only whether anybody."""
+    return NodeRow(row.name, row.heard_at, frozenset({"somebody"} if row.hears else ()))

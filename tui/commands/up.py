@@ -44,8 +44,8 @@ def set_up(
 ) -> ClusterFolder:  # fmt: skip
     """Return the cluster in `folder`, made on first use.
 
-    `base_port` None or 0 takes free ports. A folder that holds a cluster keeps it; raises `InvalidInput` if it was set up
-    with another directory or number of nodes than is asked for now.
+    `base_port` None or 0 takes free ports. A folder that holds a cluster keeps it; raises `InvalidInput` if it was
+    set up with another directory than is asked for now.
     """
     if not 1 <= nodes <= _MAX_NODES:
         raise InvalidInput(f"A cluster has 1 to {_MAX_NODES} nodes.")

@@ -80,23 +80,23 @@ class Encrypting:
         """Let others see a low-resolution preview of an image, made from `path`; None takes it back."""
         preview = None
         if path is not None:
-            preview = await anyio.to_thread.run_sync(lambda: pictures.make_preview(_read(path)))
+            preview = await anyio.to_thread.run_sync(lambda: pictures.make_preview(pictures.read_picture(path)))
             if len(preview) > PREVIEW_MAX_BYTES:
                 raise InvalidInput("This picture gives too large a preview; choose another.")
         await self._context.cloud.ask(ops.SetPreview(image=image, preview=preview), request=self._context.new_id())
 
     def _prepare(self, path: Path, cover: Path | None, image: str) -> _Prepared:
         context = self._context
-        info = pictures.inspect(path)
-        original = _read(path)
+        original = pictures.read_picture(path)
+        info = pictures.inspect(original)
         content_key = context.entropy(32)
         owner = context.identity.public.signing_key
         sealed = seal_picture(content_key, original, owner_key=owner, image_id=image, nonce=context.entropy(12))
         record = create_owner_record(context.identity, image_id=image, content_key=content_key)
         cover_data = None
         if cover is not None:
-            pictures.inspect(cover)
-            cover_data = _read(cover)
+            cover_data = pictures.read_picture(cover)
+            pictures.inspect(cover_data)
         upload = encode_upload(Upload(encode_record(record), sealed, cover_data))
         return _Prepared(info, sealed, upload, content_key)
 
@@ -108,13 +108,6 @@ def _title(path: Path, title: str | None) -> str:
     if len(shown) > MAX_TITLE_CHARS or not is_clean(shown):
         raise InvalidInput(f"A title has at most {MAX_TITLE_CHARS} characters and none that control a terminal.")
     return shown
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _check(stego: bytes, image: str, sealed: bytes) -> None:
