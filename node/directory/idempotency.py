@@ -6,7 +6,9 @@ answer without its effect or an effect without its answer.
 """
 
 from node.directory.interface import EffectKey, Outcome, Query, Step, Transaction, Tx, Value
-from shared.errors import Refused, Unavailable
+from shared.config import MAX_REPLY_OBJECT_BYTES
+from shared.errors import LocalError, Refused, Unavailable
+from shared.wire.refusals import RefusalCode
 
 _MINE = "WHERE account_key = :account_key AND request_id = :request_id"
 
@@ -27,6 +29,8 @@ def exactly_once(key: EffectKey, transaction: Transaction[bytes]) -> Transaction
         if not (yield tx.insert_if_absent("requests", row)).rowcount:
             return (yield from _stored(key))
         answer = yield from transaction(tx)
+        if len(answer) > MAX_REPLY_OBJECT_BYTES:
+            raise LocalError("An answer is too long to be stored.")
         yield Query(f"UPDATE requests SET answer = :answer {_MINE}", mine | {"answer": answer}, deferred=True)  # noqa: S608
         return Outcome(answer, repeated=False)
 
@@ -39,7 +43,7 @@ def _stored(key: EffectKey) -> Step[Outcome]:
     if row is None:
         raise Unavailable("The stored answer was just swept away: send the request again.")
     if row["body_digest"] != key.body_digest:
-        raise Refused("id_reused", "This request id was already used for another request.")
+        raise Refused(RefusalCode.ID_REUSED, "This request id was already used for another request.")
     return Outcome(row["answer"], repeated=True)
 
 

@@ -191,8 +191,8 @@ class LeaseRow:
 class NodeRow:
     """A node's own entry in the directory.
 
-    `hears` tells whether the node currently hears any other. `heard_at` (epoch seconds) and `age_s` are database time
-    and set by the directory; they are ignored when a row is announced.
+    `hears` tells whether the node currently hears any other. `heard_at` (epoch seconds of its last announcement) and
+    `age_s` are database time and set by the directory; they are ignored when a row is announced.
     """
 
     name: str

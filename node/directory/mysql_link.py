@@ -170,7 +170,7 @@ class Link:
         """Let go of the connection unless what happens inside ends in order or in an answer of the server."""
         try:
             yield
-        except (StatementFailed, StorageError, Unavailable):
+        except (StatementFailed, StorageError):
             raise
         except Interrupted as error:
             if isinstance(error, Lost):

@@ -233,6 +233,7 @@ NODES: Final = Table(
         "term {big} NOT NULL",
     ),
 )
+"""The nodes' own rows. `hears` is 1 while the node hears any other; `heard` is when it last said so."""
 
 MIGRATIONS: Final = (
     Migration(

@@ -182,8 +182,9 @@ class SqliteDirectory(Engine):
     def _serve_group(self, first: Job) -> None:
         taken: list[Job] = []
         try:
-            self._settle(self._commit(self._take(first, taken)))
+            verdicts = self._commit(self._take(first, taken))
             self._worked()
+            self._settle(verdicts)
         except (Interrupted, StorageError, Unavailable) as error:
             # A transaction that fits where the whole group did not, or that was not to blame, must not suffer for it.
             for job in taken if len(taken) > 1 else ():
@@ -195,8 +196,9 @@ class SqliteDirectory(Engine):
 
     def _serve_alone(self, job: Job) -> None:
         try:
-            self._settle(self._commit(iter((job,))))
+            verdicts = self._commit(iter((job,)))
             self._worked()
+            self._settle(verdicts)
         except (Interrupted, StorageError, Unavailable) as error:
             self._settle([self._broken(job, error)])
         except Exception as error:  # noqa: BLE001 - as above

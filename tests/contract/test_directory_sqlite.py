@@ -1,0 +1,157 @@
+"""What can happen to a directory in a file."""
+
+import asyncio
+import os
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.directory import NodeRow, Query, Step, Tx, open_directory
+from node.directory.sqlite import SqliteDirectory
+from shared.config import LOCAL
+from shared.errors import InvalidInput, StorageError, Unavailable
+from tests.contract.directory_process import count_up, effect_key, request_id
+
+pytestmark = pytest.mark.anyio
+
+
+def store(name: str, size: int):
+    """A transaction that takes room: a picture's preview without the picture."""
+
+    def transaction(tx: Tx) -> Step[bytes]:
+        row = {"account_key": name.encode().ljust(32), "request_id": os.urandom(16).hex(), "body_digest": b"d"}
+        yield tx.insert("requests", row | {"answer": b"x" * size, "created": tx.now})
+        return name.encode()
+
+    return transaction
+
+
+def stored(path: Path) -> set[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return {key.decode().strip() for (key,) in connection.execute("SELECT account_key FROM requests")}
+    finally:
+        connection.close()
+
+
+async def test_a_full_disk_refuses_what_does_not_fit_and_loses_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    async with open_directory(sqlite_url, timing=LOCAL) as directory:
+        assert isinstance(directory, SqliteDirectory)
+        await directory.announce_node(NodeRow("counter", 0, hears=False, address="", term=0))
+        await directory.write(store("before", 10_000))
+        pages = directory._writer.execute(Query("PRAGMA page_count")).scalar()
+        directory._writer.execute(Query(f"PRAGMA max_page_count = {pages + 10}"))
+        sizes = {"small-1": 10, "large-1": 400_000, "small-2": 10, "large-2": 400_000}
+        outcomes = await asyncio.gather(
+            *(directory.write(store(name, size)) for name, size in sizes.items()), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [bytes, StorageError, bytes, StorageError]
+        assert "disk is full" in directory.last_error
+        # A node must be able to go on with what needs no room.
+        await directory.effect(effect_key(request_id(1)), count_up("counter", ""))
+        assert directory.ok
+        directory._writer.execute(Query("PRAGMA max_page_count = 1000000"))
+        await directory.write(store("after", 400_000))
+    assert {"before", "small-1", "small-2", "after"} <= stored(tmp_path / "directory.sqlite")
+    assert not {"large-1", "large-2"} & stored(tmp_path / "directory.sqlite")
+
+
+async def test_a_lock_that_is_never_let_go_is_reported_and_survived(sqlite_url: str, tmp_path: Path) -> None:
+    hasty = replace(LOCAL, directory_deadline_s=0.3, lease_s=0.3)
+    async with open_directory(sqlite_url, timing=hasty) as directory:
+        holder = sqlite3.connect(tmp_path / "directory.sqlite", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        refused = await asyncio.gather(
+            directory.write(store("in vain", 10)), directory.claim_lease("a#1", 0, 60.0), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in refused] == [Unavailable, Unavailable]
+        assert not directory.ok
+        assert (await directory.read_lease()).term == 0  # reading needs no lock
+        holder.rollback()
+        holder.close()
+        patient = replace(LOCAL, directory_deadline_s=30.0)
+        async with open_directory(sqlite_url, timing=patient) as other:
+            await other.write(store("later", 10))
+            assert other.ok
+        await directory.claim_lease("a#1", 0, 60.0)
+        assert directory.ok
+    assert "later" in stored(tmp_path / "directory.sqlite")
+
+
+async def test_writers_take_turns_at_the_gate(sqlite_url: str) -> None:
+    """Two busy writers on one file: neither keeps the other out, whatever the size of their queues."""
+    patient = replace(LOCAL, directory_deadline_s=30.0)
+    async with (
+        open_directory(sqlite_url, timing=patient) as first,
+        open_directory(sqlite_url, timing=patient) as second,
+    ):
+        order: list[str] = []
+
+        async def keep_writing(name: str, directory) -> None:
+            for _ in range(25):
+                await asyncio.gather(*(directory.write(store(name, 10)) for _ in range(20)))
+                order.append(name)
+
+        await asyncio.gather(keep_writing("first", first), keep_writing("second", second))
+    assert {"first", "second"} == set(order[:20])
+
+
+async def test_the_file_is_private(sqlite_url: str, tmp_path: Path) -> None:
+    def modes_now() -> dict[str, int]:
+        return {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+
+    old = os.umask(0)
+    try:
+        async with open_directory(sqlite_url, timing=LOCAL) as directory:
+            await directory.write(store("name", 10))
+            modes = modes_now()
+    finally:
+        os.umask(old)
+    assert set(modes) >= {"directory.sqlite", "directory.sqlite-wal", "directory.sqlite-gate"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_commits_reach_the_disk(sqlite_url: str) -> None:
+    async with open_directory(sqlite_url, timing=LOCAL) as directory:
+        assert isinstance(directory, SqliteDirectory)
+        for file in directory._files:
+            assert file.execute(Query("PRAGMA synchronous")).scalar() == 2
+            assert file.execute(Query("PRAGMA journal_mode")).scalar() == "wal"
+            assert file.execute(Query("PRAGMA foreign_keys")).scalar() == 1
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"absent.*create it first"):
+        async with open_directory(f"sqlite:///{tmp_path / 'absent' / 'directory.sqlite'}", timing=LOCAL):
+            pass
+
+
+async def test_what_is_no_database_is_refused_and_left_alone(sqlite_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "directory.sqlite"
+    path.write_bytes(b"A letter to a friend. " * 100)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="no SQLite database"):
+        async with open_directory(sqlite_url, timing=LOCAL):
+            pass
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_in_place_of_the_file(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "directory.sqlite").mkdir()
+    with pytest.raises(StorageError, match="cannot be opened"):
+        async with open_directory(sqlite_url, timing=LOCAL):
+            pass
+
+
+async def test_a_defect_in_a_transaction_does_not_end_the_writer(sqlite_url: str) -> None:
+    def not_a_generator(_: Tx):
+        return 5
+
+    async with open_directory(sqlite_url, timing=LOCAL) as directory:
+        with pytest.raises(TypeError):
+            await directory.write(not_a_generator)
+        with pytest.raises(TypeError):
+            await directory.read(not_a_generator)
+        assert await directory.write(store("name", 10)) == b"name"
