@@ -84,7 +84,8 @@ def register(operation: Register, name: str) -> Transaction[Effect]:
         account = mine.one()
         if account is None:
             raise Refused(
-                RefusalCode.CONFLICT, "One of these keys belongs to an account with another key: make a new profile."
+                RefusalCode.ALREADY_REGISTERED,
+                "One of these keys belongs to an account with another key: make a new profile.",
             )
         return Effect(Registered(account=account["id"], name=account["name"]))
 

@@ -66,7 +66,8 @@ def make(caller: Known, request_id: str, operation: AskViews) -> Transaction[Eff
     """Write an ask under the id of its request and mail it to the owner."""
 
     def run(tx: Tx) -> Step[Effect]:
-        owner = yield from _owner_to_ask(caller, operation.image)
+        image = yield from _image_to_ask(caller, operation.image)
+        owner = int(image["owner_id"])
         row: dict[str, Value] = {
             "id": request_id,
             "image_id": operation.image,
@@ -82,6 +83,8 @@ def make(caller: Known, request_id: str, operation: AskViews) -> Transaction[Eff
         }
         nudges: tuple[int, ...] = ()
         if (yield tx.insert_if_absent("asks", row)).rowcount:
+            if image["state"] != READY:
+                raise _not_offered()
             yield from _refuse_too_many(caller, operation.image)
             yield from mail.refuse_if_full(owner, caller.account, MailKind.ASK)
             letter = AskArrived(ask=(yield from read_ask(request_id)))
@@ -95,17 +98,18 @@ def make(caller: Known, request_id: str, operation: AskViews) -> Transaction[Eff
     return run
 
 
-def _owner_to_ask(caller: Known, image: str) -> Step[int]:
-    rows = yield Query(
-        "SELECT owner_id FROM images WHERE id = :image AND (state = :ready OR owner_id = :caller)",
-        {"image": image, "ready": READY, "caller": caller.account},
-    )
+def _image_to_ask(caller: Known, image: str) -> Step[Row]:
+    rows = yield Query("SELECT owner_id, state FROM images WHERE id = :image", {"image": image})
     row = rows.one()
     if row is None:
-        raise Refused(RefusalCode.NOT_FOUND, "This image is not offered any more: refresh the list.")
+        raise _not_offered()
     if row["owner_id"] == caller.account:
         raise Refused(RefusalCode.NOT_ALLOWED, "This image is your own: open it without asking.")
-    return int(row["owner_id"])
+    return row
+
+
+def _not_offered() -> Refused:
+    return Refused(RefusalCode.NOT_FOUND, "This image is not offered any more: refresh the list.")
 
 
 def _refuse_too_many(caller: Known, image: str) -> Step[None]:
@@ -117,7 +121,8 @@ def _refuse_too_many(caller: Known, image: str) -> Step[None]:
     )
     if pending > PENDING_PER_IMAGE:
         raise Refused(
-            RefusalCode.BUSY, "Your earlier requests for this image are still unanswered: wait, or take one back."
+            RefusalCode.MAILBOX_FULL,
+            "Your earlier requests for this image are still unanswered: wait, or take one back.",
         )
 
 
@@ -180,11 +185,9 @@ def _held(tx: Tx, ask: str, party: Literal["owner_id", "viewer_id"], caller: Kno
     return row
 
 
-def _refuse_answered(row: Row) -> None:
+def _refuse_answered(row: Row, code: RefusalCode = RefusalCode.CONFLICT) -> None:
     if row["state"] != "pending":
-        raise Refused(
-            RefusalCode.CONFLICT, f"This request is already {row['state']}: refresh the list to see how it ended."
-        )
+        raise Refused(code, f"This request is already {row['state']}: refresh the list to see how it ended.")
 
 
 def _close(ask: str, state: str, now: float, *, reason: str = "", grant: str | None = None) -> Query:
@@ -202,7 +205,8 @@ def accept(tx: Tx, caller: Known, ask: str, *, image: str, viewer: int, grant: s
     row = yield from _held(tx, ask, "owner_id", caller)
     if row["image_id"] != image or row["viewer_id"] != viewer:
         raise Refused(RefusalCode.INVALID, "This request is about another image or person: refresh the list.")
-    _refuse_answered(row)
+    # Not a conflict: reading the grant again and repeating the change would never mend it.
+    _refuse_answered(row, RefusalCode.NOT_ALLOWED)
     yield _close(ask, "accepted", tx.now, grant=grant)
 
 
