@@ -312,6 +312,6 @@ def _views(count: int) -> int:
 def _expires(expires: float | None) -> float | None:
     if expires is None:
         return None
-    if not 0 < expires <= MAX_EXPIRES_S:
+    if not 0.001 <= expires <= MAX_EXPIRES_S:
         raise InvalidInput("The time of expiry is not a time that can be reached.")
     return round(float(expires), 3)

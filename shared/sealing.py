@@ -112,13 +112,17 @@ def open_picture(content_key: bytes, sealed: bytes, *, owner_key: bytes, image_i
 
 
 def _check(content_key: bytes, original: bytes) -> bytes:
-    if len(content_key) != CONTENT_KEY_BYTES:
-        raise LocalError(f"a content key has {CONTENT_KEY_BYTES} bytes")
-    return hmac.digest(derive_key(content_key, framed("picture-check")), sha256(original).digest(), "sha256")
+    return hmac.digest(_picture_key(content_key, "picture-check"), sha256(original).digest(), "sha256")
 
 
 def _picture_cipher(content_key: bytes, check: bytes) -> ChaCha20Poly1305:
-    return ChaCha20Poly1305(derive_key(content_key, framed("picture-key", check)))
+    return ChaCha20Poly1305(_picture_key(content_key, "picture-key", check))
+
+
+def _picture_key(content_key: bytes, domain: str, *parts: bytes) -> bytes:
+    if len(content_key) != CONTENT_KEY_BYTES:
+        raise LocalError(f"a content key has {CONTENT_KEY_BYTES} bytes")
+    return derive_key(content_key, framed(domain, *parts))
 
 
 def _picture_binding(header: bytes, owner_key: bytes, image_id: str) -> bytes:
