@@ -22,7 +22,11 @@ class CloseReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """Both sides have proved their keys; messages flow."""
+    """Messages flow. The other side has proved its key.
+
+    Comes for sessions that were asked for, for those that the other side began, and for those that take the place of
+    one whose other side has restarted; then `SessionClosed` with `REPLACED` follows for the old number.
+    """
 
     session: int
     remote_key: bytes

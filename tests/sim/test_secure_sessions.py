@@ -7,8 +7,9 @@ import pytest
 
 from shared.config import LIMITS, LOCAL
 from shared.errors import LocalError, Unavailable
-from shared.secure.datagrams import DatagramType, peek
+from shared.secure.datagrams import DatagramType, peek, routing_header
 from shared.secure.events import CloseReason, SessionOpened
+from shared.secure.noise import InitiatorHandshake, KeyPair
 from tests.sim.secure_world import Host, SecureWorld
 from tests.sim.world import Weather
 
@@ -465,6 +466,64 @@ def test_transfer_ids_and_keys_meet_and_are_given_once():
     assert len(tokens) == 2
     with pytest.raises(Exception, match="malformed"):
         a.mux.transfer_keys(at_a, 100, sender_is_me=False)
+
+
+def test_a_handshake_is_confirmed_and_answered_only_from_its_own_address():
+    world = SecureWorld(25)
+    a, b = world.host(1), world.host(2)
+    elsewhere = ("10.9.9.9", 9)
+    a.mux.connect(b.address, b.key, 0.0)
+    ((_, first),) = a.mux.take_datagrams()
+    b.mux.receive(a.address, first, 0.0)
+    ((_, answer),) = b.mux.take_datagrams()
+    a.mux.receive(elsewhere, answer, 0.0)
+    assert a.mux.dropped == {"address": 1}
+    a.mux.receive(b.address, answer, 0.0)
+    ((_, confirmation),) = a.mux.take_datagrams()
+    b.mux.receive(elsewhere, confirmation, 0.0)
+    assert b.mux.dropped == {"address": 1}
+    assert not b.mux.take_datagrams()
+    assert not b.mux.take_events()
+    b.mux.receive(a.address, confirmation, 0.0)
+    assert len(b.mux.take_events()) == 1
+
+
+def test_a_first_message_shorter_than_its_padding_is_refused():
+    world = SecureWorld(26)
+    b = world.host(2)
+    header = routing_header(DatagramType.INIT, b"whatever")
+    prologue = b"glimpse session 1\0\0" + header
+    for payload_bytes, answers in ((1077, 0), (1078, 1), (1079, 0), (0, 0)):
+        handshake = InitiatorHandshake(KeyPair(b"a" * 32), b.key, ephemeral=b"e" * 32, prologue=prologue)
+        b.mux.receive(("10.9.9.9", 9), header + bytes(16) + handshake.write_first(bytes(payload_bytes)), 0.0)
+        assert len(b.mux.take_datagrams()) == answers
+    assert b.mux.dropped == {"malformed": 3}
+
+
+def test_hints_are_few_per_address_and_stale_paths_are_forgotten():
+    world = SecureWorld(27)
+    node, peer = world.host(2), world.host(1)
+    session = peer.connect(node)
+    world.run(1)
+    old = peer.address
+    node.send(node.opened()[0].session, b"x")
+    recorded = []
+    real_send = world.network.send
+    world.network.send = lambda source, target, payload: (recorded.append(payload), real_send(source, target, payload))
+    peer.move(("10.0.0.9", 4444))
+    peer.send(session, b"long enough for a challenge")
+    world.run(1)
+    node.send(node.opened()[0].session, b"z")
+    hint = routing_header(DatagramType.HINT, peek(recorded[-1])[1])
+    node.mux.receive(old, hint, node.now)
+    assert node.mux.dropped == {"unexpected": 1}
+    stray = routing_header(DatagramType.DATA, b"nobody's") + bytes(40)
+    for _ in range(500):
+        node.mux.receive(("10.9.9.9", 9), stray, node.now)
+    answers = node.mux.take_datagrams()
+    assert len(answers) == LIMITS.unproven_rate_per_s
+    assert {len(datagram) for _, datagram in answers} == {10}
+    assert node.mux.dropped["rate"] == 450
 
 
 def test_clusters_with_different_prologues_do_not_meet():
