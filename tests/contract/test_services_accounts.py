@@ -53,16 +53,10 @@ async def test_two_people_may_share_a_name(place):
     assert ann.account != other.account
 
 
-@pytest.mark.parametrize(
-    "name", [" ", "\x1b[31mAnn", "A\u202enn", "Ann\n", "A\u200bnn", "\x00", "Ann\ud800"[:3] + "\x7f"]
-)
+@pytest.mark.parametrize("name", [" ", "\x1b[31mAnn", "A\u202enn", "An\nn", "A\u200bnn", "\x00", "Ann\x7f", "\ue000"])
 async def test_a_name_that_is_empty_or_hides_something_is_refused(place, name):
     ann = place.stranger()
-    expected = "invalid"
-    if name == "Ann\n":  # spaces around a name are stripped, a line feed is one
-        assert (await ann.get(ann.registration(name))).name == "Ann"
-        return
-    assert await refused(ann.ask(ann.registration(name))) == expected
+    assert await refused(ann.ask(ann.registration(name))) == "invalid"
 
 
 @pytest.mark.parametrize("name", ["O'Brien; DROP TABLE accounts", 'back\\slash "quoted"', "100%_!", "Жанна", "😀" * 24])
