@@ -1,0 +1,1 @@
+"""The only sockets of Glimpse, and the shell that drives sessions and object transfers over them."""

@@ -1,0 +1,223 @@
+"""Runs one transfer machine over a port: feeds it datagrams and time, sends what it has, says when it is over."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+
+from shared.net.alarm import Alarm
+from shared.net.port import Port
+from shared.net.udp import MAX_TRAIN_BYTES, MAX_TRAIN_DATAGRAMS, Address, Batch
+from shared.transfer import ReceivingTransfer, SendingTransfer, TransferState
+
+log = logging.getLogger(__name__)
+
+TRAINS_PER_PUMP: Final = 4
+"""System calls' worth of datagrams before others get their turn."""
+
+
+class TransferDriver:
+    """Base of both directions. It works in callbacks of its port and its alarm, so it needs no task of its own, and
+    goes on by itself after its owner has lost interest until the other side has heard the last word."""
+
+    def __init__(
+        self,
+        machine: SendingTransfer | ReceivingTransfer,
+        *,
+        port: Port,
+        parent: Port,
+        remote: Address | None,
+        clock: Callable[[], float],
+        datagram_bytes: int,
+        release: Callable[[Port], None],
+        on_finished: Callable[[], None],
+    ) -> None:
+        """`port` may be the parent port. `release` takes a worker port back once it is of no use; `on_finished` is
+        called when nothing is left to send or to answer."""
+        self.machine = machine
+        self.ended = anyio.Event()
+        """Set when the state is final or the transfer was abandoned."""
+        self.abandoned: str | None = None
+        """Why this side dropped the transfer without a word to the other."""
+        self.finished = False
+        self.on_progress: Callable[[int], None] | None = None
+        """Called with bytes that have arrived whenever there are more."""
+        self.moved_at = clock()
+        """When the other side last moved the transfer on."""
+        self.alive_at = self.moved_at
+        """When the session of the transfer was last kept from idling out."""
+        self._progress = machine.progress[0]
+        self._port = port
+        self._parent = parent
+        self._remote = remote
+        self._clock = clock
+        self._release = release
+        self._on_finished = on_finished
+        self._alarm = Alarm(self.pump, clock)
+        self._train = max(min(MAX_TRAIN_DATAGRAMS, MAX_TRAIN_BYTES // datagram_bytes), 1)
+        self._waits_for_room = False
+        if port is not parent:
+            port.on_batch = self._feed_from_worker
+
+    def feed(self, batch: Batch, port: Port) -> None:
+        """Take datagrams that arrived at `port`, then send what is due."""
+        raise NotImplementedError
+
+    def pump(self) -> None:
+        """Send what may leave now, tell about progress and the end, set the alarm."""
+        if self.finished:
+            return
+        try:
+            self.machine.tick(self._clock())
+            may_send_more = self._send()
+            self._report()
+        except Exception:
+            log.exception("a transfer failed by a fault of this side")
+            self.abandon("This side failed; see its log.")
+            return
+        if self.machine.finished:
+            self._finish()
+        else:
+            self._alarm.set(self._clock() if may_send_more else self._next_deadline())
+
+    def cancel(self, reason: str) -> None:
+        """End the transfer and tell the other side."""
+        if not self.finished:
+            self.machine.cancel(reason, self._clock())
+            self.pump()
+
+    def abandon(self, reason: str) -> None:
+        """Drop the transfer at once; the other side finds out by silence or by other means."""
+        if self.finished:
+            return
+        if self.machine.state is TransferState.OPEN:
+            self.abandoned = reason
+        self._finish()
+
+    def _feed_from_worker(self, batch: Batch) -> None:
+        self.feed(batch, self._port)
+
+    def _send(self) -> bool:
+        """Send up to some trains; return whether there may be more to send at once."""
+        for _ in range(TRAINS_PER_PUMP):
+            if self._remote is None:
+                return False
+            if self._port.blocked:
+                if not self._waits_for_room:
+                    self._waits_for_room = True
+                    self._port.on_writable.append(self._room)
+                return False
+            datagrams = self.machine.take_datagrams(self._clock(), self._train)
+            if not datagrams:
+                return False
+            self._port.send_run(self._remote, datagrams)
+        return True
+
+    def _room(self) -> None:
+        self._waits_for_room = False
+        self.pump()
+
+    def _report(self) -> None:
+        progress = self.machine.progress[0]
+        if progress > self._progress:
+            self._progress = progress
+            self.moved_at = self._clock()
+            if self.on_progress is not None:
+                try:
+                    self.on_progress(progress)
+                except Exception:
+                    self.on_progress = None
+                    log.exception("a report of progress failed; there will be no more of this transfer")
+        if self.machine.state is not TransferState.OPEN:
+            self.ended.set()
+
+    def _next_deadline(self) -> float | None:
+        return self.machine.next_deadline()
+
+    def _use_parent(self, remote: Address) -> None:
+        """Go on between the parent ports: a worker port cannot be reached."""
+        log.info("a worker port cannot be reached; the parent port carries the transfer")
+        self._remote = remote
+        if self._port is not self._parent:
+            worker, self._port = self._port, self._parent
+            self._waits_for_room = False
+            self._release(worker)
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._alarm.stop()
+        if self._port is not self._parent:
+            self._release(self._port)
+        self.ended.set()
+        self._on_finished()
+
+
+class SendingDriver(TransferDriver):
+    """Sends to the port that the receiver announced, and to its parent port where nothing comes back."""
+
+    machine: SendingTransfer
+
+    def fall_back(self, remote: Address, after_s: float) -> None:
+        """Go on between the parent ports, to `remote`, if nothing is acknowledged for `after_s` seconds."""
+        self._parent_remote = remote
+        self._patience_s: float = after_s
+
+    def feed(self, batch: Batch, port: Port) -> None:  # noqa: ARG002
+        """See `TransferDriver`. Only what authenticates counts, wherever it seems to come from."""
+        if self.finished:
+            return
+        now = self._clock()
+        for _, datagram in batch:
+            self.machine.receive(datagram, now)
+        self.pump()
+
+    def pump(self) -> None:
+        """See `TransferDriver`."""
+        if self._may_fall_back and self._clock() >= self.moved_at + self._patience_s:
+            self._use_parent(self._parent_remote)
+        super().pump()
+
+    @property
+    def _may_fall_back(self) -> bool:
+        is_open = self.machine.state is TransferState.OPEN and not self.finished
+        return is_open and self._remote != self._parent_remote
+
+    def _next_deadline(self) -> float | None:
+        deadline = self.machine.next_deadline()
+        if deadline is not None and self._may_fall_back:
+            return min(deadline, self.moved_at + self._patience_s)
+        return deadline
+
+
+class ReceivingDriver(TransferDriver):
+    """Answers to where the last authentic datagram of the sender came from, if that is the host of the session."""
+
+    machine: ReceivingTransfer
+    host: str
+    """Of the session; what comes from other hosts is dropped, so that acknowledgements cannot be directed at them."""
+
+    def feed(self, batch: Batch, port: Port) -> None:
+        """See `TransferDriver`."""
+        if self.finished:
+            return
+        now = self._clock()
+        receive = self.machine.receive
+        for address, datagram in batch:
+            if address == self._remote and port is self._port:
+                receive(datagram, now)
+            elif address[0] == self.host:
+                self._receive_from_elsewhere(address, datagram, port, now)
+        self.pump()
+
+    def _receive_from_elsewhere(self, address: Address, datagram: bytes, port: Port, now: float) -> None:
+        """Take a datagram of a new address, and follow the sender there if it is genuine and new."""
+        before = self.machine.statistics
+        self.machine.receive(datagram, now)
+        after = self.machine.statistics
+        if (after.bad, after.duplicates) != (before.bad, before.duplicates):
+            return
+        if port is not self._port and port is self._parent:
+            self._use_parent(address)
+        elif port is self._port:
+            self._remote = address

@@ -1,0 +1,439 @@
+"""The shell around sessions and object transfers: one parent socket, worker ports, one clock.
+
+It receives, feeds the sans-IO machines, sends what they have and sets the alarm; what the owner has to say comes in
+through the methods, what it is told goes out through the callbacks, always in the event loop's thread.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from shared.config import LIMITS, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Limits, Timing
+from shared.errors import LocalError, MalformedMessage, RemoteError, Unavailable
+from shared.net.alarm import Alarm
+from shared.net.control import (
+    FOR_OWNER,
+    FOR_TRANSFERS,
+    Accept,
+    Alive,
+    Cancel,
+    Complete,
+    ControlMessage,
+    OfferMessage,
+    Queued,
+    Refuse,
+    decode_control,
+    encode_control,
+)
+from shared.net.incoming import Incoming, Offer, Progress
+from shared.net.partials import MemoryPartials, PartialStore
+from shared.net.port import Port, Switches, Traffic
+from shared.net.receiving import Receiving
+from shared.net.sending import Sending
+from shared.net.session import Session
+from shared.net.statistics import EndpointStatistics
+from shared.net.udp import Address, Batch, UdpSocket, resolve
+from shared.net.workbench import Workbench
+from shared.net.workers import WorkerPorts
+from shared.secure.datagrams import DatagramType
+from shared.secure.events import Event, MessageReceived, SessionClosed, SessionOpened
+from shared.secure.multiplexer import SecureMultiplexer
+
+__all__ = ["Address", "Endpoint", "EndpointStatistics", "Incoming", "Offer", "Progress", "Session"]
+
+log = logging.getLogger(__name__)
+
+_TRANSFER_HEAD = bytes((PROTOCOL_VERSION, DatagramType.TRANSFER))
+_TOKEN = slice(2, 10)
+
+
+class _Opening:
+    """Those who wait for one handshake."""
+
+    __slots__ = ("ended", "reason", "session", "waiting")
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.session: Session | None = None
+        self.reason = ""
+        self.waiting = 0
+
+
+class Endpoint:
+    """Sessions, messages and object transfers on one address. An async context manager; nothing works outside.
+
+    Callbacks are synchronous and must not block. What they raise is logged and counted and goes no further; a
+    `RemoteError` from them only counts.
+    """
+
+    def __init__(
+        self,
+        static_private: bytes,
+        *,
+        bind: Address = ("127.0.0.1", 0),
+        timing: Timing,
+        limits: Limits = LIMITS,
+        prologue: bytes = b"",
+        clock: Callable[[], float] = time.monotonic,
+        entropy: Callable[[int], bytes] = os.urandom,
+        partials: PartialStore | None = None,
+        gso: bool = True,
+        datagram_bytes: int | None = None,
+    ) -> None:
+        """Take this side's X25519 private key (32 bytes) and where to listen, port 0 for any.
+
+        Endpoints with different `prologue` cannot talk. `partials` keeps objects that arrived in part, in memory if it
+        is not given. `gso=False` sends and receives datagrams one by one. `datagram_bytes` fixes the size of transfer
+        datagrams (1200 to 65 000) instead of choosing by path.
+        """
+        self.on_message: Callable[[Session, bytes], None] = _ignore_message
+        self.on_session: Callable[[Session], None] = _ignore_session
+        self.on_closed: Callable[[Session, str], None] = _ignore_closed
+        self.on_offer: Callable[[Session, Offer], Incoming | None] = _refuse_offer
+        self._bind = bind
+        self._timing = timing
+        self._limits = limits
+        self._clock = clock
+        self._partials = partials if partials is not None else MemoryPartials(clock=clock)
+        self._gso = gso
+        self._datagram_bytes = datagram_bytes
+        self._mux = SecureMultiplexer(
+            static_private, entropy=entropy, timing=timing, limits=limits, cluster_prologue=prologue
+        )
+        self.public_key: bytes = self._mux.public_key
+        """This side's static public key, 32 bytes."""
+        self._sessions: dict[int, Session] = {}
+        self._opening: dict[int, _Opening] = {}
+        self._switches = Switches()
+        self._traffic = Traffic()
+        self._dropped: Counter[str] = Counter()
+        self._alarm = Alarm(self._ring, clock)
+        self._is_open = False
+        self._was_opened = False
+        self._settle_is_due = False
+        self._tasks: TaskGroup
+        self._parent: Port
+        self._workers: WorkerPorts
+        self._sending: Sending
+        self._receiving: Receiving
+
+    # --- Opening and closing -----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open the parent socket. Raises `Unavailable` where the address cannot be had."""
+        if self._was_opened:
+            raise LocalError("an endpoint is opened once")
+        self._was_opened = True
+        try:
+            host = await _numeric_host(self._bind[0])
+            self._parent = Port(
+                UdpSocket((host, self._bind[1]), gso=self._gso), self._switches, self._traffic, is_worker=False
+            )
+        except OSError as error:
+            raise Unavailable(f"Address {self._bind[0]}:{self._bind[1]} cannot be used: {error.strerror}.") from error
+        self._parent.on_batch = self._receive
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._parent.run)
+        self._workers = WorkerPorts(lambda: self._open_worker(host), self._tasks, self._limits)
+        bench = Workbench(
+            sessions=self._mux,
+            parent=self._parent,
+            workers=self._workers,
+            tasks=self._tasks,
+            clock=self._clock,
+            timing=self._timing,
+            limits=self._limits,
+            partials=self._partials,
+            datagram_bytes=self._datagram_bytes,
+            post=self._post_control,
+            dropped=self._dropped,
+        )
+        self._bench = bench
+        self._sending = Sending(bench)
+        self._receiving = Receiving(bench, lambda session, offer: self.on_offer(session, offer))
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Say good-bye to all sessions, keep what arrived in part, close all sockets."""
+        now = self._clock()
+        for number in [*self._sessions, *self._opening]:
+            self._mux.close(number, now)
+        self._settle()
+        self._is_open = False
+        self._alarm.stop()
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    def _open_worker(self, host: str) -> Port:
+        return Port(UdpSocket((host, 0), gso=self._gso), self._switches, self._traffic, is_worker=True)
+
+    # --- What the owner asks for -------------------------------------------------------------------------------------
+
+    @property
+    def local_address(self) -> Address:
+        """Numeric host and port of the parent socket."""
+        return self._parent.socket.local_address
+
+    @property
+    def worker_ports_in_use(self) -> int:
+        """Worker ports that belong to a transfer now."""
+        return self._workers.in_use
+
+    @property
+    def sessions(self) -> list[Session]:
+        """All open sessions."""
+        return list(self._sessions.values())
+
+    async def connect(self, address: Address, remote_key: bytes, *, timeout_s: float | None = None) -> Session:
+        """Return an open session with the side that has this key at this address; an open one is used again.
+
+        Waits `timeout_s` seconds, the preset's handshake time-out if not given. Raises `Unavailable` where nobody
+        answers, `InvalidInput` where the key cannot be one.
+        """
+        if not self._is_open:
+            raise Unavailable("The endpoint is closed.")
+        try:
+            address = await resolve(address, like=self.local_address)
+        except OSError as error:
+            raise Unavailable(f"The address of {address[0]} is not known: {error.strerror}.") from error
+        number = self._mux.connect(address, remote_key, self._clock())
+        if (session := self._sessions.get(number)) is not None:
+            return session
+        opening = self._opening.setdefault(number, _Opening())
+        opening.waiting += 1
+        self._settle()
+        try:
+            with anyio.move_on_after(self._timing.handshake_timeout_s if timeout_s is None else timeout_s):
+                await opening.ended.wait()
+        finally:
+            opening.waiting -= 1
+            if not opening.waiting and not opening.ended.is_set():
+                self._opening.pop(number, None)
+                self._mux.close(number, self._clock())
+                self._settle_soon()
+        if opening.session is not None:
+            return opening.session
+        raise Unavailable(f"Nobody answers at {address[0]}:{address[1]} ({opening.reason or 'timed out'}).")
+
+    def post(self, session: Session, message: bytes) -> None:
+        """Send one message, which arrives once or never; to a session that is over it is lost.
+
+        Messages of one turn of the event loop leave together. Raises `LocalError` beyond `MAX_MESSAGE_BYTES`: such a
+        message travels as an object.
+        """
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise LocalError(f"a message of {len(message)} bytes, the cap is {MAX_MESSAGE_BYTES}")
+        self._send(session, FOR_OWNER + message)
+
+    async def send_object(
+        self, session: Session, label: bytes, data: bytes, *, progress: Progress | None = None
+    ) -> None:
+        """Offer an object, send it once it is accepted, and return when the receiver has verified its hash.
+
+        `label` (at most 512 bytes) tells the receiver's owner what it is; `progress` is called with acknowledged bytes
+        and bytes in all. Cancelling the task cancels the transfer. Raises `Refused` as the receiver's owner decides,
+        `TransferFailed` where it may be tried again and goes on from what has arrived, `TransferCancelled` where the
+        receiver cancelled it, `LocalError` for a label or object that is too long.
+        """
+        if not self._is_open:
+            raise Unavailable("The endpoint is closed.")
+        await self._sending.send(session, label, data, progress)
+
+    def close_session(self, session: Session) -> None:
+        """End a session and tell the other side; without effect on one that is over."""
+        self._mux.close(session.number, self._clock())
+        self._settle_soon()
+
+    def pause(self, deaf: bool) -> None:
+        """Simulate a failure: while `deaf`, everything in and out is dropped."""
+        self._switches.deaf = deaf
+
+    def block_worker_ports(self, blocked: bool) -> None:
+        """Simulate a firewall that lets only the parent port through."""
+        self._switches.workers_blocked = blocked
+
+    def statistics(self) -> EndpointStatistics:
+        """Return a snapshot of what goes on and of what was dropped."""
+        traffic, dropped = self._traffic, self._dropped + self._mux.dropped
+        for reason, count in (
+            ("simulated failure", traffic.dropped_deaf),
+            ("send queue full", traffic.dropped_backlog),
+            ("fault here", traffic.failed_batches),
+        ):
+            if count:
+                dropped[reason] += count
+        return EndpointStatistics(
+            sessions=len(self._sessions),
+            sending=self._sending.running,
+            receiving=self._receiving.running,
+            queued=self._sending.waiting + self._receiving.waiting,
+            worker_ports=self._workers.in_use,
+            received_datagrams=traffic.received_datagrams,
+            received_bytes=traffic.received_bytes,
+            sent_datagrams=traffic.sent_datagrams,
+            sent_bytes=traffic.sent_bytes,
+            send_errors=self._parent.socket.send_errors,
+            dropped={str(reason): count for reason, count in dropped.items()},
+        )
+
+    # --- Datagrams and time ------------------------------------------------------------------------------------------
+
+    def _receive(self, batch: Batch) -> None:
+        now = self._clock()
+        receive = self._mux.receive
+        transfers: dict[bytes, Batch] = {}
+        for item in batch:
+            address, datagram = item
+            if datagram[:2] == _TRANSFER_HEAD:
+                transfers.setdefault(datagram[_TOKEN], []).append(item)
+            elif address[1] == 0:  # nothing can be sent there
+                self._dropped["address"] += 1
+            else:
+                receive(address, datagram, now)
+        if transfers:
+            self._bench.feed_parent(transfers)
+        self._settle()
+
+    def _ring(self) -> None:
+        self._mux.tick(self._clock())
+        self._settle()
+
+    def _settle_soon(self) -> None:
+        if not self._settle_is_due:
+            self._settle_is_due = True
+            asyncio.get_running_loop().call_soon(self._settle_if_due)
+
+    def _settle_if_due(self) -> None:
+        if self._settle_is_due:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Act on what happened, send what there is to send, set the alarm."""
+        if not self._is_open:
+            return
+        self._settle_is_due = False
+        while events := self._mux.take_events():
+            for event in events:
+                self._handle(event)
+        if datagrams := self._mux.take_datagrams():
+            self._parent.send_batch(datagrams)
+        self._alarm.set(self._mux.next_deadline())
+
+    # --- Events ------------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case MessageReceived():
+                session = self._sessions.get(event.session)
+                if session is not None:
+                    self._take_message(session, event.plaintext)
+            case SessionOpened():
+                self._session_opened(event)
+            case SessionClosed():
+                self._session_closed(event)
+
+    def _session_opened(self, event: SessionOpened) -> None:
+        session = Session(
+            event.session, event.remote_key, event.address, initiator=event.initiator, opened_at=self._clock()
+        )
+        self._sessions[event.session] = session
+        if (opening := self._opening.pop(event.session, None)) is not None:
+            opening.session = session
+            opening.ended.set()
+        self._guard(lambda: self.on_session(session))
+
+    def _session_closed(self, event: SessionClosed) -> None:
+        if (opening := self._opening.pop(event.session, None)) is not None:
+            opening.reason = str(event.reason)
+            opening.ended.set()
+        session = self._sessions.pop(event.session, None)
+        if session is None:
+            return
+        session.alive = False
+        reason = str(event.reason)
+        self._sending.session_closed(session, reason)
+        self._receiving.session_closed(session, reason)
+        self._guard(lambda: self.on_closed(session, reason))
+
+    def _take_message(self, session: Session, plaintext: bytes) -> None:
+        kind, body = plaintext[:1], plaintext[1:]
+        if kind == FOR_OWNER:
+            self._guard(lambda: self.on_message(session, body))
+        elif kind == FOR_TRANSFERS:
+            session.address = self._mux.session_info(session.number).address
+            self._guard(lambda: self._take_control(session, decode_control(body)))
+        else:
+            self._dropped["malformed"] += 1
+
+    def _take_control(self, session: Session, message: ControlMessage) -> None:
+        match message:
+            case OfferMessage():
+                self._receiving.offered(session, message)
+            case Accept() | Queued() | Complete() | Refuse():
+                self._sending.answered(session, message)
+            case Cancel(by_sender=True):
+                self._receiving.cancelled(session, message)
+            case Cancel():
+                self._sending.cancelled(session, message)
+            case Alive():
+                pass
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        """Call something that must not take the endpoint down."""
+        try:
+            call()
+        except MalformedMessage:
+            self._dropped["malformed message"] += 1
+        except RemoteError:
+            self._dropped["bad message"] += 1
+        except Exception:
+            self._dropped["owner failed"] += 1
+            log.exception("a callback of the endpoint's owner failed")
+
+    def _post_control(self, session: Session, message: ControlMessage) -> None:
+        self._send(session, encode_control(message))
+
+    def _send(self, session: Session, plaintext: bytes) -> None:
+        try:
+            self._mux.send(session.number, plaintext, self._clock())
+        except Unavailable:
+            self._dropped["session over"] += 1
+            return
+        self._settle_soon()
+
+
+async def _numeric_host(host: str) -> str:
+    """Return the address of a host name; an address stays what it is. Raises `OSError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = await anyio.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
+    return found[0][4][0]
+
+
+def _ignore_message(_session: Session, _message: bytes) -> None:
+    """The owner does not take messages."""
+
+
+def _ignore_session(_session: Session) -> None:
+    """The owner does not ask about sessions."""
+
+
+def _ignore_closed(_session: Session, _reason: str) -> None:
+    """The owner does not ask about sessions."""
+
+
+def _refuse_offer(_session: Session, _offer: Offer) -> Incoming | None:
+    """The owner takes no objects."""
+    return None

@@ -1,0 +1,48 @@
+"""What is known of a path from its addresses: how large its datagrams may be, and how a transfer over it is set up."""
+
+import ipaddress
+from typing import Final
+
+from shared.config import MAX_DATAGRAM_BYTES, MIN_PATH_DATAGRAM_BYTES, Timing
+from shared.transfer.flow import charge_bytes
+from shared.transfer.settings import TransferSettings
+
+LOOPBACK_DATAGRAM_BYTES: Final = 60_000
+"""On the loopback interface (MTU 64 KiB): the per-datagram cost of AEAD and bookkeeping is what limits, so near the
+largest is best."""
+BUFFERED_DATAGRAMS: Final = 24
+"""A receive buffer should hold at least this many datagrams; a smaller one gets smaller datagrams."""
+LOOPBACK_FIRST_FLIGHT: Final = 8
+"""Large datagrams of the first flight on the loopback interface; the receiver's buffer holds three times as many."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a numeric host is this machine by its address."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def largest_datagram_bytes(host: str, buffer_bytes: int) -> int:
+    """Return the size of datagrams from that host that a socket with this receive buffer takes well."""
+    if not is_loopback(host):
+        return MIN_PATH_DATAGRAM_BYTES
+    size = LOOPBACK_DATAGRAM_BYTES
+    while size > MIN_PATH_DATAGRAM_BYTES and BUFFERED_DATAGRAMS * charge_bytes(size) > buffer_bytes:
+        size = max(size // 2, MIN_PATH_DATAGRAM_BYTES)
+    return size
+
+
+def transfer_settings(timing: Timing, datagram_bytes: int) -> TransferSettings:
+    """Return the settings of a transfer with datagrams of that size."""
+    assert datagram_bytes <= MAX_DATAGRAM_BYTES
+    defaults = TransferSettings()
+    return TransferSettings(
+        datagram_bytes=datagram_bytes,
+        initial_rtt_s=timing.initial_rtt_s,
+        idle_timeout_s=timing.transfer_idle_s,
+        initial_window_bytes=max(
+            defaults.initial_window_bytes, LOOPBACK_FIRST_FLIGHT * datagram_bytes if datagram_bytes > 1_500 else 0
+        ),
+    )

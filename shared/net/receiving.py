@@ -1,0 +1,364 @@
+"""Receiving objects: answer offers, queue them, run the transfer, keep what arrived in part."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from shared.errors import (
+    DatagramRefused,
+    GlimpseError,
+    MalformedMessage,
+    Refused,
+    RemoteError,
+    TransferCancelled,
+    TransferFailed,
+    Unavailable,
+)
+from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, ControlMessage, OfferMessage, Queued, Refuse
+from shared.net.driver import ReceivingDriver
+from shared.net.incoming import Incoming, Offer
+from shared.net.partials import PartialKey
+from shared.net.paths import transfer_settings
+from shared.net.port import Port
+from shared.net.sending import MAX_OBJECT_BYTES
+from shared.net.session import Session
+from shared.net.slots import Slots
+from shared.net.workbench import HASH_IN_THREAD_BYTES, TransferKey, Workbench, session_is_over, sha256_of
+from shared.transfer import PacketCipher, PartialObject, ReceivingTransfer, TransferState
+from shared.wire.refusals import RefusalCode
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_ANSWERS: Final = 1_024
+"""Last words on offers that are over, for those that are repeated; the oldest go first."""
+IDLE_SHARE: Final = 4
+"""While others wait, a transfer that stands still for this part of its time-out makes room."""
+FAREWELL_S: Final = 5.0
+"""How long a closing endpoint takes to keep what arrived in part."""
+
+OnOffer = Callable[[Session, Offer], Incoming | None]
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One object on its way in."""
+
+    session: Session
+    offer: Offer
+    incoming: Incoming
+    cipher: PacketCipher
+    scope: anyio.CancelScope
+    answer: ControlMessage
+    """What a repeated offer is told."""
+    driver: ReceivingDriver | None = None
+    failure: GlimpseError | None = None
+    """Why it is over, where that came from outside the transfer itself."""
+
+    @property
+    def partial_key(self) -> PartialKey:
+        """Under what it is kept when it arrives in part."""
+        return PartialKey(self.offer.sha256, self.offer.size, self.session.remote_key)
+
+
+class Receiving:
+    """All objects that come to an endpoint."""
+
+    def __init__(self, bench: Workbench, on_offer: OnOffer) -> None:
+        self._bench = bench
+        self._on_offer = on_offer
+        self._arrivals: dict[TransferKey, Arrival] = {}
+        self._last_words: OrderedDict[TransferKey, ControlMessage] = OrderedDict()
+        limits = bench.limits
+        self._slots = Slots(total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers)
+
+    @property
+    def running(self) -> int:
+        """Objects under way or waiting."""
+        return len(self._arrivals)
+
+    @property
+    def waiting(self) -> int:
+        """Objects that wait for others to be through."""
+        return self._slots.waiting + self._bench.workers.waiting
+
+    # --- What the other side says ------------------------------------------------------------------------------------
+
+    def offered(self, session: Session, message: OfferMessage) -> None:
+        """Answer an offer; a repeated one as before. Raises `RemoteError` for one that makes no sense."""
+        key = (session.number, message.transfer)
+        if (arrival := self._arrivals.get(key)) is not None:
+            self._bench.post(session, arrival.answer)
+        elif (last_word := self._last_words.get(key)) is not None:
+            self._bench.post(session, last_word)
+        else:
+            self._take_up(session, message)
+
+    def cancelled(self, session: Session, cancel: Cancel) -> None:
+        """The sender ended the transfer."""
+        arrival = self._arrivals.get((session.number, cancel.transfer))
+        if arrival is not None:
+            error = TransferFailed if cancel.failed else TransferCancelled
+            self._fail(arrival, error("The other side ended the transfer."))
+
+    def session_closed(self, session: Session, reason: str) -> None:
+        """End what was under way in a session; what has arrived of it is kept."""
+        for arrival in [one for one in self._arrivals.values() if one.session is session]:
+            self._fail(arrival, session_is_over(reason))
+
+    def _take_up(self, session: Session, message: OfferMessage) -> None:
+        transfer = message.transfer
+        if (transfer % 2 == 0) == session.initiator:
+            raise MalformedMessage("an offer under a number that is this side's to give")
+        try:
+            cipher = self._bench.sessions.transfer_keys(session.number, transfer, sender_is_me=False)
+        except DatagramRefused:  # was answered so long ago that the answer is forgotten
+            self._refuse(session, transfer, RefusalCode.ID_REUSED, "This transfer is over.")
+            return
+        except Unavailable:
+            return
+        offer = Offer(message.label, message.size, message.sha256, transfer)
+        try:
+            incoming = self._ask_owner(session, offer)
+        except Refused as refusal:
+            self._refuse(session, transfer, refusal.code, str(refusal))
+            return
+        arrival = Arrival(session, offer, incoming, cipher, anyio.CancelScope(), Queued(transfer=transfer))
+        self._arrivals[session.number, transfer] = arrival
+        incoming.begin(offer.size, lambda: self._cancel_here(arrival))
+        self._supersede(arrival)
+        self._bench.tasks.start_soon(self._run, arrival)
+
+    def _ask_owner(self, session: Session, offer: Offer) -> Incoming:
+        """Return what the owner accepts the offer with. Raises `Refused`, `RemoteError`."""
+        if offer.size > MAX_OBJECT_BYTES:
+            raise Refused(RefusalCode.TOO_LARGE, "The object is too large.")
+        if self._slots.is_queue_full(session.remote_key):
+            raise Refused(RefusalCode.BUSY, "Too many transfers wait already; try again later.")
+        try:
+            incoming = self._on_offer(session, offer)
+        except Refused:
+            raise
+        except RemoteError as error:
+            self._bench.dropped["bad offer"] += 1
+            raise Refused(RefusalCode.INVALID, "The offer makes no sense here.") from error
+        except Exception as error:
+            self._bench.dropped["owner failed"] += 1
+            log.exception("an offer could not be judged")
+            raise Refused(RefusalCode.NOT_READY, "The other side cannot take it now.") from error
+        if incoming is None:
+            raise Refused(RefusalCode.NOT_ALLOWED, "The other side does not want it.")
+        if incoming.done:
+            raise Refused(RefusalCode.NOT_ALLOWED, "The other side does not want it any more.")
+        return incoming
+
+    def _refuse(self, session: Session, transfer: int, code: str, text: str) -> None:
+        self._say_last(session, Refuse(transfer=transfer, code=code[:32], text=text[:200]))
+
+    def _say_last(self, session: Session, word: Refuse | Complete | Cancel) -> None:
+        """Say how it ended, and say it again whenever the offer is repeated."""
+        self._remember(session, word)
+        self._bench.post(session, word)
+
+    def _remember(self, session: Session, word: Refuse | Complete | Cancel) -> None:
+        self._last_words[session.number, word.transfer] = word
+        if len(self._last_words) > REMEMBERED_ANSWERS:
+            self._last_words.popitem(last=False)
+
+    # --- Ends that come from outside ---------------------------------------------------------------------------------
+
+    def _fail(self, arrival: Arrival, failure: GlimpseError) -> None:
+        if arrival.failure is not None:
+            return
+        arrival.failure = failure
+        if arrival.driver is None:
+            arrival.scope.cancel()
+        else:
+            arrival.driver.abandon(str(failure))
+
+    def _cancel_here(self, arrival: Arrival) -> None:
+        if arrival.failure is None:
+            arrival.failure = TransferCancelled("The transfer was cancelled here.")
+            if arrival.driver is None:
+                arrival.scope.cancel()
+            else:
+                arrival.driver.cancel("the receiver cancelled it")
+
+    def _supersede(self, arrival: Arrival) -> None:
+        """The same object again, in a younger session: whoever sent it before is gone."""
+        for older in list(self._arrivals.values()):
+            if older.partial_key == arrival.partial_key and older.session is not arrival.session:
+                still_s = 0.0 if older.driver is None else self._bench.clock() - older.driver.moved_at
+                if not older.session.alive or still_s >= self._patience_s:
+                    self._fail(older, TransferFailed("The sender has begun anew."))
+
+    def _make_room(self) -> None:
+        """End the transfer that has stood still longest, if that is long, since others wait."""
+        drivers = [(one.driver.moved_at, one) for one in self._arrivals.values() if one.driver is not None]
+        if drivers:
+            moved_at, idle = min(drivers, key=lambda item: item[0])
+            if self._bench.clock() - moved_at >= self._patience_s:
+                self._fail(idle, TransferFailed("The transfer stood still while others waited."))
+
+    @property
+    def _patience_s(self) -> float:
+        return self._bench.timing.transfer_idle_s / IDLE_SHARE
+
+    # --- One object --------------------------------------------------------------------------------------------------
+
+    async def _run(self, arrival: Arrival) -> None:
+        outcome: bytes | GlimpseError = TransferFailed("The endpoint was closed; the transfer can go on later.")
+        try:
+            with arrival.scope:
+                outcome = await self._receive(arrival)
+            if arrival.failure is not None and not isinstance(outcome, bytes):
+                outcome = arrival.failure
+        except GlimpseError as error:
+            outcome = arrival.failure or error
+        except Exception:
+            log.exception("an object could not be received by a fault of this side")
+            outcome = TransferFailed("The transfer failed on this side; see its log.")
+        finally:
+            del self._arrivals[arrival.session.number, arrival.offer.transfer_id]
+            if isinstance(outcome, GlimpseError):
+                self._tell_failure(arrival, outcome)
+            else:
+                self._remember(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+            arrival.incoming.settle(outcome)
+
+    def _tell_failure(self, arrival: Arrival, failure: GlimpseError) -> None:
+        session, transfer = arrival.session, arrival.offer.transfer_id
+        if isinstance(failure, Refused):
+            self._refuse(session, transfer, failure.code, str(failure))
+        else:
+            failed = not isinstance(failure, TransferCancelled)
+            self._say_last(session, Cancel(transfer=transfer, by_sender=False, failed=failed, text=str(failure)[:160]))
+
+    async def _receive(self, arrival: Arrival) -> bytes:
+        """Return the object. Raises `GlimpseError`; what has arrived is then kept."""
+        session, offer, bench = arrival.session, arrival.offer, self._bench
+        if offer.size == 0:
+            return self._receive_nothing(arrival)
+        if not self._slots.try_take(session.remote_key):
+            self._make_room()
+            bench.post(session, arrival.answer)
+            await self._slots.take(session.remote_key)
+        try:
+            partial = await bench.partials.take(arrival.partial_key)
+            if partial is not None and partial.have.total == offer.size:
+                data = bytes(partial.data)
+                await bench.partials.discard(arrival.partial_key)
+                if await sha256_of(data) == offer.sha256:
+                    arrival.incoming.report(offer.size)
+                    self._say_last(session, Complete(transfer=offer.transfer_id))
+                    return data
+                partial = None
+            port = await self._worker_port(arrival)
+            try:
+                driver = arrival.driver = self._driver(arrival, port, partial)
+            except BaseException:
+                bench.give_back(port, session.remote_key)
+                raise
+            have = partial.have.encode(MAX_RANGES_BYTES) if partial is not None else b""
+            arrival.incoming.report(driver.machine.progress[0])
+            arrival.answer = Accept(
+                transfer=offer.transfer_id,
+                port=0 if port is bench.parent else port.number,
+                datagram_bytes=bench.largest_datagram(session),
+                have=have,
+            )
+            bench.post(session, arrival.answer)
+            driver.pump()
+            return await self._follow(arrival, driver)
+        finally:
+            self._slots.give_back(session.remote_key)
+
+    def _receive_nothing(self, arrival: Arrival) -> bytes:
+        if arrival.offer.sha256 != EMPTY_SHA256:
+            raise TransferFailed("An empty object was announced with the hash of another.")
+        self._say_last(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+        return b""
+
+    async def _worker_port(self, arrival: Arrival) -> Port:
+        """Return a worker port, after a while in the queue if need be; the parent port where there are no sockets."""
+        bench, peer = self._bench, arrival.session.remote_key
+        try:
+            if (port := bench.workers.try_acquire(peer)) is not None:
+                return port
+            self._make_room()
+            bench.post(arrival.session, arrival.answer)
+            return await bench.workers.acquire(peer)
+        except OSError:
+            log.warning("no socket for a worker port; the parent port carries the transfer", exc_info=True)
+            return bench.parent
+
+    def _driver(self, arrival: Arrival, port: Port, partial: PartialObject | None) -> ReceivingDriver:
+        bench, session, offer = self._bench, arrival.session, arrival.offer
+        size, token = bench.largest_datagram(session), arrival.cipher.token
+        machine = ReceivingTransfer(
+            size=offer.size,
+            sha256=offer.sha256,
+            cipher=arrival.cipher,
+            settings=transfer_settings(bench.timing, size),
+            now=bench.clock(),
+            buffer_bytes=port.socket.receive_buffer_bytes,
+            partial=partial,
+        )
+        driver = ReceivingDriver(
+            machine,
+            port=port,
+            parent=bench.parent,
+            remote=None,
+            clock=bench.clock,
+            datagram_bytes=size,
+            release=bench.release_to(session.remote_key),
+            on_finished=lambda: bench.forget_route(token),
+        )
+        driver.host = session.address[0]
+        driver.on_progress = arrival.incoming.report
+        bench.routes[token] = driver
+        return driver
+
+    async def _follow(self, arrival: Arrival, driver: ReceivingDriver) -> bytes:
+        """Wait for the end of the transfer; keep what arrived if that is not all."""
+        bench, machine = self._bench, driver.machine
+        store = bench.partials
+        kept_bytes = machine.progress[0]
+        try:
+            while not await bench.watch(driver, arrival.session, store.checkpoint_s):
+                if store.checkpoint_s is not None and machine.progress[0] > kept_bytes:
+                    kept_bytes = machine.progress[0]
+                    await store.keep(arrival.partial_key, machine.partial)
+        except BaseException:
+            driver.abandon("the endpoint was closed")
+            await self._keep(arrival, machine)
+            raise
+        if machine.state is TransferState.DONE:
+            large = arrival.offer.size > HASH_IN_THREAD_BYTES
+            data = await anyio.to_thread.run_sync(machine.object) if large else machine.object()
+            if kept_bytes:
+                await store.discard(arrival.partial_key)
+            return data
+        await self._keep(arrival, machine)
+        if arrival.failure is not None:
+            raise arrival.failure
+        if machine.state is TransferState.CANCELLED:
+            raise TransferCancelled(f"The transfer was cancelled: {machine.failure}.")
+        raise TransferFailed(f"The transfer failed: {driver.abandoned or machine.failure}.")
+
+    async def _keep(self, arrival: Arrival, machine: ReceivingTransfer) -> None:
+        """Keep what arrived in part, even while the endpoint closes; let go of what is not wanted or proved wrong."""
+        partial, store = machine.partial, self._bench.partials
+        unwanted = isinstance(arrival.failure, TransferCancelled)
+        with anyio.move_on_after(FAREWELL_S, shield=True):
+            if partial.have.total and not unwanted:
+                await store.keep(arrival.partial_key, partial)
+            else:
+                await store.discard(arrival.partial_key)
+
+
+EMPTY_SHA256: Final = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")

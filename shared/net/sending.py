@@ -1,0 +1,217 @@
+"""Sending objects: offer, wait for the answer, run the transfer, find out how it went."""
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from shared.config import MAX_STEGO_BYTES
+from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, TransferCancelled, TransferFailed
+from shared.net.control import Accept, Answer, Cancel, Complete, OfferMessage, Queued, Refuse
+from shared.net.driver import SendingDriver
+from shared.net.incoming import Progress
+from shared.net.paths import transfer_settings
+from shared.net.session import Session
+from shared.net.slots import Slots
+from shared.net.workbench import TransferKey, Workbench, session_is_over, sha256_of
+from shared.transfer import Ranges, SendingTransfer, TransferState
+from shared.wire.labels import MAX_LABEL_BYTES
+
+FIRST_REPEAT_S = 0.1
+"""First repeat of an unanswered offer, beside three round trips; doubles."""
+LONGEST_REPEAT_S = 1.0
+FALL_BACK_S = 0.5
+FALL_BACK_RTTS = 5
+"""Silence of the worker port, beside so many initial round trips, after which the parent ports carry a transfer: some
+probe time-outs."""
+MAX_OBJECT_BYTES = MAX_STEGO_BYTES
+"""Largest object; a hostile side could otherwise make the receiver promise any amount of memory."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One object on its way out."""
+
+    session: Session
+    offer: OfferMessage
+    answer: Answer | None = None
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    """Set when there is an answer to act on; replaced when a mere sign of life came."""
+    heard_at: float = 0.0
+    driver: SendingDriver | None = None
+    failure: GlimpseError | None = None
+    """Why it is over, where that came from outside the transfer itself."""
+    complete: bool = False
+    """The receiver says that it has everything."""
+
+
+class Sending:
+    """All objects that leave an endpoint."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._outgoing: dict[TransferKey, Outgoing] = {}
+        limits = bench.limits
+        self._slots = Slots(total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers)
+
+    @property
+    def running(self) -> int:
+        """Objects under way."""
+        return len(self._outgoing)
+
+    @property
+    def waiting(self) -> int:
+        """Objects that wait for others to be through."""
+        return self._slots.waiting
+
+    async def send(self, session: Session, label: bytes, data: bytes, progress: Progress | None) -> None:
+        """See `Endpoint.send_object`."""
+        if len(label) > MAX_LABEL_BYTES:
+            raise LocalError(f"a label of {len(label)} bytes, the cap is {MAX_LABEL_BYTES}")
+        if len(data) > MAX_OBJECT_BYTES:
+            raise LocalError(f"an object of {len(data)} bytes, the cap is {MAX_OBJECT_BYTES}")
+        digest = await sha256_of(data)
+        await self._slots.take(session.remote_key)
+        try:
+            if not session.alive:
+                raise session_is_over("it was over before")
+            number = self._bench.sessions.next_transfer_id(session.number)
+            offer = OfferMessage(transfer=number, label=label, size=len(data), sha256=digest)
+            await self._run(Outgoing(session, offer), data, progress)
+        finally:
+            self._slots.give_back(session.remote_key)
+
+    def answered(self, session: Session, answer: Answer) -> None:
+        """Take the receiver's word on an offer."""
+        outgoing = self._outgoing.get((session.number, answer.transfer))
+        if outgoing is None:
+            if isinstance(answer, Accept | Queued):  # it waits for something that is over here
+                self._bench.post(session, Cancel(transfer=answer.transfer, by_sender=True))
+            return
+        outgoing.heard_at = self._bench.clock()
+        if isinstance(answer, Complete):
+            outgoing.complete = True
+            if outgoing.driver is not None:
+                outgoing.driver.abandon("the receiver has the object")
+        if outgoing.answer is None and not isinstance(answer, Queued):
+            outgoing.answer = answer
+        outgoing.answered.set()
+
+    def cancelled(self, session: Session, cancel: Cancel) -> None:
+        """The receiver ended the transfer."""
+        outgoing = self._outgoing.get((session.number, cancel.transfer))
+        if outgoing is not None:
+            self._fail(outgoing, _failure_of(cancel))
+
+    def session_closed(self, session: Session, reason: str) -> None:
+        """End what was under way in a session."""
+        for outgoing in [one for one in self._outgoing.values() if one.session is session]:
+            self._fail(outgoing, session_is_over(reason))
+
+    def _fail(self, outgoing: Outgoing, failure: GlimpseError) -> None:
+        if outgoing.failure is None and not outgoing.complete:
+            outgoing.failure = failure
+            outgoing.answered.set()
+            if outgoing.driver is not None:
+                outgoing.driver.abandon(str(failure))
+
+    # --- One object --------------------------------------------------------------------------------------------------
+
+    async def _run(self, outgoing: Outgoing, data: bytes, progress: Progress | None) -> None:
+        key = (outgoing.session.number, outgoing.offer.transfer)
+        self._outgoing[key] = outgoing
+        try:
+            answer = await self._offer(outgoing)
+            if isinstance(answer, Accept):
+                await self._transfer(outgoing, answer, data, progress)
+            elif progress is not None:
+                progress(len(data), len(data))
+        except BaseException as error:
+            self._abort(outgoing, error)
+            raise
+        finally:
+            del self._outgoing[key]
+
+    def _abort(self, outgoing: Outgoing, error: BaseException) -> None:
+        """Tell the receiver, unless it is the receiver who told."""
+        if isinstance(error, Refused) or outgoing.failure is not None:
+            return
+        transfer, failed = outgoing.offer.transfer, isinstance(error, TransferFailed)
+        if outgoing.driver is not None and not failed:
+            outgoing.driver.cancel("the sender cancelled it")
+        self._bench.post(outgoing.session, Cancel(transfer=transfer, by_sender=True, failed=failed))
+
+    async def _offer(self, outgoing: Outgoing) -> Answer:
+        """Repeat the offer until there is an answer to act on."""
+        bench, session = self._bench, outgoing.session
+        rtt_s = bench.sessions.session_info(session.number).rtt_s or bench.timing.initial_rtt_s
+        pause_s = max(FIRST_REPEAT_S, 3 * rtt_s)
+        outgoing.heard_at = bench.clock()
+        while True:
+            bench.post(session, outgoing.offer)
+            with anyio.move_on_after(pause_s):
+                await outgoing.answered.wait()
+            if outgoing.failure is not None:
+                raise outgoing.failure
+            if isinstance(outgoing.answer, Refuse):
+                raise Refused(outgoing.answer.code, outgoing.answer.text)
+            if outgoing.answer is not None:
+                return outgoing.answer
+            if outgoing.answered.is_set():  # in the queue of the receiver, which will speak up
+                outgoing.answered = anyio.Event()
+            pause_s = min(2 * pause_s, max(LONGEST_REPEAT_S, 3 * rtt_s))
+            if bench.clock() - outgoing.heard_at >= bench.timing.transfer_idle_s:
+                raise TransferFailed("The other side does not answer; the transfer can be tried again later.")
+
+    async def _transfer(self, outgoing: Outgoing, accept: Accept, data: bytes, progress: Progress | None) -> None:
+        driver = outgoing.driver = self._driver(outgoing, accept, data)
+        if progress is not None:
+            driver.on_progress = lambda done: progress(done, len(data))
+        driver.pump()
+        while not await self._bench.watch(driver, outgoing.session):
+            pass
+        machine = driver.machine
+        if machine.state is TransferState.DONE:
+            return
+        if outgoing.complete:
+            if progress is not None:
+                progress(len(data), len(data))
+            return
+        if outgoing.failure is not None:
+            raise outgoing.failure
+        if machine.state is TransferState.CANCELLED:
+            raise TransferCancelled(f"The transfer was cancelled: {machine.failure}.")
+        raise TransferFailed(f"The transfer failed: {driver.abandoned or machine.failure}.")
+
+    def _driver(self, outgoing: Outgoing, accept: Accept, data: bytes) -> SendingDriver:
+        bench, session, transfer = self._bench, outgoing.session, outgoing.offer.transfer
+        size = min(accept.datagram_bytes, bench.largest_datagram(session))
+        try:
+            have = Ranges.decode(accept.have, limit=len(data), cap_bytes=len(accept.have))
+        except MalformedMessage:
+            bench.dropped["malformed"] += 1
+            have = Ranges()
+        cipher = bench.sessions.transfer_keys(session.number, transfer, sender_is_me=True)
+        machine = SendingTransfer(
+            data, cipher=cipher, settings=transfer_settings(bench.timing, size), now=bench.clock(), have=have
+        )
+        peer, parent = session.remote_key, bench.parent
+        driver = SendingDriver(
+            machine,
+            port=bench.acquire_worker_now(peer) if accept.port else parent,
+            parent=parent,
+            remote=(session.address[0], accept.port) if accept.port else session.address,
+            clock=bench.clock,
+            datagram_bytes=size,
+            release=bench.release_to(peer),
+            on_finished=lambda: bench.forget_route(cipher.token),
+        )
+        driver.fall_back(session.address, FALL_BACK_S + FALL_BACK_RTTS * bench.timing.initial_rtt_s)
+        bench.routes[cipher.token] = driver
+        return driver
+
+
+def _failure_of(cancel: Cancel) -> GlimpseError:
+    text = "".join(character if character.isprintable() else "?" for character in cancel.text)
+    if cancel.failed:
+        return TransferFailed(f"The other side could not finish the transfer: {text or 'no reason given'}.")
+    return TransferCancelled(f"The other side cancelled the transfer{f': {text}' if text else ''}.")
