@@ -1,0 +1,75 @@
+"""The command line: answers at once, tells apart bad questions from failures, and never shows a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")}
+    environment.pop("GLIMPSE_CLUSTER", None)
+    return subprocess.run(
+        [sys.executable, "-m", "tui.cli", *arguments], capture_output=True, text=True, timeout=60, check=False,
+        env=environment,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["status"], 2, "glimpse up"),
+        (["status", "--cluster", "nowhere.toml"], 2, "no cluster file"),
+        (["up", "--data", "{home}/c", "--directory", "postgres://x"], 2, "sqlite:///"),
+        (["up", "--data", "{home}/c", "--directory", "sqlite:////no/such/folder/x.sqlite"], 2, "folder"),
+        (["up", "--data", "{home}/c", "--nodes", "99"], 2, "nodes"),
+        (["up", "--data", "{home}/c", "--directory", "a", "--directory-file", "b"], 2, "not both"),
+        (["up", "--data", "/proc/none"], 1, "cannot be made"),
+        (["load", "--kill", "leader", "--cluster", "x"], 2, "leader@50"),
+        (["load", "--image", "missing.png", "--cluster", "x"], 2, "missing.png"),
+        (["load", "--requests", "0"], 2, "requests"),
+        (["node", "--cluster", "nowhere.toml", "--name", "n1"], 2, "no cluster file"),
+        (["agent", "--accept", "all", "--profile", "../x"], 2, "profile name"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_bad_input_gets_one_sentence(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    result = glimpse(*[part.format(home=tmp_path) for part in arguments], home=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert words.lower() in result.stderr.lower()
+    assert "Traceback" not in result.stderr
+
+
+def test_help_and_version_answer_without_the_heavy_parts() -> None:
+    program = (
+        "import sys, tui.cli\n"
+        "try: tui.cli.main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'textual', 'numpy', 'PIL', 'cryptography', 'asyncmy', 'stegano', 'cv2'} & set(sys.modules)\n"
+        "print('heavy', sorted(heavy))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert result.stdout.splitlines()[0].startswith("glimpse ")
+    assert result.stdout.splitlines()[-1] == "heavy []"
+
+
+def test_the_headless_peer_loads_no_textual() -> None:
+    program = "import sys, tui.peer\nprint(sorted({'textual', 'rich', 'textual_image', 'stegano'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_layers_hold_at_run_time() -> None:
+    """`shared` brings in neither `node` nor `tui`, and `node` brings in no `tui`."""
+    program = (
+        "import sys, importlib, pkgutil, {top}\n"
+        "for found in pkgutil.walk_packages({top}.__path__, '{top}.'): importlib.import_module(found.name)\n"
+        "print(sorted({{name.partition('.')[0] for name in sys.modules}} & {{'shared', 'node', 'tui'}}))"
+    )
+    for top, expected in (("shared", "['shared']"), ("node", "['node', 'shared']")):
+        result = subprocess.run(
+            [sys.executable, "-c", program.format(top=top)], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert result.stdout.strip() == expected

@@ -1,0 +1,56 @@
+"""The cluster file is read back as it was written, and what is wrong with it is said in one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
+from shared.errors import InvalidInput
+
+CLUSTER = Cluster(
+    "ab" * 16,
+    "local",
+    tuple(NodeAddress(f"n{i}", "127.0.0.1", 4000 + i, 5000 + i, bytes([i]) * 32) for i in (1, 2, 3)),
+    (b"o" * 32,),
+)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    save_cluster(tmp_path / "cluster.toml", CLUSTER)
+    assert load_cluster(tmp_path / "cluster.toml") == CLUSTER
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('preset = "local"', 'preset = "moon"'),
+        ("port = 4001", "port = 0"),
+        ("port = 4001", 'port = "x"'),
+        ('name = "n1"', 'name = "../n1"'),
+        ('name = "n1"', 'name = "n2"'),
+        ("ab" * 16, "zz" * 16),
+        ("01" * 32, "01"),
+        ("[[nodes]]", "[[knots]]"),
+        ('cluster_id = "', "cluster_id = "),
+    ],
+)
+def test_damage_is_told(tmp_path: Path, old: str, new: str) -> None:
+    file = tmp_path / "cluster.toml"
+    save_cluster(file, CLUSTER)
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(InvalidInput):
+        load_cluster(file)
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="glimpse up"):
+        load_cluster(tmp_path / "none.toml")
+
+
+def test_an_endless_file_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.toml"
+    file.write_text("#" * 100_000)
+    with pytest.raises(InvalidInput, match="too long"):
+        load_cluster(file)
