@@ -1,65 +1,26 @@
-"""Grants: an owner gives a viewer a counted right, changes it, takes it back; both read how it stands."""
+"""Grants: an owner gives a viewer a counted right, changes it, and takes it back."""
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
 
 import hashlib
-from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import asks, mail
-from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
+from node.services.common import Effect, Known, mail_id, not_found, read_epoch
+from node.services.holdings import read_grant, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
-from shared.ledger import LedgerState, apply_change
+from shared.ledger import apply_change
 from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit, verify_record
 from shared.wire.operations import (
     ChangeRights,
-    GetGrant,
     Grant,
     GrantArrived,
     GrantRow,
-    Grants,
     GrantState,
-    ListGrants,
     RightsChanged,
 )
 from shared.wire.refusals import RefusalCode
-
-_COLUMNS: Final = (
-    "g.id, g.image_id, i.title, g.owner_id, o.name AS owner_name, g.viewer_id, v.name AS viewer_name, "
-    "g.granted, g.consumed, g.expires, g.revoked, g.version, g.record, g.epoch"
-)
-_TABLES: Final = (
-    "grants g JOIN images i ON i.id = g.image_id JOIN accounts o ON o.id = g.owner_id "
-    "JOIN accounts v ON v.id = g.viewer_id"
-)
-
-
-def grant_row(row: Row, epoch: int) -> GrantRow:
-    """Return a grant as it travels, seen from the directory's present epoch."""
-    return GrantRow(
-        grant=row["id"],
-        image=row["image_id"],
-        title=row["title"],
-        owner=row["owner_id"],
-        owner_name=row["owner_name"],
-        viewer=row["viewer_id"],
-        viewer_name=row["viewer_name"],
-        granted=row["granted"],
-        consumed=row["consumed"],
-        expires=row["expires"],
-        revoked=bool(row["revoked"]),
-        frozen=row["epoch"] < epoch,
-        version=row["version"],
-        record=bytes(row["record"]),
-    )
-
-
-def read_grant(grant: str, epoch: int) -> Step[GrantRow]:
-    """Return one grant that is known to be there."""
-    rows = yield Query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant", {"grant": grant})
-    return grant_row(rows.rows[0], epoch)
-
 
 # --- Checks that need no directory -----------------------------------------------------------------------------------
 
@@ -244,18 +205,6 @@ def _overtaken() -> Refused:
     )
 
 
-def state_of(row: Row, epoch: int) -> LedgerState:
-    """Return a grant's row as the ledger's rules take it."""
-    return LedgerState(
-        granted=row["granted"],
-        consumed=row["consumed"],
-        expires=row["expires"],
-        revoked=bool(row["revoked"]),
-        version=row["version"],
-        frozen=row["epoch"] < epoch,
-    )
-
-
 def _refuse_change(operation: ChangeRights, record: RightsRecord, row: Row, epoch: int) -> None:
     """Refuse a change that met another state, or that is no later word on the same grant."""
     try:
@@ -299,42 +248,3 @@ def _mail_change(tx: Tx, caller: Known, changed: GrantRow, operation: ChangeRigh
     letter = RightsChanged(grant=changed, ask=operation.ask)
     identity = mail_id("rights", changed.grant, changed.version)
     yield from mail.deposit(tx, Post(identity, changed.viewer, caller.account, kind, letter))
-
-
-# --- Reading ---------------------------------------------------------------------------------------------------------
-
-
-def one(caller: Known, operation: GetGrant) -> Transaction[GrantState]:
-    """Return a grant to its owner or its viewer."""
-
-    def run(_: Tx) -> Step[GrantState]:
-        rows = yield Query(
-            f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant AND (g.owner_id = :caller OR g.viewer_id = :caller)",
-            {"grant": operation.grant, "caller": caller.account},
-        )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
-        return GrantState(grant=grant_row(row, (yield from read_epoch())))
-
-    return run
-
-
-def listed(caller: Known, operation: ListGrants) -> Transaction[Grants]:
-    """Return a page of the grants on a caller's own image, or of those that the caller holds, newest first."""
-
-    def run(_: Tx) -> Step[Grants]:
-        parameters: dict[str, Value] = {"caller": caller.account}
-        where = "WHERE g.viewer_id = :caller"
-        if operation.image is not None:
-            parameters["image"] = operation.image
-            where = "WHERE g.owner_id = :caller AND g.image_id = :image"
-        total = yield from count(Query(f"SELECT COUNT(*) AS n FROM grants g {where}", parameters))
-        rows = yield Query(
-            f"SELECT {_COLUMNS} FROM {_TABLES} {where} ORDER BY g.created DESC, g.id{page_of(operation.page)}",
-            parameters,
-        )
-        epoch = yield from read_epoch()
-        return Grants(rows=[grant_row(row, epoch) for row in rows.rows], total=total)
-
-    return run

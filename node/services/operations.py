@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, grants, images, mail, views
+from node.services import accounts, asks, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
 from node.services.shares import ShareBox
 from shared.config import Timing
@@ -139,9 +139,9 @@ class Services:
             case ops.ListAsks():
                 return asks.listed(known, operation)
             case ops.ListGrants():
-                return grants.listed(known, operation)
+                return holdings.listed(known, operation)
             case ops.GetGrant():
-                return grants.one(known, operation)
+                return holdings.one(known, operation)
             case ops.ViewsLog():
                 return views.log(known, operation)
             case ops.FetchMail():

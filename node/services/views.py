@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
 from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
-from node.services.grants import state_of
+from node.services.holdings import state_of
 from node.services.mail import MailKind, Post
 from node.services.shares import ShareBox
 from shared.config import VIEW_REPEAT_S

@@ -1,0 +1,96 @@
+"""Grants as they lie in the directory: as rows that travel, as states that the ledger's rules take, and their lists."""
+
+# ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
+
+from typing import Final
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+from node.services.common import Known, count, not_found, page_of, read_epoch
+from shared.ledger import LedgerState
+from shared.wire.operations import GetGrant, GrantRow, Grants, GrantState, ListGrants
+
+_COLUMNS: Final = (
+    "g.id, g.image_id, i.title, g.owner_id, o.name AS owner_name, g.viewer_id, v.name AS viewer_name, "
+    "g.granted, g.consumed, g.expires, g.revoked, g.version, g.record, g.epoch"
+)
+_TABLES: Final = (
+    "grants g JOIN images i ON i.id = g.image_id JOIN accounts o ON o.id = g.owner_id "
+    "JOIN accounts v ON v.id = g.viewer_id"
+)
+
+
+def grant_row(row: Row, epoch: int) -> GrantRow:
+    """Return a grant as it travels, seen from the directory's present epoch."""
+    return GrantRow(
+        grant=row["id"],
+        image=row["image_id"],
+        title=row["title"],
+        owner=row["owner_id"],
+        owner_name=row["owner_name"],
+        viewer=row["viewer_id"],
+        viewer_name=row["viewer_name"],
+        granted=row["granted"],
+        consumed=row["consumed"],
+        expires=row["expires"],
+        revoked=bool(row["revoked"]),
+        frozen=row["epoch"] < epoch,
+        version=row["version"],
+        record=bytes(row["record"]),
+    )
+
+
+def read_grant(grant: str, epoch: int) -> Step[GrantRow]:
+    """Return one grant that is known to be there."""
+    rows = yield Query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant", {"grant": grant})
+    return grant_row(rows.rows[0], epoch)
+
+
+def state_of(row: Row, epoch: int) -> LedgerState:
+    """Return a grant's row as the ledger's rules take it."""
+    return LedgerState(
+        granted=row["granted"],
+        consumed=row["consumed"],
+        expires=row["expires"],
+        revoked=bool(row["revoked"]),
+        version=row["version"],
+        frozen=row["epoch"] < epoch,
+    )
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def one(caller: Known, operation: GetGrant) -> Transaction[GrantState]:
+    """Return a grant to its owner or its viewer."""
+
+    def run(_: Tx) -> Step[GrantState]:
+        rows = yield Query(
+            f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant AND (g.owner_id = :caller OR g.viewer_id = :caller)",
+            {"grant": operation.grant, "caller": caller.account},
+        )
+        row = rows.one()
+        if row is None:
+            raise not_found("grant")
+        return GrantState(grant=grant_row(row, (yield from read_epoch())))
+
+    return run
+
+
+def listed(caller: Known, operation: ListGrants) -> Transaction[Grants]:
+    """Return a page of the grants on a caller's own image, or of those that the caller holds, newest first."""
+
+    def run(_: Tx) -> Step[Grants]:
+        parameters: dict[str, Value] = {"caller": caller.account}
+        where = "WHERE g.viewer_id = :caller"
+        if operation.image is not None:
+            parameters["image"] = operation.image
+            where = "WHERE g.owner_id = :caller AND g.image_id = :image"
+        total = yield from count(Query(f"SELECT COUNT(*) AS n FROM grants g {where}", parameters))
+        rows = yield Query(
+            f"SELECT {_COLUMNS} FROM {_TABLES} {where} ORDER BY g.created DESC, g.id{page_of(operation.page)}",
+            parameters,
+        )
+        epoch = yield from read_epoch()
+        return Grants(rows=[grant_row(row, epoch) for row in rows.rows], total=total)
+
+    return run
