@@ -94,7 +94,7 @@ def _free_ports(count: int) -> list[int]:
         sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
         for bound in sockets:
             bound.bind(("127.0.0.1", 0))
-        return [int(bound.getsockname()[1]) for bound in sockets]
+        return sorted(int(bound.getsockname()[1]) for bound in sockets)
 
 
 @asynccontextmanager
