@@ -447,6 +447,7 @@ class Election:
             self._events.append(RoleChanged(previous, role, happened))
         if previous is Role.LEADER:
             self._events.append(Deposed(self._led_term, happened))
+            self._act_at = now + self.timing.lease_s
             self._trusted_until = -_FOREVER
             self._set_leader(None)
         self._enter(role, happened, now)
@@ -507,6 +508,7 @@ class Election:
         self._renewal_sent_at = None
         self._step(Input.LEASE_WON, now)
         self._passed_over.clear()
+        self._last_leader = self.me
         self._set_leader(self.me)
         self._refresh_table(now)
         self._broadcast(self._new_leader())
@@ -534,9 +536,9 @@ class Election:
             heir = successor if successor is not None else next(iter(line), None)
             self._actions.append(ReleaseLease(self._led_term))
             self._resignation = (now + self.timing.ok_timeout_s, self._led_term, heir)
-            self._last_leader = self.me
         self._step(why, now)
-        self._act_at = _FOREVER if self._draining else now + self.timing.lease_s
+        if self._draining:
+            self._act_at = _FOREVER
 
     def _announce_resignation(self) -> None:
         assert self._resignation is not None
@@ -560,11 +562,11 @@ class Election:
 
     def _lose_leader(self) -> None:
         """The leader is gone as far as this node can tell; it acts when the lease can be free."""
-        self._suspect_at = _FOREVER
         self._leader_heard_at = -_FOREVER
         self._set_leader(None)
 
     def _set_leader(self, leader: str | None) -> None:
+        self._suspect_at = _FOREVER
         if leader != self.leader:
             self.leader = leader
             self._events.append(LeaderChanged(leader, self.term))

@@ -1,0 +1,362 @@
+"""The whole cloud under misfortune: what must never happen, and what must happen in the end."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from node.dispatch import Policy
+from shared.config import LOCAL
+from shared.errors import LocalError
+from tests.sim.chaos import Chaos, bad_weather
+from tests.sim.cluster import SimCluster, Violation
+from tests.sim.failover import (
+    SIZES,
+    bully_messages,
+    next_in_line_messages,
+    percentile,
+    recovery_heartbeats,
+)
+from tests.sim.world import Weather
+
+CONVERGED_WITHIN_S = 6.0
+ANSWERED_WITHIN_S = 10.0
+REQUESTS = 12
+
+
+def storm(seed: int) -> None:
+    """One life of a cluster: five seconds of misfortune with requests, then healing."""
+    rng = random.Random(seed)
+    cluster = SimCluster(
+        seed,
+        size=rng.choice([1, 2, 3, 3, 3, 3, 3, 5]),
+        weather=bad_weather(rng),
+        lost_answers=rng.choice([0.0, 0.0, 0.1]),
+        encoded=seed % 20 == 0,
+        policy=rng.choice(list(Policy)),
+    )
+    peer = cluster.peer()
+    for _ in range(REQUESTS):
+        cluster.time.call_at(rng.uniform(0, 5), peer.ask)
+    chaos = Chaos(cluster, seed)
+    chaos.run(4.0)
+    healed_at = cluster.time.now
+    while not cluster.agreed():
+        cluster.run(0.1)
+        assert cluster.time.now - healed_at < CONVERGED_WITHIN_S, (seed, "no agreement", chaos.done)
+    while len(peer.answered_at) < REQUESTS:
+        cluster.run(0.2)
+        assert cluster.time.now - healed_at < ANSWERED_WITHIN_S, (seed, "no answer", chaos.done)
+    effects = cluster.directory.effects
+    assert set(effects) == set(peer.asked_at), seed
+    assert set(effects.values()) == {1}, seed
+    terms = [term for term, _ in cluster.directory.terms_won]
+    assert terms == sorted(set(terms)), seed
+
+
+@pytest.mark.parametrize("first", range(0, 1200, 100))
+def test_no_storm_breaks_the_cloud(first: int) -> None:
+    """Never two trusted leases, terms only grow, one leader after healing, every request served, each effect once."""
+    for seed in range(first, first + 100):
+        try:
+            storm(seed)
+        except (Violation, LocalError) as error:
+            pytest.fail(f"seed {seed}: {error}")
+
+
+def test_an_unfenced_build_has_two_leaders() -> None:
+    """Negative control: the same simulation finds overlapping leaders where every claim of the lease is granted."""
+    overlapping = 0
+    for seed in range(60):
+        cluster = SimCluster(seed, weather=bad_weather(random.Random(seed)), fenced=False)
+        Chaos(cluster, seed).run(4.0)
+        overlapping += cluster.overlaps > 0
+    assert overlapping >= 4
+
+
+def test_a_lease_trusted_too_long_is_found_out() -> None:
+    """Negative control: a paused leader that would trust its lease for longer than it lasts is a violation."""
+    for trust_s in (LOCAL.lease_trust_s, 3.0):
+        cluster = settled(timing=replace(LOCAL, lease_trust_s=trust_s))
+        leader = cluster.leader()
+        assert leader is not None
+        leader.pause()
+        if trust_s > LOCAL.lease_s:
+            with pytest.raises(Violation):
+                cluster.run(4.0)
+        else:
+            cluster.run(4.0)
+            assert cluster.leader() is not None
+
+
+# --- Time and messages to recover ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_a_crashed_leader_is_replaced_within_eight_heartbeats(loss: float) -> None:
+    beats = recovery_heartbeats("crash", 150, weather=Weather(loss=loss))
+    assert percentile(beats, 0.99) <= 8
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_a_deaf_leader_is_replaced_within_sixteen_heartbeats(loss: float) -> None:
+    beats = recovery_heartbeats("deaf", 150, weather=Weather(loss=loss))
+    assert percentile(beats, 0.99) <= 16
+
+
+@pytest.mark.parametrize("nodes", SIZES)
+def test_next_in_line_needs_no_more_messages_than_bully(nodes: int) -> None:
+    """Not more than Bully's best case, and where everybody notices, as they do with heartbeats, far fewer."""
+    ours = [next_in_line_messages(seed, nodes) for seed in range(4)]
+    best = [bully_messages(seed, nodes, [nodes - 2]) for seed in range(4)]
+    everybody = [bully_messages(seed, nodes, list(range(nodes - 1))) for seed in range(4)]
+    assert sum(ours) <= sum(best)
+    assert sum(ours) < sum(everybody)
+    heir_dead = [next_in_line_messages(seed, nodes, heir_dead=True) for seed in range(3)]
+    assert max(heir_dead) <= 4 * nodes, "linear also when the first alternative is dead"
+
+
+# --- The cloud as a whole --------------------------------------------------------------------------------------------
+def settled(seed: int = 1, **options: object) -> SimCluster:
+    cluster = SimCluster(seed, **options)  # type: ignore[arg-type]
+    cluster.run_to_leader()
+    cluster.run(2.0)
+    assert cluster.agreed()
+    return cluster
+
+
+def test_a_restarted_node_does_not_bully_a_live_leader() -> None:
+    cluster = settled()
+    leader = cluster.leader()
+    assert leader is not None
+    other = next(name for name in cluster.names if name != leader.name)
+    cluster.loads[other] = 0.0
+    cluster.restart(other)
+    cluster.run(3.0)
+    assert cluster.leader() is leader
+    assert cluster.agreed()
+    assert cluster.directory.term == 1
+
+
+def test_one_node_of_three_carries_on_alone() -> None:
+    cluster = settled()
+    leader = cluster.leader()
+    assert leader is not None
+    last = next(name for name in cluster.names if name != leader.name)
+    for name in cluster.names:
+        if name != last:
+            cluster.nodes[name].crash()
+    assert cluster.run_to_leader(10.0).name == last
+    cluster.run(5.0)
+    assert cluster.nodes[last].trusts_lease()
+
+
+def test_without_a_directory_there_is_no_leader_and_no_effect() -> None:
+    cluster = settled()
+    cluster.directory.away = True
+    cluster.run(2.0)
+    peer = cluster.peer()
+    peer.ask()
+    for _ in range(100):
+        cluster.run(0.1)
+        assert cluster.leader() is None
+    assert not cluster.directory.effects
+    assert not peer.answered_at
+    cluster.directory.away = False
+    cluster.run(8.0)
+    assert cluster.agreed()
+    assert len(peer.answered_at) == 1
+
+
+def test_a_node_without_the_directory_does_not_lead() -> None:
+    cluster = settled()
+    leader = cluster.leader()
+    assert leader is not None
+    cluster.directory.away_for.add(leader.name)
+    cluster.run(4.0)
+    successor = cluster.leader()
+    assert successor is not None
+    assert successor is not leader
+
+
+def test_a_drained_leader_hands_over_within_two_heartbeats() -> None:
+    for seed in range(20):
+        cluster = settled(seed)
+        leader = cluster.leader()
+        assert leader is not None
+        left_at = cluster.time.now
+        leader.do(leader.election.drain)
+        assert cluster.run_to_leader() is not leader
+        assert cluster.time.now - left_at <= 2 * LOCAL.heartbeat_s
+        cluster.run(10.0)
+        assert not leader.trusts_lease(), "a drained node never leads again"
+
+
+def test_an_operator_moves_leadership() -> None:
+    for seed in range(20):
+        cluster = settled(seed)
+        wanted = next(node for node in cluster.nodes.values() if node is not cluster.leader())
+        wanted.do(wanted.election.request_leadership)
+        cluster.run(2 * LOCAL.heartbeat_s)
+        assert cluster.leader() is wanted
+
+
+def test_a_paused_leader_does_not_act_when_it_wakes() -> None:
+    cluster = settled()
+    leader = cluster.leader()
+    assert leader is not None
+    leader.pause()
+    cluster.run(4.0)
+    successor = cluster.leader()
+    assert successor is not None
+    assert not leader.election.is_leader(leader.now)
+    leader.resume()
+    cluster.run(2.0)
+    assert cluster.agreed()
+    assert cluster.leader() is successor
+
+
+# --- Requests --------------------------------------------------------------------------------------------------------
+def ask_many(cluster: SimCluster, count: int, *, over_s: float) -> None:
+    peers = [cluster.peer() for _ in range(3)]
+    start = cluster.time.now
+    for number in range(count):
+        cluster.time.call_at(start + over_s * number / count, peers[number % 3].ask)
+
+
+def latencies(cluster: SimCluster) -> list[float]:
+    return [peer.answered_at[key] - asked for peer in cluster.peers for key, asked in peer.asked_at.items()]
+
+
+def test_in_calm_each_request_is_served_once() -> None:
+    cluster = settled()
+    ask_many(cluster, 400, over_s=4.0)
+    cluster.run(6.0)
+    assert len(latencies(cluster)) == 400
+    assert cluster.directory.served.total() == 400
+    assert max(latencies(cluster)) < LOCAL.takeover_heartbeats * LOCAL.heartbeat_s
+    busy = [node.dispatch.counts() for node in cluster.nodes.values()]
+    assert sum(counts.taken_over for counts in busy) == 0
+    assert all(counts.served > 20 for counts in busy), [counts.served for counts in busy]
+    assert all(counts.open == 0 for counts in busy)
+    leader = cluster.leader()
+    assert leader is not None
+    assert [leader.dispatch.assigned_to(name) for name in cluster.names] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("victim", ["leader", "follower"])
+def test_a_node_killed_midway_costs_no_request(victim: str) -> None:
+    for seed in range(10):
+        cluster = settled(seed)
+        ask_many(cluster, 300, over_s=3.0)
+        cluster.run(1.5)
+        leader = cluster.leader()
+        assert leader is not None
+        others = [node for node in cluster.nodes.values() if node is not leader]
+        (leader if victim == "leader" else others[0]).crash()
+        cluster.run(8.0)
+        assert len(latencies(cluster)) == 300
+        assert set(cluster.directory.effects.values()) == {1}
+        assert len(cluster.directory.effects) == 300
+
+
+def test_without_a_leader_the_next_in_line_takes_over() -> None:
+    """All nodes drain, so nobody may lead; the directory is there, so requests are still served."""
+    cluster = settled()
+    for node in cluster.nodes.values():
+        node.do(node.election.drain)
+    cluster.run(1.0)
+    ask_many(cluster, 10, over_s=1.0)
+    cluster.run(6.0)
+    assert cluster.leader() is None
+    assert len(latencies(cluster)) == 10
+
+
+def test_a_peer_cut_off_from_the_leader_is_served() -> None:
+    for only in range(3):
+        cluster = settled()
+        peer = cluster.peer()
+        peer.reaches = (cluster.names[only],)
+        peer.ask()
+        cluster.run(2.0)
+        assert len(peer.answered_at) == 1
+        assert max(latencies(cluster)) < 4 * LOCAL.heartbeat_s
+
+
+def test_long_work_is_left_to_the_node_that_does_it() -> None:
+    """Work that lasts longer than an assignment shows signs of itself, so nobody takes it over."""
+    cluster = settled(mean_service_s=1e-9)
+    for name in cluster.names:
+        cluster.slow[name] = 0.0
+    cluster.service_s = lambda node: 3.0  # type: ignore[method-assign]
+    peer = cluster.peer()
+    peer.ask()
+    cluster.run(8.0)
+    assert cluster.directory.served.total() == 1
+
+
+def test_an_assigned_node_that_dies_is_replaced() -> None:
+    cluster = settled()
+    cluster.service_s = lambda node: 1.0  # type: ignore[method-assign]
+    peer = cluster.peer()
+    key = peer.ask()
+    cluster.run(0.2)
+    worker = next(node for node in cluster.nodes.values() if node.dispatch.in_flight)
+    worker.crash()
+    cluster.run(6.0)
+    assert key in peer.answered_at
+    assert cluster.directory.effects[key] == 1
+
+
+def test_a_lost_answer_is_served_again_from_the_store() -> None:
+    cluster = settled()
+    peer = cluster.peer()
+    for name in cluster.names:
+        cluster.network.cut(name, peer.name)
+    key = peer.ask()
+    cluster.run(0.4)
+    assert cluster.directory.served[key] == 1
+    assert key not in peer.answered_at
+    cluster.network.heal()
+    cluster.run(2.0)
+    assert key in peer.answered_at
+    assert cluster.directory.served[key] >= 2
+    assert cluster.directory.effects[key] == 1
+
+
+def test_least_cost_beats_round_robin_with_a_slow_node() -> None:
+    """One node at a third of the speed, at a load that round robin cannot carry there."""
+    means = {}
+    for policy in (Policy.LEAST_COST, Policy.ROUND_ROBIN):
+        cluster = settled(5, policy=policy, mean_service_s=0.02)
+        cluster.slow["n1"] = 3.0
+        ask_many(cluster, 600, over_s=8.0)
+        cluster.run(20.0)
+        observed = latencies(cluster)
+        assert len(observed) == 600
+        means[policy] = sum(observed) / len(observed)
+    assert means[Policy.LEAST_COST] * 2 <= means[Policy.ROUND_ROBIN]
+
+
+# --- Failure simulation ----------------------------------------------------------------------------------------------
+def test_the_token_goes_round_and_there_is_only_one() -> None:
+    """Each node is deaf in its turn, never two at once, although the leader itself is made deaf on the way."""
+    cluster = settled(timing=replace(LOCAL, deaf_s=4.0))
+    starter = next(iter(cluster.nodes.values()))
+    starter.do(starter.faults.start_token)
+    deafened: list[str] = []
+    usable = 0
+    for _ in range(900):
+        cluster.run(0.05)
+        deaf = [name for name, node in cluster.nodes.items() if node.deaf]
+        assert len(deaf) <= 1
+        usable += cluster.leader() is not None
+        if deaf and deaf != deafened[-1:]:
+            deafened += deaf
+    assert set(deafened) == set(cluster.names)
+    assert len(deafened) >= 5
+    assert usable >= 0.85 * 900
+    starter.do(starter.faults.stop_token)
+    cluster.run(8.0)
+    assert not any(node.deaf for node in cluster.nodes.values())
+    cluster.run(8.0)
+    assert not any(node.deaf for node in cluster.nodes.values())
+    assert cluster.agreed()
