@@ -13,7 +13,6 @@ import anyio.lowlevel
 import anyio.to_thread
 import psutil
 from anyio.abc import TaskGroup
-from shared.net.endpoint import Session
 
 from node.desk import Desk
 from node.directory import Directory
@@ -37,6 +36,7 @@ from node.membership import NodeRow
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
 from shared.errors import GlimpseError
+from shared.net.endpoint import Session
 from shared.wire.codec import decode
 from shared.wire.node_messages import NodeMessage, RequestKey
 

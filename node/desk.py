@@ -12,12 +12,20 @@ from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 
 from node.encrypting import EncryptService, Pulls
 from node.services.operations import Caller, Served, Services
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
-from shared.errors import LocalError, MalformedMessage, Refused, RemoteError, TransferFailed, Unavailable
+from shared.errors import (
+    LocalError,
+    MalformedMessage,
+    Refused,
+    RemoteError,
+    TransferCancelled,
+    TransferFailed,
+    Unavailable,
+)
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, UploadObject
@@ -161,9 +169,9 @@ class Desk:
             await self._reply(held.session, Answer(request=request, outcome=served.outcome))
         except Refused as refusal:
             self._refuse(held.session, request, refusal.code, str(refusal))
-        except Unavailable as error:
+        except (Unavailable, TransferCancelled) as error:
             log.warning("a request was not served", extra={"request": request, "reason": str(error)})
-            if not isinstance(error, TransferFailed):
+            if not isinstance(error, TransferFailed | TransferCancelled):
                 self._post(held.session, NoLeader(request=request, reason=str(error)))
             return False
         except RemoteError as error:

@@ -5,12 +5,12 @@ import logging
 from dataclasses import dataclass
 
 import anyio
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 
 from node.encoder import Encoder
 from node.services.operations import Caller, Served, Services
 from shared.config import MAX_MESSAGE_BYTES, Timing
-from shared.errors import MalformedMessage, Refused, TransferFailed
+from shared.errors import MalformedMessage, Refused, TransferCancelled, TransferFailed
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, StegoObject
 from shared.wire.operations import Encrypt
@@ -97,7 +97,10 @@ class EncryptService:
         digest = await _sha256(stego)
         served = await self._services.image_ready(caller, request, operation, digest, len(stego))
         label = encode(StegoObject(request=request), cap_bytes=MAX_LABEL_BYTES)
-        await self._endpoint.send_object(session, label, stego)
+        try:
+            await self._endpoint.send_object(session, label, stego)
+        except (Refused, TransferCancelled) as error:
+            raise TransferFailed(f"The peer did not take the stego image: {error}") from error
         return served
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
-from shared.net.endpoint import Endpoint, Session
 
 from node.control import Control
 from node.desk import Desk
@@ -23,6 +22,7 @@ from node.settings import NodeSettings
 from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage
+from shared.net.endpoint import Endpoint, Session
 from shared.wire.codec import decode
 from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Received, Request, StatusQuery
 
@@ -42,6 +42,7 @@ class _Parts:
     desk: Desk
     control: Control
     reports: Reports
+    services: Services
 
 
 class NodeServer:
@@ -72,7 +73,7 @@ class NodeServer:
             tasks.start_soon(self._watch_signals)
             tasks.start_soon(parts.links.keep)
             tasks.start_soon(parts.control.run)
-            tasks.start_soon(self._sweep, directory)
+            tasks.start_soon(self._sweep, directory, parts.services)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
             await self._stop.wait()
             await self._drain(parts)
@@ -105,7 +106,7 @@ class NodeServer:
             requests=requests, nodes=nodes, operators=frozenset(cluster.operators), clock=time.monotonic,
             stop=self.stop,
         )  # fmt: skip
-        parts = _Parts(requests, nodes, links, desk, control, reports)
+        parts = _Parts(requests, nodes, links, desk, control, reports, services)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
         requests.on_offer = desk.offered
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
@@ -166,11 +167,12 @@ class NodeServer:
                 await parts.desk.idle.wait()
         log.info("drained", extra={"left": parts.desk.in_flight})
 
-    async def _sweep(self, directory: Directory) -> None:
+    async def _sweep(self, directory: Directory, services: Services) -> None:
         while True:
             await anyio.sleep(_SWEEP_EVERY_S)
             try:
                 await directory.sweep()
+                await services.sweep()
             except GlimpseError as error:
                 log.info("the directory was not swept", extra={"reason": str(error)})
 

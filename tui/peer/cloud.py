@@ -12,19 +12,21 @@ from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
 from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
-from shared.wire.operations import Operation, Outcome
+from shared.wire.operations import Encrypted, Operation, Outcome
 from shared.wire.peer_messages import Answer, CloudState, KeepAlive, MailNudge, NodeToPeer, NoLeader, Pull, Request
 
 log = logging.getLogger(__name__)
 
 DEFAULT_WAIT_S = 15.0
+_STEGOS_AT_ONCE = 3
+"""Stego images of one request taken at a time: each node may send one when leadership changes."""
 _VIEW_CODES = frozenset({"no_views", "expired", "revoked", "frozen", "repeat_over"})
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the bytes done and the bytes in all."""
@@ -37,10 +39,11 @@ class _Pending:
     progress: Progress | None
     changed: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
-    stego: bytes | None = None
+    stegos: dict[bytes, bytes] = field(default_factory=dict)
+    """Stego images that arrived, by hash: the answer says which one is meant, for two nodes may have served."""
     reason: str = ""
     sending: set[tuple[Session, str]] = field(default_factory=set)
-    receiving: bool = False
+    receiving: int = 0
 
     def notify(self) -> None:
         self.changed.set()
@@ -197,9 +200,10 @@ class CloudLink:
         if answer.code:
             kind = ViewRefused if answer.code in _VIEW_CODES else Refused
             raise kind(answer.code, answer.text)
-        if answer.outcome is None or (pending.upload is not None and pending.stego is None):
-            return None
-        return answer.outcome, pending.stego
+        if not isinstance(answer.outcome, Encrypted):
+            return None if answer.outcome is None else (answer.outcome, None)
+        stego = pending.stegos.get(answer.outcome.stego_sha256)
+        return None if stego is None else (answer.outcome, stego)
 
     def _send_to(self, session: Session, request: str, pending: _Pending) -> None:
         if not session.alive:
@@ -244,11 +248,12 @@ class CloudLink:
             incoming = Incoming()
             self._tasks.start_soon(self._take_answer, incoming)
             return incoming
-        if pending.upload is None or pending.stego is not None or offer.size > MAX_STEGO_BYTES:
+        if pending.upload is None or pending.receiving >= _STEGOS_AT_ONCE or offer.size > MAX_STEGO_BYTES:
             return None
         report = pending.progress
         incoming = Incoming(progress=(lambda done, total: report("receiving", done, total)) if report else None)
-        self._tasks.start_soon(self._take_stego, pending, incoming)
+        pending.receiving += 1
+        self._tasks.start_soon(self._take_stego, pending, offer.sha256, incoming)
         return incoming
 
     async def _take_answer(self, incoming: Incoming) -> None:
@@ -257,19 +262,21 @@ class CloudLink:
         except GlimpseError as error:
             log.info("a long answer did not arrive", extra={"reason": str(error)})
 
-    async def _take_stego(self, pending: _Pending, incoming: Incoming) -> None:
-        pending.receiving = True
+    async def _take_stego(self, pending: _Pending, sha256: bytes, incoming: Incoming) -> None:
         try:
-            pending.stego = await incoming.wait()
+            stego = await incoming.wait()
+            while len(pending.stegos) >= _STEGOS_AT_ONCE:
+                del pending.stegos[next(iter(pending.stegos))]
+            pending.stegos[sha256] = stego
         except GlimpseError as error:
             log.info("a stego image did not arrive", extra={"reason": str(error)})
         finally:
-            pending.receiving = False
+            pending.receiving -= 1
             pending.notify()
 
     def _answered(self, answer: Answer) -> None:
         pending = self._pending.get(answer.request)
-        if pending is not None and not answer.follows and pending.answer is None:
+        if pending is not None and not answer.follows and (pending.answer is None or pending.upload is not None):
             pending.answer = answer
             pending.notify()
 
