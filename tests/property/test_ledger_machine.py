@@ -1,7 +1,7 @@
 """The ledger under any order of looks, changes, restores and time: no view beyond what is granted, nothing undone."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -97,5 +97,7 @@ class Ledger(RuleBasedStateMachine):
         assert 0 <= self.state.granted <= MAX_VIEWS
 
 
-Ledger.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Ledger.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestLedger = Ledger.TestCase

@@ -4,7 +4,7 @@ import base64
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.config import MAX_VIEWS, RIGHTS_RECORD_BYTES
@@ -24,6 +24,8 @@ from shared.rights import (
 )
 from tests.unit.rights_samples import CONTENT_KEY, IMAGE, OWNER, VIEWER, new_grant
 
+BUSY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes says nothing here; the machine may be busy."""
 GRANT = new_grant(granted=5, expires=1_800_000_000.5)
 ENCODED = encode_record(GRANT.record)
 OWN = encode_record(create_owner_record(OWNER, image_id=IMAGE, content_key=CONTENT_KEY))
@@ -55,12 +57,13 @@ def check(data: bytes) -> None:
 
 
 @given(st.binary(max_size=RIGHTS_RECORD_BYTES + 50))
+@BUSY_MACHINE
 def test_garbage(data: bytes) -> None:
     check(data)
 
 
 @given(st.sampled_from([ENCODED, OWN]), st.data())
-@settings(max_examples=300)
+@settings(BUSY_MACHINE, max_examples=300)
 def test_records_with_some_bytes_changed(encoded: bytes, data: st.DataObject) -> None:
     damaged = bytearray(encoded)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -71,7 +74,7 @@ def test_records_with_some_bytes_changed(encoded: bytes, data: st.DataObject) ->
 
 
 @given(st.sampled_from([ENCODED, OWN]), st.data())
-@settings(max_examples=300)
+@settings(BUSY_MACHINE, max_examples=300)
 def test_records_with_other_fields(encoded: bytes, data: st.DataObject) -> None:
     document = orjson.loads(encoded)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -124,7 +127,7 @@ def test_a_record_has_one_spelling(respelled: bytes) -> None:
         max_size=4,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(BUSY_MACHINE, max_examples=60)
 def test_any_history_of_changes_holds_together(
     changes: list[tuple[int | None, float | None, bool | None, int]],
 ) -> None:

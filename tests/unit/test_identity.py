@@ -101,6 +101,12 @@ def test_a_public_identity_with_a_foreign_part_is_refused(change: dict[str, byte
         replace(OWNER.public, **change).verify()
 
 
+def test_a_signed_session_key_of_the_wrong_length_is_refused() -> None:
+    short = bytes(31)
+    with pytest.raises(BadSignature, match="length"):
+        PublicIdentity(OWNER.public.signing_key, short, OWNER.sign("session-key", short)).verify()
+
+
 def test_no_other_signature_passes_as_that_of_a_session_key() -> None:
     forged = replace(OWNER.public, session_signature=OWNER.sign("register", OWNER.public.session_key))
     with pytest.raises(BadSignature):

@@ -279,8 +279,19 @@ def test_neither_share_opens_anything_alone() -> None:
     record, share, _ = new_grant()
     owner_share = open_owner_share(record, VIEWER)
     for wrong in (bytes(32), owner_share, share[:-1], b"", share + b"\0"):
-        with pytest.raises(BadSeal):
+        with pytest.raises(BadSeal, match="not the one committed to"):
             unlock(record, VIEWER, wrong)
+
+
+def test_the_content_key_hangs_on_both_shares() -> None:
+    """Commitments that fit other shares do not help: the key is wrapped under the two that were drawn."""
+    record, share, _ = new_grant()
+    with pytest.raises(BadSeal, match="wrapped content key"):
+        unlock(signed_again(OWNER, recommitted(record, bytes(32))), VIEWER, bytes(32))
+    context = rights._parties_of(record).framed("owner-share")
+    resealed = replace(record, owner_share=rights.seal_to(VIEWER.public.session_key, bytes(32), context=context))
+    with pytest.raises(BadSeal, match="wrapped content key"):
+        unlock(signed_again(OWNER, resealed), VIEWER, share)
 
 
 def test_another_content_key_than_the_one_committed_to_is_refused() -> None:
@@ -449,9 +460,13 @@ def test_the_signature_covers_every_field_of_the_owners_record(field: str, value
 
 
 def test_an_owners_record_moved_to_another_image_does_not_open() -> None:
-    record = replace(create_owner_record(OWNER, image_id=IMAGE, content_key=CONTENT_KEY), image_id=OTHER_IMAGE)
+    record = replace(
+        create_owner_record(OWNER, image_id=IMAGE, content_key=CONTENT_KEY),
+        image_id=OTHER_IMAGE,
+        key_commitment=rights._key_commitment(OTHER_IMAGE, OWNER.public.signing_key, CONTENT_KEY),
+    )
     moved = replace(record, signature=OWNER.sign("owner-record", *parts_of(record)))
-    with pytest.raises(BadSeal):
+    with pytest.raises(BadSeal, match="seal that does not open"):
         unlock_own(moved, OWNER)
 
 

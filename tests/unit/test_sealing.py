@@ -4,6 +4,7 @@ from hashlib import sha256
 
 import pytest
 
+from shared import sealing
 from shared.config import MAX_ORIGINAL_BYTES, MAX_SEALED_BYTES
 from shared.errors import BadSeal, LocalError, UnusableImage
 from shared.sealing import SEAL_OVERHEAD_BYTES, open_picture, open_sealed, seal_picture, seal_to, sealed_size
@@ -102,6 +103,17 @@ def test_every_bit_of_a_sealed_picture_counts() -> None:
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BadSeal):
             open_picture(CONTENT_KEY, bytes(data), owner_key=OWNER_KEY, image_id=IMAGE)
+
+
+def test_a_picture_that_is_not_what_its_header_says_is_refused() -> None:
+    """Whoever has the key can seal anything; the check still holds what the header promised."""
+    sealed = sealed_original()
+    header, (check, nonce) = sealed[:51], (sealed[7:39], sealed[39:51])
+    cipher = sealing._picture_cipher(CONTENT_KEY, check)
+    other = ORIGINAL[::-1]
+    forged = header + cipher.encrypt(nonce, other, sealing._picture_binding(header, OWNER_KEY, IMAGE))
+    with pytest.raises(BadSeal, match="not what it says"):
+        open_picture(CONTENT_KEY, forged, owner_key=OWNER_KEY, image_id=IMAGE)
 
 
 def test_a_sealed_picture_of_another_length_does_not_open() -> None:
