@@ -53,11 +53,15 @@ class MariaDb:
         self._drain: threading.Thread | None = None
         install = find_program("mariadb-install-db", "mysql_install_db")
         assert install is not None, "mariadb-install-db is missing beside the server"
-        subprocess.run(
-            [install, "--no-defaults", f"--datadir={folder / 'data'}", *self._as_user(),
-             "--auth-root-authentication-method=normal", "--skip-test-db"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+        command = [
+            install, "--no-defaults", f"--datadir={folder / 'data'}", *self._as_user(),
+            "--auth-root-authentication-method=normal", "--skip-test-db",
+        ]  # fmt: skip
+        installed = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if installed.returncode != 0:
+            raise RuntimeError("The database server's data could not be made:\n" + installed.stdout[-4000:])
 
     @staticmethod
     def _as_user() -> list[str]:
@@ -97,6 +101,7 @@ class MariaDb:
         """Let the server hang: it keeps its connections and answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # until its last thread has stopped
 
     def resume(self) -> None:
         assert self._process is not None

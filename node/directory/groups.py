@@ -77,6 +77,8 @@ def run_group(jobs: Iterable[Job], engine: EngineName, clock: str) -> Step[list[
     tx = yield from read_time(engine, clock)
     verdicts = []
     for job in jobs:
+        if not job.is_wanted:  # given up while the group waited for its turn
+            continue
         yield _SAVEPOINT
         try:
             verdicts.append(Verdict(job, value=(yield from job.transaction(tx))))

@@ -39,6 +39,8 @@ from shared.config import Timing
 from shared.errors import StorageError, Unavailable
 
 _READERS: Final = 3
+_MIGRATION_S: Final = 30
+"""How long one node waits for another's migration, and may take for its own: many tables on a slow disk."""
 _ATTEMPTS: Final = 7
 """Runs of a transaction in all. With the waits between them they outlast the restart of a server (0.3 s)."""
 _BACKOFF_S: Final = 0.010
@@ -80,6 +82,7 @@ class MysqlDirectory(Engine):
         try:
             with anyio.fail_after(timing.directory_deadline_s):
                 await directory._writer.open()
+            with anyio.fail_after(2 * _MIGRATION_S):
                 await directory._migrate()
         except NoConnection as error:
             raise error.shown from None
@@ -96,7 +99,7 @@ class MysqlDirectory(Engine):
         """Migrate under a named lock: statements about tables commit by themselves, so nothing else would keep two
         starting nodes apart."""
         name = "glimpse:" + hashlib.sha256(self._database.encode()).hexdigest()[:32]
-        lock: dict[str, Value] = {"name": name, "wait_s": max(1, int(self._timing.directory_deadline_s))}
+        lock: dict[str, Value] = {"name": name, "wait_s": _MIGRATION_S}
         got = await self._writer.execute(Query("SELECT GET_LOCK(:name, :wait_s) AS got", lock))
         if got.scalar() != 1:
             raise Unavailable("Another node is still preparing the directory: try again.")

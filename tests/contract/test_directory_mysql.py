@@ -128,10 +128,13 @@ async def test_a_killed_server_comes_back_with_all_that_was_acknowledged(
         assert directory.ok
 
 
-async def test_a_server_that_hangs_is_given_up_and_found_again(private_url: str, private_server: MariaDb) -> None:
-    async with open_directory(private_url, timing=HASTY) as directory:
+async def test_a_server_that_hangs_is_given_up_and_found_again(
+    private_url: str, private_server: MariaDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_directory(private_url, timing=PATIENT) as directory:
         await start_counter(directory)
         await counter(directory)
+        monkeypatch.setattr(directory, "_timing", HASTY)
         private_server.pause()
         try:
             began = time.perf_counter()
@@ -146,9 +149,11 @@ async def test_a_server_that_hangs_is_given_up_and_found_again(private_url: str,
             assert time.perf_counter() - began < 10 * HASTY.directory_deadline_s
         finally:
             private_server.resume()
-        async with open_directory(private_url, timing=PATIENT) as patient:
-            await patient.effect(effect_key(request_id(1)), count_up("counter", ""))
-            assert await counter(patient) == 1
+        monkeypatch.setattr(directory, "_timing", PATIENT)
+        await directory.effect(effect_key(request_id(1)), count_up("counter", ""))
+        assert await counter(directory) == 1
+        assert not await directory.renew_lease("a#1", 0, 60.0)
+        assert directory.ok
 
 
 async def test_a_cancelled_call_leaves_no_rows_for_the_next(mysql_url: str) -> None:
