@@ -41,6 +41,7 @@ class TransferDriver:
         self.abandoned: str | None = None
         """Why this side dropped the transfer without a word to the other."""
         self.finished = False
+        self.ended_at = 0.0
         self.on_progress: Callable[[int], None] | None = None
         """Called with bytes that have arrived whenever there are more."""
         self.moved_at = clock()
@@ -129,7 +130,8 @@ class TransferDriver:
                 except Exception:
                     self.on_progress = None
                     log.exception("a report of progress failed; there will be no more of this transfer")
-        if self.machine.state is not TransferState.OPEN:
+        if self.machine.state is not TransferState.OPEN and not self.ended.is_set():
+            self.ended_at = self._clock()
             self.ended.set()
 
     def _next_deadline(self) -> float | None:

@@ -175,7 +175,10 @@ class Endpoint:
         self._is_open = False
         self._alarm.stop()
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+        if kind is None or issubclass(kind, anyio.get_cancelled_exc_class()):
+            return await self._tasks.__aexit__(kind, error, trace)
+        await self._tasks.__aexit__(None, None, None)
+        return None  # what the caller's block raised goes on as it is, not wrapped in a group
 
     def _open_worker(self, host: str) -> Port:
         return Port(UdpSocket((host, 0), gso=self._gso), self._switches, self._traffic, is_worker=True)

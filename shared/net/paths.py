@@ -12,6 +12,9 @@ LOOPBACK_DATAGRAM_BYTES: Final = 60_000
 largest is best."""
 BUFFERED_DATAGRAMS: Final = 24
 """A receive buffer should hold at least this many datagrams; a smaller one gets smaller datagrams."""
+LINGER_S: Final = 1.0
+LINGER_RTTS: Final = 15
+"""How long, or how many initial round trips, a receiver that has everything keeps its port to say so again."""
 LOOPBACK_FIRST_FLIGHT: Final = 8
 """Large datagrams of the first flight on the loopback interface; the receiver's buffer holds three times as many."""
 
@@ -42,6 +45,7 @@ def transfer_settings(timing: Timing, datagram_bytes: int) -> TransferSettings:
         datagram_bytes=datagram_bytes,
         initial_rtt_s=timing.initial_rtt_s,
         idle_timeout_s=timing.transfer_idle_s,
+        linger_s=max(LINGER_S, LINGER_RTTS * timing.initial_rtt_s),
         initial_window_bytes=max(
             defaults.initial_window_bytes, LOOPBACK_FIRST_FLIGHT * datagram_bytes if datagram_bytes > 1_500 else 0
         ),

@@ -23,7 +23,7 @@ from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, Contr
 from shared.net.driver import ReceivingDriver
 from shared.net.incoming import Incoming, Offer
 from shared.net.partials import PartialKey
-from shared.net.paths import transfer_settings
+from shared.net.paths import LINGER_S, transfer_settings
 from shared.net.port import Port
 from shared.net.sending import MAX_OBJECT_BYTES
 from shared.net.session import Session
@@ -298,7 +298,7 @@ class Receiving:
 
     def _driver(self, arrival: Arrival, port: Port, partial: PartialObject | None) -> ReceivingDriver:
         bench, session, offer = self._bench, arrival.session, arrival.offer
-        size, token = bench.largest_datagram(session), arrival.cipher.token
+        size = bench.largest_datagram(session)
         machine = ReceivingTransfer(
             size=offer.size,
             sha256=offer.sha256,
@@ -316,12 +316,19 @@ class Receiving:
             clock=bench.clock,
             datagram_bytes=size,
             release=bench.release_to(session.remote_key),
-            on_finished=lambda: bench.forget_route(token),
+            on_finished=lambda: self._finished(arrival, driver),
         )
         driver.host = session.address[0]
         driver.on_progress = arrival.incoming.report
-        bench.routes[token] = driver
+        bench.routes[arrival.cipher.token] = driver
         return driver
+
+    def _finished(self, arrival: Arrival, driver: ReceivingDriver) -> None:
+        bench, machine = self._bench, driver.machine
+        bench.forget_route(arrival.cipher.token)
+        if machine.state is TransferState.DONE and bench.clock() - driver.ended_at >= LINGER_S / 2:
+            # The sender never confirmed that it knows: it may still be sending to a port that is gone.
+            bench.post(arrival.session, Complete(transfer=arrival.offer.transfer_id))
 
     async def _follow(self, arrival: Arrival, driver: ReceivingDriver) -> bytes:
         """Wait for the end of the transfer; keep what arrived if that is not all."""

@@ -102,6 +102,7 @@ async def pair(timing: Timing = QUICK, **options: object) -> AsyncIterator[tuple
     """Two endpoints with a session from the first to the second."""
     async with opened(timing=timing, **options) as left, opened(timing=timing, **options) as right:
         session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        await until(lambda: left.endpoint.statistics().received_datagrams >= 2)  # the answer and the confirmation
         yield left, right, session
 
 

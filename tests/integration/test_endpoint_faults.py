@@ -1,0 +1,259 @@
+"""Transfers in bad weather, behind firewalls, with forged datagrams and with sides that vanish."""
+
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from shared.config import Limits
+from shared.errors import TransferCancelled, TransferFailed
+from shared.net.control import Cancel, OfferMessage
+from shared.net.udp import Batch, UdpSocket
+from tests.integration.endpoints import DEADLINE_S, QUICK, Owner, Relay, Weather, idle, opened, pair, until
+
+pytestmark = pytest.mark.anyio
+
+
+def payload(size: int, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def spoil_worker_sockets(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Batch], Batch]) -> None:
+    """Let `spoil` change what arrives at any socket, the handshakes of parents excepted."""
+    receive_now = UdpSocket.receive_now
+
+    def spoiled(self: UdpSocket) -> Batch:
+        return spoil(receive_now(self))
+
+    monkeypatch.setattr(UdpSocket, "receive_now", spoiled)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_worker_ports_in_bad_weather(monkeypatch: pytest.MonkeyPatch, seed: int):
+    """Loss, repetition, reordering and damage of every kind of datagram, control messages included."""
+    weather = random.Random(seed)
+    dropped = 0
+
+    def spoil(batch: Batch) -> Batch:
+        nonlocal dropped
+        spoiled: Batch = []
+        for address, datagram in batch:
+            fate = weather.random()
+            if fate < 0.05:
+                dropped += 1
+            elif fate < 0.08:
+                spoiled += [(address, datagram)] * 2
+            elif fate < 0.10:
+                spoiled.insert(weather.randrange(len(spoiled) + 1), (address, datagram))
+            elif fate < 0.11:
+                spoiled.append((address, datagram[: weather.randrange(len(datagram))]))
+            elif fate < 0.12:
+                position = weather.randrange(len(datagram))
+                broken = datagram[:position] + bytes((datagram[position] ^ 1,)) + datagram[position + 1 :]
+                spoiled.append((address, broken))
+            else:
+                spoiled.append((address, datagram))
+        return spoiled
+
+    timing = replace(QUICK, transfer_idle_s=5.0, handshake_timeout_s=5.0)
+    async with opened(timing=timing, datagram_bytes=1200) as left, opened(timing=timing) as right:
+        spoil_worker_sockets(monkeypatch, spoil)
+        session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        with anyio.fail_after(DEADLINE_S):
+            for size in (1, 10_000, 1_000_000):
+                await left.endpoint.send_object(session, b"%d" % size, payload(size, seed))
+        for size in (1, 10_000, 1_000_000):
+            assert await right.object_of(b"%d" % size) == payload(size, seed)
+        assert dropped > 0
+        monkeypatch.undo()
+        await until(lambda: idle(left, right))
+
+
+@pytest.mark.parametrize("blocked", ["sender", "receiver", "both"])
+async def test_a_blocked_worker_port_is_no_obstacle(blocked: str):
+    async with pair() as (left, right, session):
+        left.endpoint.block_worker_ports(blocked in ("sender", "both"))
+        right.endpoint.block_worker_ports(blocked in ("receiver", "both"))
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as group:
+                for number in range(3):
+                    group.start_soon(left.endpoint.send_object, session, b"%d" % number, payload(900_000, number))
+        for number in range(3):
+            assert await right.object_of(b"%d" % number) == payload(900_000, number)
+        assert left.endpoint.statistics().dropped.get("simulated failure", 0) + right.endpoint.statistics().dropped.get(
+            "simulated failure", 0
+        )
+        await until(lambda: idle(left, right))
+
+
+async def test_worker_ports_that_close_midway_are_no_obstacle():
+    async with pair(datagram_bytes=1200) as (left, right, session):
+        right.on_report = lambda received, total: received > 1_000_000 and right.endpoint.block_worker_ports(True)
+        with anyio.fail_after(DEADLINE_S):
+            await left.endpoint.send_object(session, b"it", payload(5_000_000))
+        assert await right.object_of(b"it") == payload(5_000_000)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_through_a_lossy_relay_that_knows_only_the_parent_ports(seed: int):
+    """As behind a translating router: worker ports cannot be reached, and everything that gets through is at risk."""
+    weather = Weather(loss=0.05, duplication=0.03, reordering=0.05, garbling=0.01)
+    timing = replace(QUICK, transfer_idle_s=5.0, handshake_timeout_s=5.0)
+    async with (
+        opened(timing=timing) as left,
+        opened(timing=timing) as right,
+        Relay(right.endpoint.local_address, weather, seed) as relay,
+    ):
+        with anyio.fail_after(DEADLINE_S):
+            session = await left.endpoint.connect(relay.address, right.endpoint.public_key)
+            await left.endpoint.send_object(session, b"there", payload(1_000_000, seed))
+            assert await right.object_of(b"there") == payload(1_000_000, seed)
+            await right.endpoint.send_object(right.sessions[0], b"back", payload(300_000, seed))
+            assert await left.object_of(b"back") == payload(300_000, seed)
+        assert relay.dropped > 0
+
+
+async def test_garbage_at_worker_and_parent_ports_changes_nothing():
+    randomness = random.Random(2)
+    async with pair(datagram_bytes=1200) as (left, right, session):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.1", 0))
+            stranger.setblocking(False)
+            thrown = 0
+
+            def throw(received: int, total: int) -> None:
+                nonlocal thrown
+                driver = next(iter(right.endpoint._bench.routes.values()))
+                token = driver.machine._sealer.prefix
+                for port in (driver._port.number, right.endpoint.local_address[1]):
+                    for head in (b"", token, token + bytes(7) + b"\x09"):
+                        garbage = head + randomness.randbytes(randomness.choice((0, 1, 20, 1182)))
+                        stranger.sendto(garbage, ("127.0.0.1", port))
+                        thrown += 1
+
+            right.on_report = throw
+            await left.endpoint.send_object(session, b"it", payload(2_000_000))
+        assert await right.object_of(b"it") == payload(2_000_000)
+        assert thrown > 20
+        await until(lambda: idle(left, right))
+
+
+async def test_a_sender_that_vanishes_leaves_nothing_behind():
+    async with pair(datagram_bytes=1200) as (left, right, session):
+        right.on_report = lambda received, total: received > 200_000 and left.endpoint.pause(True)
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed):
+            await left.endpoint.send_object(session, b"it", payload(5_000_000))
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed):
+            await right.incoming[0].wait()
+        await until(lambda: idle(left, right))
+        right.on_report = lambda received, total: None
+        left.endpoint.pause(False)
+        await left.endpoint.send_object(session, b"again", payload(5_000_000))
+        assert await right.object_of(b"again") == payload(5_000_000)
+        assert right.reports[1][0][0] > 200_000
+
+
+async def test_an_offer_that_nobody_hears_fails():
+    async with pair() as (left, right, session):
+        right.endpoint.pause(True)
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed, match="does not answer"):
+            await left.endpoint.send_object(session, b"it", b"data")
+        assert idle(left, right)
+
+
+async def test_a_session_that_ends_fails_its_transfers():
+    async with pair(datagram_bytes=1200) as (left, right, session):
+        right.on_report = lambda received, total: received > 200_000 and left.endpoint.close_session(session)
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed):
+            await left.endpoint.send_object(session, b"it", payload(5_000_000))
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed):
+            await right.incoming[0].wait()
+        await until(lambda: idle(left, right))
+        with pytest.raises(TransferFailed):
+            await left.endpoint.send_object(session, b"it", b"data")
+
+
+async def test_a_repeated_offer_gets_the_same_answer_and_asks_nobody():
+    async with pair() as (left, right, session):
+        await left.endpoint.send_object(session, b"it", b"data")
+        await right.object_of(b"it")
+        offer = right.offers[0]
+        again = OfferMessage(transfer=offer.transfer_id, label=b"it", size=offer.size, sha256=offer.sha256)
+        for _ in range(3):
+            left.endpoint._post_control(session, again)
+        right.endpoint._receiving._last_words.clear()  # as if it were long ago
+        left.endpoint._post_control(session, again)
+        left.endpoint.post(session, b"end")
+        await right.message_count(1)
+        assert len(right.offers) == 1
+
+
+async def test_offers_under_numbers_of_the_other_side_are_malformed():
+    async with pair() as (left, right, session):
+        digest = bytes(32)
+        left.endpoint._post_control(session, OfferMessage(transfer=1, label=b"", size=1, sha256=digest))
+        left.endpoint._post_control(session, OfferMessage(transfer=2**53, label=b"", size=2**53, sha256=digest))
+        left.endpoint._post_control(session, Cancel(transfer=40, by_sender=True))
+        left.endpoint._post_control(session, Cancel(transfer=41, by_sender=False))
+        left.endpoint.post(session, b"end")
+        await right.message_count(1)
+        assert right.endpoint.statistics().dropped["malformed message"] == 1
+        assert right.offers == []
+
+
+async def test_an_offer_that_was_cancelled_is_not_waited_for():
+    """The acceptance of an offer whose sender has gone on is answered with a cancellation."""
+    async with pair() as (left, right, session):
+        left.endpoint._post_control(session, OfferMessage(transfer=0, label=b"", size=9, sha256=bytes(32)))
+        await until(lambda: right.incoming)
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferCancelled, match="ended the transfer"):
+            await right.incoming[0].wait()
+        await until(lambda: idle(left, right))
+
+
+async def test_an_idle_transfer_makes_room_for_those_who_wait():
+    timing = replace(QUICK, transfer_idle_s=2.0)
+    limits = Limits(worker_ports=1, worker_ports_per_peer=1)
+    async with (
+        opened(timing=timing) as dead,
+        opened(timing=timing) as left,
+        opened(timing=timing, limits=limits) as right,
+    ):
+        session = await dead.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        right.on_report = lambda received, total: dead.endpoint.pause(True)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_fails, dead, session)
+            await until(lambda: right.incoming and right.incoming[0].received)
+            right.on_report = lambda received, total: None
+            other = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+            moved_at = next(iter(right.endpoint._bench.routes.values())).moved_at
+            await until(lambda: right.endpoint._clock() > moved_at + timing.transfer_idle_s / 4)
+            await left.endpoint.send_object(other, b"it", payload(100_000))
+            assert right.endpoint._clock() < moved_at + timing.transfer_idle_s
+            with pytest.raises(TransferFailed, match="stood still"):
+                await right.incoming[0].wait()
+
+
+async def _fails(owner: Owner, session) -> None:
+    with pytest.raises(TransferFailed):
+        await owner.endpoint.send_object(session, b"it", payload(5_000_000))
+
+
+async def test_a_full_send_buffer_only_delays(monkeypatch: pytest.MonkeyPatch):
+    """Every third train finds the buffer full: the rest waits, nothing is lost or mixed up."""
+    send_run, calls = UdpSocket.send_run, 0
+
+    def full_now_and_then(self: UdpSocket, address, datagrams: list[bytes]) -> int:
+        nonlocal calls
+        calls += 1
+        return send_run(self, address, datagrams) if calls % 3 else send_run(self, address, datagrams[: calls % 2])
+
+    monkeypatch.setattr(UdpSocket, "send_run", full_now_and_then)
+    async with pair(datagram_bytes=1200) as (left, right, session):
+        with anyio.fail_after(DEADLINE_S):
+            await left.endpoint.send_object(session, b"it", payload(2_000_000))
+        assert await right.object_of(b"it") == payload(2_000_000)
+        await until(lambda: idle(left, right))
