@@ -1,0 +1,432 @@
+"""The election step by step, with the clock at 0 and messages fed by hand."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from node.election import (
+    ClaimLease,
+    Deposed,
+    Election,
+    LeaderChanged,
+    LeaseLost,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseUnknown,
+    LeaseWon,
+    NodeRow,
+    ReleaseLease,
+    RenewLease,
+    Role,
+    RoleChanged,
+)  # fmt: skip
+from shared.config import LOCAL
+from shared.errors import LocalError
+from shared.wire.node_messages import (
+    CrashLeader,
+    Decline,
+    HandOver,
+    Heartbeat,
+    HeartbeatAck,
+    Join,
+    LeaderIs,
+    NewLeader,
+    NodeMessage,
+    Ok,
+    Pulse,
+    Resign,
+    TableRow,
+    Yield,
+)  # fmt: skip
+from shared.wire.node_messages import Election as ElectionCall
+
+HB = LOCAL.heartbeat_s
+NODES = ("a", "b", "c")
+ACT_S = LOCAL.lease_s
+REPORT = {"load1": 0.0, "cores": 1, "in_flight": 0, "fit": True}
+
+
+@dataclass
+class Bench:
+    """One machine and what it did since the last look."""
+
+    me: str = "b"
+    nodes: tuple[str, ...] = NODES
+    now: float = 0.0
+    machine: Election = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.machine = Election(self.me, self.nodes, timing=LOCAL, incarnation=1, now=0.0)
+        self.machine.take_sends()
+
+    def at(self, now: float) -> "Bench":
+        while (deadline := self.machine.next_deadline()) < now:
+            self.now = max(deadline, self.now)
+            self.machine.tick(self.now)
+        self.now = now
+        self.machine.tick(now)
+        return self
+
+    def get(self, sender: str, message: NodeMessage) -> "Bench":
+        self.machine.receive(sender, message, self.now)
+        return self
+
+    def sent(self, *, signs_of_life: bool = False) -> list[tuple[str, NodeMessage]]:
+        signs = (Pulse, Heartbeat, HeartbeatAck)
+        return [
+            (node, message)
+            for node, message in self.machine.take_sends()
+            if signs_of_life or not isinstance(message, signs)
+        ]
+
+    def heartbeat(self, leader: str = "a", term: int = 1, order: str = "abc") -> "Bench":
+        rows = tuple(TableRow(NODES.index(node), 1, 0, 0.0, 1, 0, True) for node in order)
+        return self.get(leader, Heartbeat(term=term, incarnation=1, sequence=1, table=rows))
+
+    def leading(self) -> "Bench":
+        """Let it win term 2 at the present moment, after having followed a."""
+        self.heartbeat(order="abc")
+        self.at(self.now + ACT_S - HB).get("c", Pulse(term=1, incarnation=1, **REPORT))
+        self.at(self.now + HB)
+        [claim] = self.machine.take_actions()
+        assert isinstance(claim, ClaimLease)
+        self.machine.lease_answer(LeaseWon(claim.seen_term + 1, self.now), self.now)
+        return self
+
+
+def pulse(incarnation: int = 1) -> Pulse:
+    return Pulse(term=1, incarnation=incarnation, **REPORT)
+
+
+def test_it_starts_by_joining() -> None:
+    machine = Election("b", NODES, timing=LOCAL, incarnation=4, now=0.0)
+    assert [(node, type(message)) for node, message in machine.take_sends()] == [("a", Join), ("c", Join)]
+    assert machine.role is Role.FOLLOWER
+
+
+@pytest.mark.parametrize("nodes", [("a", "c"), ("b", "b"), (*(f"n{number}" for number in range(15)), "b")])
+def test_a_cluster_that_cannot_be(nodes: tuple[str, ...]) -> None:
+    with pytest.raises(LocalError):
+        Election("b", nodes, timing=LOCAL, incarnation=1, now=0.0)
+
+
+def test_a_heartbeat_is_followed_and_acknowledged() -> None:
+    bench = Bench().heartbeat()
+    assert bench.machine.leader == "a"
+    assert bench.machine.term == 1
+    assert bench.machine.take_events() == [LeaderChanged("a", 1)]
+    [(node, ack)] = bench.sent(signs_of_life=True)
+    assert node == "a"
+    assert isinstance(ack, HeartbeatAck)
+    assert ack.sequence == 1
+
+
+def test_the_head_of_the_line_claims_when_the_lease_can_be_free() -> None:
+    bench = Bench().heartbeat(order="abc").at(ACT_S - 0.01).get("c", pulse())
+    assert bench.machine.leader is None, "suspected after four heartbeats"
+    assert not bench.machine.take_actions()
+    bench.at(ACT_S)
+    assert bench.machine.role is Role.CLAIM
+    assert bench.machine.take_actions() == [ClaimLease(1, ACT_S)]
+    assert not bench.sent(), "nobody needs to be asked"
+
+
+def test_the_second_in_line_asks_the_first_a_little_later() -> None:
+    bench = Bench().heartbeat(order="acb").at(ACT_S + LOCAL.rank_stagger_s - 0.001)
+    assert bench.machine.role is Role.FOLLOWER
+    bench.at(ACT_S + LOCAL.rank_stagger_s)
+    assert bench.machine.role is Role.PROBE
+    assert [(node, type(message)) for node, message in bench.sent()] == [("c", CrashLeader)]
+
+
+def probing() -> Bench:
+    return Bench().heartbeat(order="acb").at(ACT_S + LOCAL.rank_stagger_s).get("c", pulse())
+
+
+def test_an_ok_is_waited_for_and_then_the_next_has_its_turn() -> None:
+    bench = probing().get("c", Ok(term=1, incarnation=1, **REPORT))
+    assert bench.machine.role is Role.WAIT
+    bench.get("a", pulse()).at(bench.now + LOCAL.announcement_timeout_s)
+    assert bench.machine.role is Role.CLAIM, "c was waited for in vain, b is next"
+
+
+@pytest.mark.parametrize("answer", ["silence", "decline"])
+def test_without_an_ok_the_next_has_its_turn(answer: str) -> None:
+    bench = probing()
+    if answer == "silence":
+        bench.at(bench.now + LOCAL.ok_timeout_s)
+    else:
+        bench.get("c", Decline(term=1, incarnation=1))
+    assert bench.machine.role is Role.CLAIM
+
+
+def test_leader_is_calms() -> None:
+    bench = probing().get("c", LeaderIs(term=1, incarnation=1, leader="a"))
+    assert bench.machine.role is Role.FOLLOWER
+    assert bench.machine.leader == "a"
+
+
+def test_a_suspicion_is_calmed_by_who_heard_the_leader_lately() -> None:
+    bench = Bench().heartbeat().at(2 * HB)
+    bench.sent()
+    bench.get("c", CrashLeader(term=1, incarnation=1))
+    assert bench.sent() == [("c", LeaderIs(term=1, incarnation=1, leader="a"))]
+    bench.at(3 * HB).get("c", CrashLeader(term=1, incarnation=1))
+    assert [type(message) for _, message in bench.sent()] == [Ok]
+    assert bench.machine.role is Role.CLAIM
+
+
+@pytest.mark.parametrize("unfit", ["draining", "no directory"])
+def test_a_node_that_cannot_lead_declines(unfit: str) -> None:
+    bench = Bench().heartbeat().at(3 * HB)
+    if unfit == "draining":
+        bench.machine.drain(bench.now)
+    else:
+        bench.machine.directory_away()
+    bench.sent()
+    bench.get("c", CrashLeader(term=1, incarnation=1))
+    assert bench.sent() == [("c", Decline(term=1, incarnation=1))]
+    assert bench.machine.role is Role.FOLLOWER
+
+
+def test_without_a_line_everybody_is_asked_and_the_best_claims() -> None:
+    bench = Bench().at(LOCAL.suspect_s + LOCAL.rank_stagger_s)
+    assert bench.machine.role is Role.ELECT
+    assert [(node, type(message)) for node, message in bench.sent()] == [("a", ElectionCall), ("c", ElectionCall)]
+    bench.get("a", Ok(term=0, incarnation=1, load1=0.0, cores=1, in_flight=5, fit=True))
+    bench.get("c", Ok(term=0, incarnation=1, load1=0.0, cores=1, in_flight=1, fit=True))
+    assert bench.machine.role is Role.CLAIM, "all have answered, and b is idle"
+
+
+def test_the_best_of_those_who_answered_is_asked_to_claim() -> None:
+    bench = Bench()
+    bench.machine.own_load(0.0, 1, 3)
+    bench.at(LOCAL.suspect_s + LOCAL.rank_stagger_s).get("c", Ok(term=0, incarnation=1, **REPORT))
+    bench.sent()
+    bench.at(bench.now + LOCAL.ok_timeout_s)
+    assert bench.sent() == [("c", Yield(term=0, incarnation=1))]
+    assert bench.machine.role is Role.WAIT
+
+
+def test_a_node_that_nobody_answers_does_not_claim() -> None:
+    bench = Bench().at(5.0)
+    assert not bench.machine.take_actions()
+
+
+def test_a_node_alone_claims_when_the_others_rows_are_stale() -> None:
+    bench = Bench()
+    for step in range(40):
+        bench.at(0.1 * step)
+        bench.machine.node_rows([NodeRow("a", 1.0, frozenset("c")), NodeRow("c", 1.0, frozenset("a"))], bench.now)
+    bench.at(6.0)
+    assert any(isinstance(action, ClaimLease) for action in bench.machine.take_actions())
+
+
+def test_winning_is_announced_and_renewed() -> None:
+    bench = Bench().leading()
+    won_at = bench.now
+    assert bench.machine.role is Role.LEADER
+    assert [(node, type(message)) for node, message in bench.sent()] == [("a", NewLeader), ("c", NewLeader)]
+    assert bench.machine.take_events()[-1] == LeaderChanged("b", 2)
+    bench.at(won_at + HB)
+    [renewal] = bench.machine.take_actions()
+    assert isinstance(renewal, RenewLease)
+    assert [node for node, message in bench.sent(signs_of_life=True) if isinstance(message, Heartbeat)] == ["a", "c"]
+
+
+def test_the_lease_is_trusted_from_the_moment_the_renewal_was_sent() -> None:
+    bench = Bench().leading()
+    sent_at = bench.now + 0.3
+    bench.at(bench.now + 0.9)
+    bench.machine.lease_answer(LeaseRenewed(2, sent_at), bench.now)
+    assert bench.machine.is_leader(sent_at + LOCAL.lease_trust_s - 0.001)
+    assert not bench.machine.is_leader(sent_at + LOCAL.lease_trust_s)
+
+
+def test_a_lapsed_lease_deposes_even_without_a_tick() -> None:
+    bench = Bench().leading()
+    assert bench.machine.is_leader(bench.now + LOCAL.lease_trust_s - 0.001)
+    assert not bench.machine.is_leader(bench.now + LOCAL.lease_trust_s)
+    bench.at(bench.now + LOCAL.lease_trust_s)
+    assert bench.machine.role is Role.FOLLOWER
+    assert any(isinstance(event, Deposed) for event in bench.machine.take_events())
+
+
+def test_a_leader_that_nobody_acknowledges_gives_the_lease_up() -> None:
+    bench = Bench().leading()
+    won_at = bench.now
+    while bench.now < won_at + 2.0:
+        bench.at(bench.now + HB / 2)
+        for action in bench.machine.take_actions():
+            if isinstance(action, RenewLease):
+                bench.machine.lease_answer(LeaseRenewed(action.term, action.sent_at), bench.now)
+            if isinstance(action, ReleaseLease):
+                assert bench.now - won_at <= 6 * HB
+                return
+    pytest.fail("it still renews")
+
+
+@pytest.mark.parametrize("late_s", [LOCAL.lease_trust_s, 3.0])
+def test_a_lease_won_too_late_is_released(late_s: float) -> None:
+    bench = Bench().heartbeat().at(ACT_S - 0.01).get("c", pulse()).at(ACT_S)
+    [claim] = bench.machine.take_actions()
+    assert isinstance(claim, ClaimLease)
+    bench.machine.lease_answer(LeaseWon(2, claim.sent_at), claim.sent_at + late_s)
+    assert bench.machine.take_actions() == [ReleaseLease(2)]
+    assert not bench.machine.is_leader(claim.sent_at + late_s)
+
+
+def test_a_lost_claim_is_repeated_when_the_directory_says_the_lease_ends() -> None:
+    bench = Bench().heartbeat().at(ACT_S - 0.01).get("c", pulse()).at(ACT_S)
+    bench.machine.take_actions()
+    bench.machine.lease_answer(LeaseLost(3, "a", free_in_s=0.3), bench.now)
+    assert bench.machine.role is Role.FOLLOWER
+    assert bench.machine.term == 3
+    bench.get("c", pulse()).at(ACT_S + 0.299)
+    assert not bench.machine.take_actions()
+    bench.at(ACT_S + 0.31)
+    [claim] = bench.machine.take_actions()
+    assert isinstance(claim, ClaimLease)
+    assert claim.seen_term == 3
+
+
+def test_a_refused_renewal_deposes() -> None:
+    bench = Bench().leading()
+    bench.at(bench.now + HB)
+    bench.machine.lease_answer(LeaseLost(9, "c", sent_at=bench.now), bench.now)
+    assert bench.machine.role is Role.FOLLOWER
+    assert bench.machine.term == 9
+
+
+def test_an_answer_about_an_old_claim_does_not_depose() -> None:
+    bench = Bench().leading()
+    bench.machine.lease_answer(LeaseLost(1, "a", sent_at=bench.now - 1), bench.now)
+    assert bench.machine.role is Role.LEADER
+
+
+def test_an_unknown_claim_is_tried_again_after_a_heartbeat() -> None:
+    bench = Bench().heartbeat().at(ACT_S - 0.01).get("c", pulse()).at(ACT_S)
+    bench.machine.take_actions()
+    bench.machine.lease_answer(LeaseUnknown(), bench.now)
+    assert not bench.machine.fit
+    bench.at(ACT_S + HB)
+    assert bench.machine.role is Role.CLAIM
+
+
+def test_a_lower_term_is_ignored() -> None:
+    bench = Bench().heartbeat(term=5)
+    bench.heartbeat(leader="c", term=4)
+    assert bench.machine.leader == "a"
+    assert bench.machine.term == 5
+
+
+def test_a_higher_term_makes_a_leader_a_follower() -> None:
+    bench = Bench().leading()
+    bench.machine.take_events()
+    bench.get("c", NewLeader(term=3, incarnation=1, table=()))
+    assert bench.machine.role is Role.FOLLOWER
+    assert bench.machine.leader == "c"
+    previous = [event for event in bench.machine.take_events() if isinstance(event, RoleChanged)]
+    assert [event.role for event in previous] == [Role.FOLLOWER]
+
+
+def test_a_leader_answers_suspicions_and_newcomers() -> None:
+    bench = Bench().leading()
+    bench.sent()
+    bench.get("c", CrashLeader(term=1, incarnation=1))
+    bench.get("c", ElectionCall(term=1, incarnation=1, **REPORT))
+    bench.get("c", Join(term=0, incarnation=2, **REPORT))
+    assert [(node, type(message)) for node, message in bench.sent()] == [("c", NewLeader)] * 3
+
+
+def test_what_an_earlier_life_sent_is_ignored() -> None:
+    bench = Bench().get("a", pulse(incarnation=2))
+    bench.heartbeat(leader="a")
+    assert bench.machine.leader is None
+
+
+def test_a_leader_that_restarted_is_no_longer_followed() -> None:
+    bench = Bench().heartbeat()
+    bench.get("a", Join(term=0, incarnation=2, **REPORT))
+    assert bench.machine.leader is None
+
+
+def test_draining_releases_the_lease_and_then_tells_the_heir() -> None:
+    bench = Bench().leading()
+    bench.sent()
+    bench.machine.take_actions()
+    bench.machine.drain(bench.now)
+    assert not bench.machine.is_leader(bench.now)
+    assert bench.machine.take_actions() == [ReleaseLease(2)]
+    assert not bench.sent(), "not before the lease is free"
+    bench.machine.lease_answer(LeaseReleased(2), bench.now)
+    resigned = bench.sent()
+    assert [node for node, _ in resigned] == ["a", "c"]
+    assert all(isinstance(message, Resign) and message.successor == "c" for _, message in resigned)
+    bench.at(bench.now + 10)
+    assert not bench.machine.take_actions(), "it never claims again"
+
+
+def test_without_an_answer_the_resignation_is_told_anyway() -> None:
+    bench = Bench().leading()
+    bench.machine.stand_down(bench.now)
+    bench.sent()
+    bench.at(bench.now + LOCAL.ok_timeout_s)
+    assert [type(message) for _, message in bench.sent()] == [Resign, Resign]
+
+
+@pytest.mark.parametrize(("successor", "role"), [("b", Role.CLAIM), ("c", Role.WAIT), (None, Role.WAIT)])
+def test_a_resignation_calls_the_successor(successor: str | None, role: Role) -> None:
+    bench = Bench().heartbeat().get("a", Resign(term=1, incarnation=1, successor=successor))
+    assert bench.machine.leader is None
+    assert bench.machine.role is role
+
+
+def test_an_operator_moves_leadership_to_a_follower() -> None:
+    follower = Bench().heartbeat()
+    follower.sent()
+    follower.machine.request_leadership(follower.now)
+    assert follower.sent() == [("a", HandOver(term=1, incarnation=1))]
+    leader = Bench().leading()
+    leader.get("c", HandOver(term=2, incarnation=1))
+    leader.machine.lease_answer(LeaseReleased(2), leader.now)
+    heirs = {message.successor for _, message in leader.sent() if isinstance(message, Resign)}
+    assert heirs == {"c"}
+
+
+def test_a_pause_of_its_own_is_not_taken_for_the_leaders() -> None:
+    bench = Bench().heartbeat().at(HB)
+    bench.now = 5.0
+    bench.machine.tick(5.0)
+    assert bench.machine.leader == "a"
+    bench.heartbeat().at(5.0 + HB)
+    assert bench.machine.leader == "a"
+
+
+def test_the_ring_of_pulses_leaves_the_leader_out() -> None:
+    bench = Bench().heartbeat(leader="a")
+    bench.sent(signs_of_life=True)
+    bench.at(HB)
+    assert {(node, type(message)) for node, message in bench.sent(signs_of_life=True)} == {("c", Pulse)}
+
+
+def test_a_cluster_of_one_leads_itself() -> None:
+    bench = Bench(me="a", nodes=("a",)).at(LOCAL.suspect_s)
+    [claim] = bench.machine.take_actions()
+    assert isinstance(claim, ClaimLease)
+    bench.machine.lease_answer(LeaseWon(1, bench.now), bench.now)
+    assert bench.machine.is_leader(bench.now)
+
+
+def test_node_states_come_from_the_leaders_table() -> None:
+    rows = (
+        TableRow(0, 1, 0, 1.0, 2, 3, True),
+        TableRow(1, 1, 0, 0.0, 1, 0, True),
+        TableRow(2, 1, 500, 4.0, 8, 6, True),
+    )
+    bench = Bench().get("a", Heartbeat(term=1, incarnation=1, sequence=1, table=rows)).at(0.2)
+    states = {state.node: state for state in bench.machine.node_states(bench.now)}
+    assert (states["c"].load1, states["c"].cores, states["c"].in_flight) == (4.0, 8, 6)
+    assert states["c"].heard_age_s == pytest.approx(0.7)
+    assert states["a"].heard_age_s == pytest.approx(0.2)
+    assert states["b"].heard_age_s == 0.0
