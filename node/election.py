@@ -12,10 +12,11 @@ ever trust one at the same time. A suspicion is acted upon once the lease can be
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from node.coordination import CoordinationTable, NodeState
+from node.leadership import Leadership, Resignation
 from node.lease import (
     ClaimLease,
     LeaseAction,
@@ -29,7 +30,16 @@ from node.lease import (
     RenewLease,
 )
 from node.membership import Membership, NodeRow
-from node.roles import Input, Role, next_role, render_diagram
+from node.roles import (
+    Deposed,
+    ElectionEvent,
+    Input,
+    LeaderChanged,
+    Role,
+    RoleChanged,
+    next_role,
+    render_diagram,
+)
 from shared.config import Timing
 from shared.errors import LocalError
 from shared.wire import node_messages as wire
@@ -42,42 +52,10 @@ __all__ = [
 ]  # fmt: skip
 
 _FOREVER = float("inf")
-_KEPT_BEATS = 16
-"""Heartbeats whose acks still count; older ones prove nothing that the gate asks for."""
 _LEASE_MARGIN_HEARTBEATS = 0.02
 """Added to the time that the directory names, so that the next claim does not come a moment too early."""
 _CUT_OFF_RETRY_HEARTBEATS = 2
 """A node that nobody answers asks again after this."""
-_RENEWAL_PATIENCE_HEARTBEATS = 2
-"""A renewal without an answer is repeated after this; before, it would only queue up behind a slow directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoleChanged:
-    """This node changed its role."""
-
-    previous: Role
-    role: Role
-    why: Input
-
-
-@dataclass(frozen=True, slots=True)
-class LeaderChanged:
-    """This node now takes `leader` for the leader; None while it knows of none."""
-
-    leader: str | None
-    term: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deposed:
-    """This node led `term` and no longer does."""
-
-    term: int
-    why: Input
-
-
-ElectionEvent = RoleChanged | LeaderChanged | Deposed
 
 
 class Election:
@@ -117,14 +95,7 @@ class Election:
         self._candidate: str | None = None
         self._passed_over: set[str] = set()
         self._answers: dict[str, NodeState | None] = {}
-        self._claim_sent_at = -_FOREVER
-        self._trusted_until = -_FOREVER
-        self._led_term = 0
-        self._led_since = -_FOREVER
-        self._renewal_sent_at: float | None = None
-        self._sequence = 0
-        self._beats: dict[int, float] = {}
-        self._resignation: tuple[float, int, str | None] | None = None
+        self._leadership = Leadership(timing)
         self._broadcast(wire.Join(**self._load_report()))
 
     # --- What the shell uses -----------------------------------------------------------------------------------------
@@ -149,10 +120,11 @@ class Election:
             self._suspect_at = max(self._suspect_at, now + self.timing.heartbeat_s)
             self._act_at = max(self._act_at, now + self.timing.heartbeat_s)
         self._ticked_at = now
-        if self.role is Role.LEADER and now >= self._trusted_until:
+        if self.role is Role.LEADER and now >= self._leadership.trusted_until:
             self._step_down(Input.TRUST_LAPSED, now)
-        if self._resignation is not None and now >= self._resignation[0]:
-            self._announce_resignation()
+        resignation = self._leadership.resignation
+        if resignation is not None and now >= resignation.due:
+            self._announce(resignation)
         if now >= self._pulse_at:
             self._pulse(now)
         if self.role is Role.FOLLOWER:
@@ -166,10 +138,11 @@ class Election:
         if self.role is Role.FOLLOWER:
             deadline = min(deadline, self._suspect_at, self._act_at)
         elif self.role is Role.LEADER:
-            deadline = min(deadline, self._trusted_until)
+            deadline = min(deadline, self._leadership.trusted_until)
         else:
             deadline = min(deadline, self._deadline)
-        return deadline if self._resignation is None else min(deadline, self._resignation[0])
+        resignation = self._leadership.resignation
+        return deadline if resignation is None else min(deadline, resignation.due)
 
     def take_sends(self) -> list[tuple[str, NodeMessage]]:
         """Return and forget the messages to be sent, each with the node it goes to."""
@@ -188,7 +161,7 @@ class Election:
 
     def is_leader(self, now: float) -> bool:
         """Return whether this node leads and still trusts its lease. Ask right before every act of leadership."""
-        return self.role is Role.LEADER and now < self._trusted_until
+        return self.role is Role.LEADER and now < self._leadership.trusted_until
 
     def own_load(self, load1: float, cores: int, in_flight: int) -> None:
         """Feed this machine's one-minute load, its cores and the requests this node has in its hands."""
@@ -229,7 +202,7 @@ class Election:
         if self.leader is not None:
             self._send(self.leader, wire.HandOver(**self._stamp()))
         elif self.role is Role.FOLLOWER:
-            self._step(Input.MY_TURN, now)
+            self._step(Input.MY_TURN if self._connected(now) else Input.LINE_UNKNOWN, now)
 
     def lease_answer(self, answer: LeaseAnswer, now: float) -> None:
         """Feed what the directory said about an action; feed `LeaseUnknown` where it did not answer in time."""
@@ -239,17 +212,17 @@ class Election:
                 self._lease_won(answer, now)
             case LeaseRenewed():
                 if self.role is Role.LEADER and answer.term == self.term:
-                    self._trusted_until = max(self._trusted_until, answer.sent_at + self.timing.lease_trust_s)
-                    self._renewal_sent_at = None
+                    self._leadership.renewed(answer.sent_at)
             case LeaseLost():
                 self._lease_lost(answer, now)
             case LeaseUnknown():
-                if self.role is Role.CLAIM and answer.sent_at in (None, self._claim_sent_at):
+                if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
                     self._step(Input.LEASE_UNKNOWN, now)
                     self._act_at = now + self.timing.heartbeat_s
             case LeaseReleased():
-                if self._resignation is not None and self._resignation[1] == answer.term:
-                    self._announce_resignation()
+                resignation = self._leadership.resignation
+                if resignation is not None and resignation.term == answer.term:
+                    self._announce(resignation)
 
     # --- Messages ----------------------------------------------------------------------------------------------------
     def _received(self, sender: str, message: ElectionMessage, now: float) -> None:
@@ -257,7 +230,7 @@ class Election:
             case wire.Heartbeat() | wire.NewLeader():
                 self._on_leader(sender, message, now)
             case wire.HeartbeatAck():
-                sent_at = self._beats.get(message.sequence)
+                sent_at = self._leadership.beat_sent_at(message.sequence)
                 if sent_at is not None:
                     self.membership.acked(sender, sent_at, now)
             case wire.LeaderIs():
@@ -374,19 +347,14 @@ class Election:
         return node != self.leader and self._state(node, now).heard_age_s <= 2 * self.timing.suspect_s
 
     def _lead(self, now: float) -> None:
-        connected = self.membership.acknowledged(self._led_since, now) or self.membership.alone()
+        connected = self.membership.acknowledged(self._leadership.since, now) or self.membership.alone()
         if not connected:
             self._step_down(Input.CUT_OFF, now)
             return
-        self._sequence += 1
-        self._beats[self._sequence] = now
-        self._beats.pop(self._sequence - _KEPT_BEATS, None)
         self._refresh_table(now)
         table = self.table.to_wire(self._places)
-        self._broadcast(wire.Heartbeat(sequence=self._sequence, table=table, **self._stamp()))
-        patience_s = _RENEWAL_PATIENCE_HEARTBEATS * self.timing.heartbeat_s
-        if self._renewal_sent_at is None or now - self._renewal_sent_at >= patience_s:
-            self._renewal_sent_at = now
+        self._broadcast(wire.Heartbeat(sequence=self._leadership.beat(now), table=table, **self._stamp()))
+        if self._leadership.wants_renewal(now):
             self._actions.append(RenewLease(self.term, now))
 
     def _tick_follower(self, now: float) -> None:
@@ -417,18 +385,19 @@ class Election:
         if self._draining:
             self._rest(now)
             return
-        if self._directory_away:
-            self._step(Input.MY_TURN, now)
-            return
         line = [node for node in self.table.line(self._last_leader) if node not in self._passed_over]
-        open_gate = bool(self.membership.hears(now)) or self.membership.alone()
-        if self.me not in line or (line[0] == self.me and not open_gate):
-            self._step(Input.LINE_UNKNOWN, now)
-        elif line[0] == self.me:
+        before_me = line[: line.index(self.me)] if self.me in line else line
+        if before_me and not self._directory_away:
+            self._candidate = before_me[0]
+            self._step(Input.ANOTHERS_TURN, now)
+        elif self._connected(now) and (self.me in line or self._directory_away):
             self._step(Input.MY_TURN, now)
         else:
-            self._candidate = line[0]
-            self._step(Input.ANOTHERS_TURN, now)
+            self._step(Input.LINE_UNKNOWN, now)
+
+    def _connected(self, now: float) -> bool:
+        """Return whether this node may claim: it heard another lately, or the directory shows that it is alone."""
+        return bool(self.membership.hears(now)) or self.membership.alone()
 
     def _rest(self, now: float) -> None:
         if self.role is not Role.FOLLOWER:
@@ -446,15 +415,15 @@ class Election:
         if role is not previous:
             self._events.append(RoleChanged(previous, role, happened))
         if previous is Role.LEADER:
-            self._events.append(Deposed(self._led_term, happened))
+            self._events.append(Deposed(self._leadership.term, happened))
             self._act_at = now + self.timing.lease_s
-            self._trusted_until = -_FOREVER
+            self._leadership.end()
             self._set_leader(None)
         self._enter(role, happened, now)
 
     def _enter(self, role: Role, happened: Input, now: float) -> None:
         if role is Role.CLAIM:
-            self._claim_sent_at = now
+            self._leadership.claimed_at = now
             self._deadline = now + self.timing.announcement_timeout_s
             self._actions.append(ClaimLease(self.term, now))
         elif role is Role.PROBE:
@@ -495,17 +464,15 @@ class Election:
 
     # --- Leadership --------------------------------------------------------------------------------------------------
     def _lease_won(self, answer: LeaseWon, now: float) -> None:
-        trusted_until = answer.sent_at + self.timing.lease_trust_s
-        if self.role is not Role.CLAIM or answer.term <= self.term or now >= trusted_until or self._draining:
+        late = now >= self._leadership.trust_from(answer.sent_at)
+        if self.role is not Role.CLAIM or answer.term <= self.term or late or self._draining:
             self._actions.append(ReleaseLease(answer.term))
             if self.role is Role.CLAIM:
                 self._step(Input.LEASE_UNKNOWN, now)
                 self._act_at = now + self.timing.heartbeat_s
             return
-        self.term = self._led_term = answer.term
-        self._trusted_until = trusted_until
-        self._led_since = now
-        self._renewal_sent_at = None
+        self.term = answer.term
+        self._leadership.begin(answer.term, answer.sent_at, now)
         self._step(Input.LEASE_WON, now)
         self._passed_over.clear()
         self._last_leader = self.me
@@ -516,13 +483,13 @@ class Election:
 
     def _lease_lost(self, answer: LeaseLost, now: float) -> None:
         if self.role is Role.LEADER:
-            if answer.sent_at is None or answer.sent_at >= self._led_since:
+            if answer.sent_at is None or answer.sent_at >= self._leadership.since:
                 self.term = max(self.term, answer.term)
                 self._step(Input.LEASE_LOST, now)
                 self._act_at = now + self.timing.heartbeat_s
             return
         self.term = max(self.term, answer.term)
-        if self.role is Role.CLAIM and answer.sent_at in (None, self._claim_sent_at):
+        if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
             self._step(Input.LEASE_LOST, now)
             if self.leader is None:
                 retry_s = self.timing.heartbeat_s if answer.free_in_s is None else answer.free_in_s
@@ -534,25 +501,23 @@ class Election:
             self._refresh_table(now)
             line = self.table.line(self.me)
             heir = successor if successor is not None else next(iter(line), None)
-            self._actions.append(ReleaseLease(self._led_term))
-            self._resignation = (now + self.timing.ok_timeout_s, self._led_term, heir)
+            self._actions.append(ReleaseLease(self._leadership.term))
+            self._leadership.resign(heir, now)
         self._step(why, now)
         if self._draining:
             self._act_at = _FOREVER
 
-    def _announce_resignation(self) -> None:
-        assert self._resignation is not None
-        _, term, successor = self._resignation
-        self._resignation = None
-        if term == self.term:
-            self._broadcast(wire.Resign(successor=successor, **self._stamp()))
+    def _announce(self, resignation: Resignation) -> None:
+        self._leadership.resignation = None
+        if resignation.term == self.term:
+            self._broadcast(wire.Resign(successor=resignation.successor, **self._stamp()))
 
     # --- The leader as this node sees it -----------------------------------------------------------------------------
     def _follow(self, leader: str, happened: Input, now: float) -> None:
         self._step(happened, now)
         self._passed_over.clear()
         self._last_leader = leader
-        self._resignation = None
+        self._leadership.resignation = None
         self._set_leader(leader)
         self._suspect_at = now + self.timing.suspect_s
         patience_s = max(self.timing.suspect_s, self.timing.lease_s)

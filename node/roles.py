@@ -1,6 +1,7 @@
-"""The roles of the election and every transition between them, as one table from which the diagram is generated."""
+"""The roles of the election, the table of every transition between them, its diagram, and the events that tell of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -42,6 +43,34 @@ class Input(Enum):
     TRUST_LAPSED = "lease no longer trusted"
     CUT_OFF = "no heartbeat acknowledged"
     STEPPED_ASIDE = "drain or hand over"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged:
+    """This node changed its role."""
+
+    previous: Role
+    role: Role
+    why: Input
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderChanged:
+    """This node now takes `leader` for the leader; None while it knows of none."""
+
+    leader: str | None
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deposed:
+    """This node led `term` and no longer does."""
+
+    term: int
+    why: Input
+
+
+ElectionEvent = RoleChanged | LeaderChanged | Deposed
 
 
 def _table() -> dict[tuple[Role, Input], Role]:
