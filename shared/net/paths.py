@@ -1,6 +1,7 @@
 """What is known of a path from its addresses: how large its datagrams may be, and how a transfer over it is set up."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 from shared.config import MAX_DATAGRAM_BYTES, MIN_PATH_DATAGRAM_BYTES, Timing
@@ -19,6 +20,7 @@ LOOPBACK_FIRST_FLIGHT: Final = 8
 """Large datagrams of the first flight on the loopback interface; the receiver's buffer holds three times as many."""
 
 
+@lru_cache(maxsize=1_024)
 def is_loopback(host: str) -> bool:
     """Whether a numeric host is this machine by its address."""
     try:

@@ -66,7 +66,7 @@ def endpoint(private: bytes, options: dict[str, object]) -> Endpoint:
     return (LossyEndpoint if "loss" in options else Endpoint)(private, timing=LOCAL, **rest)  # type: ignore[arg-type]
 
 
-# --- The receiving process ----------------------------------------------------------------------------------------------
+# --- The receiving process --------------------------------------------------------------------------------------------
 
 
 async def serve_tcp(stream: SocketStream) -> None:
@@ -122,7 +122,7 @@ class AllOpen:
             await one.__aexit__(None, None, None)
 
 
-# --- The sending process ----------------------------------------------------------------------------------------------
+# --- The sending process --------------------------------------------------------------------------------------------
 
 
 def over_tcp(stream: SocketStream) -> Transfer:

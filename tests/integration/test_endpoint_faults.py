@@ -90,7 +90,7 @@ async def test_a_blocked_worker_port_is_no_obstacle(blocked: str):
 
 
 async def test_worker_ports_that_close_midway_are_no_obstacle():
-    async with pair(datagram_bytes=1200) as (left, right, session):
+    async with pair(replace(QUICK, transfer_idle_s=5.0), datagram_bytes=1200) as (left, right, session):
         right.on_report = lambda received, total: received > 1_000_000 and right.endpoint.block_worker_ports(True)
         with anyio.fail_after(DEADLINE_S):
             await left.endpoint.send_object(session, b"it", payload(5_000_000))
