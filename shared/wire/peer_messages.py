@@ -91,6 +91,12 @@ class RightsNoticed(Message, frozen=True, tag=71):
     version: Count
 
 
+class CopyHeld(Message, frozen=True, tag=72):
+    """The viewer's peer has stored and checked the stego image of this grant: the owner's need not send it again."""
+
+    grant: Id128
+
+
 class StatusQuery(Message, frozen=True, tag=80):
     """An operator asks for a node's state; answered by `StatusReport`, as an object if it is long."""
 
@@ -160,5 +166,5 @@ class OperatorAnswer(Message, frozen=True, tag=83):
 
 PeerToNode = Request | Received | KeepAlive | StatusQuery | OperatorCommand
 NodeToPeer = Answer | Pull | CloudState | MailNudge | NoLeader | StatusReport | OperatorAnswer
-PeerToPeer = RightsNotice | RightsNoticed
+PeerToPeer = RightsNotice | RightsNoticed | CopyHeld
 AnyPeerMessage = PeerToNode | NodeToPeer | PeerToPeer

@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from node.directory.url import parse_directory_url
+from node.directory.url import SqliteUrl, parse_directory_url
 from node.settings import NodeSettings, load_node_settings, save_node_settings
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput, StorageError, Unavailable
@@ -50,7 +50,7 @@ def set_up(
     if not 1 <= nodes <= _MAX_NODES:
         raise InvalidInput(f"A cluster has 1 to {_MAX_NODES} nodes.")
     if directory_url is not None:
-        parse_directory_url(directory_url)
+        _check_directory(directory_url)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -64,6 +64,13 @@ def set_up(
         if settings.directory_url != directory_url:
             raise InvalidInput(f"The cluster in {folder} uses another directory; choose another folder with --data.")
     return ClusterFolder(folder, file, cluster)
+
+
+def _check_directory(url: str) -> None:
+    """Raise `InvalidInput` for a URL that no node could open, before any process is started."""
+    place = parse_directory_url(url)
+    if isinstance(place, SqliteUrl) and not place.path.resolve().parent.is_dir():
+        raise InvalidInput(f"The folder {place.path.parent} of the directory is not there; make it, or name another.")
 
 
 def _create(folder: Path, nodes: int, directory_url: str | None, base_port: int | None, preset: str) -> None:

@@ -7,15 +7,17 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import msgspec
-from shared.net.endpoint import Incoming, Offer, Session
 
-from shared.config import MAX_STEGO_BYTES
-from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, TransferFailed, Unavailable
+from shared.config import MAX_MESSAGE_BYTES, MAX_STEGO_BYTES
+from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable
+from shared.net.endpoint import Incoming, Offer, Session
 from shared.records import decode_record, encode_record
 from shared.rights import with_left
 from shared.stego import container
+from shared.text import clean
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject
+from shared.wire.peer_messages import CopyHeld
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, ImageReceived
@@ -26,6 +28,12 @@ from tui.peer.store import OutboxRow
 log = logging.getLogger(__name__)
 
 COPY = "copy"
+HELD = "held"
+"""Refusal of a copy that the viewer's peer has already."""
+_OFFERS = 6
+_OFFER_AGAIN_S = 0.3
+_STORED_S = 10.0
+"""How long the other side may take to check and store a copy."""
 
 
 class CopyTask(msgspec.Struct, frozen=True):
@@ -46,6 +54,8 @@ class Copies:
         self._people = people
         self._outbox = outbox
         self._taking: set[str] = set()
+        self._held: dict[str, anyio.Event] = {}
+        self._expected: dict[str, tuple[bytes, bool]] = {}
         outbox.handle(COPY, self._deliver)
 
     # --- As the owner ------------------------------------------------------------------------------------------------
@@ -71,62 +81,88 @@ class Copies:
         path = files.own_path(context.profile.images, task.image)
         data = await anyio.to_thread.run_sync(_copy_of, path, task)
         session = await context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
+        await self._offer(session, task, data, viewer.name)
+
+    async def _offer(self, session: Session, task: CopyTask, data: bytes, name: str) -> None:
+        """Send a copy and wait until the viewer's peer has stored it.
+
+        That the bytes arrived is not enough: what the other side could not keep is sent again later.
+        """
         label = encode(CopyObject(grant=task.grant, image=task.image), cap_bytes=MAX_LABEL_BYTES)
+        held = self._held[task.grant] = anyio.Event()
 
         def report(done: int, total: int) -> None:
-            context.events.emit(CopyProgress(task.grant, sending=True, done=done, total=total))
+            self._context.events.emit(CopyProgress(task.grant, sending=True, done=done, total=total))
 
         try:
-            await context.endpoint.send_object(session, label, data, progress=report)
-        except Refused as refusal:
-            if refusal.code == "held":
-                return
-            raise Unavailable(f"{viewer.name} cannot take the image now: {refusal}") from refusal
+            for _ in range(_OFFERS):
+                try:
+                    await self._context.endpoint.send_object(session, label, data, progress=report)
+                except Refused as refusal:
+                    if refusal.code == HELD:
+                        return
+                    # Its mail tells the other side of the grant at this very moment.
+                    await anyio.sleep(_OFFER_AGAIN_S)
+                    continue
+                with anyio.move_on_after(_STORED_S):
+                    await held.wait()
+                    return
+            raise Unavailable(f"{clean(name)} cannot take the image now; it goes on later.")
         except TransferCancelled as error:
-            raise Unavailable(f"{viewer.name} stopped the transfer; it goes on later.") from error
+            raise Unavailable(f"{clean(name)} stopped the transfer; it goes on later.") from error
+        finally:
+            self._held.pop(task.grant, None)
+
+    def stored(self, message: CopyHeld) -> None:
+        """Take a viewer's word that it holds a copy. A false one harms nobody but its sender."""
+        if (held := self._held.get(message.grant)) is not None:
+            held.set()
 
     # --- As the viewer -----------------------------------------------------------------------------------------------
+    async def recall(self) -> None:
+        """Read from the store which copies are expected and from whom."""
+        rows = await self._context.store.run(
+            lambda store: store.all(
+                "SELECT grant_id, session_key, received FROM held JOIN accounts ON accounts.account = held.owner"
+            )
+        )
+        self._expected = {str(row["grant_id"]): (bytes(row["session_key"]), bool(row["received"])) for row in rows}
+
+    def expect(self, grant: str, owner_session_key: bytes) -> None:
+        """Note that the copy of a grant will come from its owner's peer."""
+        received = self._expected.get(grant, (b"", False))[1]
+        self._expected[grant] = (owner_session_key, received)
+
     def offered(self, session: Session, label: CopyObject, offer: Offer) -> Incoming | None:
-        """Accept a copy; whether it is one that was granted is checked before it is kept."""
+        """Accept a copy that was granted, from its owner only. Raises `Refused`: `held`, or `not_ready` for now."""
+        owner, received = self._expected.get(label.grant, (b"", False))
+        if owner != session.remote_key:
+            self._context.cloud.on_mail()
+            raise Refused("not_ready", "No such grant is known here yet.")
+        if received:
+            raise Refused(HELD, "This image is here already.")
         if offer.size > MAX_STEGO_BYTES or label.grant in self._taking:
             raise Refused("not_ready", "This image is being received.")
         self._taking.add(label.grant)
-        total = offer.size
 
-        def report(done: int, _total: int) -> None:
+        def report(done: int, total: int) -> None:
             self._context.events.emit(CopyProgress(label.grant, sending=False, done=done, total=total))
 
         incoming = Incoming(progress=report)
         self._context.tasks.start_soon(self._take, session, label, incoming)
         return incoming
 
-    async def granted(self, session_key: bytes, grant: str) -> str | None:
-        """Return why a copy from this sender is not welcome: "held", "not_ready", or None if it is."""
-        row = await self._context.store.run(
-            lambda store: store.one(
-                "SELECT held.received AS received, accounts.session_key AS session_key FROM held"
-                " JOIN accounts ON accounts.account = held.owner WHERE grant_id = :grant",
-                grant=grant,
-            )
-        )
-        if row is None or row["session_key"] != session_key:
-            return "not_ready"
-        return "held" if row["received"] else None
-
     async def _take(self, session: Session, label: CopyObject, incoming: Incoming) -> None:
         try:
-            if (unwelcome := await self.granted(session.remote_key, label.grant)) is not None:
-                incoming.cancel()
-                log.info("an image was not taken", extra={"grant": label.grant, "reason": unwelcome})
-                if unwelcome == "not_ready":
-                    self._context.cloud.on_mail()
-                return
-            data = await incoming.wait()
-            await self._keep(label, data)
-        except (GlimpseError, TransferFailed) as error:
+            await self._keep(label, await incoming.wait())
+        except GlimpseError as error:
             log.info("an image was not received", extra={"grant": label.grant, "reason": str(error)})
+            return
         finally:
             self._taking.discard(label.grant)
+        self._expected[label.grant] = (session.remote_key, True)
+        if session.alive:
+            self._context.endpoint.post(session, encode(CopyHeld(grant=label.grant), cap_bytes=MAX_MESSAGE_BYTES))
 
     async def _keep(self, label: CopyObject, data: bytes) -> None:
         context = self._context

@@ -15,6 +15,7 @@ from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tui.peer import files
 from tui.peer.context import Context
+from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, RightsUpdated, ViewSpentEvent
 from tui.peer.people import People
 
@@ -26,9 +27,10 @@ _LETTER_CAP_BYTES = 16_384
 class Mailbox:
     """Fetches and applies mail; also the rights that an owner's peer tells directly."""
 
-    def __init__(self, context: Context, people: People) -> None:
+    def __init__(self, context: Context, people: People, copies: Copies) -> None:
         self._context = context
         self._people = people
+        self._copies = copies
         self._wanted = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
@@ -139,6 +141,7 @@ class Mailbox:
                 consumed=consumed, expires=record.expires, revoked=int(record.revoked),
             )
         )  # fmt: skip
+        self._copies.expect(grant.grant, owner.session_key)
         left = 0 if record.revoked else max(0, record.granted - consumed)
         path = files.held_path(context.profile.images, grant.grant)
         if held is not None and held["received"]:

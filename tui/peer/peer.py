@@ -21,17 +21,17 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 import msgspec
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 
 from shared.cluster import Cluster, load_cluster
 from shared.config import MAX_MESSAGE_BYTES, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_VIEWS
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
 from shared.keyfiles import export_identity, import_identity, save_identity
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.text import clean, is_clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
-from shared.wire.peer_messages import PeerToPeer, RightsNotice, RightsNoticed
+from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
 from tui.peer import files
 from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.context import Context
@@ -129,7 +129,7 @@ class Peer:
         self._outbox = Outbox(context)
         self._copies = Copies(context, self._people, self._outbox)
         self._granting = Granting(context, self._people, self._outbox, self._copies)
-        self._mailbox = Mailbox(context, self._people)
+        self._mailbox = Mailbox(context, self._people, self._copies)
         self._viewing = Viewing(context)
         self._encrypting = Encrypting(context)
         cloud.on_mail = self._mailbox.wake
@@ -137,6 +137,7 @@ class Peer:
         cloud.on_signed_out = self._signed_out
         self._sign_in_wanted = anyio.Event()
         await files.repair(store)
+        await self._copies.recall()
         cloud.start()
         tasks.start_soon(self._outbox.run)
         tasks.start_soon(self._mailbox.run)
@@ -601,6 +602,8 @@ class Peer:
         message: PeerToPeer = decode(data, PeerToPeer, cap_bytes=MAX_MESSAGE_BYTES)
         if isinstance(message, RightsNotice):
             self._context.tasks.start_soon(self._noticed, session, message)
+        elif isinstance(message, CopyHeld):
+            self._copies.stored(message)
 
     async def _noticed(self, session: Session, notice: RightsNotice) -> None:
         try:
