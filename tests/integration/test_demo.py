@@ -1,0 +1,24 @@
+"""The scripted demo: the ten use cases on real photographs, three node processes, three people's processes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow]
+
+
+def test_the_ten_use_cases_hold(directory_url: str) -> None:
+    """On both directories, with a killed node and people who come and go; the figures of the reference's report."""
+    options = ["--directory", directory_url] if directory_url.startswith("mysql") else []
+    result = subprocess.run(
+        [sys.executable, "-m", "tui.cli", "demo", "--script", *options], capture_output=True, text=True, timeout=115,
+        check=False, env=dict(os.environ), stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    steps = [line.split()[1] for line in lines if line.startswith("ok ")]
+    assert steps == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "+", "9", "+", "10"]
+    assert lines[-1].startswith("all ten use cases held")
+    assert result.stderr == ""
