@@ -1,4 +1,4 @@
-"""The roles of the election, the table of every transition between them, its diagram, and the events that tell of them."""
+"""The roles of the election, the table of every transition between them, its diagram, and the events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

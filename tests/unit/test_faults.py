@@ -91,6 +91,13 @@ def test_stale_tokens_are_ignored() -> None:
     assert faults.token.hop == 5
 
 
+def test_a_token_of_an_earlier_term_is_ignored_by_who_never_saw_one() -> None:
+    faults = machine("b", leader="a", term=3)
+    faults.receive("c", FaultToken(term=2, hop=9, holder="b", remaining_s=9.0), 0.0)
+    assert faults.token is None
+    assert not faults.is_deaf(0.0)
+
+
 def test_a_new_leader_carries_on_where_the_token_was() -> None:
     faults = machine("b", leader="a")
     faults.receive("a", FaultToken(term=1, hop=4, holder="c", remaining_s=10.0), 0.0)
