@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+from blockbuster import blockbuster_ctx
 from PIL import Image
 
 from shared.cluster import load_cluster
@@ -30,6 +31,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
     running = RunningCluster(tmp_path_factory.mktemp("cluster"))
     yield running
     assert running.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """A blocking call in the event loop fails the test: a picture of 12 MP must not freeze a screen."""
+    with blockbuster_ctx(["tui", "shared"]):
+        yield
 
 
 @pytest.fixture
@@ -93,6 +101,10 @@ async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Pa
         opened = await viewer.view(image.image)
         assert opened.data == photo.read_bytes()
         assert opened.left == 4
+        mine = await owner.my_images()
+        assert [(row.image, row.viewers, row.views_spent, row.path == image.path) for row in mine] == [
+            (image.image, 1, 1, True)
+        ]
         log = await owner.views_log(image.image)
         assert [(entry.viewer_name, entry.left) for entry in log] == [("ben", 4)]
         assert [row.left for row in await owner.viewers(image.image)] == [4]
@@ -270,7 +282,7 @@ async def test_an_image_that_nobody_knows(people: Any) -> None:
 
 
 async def test_a_profile_belongs_to_one_cluster(people: Any, cluster: RunningCluster, tmp_path: Path) -> None:
-    known = load_cluster(cluster.file)
+    known = await anyio.to_thread.run_sync(load_cluster, cluster.file)
     async with Peer(tmp_path / "p", known):
         pass
     other = type(known)("0" * 32, known.preset, known.nodes)

@@ -83,9 +83,8 @@ class Peer:
         wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._profile = Profile(Path(profile))
-        self._cluster = cluster if isinstance(cluster, Cluster) else load_cluster(Path(cluster))
-        loopback = all(node.host.startswith("127.") or node.host == "::1" for node in self._cluster.nodes)
-        self._bind = (bind_host or ("127.0.0.1" if loopback else "0.0.0.0"), 0)  # noqa: S104 - peers must be reachable
+        self._source = cluster
+        self._bind_host = bind_host
         self._entropy = entropy
         self._clock = clock
         self._wall = wall
@@ -108,10 +107,13 @@ class Peer:
         await anyio.to_thread.run_sync(profile.__enter__)
         stack.callback(profile.__exit__, None, None, None)
         identity = await anyio.to_thread.run_sync(profile.identity)
+        cluster = self._source
+        if not isinstance(cluster, Cluster):
+            cluster = await anyio.to_thread.run_sync(load_cluster, Path(cluster))
         store = await anyio.to_thread.run_sync(Store, profile.store_path)
         stack.callback(store.close)
         endpoint = Endpoint(
-            identity.session_private, bind=self._bind, timing=self._cluster.timing, prologue=self._cluster.prologue
+            identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue
         )
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered
@@ -119,9 +121,9 @@ class Peer:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         await stack.enter_async_context(endpoint)
-        cloud = CloudLink(self._cluster, endpoint, tasks, clock=self._clock)
+        cloud = CloudLink(cluster, endpoint, tasks, clock=self._clock)
         self._context = context = Context(
-            profile, identity, self._cluster, store, endpoint, cloud, tasks, self._hub, self._entropy, self._clock,
+            profile, identity, cluster, store, endpoint, cloud, tasks, self._hub, self._entropy, self._clock,
             self._wall,
         )  # fmt: skip
         await self._recall(context)
@@ -143,6 +145,12 @@ class Peer:
         tasks.start_soon(self._mailbox.run)
         tasks.start_soon(self._keep_alive)
         tasks.start_soon(self._sign_in_again)
+
+    def _host(self, cluster: Cluster) -> str:
+        if self._bind_host is not None:
+            return self._bind_host
+        loopback = all(node.host.startswith("127.") or node.host == "::1" for node in cluster.nodes)
+        return "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104 - peers must be reachable
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -304,16 +312,20 @@ class Peer:
             remote = {row.image: row for row in await self._all_mine()}
         except Unavailable:
             remote = {}
+        folder = self._context.profile.images
+        here = await anyio.to_thread.run_sync(
+            lambda: {image for image in local if files.own_path(folder, image).exists()}
+        )
         found: list[MyImage] = []
         for image in local.keys() | remote.keys():
             mine, row = local.get(image), remote.get(image)
-            path = files.own_path(self._context.profile.images, image)
+            path = files.own_path(folder, image)
             source = _described(mine, row)
             found.append(
                 MyImage(
                     image, clean(str(source["title"])), str(source["format"]), int(source["width"]),
                     int(source["height"]), int(source["size"]), float(source["created"]),
-                    path if mine and path.exists() else None, offered=row.offered if row else True,
+                    path if image in here else None, offered=row.offered if row else True,
                     has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
                     views_spent=row.views_spent if row else 0,
                 )
