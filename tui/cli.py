@@ -108,22 +108,27 @@ def order(cluster: Path | None, name: str, order: str, value: str) -> None:
 @click.option(
     "--share", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of pictures to share."
 )
+@click.option("--previews", is_flag=True, help="Let everybody see a small preview of what is shared.")
 @click.option("--after", "after_s", type=float, default=0.0, help="Seconds to wait before a request is granted.")
 def agent(
     profile: str, cluster: Path | None, name: str | None, accept: str, views: int | None, share: Path | None,
-    after_s: float,
+    after_s: float, previews: bool,
 ) -> None:  # fmt: skip
     """Run a peer without a screen that shares a folder and answers requests."""
     from tui.commands.agent import agent as run_agent
+    from tui.commands.agent import until_stopped
     from tui.peer import Peer
     from tui.peer.profile import profile_folder
     from tui.places import find_cluster, profiles_root
 
     async def main() -> None:
         async with Peer(profile_folder(profiles_root(), profile), find_cluster(cluster)) as peer:
-            await run_agent(
-                peer, name or profile, accept=accept == "all", views=views, share=share, after_s=after_s, say=click.echo
-            )
+            await until_stopped(
+                lambda: run_agent(
+                    peer, name or profile, accept=accept == "all", views=views, share=share, after_s=after_s,
+                    previews=previews, say=click.echo,
+                )
+            )  # fmt: skip
 
     _run(main)
 

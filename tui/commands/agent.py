@@ -1,6 +1,7 @@
 """`glimpse agent`: a peer without a screen that shares a folder and answers requests by rule."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -13,8 +14,18 @@ from tui.peer.events import RequestArrived
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 
+async def until_stopped(run: Callable[[], Awaitable[None]]) -> None:
+    """Run something until SIGTERM or SIGINT, so that what it holds is closed in order."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            async for _ in signals:
+                group.cancel_scope.cancel()
+                return
+
+
 async def agent(
-    peer: Peer, name: str, *, accept: bool, views: int | None, share: Path | None, after_s: float,
+    peer: Peer, name: str, *, accept: bool, views: int | None, share: Path | None, after_s: float, previews: bool,
     say: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Register, share the pictures of a folder, and answer every request, until cancelled.
@@ -27,7 +38,7 @@ async def agent(
         await peer.sign_in()
         say(f"{me.name} is account {me.account}: {me.words}")
         if share is not None:
-            await _share(peer, share, say)
+            await _share(peer, share, say, previews=previews)
         if accept:
             for request in (await peer.requests()).incoming:
                 if request.state == "pending":
@@ -38,14 +49,15 @@ async def agent(
                 await _accept(peer, event.request_id, views, say)
 
 
-async def _share(peer: Peer, folder: Path, say: Callable[[str], None]) -> None:
+async def _share(peer: Peer, folder: Path, say: Callable[[str], None], *, previews: bool) -> None:
     known = {image.title for image in await peer.my_images()}
     for path in await anyio.to_thread.run_sync(lambda: sorted(folder.iterdir())):
         if path.suffix.lower() not in _SUFFIXES or path.stem in known:
             continue
         try:
             image = await peer.encrypt(path)
-            await peer.set_preview(image.image, path)
+            if previews:
+                await peer.set_preview(image.image, path)
         except UserError as error:
             say(f"{path.name} is not shared: {error}")
         else:
