@@ -1,8 +1,9 @@
 """`glimpse agent`: a peer without a screen that shares a folder and answers requests by rule."""
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -14,7 +15,7 @@ from tui.peer.events import RequestArrived
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 
-async def until_stopped(run: Callable[[], Awaitable[None]]) -> None:
+async def until_stopped(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run something until SIGTERM or SIGINT, so that what it holds is closed in order."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as group:
