@@ -9,6 +9,9 @@
     CANCEL ------------------------------>  either way, at any time
     ALIVE  ------------------------------>  either way: keeps the session of a long transfer from idling out
 
+A small object rides along with its OFFER, which saves it a round trip and the receiver a worker port; the receiver says
+something only if it does not take it.
+
 All are idempotent by the number of the transfer: a repeated OFFER gets the answer that the first one got. Kinds 240 to
 249, append-only.
 """
@@ -41,6 +44,8 @@ class OfferMessage(Message, frozen=True, tag=240):
     label: Annotated[bytes, msgspec.Meta(max_length=MAX_LABEL_BYTES)]
     size: Count
     sha256: Digest
+    rides_along: bool = False
+    """The object is so small that its datagrams follow at once, to the parent port, without waiting for ACCEPT."""
 
 
 class Accept(Message, frozen=True, tag=241):

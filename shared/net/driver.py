@@ -183,7 +183,7 @@ class SendingDriver(TransferDriver):
     @property
     def _may_fall_back(self) -> bool:
         is_open = self.machine.state is TransferState.OPEN and not self.finished
-        return is_open and self._remote != self._parent_remote
+        return is_open and (self._port is not self._parent or self._remote != self._parent_remote)
 
     def _next_deadline(self) -> float | None:
         deadline = self.machine.next_deadline()

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -52,6 +52,9 @@ __all__ = ["Address", "Endpoint", "EndpointStatistics", "Incoming", "Offer", "Pr
 
 log = logging.getLogger(__name__)
 
+RIDE_ALONG_BYTES: Final = 16 * 1024
+"""An object of this size is a first flight of 14 small datagrams: about what may be sent unasked over any path
+(RFC 9002 section 7.2), and far from filling a socket buffer."""
 _TRANSFER_HEAD = bytes((PROTOCOL_VERSION, DatagramType.TRANSFER))
 _TOKEN = slice(2, 10)
 
@@ -88,12 +91,14 @@ class Endpoint:
         partials: PartialStore | None = None,
         gso: bool = True,
         datagram_bytes: int | None = None,
+        ride_along_bytes: int = RIDE_ALONG_BYTES,
     ) -> None:
         """Take this side's X25519 private key (32 bytes) and where to listen, port 0 for any.
 
         Endpoints with different `prologue` cannot talk. `partials` keeps objects that arrived in part, in memory if it
         is not given. `gso=False` sends and receives datagrams one by one. `datagram_bytes` fixes the size of transfer
-        datagrams (1200 to 65 000) instead of choosing by path.
+        datagrams (1200 to 65 000) instead of choosing by path. Objects up to `ride_along_bytes` leave together with
+        their offer and need no worker port at the receiver.
         """
         self.on_message: Callable[[Session, bytes], None] = _ignore_message
         self.on_session: Callable[[Session], None] = _ignore_session
@@ -106,6 +111,7 @@ class Endpoint:
         self._partials = partials if partials is not None else MemoryPartials(clock=clock)
         self._gso = gso
         self._datagram_bytes = datagram_bytes
+        self._ride_along_bytes = ride_along_bytes
         self._mux = SecureMultiplexer(
             static_private, entropy=entropy, timing=timing, limits=limits, cluster_prologue=prologue
         )
@@ -155,7 +161,9 @@ class Endpoint:
             limits=self._limits,
             partials=self._partials,
             datagram_bytes=self._datagram_bytes,
+            ride_along_bytes=self._ride_along_bytes,
             post=self._post_control,
+            flush=self._settle,
             dropped=self._dropped,
         )
         self._bench = bench
@@ -306,9 +314,9 @@ class Endpoint:
                 self._dropped["address"] += 1
             else:
                 receive(address, datagram, now)
-        if transfers:
-            self._bench.feed_parent(transfers)
         self._settle()
+        if transfers:  # after the offers, which may have come just before their objects
+            self._bench.feed_parent(transfers)
 
     def _ring(self) -> None:
         self._mux.tick(self._clock())

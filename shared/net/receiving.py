@@ -130,7 +130,12 @@ class Receiving:
         arrival = Arrival(session, offer, incoming, cipher, anyio.CancelScope(), Queued(transfer=transfer))
         self._arrivals[session.number, transfer] = arrival
         incoming.begin(offer.size, lambda: self._cancel_here(arrival))
-        self._supersede(arrival)
+        if message.rides_along and self._slots.try_take(session.remote_key):
+            # Its data follow at once: whatever comes through the parent port must find the transfer in place.
+            arrival.driver = self._driver(arrival, self._bench.parent, None)
+            arrival.answer = Accept(transfer=transfer, port=0, datagram_bytes=self._bench.largest_datagram(session))
+        else:
+            self._supersede(arrival)
         self._bench.tasks.start_soon(self._run, arrival)
 
     def _ask_owner(self, session: Session, offer: Offer) -> Incoming:
@@ -241,6 +246,11 @@ class Receiving:
     async def _receive(self, arrival: Arrival) -> bytes:
         """Return the object. Raises `GlimpseError`; what has arrived is then kept."""
         session, offer, bench = arrival.session, arrival.offer, self._bench
+        if arrival.driver is not None:
+            try:
+                return await self._follow(arrival, arrival.driver)
+            finally:
+                self._slots.give_back(session.remote_key)
         if offer.size == 0:
             return self._receive_nothing(arrival)
         if not self._slots.try_take(session.remote_key):
@@ -250,32 +260,42 @@ class Receiving:
         try:
             partial = await bench.partials.take(arrival.partial_key)
             if partial is not None and partial.have.total == offer.size:
-                data = bytes(partial.data)
-                await bench.partials.discard(arrival.partial_key)
-                if await sha256_of(data) == offer.sha256:
-                    arrival.incoming.report(offer.size)
-                    self._say_last(session, Complete(transfer=offer.transfer_id))
+                if (data := await self._complete(arrival, partial)) is not None:
                     return data
                 partial = None
-            port = await self._worker_port(arrival)
-            try:
-                driver = arrival.driver = self._driver(arrival, port, partial)
-            except BaseException:
-                bench.give_back(port, session.remote_key)
-                raise
-            have = partial.have.encode(MAX_RANGES_BYTES) if partial is not None else b""
-            arrival.incoming.report(driver.machine.progress[0])
-            arrival.answer = Accept(
-                transfer=offer.transfer_id,
-                port=0 if port is bench.parent else port.number,
-                datagram_bytes=bench.largest_datagram(session),
-                have=have,
-            )
-            bench.post(session, arrival.answer)
-            driver.pump()
-            return await self._follow(arrival, driver)
+            return await self._follow(arrival, await self._start(arrival, partial))
         finally:
             self._slots.give_back(session.remote_key)
+
+    async def _complete(self, arrival: Arrival, partial: PartialObject) -> bytes | None:
+        """Return the object that is here already, None if it is not what was announced."""
+        data = bytes(partial.data)
+        await self._bench.partials.discard(arrival.partial_key)
+        if await sha256_of(data) != arrival.offer.sha256:
+            return None
+        arrival.incoming.report(len(data))
+        self._say_last(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+        return data
+
+    async def _start(self, arrival: Arrival, partial: PartialObject | None) -> ReceivingDriver:
+        """Wait for a worker port and announce it."""
+        session, bench = arrival.session, self._bench
+        port = await self._worker_port(arrival)
+        try:
+            driver = arrival.driver = self._driver(arrival, port, partial)
+        except BaseException:
+            bench.give_back(port, session.remote_key)
+            raise
+        arrival.incoming.report(driver.machine.progress[0])
+        arrival.answer = Accept(
+            transfer=arrival.offer.transfer_id,
+            port=0 if port is bench.parent else port.number,
+            datagram_bytes=bench.largest_datagram(session),
+            have=partial.have.encode(MAX_RANGES_BYTES) if partial is not None else b"",
+        )
+        bench.post(session, arrival.answer)
+        driver.pump()
+        return driver
 
     def _receive_nothing(self, arrival: Arrival) -> bytes:
         if arrival.offer.sha256 != EMPTY_SHA256:

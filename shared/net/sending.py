@@ -12,6 +12,7 @@ from shared.net.incoming import Progress
 from shared.net.paths import transfer_settings
 from shared.net.session import Session
 from shared.net.slots import Slots
+from shared.net.udp import Address
 from shared.net.workbench import TransferKey, Workbench, session_is_over, sha256_of
 from shared.transfer import Ranges, SendingTransfer, TransferState
 from shared.wire.labels import MAX_LABEL_BYTES
@@ -40,6 +41,8 @@ class Outgoing:
     driver: SendingDriver | None = None
     failure: GlimpseError | None = None
     """Why it is over, where that came from outside the transfer itself."""
+    must_wait: bool = False
+    """It left together with its offer, and the receiver has no place for it yet."""
     complete: bool = False
     """The receiver says that it has everything."""
 
@@ -74,11 +77,17 @@ class Sending:
         try:
             if not session.alive:
                 raise session_is_over("it was over before")
-            number = self._bench.sessions.next_transfer_id(session.number)
-            offer = OfferMessage(transfer=number, label=label, size=len(data), sha256=digest)
-            await self._run(Outgoing(session, offer), data, progress)
+            rides = 0 < len(data) <= self._bench.ride_along_bytes
+            while not await self._run(self._outgoing_for(session, label, len(data), digest, rides), data, progress):
+                rides = False
         finally:
             self._slots.give_back(session.remote_key)
+
+    def _outgoing_for(self, session: Session, label: bytes, size: int, digest: bytes, rides: bool) -> Outgoing:
+        number = self._bench.sessions.next_transfer_id(session.number)
+        return Outgoing(
+            session, OfferMessage(transfer=number, label=label, size=size, sha256=digest, rides_along=rides)
+        )
 
     def answered(self, session: Session, answer: Answer) -> None:
         """Take the receiver's word on an offer."""
@@ -92,9 +101,19 @@ class Sending:
             outgoing.complete = True
             if outgoing.driver is not None:
                 outgoing.driver.abandon("the receiver has the object")
+        elif outgoing.offer.rides_along:
+            self._answered_under_way(outgoing, answer)
         if outgoing.answer is None and not isinstance(answer, Queued):
             outgoing.answer = answer
         outgoing.answered.set()
+
+    def _answered_under_way(self, outgoing: Outgoing, answer: Answer) -> None:
+        """The object is on its way already; an acceptance changes nothing."""
+        if isinstance(answer, Refuse):
+            self._fail(outgoing, Refused(answer.code, answer.text))
+        elif isinstance(answer, Queued) and outgoing.driver is not None:
+            outgoing.must_wait = True
+            outgoing.driver.abandon("the receiver has no place for it yet")
 
     def cancelled(self, session: Session, cancel: Cancel) -> None:
         """The receiver ended the transfer."""
@@ -116,13 +135,15 @@ class Sending:
 
     # --- One object --------------------------------------------------------------------------------------------------
 
-    async def _run(self, outgoing: Outgoing, data: bytes, progress: Progress | None) -> None:
+    async def _run(self, outgoing: Outgoing, data: bytes, progress: Progress | None) -> bool:
+        """Send the object. False where it rode along with its offer and must be offered anew to wait for its turn."""
         key = (outgoing.session.number, outgoing.offer.transfer)
         self._outgoing[key] = outgoing
         try:
-            answer = await self._offer(outgoing)
-            if isinstance(answer, Accept):
-                await self._transfer(outgoing, answer, data, progress)
+            if outgoing.offer.rides_along:
+                await self._ride_along(outgoing, data, progress)
+            elif isinstance(accept := await self._offer(outgoing), Accept):
+                await self._transfer(outgoing, accept, data, progress)
             elif progress is not None:
                 progress(len(data), len(data))
         except BaseException as error:
@@ -130,6 +151,9 @@ class Sending:
             raise
         finally:
             del self._outgoing[key]
+        if outgoing.must_wait:
+            self._bench.post(outgoing.session, Cancel(transfer=key[1], by_sender=True, failed=True))
+        return not outgoing.must_wait
 
     def _abort(self, outgoing: Outgoing, error: BaseException) -> None:
         """Tell the receiver, unless it is the receiver who told."""
@@ -163,18 +187,45 @@ class Sending:
                 raise TransferFailed("The other side does not answer; the transfer can be tried again later.")
 
     async def _transfer(self, outgoing: Outgoing, accept: Accept, data: bytes, progress: Progress | None) -> None:
-        driver = outgoing.driver = self._driver(outgoing, accept, data)
-        if progress is not None:
-            driver.on_progress = lambda done: progress(done, len(data))
+        bench, session = self._bench, outgoing.session
+        try:
+            have = Ranges.decode(accept.have, limit=len(data), cap_bytes=len(accept.have))
+        except MalformedMessage:
+            bench.dropped["malformed"] += 1
+            have = Ranges()
+        size = min(accept.datagram_bytes, bench.largest_datagram(session))
+        remote = (session.address[0], accept.port) if accept.port else session.address
+        driver = self._driver(outgoing, data, size=size, remote=remote, have=have, progress=progress)
         driver.pump()
-        while not await self._bench.watch(driver, outgoing.session):
+        while not await bench.watch(driver, session):
             pass
+        self._conclude(outgoing, driver, progress)
+
+    async def _ride_along(self, outgoing: Outgoing, data: bytes, progress: Progress | None) -> None:
+        """Send offer and object at once; the offer again as long as nothing comes back."""
+        bench, session = self._bench, outgoing.session
+        size = bench.largest_datagram(session)
+        driver = self._driver(outgoing, data, size=size, remote=session.address, have=Ranges(), progress=progress)
+        bench.post(session, outgoing.offer)
+        bench.flush()
+        driver.pump()
+        pause_s = max(FIRST_REPEAT_S, 3 * bench.timing.initial_rtt_s)
+        while not await bench.watch(driver, session, pause_s):
+            if not driver.machine.progress[0]:
+                bench.post(session, outgoing.offer)
+            pause_s = min(2 * pause_s, LONGEST_REPEAT_S)
+        self._conclude(outgoing, driver, progress)
+
+    def _conclude(self, outgoing: Outgoing, driver: SendingDriver, progress: Progress | None) -> None:
+        """Return if the object has arrived, or must wait; raise what prevented it otherwise."""
         machine = driver.machine
-        if machine.state is TransferState.DONE:
+        if machine.state is TransferState.DONE or outgoing.must_wait:
             return
         if outgoing.complete:
             if progress is not None:
-                progress(len(data), len(data))
+                done, size = machine.progress
+                if done < size:
+                    progress(size, size)
             return
         if outgoing.failure is not None:
             raise outgoing.failure
@@ -182,14 +233,17 @@ class Sending:
             raise TransferCancelled(f"The transfer was cancelled: {machine.failure}.")
         raise TransferFailed(f"The transfer failed: {driver.abandoned or machine.failure}.")
 
-    def _driver(self, outgoing: Outgoing, accept: Accept, data: bytes) -> SendingDriver:
+    def _driver(
+        self,
+        outgoing: Outgoing,
+        data: bytes,
+        *,
+        size: int,
+        remote: Address,
+        have: Ranges,
+        progress: Progress | None,
+    ) -> SendingDriver:
         bench, session, transfer = self._bench, outgoing.session, outgoing.offer.transfer
-        size = min(accept.datagram_bytes, bench.largest_datagram(session))
-        try:
-            have = Ranges.decode(accept.have, limit=len(data), cap_bytes=len(accept.have))
-        except MalformedMessage:
-            bench.dropped["malformed"] += 1
-            have = Ranges()
         cipher = bench.sessions.transfer_keys(session.number, transfer, sender_is_me=True)
         machine = SendingTransfer(
             data, cipher=cipher, settings=transfer_settings(bench.timing, size), now=bench.clock(), have=have
@@ -197,15 +251,18 @@ class Sending:
         peer, parent = session.remote_key, bench.parent
         driver = SendingDriver(
             machine,
-            port=bench.acquire_worker_now(peer) if accept.port else parent,
+            port=bench.acquire_worker_now(peer) if remote != session.address or outgoing.offer.rides_along else parent,
             parent=parent,
-            remote=(session.address[0], accept.port) if accept.port else session.address,
+            remote=remote,
             clock=bench.clock,
             datagram_bytes=size,
             release=bench.release_to(peer),
             on_finished=lambda: bench.forget_route(cipher.token),
         )
         driver.fall_back(session.address, FALL_BACK_S + FALL_BACK_RTTS * bench.timing.initial_rtt_s)
+        if progress is not None:
+            driver.on_progress = lambda done: progress(done, len(data))
+        outgoing.driver = driver
         bench.routes[cipher.token] = driver
         return driver
 

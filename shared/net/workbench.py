@@ -42,7 +42,11 @@ class Workbench:
     partials: PartialStore
     datagram_bytes: int | None
     """Fixed size of full datagrams; None to choose by path."""
+    ride_along_bytes: int
+    """Objects up to this size do not wait for the acceptance of their offer."""
     post: Callable[[Session, ControlMessage], None]
+    flush: Callable[[], None]
+    """Send at once what was posted."""
     dropped: Counter[str]
     routes: dict[bytes, TransferDriver] = field(default_factory=dict)
     """Running transfers by the token of their datagrams, for those that come through the parent port."""

@@ -156,10 +156,11 @@ async def test_a_sender_that_vanishes_leaves_nothing_behind():
         assert right.reports[1][0][0] > 200_000
 
 
-async def test_an_offer_that_nobody_hears_fails():
-    async with pair() as (left, right, session):
+@pytest.mark.parametrize("ride_along_bytes", [0, 1000])
+async def test_an_offer_that_nobody_hears_fails(ride_along_bytes: int):
+    async with pair(ride_along_bytes=ride_along_bytes) as (left, right, session):
         right.endpoint.pause(True)
-        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed, match="does not answer"):
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed, match=r"does not answer|nothing was heard"):
             await left.endpoint.send_object(session, b"it", b"data")
         assert idle(left, right)
 
@@ -202,6 +203,48 @@ async def test_offers_under_numbers_of_the_other_side_are_malformed():
         await right.message_count(1)
         assert right.endpoint.statistics().dropped["malformed message"] == 1
         assert right.offers == []
+
+
+async def test_a_small_object_that_must_wait_is_offered_anew():
+    """It left with its offer before it could know that the receiver has no place for it."""
+    limits = Limits(transfers=1, transfers_per_peer=1)
+    async with opened() as left, opened(limits=limits) as right:
+        session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(left.endpoint.send_object, session, b"big", payload(10_000_000))
+                await until(lambda: right.incoming and right.incoming[0].received)
+                for number in range(4):
+                    group.start_soon(left.endpoint.send_object, session, b"%d" % number, payload(5000, number))
+        for number in range(4):
+            assert await right.object_of(b"%d" % number) == payload(5000, number)
+        assert len(right.offers) > 5
+        await until(lambda: idle(left, right))
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_small_objects_in_bad_weather(monkeypatch: pytest.MonkeyPatch, seed: int):
+    """Offers and the objects that ride along overtake and lose each other."""
+    weather = random.Random(seed)
+
+    def spoil(batch: Batch) -> Batch:
+        kept = [item for item in batch if weather.random() > 0.1]
+        weather.shuffle(kept)
+        return kept
+
+    timing = replace(QUICK, transfer_idle_s=5.0, handshake_timeout_s=5.0)
+    async with opened(timing=timing, datagram_bytes=1200) as left, opened(timing=timing) as right:
+        session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        spoil_worker_sockets(monkeypatch, spoil)
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as group:
+                for number in range(20):
+                    size = 1 + 700 * number
+                    group.start_soon(left.endpoint.send_object, session, b"%d" % number, payload(size, number))
+        for number in range(20):
+            assert await right.object_of(b"%d" % number) == payload(1 + 700 * number, number)
+        monkeypatch.undo()
+        await until(lambda: idle(left, right))
 
 
 async def test_an_offer_that_was_cancelled_is_not_waited_for():

@@ -24,10 +24,17 @@ def payload(size: int, seed: int = 0) -> bytes:
 
 @pytest.mark.parametrize("gso", [True, False])
 @pytest.mark.parametrize("datagram_bytes", [None, 1200])
-@pytest.mark.parametrize("size", [0, 1, 10_000, 5_000_000])
-async def test_objects_arrive_byte_exact(size: int, datagram_bytes: int | None, gso: bool):
+@pytest.mark.parametrize(
+    ("size", "ride_along_bytes"),
+    [(0, 9), (1, 0), (1, 9), (9, 9), (10, 9), (10_000, 0), (10_000, 16_384), (16_384, 16_384), (5_000_000, 9)],
+)
+async def test_objects_arrive_byte_exact(size: int, ride_along_bytes: int, datagram_bytes: int | None, gso: bool):
     data = payload(size)
-    async with pair(gso=gso, datagram_bytes=datagram_bytes) as (left, right, session):
+    async with pair(gso=gso, datagram_bytes=datagram_bytes, ride_along_bytes=ride_along_bytes) as (
+        left,
+        right,
+        session,
+    ):
         progress: list[tuple[int, int]] = []
         with anyio.fail_after(DEADLINE_S):
             await left.endpoint.send_object(session, b"it", data, progress=lambda *at: progress.append(at))
