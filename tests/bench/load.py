@@ -9,14 +9,24 @@ from statistics import median
 
 from tests.bench.rows import Row
 from tests.integration.cluster import RunningCluster
+from tests.photos import photo_path
 
-REQUESTS, RUNS, SLOW_RUNS = 600, 3, 2
+REQUESTS, RUNS, KILLED_RUNS, SLOW_RUNS = 600, 3, 2, 2
+WARM_UP_REQUESTS = 60
+SLOW_REQUESTS = {"10 KB": 300, "270 KB": 150}
+"""By size of picture: resting slows only a node's encoder, which is a small part of what 10 KB cost it."""
+POLICIES = ("least-cost", "round-robin")
 FLOOR_BAR, SLOW_BAR, SLOW_FACTOR = 2.0, 2.0, 3
 
 
 def rows() -> list[Row]:
     """Measure all of it."""
     return [*undisturbed(), *killed(), *slowed()]
+
+
+def pictures() -> dict[str, list[str]]:
+    """Return the options of `glimpse load` by size of picture; the small one is its default."""
+    return {"10 KB": [], "270 KB": ["--image", str(photo_path("retina.jpg"))]}
 
 
 @contextmanager
@@ -30,9 +40,9 @@ def cluster() -> Iterator[RunningCluster]:
             running.stop()
 
 
-def load(running: RunningCluster, *options: str) -> dict:
+def load(running: RunningCluster, *options: str, requests: int = REQUESTS) -> dict:
     """Run `glimpse load` and return its figures. Raises `RuntimeError` where it has none."""
-    done = running.glimpse("load", "--requests", str(REQUESTS), *options, "--json")
+    done = running.glimpse("load", "--requests", str(requests), *options, "--json")
     if not done.stdout.startswith("{"):
         raise RuntimeError(f"glimpse load {' '.join(options)} ended with {done.returncode}: {done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -41,7 +51,7 @@ def load(running: RunningCluster, *options: str) -> dict:
 def undisturbed() -> list[Row]:
     """Encrypt with three healthy nodes."""
     with cluster() as running:
-        load(running)
+        load(running, requests=WARM_UP_REQUESTS)
         runs = [load(running) for _ in range(RUNS)]
     return [
         against_floor(f"{REQUESTS} requests, 3 nodes, 3 clients", runs, FLOOR_BAR),
@@ -52,7 +62,7 @@ def undisturbed() -> list[Row]:
 def killed() -> list[Row]:
     """The same with the leader's process killed midway; every run needs a cluster of its own."""
     runs = []
-    for _ in range(RUNS):
+    for _ in range(KILLED_RUNS):
         with cluster() as running:
             runs.append(load(running, "--kill", "leader@50"))
     return [
@@ -63,27 +73,28 @@ def killed() -> list[Row]:
 
 def slowed() -> list[Row]:
     """Slow one node that does not lead, and let the policies take turns."""
-    latencies: dict[str, list[float]] = {"least-cost": [], "round-robin": []}
-    runs = []
+    found, runs = [], []
     with cluster() as running:
         status = running.status()
         name = next(node["name"] for node in status["nodes"] if node["name"] != status["leader"])
         ordered = running.glimpse("order", name, "slow", str(SLOW_FACTOR))
         if ordered.returncode != 0:
             raise RuntimeError(f"glimpse order {name} slow: {ordered.stderr.strip()}")
-        for _ in range(SLOW_RUNS):
-            for policy, found in latencies.items():
-                runs.append(load(running, "--policy", policy))
-                found.append(runs[-1]["latency_ms"]["mean"])
-    ours, theirs = (median(found) for found in latencies.values())
-    shares = "; ".join(f"{policy} {served(runs[number])}" for number, policy in enumerate(latencies))
-    return [
-        Row(
-            "one node slowed to a third: mean latency", ours, "ms", "round robin", theirs, theirs / ours, "at least",
-            SLOW_BAR, f"{name} is slow; served by {shares}",
-        ),
-        lost("one node slowed: failed or doubled", runs),
-    ]  # fmt: skip
+        load(running, requests=WARM_UP_REQUESTS)
+        for picture, options in pictures().items():
+            turns = [policy for _ in range(SLOW_RUNS) for policy in POLICIES]
+            done = [load(running, *options, "--policy", policy, requests=SLOW_REQUESTS[picture]) for policy in turns]
+            found.append(policies(f"a node slowed to a third, {picture}: mean latency", name, done))
+            runs += done
+    return [*found, lost("a node slowed: failed or doubled", runs)]
+
+
+def policies(what: str, slow: str, runs: list[dict]) -> Row:
+    """Return the latency of the first policy beside the second's; their runs take turns."""
+    ours, theirs = (median(run["latency_ms"]["mean"] for run in runs[number::2]) for number in (0, 1))
+    shares = "; ".join(f"{policy}: {served(runs[number])}" for number, policy in enumerate(POLICIES))
+    note = f"{slow} is slow; {shares}"
+    return Row(what, ours, "ms", "round robin", theirs, theirs / ours, "at least", SLOW_BAR, note)
 
 
 def served(run: dict) -> str:

@@ -12,7 +12,6 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 from tests.bench import stop_and_wait
 from tests.bench.rows import Row, not_measured
@@ -20,25 +19,25 @@ from tests.databases import ROOT
 from tests.sim.test_congestion import PATHS, contend
 
 MEGABYTES = 10
-ROUNDS, STOP_AND_WAIT_ROUNDS = 5, 3
+WAITING_MEGABYTES = 3
+ROUNDS, STOP_AND_WAIT_ROUNDS = 5, 2
 QUIC_BARS = {"aioquic": (20.0, None), "qh3": (9.0, 15.0)}
 """By library: times its goodput without loss, and at 5 % loss."""
 
 
 def rows() -> list[Row]:
-    """Measure all of it."""
+    """Measure all of it. Stop-and-wait runs before and after the rest, so that a busier machine hits both."""
+    waiting = {shell: stop_and_wait_mb_per_s(shell) for shell in stop_and_wait.SHELLS}
     found = goodputs()
+    for shell, speeds in waiting.items():
+        speeds += stop_and_wait_mb_per_s(shell)
     plain, lossy, large = found["1200 B"], found["1200 B, 5 % loss both ways"], found["large"]
-    tcp, waiting = found["TCP over anyio"], stop_and_wait_mb_per_s()
-
-    def goodput(what: str, ours: dict, against: str, theirs: float, bar: float | None) -> Row:
-        speed = ours["mb_per_s"]
-        return Row(what, speed, "MB/s", against, theirs, speed / theirs, "at least", bar)
-
-    small = min((name for name in found if "ms_10_kb" in found[name] and name != "TCP over anyio"), key=_default_first)
-    quick = found[small]["ms_10_kb"]
+    tcp, quick = found["TCP over anyio"], large["ms_10_kb"]
     return [
-        goodput("10 MB, 1200 B, encrypted", plain, "stop-and-wait of 1024 B", waiting, 25.0),
+        *(
+            goodput("10 MB, 1200 B, encrypted", plain, f"stop-and-wait, {shell}", median(speeds), 25.0)
+            for shell, speeds in waiting.items()
+        ),
         goodput("10 MB, 1200 B, encrypted", plain, "TCP over anyio", tcp["mb_per_s"], None),
         goodput("10 MB at 5 % loss both ways", lossy, "itself without loss", plain["mb_per_s"], 0.6),
         goodput("10 MB, large datagrams", large, "TCP over anyio", tcp["mb_per_s"], 0.8),
@@ -50,9 +49,10 @@ def rows() -> list[Row]:
     ]
 
 
-def _default_first(way: str) -> int:
-    """What the product uses on this path is what counts: the largest datagrams that it takes."""
-    return way != "large"
+def goodput(what: str, ours: dict[str, float], against: str, theirs: float, bar: float | None) -> Row:
+    """Return a row for two speeds in megabytes a second."""
+    speed = ours["mb_per_s"]
+    return Row(what, speed, "MB/s", against, theirs, speed / theirs, "at least", bar)
 
 
 def goodputs() -> dict[str, dict[str, float]]:
@@ -70,15 +70,10 @@ def goodputs() -> dict[str, dict[str, float]]:
         return json.loads(file.read_text())
 
 
-def stop_and_wait_mb_per_s() -> float:
-    """Return the goodput of the reference's way."""
-    data, speeds = os.urandom(MEGABYTES * 1_000_000), []
-    with stop_and_wait.receiver() as sock:
-        for _ in range(STOP_AND_WAIT_ROUNDS):
-            began = perf_counter()
-            stop_and_wait.send(sock, data)
-            speeds.append(MEGABYTES / (perf_counter() - began))
-    return median(speeds)
+def stop_and_wait_mb_per_s(shell: str) -> list[float]:
+    """Return the goodputs of the reference's way; fewer bytes do, since it is as fast in the middle as at the end."""
+    data = os.urandom(WAITING_MEGABYTES * 1_000_000)
+    return [WAITING_MEGABYTES / took for took in stop_and_wait.seconds(shell, [data] * STOP_AND_WAIT_ROUNDS)]
 
 
 def quic() -> list[Row]:

@@ -51,17 +51,18 @@ def not_measured(what: str, against: str, bar: float | None, why: str, sense: Se
     return Row(what, None, "", against, None, None, sense, bar, f"not measured here: {why}")
 
 
-def medians_ms(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def medians_ms(calls: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: bool = True) -> dict[str, float]:
     """Return the median time of each call, in milliseconds.
 
-    The calls take turns, so that whatever else the machine does hits them alike; a first turn of each is not counted.
+    The calls take turns, so that whatever else the machine does hits them alike; a first turn of each is not counted
+    unless `warm_up` is false.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(rounds + 1):
+    for number in range(rounds + warm_up):
         for name, call in calls.items():
             began = perf_counter()
             call()
-            if number:
+            if number >= warm_up:
                 times[name].append(1000 * (perf_counter() - began))
     return {name: statistics.median(values) for name, values in times.items()}
 
