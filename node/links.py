@@ -4,11 +4,11 @@ import logging
 import math
 
 import anyio
-from shared.net.endpoint import Endpoint, Session
 
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, LocalError, Unavailable
+from shared.net.endpoint import Endpoint, Session
 from shared.wire.base import Message
 from shared.wire.codec import encode
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import psutil
-from shared.net.endpoint import Endpoint, Session
 
 from node.control import Control
 from node.coordination import cost, priority
@@ -16,6 +15,7 @@ from node.placement import Policy
 from node.services.operations import Services
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError
+from shared.net.endpoint import Endpoint, Session
 from shared.wire.codec import encode
 from shared.wire.peer_messages import (
     CloudState,

@@ -8,12 +8,12 @@ from typing import Any
 
 import anyio
 import msgspec
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from shared.keyfiles import load_identity
+from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label

@@ -16,11 +16,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import msgspec
-from shared.net.endpoint import Endpoint
 
 from shared.cluster import Cluster, load_cluster
 from shared.errors import GlimpseError, Unavailable
 from shared.identity import Identity
+from shared.net.endpoint import Endpoint
 from shared.records import encode_record
 from shared.rights import create_owner_record
 from shared.sealing import open_picture, seal_picture

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anyio.abc import TaskGroup
-from shared.net.endpoint import Endpoint
 
 from shared.cluster import Cluster
 from shared.config import Timing
 from shared.errors import ProfileError
 from shared.identity import Identity
+from shared.net.endpoint import Endpoint
 from tui.peer.cloud import CloudLink
 from tui.peer.events import EventHub
 from tui.peer.profile import Profile
