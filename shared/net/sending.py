@@ -66,13 +66,15 @@ class Sending:
         """Objects that wait for others to be through."""
         return self._slots.waiting
 
-    async def send(self, session: Session, label: bytes, data: bytes, progress: Progress | None) -> None:
+    async def send(
+        self, session: Session, label: bytes, data: bytes, progress: Progress | None, sha256: bytes | None
+    ) -> None:
         """See `Endpoint.send_object`."""
         if len(label) > MAX_LABEL_BYTES:
             raise LocalError(f"a label of {len(label)} bytes, the cap is {MAX_LABEL_BYTES}")
         if len(data) > MAX_OBJECT_BYTES:
             raise LocalError(f"an object of {len(data)} bytes, the cap is {MAX_OBJECT_BYTES}")
-        digest = await sha256_of(data)
+        digest = sha256 or await sha256_of(data)
         await self._slots.take(session.remote_key)
         try:
             if not session.alive:
