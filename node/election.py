@@ -127,16 +127,20 @@ class Election:
             self._announce(resignation)
         if now >= self._pulse_at:
             self._pulse(now)
-        if self.role is Role.FOLLOWER:
-            self._tick_follower(now)
-        elif now >= self._deadline:
+        if self.role is not Role.FOLLOWER and now >= self._deadline:
             self._timed_out(now)
+        if now >= self._suspect_at:
+            if self.role is Role.FOLLOWER:
+                self._step(Input.LEADER_SILENT, now)
+            self._lose_leader()
+        if self.role is Role.FOLLOWER and now >= self._act_at:
+            self._take_turn(now)
 
     def next_deadline(self) -> float:
         """Return when `tick` is to be called at the latest."""
-        deadline = self._pulse_at
+        deadline = min(self._pulse_at, self._suspect_at)
         if self.role is Role.FOLLOWER:
-            deadline = min(deadline, self._suspect_at, self._act_at)
+            deadline = min(deadline, self._act_at)
         elif self.role is Role.LEADER:
             deadline = min(deadline, self._leadership.trusted_until)
         else:
@@ -357,13 +361,6 @@ class Election:
         if self._leadership.wants_renewal(now):
             self._actions.append(RenewLease(self.term, now))
 
-    def _tick_follower(self, now: float) -> None:
-        if self.leader is not None and now >= self._suspect_at:
-            self._step(Input.LEADER_SILENT, now)
-            self._lose_leader()
-        if now >= self._act_at:
-            self._take_turn(now)
-
     def _timed_out(self, now: float) -> None:
         if self.role is Role.CLAIM:
             self._directory_away = True
@@ -488,11 +485,13 @@ class Election:
                 self._step(Input.LEASE_LOST, now)
                 self._act_at = now + self.timing.heartbeat_s
             return
+        restored = answer.term < self.term  # a directory that forgot terms: nothing is won by asking at once
         self.term = max(self.term, answer.term)
         if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
             self._step(Input.LEASE_LOST, now)
             if self.leader is None:
-                retry_s = self.timing.heartbeat_s if answer.free_in_s is None else answer.free_in_s
+                unknown = answer.free_in_s is None or restored
+                retry_s = self.timing.heartbeat_s if unknown else answer.free_in_s or 0.0
                 self._act_at = now + max(retry_s, 0.0) + _LEASE_MARGIN_HEARTBEATS * self.timing.heartbeat_s
 
     def _step_down(self, why: Input, now: float, successor: str | None = None) -> None:

@@ -290,6 +290,15 @@ def test_a_lost_claim_is_repeated_when_the_directory_says_the_lease_ends() -> No
     assert claim.seen_term == 3
 
 
+def test_a_directory_that_forgot_terms_is_not_asked_in_a_tight_circle() -> None:
+    bench = Bench().heartbeat(term=7).at(ACT_S - 0.01).get("c", pulse()).at(ACT_S)
+    bench.machine.take_actions()
+    bench.machine.lease_answer(LeaseLost(2, None, free_in_s=0.0), bench.now)
+    assert bench.machine.term == 7
+    bench.at(ACT_S + 0.9 * HB)
+    assert not bench.machine.take_actions()
+
+
 def test_a_refused_renewal_deposes() -> None:
     bench = Bench().leading()
     bench.at(bench.now + HB)
