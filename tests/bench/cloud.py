@@ -10,7 +10,7 @@ from tests.bench.rows import Row, not_measured
 from tests.databases import ROOT
 from tests.sim.failover import SIZES, message_row, percentile, recovery_heartbeats
 
-SECONDS, DIRECTORY_RUNS = 3.0, 3
+SECONDS, DIRECTORY_RUNS = 2.0, 3
 SEEDS, RECOVERY_SEEDS = 10, 300
 RECOVERY_BARS = {"crash": 8.0, "deaf": 16.0}
 

@@ -13,7 +13,7 @@ from tests.photos import photo_path
 
 REQUESTS, RUNS, KILLED_RUNS, SLOW_RUNS = 600, 3, 2, 2
 WARM_UP_REQUESTS = 60
-SLOW_REQUESTS = {"10 KB": 300, "270 KB": 150}
+SLOW_REQUESTS = {"10 KB": 200, "270 KB": 90}
 """By size of picture: resting slows only a node's encoder, which is a small part of what 10 KB cost it."""
 POLICIES = ("least-cost", "round-robin")
 FLOOR_BAR, SLOW_BAR, SLOW_FACTOR = 2.0, 2.0, 3
@@ -80,7 +80,6 @@ def slowed() -> list[Row]:
         ordered = running.glimpse("order", name, "slow", str(SLOW_FACTOR))
         if ordered.returncode != 0:
             raise RuntimeError(f"glimpse order {name} slow: {ordered.stderr.strip()}")
-        load(running, requests=WARM_UP_REQUESTS)
         for picture, options in pictures().items():
             turns = [policy for _ in range(SLOW_RUNS) for policy in POLICIES]
             done = [load(running, *options, "--policy", policy, requests=SLOW_REQUESTS[picture]) for policy in turns]
