@@ -178,6 +178,7 @@ class SendingDriver(TransferDriver):
         """See `TransferDriver`."""
         if self._may_fall_back and self._clock() >= self.moved_at + self._patience_s:
             self._use_parent(self._parent_remote)
+            self.machine.path_changed(self._clock())
         super().pump()
 
     @property

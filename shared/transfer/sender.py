@@ -149,6 +149,14 @@ class SendingTransfer(TransferSide):
         self._pacer.spend(len(chunks) * self._datagram_bytes)
         return self._seal_chunks(chunks, now)
 
+    def path_changed(self, now: float) -> None:
+        """Ask at once whether anybody is there: datagrams take another way from now on, since nothing came back over
+        the one before."""
+        if self.state is TransferState.OPEN:
+            self._probes_in_a_row = 0
+            self._probes_due = PROBES
+            self._probe_base = now
+
     def tick(self, now: float) -> None:
         """Act on what is due by `now`: probes, losses, time-outs."""
         if self.state is not TransferState.OPEN:

@@ -12,8 +12,9 @@ from shared.net import control
 from shared.net.alarm import Alarm
 from shared.net.incoming import Incoming
 from shared.net.paths import is_loopback, largest_datagram_bytes, transfer_settings
-from shared.transfer import Ranges
+from shared.transfer import Ranges, SendingTransfer, TransferSettings
 from shared.transfer.flow import charge_bytes
+from tests.sim.transfers import PlainCipher
 
 MESSAGES = [
     control.OfferMessage(transfer=2**53, label=bytes(512), size=2**53, sha256=bytes(32)),
@@ -143,3 +144,21 @@ def test_incoming_objects_settle_once():
             await incoming.wait()
 
     anyio.run(main)
+
+
+def test_a_sender_asks_at_once_over_another_path():
+    """The pause before its next probe may have grown beyond the receiver's patience by then."""
+    settings = TransferSettings()
+    sender = SendingTransfer(bytes(5_000), cipher=PlainCipher(), settings=settings, now=0.0)
+    while sender.take_datagrams(0.0, 64):
+        pass
+    now = 0.0
+    while now < 0.5:
+        deadline = sender.next_deadline()
+        assert deadline is not None
+        now = deadline
+        sender.tick(now)
+        sender.take_datagrams(now, 64)
+    assert sender.take_datagrams(now + 0.01, 64) == []
+    sender.path_changed(now + 0.01)
+    assert len(sender.take_datagrams(now + 0.01, 64)) == 2
