@@ -48,6 +48,9 @@ class MariaDb:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.port = free_port()
+        # A server that starts clears its temporary folder of tables, also of those that belong to another server.
+        self._environment = os.environ | {"TMPDIR": str(folder / "tmp")}
+        (folder / "tmp").mkdir(parents=True)
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self._drain: threading.Thread | None = None
@@ -58,7 +61,13 @@ class MariaDb:
             "--auth-root-authentication-method=normal", "--skip-test-db",
         ]  # fmt: skip
         installed = subprocess.run(
-            command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment,
         )
         if installed.returncode != 0:
             raise RuntimeError("The database server's data could not be made:\n" + installed.stdout[-4000:])
@@ -79,7 +88,12 @@ class MariaDb:
             "--innodb-log-file-size=16M", "--max-connections=400", *self._options,
         ]  # fmt: skip
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment,
         )
         stderr = self._process.stderr
         assert stderr is not None

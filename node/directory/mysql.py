@@ -86,9 +86,12 @@ class MysqlDirectory(Engine):
                 await directory._migrate()
         except NoConnection as error:
             raise error.shown from None
-        except (TimeoutError, Interrupted):
+        except TimeoutError:
             directory._writer.drop()
             raise Unavailable(f"The directory's server {url.place} does not answer.") from None
+        except Interrupted as error:
+            directory._writer.drop()
+            raise Unavailable(f"The directory's server {url.place} could not be prepared: {error}.") from None
         except BaseException:
             directory._writer.drop()
             raise
