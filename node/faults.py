@@ -124,6 +124,8 @@ class Faults:
         return events
 
     def _stale(self, sender: str, message: FaultToken) -> bool:
+        if message.holder is not None and message.holder not in self.nodes:
+            return True
         if message.term < self._term or (message.term == self._term and self._leader not in (None, sender)):
             return True
         return self.token is not None and (message.term, message.hop) < (self.token.term, self.token.hop)

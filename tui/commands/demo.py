@@ -253,7 +253,7 @@ async def share_more(stage: Stage) -> str:
     try:
         await stage.cem.call("view", stage.images["logo"])
     except CallFailed as error:
-        check(error.code == "revoked", f"the cloud refused with {error.code}")
+        check(error.code == "revoked", f"the look was refused with {error.code or error}")
     else:
         raise StepFailed("a revoked image was shown")
     return "12 MP and transparency peer to peer, byte-identical; one revoked"

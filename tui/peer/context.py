@@ -1,8 +1,9 @@
 """What the parts of a peer share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import anyio
 from anyio.abc import TaskGroup
 
 from shared.cluster import Cluster
@@ -40,6 +41,8 @@ class Context:
     name: str = ""
     device: str = ""
     signed_in: bool = False
+    files: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held while a stego image is read or its rights are rewritten in place: a half-written strip looks damaged."""
 
     @property
     def timing(self) -> Timing:

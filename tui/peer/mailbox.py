@@ -145,7 +145,8 @@ class Mailbox:
         left = 0 if record.revoked else max(0, record.granted - consumed)
         path = files.held_path(context.profile.images, grant.grant)
         if held is not None and held["received"]:
-            await files.rewrite_rights(context.store, path, record, left)
+            async with context.files:
+                await files.rewrite_rights(context.store, path, record, left)
         context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked))
 
     def _check(self, record: RightsRecord, grant: ops.GrantRow) -> None:

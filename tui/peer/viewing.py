@@ -55,7 +55,8 @@ class Viewing:
 
     async def _own(self, image: str, title: str, content_key: bytes) -> View:
         path = files.own_path(self._context.profile.images, image)
-        sealed = await _reveal(path, image)
+        async with self._context.files:
+            sealed = await _reveal(path, image)
         owner = self._context.identity.public.signing_key
         data = await anyio.to_thread.run_sync(
             lambda: open_picture(content_key, sealed, owner_key=owner, image_id=image)
@@ -66,7 +67,8 @@ class Viewing:
         context = self._context
         grant, image = str(held["grant_id"]), str(held["image"])
         path = files.held_path(context.profile.images, grant)
-        sealed = await _reveal(path, image)
+        async with self._context.files:
+            sealed = await _reveal(path, image)
         if hashlib.sha256(sealed).digest() != bytes(held["sealed_sha256"]):
             raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
         view, ephemeral, resumed = await self._begin(grant)
@@ -142,7 +144,8 @@ class Viewing:
         )
         await self._forget(grant)
         path = files.held_path(self._context.profile.images, grant)
-        await files.rewrite_rights(self._context.store, path, decode_record(bytes(held["record"])), left)
+        async with self._context.files:
+            await files.rewrite_rights(self._context.store, path, decode_record(bytes(held["record"])), left)
         self._context.events.emit(RightsUpdated(str(held["image"]), grant, left, revoked=False))
 
     async def _forget(self, grant: str) -> None:
