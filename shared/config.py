@@ -21,7 +21,7 @@ MAX_REPLY_OBJECT_BYTES: Final = 4 * 1024 * 1024
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
 MAX_ORIGINAL_BYTES: Final = 11 * 1024 * 1024
-"""Largest original; two bits per channel of the largest cover hold it (DESIGN 13.20)."""
+"""Largest original; two bits per channel of the largest cover hold it."""
 MAX_SEALED_BYTES: Final = MAX_ORIGINAL_BYTES + 64 * 1024
 MAX_STEGO_BYTES: Final = 80 * 1024 * 1024
 """Largest PNG that a peer takes from another side: 16 MP of three channels, stored, with room for headers."""
@@ -50,7 +50,7 @@ MAX_IMAGES_PER_ACCOUNT: Final = 10_000
 
 # --- Requests --------------------------------------------------------------------------------------------------------
 REQUEST_ROW_KEPT_S: Final = 2 * 3600
-"""How long a stored answer stays; effects have natural keys and outlive it (DESIGN 13.15)."""
+"""How long a stored answer stays; effects have natural keys and outlive it."""
 PEER_REPEATS_ID_S: Final = 3600
 """A peer stops repeating a request id after this and asks for its outcome first."""
 VIEW_REPEAT_S: Final = 600

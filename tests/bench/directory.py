@@ -110,7 +110,7 @@ def directories(folder: Path) -> Iterator[dict[str, str]]:
 
 def run(seconds: float = 5.0) -> dict[str, dict[str, float]]:
     """Measure both engines."""
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", ".")) as folder, directories(Path(folder)) as urls:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder, directories(Path(folder)) as urls:
         return {engine: measure(url, seconds) for engine, url in urls.items()}
 
 
