@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 5.0
 """How long a node that was asked to stop goes on with what it has in its hands."""
-_SWEEP_EVERY_S = 60.0
+_SWEEP_EVERY_S = 10.0
 _ENCODER_WORKERS = 2
 
 
