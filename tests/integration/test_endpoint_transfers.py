@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -228,20 +229,33 @@ async def test_a_full_queue_refuses():
 
 
 async def test_a_cancelled_transfer_leaves_the_queue():
-    limits = Limits(worker_ports=1, worker_ports_per_peer=1)
-    async with opened() as left, opened(limits=limits) as right:
-        session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
-        async with anyio.create_task_group() as group, anyio.create_task_group() as second:
-            group.start_soon(left.endpoint.send_object, session, b"first", payload(20_000_000))
+    limits, timing = Limits(worker_ports=1, worker_ports_per_peer=1), replace(QUICK, transfer_idle_s=20.0)
+    async with opened(timing=timing) as hog, opened() as left, opened(limits=limits, timing=timing) as right:
+        to_right = right.endpoint.local_address, right.endpoint.public_key
+        right.on_report = lambda received, total: hog.endpoint.pause(True)  # and so it keeps the only port
+
+        async def send(owner: Owner, size: int, scope: anyio.CancelScope) -> None:
+            session = await owner.endpoint.connect(*to_right)
+            with scope:
+                await owner.endpoint.send_object(session, b"it", payload(size))
+
+        first, second = anyio.CancelScope(), anyio.CancelScope()
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, hog, 20_000_000, first)
             await until(lambda: right.incoming and right.incoming[0].received)
-            second.start_soon(left.endpoint.send_object, session, b"second", payload(20_000))
+            group.start_soon(send, left, 20_000, second)
             await until(lambda: right.endpoint.statistics().queued == 1)
-            second.cancel_scope.cancel()
+            second.cancel()
             await until(lambda: right.endpoint.statistics().queued == 0)
             assert not right.incoming[0].done
-        with pytest.raises(TransferCancelled):
-            await right.incoming[1].wait()
-        await until(lambda: idle(left, right))
+            hog.endpoint.pause(False)
+            first.cancel()
+        assert first.cancelled_caught
+        assert second.cancelled_caught
+        for incoming in right.incoming:
+            with anyio.fail_after(DEADLINE_S), pytest.raises(TransferCancelled):
+                await incoming.wait()
+        await until(lambda: idle(hog, left, right))
 
 
 async def _break_off(sender: Endpoint, receiver: Endpoint, data: bytes, breaking: Endpoint) -> None:
