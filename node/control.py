@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from node.desk import Desk
 from node.directory import Directory
 from node.directory import NodeRow as DirectoryRow
-from node.dispatch import Dispatch, Forget, NobodyServes, Serve
+from node.dispatch import Dispatch, Forget, Held, NobodyServes, Serve
 from node.election import Election, LeaderChanged, RoleChanged
 from node.faults import Faults
 from node.lease import (
@@ -91,10 +91,11 @@ class Control:
         self.faults.receive(sender, message, now)
         self._wake.set()
 
-    def request_held(self, key: tuple[bytes, str]) -> None:
-        """A peer sent a request to this node."""
-        self.dispatch.request_held(RequestKey(*key), self._clock())
+    def request_held(self, key: tuple[bytes, str]) -> bool:
+        """A peer sent a request to this node; False if dispatch has no room for it."""
+        held = self.dispatch.request_held(RequestKey(*key), self._clock())
         self._wake.set()
+        return held is not Held.BUSY
 
     def served(self, key: tuple[bytes, str]) -> None:
         """The desk has answered a request."""

@@ -17,7 +17,6 @@ from node.encrypting import EncryptService, Pulls
 from node.services.operations import Caller, Served, Services
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
 from shared.errors import (
-    LocalError,
     MalformedMessage,
     Refused,
     RemoteError,
@@ -34,6 +33,8 @@ from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
 
 log = logging.getLogger(__name__)
 
+_BUSY = "Too many requests at once; they are taken up as others end."
+
 RequestKey = tuple[bytes, str]
 """The session key of who asks and the id that its peer chose."""
 
@@ -41,8 +42,8 @@ RequestKey = tuple[bytes, str]
 class Dispatching(Protocol):
     """What the desk tells the control plane."""
 
-    def request_held(self, key: RequestKey) -> None:
-        """A peer sent this request to this node."""
+    def request_held(self, key: RequestKey) -> bool:
+        """A peer sent this request to this node; False if there is no room for it."""
 
     def served(self, key: RequestKey) -> None:
         """This node has answered the request."""
@@ -96,13 +97,13 @@ class Desk:
         if request.operation is None and not 0 < request.large_size <= MAX_REPLY_OBJECT_BYTES:
             raise MalformedMessage("a request without an operation")
         if self._of_key.get(session.remote_key, 0) >= self._limits.requests_in_flight_per_key:
-            self._refuse(
-                session, request.request, "busy", "Too many requests at once; they are taken up as others end."
-            )
+            self._refuse(session, request.request, "busy", _BUSY)
             return
         self._held[key] = Held(session, request)
         self._of_key[session.remote_key] = self._of_key.get(session.remote_key, 0) + 1
-        self.dispatching.request_held(key)
+        if not self.dispatching.request_held(key):
+            self._drop(key)
+            self._refuse(session, request.request, "busy", _BUSY)
 
     def offered(self, session: Session, offer: Offer) -> Incoming | None:
         """Accept an object that this node pulled; refuse every other."""
@@ -176,7 +177,7 @@ class Desk:
             return False
         except RemoteError as error:
             self._refuse(held.session, request, "invalid", str(error))
-        except LocalError:
+        except Exception:
             log.exception("a request failed", extra={"request": request})
             self._refuse(held.session, request, "failed", "The node could not do this; its log says why.")
         else:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 DRAIN_S = 5.0
 """How long a node that was asked to stop goes on with what it has in its hands."""
 _SWEEP_EVERY_S = 10.0
+_PARENT_CHECK_S = 0.5
 _ENCODER_WORKERS = 2
 
 
@@ -48,10 +49,11 @@ class _Parts:
 class NodeServer:
     """A node of the cluster. `run` serves until it is told to stop."""
 
-    def __init__(self, name: str, cluster: Cluster, settings: NodeSettings) -> None:
+    def __init__(self, name: str, cluster: Cluster, settings: NodeSettings, *, with_parent: bool = False) -> None:
         self._name = name
         self._cluster = cluster
         self._settings = settings
+        self._with_parent = with_parent
         self._stop = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._keeping: set[Session] = set()
@@ -71,6 +73,8 @@ class NodeServer:
             self._tasks = tasks
             parts = await self._compose(stack, directory, tasks)
             tasks.start_soon(self._watch_signals)
+            if self._with_parent:
+                tasks.start_soon(self._watch_parent, os.getppid())
             tasks.start_soon(parts.links.keep)
             tasks.start_soon(parts.control.run)
             tasks.start_soon(self._sweep, directory, parts.services)
@@ -160,6 +164,13 @@ class NodeServer:
                 self.stop()
                 return
 
+    async def _watch_parent(self, parent: int) -> None:
+        """Stop when the process that started this one is gone, however it went."""
+        while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of the death of a parent
+            await anyio.sleep(_PARENT_CHECK_S)
+        log.warning("the parent process is gone")
+        self.stop()
+
     async def _drain(self, parts: _Parts) -> None:
         await parts.control.drain()
         with anyio.move_on_after(DRAIN_S):
@@ -177,6 +188,6 @@ class NodeServer:
                 log.info("the directory was not swept", extra={"reason": str(error)})
 
 
-def serve(name: str, cluster: Cluster, settings: NodeSettings) -> None:
-    """Run one node until it is told to stop."""
-    anyio.run(NodeServer(name, cluster, settings).run)
+def serve(name: str, cluster: Cluster, settings: NodeSettings, *, with_parent: bool = False) -> None:
+    """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone."""
+    anyio.run(NodeServer(name, cluster, settings, with_parent=with_parent).run)

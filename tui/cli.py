@@ -60,7 +60,8 @@ def up(
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def node(cluster: Path, name: str, log_level: str) -> None:
+@click.option("--with-parent", is_flag=True, help="Stop when the process that started this node is gone.")
+def node(cluster: Path, name: str, log_level: str, with_parent: bool) -> None:
     """Run one node of a cluster."""
     from node.server import serve
     from node.settings import load_node_settings
@@ -71,7 +72,7 @@ def node(cluster: Path, name: str, log_level: str) -> None:
     known.node(name)
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     log_to(cluster.parent / f"node-{name}.log", log_level)
-    serve(name, known, settings)
+    serve(name, known, settings, with_parent=with_parent)
 
 
 @glimpse.command()

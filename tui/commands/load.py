@@ -31,6 +31,7 @@ from tui.operator import Operator
 from tui.places import find_cluster
 
 _FLOOR_RUNS = 15
+_LEADER_WAIT_S = 15.0
 _LINE_CAP_BYTES = 64 * 1024 * 1024
 _MADE_IMAGE_BYTES = 10_000
 
@@ -71,9 +72,7 @@ async def run_load(cluster: Path | None, plan: LoadPlan) -> dict[str, Any]:
         if image is None:
             image = await anyio.to_thread.run_sync(_made_image, Path(folder) / "picture.jpg")
         async with Operator(known, file) as operator:
-            before = await operator.status()
-            if before["leader"] is None:
-                raise Unavailable("The cluster has no leader; see `glimpse status`.")
+            before = await _status_with_leader(operator)
             if plan.policy is not None:
                 for node in known.nodes:
                     await operator.command(node.name, "policy", text=plan.policy)
@@ -82,6 +81,17 @@ async def run_load(cluster: Path | None, plan: LoadPlan) -> dict[str, Any]:
             reports = await _run_clients(file, image, plan, killer)
             after = await operator.status()
     return _figures(plan, known, reports, floor, before, after, killer)
+
+
+async def _status_with_leader(operator: Operator) -> dict[str, Any]:
+    """Return the state of the cluster once it has a leader; an election takes a few heartbeats."""
+    with anyio.move_on_after(_LEADER_WAIT_S):
+        while True:
+            status = await operator.status()
+            if status["leader"] is not None:
+                return status
+            await anyio.sleep(0.1)
+    raise Unavailable("The cluster has no leader; see `glimpse status`.")
 
 
 @dataclass

@@ -126,9 +126,8 @@ async def running(
         tasks = await stack.enter_async_context(anyio.create_task_group())
         try:
             for node in place.cluster.nodes:
-                command = [
-                    sys.executable, "-m", "tui.cli", "node", "--cluster", str(place.file), "--name", node.name,
-                ]  # fmt: skip
+                command = [sys.executable, "-m", "tui.cli", "node", "--cluster", str(place.file), "--name", node.name]
+                command.append("--with-parent")
                 log = place.folder / f"node-{node.name}.out"
                 with log.open("ab") as out:
                     process = await anyio.open_process(command, stdin=None, stdout=out.fileno(), stderr=out.fileno())

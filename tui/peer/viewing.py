@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from shared.config import VIEW_REPEAT_S
 from shared.errors import DamagedStego, RemoteError, Unavailable, ViewRefused
 from shared.records import decode_record
-from shared.rights import unlock
+from shared.rights import open_owner_share, unlock
 from shared.sealing import open_picture
 from shared.stego import container
 from shared.viewkeys import open_share, spend_signature
@@ -71,6 +71,8 @@ class Viewing:
             sealed = await _reveal(path, image)
         if hashlib.sha256(sealed).digest() != bytes(held["sealed_sha256"]):
             raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
+        record = decode_record(bytes(held["record"]))
+        open_owner_share(record, context.identity)  # a record that is not for these keys must cost no view
         view, ephemeral, resumed = await self._begin(grant)
         try:
             spent = await self._spend(grant, view, ephemeral)
@@ -80,7 +82,6 @@ class Viewing:
             # The earlier look was finished after all, or too long ago: this one is a new look.
             view, ephemeral, _ = await self._begin(grant)
             spent = await self._spend(grant, view, ephemeral)
-        record = decode_record(bytes(held["record"]))
         share = open_share(
             _raw(ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant, view_id=view
         )

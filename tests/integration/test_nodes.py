@@ -1,0 +1,122 @@
+"""Three real node processes: load, death, deafness, drain, and datagrams that nobody should send."""
+
+import json
+import os
+import random
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.cluster import load_cluster
+from tests.integration.cluster import RunningCluster
+
+pytestmark = pytest.mark.xdist_group("nodes")
+
+NODE_FIELDS = {
+    "name", "pid", "role", "term", "priority", "cost", "load1", "in_flight", "heartbeat_age_ms", "rtt_ms",
+    "requests_done", "worker_ports", "cpu_percent", "rss_mb",
+}  # fmt: skip
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
+    running = RunningCluster(tmp_path / "cluster")
+    yield running
+    running.stop()
+
+
+def until(holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    """Look again and again until something holds."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.1)
+
+
+def load(cluster: RunningCluster, *options: str) -> dict:
+    result = cluster.glimpse("load", "--requests", "150", "--clients", "3", "--json", *options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures = json.loads(result.stdout)
+    assert (figures["ok"], figures["failed"], figures["duplicates"]) == (150, 0, 0)
+    return figures
+
+
+def test_a_load_whose_leader_is_killed(cluster: RunningCluster) -> None:
+    """The reference lost 2 to 10 of its requests when a server was shut down midway."""
+    before = cluster.status()
+    assert all(set(node) >= NODE_FIELDS for node in before["nodes"])
+    assert set(before["directory"]) >= {"engine", "ok", "latency_ms"}
+    load(cluster)
+    load(cluster, "--kill", "leader@50")
+    after = cluster.status()
+    assert after["leader"] not in (None, before["leader"])
+    assert after["term"] > before["term"]
+    assert [node["role"] for node in after["nodes"]].count("down") == 1
+
+
+def test_a_deaf_leader_is_replaced_and_comes_back(cluster: RunningCluster) -> None:
+    leader = cluster.status()["leader"]
+    assert cluster.glimpse("order", leader, "deaf", "4").returncode == 0
+    load(cluster)
+    until(lambda: cluster.status()["leader"] not in (None, leader))
+    until(lambda: {node["name"]: node["role"] for node in cluster.status()["nodes"]}[leader] == "follower")
+
+
+def test_a_drained_node_hands_over_and_ends(cluster: RunningCluster) -> None:
+    before = cluster.status()
+    leader = next(node for node in before["nodes"] if node["name"] == before["leader"])
+    os.kill(leader["pid"], signal.SIGTERM)
+    load(cluster)
+    assert cluster.status()["leader"] not in (None, before["leader"])
+    until(lambda: not psutil.pid_exists(leader["pid"]) or psutil.Process(leader["pid"]).status() == "zombie")
+
+
+def test_datagrams_that_nobody_should_send(cluster: RunningCluster) -> None:
+    """In the reference one malformed datagram ended the main loop and another ended heartbeat listening."""
+    before = cluster.status()
+    rng = random.Random(1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for node in load_cluster(cluster.file).nodes:
+            for port in (node.port, node.node_port):
+                for _ in range(300):
+                    kind = rng.choice([0, 1, 2, 3, 4, 5, 0x10, 255])
+                    body = rng.randbytes(rng.choice([0, 1, 9, 40, 1198, 8_000]))
+                    sender.sendto(bytes([1, kind]) + body, (node.host, port))
+    load(cluster)
+    after = cluster.status()
+    assert (after["leader"], after["term"]) == (before["leader"], before["term"])
+    assert all(sum(node["dropped"].values()) > 0 for node in after["nodes"])
+
+
+def test_logs_and_key_files_tell_nothing_to_others(cluster: RunningCluster) -> None:
+    load(cluster)
+    secrets = [
+        line.partition('"')[2].rstrip('"')
+        for file in cluster.folder.glob("node-*.toml")
+        for line in file.read_text().splitlines()
+        if line.startswith(("private_key", "share_key"))
+    ]
+    assert len(secrets) == 6
+    for file in cluster.folder.iterdir():
+        private = stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
+        assert private or file.name == "cluster.toml" or file.suffix == ".out", file
+    for file in cluster.folder.glob("*.log"):
+        text = file.read_text()
+        assert all(json.loads(line)["level"] for line in text.splitlines())
+        assert not any(secret in text for secret in secrets)
+
+
+def test_no_node_outlives_the_command_that_started_it(tmp_path: Path) -> None:
+    running = RunningCluster(tmp_path / "cluster")
+    pids = [node["pid"] for node in running.status()["nodes"]]
+    second = running.glimpse("up", "--data", str(running.folder))
+    assert second.returncode == 2
+    assert "running already" in second.stderr
+    running.kill()
+    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
