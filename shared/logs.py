@@ -1,8 +1,10 @@
 """Structured logs: one JSON object a line, to a file that rotates. No key and no picture is ever handed to them."""
 
+import json
 import logging
 import logging.handlers
 import os
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,24 @@ class JsonLines(logging.Formatter):
         line.update({key: value for key, value in vars(record).items() if key not in _PLAIN})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except orjson.JSONEncodeError:  # a number beyond 64 bits, or text that is no Unicode
+            return json.dumps(line, default=str, skipkeys=True)
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """A rotating log that only its owner may read, whatever the umask is: the file after a rotation too."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        return os.fdopen(os.open(self.baseFilename, flags, 0o600), "a", encoding="utf-8")
 
 
 def log_to(path: Path, level: str = "info") -> logging.Handler:
     """Send the logs of Glimpse to `path` (made 0600, rotated at 8 MiB); return the handler so that it can be closed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600))
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS)
+    handler = _PrivateFile(path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS)
     handler.setFormatter(JsonLines())
     for name in ("node", "shared", "tui"):
         logger = logging.getLogger(name)
