@@ -16,7 +16,10 @@ from PIL import Image
 
 from shared.cluster import load_cluster
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, ProfileError, Refused, UnusableImage, ViewRefused
+from shared.records import encode_record
+from shared.rights import create_grant
 from shared.stego import container
+from shared.viewkeys import spend_signature
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tui.peer import Peer
@@ -289,3 +292,55 @@ async def test_a_profile_belongs_to_one_cluster(people: Any, cluster: RunningClu
     with pytest.raises(ProfileError, match="another cluster"):
         async with Peer(tmp_path / "p", other):
             pass
+
+
+async def test_a_stranger_s_key_moves_nothing_in_the_ledger(people: Any, photo: Path) -> None:
+    """In the reference a viewer granted itself views with one unsolicited datagram. Here the key of the session and the
+    signatures decide, whatever the request claims."""
+    owner, viewer, stranger = await people("ada"), await people("ben"), await people("mallory")
+    held = await shared_image(owner, viewer, photo, 3)
+    me = stranger._context.identity
+    before = (await owner.viewers(held.image))[0]
+    cluster_id, view = stranger._context.cluster.cluster_id, stranger._context.new_id()
+    ephemeral = bytes(range(32))
+    forged = create_grant(
+        me, me.public, grant_id="a" * 32, image_id=held.image, content_key=bytes(32), granted=9, expires=None,
+        entropy=stranger._context.entropy,
+    )  # fmt: skip
+    standing = await viewer._query(ops.GetGrant(grant=held.grant), ops.GrantState)
+    attempts = [
+        ops.SpendView(
+            grant=held.grant, ephemeral_key=ephemeral,
+            signature=spend_signature(me, cluster_id, held.grant, view, ephemeral),
+        ),
+        ops.Grant(
+            grant="a" * 32, image=held.image, viewer=stranger._context.account, record=encode_record(forged.record),
+            cloud_share=forged.cloud_share, share_signature=forged.share_signature,
+        ),
+        ops.ChangeRights(
+            grant=held.grant, record=standing.grant.record, met_version=standing.grant.version, met_consumed=0
+        ),
+        ops.ViewsLog(image=held.image),
+        ops.SetPreview(image=held.image, preview=None),
+        ops.WithdrawImage(image=held.image),
+    ]  # fmt: skip
+    for attempt in attempts:
+        with pytest.raises((Refused, ViewRefused)):
+            await stranger._context.cloud.ask(attempt, request=view)
+    mail = await stranger._query(ops.FetchMail(device=viewer._context.device), ops.Mails)
+    assert mail.rows == []
+    assert (await owner.viewers(held.image))[0] == before
+
+
+async def test_a_viewer_cannot_raise_its_own_rights(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    standing = (await viewer._query(ops.GetGrant(grant=held.grant), ops.GrantState)).grant
+    edited = standing.record.replace(b'"granted":1', b'"granted":9')
+    assert edited != standing.record
+    with pytest.raises(Refused):
+        await viewer._query(
+            ops.ChangeRights(grant=held.grant, record=edited, met_version=standing.version, met_consumed=0),
+            ops.GrantState,
+        )
+    assert [row.granted for row in await owner.viewers(held.image)] == [1]
