@@ -1,0 +1,75 @@
+"""What a thread does for a picture widget: pixels to strips for one size, so that drawing a line is looking it up."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image
+from rich.color import ColorSystem
+from textual.strip import Strip
+
+from shared.stego.pictures import opaque
+from tui.widgets.cells import Mode, Pixels, draw, to_strips
+
+Box = tuple[float, float, float, float]
+"""A part of a picture in its pixels: left, top, right, bottom."""
+
+_REDUCING_GAP: Final = 3.0
+_DIMMED_LIGHT: Final = 0.4
+_DIMMED_COLOR: Final = 0.5
+_LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a picture is drawn: `dim` for one that cannot be opened now, `grey` where colours are not wanted."""
+
+    mode: Mode = Mode.QUADRANT
+    dim: bool = False
+    grey: bool = False
+    color_system: ColorSystem = ColorSystem.TRUECOLOR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painting:
+    """Strips of a picture, all `columns` cells long."""
+
+    strips: tuple[Strip, ...]
+    columns: int
+
+    @property
+    def rows(self) -> int:
+        """Height in cells."""
+        return len(self.strips)
+
+
+def paint(image: Image.Image, part: Box, cells: tuple[int, int], look: Look) -> Painting:
+    """Return a part of a picture as (columns, rows) of cells. Slow for large pictures; for threads."""
+    across, down = look.mode.pixels
+    size = (cells[0] * across, cells[1] * down)
+    enlarged = size[0] > part[2] - part[0] and size[1] > part[3] - part[1]
+    source = image if image.mode == "RGB" else opaque(image)
+    small = source.resize(
+        size, Image.Resampling.BICUBIC if enlarged else Image.Resampling.LANCZOS, box=part, reducing_gap=_REDUCING_GAP
+    )
+    drawn = draw(_toned(np.asarray(small), look), look.mode)
+    strips = to_strips(drawn)
+    for strip in strips:
+        _prepare(strip, look.color_system)
+    return Painting(tuple(strips), cells[0])
+
+
+def _toned(rgb: Pixels, look: Look) -> Pixels:
+    if not (look.dim or look.grey):
+        return rgb
+    light = (rgb.astype(np.float32) @ _LUMA)[:, :, None]
+    color = 0.0 if look.grey else _DIMMED_COLOR
+    toned = (light + (rgb - light) * color) * (_DIMMED_LIGHT if look.dim else 1.0)
+    return np.rint(toned).clip(0, 255).astype(np.uint8)
+
+
+def _prepare(strip: Strip, color_system: ColorSystem) -> None:
+    """Have the escape codes of a strip's styles made here; they are kept in the styles."""
+    for segment in strip:
+        if segment.style is not None:
+            Strip.render_ansi(segment.style, color_system)

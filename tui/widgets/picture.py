@@ -1,0 +1,237 @@
+"""A picture in a terminal's cells, with room for a badge, lines of text over it, and a word where there is none yet."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from PIL import Image
+from rich.console import COLOR_SYSTEMS
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from shared.text import clean
+from tui.widgets.cells import CELL_ASPECT, Mode, fit
+from tui.widgets.painting import Box, Look, Painting, paint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SHARPEST: Final = Mode.QUADRANT.pixels[0]
+"""Pixels that the finest mode shows in the width of a cell."""
+
+
+class Picture(Widget):
+    """Shows one picture as large as it fits, centred, its aspect kept.
+
+    Strips are built in a thread for the size that the widget has, again when that changes. The widget keeps the picture
+    for that until it is shown another or None. Texts are shown as they are, without markup and cut to the width.
+    """
+
+    DEFAULT_CSS = """
+    Picture { width: 1fr; height: 1fr; color: $text-muted; }
+    Picture > .picture--placeholder { color: $text-muted; }
+    Picture > .picture--caption { color: $text-muted; }
+    Picture > .picture--badge { color: $background; background: $warning; text-style: bold; }
+    Picture > .picture--overlay { color: $foreground; background: $background; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "picture--placeholder", "picture--caption", "picture--badge", "picture--overlay",
+    }  # fmt: skip
+    ALLOW_SELECT = False
+
+    placeholder: reactive[str] = reactive("no preview")
+    """Shown while there is no picture."""
+    caption: reactive[str | None] = reactive[str | None](None)
+    """A line below the picture; takes a row from it."""
+    badge: reactive[str] = reactive("")
+    """A word over the upper right corner."""
+    overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]](())
+    """Lines over the lower edge of the picture. Changing them builds no strips."""
+
+    class Painted(Message):
+        """The strips of a picture stand and will be drawn."""
+
+        def __init__(self, picture: Picture) -> None:
+            super().__init__()
+            self.picture = picture
+
+        @property
+        def control(self) -> Picture:
+            """The widget."""
+            return self.picture
+
+    class Ready(Message, bubble=False):
+        """From the thread to its widget: the strips asked for by the number given."""
+
+        def __init__(self, number: int, painting: Painting) -> None:
+            super().__init__()
+            self.number = number
+            self.painting = painting
+
+    def __init__(
+        self,
+        *,
+        mode: Mode = Mode.QUADRANT,
+        caption: str | None = None,
+        id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.mode = mode
+        self.set_reactive(Picture.caption, caption)
+        self._image: Image.Image | None = None
+        self._dim = False
+        self._painting: Painting | None = None
+        self._asked = 0
+        self._at_work = False
+
+    # --- What others call ---------------------------------------------------------------------------------------------
+    def show(self, image: Image.Image | None, *, dim: bool = False) -> None:
+        """Show a picture, or with None nothing; `dim` for one that cannot be opened now. What was shown is dropped."""
+        self._image = image
+        self._dim = dim
+        self._painting = None
+        self.refresh()
+        self.build()
+
+    def clear(self) -> None:
+        """Drop the picture and all that was made of it."""
+        self.show(None)
+
+    @property
+    def image(self) -> Image.Image | None:
+        """What is shown."""
+        return self._image
+
+    @property
+    def box_px(self) -> tuple[int, int]:
+        """Width and height in pixels beyond which a picture shows no more detail at the present size."""
+        columns, rows = self.room
+        return max(1, columns * _SHARPEST), max(1, round(rows * CELL_ASPECT * _SHARPEST))
+
+    # --- Building -----------------------------------------------------------------------------------------------------
+    @property
+    def room(self) -> tuple[int, int]:
+        """Columns and rows of cells that the picture may take."""
+        return self.size.width, max(0, self.size.height - (self.caption is not None))
+
+    def view(self, image: Image.Image) -> tuple[Box, tuple[int, int]]:
+        """Return which part of the picture is shown and in how many (columns, rows) of cells."""
+        return (0, 0, image.width, image.height), fit(image.size, self.room)
+
+    def build(self) -> None:
+        """Have the strips built for what is to be seen now; one thread at a time, the last wish only."""
+        self._asked += 1
+        if not self._at_work:
+            self._start()
+
+    def _start(self) -> None:
+        if self._image is None or not self.is_attached or 0 in self.room:
+            return
+        part, cells = self.view(self._image)
+        self._at_work = True
+        task = partial(paint, self._image, part, cells, self._look())
+        self.run_worker(partial(self._work, self._asked, task), thread=True, group="picture", description="strips")
+
+    def _work(self, number: int, task: Callable[[], Painting]) -> None:
+        self.post_message(self.Ready(number, task()))
+
+    def _look(self) -> Look:
+        console = self.app.console
+        system = COLOR_SYSTEMS.get(console.color_system or "standard", COLOR_SYSTEMS["standard"])
+        few_colors = system not in (COLOR_SYSTEMS["truecolor"], COLOR_SYSTEMS["256"]) and not self.app.is_headless
+        return Look(Mode.SHADES if few_colors else self.mode, self._dim, self.app.no_color, system)
+
+    def on_picture_ready(self, message: Ready) -> None:
+        """Take the strips over, unless they were overtaken by another wish."""
+        self._at_work = False
+        if message.number != self._asked:
+            self._start()
+            return
+        self._painting = message.painting
+        self.refresh()
+        self.post_message(self.Painted(self))
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Build for the new size; until then the old strips are shown, cut or centred."""
+        self.build()
+
+    # --- Drawing ------------------------------------------------------------------------------------------------------
+    def watch_caption(self) -> None:
+        """Give its row to the picture or take it."""
+        self.build()
+
+    def watch_overlay(self, before: tuple[str, ...], after: tuple[str, ...]) -> None:
+        """Draw the lines again that are or were covered."""
+        top, bottom = self._span()
+        lines = max(len(before), len(after))
+        self.refresh(Region(0, max(top, bottom - lines), self.size.width, lines))
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line: of the strips that were built, with what is to be seen over them."""
+        width, rows = self.room
+        if y >= rows:
+            return self._centred(self._label("picture--caption", self.caption or "", padded=False))
+        if self._painting is None:
+            line = self._blank(width)
+            if y == rows // 2:
+                line = self._centred(self._label("picture--placeholder", self.placeholder, padded=False))
+            return self._with_badge(line, width) if y == 0 else line
+        top, bottom = self._span()
+        index = y - (rows - self._painting.rows) // 2
+        if not 0 <= index < self._painting.rows:
+            return self._blank(width)
+        line = self._centred(self._painting.strips[index])
+        number = y - max(top, bottom - len(self.overlay))
+        if 0 <= number < len(self.overlay):
+            return _over(line, self._label("picture--overlay", self.overlay[number]), None)
+        return self._with_badge(line, (width + min(width, self._painting.columns)) // 2) if y == top else line
+
+    def _span(self) -> tuple[int, int]:
+        """Return the first row of the picture and the one below its last."""
+        _, rows = self.room
+        taken = min(rows, self._painting.rows) if self._painting is not None else rows
+        top = (rows - taken) // 2
+        return top, top + taken
+
+    def _with_badge(self, line: Strip, right: int) -> Strip:
+        if not self.badge:
+            return line
+        label = self._label("picture--badge", self.badge)
+        return _over(line, label, max(0, right - label.cell_length))
+
+    def _label(self, component: str, text: str, *, padded: bool = True) -> Strip:
+        margin = 1 if padded else 0
+        shown = Text(clean(text))
+        shown.truncate(max(0, self.size.width - 2 * margin), overflow="ellipsis")
+        blank = " " * margin
+        return Strip([Segment(f"{blank}{shown.plain}{blank}", self.get_component_rich_style(component))])
+
+    def _blank(self, width: int) -> Strip:
+        return Strip.blank(width, self._paper)
+
+    def _centred(self, strip: Strip) -> Strip:
+        spare = self.size.width - strip.cell_length
+        if spare < 0:
+            return strip.crop(-spare // 2, -spare // 2 + self.size.width)
+        left = spare // 2
+        return Strip.join([self._blank(left), strip, self._blank(spare - left)])
+
+    @property
+    def _paper(self) -> Style:
+        return self.visual_style.rich_style
+
+
+def _over(line: Strip, label: Strip, left: int | None) -> Strip:
+    """Return a line with a label over it, at a column or in the middle."""
+    if left is None:
+        left = max(0, (line.cell_length - label.cell_length) // 2)
+    return Strip.join([line.crop(0, left), label, line.crop(left + label.cell_length)]).crop(0, line.cell_length)
