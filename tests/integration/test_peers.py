@@ -344,3 +344,54 @@ async def test_a_viewer_cannot_raise_its_own_rights(people: Any, photo: Path) ->
             ops.GrantState,
         )
     assert [row.granted for row in await owner.viewers(held.image)] == [1]
+
+
+async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tmp_path: Path, photo: Path) -> None:
+    """A list of one's own requests that shows numbers instead of names is of no use, least of all while offline."""
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as owner, Peer(tmp_path / "ben", running.file) as viewer:
+            for peer, name in ((owner, "ada"), (viewer, "ben")):
+                await peer.register(name)
+                await peer.sign_in()
+            image = await owner.encrypt(photo, title="fractal")
+            assert owner.me is not None
+            await viewer.users()
+            await viewer.images_of(owner.me.account)
+            await viewer.request(image.image, 2)
+            row = (await viewer.requests()).outgoing[0]
+            assert (row.title, row.person, row.person_name, row.words, row.state) == (
+                "fractal", owner.me.account, "ada", owner.me.words, "pending"
+            )  # fmt: skip
+            assert await anyio.to_thread.run_sync(running.stop) == 0
+            sent = await viewer.request(image.image, 3)
+            assert not sent.delivered
+            row = (await viewer.requests(local=True)).outgoing[0]
+            assert (row.request_id, row.title, row.person, row.person_name, row.words, row.state) == (
+                sent.request_id, "fractal", owner.me.account, "ada", owner.me.words, "queued"
+            )  # fmt: skip
+            found = await viewer.requests(local=True)
+            assert not found.complete
+            assert [row.views for row in found.outgoing] == [3, 2]
+            assert [row.title for row in await owner.my_images(local=True)] == ["fractal"]
+    finally:
+        await anyio.to_thread.run_sync(running.stop)
+
+
+async def test_the_cover_of_an_image_is_at_hand_without_spending_a_view(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    assert owner.me is not None
+    assert viewer.me is not None
+    for peer in (owner, viewer):
+        data = await peer.cover(held.image)
+        assert data is not None
+        with Image.open(io.BytesIO(data)) as cover:
+            assert cover.format == "PNG"
+            assert cover.size != (320, 200)
+    assert await viewer.cover("f" * 32) is None
+    rows = await owner.viewers(held.image)
+    assert [(row.left, row.name, row.words) for row in rows] == [(1, "ben", viewer.me.words)]
+    assert held.path is not None
+    held.path.unlink()
+    assert await viewer.cover(held.image) is None

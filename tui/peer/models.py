@@ -152,6 +152,7 @@ class Viewer:
     grant: str
     account: int
     name: str
+    words: str
     granted: int
     consumed: int
     left: int

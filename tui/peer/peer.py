@@ -58,6 +58,7 @@ from tui.peer.models import (
     ViewLogEntry,
     ViewRequest,
 )  # fmt: skip
+from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
 from tui.peer.people import People, words_of
 from tui.peer.profile import Profile
@@ -133,6 +134,7 @@ class Peer:
         self._granting = Granting(context, self._people, self._outbox, self._copies)
         self._mailbox = Mailbox(context, self._people, self._copies)
         self._viewing = Viewing(context)
+        self._offers = Offers(context)
         self._encrypting = Encrypting(context)
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
@@ -302,23 +304,26 @@ class Peer:
         """Publish a low-resolution preview made from the picture at `path`, or take it back with None."""
         await self._encrypting.set_preview(_id(image_id), None if path is None else Path(path).expanduser())
 
-    async def my_images(self) -> list[MyImage]:
-        """Return one's own images with their viewers and views, newest first. Without the cloud, without counts."""
-        local = {
+    async def my_images(self, *, local: bool = False) -> list[MyImage]:
+        """Return one's own images with their viewers and views, newest first.
+
+        Without the cloud, or with `local`, which asks nobody, it is what this machine holds, without counts.
+        """
+        stored = {
             str(row["image"]): row
             for row in await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         }
         try:
-            remote = {row.image: row for row in await self._all_mine()}
+            remote = {} if local else {row.image: row for row in await self._all_mine()}
         except Unavailable:
             remote = {}
         folder = self._context.profile.images
         here = await anyio.to_thread.run_sync(
-            lambda: {image for image in local if files.own_path(folder, image).exists()}
+            lambda: {image for image in stored if files.own_path(folder, image).exists()}
         )
         found: list[MyImage] = []
-        for image in local.keys() | remote.keys():
-            mine, row = local.get(image), remote.get(image)
+        for image in stored.keys() | remote.keys():
+            mine, row = stored.get(image), remote.get(image)
             path = files.own_path(folder, image)
             source = _described(mine, row)
             found.append(
@@ -369,11 +374,15 @@ class Peer:
             User(row.account, clean(row.name), words_of(row.signing_key), row.online, row.images, row.last_seen)
             for row in outcome.rows
         )
+        for user in rows:
+            self._offers.know(user.account, user.name, user.words)
         return UserPage(rows, outcome.total)
 
     async def images_of(self, account: int, *, page: int = 0) -> list[OfferedImage]:
         """Return images that an account offers."""
         outcome = await self._query(ops.OfferedImages(owner=account, page=page), ops.Images)
+        for row in outcome.rows:
+            self._offers.saw(row.image, clean(row.title), outcome.owner)
         return [
             OfferedImage(
                 row.image, outcome.owner, clean(row.title), row.format, row.width, row.height, row.size, row.created,
@@ -397,6 +406,7 @@ class Peer:
             raise InvalidInput(f"A note has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
         request = self._context.new_id()
         operation = ops.AskViews(image=_id(image_id), views=views, note=note)
+        await self._offers.keep(image_id)
         outcome = await self._outbox.submit_operation("request", operation, request)
         return Sent(request, outcome is not None)
 
@@ -410,12 +420,15 @@ class Peer:
             return
         await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
 
-    async def requests(self) -> Requests:
-        """Return requests from and to others, newest first, what waits in the outbox included."""
+    async def requests(self, *, local: bool = False) -> Requests:
+        """Return requests from and to others, newest first, what waits in the outbox included.
+
+        With `local` nobody is asked and what this machine knows is returned.
+        """
         context = self._context
-        complete = True
+        complete = not local
         try:
-            for incoming in (True, False):
+            for incoming in () if local else (True, False):
                 await self._refresh_asks(incoming=incoming)
         except Unavailable:
             complete = False
@@ -448,10 +461,11 @@ class Peer:
         for row in await self._context.store.run(lambda s: s.outbox()):
             if row.kind == "operation" and row.what == "request":
                 operation: ops.AskViews = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
+                offer = await self._offers.find(operation.image)
                 queued.append(
                     ViewRequest(
-                        row.request, operation.image, "", 0, "", "", operation.views, operation.note, AskState.QUEUED,
-                        row.trouble, row.since,
+                        row.request, operation.image, offer.title, offer.owner, offer.owner_name, offer.words,
+                        operation.views, operation.note, AskState.QUEUED, row.trouble, row.since,
                     )
                 )  # fmt: skip
         return queued
@@ -528,6 +542,14 @@ class Peer:
             )
             for row in rows
         ]  # fmt: skip
+
+    async def cover(self, image_id: str) -> bytes | None:
+        """Return the stego image of a picture, of one's own or held: a PNG that shows its cover. None if not here."""
+        path = await self._viewing.stego_path(_id(image_id))
+        if path is None:
+            return None
+        async with self._context.files:
+            return await anyio.to_thread.run_sync(files.read_if_there, path)
 
     async def view(self, image_id: str) -> View:
         """Open a picture; for another's image this spends a view. See `tui.peer.viewing` for what it raises."""
@@ -652,8 +674,9 @@ def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str]) -> ViewR
     state = AskState(row.state) if row.state in set(AskState) else AskState.PENDING
     if state is AskState.ACCEPTED and not incoming and row.image in received:
         state = AskState.RECEIVED
+    key = row.viewer_key if incoming else row.owner_key
     return ViewRequest(
         row.ask, row.image, clean(row.title), row.viewer if incoming else row.owner,
-        clean(row.viewer_name) if incoming else "", words_of(row.viewer_key) if incoming else "", row.views,
+        clean(row.viewer_name if incoming else row.owner_name), words_of(key) if key else "", row.views,
         clean(row.note), state, clean(row.reason), row.created,
     )  # fmt: skip
