@@ -11,7 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 
 from tui.client.copying import Copies
-from tui.client.messages import Trouble
+from tui.client.messages import Happened, Trouble
 from tui.client.settings import ClientSettings
 from tui.themes import DARK, LIGHT
 from tui.widgets.working import work
@@ -79,6 +79,15 @@ class GlimpseClient(App[str]):
         from tui.client.screens.home import Home
 
         self.push_screen(Home(peer))
+
+    @on(Happened)
+    def _lead_on(self, message: Happened) -> None:
+        if self.guide is not None and self.guide.happened(message.what):
+            from tui.widgets.guide import GuideStrip
+
+            for screen in self.screen_stack:
+                for strip in screen.query(GuideStrip):
+                    strip.show_step()
 
     @on(Trouble)
     def _tell(self, message: Trouble) -> None:

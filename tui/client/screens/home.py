@@ -11,13 +11,14 @@ from textual.widgets import Footer, TabbedContent, TabPane
 from shared.errors import GlimpseError, Refused, Unavailable
 from tui.client.announcing import announcement
 from tui.client.dialogs.confirm import Confirm
-from tui.client.messages import PeerEvent, StandingChanged, Trouble, Waiting
+from tui.client.messages import Happened, PeerEvent, StandingChanged, Trouble, Waiting
 from tui.client.pane import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.panes.requests import RequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.wording import counted
+from tui.peer.events import ImageReceived
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
@@ -149,6 +150,8 @@ class Home(Screen[None]):
             )
             if said.bell:
                 self.client.bell()
+        if isinstance(message.event, ImageReceived):
+            self.post_message(Happened("received"))
         self._look()
         for pane in self.panes:
             pane.post_message(PeerEvent(message.event))
