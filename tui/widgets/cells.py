@@ -46,17 +46,17 @@ class Cells:
     background: Pixels | None
 
 
-def fit(picture_size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
+def fit(picture_size: tuple[int, int], room: tuple[int, int], cell_aspect: float = CELL_ASPECT) -> tuple[int, int]:
     """Return the columns and rows of cells that a picture of (width, height) pixels takes in `room`, at least 1 x 1.
 
     It is as large as it can be with its aspect kept, whatever its number of pixels.
     """
     width, height = picture_size
     columns, rows = room
-    scale = min(columns / width, rows * CELL_ASPECT / height)
+    scale = min(columns / width, rows * cell_aspect / height)
     return (
         min(columns, max(1, round(width * scale))),
-        min(rows, max(1, round(height * scale / CELL_ASPECT))),
+        min(rows, max(1, round(height * scale / cell_aspect))),
     )
 
 

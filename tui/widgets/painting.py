@@ -10,9 +10,7 @@ from textual.strip import Strip
 
 from shared.stego.pictures import opaque
 from tui.widgets.cells import Mode, Pixels, draw, to_strips
-
-Box = tuple[float, float, float, float]
-"""A part of a picture in its pixels: left, top, right, bottom."""
+from tui.widgets.viewport import Box
 
 _REDUCING_GAP: Final = 3.0
 _DIMMED_LIGHT: Final = 0.4
@@ -42,30 +40,37 @@ class Painting:
         """Height in cells."""
         return len(self.strips)
 
+    def release(self) -> None:
+        """Give back what is held elsewhere for the strips: nothing, for cells."""
+
 
 def paint(image: Image.Image, part: Box, cells: tuple[int, int], look: Look) -> Painting:
     """Return a part of a picture as (columns, rows) of cells. Slow for large pictures; for threads."""
     across, down = look.mode.pixels
-    size = (cells[0] * across, cells[1] * down)
-    enlarged = size[0] > part[2] - part[0] and size[1] > part[3] - part[1]
-    source = image if image.mode == "RGB" else opaque(image)
-    small = source.resize(
-        size, Image.Resampling.BICUBIC if enlarged else Image.Resampling.LANCZOS, box=part, reducing_gap=_REDUCING_GAP
-    )
-    drawn = draw(_toned(np.asarray(small), look), look.mode)
-    strips = to_strips(drawn)
+    small = resized(image, part, (cells[0] * across, cells[1] * down))
+    strips = to_strips(draw(toned(np.asarray(small), look), look.mode))
     for strip in strips:
         _prepare(strip, look.color_system)
     return Painting(tuple(strips), cells[0])
 
 
-def _toned(rgb: Pixels, look: Look) -> Pixels:
+def resized(image: Image.Image, part: Box, size: tuple[int, int]) -> Image.Image:
+    """Return a part of a picture in (width, height) pixels, opaque and in RGB."""
+    enlarged = size[0] > part[2] - part[0] and size[1] > part[3] - part[1]
+    source = image if image.mode == "RGB" else opaque(image)
+    return source.resize(
+        size, Image.Resampling.BICUBIC if enlarged else Image.Resampling.LANCZOS, box=part, reducing_gap=_REDUCING_GAP
+    )
+
+
+def toned(rgb: Pixels, look: Look) -> Pixels:
+    """Return the pixels dimmed and without colour as the look wants it."""
     if not (look.dim or look.grey):
         return rgb
     light = (rgb.astype(np.float32) @ _LUMA)[:, :, None]
     color = 0.0 if look.grey else _DIMMED_COLOR
-    toned = (light + (rgb - light) * color) * (_DIMMED_LIGHT if look.dim else 1.0)
-    return np.rint(toned).clip(0, 255).astype(np.uint8)
+    changed = (light + (rgb - light) * color) * (_DIMMED_LIGHT if look.dim else 1.0)
+    return np.rint(changed).clip(0, 255).astype(np.uint8)
 
 
 def _prepare(strip: Strip, color_system: ColorSystem) -> None:

@@ -19,7 +19,8 @@ from textual.widget import Widget
 
 from shared.text import clean
 from tui.widgets.cells import CELL_ASPECT, Mode, fit
-from tui.widgets.painting import Box, Look, Painting, paint
+from tui.widgets.painting import Look, Painting, paint
+from tui.widgets.viewport import Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,8 @@ class Picture(Widget):
         "picture--placeholder", "picture--caption", "picture--badge", "picture--overlay",
     }  # fmt: skip
     ALLOW_SELECT = False
+    TEXT_BELOW: ClassVar[bool] = False
+    """Whether badge and overlay take rows of their own below the picture, instead of standing over it."""
 
     placeholder: reactive[str] = reactive("no preview")
     """Shown while there is no picture."""
@@ -54,7 +57,7 @@ class Picture(Widget):
     badge: reactive[str] = reactive("")
     """A word over the upper right corner."""
     overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]](())
-    """Lines over the lower edge of the picture. Changing them builds no strips."""
+    """Lines over the lower edge of the picture. Other lines of the same number build no strips."""
 
     class Painted(Message):
         """The strips of a picture stand and will be drawn."""
@@ -86,9 +89,9 @@ class Picture(Widget):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.mode = mode
+        self.dimmed = False
         self.set_reactive(Picture.caption, caption)
         self._image: Image.Image | None = None
-        self._dim = False
         self._painting: Painting | None = None
         self._asked = 0
         self._at_work = False
@@ -97,9 +100,8 @@ class Picture(Widget):
     def show(self, image: Image.Image | None, *, dim: bool = False) -> None:
         """Show a picture, or with None nothing; `dim` for one that cannot be opened now. What was shown is dropped."""
         self._image = image
-        self._dim = dim
-        self._painting = None
-        self.refresh()
+        self.dimmed = dim
+        self.drop_painting()
         self.build()
 
     def clear(self) -> None:
@@ -121,11 +123,16 @@ class Picture(Widget):
     @property
     def room(self) -> tuple[int, int]:
         """Columns and rows of cells that the picture may take."""
-        return self.size.width, max(0, self.size.height - (self.caption is not None))
+        return self.size.width, max(0, self.size.height - len(self._below()))
 
     def view(self, image: Image.Image) -> tuple[Box, tuple[int, int]]:
         """Return which part of the picture is shown and in how many (columns, rows) of cells."""
         return (0, 0, image.width, image.height), fit(image.size, self.room)
+
+    def painter(self, image: Image.Image) -> Callable[[], Painting]:
+        """Return what the thread is to do."""
+        part, cells = self.view(image)
+        return partial(paint, image, part, cells, self._look())
 
     def build(self) -> None:
         """Have the strips built for what is to be seen now; one thread at a time, the last wish only."""
@@ -133,67 +140,104 @@ class Picture(Widget):
         if not self._at_work:
             self._start()
 
+    def drop_painting(self) -> None:
+        """Show the placeholder until other strips stand."""
+        if self._painting is not None:
+            self._painting.release()
+        self._painting = None
+        self.refresh()
+
     def _start(self) -> None:
         if self._image is None or not self.is_attached or 0 in self.room:
             return
-        part, cells = self.view(self._image)
         self._at_work = True
-        task = partial(paint, self._image, part, cells, self._look())
-        self.run_worker(partial(self._work, self._asked, task), thread=True, group="picture", description="strips")
+        work = partial(self._work, self._asked, self.painter(self._image))
+        self.run_worker(work, thread=True, group="picture", description="strips")
 
     def _work(self, number: int, task: Callable[[], Painting]) -> None:
-        self.post_message(self.Ready(number, task()))
+        painting = task()
+        if not self.post_message(self.Ready(number, painting)):
+            painting.release()
 
     def _look(self) -> Look:
         console = self.app.console
         system = COLOR_SYSTEMS.get(console.color_system or "standard", COLOR_SYSTEMS["standard"])
         few_colors = system not in (COLOR_SYSTEMS["truecolor"], COLOR_SYSTEMS["256"]) and not self.app.is_headless
-        return Look(Mode.SHADES if few_colors else self.mode, self._dim, self.app.no_color, system)
+        return Look(Mode.SHADES if few_colors else self.mode, self.dimmed, self.app.no_color, system)
 
     def on_picture_ready(self, message: Ready) -> None:
         """Take the strips over, unless they were overtaken by another wish."""
         self._at_work = False
-        if message.number != self._asked:
+        if message.number != self._asked or not self.is_attached:
+            message.painting.release()
             self._start()
             return
-        self._painting = message.painting
+        before, self._painting = self._painting, message.painting
         self.refresh()
+        if before is not None:
+            self.call_after_refresh(before.release)
         self.post_message(self.Painted(self))
 
     def on_resize(self, _event: events.Resize) -> None:
         """Build for the new size; until then the old strips are shown, cut or centred."""
         self.build()
 
+    def on_unmount(self) -> None:
+        """Drop everything with the widget."""
+        self.clear()
+
     # --- Drawing ------------------------------------------------------------------------------------------------------
     def watch_caption(self) -> None:
         """Give its row to the picture or take it."""
         self.build()
 
+    def watch_badge(self) -> None:
+        """Where it has a row of its own, give it to the picture or take it."""
+        if self.TEXT_BELOW:
+            self.build()
+
     def watch_overlay(self, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Draw the lines again that are or were covered."""
+        if self.TEXT_BELOW and len(before) != len(after):
+            self.build()
+            return
+        width, rows = self.room
+        if self.TEXT_BELOW:
+            self.refresh(Region(0, rows, width, self.size.height - rows))
+            return
         top, bottom = self._span()
         lines = max(len(before), len(after))
-        self.refresh(Region(0, max(top, bottom - lines), self.size.width, lines))
+        self.refresh(Region(0, max(top, bottom - lines), width, lines))
 
     def render_line(self, y: int) -> Strip:
         """Return a line: of the strips that were built, with what is to be seen over them."""
         width, rows = self.room
         if y >= rows:
-            return self._centred(self._label("picture--caption", self.caption or "", padded=False))
+            component, text = self._below()[y - rows]
+            return self._centred(self._label(component, text))
         if self._painting is None:
-            line = self._blank(width)
-            if y == rows // 2:
-                line = self._centred(self._label("picture--placeholder", self.placeholder, padded=False))
+            shown = self.placeholder if y == rows // 2 else ""
+            line = self._centred(self._label("picture--placeholder", shown))
             return self._with_badge(line, width) if y == 0 else line
         top, bottom = self._span()
         index = y - (rows - self._painting.rows) // 2
         if not 0 <= index < self._painting.rows:
             return self._blank(width)
         line = self._centred(self._painting.strips[index])
+        if self.TEXT_BELOW:
+            return line
         number = y - max(top, bottom - len(self.overlay))
         if 0 <= number < len(self.overlay):
             return _over(line, self._label("picture--overlay", self.overlay[number]), None)
         return self._with_badge(line, (width + min(width, self._painting.columns)) // 2) if y == top else line
+
+    def _below(self) -> list[tuple[str, str]]:
+        """Return component and text of each row below the picture."""
+        lines = [("picture--caption", self.caption)] if self.caption is not None else []
+        if not self.TEXT_BELOW:
+            return lines
+        badge = [("picture--badge", self.badge)] if self.badge else []
+        return [*badge, *[("picture--overlay", line) for line in self.overlay], *lines]
 
     def _span(self) -> tuple[int, int]:
         """Return the first row of the picture and the one below its last."""
@@ -203,17 +247,15 @@ class Picture(Widget):
         return top, top + taken
 
     def _with_badge(self, line: Strip, right: int) -> Strip:
-        if not self.badge:
+        if not self.badge or self.TEXT_BELOW:
             return line
         label = self._label("picture--badge", self.badge)
         return _over(line, label, max(0, right - label.cell_length))
 
-    def _label(self, component: str, text: str, *, padded: bool = True) -> Strip:
-        margin = 1 if padded else 0
+    def _label(self, component: str, text: str) -> Strip:
         shown = Text(clean(text))
-        shown.truncate(max(0, self.size.width - 2 * margin), overflow="ellipsis")
-        blank = " " * margin
-        return Strip([Segment(f"{blank}{shown.plain}{blank}", self.get_component_rich_style(component))])
+        shown.truncate(max(0, self.size.width - 2), overflow="ellipsis")
+        return Strip([Segment(f" {shown.plain} ", self.get_component_rich_style(component))])
 
     def _blank(self, width: int) -> Strip:
         return Strip.blank(width, self._paper)
