@@ -64,14 +64,22 @@ def make_client() -> Callable[..., GlimpseClient]:
 def snap(
     snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Callable[..., None]:
-    """Compare a screen with its baseline: `snap(app, size, press=(...), before=async function of the pilot)`."""
+    """Compare a screen with its baseline: `snap(app, size, press=(...), before=async function of the pilot)`.
+
+    `waits=False` is for a screen that is shown while something is under way.
+    """
     import pytest_textual_snapshot
 
     folder = str(_SNAPSHOTS / request.module.__name__.rpartition(".")[2])
     monkeypatch.setattr(pytest_textual_snapshot.SVGImageExtension, "dirname", property(lambda _self: folder))
 
     def compare(
-        app: App[Any], size: tuple[int, int], *, press: tuple[str, ...] = (), before: Callable[..., Any] | None = None
+        app: App[Any],
+        size: tuple[int, int],
+        *,
+        press: tuple[str, ...] = (),
+        before: Callable[..., Any] | None = None,
+        waits: bool = True,
     ) -> None:
         async def prepare(pilot: Any) -> None:
             await settled(pilot)
@@ -80,7 +88,7 @@ def snap(
                 await settled(pilot)
             if before is not None:
                 await before(pilot)
-                await settled(pilot)
+                await (settled(pilot) if waits else pilot.pause())
 
         assert snap_compare(app, terminal_size=size, run_before=prepare)
 
