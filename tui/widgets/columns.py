@@ -69,22 +69,22 @@ def _widths(columns: Sequence[Column], room: int) -> list[int]:
     left = room - sum(column.width or 0 for column in columns)
     if left < NARROWEST * len(flexible):
         wanted = [NARROWEST if column.width is None else column.width for column in columns]
-        return [1 + extra for extra in _distribute(room - len(columns), wanted)]
-    shares = iter(_shares(left, flexible))
+        return _shares(room, wanted, 1)
+    shares = iter(_shares(left, flexible, NARROWEST))
     return [next(shares) if column.width is None else column.width for column in columns]
 
 
-def _shares(total: int, flexes: Sequence[int]) -> list[int]:
-    """Share out cells by weight, with no share below `NARROWEST`; `total` has room for that."""
-    narrow: set[int] = set()
+def _shares(total: int, weights: Sequence[int], least: int) -> list[int]:
+    """Share out cells by weight, with no share below the least; `total` has room for that."""
+    raised: set[int] = set()
     while True:
-        wide = [number for number in range(len(flexes)) if number not in narrow]
-        parts = _distribute(total - NARROWEST * len(narrow), [flexes[number] for number in wide])
-        small = {number for number, part in zip(wide, parts, strict=True) if part < NARROWEST}
+        others = [number for number in range(len(weights)) if number not in raised]
+        parts = _distribute(total - least * len(raised), [weights[number] for number in others])
+        by_number = dict(zip(others, parts, strict=True))
+        small = {number for number, part in by_number.items() if part < least}
         if not small:
-            of_wide = dict(zip(wide, parts, strict=True))
-            return [of_wide.get(number, NARROWEST) for number in range(len(flexes))]
-        narrow |= small
+            return [by_number.get(number, least) for number in range(len(weights))]
+        raised |= small
 
 
 def _distribute(total: int, weights: Sequence[int]) -> list[int]:

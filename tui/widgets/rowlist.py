@@ -26,6 +26,18 @@ __all__ = ["Column", "RowList", "Sort"]
 T = TypeVar("T")
 
 
+@dataclass
+class _FromList(Message):
+    """Something that a list tells."""
+
+    row_list: RowList[Any]
+
+    @property
+    def control(self) -> RowList[Any]:
+        """The list, for `@on` with a selector."""
+        return self.row_list
+
+
 class RowList(ScrollView, Generic[T], can_focus=True):
     """Rows in columns, with a cursor that stays on its row when rows come, go or change places.
 
@@ -84,40 +96,22 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     """What is said where there are no rows."""
 
     @dataclass
-    class Highlighted(Message):
-        """Another row is the current one; `row` is None when the last one went."""
+    class Highlighted(_FromList):
+        """Another row (one of another key) is the current one; `row` is None when the last one went."""
 
-        row_list: RowList[Any]
         row: Any
 
-        @property
-        def control(self) -> RowList[Any]:
-            """The list, for `@on` with a selector."""
-            return self.row_list
-
     @dataclass
-    class Selected(Message):
+    class Selected(_FromList):
         """A row was chosen by Enter, a double click, or a click when it was the current one."""
 
-        row_list: RowList[Any]
         row: Any
 
-        @property
-        def control(self) -> RowList[Any]:
-            """The list, for `@on` with a selector."""
-            return self.row_list
-
     @dataclass
-    class SortChanged(Message):
+    class SortChanged(_FromList):
         """The order changed."""
 
-        row_list: RowList[Any]
         sort: Sort | None
-
-        @property
-        def control(self) -> RowList[Any]:
-            """The list, for `@on` with a selector."""
-            return self.row_list
 
     def __init__(
         self,
