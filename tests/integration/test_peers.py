@@ -378,6 +378,39 @@ async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tm
         await anyio.to_thread.run_sync(running.stop)
 
 
+async def test_an_answer_is_seen_to_wait_and_is_given_once(tmp_path: Path, photo: Path) -> None:
+    """While the cloud is away a request looks unanswered to the cloud; its owner must see that it is not."""
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as owner, Peer(tmp_path / "ben", running.file) as viewer:
+            for peer, name in ((owner, "ada"), (viewer, "ben")):
+                await peer.register(name)
+                await peer.sign_in()
+            image = await owner.encrypt(photo)
+            asked = [(await viewer.request(image.image, views)).request_id for views in (1, 2, 3)]
+            await until(owner.requests, lambda found: len(found.incoming) == 3)
+            await viewer.sign_out()
+            await owner.accept(asked[0])
+            rows = {row.request_id: row for row in (await owner.requests()).incoming}
+            assert [(rows[ask].state, rows[ask].waits) for ask in asked] == [
+                ("accepted", True), ("pending", False), ("pending", False)
+            ]  # fmt: skip
+            assert rows[asked[0]].grant is not None
+            assert rows[asked[0]].answered is not None
+            assert await anyio.to_thread.run_sync(running.stop) == 0
+            assert not (await owner.reject(asked[1], "no")).delivered
+            assert not (await owner.accept(asked[2])).delivered
+            rows = {row.request_id: row for row in (await owner.requests(local=True)).incoming}
+            assert [rows[ask].waits for ask in asked] == [True, True, True]
+            for ask in asked[1:]:
+                with pytest.raises(InvalidInput, match="waits"):
+                    await owner.accept(ask)
+                with pytest.raises(InvalidInput, match="waits"):
+                    await owner.reject(ask)
+    finally:
+        await anyio.to_thread.run_sync(running.stop)
+
+
 async def test_the_cover_of_an_image_is_at_hand_without_spending_a_view(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben")
     held = await shared_image(owner, viewer, photo, 1)

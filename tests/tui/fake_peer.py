@@ -204,9 +204,8 @@ class FakePeer:
         return self._sent()
 
     def _answer(self, request_id: str, state: AskState, reason: str = "") -> None:
-        self.incoming = [
-            replace(row, state=state, reason=reason) if row.request_id == request_id else row for row in self.incoming
-        ]
+        answer: dict[str, Any] = {"state": state, "reason": reason} if self.reachable else {"waits": True}
+        self.incoming = [replace(row, **answer) if row.request_id == request_id else row for row in self.incoming]
 
     async def grant(self, image_id: str, viewer: int, views: int, *, expires: float | None = None) -> Sent:
         await self._note("grant", image_id, viewer, views, expires=expires)

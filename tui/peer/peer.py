@@ -33,6 +33,7 @@ from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
 from tui.peer import files
+from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
 from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.context import Context
 from tui.peer.copies import Copies
@@ -62,7 +63,7 @@ from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
 from tui.peer.people import People, words_of
 from tui.peer.profile import Profile
-from tui.peer.store import Store
+from tui.peer.store import OutboxRow, Store
 from tui.peer.viewing import Viewing
 
 M = TypeVar("M")
@@ -437,12 +438,16 @@ class Peer:
             str(row["image"])
             for row in await context.store.run(lambda s: s.all("SELECT image FROM held WHERE received = 1"))
         }
+        outbox = await context.store.run(lambda s: s.outbox())
+        waiting = waiting_answers(outbox)
         incoming_rows: list[ViewRequest] = []
-        outgoing_rows = await self._queued_asks()
+        outgoing_rows = await self._queued_asks(outbox)
         for row in rows:
             letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
             target = incoming_rows if row["incoming"] else outgoing_rows
-            target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received))
+            target.append(
+                _request_of(letter.ask, incoming=bool(row["incoming"]), received=received, waiting=waiting)
+            )
         return Requests(tuple(incoming_rows), tuple(outgoing_rows), complete)
 
     async def _refresh_asks(self, *, incoming: bool) -> None:
@@ -456,9 +461,9 @@ class Peer:
                 return
             page += 1
 
-    async def _queued_asks(self) -> list[ViewRequest]:
+    async def _queued_asks(self, outbox: list[OutboxRow]) -> list[ViewRequest]:
         queued = []
-        for row in await self._context.store.run(lambda s: s.outbox()):
+        for row in outbox:
             if row.kind == "operation" and row.what == "request":
                 operation: ops.AskViews = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
                 offer = await self._offers.find(operation.image)
@@ -478,17 +483,24 @@ class Peer:
         ask = await self._ask_row(_id(request_id))
         if ask.state != "pending":
             raise InvalidInput(f"This request was {ask.state} already; nothing was changed.")
+        await self._refuse_second_answer(request_id)
         return await self._granting.give(ask.image, ask.viewer, ask.views if views is None else views, expires, ask.ask)
 
     async def reject(self, request_id: str, reason: str = "") -> Sent:
         """Answer a request with no."""
         if len(reason) > MAX_NOTE_CHARS or not is_clean(reason):
             raise InvalidInput(f"A reason has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
+        await self._refuse_second_answer(_id(request_id))
         request = self._context.new_id()
         outcome = await self._outbox.submit_operation(
-            "rejection", ops.RejectAsk(ask=_id(request_id), reason=reason), request
+            REJECTION, ops.RejectAsk(ask=request_id, reason=reason), request
         )
         return Sent(request, outcome is not None)
+
+    async def _refuse_second_answer(self, request_id: str) -> None:
+        outbox = await self._context.store.run(lambda s: s.outbox())
+        if request_id in waiting_answers(outbox).requests:
+            raise InvalidInput("Your answer to this request waits in the outbox already; nothing was changed.")
 
     async def _ask_row(self, ask: str) -> ops.AskRow:
         row = await self._context.store.run(
@@ -670,7 +682,7 @@ def _id(text: str) -> str:
     return text
 
 
-def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str]) -> ViewRequest:
+def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str], waiting: WaitingAnswers) -> ViewRequest:
     state = AskState(row.state) if row.state in set(AskState) else AskState.PENDING
     if state is AskState.ACCEPTED and not incoming and row.image in received:
         state = AskState.RECEIVED
@@ -678,5 +690,6 @@ def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str]) -> ViewR
     return ViewRequest(
         row.ask, row.image, clean(row.title), row.viewer if incoming else row.owner,
         clean(row.viewer_name if incoming else row.owner_name), words_of(key) if key else "", row.views,
-        clean(row.note), state, clean(row.reason), row.created,
+        clean(row.note), state, clean(row.reason), row.created, row.answered, row.grant,
+        waits=row.ask in waiting.requests or row.grant in waiting.copies,
     )  # fmt: skip
