@@ -111,9 +111,10 @@ def order(cluster: Path | None, name: str, order: str, value: str) -> None:
 )
 @click.option("--previews", is_flag=True, help="Let everybody see a small preview of what is shared.")
 @click.option("--after", "after_s", type=float, default=0.0, help="Seconds to wait before a request is granted.")
+@click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
 def agent(
     profile: str, cluster: Path | None, name: str | None, accept: str, views: int | None, share: Path | None,
-    after_s: float, previews: bool,
+    after_s: float, previews: bool, with_parent: bool,
 ) -> None:  # fmt: skip
     """Run a peer without a screen that shares a folder and answers requests."""
     from tui.commands.agent import agent as run_agent
@@ -128,7 +129,8 @@ def agent(
                 lambda: run_agent(
                     peer, name or profile, accept=accept == "all", views=views, share=share, after_s=after_s,
                     previews=previews, say=click.echo,
-                )
+                ),
+                with_parent=with_parent,
             )  # fmt: skip
 
     _run(main)

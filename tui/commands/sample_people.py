@@ -70,7 +70,7 @@ async def _live(
     photographs = folder / "photographs" / person.name
     await anyio.to_thread.run_sync(write_jpegs, photographs, person.photographs)
     command = [sys.executable, "-m", "tui.cli", "agent", "--profile", person.name.lower(), "--name", person.name]
-    command += ["--cluster", str(cluster_file), "--share", str(photographs), "--previews"]
+    command += ["--cluster", str(cluster_file), "--share", str(photographs), "--previews", "--with-parent"]
     command += ["--accept", "all" if person.accepts else "none", "--after", str(person.after_s)]
     process = await anyio.open_process(
         command, stdin=None, stderr=None, env={**os.environ, "XDG_DATA_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
