@@ -23,7 +23,7 @@ import anyio.to_thread
 import msgspec
 
 from shared.cluster import Cluster, load_cluster
-from shared.config import MAX_MESSAGE_BYTES, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_VIEWS
+from shared.config import MAX_MESSAGE_BYTES, MAX_NOTE_CHARS, MAX_VIEWS
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
 from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
@@ -59,6 +59,7 @@ from tui.peer.models import (
     ViewLogEntry,
     ViewRequest,
 )  # fmt: skip
+from tui.peer.names import checked_name
 from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
 from tui.peer.people import People, words_of
@@ -194,13 +195,7 @@ class Peer:
 
         `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
         """
-        name = name.strip()
-        if not name:
-            raise InvalidInput("A name needs at least one character; type the name that others should see.")
-        if len(name) > MAX_NAME_CHARS or not is_clean(name):
-            raise InvalidInput(
-                f"A name has at most {MAX_NAME_CHARS} characters and none that control a terminal; choose another."
-            )
+        name = checked_name(name)
         context = self._context
         public = context.identity.public
         proof = context.identity.sign(
