@@ -173,11 +173,27 @@ def demo(script: bool, directory: str | None, directory_file: Path | None, keep:
 
 
 @glimpse.command()
-@_profile
+@click.option(
+    "--profile", help="Name of the profile on this machine, made if it is new. [default: the only one, or ask]"
+)
 @_cluster
-def client(profile: str, cluster: Path | None) -> None:  # noqa: ARG001 - the surface stands, its screens do not
-    """Open the client (its screens are not there yet)."""
-    raise InvalidInput("The client's screens are not there yet; `glimpse agent` and the Python class Peer do its work.")
+def client(profile: str | None, cluster: Path | None) -> None:
+    """Open the client: share pictures, ask for them, look at them.
+
+    \b
+    Keys      ? shows all keys, ctrl+p every action, ctrl+q quits
+    Settings  client.toml in the user's configuration folder
+              (~/.config/glimpse): theme, pictures and [keys], such as
+              "users.request" = "r,f2"
+    Variables GLIMPSE_CLUSTER names the cluster file, NO_COLOR turns colours
+              off, GLIMPSE_PICTURES=cells asks no terminal for true pixels
+    Completion of the shell: eval "$(_GLIMPSE_COMPLETE=bash_source glimpse)"
+              in ~/.bashrc; zsh_source for zsh, fish_source for fish
+    """
+    from tui.client.run import run_client
+    from tui.peer.profiles import checked_profile
+
+    sys.exit(run_client(None if profile is None else checked_profile(profile), cluster))
 
 
 @glimpse.command()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tui.peer.profiles import ProfileSummary
 
 log = logging.getLogger(__name__)
+_CLOSING = "The client is closing; start it again."
 
 
 class _Visit:
@@ -49,6 +50,8 @@ class LocalHost:
         self._root = root
         self._given = cluster
         self._on_failure = on_failure
+        self.log_trouble = ""
+        """Why there is no log, for people; empty where there is one."""
         self._visit: _Visit | None = None
         self._wanted: deque[_Visit] = deque()
         self._knock = anyio.Event()
@@ -98,8 +101,9 @@ class LocalHost:
         """Open a profile, made if it is new. Raises `GlimpseError` types; the one that was open is closed before."""
         await self.close()
         if not self._running:
-            raise Unavailable("The client is closing; start it again.")
+            raise Unavailable(_CLOSING)
         await _load("tui.peer.peer")
+        await _load("shared.logs")
         self._visit = visit = _Visit(profile)
         self._wanted.append(visit)
         self._knock.set()
@@ -129,20 +133,40 @@ class LocalHost:
     # --- The task of `run` -------------------------------------------------------------------------------------------
     async def _serve(self, visit: _Visit) -> None:
         """Open, keep and close one peer, all in this task."""
+        from shared.logs import end_log
         from tui.peer import Peer
         from tui.peer.profile import profile_folder
 
+        handler = None
         try:
+            handler = await self._begin_log(visit.profile)
             folder = profile_folder(self._root, visit.profile)
-            async with Peer(folder, find_cluster(self._given)) as peer:
+            cluster = await anyio.to_thread.run_sync(find_cluster, self._given)
+            async with Peer(folder, cluster) as peer:
                 visit.peer = peer
                 visit.settled.set()
                 await visit.leave.wait()
         except Exception as error:  # noqa: BLE001 - it is told to the person and to the log
             self._failed(visit, error)
         finally:
+            if visit.peer is None and visit.error is None:
+                visit.error = Unavailable(_CLOSING)
             visit.settled.set()
             visit.over.set()
+            if handler is not None:
+                end_log(handler)
+
+    async def _begin_log(self, profile: str) -> logging.Handler | None:
+        """Write what happens to a log of this profile, which nobody else writes to while the profile is open."""
+        from shared.logs import log_to
+
+        try:
+            handler = await anyio.to_thread.run_sync(log_to, log_folder() / f"client-{profile}.log")
+        except OSError as error:
+            self.log_trouble = f"No log was written: {error}."
+            return None
+        self.log_trouble = ""
+        return handler
 
     def _failed(self, visit: _Visit, error: Exception) -> None:
         """Hand a failure to whoever waits for the peer, or, once it was open, to the program."""
@@ -150,7 +174,8 @@ class LocalHost:
             visit.error = error
             return
         log.error("the peer failed", exc_info=error)
-        text = f"The client failed ({describe(error)}). Details are in {log_folder()}; start it again."
+        details = self.log_trouble or f"Details are in {log_folder() / f'client-{visit.profile}.log'}."
+        text = f"The client failed ({describe(error)}); start it again. {details}"
         if visit.peer is None:
             visit.error = Unavailable(text)
         if self._visit is visit:

@@ -7,17 +7,15 @@ import stat
 from pathlib import Path
 from types import TracebackType
 
-from shared.errors import InvalidInput, ProfileError, StorageError
+from shared.errors import ProfileError, StorageError
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
-from tui.peer.profiles import NAME
+from tui.peer.profiles import checked_profile
 
 
 def profile_folder(root: Path, name: str) -> Path:
     """Return the folder of the profile called `name`. Raises `InvalidInput` for a name that is no plain folder name."""
-    if not NAME.fullmatch(name):
-        raise InvalidInput("A profile name has letters, digits, dots, dashes and underscores, and begins with no dot.")
-    return root / name
+    return root / checked_profile(name)
 
 
 class Profile:

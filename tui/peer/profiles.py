@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.errors import InvalidInput
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 """What a profile may be called: a plain folder name that is never hidden."""
 
@@ -28,6 +30,13 @@ class ProfileSummary:
     trouble: str = ""
     key_lost: bool = False
     """The profile was in use and its key file is gone: an export can be put back."""
+
+
+def checked_profile(name: str) -> str:
+    """Return a profile's name. Raises `InvalidInput` for one that is no plain folder name."""
+    if not NAME.fullmatch(name):
+        raise InvalidInput("A profile name has letters, digits, dots, dashes and underscores, and begins with no dot.")
+    return name
 
 
 def profile_names(root: Path) -> list[str]:
