@@ -92,11 +92,18 @@ def completed(fragment: str, names: Iterable[str]) -> str:
     known = list(names)
     exact = [name for name in known if name.startswith(fragment)]
     if exact:
-        return os.path.commonprefix(exact)
+        return _common(exact)
     folded = fragment.casefold()
     alike = [name for name in known if name.casefold().startswith(folded)]
-    common = os.path.commonprefix(alike)
+    common = _common(alike)
     return common if common.casefold().startswith(folded) else fragment
+
+
+def _common(names: list[str]) -> str:
+    """Return what all names begin with. The first and the last by the alphabet differ soonest."""
+    first, last = min(names, default=""), max(names, default="")
+    count = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:count]
 
 
 def _of_url(url: str) -> str:
