@@ -164,12 +164,18 @@ def load(
 @click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
 def demo(script: bool, directory: str | None, directory_file: Path | None, keep: bool) -> None:
-    """Show Glimpse at work: three nodes and sample peers on this machine."""
-    if not script and sys.stdin.isatty():
-        click.echo("The client's screens are not there yet; this runs the scripted demo.")
-    from tui.commands.demo import run_demo
+    """Show Glimpse at work: three nodes, three people with pictures, and the client in front.
 
-    sys.exit(_run(run_demo, _directory_url(directory, directory_file), keep, click.echo))
+    Without a terminal it runs the script.
+    """
+    url = _directory_url(directory, directory_file)
+    if script or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from tui.commands.demo import run_demo
+
+        sys.exit(_run(run_demo, url, keep, click.echo))
+    from tui.commands.demo_screens import demo_screens
+
+    sys.exit(demo_screens(url, keep, click.echo))
 
 
 @glimpse.command()
