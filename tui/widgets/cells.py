@@ -8,15 +8,10 @@ Nothing here touches a widget; arrays are numpy's, `rgb` is (rows of pixels, col
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.color import Color
-from rich.segment import Segment
-from rich.style import Style
-from textual.strip import Strip
 
 Pixels = NDArray[np.uint8]
 
@@ -117,48 +112,6 @@ def shades(rgb: Pixels) -> Cells:
     return Cells(_SHADE_GLYPHS[errors.argmin(axis=0)], None, None)
 
 
-def to_strips(cells: Cells) -> list[Strip]:
-    """Return a strip for each row, in which neighbours of the same look are one segment."""
-    if cells.foreground is None or cells.background is None:
-        return [Strip([Segment(_text(row), _PLAIN)], len(row)) for row in cells.glyphs]
-    rows = zip(cells.glyphs, _packed(cells.foreground), _packed(cells.background), strict=True)
-    return [_coloured_strip(glyphs, inks, papers) for glyphs, inks, papers in rows]
-
-
-def _coloured_strip(glyphs: NDArray[np.uint32], inks: NDArray[np.uint32], papers: NDArray[np.uint32]) -> Strip:
-    # The ink of a blank is not seen, so that it must not part what looks alike.
-    inks = np.where(glyphs == _SPACE, 0, inks)
-    changes = (inks[1:] != inks[:-1]) | (papers[1:] != papers[:-1])
-    starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
-    text = _text(glyphs)
-    bounds = [*starts.tolist(), len(text)]
-    looks = zip(inks[starts].tolist(), papers[starts].tolist(), strict=True)
-    segments = [
-        Segment(text[start:end], _style(ink, paper))
-        for start, end, (ink, paper) in zip(bounds, bounds[1:], looks, strict=False)
-    ]
-    return Strip(segments, len(text))
-
-
-@lru_cache(maxsize=4096)
-def _style(ink: int, paper: int) -> Style:
-    return Style(color=_color(ink), bgcolor=_color(paper))
-
-
-@lru_cache(maxsize=4096)
-def _color(packed: int) -> Color:
-    return Color.from_rgb(packed >> 16, packed >> 8 & 0xFF, packed & 0xFF)
-
-
-def _packed(colors: Pixels) -> NDArray[np.uint32]:
-    wide = colors.astype(np.uint32)
-    return (wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]).astype(np.uint32)
-
-
-def _text(glyphs: NDArray[np.uint32]) -> str:
-    return glyphs.astype("<u4").tobytes().decode("utf-32-le")
-
-
 def _mean(total: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     mean: NDArray[np.int32] = (2 * total + count) // (2 * count)
     return mean
@@ -176,7 +129,6 @@ def _levels(members: tuple[int, ...]) -> NDArray[Any]:
 
 _SPACE: Final = ord(" ")
 _UPPER_HALF: Final = ord("▀")
-_PLAIN: Final = Style()
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 _QUADRANTS: Final[tuple[tuple[str, tuple[int, ...]], ...]] = (

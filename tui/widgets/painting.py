@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 from PIL import Image
-from rich.color import ColorSystem
 from textual.strip import Strip
 
 from shared.stego.pictures import opaque
-from tui.widgets.cells import Mode, Pixels, draw, to_strips
+from tui.widgets.cells import Mode, Pixels, draw
+from tui.widgets.strips import ColorDepth, to_strips
 from tui.widgets.viewport import Box
 
 _REDUCING_GAP: Final = 3.0
@@ -25,7 +25,7 @@ class Look:
     mode: Mode = Mode.QUADRANT
     dim: bool = False
     grey: bool = False
-    color_system: ColorSystem = ColorSystem.TRUECOLOR
+    depth: ColorDepth = "truecolor"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +48,7 @@ def paint(image: Image.Image, part: Box, cells: tuple[int, int], look: Look) -> 
     """Return a part of a picture as (columns, rows) of cells. Slow for large pictures; for threads."""
     across, down = look.mode.pixels
     small = resized(image, part, (cells[0] * across, cells[1] * down))
-    strips = to_strips(draw(toned(np.asarray(small), look), look.mode))
-    for strip in strips:
-        _prepare(strip, look.color_system)
+    strips = to_strips(draw(toned(np.asarray(small), look), look.mode), look.depth)
     return Painting(tuple(strips), cells[0])
 
 
@@ -71,10 +69,3 @@ def toned(rgb: Pixels, look: Look) -> Pixels:
     color = 0.0 if look.grey else _DIMMED_COLOR
     changed = (light + (rgb - light) * color) * (_DIMMED_LIGHT if look.dim else 1.0)
     return np.rint(changed).clip(0, 255).astype(np.uint8)
-
-
-def _prepare(strip: Strip, color_system: ColorSystem) -> None:
-    """Have the escape codes of a strip's styles made here; they are kept in the styles."""
-    for segment in strip:
-        if segment.style is not None:
-            Strip.render_ansi(segment.style, color_system)

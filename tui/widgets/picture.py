@@ -6,12 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from PIL import Image
-from rich.console import COLOR_SYSTEMS
 from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Spacing
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -20,6 +18,7 @@ from textual.widget import Widget
 from shared.text import clean
 from tui.widgets.cells import CELL_ASPECT, Mode, fit
 from tui.widgets.painting import Look, Painting, paint
+from tui.widgets.strips import CellStrip
 from tui.widgets.viewport import Box
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ class Picture(Widget):
             self._start()
 
     def drop_painting(self) -> None:
-        """Show the placeholder until other strips stand."""
+        """Show nothing until other strips stand."""
         if self._painting is not None:
             self._painting.release()
         self._painting = None
@@ -160,10 +159,12 @@ class Picture(Widget):
             painting.release()
 
     def _look(self) -> Look:
-        console = self.app.console
-        system = COLOR_SYSTEMS.get(console.color_system or "standard", COLOR_SYSTEMS["standard"])
-        few_colors = system not in (COLOR_SYSTEMS["truecolor"], COLOR_SYSTEMS["256"]) and not self.app.is_headless
-        return Look(Mode.SHADES if few_colors else self.mode, self.dimmed, self.app.no_color, system)
+        colors = self.app.console.color_system
+        if self.app.is_headless or colors == "truecolor":
+            return Look(self.mode, self.dimmed, self.app.no_color)
+        if colors == "256":
+            return Look(self.mode, self.dimmed, self.app.no_color, "256")
+        return Look(Mode.SHADES)
 
     def on_picture_ready(self, message: Ready) -> None:
         """Take the strips over, unless they were overtaken by another wish."""
@@ -179,7 +180,10 @@ class Picture(Widget):
         self.post_message(self.Painted(self))
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Build for the new size; until then the old strips are shown, cut or centred."""
+        """Build for the new size; until then the old strips are shown, if they fit."""
+        columns, rows = self.room
+        if self._painting is not None and (self._painting.columns > columns or self._painting.rows > rows):
+            self.drop_painting()
         self.build()
 
     def on_unmount(self) -> None:
@@ -209,6 +213,27 @@ class Picture(Widget):
         lines = max(len(before), len(after))
         self.refresh(Region(0, max(top, bottom - lines), width, lines))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the lines of a region of the widget.
+
+        Where no border or effect is to be drawn, the strips are handed on untouched: a filter of styles would take
+        each of thousands of colours in hand at every painting, here in the event loop, and change none.
+        """
+        if not self._is_plain():
+            return super().render_lines(crop)
+        first, last = crop.column_span
+        return [self.render_line(y).crop(first, last) for y in crop.line_range]
+
+    def _is_plain(self) -> bool:
+        styles = self.styles
+        return (
+            self.gutter == Spacing()
+            and not any(edge for edge, _ in styles.outline)
+            and self.opacity == styles.text_opacity == 1.0
+            and not styles.tint.a
+            and not styles.has_rule("hatch")
+        )
+
     def render_line(self, y: int) -> Strip:
         """Return a line: of the strips that were built, with what is to be seen over them."""
         width, rows = self.room
@@ -216,8 +241,9 @@ class Picture(Widget):
             component, text = self._below()[y - rows]
             return self._centred(self._label(component, text))
         if self._painting is None:
-            shown = self.placeholder if y == rows // 2 else ""
-            line = self._centred(self._label("picture--placeholder", shown))
+            line = self._blank(width)
+            if self._image is None and y == rows // 2:
+                line = self._centred(self._label("picture--placeholder", self.placeholder))
             return self._with_badge(line, width) if y == 0 else line
         top, bottom = self._span()
         index = y - (rows - self._painting.rows) // 2
@@ -255,21 +281,25 @@ class Picture(Widget):
     def _label(self, component: str, text: str) -> Strip:
         shown = Text(clean(text))
         shown.truncate(max(0, self.size.width - 2), overflow="ellipsis")
-        return Strip([Segment(f" {shown.plain} ", self.get_component_rich_style(component))])
+        return self._filtered(Strip([Segment(f" {shown.plain} ", self.get_component_rich_style(component))]))
 
     def _blank(self, width: int) -> Strip:
-        return Strip.blank(width, self._paper)
+        """Return a rendered blank; a row of the picture stays rendered when it is laid between two."""
+        blank = self._filtered(Strip.blank(width, self.visual_style.rich_style))
+        blank.render(self.app.console)
+        return blank
+
+    def _filtered(self, strip: Strip) -> Strip:
+        for line_filter in self.app.get_line_filters():
+            strip = strip.apply_filter(line_filter, self.background_colors[1])
+        return strip
 
     def _centred(self, strip: Strip) -> Strip:
         spare = self.size.width - strip.cell_length
         if spare < 0:
-            return strip.crop(-spare // 2, -spare // 2 + self.size.width)
-        left = spare // 2
-        return Strip.join([self._blank(left), strip, self._blank(spare - left)])
-
-    @property
-    def _paper(self) -> Style:
-        return self.visual_style.rich_style
+            return strip.crop(0, self.size.width)
+        left, right = self._blank(spare // 2), self._blank(spare - spare // 2)
+        return strip.between(left, right) if isinstance(strip, CellStrip) else Strip.join([left, strip, right])
 
 
 def _over(line: Strip, label: Strip, left: int | None) -> Strip:

@@ -18,10 +18,9 @@ from tui.widgets.viewport import Box
 from tui.widgets.zooming import ZoomablePicture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from textual import events
-    from textual.filter import LineFilter
     from textual_image.renderable._protocol import ImageRenderable
 
     from tui.widgets.graphics import Graphics
@@ -86,10 +85,6 @@ class PixelPicture(ZoomablePicture):
         """Build for the new size. Pixels cannot be cut as cells can, so that the old ones go at once."""
         self.drop_painting()
         super().on_resize(event)
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Leave the lines as they are: filters would take control codes for text."""
-        return []
 
 
 def paint_pixels(image: Image.Image, part: Box, cells: tuple[int, int], graphics: Graphics, look: Look) -> Painting:

@@ -42,7 +42,8 @@ class ZoomablePicture(Picture, can_focus=True):
         """Show the whole of a picture of any size, or with None nothing. What was shown is dropped."""
         self.set_reactive(ZoomablePicture.viewport, Viewport(cell_aspect=self.cell_aspect))
         super().show(image, dim=dim)
-        self.refresh_bindings()
+        if self.is_attached:
+            self.refresh_bindings()
 
     def view(self, image: Image.Image) -> tuple[Box, tuple[int, int]]:
         """Return the window on the picture and its size in cells."""
