@@ -17,7 +17,8 @@ from textual.widget import Widget
 
 from shared.text import clean
 from tui.widgets.cells import CELL_ASPECT, Mode, fit
-from tui.widgets.painting import Look, Painting, paint
+from tui.widgets.looks import look_of
+from tui.widgets.painting import Painting, paint
 from tui.widgets.strips import CellStrip
 from tui.widgets.viewport import Box
 
@@ -131,7 +132,7 @@ class Picture(Widget):
     def painter(self, image: Image.Image) -> Callable[[], Painting]:
         """Return what the thread is to do."""
         part, cells = self.view(image)
-        return partial(paint, image, part, cells, self._look())
+        return partial(paint, image, part, cells, look_of(self.app, mode=self.mode, dim=self.dimmed))
 
     def build(self) -> None:
         """Have the strips built for what is to be seen now; one thread at a time, the last wish only."""
@@ -157,14 +158,6 @@ class Picture(Widget):
         painting = task()
         if not self.post_message(self.Ready(number, painting)):
             painting.release()
-
-    def _look(self) -> Look:
-        colors = self.app.console.color_system
-        if self.app.is_headless or colors == "truecolor":
-            return Look(self.mode, self.dimmed, self.app.no_color)
-        if colors == "256":
-            return Look(self.mode, self.dimmed, self.app.no_color, "256")
-        return Look(Mode.SHADES)
 
     def on_picture_ready(self, message: Ready) -> None:
         """Take the strips over, unless they were overtaken by another wish."""
