@@ -1,4 +1,4 @@
-"""Paths as people type, paste and drop them. Pure: nothing here looks at a disk.
+"""Paths as people type, paste and drop them. Nothing here looks at a disk.
 
 A path being typed has two parts: the folder, up to the last slash, and the fragment after it, which names what is
 looked for in that folder.
@@ -55,11 +55,13 @@ def split(text: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-def expanded(text: str, *, home: Path, here: Path) -> Path:
+def expanded(text: str, *, home: Path | None = None, here: Path | None = None) -> Path:
     """Return the path that a text means: `~` is `home`, and what does not begin at the root begins at `here`.
 
-    `..` steps back by name, as a shell does, not through a symbolic link's target.
+    By default these are the person's home and the folder that the program was started in. `..` steps back by name, as a
+    shell does, not through a symbolic link's target.
     """
+    home, here = home or Path.home(), here or Path.cwd()
     if text == "~" or text.startswith("~/"):
         return Path(os.path.normpath(f"{home}/{text[1:]}"))
     return Path(os.path.normpath(here / text))
