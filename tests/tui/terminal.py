@@ -91,6 +91,12 @@ class Terminal:
                     return
                 raise AssertionError(f"the terminal never showed {holds!r}; it shows\n{self.text}")
 
+    def read_for(self, seconds: float) -> None:
+        """Keep the terminal's screen up to date for a while; for measuring, never for waiting in a test."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._read(left)
+
     def wait_until_over(self, *, patience_s: float = PATIENCE_S) -> int:
         """Read until the program ends; return its exit code."""
         deadline = time.monotonic() + patience_s
