@@ -428,3 +428,64 @@ async def test_the_cover_of_an_image_is_at_hand_without_spending_a_view(people: 
     assert held.path is not None
     held.path.unlink()
     assert await viewer.cover(held.image) is None
+
+
+@pytest.mark.parametrize("stage", ["sealing", "sending", "receiving"])
+async def test_a_cancelled_encryption_leaves_nothing(people: Any, tmp_path: Path, stage: str) -> None:
+    """A node that had finished already left an image in the lists that nobody, not even its owner, could open."""
+    owner, viewer = await people("ada"), await people("ben")
+    large = tmp_path / "large.png"
+    Image.effect_noise((900, 700), 80).save(large)
+    done: list[int] = []
+    scope = anyio.CancelScope()
+
+    def report(now: str, bytes_done: int, _total: int) -> None:
+        if now == stage:
+            done.append(bytes_done)
+            scope.cancel()
+
+    with scope:
+        await owner.encrypt(large, progress=report)
+    assert scope.cancelled_caught
+    assert await owner.my_images() == []
+    assert list((tmp_path / "ada" / "images").glob("*")) == []
+    # Whatever a node still did with what it had got, one look at one's own images ends it.
+    again = await owner.encrypt(large, title="kept")
+    assert [image.title for image in await owner.my_images()] == ["kept"]
+    offers = await viewer.images_of(owner.me.account)
+    assert [image.image for image in offers] == [again.image]
+
+
+async def test_a_preview_is_made_from_a_file_or_its_bytes_and_taken_back(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    image = await owner.encrypt(photo)
+    await owner.set_preview(image.image, str(photo))
+    from_file = await viewer.preview(image.image)
+    await owner.set_preview(image.image, None)
+    assert await viewer.preview(image.image) is None
+    await owner.set_preview(image.image, (await owner.view(image.image)).data)
+    assert from_file is not None
+    assert await viewer.preview(image.image) == from_file
+
+
+async def test_expiry_and_number_of_views_change_apart_from_each_other(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 5)
+    account = viewer.me.account
+
+    async def rights() -> tuple[int, float | None]:
+        (row,) = await owner.viewers(held.image)
+        return row.left, row.expires
+
+    await owner.set_views(held.image, account, 3, expires=4e9)
+    assert await rights() == (3, 4e9)
+    await viewer.view(held.image)
+    # Only the expiry is meant: the view that was spent meanwhile stays spent.
+    result = await owner.set_views(held.image, account, None, no_expiry=True)
+    assert (result.left, result.met_consumed) == (2, 1)
+    assert await rights() == (2, None)
+    await owner.set_views(held.image, account, None, expires=5e9)
+    await owner.set_views(held.image, account, 7)
+    assert await rights() == (7, 5e9)
+    with pytest.raises(InvalidInput, match="one of both"):
+        await owner.set_views(held.image, account, 1, expires=5e9, no_expiry=True)

@@ -296,9 +296,11 @@ class Peer:
             Path(path).expanduser(), title, None if cover is None else Path(cover).expanduser(), progress
         )
 
-    async def set_preview(self, image_id: str, path: Path | str | None) -> None:
-        """Publish a low-resolution preview made from the picture at `path`, or take it back with None."""
-        await self._encrypting.set_preview(_id(image_id), None if path is None else Path(path).expanduser())
+    async def set_preview(self, image_id: str, picture: Path | str | bytes | None) -> None:
+        """Publish a low-resolution preview made from a picture (a path, or a file's bytes); take it back with None."""
+        if isinstance(picture, Path | str):
+            picture = Path(picture).expanduser()
+        await self._encrypting.set_preview(_id(image_id), picture)
 
     async def my_images(self, *, local: bool = False) -> list[MyImage]:
         """Return one's own images with their viewers and views, newest first.
@@ -310,7 +312,7 @@ class Peer:
             for row in await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         }
         try:
-            remote = {} if local else {row.image: row for row in await self._all_mine()}
+            remote = {} if local else await self._all_mine()
         except Unavailable:
             remote = {}
         folder = self._context.profile.images
@@ -333,15 +335,18 @@ class Peer:
             )  # fmt: skip
         return sorted(found, key=lambda entry: -entry.created)
 
-    async def _all_mine(self) -> list[ops.ImageRow]:
+    async def _all_mine(self) -> dict[str, ops.ImageRow]:
+        """Return this account's images in the cloud, without attempts that were given up."""
         rows: list[ops.ImageRow] = []
         page = 0
         while True:
             outcome = await self._query(ops.MyImages(page=page), ops.Images)
             rows.extend(outcome.rows)
             if not outcome.rows or len(rows) >= outcome.total:
-                return rows
+                break
             page += 1
+        given_up = await self._encrypting.settle(rows)
+        return {row.image: row for row in rows if row.image not in given_up}
 
     async def withdraw(self, image_id: str) -> None:
         """Stop offering an image; rights already given stay."""
@@ -440,9 +445,7 @@ class Peer:
         for row in rows:
             letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
             target = incoming_rows if row["incoming"] else outgoing_rows
-            target.append(
-                _request_of(letter.ask, incoming=bool(row["incoming"]), received=received, waiting=waiting)
-            )
+            target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received, waiting=waiting))
         return Requests(tuple(incoming_rows), tuple(outgoing_rows), complete)
 
     async def _refresh_asks(self, *, incoming: bool) -> None:
@@ -487,9 +490,7 @@ class Peer:
             raise InvalidInput(f"A reason has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
         await self._refuse_second_answer(_id(request_id))
         request = self._context.new_id()
-        outcome = await self._outbox.submit_operation(
-            REJECTION, ops.RejectAsk(ask=request_id, reason=reason), request
-        )
+        outcome = await self._outbox.submit_operation(REJECTION, ops.RejectAsk(ask=request_id, reason=reason), request)
         return Sent(request, outcome is not None)
 
     async def _refuse_second_answer(self, request_id: str) -> None:
@@ -516,13 +517,22 @@ class Peer:
         return await self._granting.give(_id(image_id), viewer, views, expires, None)
 
     async def set_views(
-        self, image_id: str, viewer: int, views_left: int, *, expires: float | None = None
-    ) -> RightsResult:
-        """Set how many views somebody has left. Takes effect at once, or when the cloud is back."""
-        if not 0 <= views_left <= MAX_VIEWS:
+        self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
+        no_expiry: bool = False,
+    ) -> RightsResult:  # fmt: skip
+        """Set how many views somebody has left, and until when. Takes effect at once, or when the cloud is back.
+
+        `views_left` None leaves the number as it is, whatever is spent meanwhile. The expiry (seconds since 1970) stays
+        unless one is given, or taken away with `no_expiry`.
+        """
+        if views_left is not None and not 0 <= views_left <= MAX_VIEWS:
             raise InvalidInput(f"The number of views left must lie between 0 and {MAX_VIEWS}.")
+        if no_expiry and expires is not None:
+            raise InvalidInput("Rights have an expiry or none; give one of both.")
         return await self._granting.change(
-            RightsIntent(_id(image_id), viewer, left=views_left, expires=expires, set_expires=expires is not None)
+            RightsIntent(
+                _id(image_id), viewer, left=views_left, expires=expires, set_expires=no_expiry or expires is not None
+            )
         )
 
     async def revoke(self, image_id: str, viewer: int) -> RightsResult:
