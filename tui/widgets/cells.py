@@ -17,6 +17,8 @@ Pixels = NDArray[np.uint8]
 
 CELL_ASPECT: Final = 2.0
 """Height of a cell by its width, as nearly all terminals have it."""
+LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Share of red, green and blue in the lightness of a pixel (ITU-R BT.601)."""
 
 
 class Mode(Enum):
@@ -99,16 +101,13 @@ def shades(rgb: Pixels) -> Cells:
     """Return four pixels a cell as one glyph without colour, for bright glyphs on a dark screen.
 
     Each cell takes the shade or the quadrant glyph that comes nearest to its lightness, which is stretched over the
-    whole range first; a regular pattern of thresholds keeps slopes of lightness from becoming steps.
+    whole range first. Mixing neighbours by a pattern would make slopes smoother, and faces harder to know.
     """
-    light = rgb.astype(np.float32) @ _LUMA
+    light = rgb.astype(np.float32) @ LUMA
     low, high = np.percentile(light, (1, 99))
     light = np.clip((light - low) / max(high - low, 1.0), 0, 1)
     parts = np.stack([light[0::2, 0::2], light[0::2, 1::2], light[1::2, 0::2], light[1::2, 1::2]], axis=-1)
-    rows, columns = parts.shape[:2]
-    pattern = np.tile(_THRESHOLDS, (-(-rows // 4), -(-columns // 4)))[:rows, :columns]
-    aimed = parts + (pattern * _SHADE_STEP)[:, :, None]
-    errors = np.stack([((aimed - levels) ** 2).sum(axis=-1) for levels in _SHADE_LEVELS])
+    errors = np.stack([((parts - levels) ** 2).sum(axis=-1) for levels in _SHADE_LEVELS])
     return Cells(_SHADE_GLYPHS[errors.argmin(axis=0)], None, None)
 
 
@@ -129,7 +128,6 @@ def _levels(members: tuple[int, ...]) -> NDArray[Any]:
 
 _SPACE: Final = ord(" ")
 _UPPER_HALF: Final = ord("▀")
-_LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 _QUADRANTS: Final[tuple[tuple[str, tuple[int, ...]], ...]] = (
     (" ", ()), ("▀", (0, 1)), ("▌", (0, 2)), ("▘", (0,)), ("▝", (1,)), ("▖", (2,)), ("▛", (0, 1, 2)), ("▚", (0, 3)),
@@ -149,8 +147,3 @@ _SHADE_LEVELS: Final = (
     *(np.full(4, density, dtype=np.float32) for _, density in _DENSITIES),
     *(_levels(members) for _, members in _SHAPES),
 )
-_SHADE_STEP: Final = np.float32(0.25)
-_THRESHOLDS: Final = (
-    np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], dtype=np.float32) + 0.5
-) / 16 - np.float32(0.5)
-"""Bayer's matrix, about zero."""

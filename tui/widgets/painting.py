@@ -8,14 +8,13 @@ from PIL import Image
 from textual.strip import Strip
 
 from shared.stego.pictures import opaque
-from tui.widgets.cells import Mode, Pixels, draw
+from tui.widgets.cells import LUMA, Mode, Pixels, draw
 from tui.widgets.strips import ColorDepth, to_strips
 from tui.widgets.viewport import Box
 
 _REDUCING_GAP: Final = 3.0
 _DIMMED_LIGHT: Final = 0.4
 _DIMMED_COLOR: Final = 0.5
-_LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def toned(rgb: Pixels, look: Look) -> Pixels:
     """Return the pixels dimmed and without colour as the look wants it."""
     if not (look.dim or look.grey):
         return rgb
-    light = (rgb.astype(np.float32) @ _LUMA)[:, :, None]
+    light = (rgb.astype(np.float32) @ LUMA)[:, :, None]
     color = 0.0 if look.grey else _DIMMED_COLOR
     changed = (light + (rgb - light) * color) * (_DIMMED_LIGHT if look.dim else 1.0)
     return np.rint(changed).clip(0, 255).astype(np.uint8)

@@ -51,12 +51,12 @@ class Picture(Widget):
     """Whether badge and overlay take rows of their own below the picture, instead of standing over it."""
 
     placeholder: reactive[str] = reactive("no preview")
-    """Shown while there is no picture."""
+    """Shown while there is no picture; what is too long goes on in the next line."""
     caption: reactive[str | None] = reactive[str | None](None)
     """A line below the picture; takes a row from it."""
     badge: reactive[str] = reactive("")
     """A word over the upper right corner."""
-    overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]](())
+    overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]]((), repaint=False)
     """Lines over the lower edge of the picture. Other lines of the same number build no strips."""
 
     class Painted(Message):
@@ -196,6 +196,7 @@ class Picture(Widget):
     def watch_overlay(self, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Draw the lines again that are or were covered."""
         if self.TEXT_BELOW and len(before) != len(after):
+            self.refresh()
             self.build()
             return
         width, rows = self.room
@@ -234,9 +235,7 @@ class Picture(Widget):
             component, text = self._below()[y - rows]
             return self._centred(self._label(component, text))
         if self._painting is None:
-            line = self._blank(width)
-            if self._image is None and y == rows // 2:
-                line = self._centred(self._label("picture--placeholder", self.placeholder))
+            line = self._placeholder_line(y)
             return self._with_badge(line, width) if y == 0 else line
         top, bottom = self._span()
         index = y - (rows - self._painting.rows) // 2
@@ -249,6 +248,15 @@ class Picture(Widget):
         if 0 <= number < len(self.overlay):
             return _over(line, self._label("picture--overlay", self.overlay[number]), None)
         return self._with_badge(line, (width + min(width, self._painting.columns)) // 2) if y == top else line
+
+    def _placeholder_line(self, y: int) -> Strip:
+        width, rows = self.room
+        if self._image is not None or not self.placeholder:
+            return self._blank(width)
+        lines = Text(clean(self.placeholder)).wrap(self.app.console, max(1, width - 2))[:rows]
+        number = y - (rows - len(lines)) // 2
+        shown = lines[number].plain.strip() if 0 <= number < len(lines) else ""
+        return self._centred(self._label("picture--placeholder", shown))
 
     def _below(self) -> list[tuple[str, str]]:
         """Return component and text of each row below the picture."""

@@ -29,9 +29,6 @@ _FIRST_CUBE_COLOR: Final = 16
 _FIRST_GREY: Final = 232
 _GREYS: Final = 24
 """Greys of the palette: 8, 18, ... 238."""
-_PALETTE_STEP: Final = 40
-_THRESHOLDS: Final = (np.array([[0, 2], [3, 1]], dtype=np.float32) + 0.5) / 4 - np.float32(0.5)
-"""Bayer's smallest matrix, about zero: it mixes two colours of the palette where neither is near."""
 
 
 class CellStrip(Strip):
@@ -106,7 +103,7 @@ class Runs:
 
 
 def to_strips(cells: Cells, depth: ColorDepth = "truecolor") -> list[Strip]:
-    """Return a strip for each row. With 256 colours the nearest of xterm's palette are taken, mixed by a pattern."""
+    """Return a strip for each row. With 256 colours the nearest of xterm's palette are taken."""
     if cells.foreground is None or cells.background is None:
         return [_plain_strip(_text(row)) for row in cells.glyphs]
     numbered = _packed if depth == "truecolor" else nearest_in_palette
@@ -116,12 +113,10 @@ def to_strips(cells: Cells, depth: ColorDepth = "truecolor") -> list[Strip]:
 
 def nearest_in_palette(colors: Pixels) -> NDArray[np.int32]:
     """Return the numbers of the colours of xterm's palette that come nearest to (rows, columns, 3) ones."""
-    rows, columns = colors.shape[:2]
-    pattern = np.tile(_THRESHOLDS, (-(-rows // 2), -(-columns // 2)))[:rows, :columns, None]
-    aimed = np.rint(colors + pattern * _PALETTE_STEP).clip(0, 255).astype(np.int32)
+    aimed = colors.astype(np.int32)
     steps = np.where(aimed < 48, 0, np.where(aimed < 115, 1, (aimed - 35) // 40))
     cube = _FIRST_CUBE_COLOR + 36 * steps[..., 0] + 6 * steps[..., 1] + steps[..., 2]
-    grey_steps = ((aimed.sum(axis=2) // 3 - 3) // 10).clip(0, _GREYS - 1)
+    grey_steps = ((aimed.sum(axis=2) - 9) // 30).clip(0, _GREYS - 1)
     cube_error = ((_CUBE_LEVELS[steps] - aimed) ** 2).sum(axis=2)
     grey_error = ((8 + 10 * grey_steps[..., None] - aimed) ** 2).sum(axis=2)
     nearest: NDArray[np.int32] = np.where(grey_error < cube_error, _FIRST_GREY + grey_steps, cube).astype(np.int32)

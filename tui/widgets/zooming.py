@@ -32,7 +32,7 @@ class ZoomablePicture(Picture, can_focus=True):
         Binding("right,l", "move(1, 0)", "Right", id="picture.right", key_display="→", group=_MOVING),
     ]
 
-    viewport: reactive[Viewport] = reactive(Viewport(), bindings=True)
+    viewport: reactive[Viewport] = reactive(Viewport(), repaint=False, bindings=True)
     """What is to be seen of the picture."""
 
     _grip: Offset | None = None
