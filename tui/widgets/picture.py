@@ -151,11 +151,12 @@ class Picture(Widget):
         if self._image is None or not self.is_attached or 0 in self.room:
             return
         self._at_work = True
-        work = partial(self._work, self._asked, self.painter(self._image))
-        self.run_worker(work, thread=True, group="picture", description="strips")
+        # The thread takes the task out, because Textual keeps finished workers, and a picture is to be forgotten.
+        tasks = [self.painter(self._image)]
+        self.run_worker(partial(self._work, self._asked, tasks), thread=True, group="picture", description="strips")
 
-    def _work(self, number: int, task: Callable[[], Painting]) -> None:
-        painting = task()
+    def _work(self, number: int, tasks: list[Callable[[], Painting]]) -> None:
+        painting = tasks.pop()()
         if not self.post_message(self.Ready(number, painting)):
             painting.release()
 
