@@ -115,11 +115,14 @@ class LocalHost:
 
     async def close(self) -> None:
         """Close the open peer, if there is one; it says goodbye to the cloud."""
-        visit, self._visit = self._visit, None
-        if visit is not None:
-            visit.leave.set()
-            if self._running:
-                await visit.over.wait()
+        visit = self._visit
+        if visit is None:
+            return
+        visit.leave.set()
+        if self._running:
+            await visit.over.wait()
+        if self._visit is visit:
+            self._visit = None
 
     async def restore(self, profile: str, export: bytes, passphrase: str) -> None:
         """Put an exported identity into a new profile. Raises `ProfileError`, `InvalidInput`."""
@@ -139,8 +142,8 @@ class LocalHost:
 
         handler = None
         try:
-            handler = await self._begin_log(visit.profile)
             folder = profile_folder(self._root, visit.profile)
+            handler = await self._begin_log(visit.profile)
             cluster = await anyio.to_thread.run_sync(find_cluster, self._given)
             async with Peer(folder, cluster) as peer:
                 visit.peer = peer
