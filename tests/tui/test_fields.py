@@ -208,7 +208,8 @@ async def test_a_moment_that_stands_is_kept_to_the_second_and_a_past_one_refused
         field.query_one(Input).value = "9999-12-30"
         with pytest.raises(ValueError, match="too far"):
             field.value(NOW, UTC)
-        await pilot.press("tab", "home")
+        field.query_one(Chips).focus()
+        await pilot.press("home")
         assert field.value(NOW, UTC) is None
 
 
