@@ -12,7 +12,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.widgets.cells import Cells, Mode, draw, fit, half_blocks, quadrants, shades
+from tui.widgets.blocks import Cells, draw, half_blocks, quadrants, shades
+from tui.widgets.cells import Mode, fit
 from tui.widgets.strips import CellStrip, nearest_in_palette, to_strips
 
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (200, 10, 20)

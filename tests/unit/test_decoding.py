@@ -14,8 +14,9 @@ from shared.config import MAX_ORIGINAL_BYTES, PREVIEW_MAX_BYTES
 from shared.errors import MalformedMessage, UnusableImage
 from shared.stego.pictures import decode_picture, make_preview, opaque
 from tests import photos
-from tui.widgets import decoding
-from tui.widgets.decoding import full, inside, reduced, reduced_preview
+from tui.widgets import reducing
+from tui.widgets.decoding import full, reduced, reduced_preview
+from tui.widgets.reducing import inside
 
 ORIENTATION = 0x0112
 READERS = [lambda data: reduced(data, (64, 64)), full]
@@ -108,7 +109,7 @@ def test_white_stands_behind_what_is_transparent():
 
 def test_bands_leave_no_seams(monkeypatch):
     """Reduced in a hundred bands it is what Pillow makes of the whole picture."""
-    monkeypatch.setattr(decoding, "_BAND_PIXELS", 601)
+    monkeypatch.setattr(reducing, "_BAND_PIXELS", 601)
     data = photos.photo("coffee.png")
     whole = opaque(Image.open(BytesIO(data)))
     assert difference(full(data), whole) == 0

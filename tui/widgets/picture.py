@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from PIL import Image
 from rich.segment import Segment
 from rich.text import Text
 from textual import events
@@ -18,12 +17,14 @@ from textual.widget import Widget
 from shared.text import clean
 from tui.widgets.cells import CELL_ASPECT, Mode, fit
 from tui.widgets.looks import look_of
-from tui.widgets.painting import Painting, paint
-from tui.widgets.strips import BetweenStrip
-from tui.widgets.viewport import Box
+from tui.widgets.painting import BetweenStrip, Painting, paint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from PIL import Image
+
+    from tui.widgets.viewport import Box
 
 _SHARPEST: Final = Mode.QUADRANT.pixels[0]
 """Pixels that the finest mode shows in the width of a cell."""

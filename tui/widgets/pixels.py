@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.segment import Segment
 from textual.strip import Strip
 
-from tui.widgets.painting import Look, Painting, resized, toned
+from tui.widgets.drawing import resized, toned
+from tui.widgets.painting import Look, Painting
 from tui.widgets.sixels import drawn, sixel_strips
 from tui.widgets.viewport import Box
 from tui.widgets.zooming import ZoomablePicture

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.widgets.strips import BetweenStrip
+from tui.widgets.painting import BetweenStrip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

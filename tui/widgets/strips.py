@@ -9,7 +9,7 @@ of text laid over it, a dialog in front of it, or a screenshot.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.widgets.cells import Cells, Pixels
-
-ColorDepth = Literal["truecolor", "256"]
+from tui.widgets.blocks import Cells, Pixels
+from tui.widgets.painting import BetweenStrip, ColorDepth
 
 _SPACE: Final = ord(" ")
 _CUBE_LEVELS: Final = np.array([0, 95, 135, 175, 215, 255], dtype=np.int32)
@@ -29,16 +28,6 @@ _FIRST_CUBE_COLOR: Final = 16
 _FIRST_GREY: Final = 232
 _GREYS: Final = 24
 """Greys of the palette: 8, 18, ... 238."""
-
-
-class BetweenStrip(Strip):
-    """A row of a picture that stays what it is between blanks, where joining would make it a row of segments."""
-
-    __slots__ = ()
-
-    def between(self, before: Strip, after: Strip) -> Strip:
-        """Return the row with strips beside it that were rendered before."""
-        raise NotImplementedError
 
 
 class CellStrip(BetweenStrip):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from PIL import Image
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset
@@ -13,6 +12,9 @@ from textual.reactive import reactive
 from tui.widgets.cells import CELL_ASPECT
 from tui.widgets.picture import Picture
 from tui.widgets.viewport import ZOOMS, Box, Viewport
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _KEY_STEP: Final = 0.2
 """By which share of what is to be seen a key moves the window."""
