@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tui.peer import Peer
     from tui.widgets.graphics import Graphics
 
-_STYLES = ("client", "welcome", "users", "requests", "peer_images", "my_images", "viewer")
+_STYLES = ("client", "welcome")
+"""What the first screen needs; the home brings the rest along."""
 
 
 class GlimpseClient(App[str]):
@@ -62,16 +63,26 @@ class GlimpseClient(App[str]):
         self.zone = zone
         self.copies = Copies()
         self._leaving = False
-
-    def on_mount(self) -> None:
-        """Open the first screen."""
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
-        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
+        self._begin_in(self.settings.theme if self.settings.theme in self.available_themes else DARK.name)
         self.set_keymap(self.settings.keys)
+
+    def _begin_in(self, name: str) -> None:
+        """Take a theme before anything is styled. Setting it as one does later has all styles read once more."""
+        theme = self.available_themes[name]
+        if not theme.dark:  # the colours of a terminal's own palette go by dark themes at first
+            self.theme = name
+            return
+        self.set_reactive(App.theme, name)
+        self.set_class(True, f"-theme-{name}", update=False)
+        self.stylesheet.set_variables(self.get_css_variables())
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the first screen, which is painted before all else."""
         from tui.client.screens.welcome import Welcome
 
-        self.push_screen(Welcome())
+        return Welcome()
 
     def enter(self, peer: Peer) -> None:
         """Show the home of an open peer."""
@@ -115,7 +126,10 @@ class GlimpseClient(App[str]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Put every action of the present screen into the command palette."""
-        yield from super().get_system_commands(screen)
+        for command in super().get_system_commands(screen):
+            # What a view shows is not to be kept, so the program does not offer to keep it.
+            if command.title != "Screenshot" or not getattr(screen, "KEEPS_NOTHING", False):
+                yield command
         for active in screen.active_bindings.values():
             binding = active.binding
             if binding.description and active.enabled and binding.id and binding.id != "app.quit":

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -72,9 +70,8 @@ class Entering:
             if peer.me is not None:
                 entered = peer
         finally:
-            if entered is None:
-                with anyio.CancelScope(shield=True):
-                    await self._host.close()
+            if entered is None:  # also where the person broke it off
+                await self._host.close()
         return entered
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from importlib import import_module
 from typing import TYPE_CHECKING
-
-import anyio
-import anyio.to_thread
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.ports import Reach
@@ -32,10 +30,10 @@ class _Visit:
         self.profile = profile
         self.peer: Peer | None = None
         self.error: GlimpseError | None = None
-        self.settled = anyio.Event()
+        self.settled = asyncio.Event()
         """It is open, or it cannot be opened."""
-        self.leave = anyio.Event()
-        self.over = anyio.Event()
+        self.leave = asyncio.Event()
+        self.over = asyncio.Event()
 
 
 class LocalHost:
@@ -54,7 +52,7 @@ class LocalHost:
         """Why there is no log, for people; empty where there is one."""
         self._visit: _Visit | None = None
         self._wanted: deque[_Visit] = deque()
-        self._knock = anyio.Event()
+        self._knock = asyncio.Event()
         self._running = False
 
     @property
@@ -71,7 +69,7 @@ class LocalHost:
         try:
             while True:
                 await self._knock.wait()
-                self._knock = anyio.Event()
+                self._knock = asyncio.Event()
                 while self._wanted:
                     await self._serve(self._wanted.popleft())
         finally:
@@ -82,7 +80,7 @@ class LocalHost:
         """Return the profiles on this machine, by name."""
         from tui.peer.profiles import list_profiles
 
-        return await anyio.to_thread.run_sync(list_profiles, self._root)
+        return await asyncio.to_thread(list_profiles, self._root)
 
     async def reach(self) -> Reach:
         """Try every node of the cluster once; what went wrong is the reason in what this returns."""
@@ -91,7 +89,7 @@ class LocalHost:
         from tui.peer.probe import probe
 
         try:
-            cluster = await anyio.to_thread.run_sync(lambda: load_cluster(find_cluster(self._given)))
+            cluster = await asyncio.to_thread(lambda: load_cluster(find_cluster(self._given)))
         except GlimpseError as error:
             return Reach((), (), str(error))
         found = await probe(cluster)
@@ -131,7 +129,7 @@ class LocalHost:
         from tui.peer.profile import profile_folder
 
         folder = profile_folder(self._root, profile)
-        await anyio.to_thread.run_sync(Peer.import_identity, folder, export, passphrase)
+        await asyncio.to_thread(Peer.import_identity, folder, export, passphrase)
 
     # --- The task of `run` -------------------------------------------------------------------------------------------
     async def _serve(self, visit: _Visit) -> None:
@@ -144,7 +142,7 @@ class LocalHost:
         try:
             folder = profile_folder(self._root, visit.profile)
             handler = await self._begin_log(visit.profile)
-            cluster = await anyio.to_thread.run_sync(find_cluster, self._given)
+            cluster = await asyncio.to_thread(find_cluster, self._given)
             async with Peer(folder, cluster) as peer:
                 visit.peer = peer
                 visit.settled.set()
@@ -164,7 +162,7 @@ class LocalHost:
         from shared.logs import log_to
 
         try:
-            handler = await anyio.to_thread.run_sync(log_to, log_folder() / f"client-{profile}.log")
+            handler = await asyncio.to_thread(log_to, log_folder() / f"client-{profile}.log")
         except OSError as error:
             self.log_trouble = f"No log was written: {error}."
             return None
@@ -188,7 +186,7 @@ class LocalHost:
 
 async def _load(module: str) -> None:
     """Import a module in a thread: ciphers, sockets and pictures take a moment that a screen should not freeze for."""
-    await anyio.to_thread.run_sync(import_module, module)
+    await asyncio.to_thread(import_module, module)
 
 
 def describe(error: BaseException) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
-
-import anyio
 
 from shared.text import clean
 from tui.client.app import GlimpseClient
@@ -18,7 +17,7 @@ from tui.peer.profiles import profile_names
 from tui.places import profiles_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tui.client.guide import Guide
@@ -47,9 +46,9 @@ def run_client(profile: str | None, cluster: Path | None, *, root: Path | None =
     """
     settings = load_settings(settings_path())
     folder = root or profiles_root()
-    ending = anyio.run(
-        partial(
-            run_screens, profile or only_profile(folder), cluster, root=folder, settings=settings,
+    ending = asyncio.run(
+        run_screens(
+            profile or only_profile(folder), cluster, root=folder, settings=settings,
             graphics=_graphics(settings),
         )
     )  # fmt: skip
@@ -85,15 +84,14 @@ async def run_screens(
 
     host = LocalHost(root, cluster, on_failure=fail)
     app = GlimpseClient(host, settings=settings, graphics=graphics, profile=profile, guide=guide)
-    async with anyio.create_task_group() as group:
-        group.start_soon(_guard, host, fail)
-        group.start_soon(_heed_signals, host, app, ending)
+    async with asyncio.TaskGroup() as group:
+        core = group.create_task(_guard(host, fail))
         try:
-            rest = await app.run_async()
+            with _signals_heeded(group, host, app, ending):
+                rest = await app.run_async()
         finally:
-            with anyio.CancelScope(shield=True):
-                await host.close()
-            group.cancel_scope.cancel()
+            await host.close()
+            core.cancel()
     if not ending.code:
         ending.code, ending.text = app.return_code or 0, " ".join(filter(None, (rest, host.log_trouble)))
     return ending
@@ -107,14 +105,32 @@ async def _guard(host: LocalHost, fail: Callable[[str], None]) -> None:
         fail(f"The client failed ({describe(error)}); start it again.")
 
 
-async def _heed_signals(host: LocalHost, app: GlimpseClient, ending: Ending) -> None:
-    with anyio.open_signal_receiver(*_SIGNALS) as signals:
-        async for number in signals:
-            ending.code = _BY_SIGNAL + number
-            break
-    # From here on a second signal ends the process at once.
-    await host.close()
-    app.exit(return_code=ending.code)
+@contextmanager
+def _signals_heeded(
+    group: asyncio.TaskGroup, host: LocalHost, app: GlimpseClient, ending: Ending
+) -> Iterator[None]:  # fmt: skip
+    """Close the peer and then the screens when a signal asks for it; a second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    async def leave(code: int) -> None:
+        ending.code = code
+        await host.close()
+        app.exit(return_code=code)
+
+    def heed(number: int) -> None:
+        ignore()
+        group.create_task(leave(_BY_SIGNAL + number))
+
+    def ignore() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, heed, number)
+    try:
+        yield
+    finally:
+        ignore()
 
 
 def _graphics(settings: ClientSettings) -> Graphics | None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +56,8 @@ def list_profiles(root: Path) -> list[ProfileSummary]:
 
 
 def _summary(folder: Path) -> ProfileSummary:
+    import sqlite3
+
     account, shown_name, trouble = None, "", ""
     words, key_trouble = _words(folder)
     try:
@@ -94,11 +95,13 @@ def _is_missing(path: Path) -> bool:
 
 
 def _facts(store: Path) -> tuple[int | None, str]:
-    """Return account and name as the store has them; None and nothing where it has none.
+    """Return account and name as the store has them; None and nothing where it has none. Raises `sqlite3.Error`.
 
     Without a log beside it the file is complete, and is read as one that nobody writes: SQLite would otherwise make a
     log and an index to read it.
     """
+    import sqlite3
+
     if not store.exists():
         return None, ""
     mode = "mode=ro" if store.with_name(store.name + "-wal").exists() else "immutable=1"

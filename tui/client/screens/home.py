@@ -24,12 +24,16 @@ from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from textual.app import ComposeResult
 
     from tui.client.app import GlimpseClient
     from tui.peer import Peer
     from tui.peer.models import PeerStatus
 
+_STYLES = ("users", "requests", "peer_images", "my_images", "viewer")
+"""What the tabs, their dialogs and the viewer need."""
 _LOOK_S = 1.0
 """How often the header looks at the peer's standing; that asks nobody."""
 _SIGN_IN_AGAIN_S = 2.0
@@ -39,6 +43,7 @@ TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer imag
 class Home(Screen[None]):
     """One signed-in account. `waiting` is the number of items that its outbox holds."""
 
+    CSS_PATH: ClassVar[list[str | PurePath]] = [f"../../styles/{name}.tcss" for name in _STYLES]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "tab('users')", "Users", id="tab.users", show=False, tooltip="Who is there, and what they offer"),
         Binding(

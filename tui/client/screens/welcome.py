@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, cast
 
-import anyio
-import anyio.to_thread
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -152,7 +151,7 @@ class Welcome(Screen[None]):
         while True:
             reach = await self.client.host.reach()
             self.post_message(self.Reached(reach))
-            await anyio.sleep(_STILL_S if reach.reachable else _AGAIN_S)
+            await asyncio.sleep(_STILL_S if reach.reachable else _AGAIN_S)
 
     @on(Reached)
     def _reached(self, message: Reached) -> None:
@@ -230,7 +229,7 @@ class Welcome(Screen[None]):
 
     async def _ready(self, peer: Peer) -> Message:
         # The four tabs bring Pillow and numpy along: a moment that the screen should not freeze for.
-        await anyio.to_thread.run_sync(import_module, "tui.client.screens.home")
+        await asyncio.to_thread(import_module, "tui.client.screens.home")
         return self.Entered(peer)
 
     @on(Nameless)
