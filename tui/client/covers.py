@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from shared.stego.pictures import default_cover_png
 from tui.client.thumbnails import BOX_PX, Thumbnails
 from tui.widgets.decoding import reduced
 
@@ -26,7 +25,7 @@ class Covers:
     async def get(self, image_id: str) -> Image.Image:
         """Return an image's cover; the default image while it is not here, or where its file does not decode."""
         cover = await self._thumbnails.cover(image_id)
-        return await self._default_image() if cover is None else cover
+        return await self._stand_in() if cover is None else cover
 
     def known(self, image_id: str) -> Image.Image | None:
         """Return what `get` would return, if that was loaded before; asks nobody."""
@@ -36,7 +35,14 @@ class Covers:
         """Drop what is kept of an image, because it changed."""
         self._thumbnails.forget(image_id)
 
-    async def _default_image(self) -> Image.Image:
+    async def _stand_in(self) -> Image.Image:
         if self._default is None:
-            self._default = await anyio.to_thread.run_sync(lambda: reduced(default_cover_png(), BOX_PX))
+            self._default = await anyio.to_thread.run_sync(_default_image)
         return self._default
+
+
+def _default_image() -> Image.Image:
+    # Imported here, in a thread: it brings numpy and Pillow along, which screens start without.
+    from shared.stego.pictures import default_cover_png
+
+    return reduced(default_cover_png(), BOX_PX)

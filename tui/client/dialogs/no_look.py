@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class NoLook(Dialog[bool]):
-    """Show the dimmed cover and a reason. True where the person goes on to ask for more, which `ask` offers."""
+    """Show the dimmed cover and a reason. True where the person goes on to ask for more.
+
+    `ask` is what the button for that says; empty where asking does not help.
+    """
 
     ACCEPT = "Ask for more"
     CANCEL = "Close"
@@ -29,7 +32,7 @@ class NoLook(Dialog[bool]):
         Binding("left,right", "app.focus_next", "Other button", id="no_look.other", show=False),
     ]
 
-    def __init__(self, tile: Tile, text: str, *, heading: str, cover: Image.Image | None, ask: bool) -> None:
+    def __init__(self, tile: Tile, text: str, *, heading: str, cover: Image.Image | None, ask: str) -> None:
         super().__init__()
         self._tile = tile
         self._text = text
@@ -57,11 +60,13 @@ class NoLook(Dialog[bool]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to ask for more only where that helps."""
-        return self._ask if action == "accept" else super().check_action(action, parameters)
+        return bool(self._ask) if action == "accept" else super().check_action(action, parameters)
 
     def on_mount(self) -> None:
         """Show the cover; the focus is on the button that closes."""
-        self.query_one("#accept", Button).display = self._ask
+        accept = self.query_one("#accept", Button)
+        accept.label = self._ask
+        accept.display = bool(self._ask)
         self.query_one("#cancel", Button).focus()
         cover = self.query_one("#no-look-cover", Picture)
         cover.display = self._image is not None

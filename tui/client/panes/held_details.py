@@ -63,16 +63,30 @@ def standing_words(tile: Tile, now: float) -> str:
     return f"{state}, {ends}" if ends else state
 
 
-def line_words(tile: Tile, now: float, *, online: bool) -> str:
-    """Return two lines that say the same where there is no room for a side."""
-    first = f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}"
+class HeldLine(Vertical):
+    """The same below the gallery, where there is no room for a side: whose it is, how it stands."""
+
+    def compose(self) -> ComposeResult:
+        """Compose the two texts."""
+        yield Static("", id="held-who", markup=False)
+        yield Static("", id="held-what", markup=False)
+
+    def show(self, tile: Tile | None, *, online: bool) -> None:
+        """Show a tile, or nothing."""
+        self.set_class(tile is None, "-empty")
+        if tile is None:
+            return
+        client = cast("GlimpseClient", self.app)
+        who = f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}"
+        what = f"{_what(tile, client, online=online)} {asked_words(tile)}".rstrip()
+        self.query_one("#held-who", Static).update(who)
+        self.query_one("#held-what", Static).update(what)
+
+
+def _what(tile: Tile, client: GlimpseClient, *, online: bool) -> str:
     if tile.opening:
-        second = "opening…"
-    elif tile.state is not State.OPEN:
-        second = reason(tile)
-    elif online:
-        second = f"{standing_words(tile, now)}. A look {use_words(tile)}."
-    else:
-        second = f"{standing_words(tile, now)}. Views need the cloud, which is away."
-    asked = asked_words(tile)
-    return f"{first}\n{second}{f' {asked}' if asked else ''}"
+        return "opening…"
+    if tile.state is not State.OPEN:
+        return reason(tile, client.zone)
+    standing = standing_words(tile, client.wall())
+    return f"{standing}. A look {use_words(tile)}." if online else f"{standing}. Views need the cloud, which is away."

@@ -20,7 +20,7 @@ from tui.client.dialogs.spend import Spend
 from tui.client.gallery import Order, Session, State, Tile, heading_words, latest, reason, short_expiry, state_words
 from tui.client.messages import Happened, Waiting
 from tui.client.pane import Pane
-from tui.client.panes.held_details import HeldDetails, line_words
+from tui.client.panes.held_details import HeldDetails, HeldLine
 from tui.client.screens.viewer import Viewer
 from tui.client.wording import plain, views
 from tui.peer.events import CopyProgress, ImageReceived
@@ -105,7 +105,7 @@ class PeerImagesPane(Pane):
                 yield Static("", id="held-heading", classes="muted", markup=False)
                 yield Gallery(self._covers.get, empty=_EMPTY, id="gallery")
             yield HeldDetails(id="held-side", classes="side")
-        yield Static("", id="held-line", markup=False)
+        yield HeldLine(id="held-line")
 
     def on_mount(self) -> None:
         """Keep times true."""
@@ -180,9 +180,7 @@ class PeerImagesPane(Pane):
     def _show_details(self) -> None:
         tile = self.tile
         self.query_one(HeldDetails).show(tile)
-        line = self.query_one("#held-line", Static)
-        line.update("" if tile is None else line_words(tile, self.client.wall(), online=self.online))
-        line.set_class(tile is None, "-empty")
+        self.query_one(HeldLine).show(tile, online=self.online)
 
     # --- Looking -----------------------------------------------------------------------------------------------------
     @on(Gallery.Selected)
@@ -195,7 +193,7 @@ class PeerImagesPane(Pane):
         if not tile.may_try:
             self._explain(tile, reason(tile, self.client.zone))
         elif not self.online:
-            self._explain(tile, _AWAY, heading="Views need the cloud", ask=False)
+            self._explain(tile, _AWAY, heading="Views need the cloud", ask="")
         else:
             self._busy = True
             self.app.push_screen(Spend(tile), partial(self._answered, tile))
@@ -239,16 +237,19 @@ class PeerImagesPane(Pane):
         self._show_tiles()
         self.load()
         now = self._tiles.get(tile.key, tile)
-        self._explain(
-            now, plain(str(error), _REASON_CELLS), heading="Views need the cloud" if isinstance(error, Unavailable)
-            else _HEADINGS[now.state], ask=isinstance(error, ViewRefused | DamagedStego) and not now.may_try,
-        )  # fmt: skip
+        text = plain(str(error), _REASON_CELLS)
+        if isinstance(error, Unavailable):
+            self._explain(now, text, heading="Views need the cloud", ask="")
+        else:
+            helps = isinstance(error, ViewRefused | DamagedStego) and not now.may_try
+            self._explain(now, text, ask=None if helps else "")
 
-    def _explain(self, tile: Tile, text: str, *, heading: str = "", ask: bool | None = None) -> None:
+    def _explain(self, tile: Tile, text: str, *, heading: str = "", ask: str | None = None) -> None:
         self._busy = True
+        usual = {State.ON_ITS_WAY: "", State.DAMAGED: "Ask for it again"}.get(tile.state, "Ask for more")
         dialog = NoLook(
             tile, text, heading=heading or _HEADINGS[tile.state], cover=self._covers.known(tile.key),
-            ask=tile.state is not State.ON_ITS_WAY if ask is None else ask,
+            ask=usual if ask is None else ask,
         )  # fmt: skip
         self.app.push_screen(dialog, partial(self._explained, tile))
 

@@ -105,7 +105,12 @@ class Viewer(Screen[None]):
         if message.image is not None:
             self.picture.show(message.image)
         else:
-            self.picture.placeholder = f"What {self._person} shared cannot be shown. {message.reason}"
+            self.picture.placeholder = f"{self._not_a_picture()} {message.reason}"
+
+    def _not_a_picture(self) -> str:
+        if self._left is None:
+            return "This cannot be shown."
+        return f"What {self._person} shared cannot be shown; ask {self._person} about it."
 
     def tick(self) -> None:
         """Put the name and the present time over the picture."""
