@@ -26,7 +26,7 @@ from tui.client.dialogs.reject import Reject
 from tui.client.dialogs.request_shown import RequestShown
 from tui.client.panes.requests import RequestsPane
 from tui.client.screens.home import Home
-from tui.peer.events import CloudChanged, CopyProgress, ImageReceived, RequestArrived, RequestWithdrawn
+from tui.peer.events import CloudChanged, CopyProgress, Delivered, ImageReceived, RequestArrived, RequestWithdrawn
 from tui.peer.models import AskState, MyImage, Viewer, ViewRequest
 from tui.widgets.chips import Chips
 from tui.widgets.expiry import ExpiryField
@@ -442,6 +442,7 @@ async def test_what_came_in_while_away_is_there_after_sign_in_and_counts_on_the_
 @pytest.mark.anyio
 async def test_a_picture_on_its_way_shows_how_much_of_it_has_come(open_at) -> None:
     peer = people_asking()
+    peer.incoming[2] = replace(peer.incoming[2], waits=True)
     pilot = await open_at(peer)
     asked = len(peer.calls("requests"))
     peer.emit(CopyProgress("f" * 32, sending=False, done=420_000, total=1_000_000))
@@ -453,6 +454,9 @@ async def test_a_picture_on_its_way_shows_how_much_of_it_has_come(open_at) -> No
     peer.emit(ImageReceived("1" * 32, "f" * 32))
     await until(pilot, lambda: "receiving" not in shown(rows(pilot, "outgoing")))
     assert len(peer.calls("requests")) == asked + 1
+    peer.incoming[2] = replace(peer.incoming[2], waits=False)
+    peer.emit(Delivered(number(77), "stego image"))
+    await until(pilot, lambda: "sending" not in shown(rows(pilot, "incoming")))
 
 
 @pytest.mark.anyio

@@ -153,6 +153,8 @@ def test_progress_belongs_to_accepted_requests_of_its_grant_and_way() -> None:
     assert {number: ask.arrived for number, ask in by_id.items()} == {"1": 0.42, "2": None, "3": None, "4": None}
     assert state_words(by_id["1"]) == "↑ sending 42 %"
     assert told(by_id["1"], NOW).state == "Accepted; the picture is on its way to Ben: 42 %."
+    sent = arranged(replace(found, incoming=(replace(accepted, waits=False),)), {}, known)
+    assert state_words(sent.incoming[0]) == "✓ accepted"
     assert asks.of_grant(GRANT) is not None
     assert asks.of_grant("9" * 32) is None
     received = arranged(found, {}, transfers(CopyProgress(GRANT, sending=False, done=42, total=100)))

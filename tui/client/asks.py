@@ -120,7 +120,8 @@ def arranged(found: Requests, deeds: Mapping[str, Deed], transfers: Transfers) -
 
 
 def _arrived(row: ViewRequest, transfers: Transfers, *, incoming: bool) -> float | None:
-    if row.state is not AskState.ACCEPTED or row.grant is None:
+    over = incoming and not row.waits  # the stego image has left the outbox
+    if row.state is not AskState.ACCEPTED or row.grant is None or over:
         return None
     return transfers.share(row.grant, sending=incoming)
 
