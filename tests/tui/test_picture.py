@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -14,7 +16,9 @@ from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.containers import Vertical
 
+from tests.databases import ROOT
 from tests.tui.quiet import settled
+from tui.client.settings import ClientSettings
 from tui.widgets import picture as picture_module
 from tui.widgets.cells import Mode
 from tui.widgets.painting import Look, paint
@@ -132,6 +136,32 @@ async def test_a_mode_decides_the_glyphs(mode):
         glyphs = set("".join(lines(app.picture))) - {" "}
         assert glyphs == {"▀"} if mode is Mode.HALF else len(glyphs) >= 5
         assert glyphs <= BLOCKS
+
+
+@pytest.mark.anyio
+async def test_the_program_decides_the_glyphs_where_nobody_else_does(painter):
+    app = Shows(Picture())
+    app.picture_mode = Mode.HALF
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.picture.show(noise())
+        await settled(pilot)
+        assert [call[3].mode for call in painter.calls] == [Mode.HALF]
+
+
+@pytest.mark.parametrize(("setting", "mode"), [("half", Mode.HALF), ("cells", Mode.QUADRANT), ("auto", Mode.QUADRANT)])
+def test_the_clients_setting_is_the_programs_mode(make_client, setting, mode):
+    assert make_client(settings=ClientSettings(pictures=setting)).picture_mode is mode
+
+
+def test_the_widgets_start_without_numpy_and_pillow():
+    code = (
+        "import sys, tui.widgets.picture, tui.widgets.zooming, tui.widgets.graphics, tui.widgets.decoding; "
+        "print([name for name in ('numpy', 'PIL', 'textual_image') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.anyio

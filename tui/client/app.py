@@ -14,6 +14,7 @@ from tui.client.copying import Copies
 from tui.client.messages import Happened, Trouble
 from tui.client.settings import ClientSettings
 from tui.themes import DARK, LIGHT
+from tui.widgets.cells import Mode
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class GlimpseClient(App[str]):
         super().__init__()
         self.host = host
         self.settings = settings or ClientSettings()
+        self.picture_mode = Mode.HALF if self.settings.pictures == "half" else Mode.QUADRANT
         self.graphics = graphics
         self.profile = profile
         self.guide = guide

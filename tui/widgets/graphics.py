@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORCE_VARIABLE: Final = "GLIMPSE_PICTURES"
-"""Set to `cells` or `half`, no terminal is asked; overrules the settings file."""
+"""Set to `cells`, the terminal is not asked for true pixels, whatever the settings file says."""
 _USUAL_CELL_PX: Final = (10, 20)
 
 
@@ -62,12 +62,12 @@ def probe(pictures: str = "auto") -> Graphics | None:
 def picture_widget(
     graphics: Graphics | None,
     *,
-    mode: Mode = Mode.QUADRANT,
+    mode: Mode | None = None,
     caption: str | None = None,
     id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
     classes: str | None = None,
 ) -> ZoomablePicture:
-    """Return a widget to look at a picture with: in true pixels where there are any, in cells of a mode elsewhere."""
+    """Return a widget to look at a picture with: in true pixels where there are any, in cells elsewhere."""
     if graphics is None:
         return ZoomablePicture(mode=mode, caption=caption, id=id, classes=classes)
     from tui.widgets.pixels import PixelPicture

@@ -35,6 +35,7 @@ class Picture(Widget):
 
     Strips are built in a thread for the size that the widget has, again when that changes. The widget keeps the picture
     for that until it is shown another or None. Texts are shown as they are, without markup and cut to the width.
+    Without a `mode` it is drawn as the program draws all pictures.
     """
 
     DEFAULT_CSS = """
@@ -83,7 +84,7 @@ class Picture(Widget):
     def __init__(
         self,
         *,
-        mode: Mode = Mode.QUADRANT,
+        mode: Mode | None = None,
         caption: str | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
         classes: str | None = None,
