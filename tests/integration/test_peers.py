@@ -4,7 +4,7 @@ import io
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,50 @@ async def test_a_damaged_file_is_found_before_a_view_is_spent(people: Any, photo
     with pytest.raises(DamagedStego, match="ask"):
         await viewer.view(held.image)
     assert [row.left for row in await owner.viewers(held.image)] == [2]
+
+
+async def test_a_damaged_file_comes_again_with_the_views_that_are_asked_for(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 2)
+    assert held.path is not None
+    whole = held.path.read_bytes()
+    held.path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedStego):
+        await viewer.view(held.image)
+    [missing] = await viewer.peer_images()
+    assert (missing.path, missing.left) == (None, 2)
+    asked = await viewer.request_more(held.image, 1, note="it no longer opens")
+    await until(owner.requests, lambda found: len(found.incoming) == 1)
+    await owner.accept(asked.request_id)
+    again = await received(viewer, held.image)
+    assert again.path == held.path
+    opened = await until_opened(viewer, held.image, left=2)
+    assert opened == photo.read_bytes()
+    await until(owner.outbox, lambda rows: not rows)
+
+
+async def until_opened(viewer: Peer, image: str, *, left: int) -> bytes:
+    """Wait until as many views are there that a look leaves `left`, then look."""
+    await until(viewer.peer_images, lambda rows: rows[0].left == left + 1)
+    view = await viewer.view(image)
+    assert view.left == left
+    return view.data
+
+
+async def test_more_views_of_an_image_that_is_here_send_it_no_second_time(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    assert viewer.me is not None
+    with viewer.subscribe() as events:
+        await owner.grant(held.image, viewer.me.account, 4)
+        await until(viewer.peer_images, lambda rows: rows[0].left == 5)
+        await until(owner.outbox, lambda rows: not rows)
+        heard = []
+        with suppress(anyio.WouldBlock):
+            while True:
+                heard.append(type(events.receive_nowait()).__name__)
+    assert "RightsUpdated" in heard
+    assert not {"ImageReceived", "CopyProgress"} & set(heard)
 
 
 async def test_nobody_but_the_grant_s_viewer_spends_or_reads_it(people: Any, photo: Path) -> None:
@@ -491,3 +535,41 @@ async def test_expiry_and_number_of_views_change_apart_from_each_other(people: A
     assert await rights() == (7, 5e9)
     with pytest.raises(InvalidInput, match="one of both"):
         await owner.set_views(held.image, account, 1, expires=5e9, no_expiry=True)
+
+
+async def test_what_an_owner_decides_while_the_cloud_is_away_is_carried_out_when_it_is_back(
+    tmp_path: Path, photo: Path
+) -> None:
+    """A change of rights made then was refused as if there were no such rights, and lost; a grant was not stored until
+    the cloud had been asked for somebody's keys, and lost with a client that was closed meanwhile."""
+    folder, expires = tmp_path / "cluster", 4e9
+    first = await anyio.to_thread.run_sync(RunningCluster, folder)
+    async with Peer(tmp_path / "ada", first.file) as owner, Peer(tmp_path / "ben", first.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        assert viewer.me is not None
+        ben = viewer.me.account
+        held = await shared_image(owner, viewer, photo, 3)
+        other = await owner.encrypt(photo, title="other")
+        assert await anyio.to_thread.run_sync(first.stop) == 0
+        with anyio.fail_after(15):
+            assert not (await owner.set_views(held.image, ben, 1)).delivered
+            assert not (await owner.grant(other.image, ben, 2, expires=expires)).delivered
+        assert [entry.what for entry in await owner.outbox()] == ["rights", "grant"]
+        # Long enough for the first attempts to have failed: what fails for want of the cloud stays.
+        await until(owner.outbox, lambda rows: all(row.attempts for row in rows))
+    second = await anyio.to_thread.run_sync(RunningCluster, folder)
+    try:
+        async with Peer(tmp_path / "ada", second.file) as owner, Peer(tmp_path / "ben", second.file) as viewer:
+            await owner.sign_in()
+            await viewer.sign_in()
+            await until(lambda: owner.viewers(held.image), lambda rows: rows[0].left == 1)
+            await until(
+                lambda: owner.viewers(other.image),
+                lambda rows: [(row.account, row.left, row.expires) for row in rows] == [(ben, 2, expires)],
+            )
+            await received(viewer, other.image)
+            await until(owner.outbox, lambda rows: rows == [])
+    finally:
+        assert await anyio.to_thread.run_sync(second.stop) == 0

@@ -212,7 +212,7 @@ def state_words(tile: Tile) -> str:
         return "opening…"
     if tile.state is State.OPEN:
         return f"{tile.image.left} of {tile.image.granted} left"
-    if tile.state is State.ON_ITS_WAY and tile.received is not None:
+    if tile.state in (State.ON_ITS_WAY, State.DAMAGED) and tile.received is not None:
         return f"on its way {tile.received:.0%}".replace("%", " %")
     return tile.state.value
 

@@ -135,7 +135,7 @@ class Peer:
         self._copies = Copies(context, self._people, self._outbox)
         self._granting = Granting(context, self._people, self._outbox, self._copies)
         self._mailbox = Mailbox(context, self._people, self._copies)
-        self._viewing = Viewing(context)
+        self._viewing = Viewing(context, self._copies)
         self._offers = Offers(context)
         self._encrypting = Encrypting(context)
         cloud.on_mail = self._mailbox.wake
