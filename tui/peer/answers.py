@@ -9,7 +9,7 @@ from shared.config import MAX_MESSAGE_BYTES
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from tui.peer.copies import COPY, CopyTask
-from tui.peer.granting import GRANT, RIGHTS, RightsIntent
+from tui.peer.granting import GRANT, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.store import OutboxRow
 
 REJECTION = "rejection"
@@ -40,11 +40,9 @@ def _answered_by(row: OutboxRow) -> str | None:
     """Return the id of the request that a row answers, None if it is no answer."""
     if row.kind == RIGHTS:
         return msgspec.json.decode(row.body, type=RightsIntent).ask
-    if row.kind != GRANT and row.what != REJECTION:
+    if row.kind == GRANT:
+        return msgspec.json.decode(row.body, type=GiveIntent).ask
+    if row.what != REJECTION:
         return None
     operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)
-    match operation:
-        case ops.Grant(ask=ask) | ops.RejectAsk(ask=ask):
-            return ask
-        case _:
-            return None
+    return operation.ask if isinstance(operation, ops.RejectAsk) else None
