@@ -58,6 +58,7 @@ async def test_keys_and_clicks_lead_to_the_tabs(make_client) -> None:
             await pilot.click(tabs.get_tab(name))
             await settled(pilot)
             assert tabs.active == name
+            assert app.focused is None or app.screen.query_one(f"#{name}-pane") in app.focused.ancestors_with_self
 
 
 @pytest.mark.anyio

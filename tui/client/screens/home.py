@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import anyio
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, TabbedContent, TabPane
+from textual.widgets import Footer, Tab, TabbedContent, TabPane
 
-from shared.errors import GlimpseError, Refused, Unavailable
+from shared.errors import GlimpseError, Unavailable
 from tui.client.announcing import announcement
 from tui.client.dialogs.confirm import Confirm
 from tui.client.messages import Happened, PeerEvent, StandingChanged, Trouble, Waiting
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from textual.app import ComposeResult
+    from textual.events import Click
 
     from tui.client.app import GlimpseClient
     from tui.peer import Peer
@@ -111,19 +113,11 @@ class Home(Screen[None]):
             try:
                 await self.peer.sign_in()
             except Unavailable:
-                await self._pause()
-            except Refused as error:
-                self.post_message(Trouble(error))
-                return
+                await anyio.sleep(_SIGN_IN_AGAIN_S)
             except GlimpseError as error:
                 self.post_message(Trouble(error))
-                await self._pause()
+                return
         self.post_message(StandingChanged(self.peer.status()))
-
-    async def _pause(self) -> None:
-        import anyio
-
-        await anyio.sleep(_SIGN_IN_AGAIN_S)
 
     def _look(self) -> None:
         status = self.peer.status()
@@ -167,11 +161,20 @@ class Home(Screen[None]):
         label = f"{title} ({message.count})" if message.count else title
         self.query_one("#tabs", TabbedContent).get_tab(message.pane).label = label
 
+    def on_click(self, event: Click) -> None:
+        """Whoever clicks a tab goes on with what is in it."""
+        if isinstance(event.widget, Tab):
+            self.call_after_refresh(self._go_into_tab)
+
+    def _go_into_tab(self) -> None:
+        active = self.query_one("#tabs", TabbedContent).active
+        self.query_one(f"#{active}-pane", Pane).take_focus()
+
     # --- Actions -----------------------------------------------------------------------------------------------------
     def action_tab(self, name: str) -> None:
         """Go to a tab."""
         self.query_one("#tabs", TabbedContent).active = name
-        self.query_one(f"#{name}-pane", Pane).take_focus()
+        self._go_into_tab()
 
     def action_reload(self) -> None:
         """Ask the cloud again."""
