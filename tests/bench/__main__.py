@@ -22,6 +22,10 @@ from tests.databases import ROOT
 
 SECTIONS = {
     "start-up": "tests.bench.start_up:rows",
+    "first paint": "tests.bench.first_paint:rows",
+    "pictures": "tests.bench.screens:picture_rows",
+    "users": "tests.bench.users:rows",
+    "idle": "tests.bench.idle:rows",
     "hiding": "tests.bench.hiding:rows",
     "quality": "tests.bench.quality:rows",
     "transfer": "tests.bench.moving:rows",

@@ -187,6 +187,25 @@ async def test_the_outbox_shows_what_waits_and_takes_requests_back(make_client) 
 
 
 @pytest.mark.anyio
+async def test_a_fault_in_a_screen_shows_no_values(make_client) -> None:
+    """The library prints all local variables of every frame: keys, passphrases and pictures in somebody's terminal."""
+    app = make_client()
+    secret = "the passphrase that was typed"
+    with pytest.raises(ZeroDivisionError):
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+
+            def fail(passphrase: str) -> None:
+                raise ZeroDivisionError(passphrase)
+
+            app.screen.call_later(fail, secret)
+            await settled(pilot)
+    shown = "\n".join(map(str, app._exit_renderables))
+    assert "Glimpse failed (ZeroDivisionError); start it again." in shown
+    assert secret not in shown
+
+
+@pytest.mark.anyio
 async def test_every_action_of_the_screen_is_in_the_palette(make_client) -> None:
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -13,6 +14,7 @@ from textual.binding import Binding, BindingType
 from tui.client.copying import Copies
 from tui.client.messages import Happened, Trouble
 from tui.client.settings import ClientSettings
+from tui.places import log_folder
 from tui.themes import DARK, LIGHT
 from tui.widgets.cells import Mode
 from tui.widgets.working import work
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from tui.client.ports import PeerHost
     from tui.peer import Peer
     from tui.widgets.graphics import Graphics
+
+log = logging.getLogger(__name__)
 
 _STYLES = ("client", "welcome")
 """What the first screen needs; the home brings the rest along."""
@@ -139,6 +143,14 @@ class GlimpseClient(App[str]):
                     binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
                     lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),
                 )  # fmt: skip
+
+    def _fatal_error(self) -> None:
+        # The library would print the values of all local variables, keys and pictures among them.
+        error = self._exception
+        log.error("a screen failed", exc_info=error)
+        reason = "" if error is None else f" ({type(error).__name__})"
+        self._exit_renderables.append(f"Glimpse failed{reason}; start it again. Details are in {log_folder()}.")
+        self._close_messages_no_wait()
 
     # --- Leaving -----------------------------------------------------------------------------------------------------
     async def action_quit(self) -> None:
