@@ -31,7 +31,6 @@ SECTIONS = {
     "transfer": "tests.bench.moving:rows",
     "directory": "tests.bench.cloud:directory_rows",
     "election": "tests.bench.cloud:election_rows",
-    "users": "tests.bench.users:rows",
     "load": "tests.bench.load:rows",
 }
 """Where each section's rows come from; imported when it is its turn."""
