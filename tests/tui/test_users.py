@@ -220,7 +220,7 @@ async def test_without_the_cloud_the_list_says_so_and_fills_when_it_is_back(make
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         assert someone.calls("users") == []
-        assert "The cloud does not answer." in text_of(pane(app).people)
+        assert "Waiting for the cloud." in text_of(pane(app).people)
         assert toasts(app) == [], "the banner says it; a toast for each look would be in the way"
         someone.reachable = True
         someone.emit(CloudChanged(True, "n1", 3))
@@ -728,7 +728,7 @@ def test_people_without_the_cloud(make_client, snap, look) -> None:
 
 def test_people_on_a_cloud_that_fell_silent(make_client, snap, look) -> None:
     size, theme = look
-    someone = peer(fail={"users": Unavailable("The cloud did not answer in time; it is asked again by itself.")})
+    someone = peer(fail={"users": Unavailable("The cloud did not answer in time.")})
     snap(make_client(someone, theme=theme), size)
 
 

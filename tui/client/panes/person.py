@@ -109,7 +109,7 @@ class PersonPanel(Vertical):
             )  # fmt: skip
             yield Picture(mode=Mode.HALF if self.client.settings.pictures == "half" else Mode.QUADRANT)
         with Horizontal(id="person-deeds"):
-            yield Button("Request views", id="person-request", compact=True, variant="primary", tooltip="Ask for it")
+            yield Button("Request", id="person-request", compact=True, variant="primary", tooltip="Ask for views of it")
             yield Button("Copy id", id="person-copy-id", compact=True)
             yield Button("Copy words", id="person-copy-words", compact=True)
 

@@ -173,7 +173,7 @@ class UsersPane(Pane):
     async def fetch(self) -> tuple[Sequence[UserPage], str]:
         """Return the first pages: one at first, then so many as tell who is online; and why there are none."""
         if not self.online:
-            return (), "The cloud does not answer."
+            return (), "Waiting for the cloud."
         most = _PRESENCE_PAGES if len(self._roster) else 1
         pages: list[UserPage] = []
         try:
@@ -285,7 +285,7 @@ class UsersPane(Pane):
         if len(self._roster):
             return f"Nobody matches “{plain(self.finder.value, 40)}”.\nEscape clears the filter."
         if self._trouble:
-            return f"{self._trouble}\nWho is there is shown as soon as it does."
+            return f"{self._trouble}\nWho is there is shown as soon as it answers."
         if self._told_at is None:
             return "Asking who is there…"
         return "Nobody else is registered yet.\nOthers join with: glimpse client --cluster FILE"
@@ -336,8 +336,8 @@ class UsersPane(Pane):
 
     # --- Actions -----------------------------------------------------------------------------------------------------
     def action_filter(self) -> None:
-        """Go to the filter."""
-        self.finder.focus()
+        """Go to the filter, at once: what is typed next belongs there."""
+        self.screen.set_focus(self.finder)
 
     def action_back(self) -> None:
         """Go back to the list; from there, clear the filter."""
