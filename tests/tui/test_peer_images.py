@@ -454,6 +454,18 @@ async def test_five_hundred_images_cost_as_many_covers_as_are_in_sight(make_clie
         assert len(pane.gallery.painted) <= 9
 
 
+@pytest.mark.parametrize("width", [100, 120, 200])
+@pytest.mark.anyio
+async def test_beside_the_gallery_all_buttons_are_in_sight(make_client, width: int) -> None:
+    app = make_client(holding(held(1)))
+    async with app.run_test(size=(width, 30)) as pilot:
+        await opened(pilot)
+        for name in ("look", "more", "copy"):
+            button = app.screen.query_one(f"#held-{name}", Button)
+            assert button.size.width >= len(str(button.label))
+            assert button.region.right <= width
+
+
 # --- Texts of others -------------------------------------------------------------------------------------------------
 HOSTILE = (
     "\x1b[31mred\x1b]52;c;AA\x07 \u202eevil\u202c [red]b[/red] [@click=app.quit]x[/] "

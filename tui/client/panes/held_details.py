@@ -25,9 +25,9 @@ class HeldDetails(Vertical):
         """Compose text and buttons."""
         yield Static("", id="held-text", markup=False)
         with Horizontal(id="held-buttons"):
-            yield Button("Look", id="held-look", variant="primary", tooltip="Asks before a view is spent")
-            yield Button("Ask for more", id="held-more", tooltip="Ask the owner for more views")
-            yield Button("Copy id", id="held-copy", tooltip="Copy the image id")
+            yield Button("Look", id="held-look", variant="primary", compact=True, tooltip="Asks before a view is spent")
+            yield Button("Ask for more", id="held-more", compact=True, tooltip="Ask the owner for more views")
+            yield Button("Copy id", id="held-copy", compact=True, tooltip="Copy the image id")
 
     def show(self, tile: Tile | None) -> None:
         """Show a tile, or nothing."""
