@@ -135,6 +135,7 @@ class FakePeer:
             offered=True, has_preview=False, viewers=0, views_spent=0,
         )  # fmt: skip
         self.mine.insert(0, image)
+        self.pictures[image.image] = Path(path).read_bytes() if Path(path).is_file() else b""
         return image
 
     async def set_preview(self, image_id: str, picture: Path | str | bytes | None) -> None:

@@ -98,17 +98,17 @@ class Encrypt(Dialog[Wish]):
         with Horizontal(id="encrypt-body"):
             with Vertical(id="encrypt-form"):
                 yield from self._file_row(PICTURE, "Picture", self._path, "-first")
-                with Horizontal(classes="row"):
+                with Horizontal(classes="encrypt-row"):
                     yield Label("Title")
                     yield Input(
                         placeholder="What others see", id="encrypt-title", max_length=MAX_TITLE_CHARS, compact=True,
                         select_on_focus=False,
                     )  # fmt: skip
-                with Horizontal(classes="row"):
+                with Horizontal(classes="encrypt-row"):
                     yield Label("Cover")
                     yield Chips((("node", "by a node"), ("own", "my own picture")), value="node", id="cover-choice")
                 yield from self._file_row(COVER, "", None, "-more")
-                with Horizontal(classes="row"):
+                with Horizontal(classes="encrypt-row"):
                     yield Label("Preview")
                     yield Chips(
                         (("none", "none"), ("this", "this picture"), ("other", "another")), value="none",
@@ -122,7 +122,7 @@ class Encrypt(Dialog[Wish]):
         yield Static(_TRAVELS, id="encrypt-place", markup=False)
 
     def _file_row(self, use: str, label: str, path: Path | None, classes: str) -> Iterable[Widget]:
-        with Horizontal(classes=f"row {classes}", id=f"{use}-row"):
+        with Horizontal(classes=f"encrypt-row {classes}", id=f"{use}-row"):
             yield Label(label)
             yield PathField(path, placeholder="Path, or drop a file here", id=f"{use}-path")
             yield Button("Browse", id=f"{use}-browse", compact=True)

@@ -334,7 +334,8 @@ class PickFile(Dialog[Path]):
 
     def on_key(self, event: events.Key) -> None:
         """Take a letter typed on the list for the beginning of a name, unless it means something there."""
-        if event.is_printable and event.character and self.focused is self.query_one(RowList):
+        on_list = self.focused is self.query_one(RowList)
+        if on_list and event.is_printable and event.character and event.key not in self.active_bindings:
             event.stop()
             field = self.query_one(PathField)
             field.focus()
