@@ -24,6 +24,7 @@ class Account(CardDialog):
     HEADING = "Your account"
     ACCEPT = "Export…"
     CANCEL = "Close"
+    AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "accept", "Export", id="account.export", tooltip="Write your key to a file, under a passphrase"),
     ]

@@ -11,12 +11,14 @@ from textual.widgets import Button, Input
 
 from shared.errors import GlimpseError
 from tui.client.dialogs.base import Dialog
+from tui.client.wording import plain
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 R = TypeVar("R")
+_MAX_TROUBLE_CELLS = 240
 
 
 class DeedDialog(Dialog[R], Generic[R]):
@@ -73,7 +75,7 @@ class DeedDialog(Dialog[R], Generic[R]):
     @on(Failed)
     def _failed(self, message: Failed) -> None:
         self._show_doing("")
-        self.complain(message.text)
+        self.complain(plain(message.text, _MAX_TROUBLE_CELLS))
 
     def _show_doing(self, text: str) -> None:
         accept = self.query_one("#accept", Button)

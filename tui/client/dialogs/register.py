@@ -53,7 +53,7 @@ class Register(DeedDialog["Peer"]):
 
     def on_mount(self) -> None:
         """Say at once if it cannot work now."""
-        self.complain(self._why_not())
+        self.complain(plain(self._why_not(), 240))
 
     def deed(self) -> Callable[[], Awaitable[Peer]] | None:
         """Return the registration under the name that was typed."""
@@ -65,6 +65,6 @@ class Register(DeedDialog["Peer"]):
             self.complain(str(error))
             return None
         if trouble := self._why_not():
-            self.complain(trouble)
+            self.complain(plain(trouble, 240))
             return None
         return lambda: self._make(name)

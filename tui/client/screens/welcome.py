@@ -17,6 +17,7 @@ from textual.widgets import Footer, Static
 
 from shared.errors import GlimpseError
 from tui.client.entering import Entering
+from tui.client.wording import plain
 from tui.widgets.cluster_line import ClusterLine
 from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
@@ -38,6 +39,7 @@ _AGAIN_S = 3.0
 """Pause between two tries while no node answers."""
 _STILL_S = 15.0
 """Pause between two tries while they do."""
+_MAX_TROUBLE_CELLS = 600
 
 
 class Welcome(Screen[None]):
@@ -167,7 +169,7 @@ class Welcome(Screen[None]):
         """Return why nobody can register now, as far as is known."""
         if self.reach is None or self.reach.reachable:
             return ""
-        return f"Registering needs the cluster. {self.reach.reason}"
+        return "Registering needs the cluster: try again when a node answers. What you typed stays here."
 
     @on(ClusterLine.Asked)
     def action_retry(self) -> None:
@@ -292,7 +294,7 @@ class Welcome(Screen[None]):
 
     def watch_trouble(self, trouble: str) -> None:
         """Show what could not be done."""
-        self.query_one("#welcome-trouble", Static).update(trouble)
+        self.query_one("#welcome-trouble", Static).update(plain(trouble, _MAX_TROUBLE_CELLS))
 
     def _show_busy(self) -> None:
         self.query_one("#welcome-busy", Static).update(self.busy)
