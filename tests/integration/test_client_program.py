@@ -152,7 +152,7 @@ def test_the_leader_is_killed_while_an_image_is_on_its_way(stage: Stage) -> None
         terminal.wait_for("Encrypt")
         terminal.type(str(large))
         terminal.press("enter")
-        terminal.wait_for("sealing")
+        terminal.wait_for("Send to a node")
         os.kill(leader["pid"], signal.SIGKILL)
         terminal.wait_for("is encrypted")
         terminal.press("v")
