@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from tui.widgets.celltext import ELLIPSIS, MAX_MARKS, fit
+from shared.text import MAX_MARKS
+from tui.widgets.celltext import ELLIPSIS, fit
 from tui.widgets.columns import EDGE, GAP
 from tui.widgets.lines import centred, heading, joined
 
