@@ -25,13 +25,14 @@ from tests import photos
 from tests.databases import ROOT
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
+from tui.widgets.asking import Answers, understood
 from tui.widgets.graphics import Graphics, picture_widget, probe
 from tui.widgets.pixels import PixelPicture
 from tui.widgets.zooming import ZoomablePicture
 
 PATIENCE_S = 60
 SIXEL_TOKENS = re.compile(r"#(\d+)((?:;\d+){4})?|(?:!(\d+))?([?-~])|([$-])")
-DEVICE_QUESTION, KITTY_QUESTION = b"\x1b[c", b"\x1b_G"
+DEVICE_QUESTION, KITTY_QUESTION, CELL_QUESTION = b"\x1b[c", b"\x1b_G", b"\x1b[16t"
 PROBE = (
     "import sys; from tui.widgets.graphics import probe; graphics = probe(); "
     "print('answer', graphics and (graphics.protocol, graphics.cell_px), 'textual_image' in sys.modules)"
@@ -39,15 +40,21 @@ PROBE = (
 
 
 # --- Asking --------------------------------------------------------------------------------------------------------
-def asked_in_terminal(answers, env=None, size=(24, 80, 720, 408)):
-    """Run the probe in a pseudo-terminal that answers questions; return what the probe found.
+def asked_in_terminal(answers, env=None, size=(24, 80, 720, 408), program=PROBE):
+    """Run the probe in a pseudo-terminal; return what the probe found."""
+    seen = in_terminal(program, answers, env, size)
+    return re.search(rb"answer (.*?)\r?\n", seen).group(1).decode()
+
+
+def in_terminal(program, answers, env=None, size=(24, 80, 720, 408)):
+    """Run a program that says `answer` in a pseudo-terminal that answers questions; return all that it wrote.
 
     `size` is the terminal's: rows, columns, and pixels across and down.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
     process = subprocess.Popen(
-        [sys.executable, "-c", PROBE], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, close_fds=True,
+        [sys.executable, "-c", program], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, close_fds=True,
         start_new_session=True, env={**without_wishes(), "TERM": "xterm-256color", **(env or {})},
     )  # fmt: skip
     os.close(slave)
@@ -59,14 +66,15 @@ def asked_in_terminal(answers, env=None, size=(24, 80, 720, 408)):
                 seen += os.read(master, 4096)
             except OSError:
                 break
-            for question, answer in answers.items():
-                if question in seen and question not in answered:
+            asked = sorted((seen.find(question), question) for question in answers if question in seen)
+            for _, question in asked:  # a terminal answers in the order in which it is asked
+                if question not in answered:
                     answered.add(question)
-                    os.write(master, answer(seen))
+                    os.write(master, answers[question](seen))
     finally:
         process.wait(PATIENCE_S)
         os.close(master)
-    return re.search(rb"answer (.*?)\r?\n", seen).group(1).decode()
+    return seen
 
 
 def without_wishes():
@@ -80,21 +88,59 @@ def kitty_answer(seen):
 
 def test_a_terminal_that_says_it_has_sixel_is_believed():
     answers = {DEVICE_QUESTION: lambda _: b"\x1b[?62;4;22c"}
-    assert asked_in_terminal(answers) == "('sixel', (9, 17)) True"
+    assert asked_in_terminal(answers) == "('sixel', (9, 17)) False"
 
 
 def test_a_terminal_that_answers_as_kitty_does_is_believed():
     answers = {DEVICE_QUESTION: lambda _: b"\x1b[?62;c", KITTY_QUESTION: kitty_answer}
-    assert asked_in_terminal(answers) == "('kitty', (9, 17)) True"
-    assert asked_in_terminal(answers, size=(24, 80, 0, 0)) == "('kitty', (10, 20)) True"
+    assert asked_in_terminal(answers) == "('kitty', (9, 17)) False"
+    assert asked_in_terminal(answers, size=(24, 80, 0, 0)) == "('kitty', (10, 20)) False"
 
 
 def test_a_terminal_that_does_not_answer_shows_cells():
-    assert asked_in_terminal({}) == "None True"
+    assert asked_in_terminal({}) == "None False"
 
 
-def test_a_terminal_without_a_size_shows_cells():
-    assert asked_in_terminal({DEVICE_QUESTION: lambda _: b"\x1b[?62;4;22c"}, size=(0, 0, 0, 0)).startswith("None")
+def test_the_size_of_a_cell_is_asked_for_where_the_driver_does_not_know_it():
+    answers = {DEVICE_QUESTION: lambda _: b"\x1b[?62;4;22c", CELL_QUESTION: lambda _: b"\x1b[6;21;11t"}
+    assert asked_in_terminal(answers, size=(24, 80, 0, 0)) == "('sixel', (11, 21)) False"
+    assert asked_in_terminal(answers, size=(0, 0, 0, 0)) == "('sixel', (11, 21)) False"
+    answers[CELL_QUESTION] = lambda _: b"\x1b[6;0;0t"
+    assert asked_in_terminal(answers, size=(0, 0, 0, 0)) == "('sixel', (10, 20)) False"
+
+
+def test_a_terminal_without_graphics_is_not_waited_for():
+    """It answers the last question, so that no other answer can be under way; the test would time out otherwise."""
+    patient = f"import tui.widgets.asking as asking; asking.ask.__defaults__ = ({PATIENCE_S},); " + PROBE
+    assert asked_in_terminal({DEVICE_QUESTION: lambda _: b"\x1b[?1;2c"}, program=patient) == "None False"
+
+
+@pytest.mark.parametrize("said", [b"", b"\x1b[?62;4;22", b"typed by somebody", b"\x1b[c", b"\x1b[6;1;1t"])
+def test_answers_that_are_none_or_not_whole(said):
+    assert understood(said) is None
+
+
+def test_what_is_typed_between_the_answers_does_not_hide_them():
+    assert understood(b"ls\n\x1b_Gi=1;OK\x1b\\x\x1b[6;20;10ty\x1b[?62;22cq") == Answers(True, False, (10, 20))
+    assert understood(b"\x1b_Gi=1;ENOTSUP\x1b\\\x1b[?62;4c") == Answers(False, True, None)
+
+
+def test_a_terminal_that_babbles_is_not_listened_to_for_good():
+    assert asked_in_terminal({DEVICE_QUESTION: lambda _: b"x" * 4_000 + b"\x1b" * 200}) == "None False"
+
+
+def test_textual_image_is_imported_later_and_asks_nothing():
+    """Asking then would take keys from the screens, and the answer would be typed into whatever has the focus."""
+    program = (
+        "import sys; from tui.widgets.graphics import probe; graphics = probe(); "
+        "from PIL import Image; graphics.renderable(Image.new('RGB', (4, 4)), width=2, height=1); "
+        "print('answer', 'textual_image' in sys.modules)"
+    )
+    for attributes in (b"\x1b[?62;4;22c", b"\x1b[?62;c"):
+        answers = {DEVICE_QUESTION: lambda _, attributes=attributes: attributes, KITTY_QUESTION: kitty_answer}
+        seen = in_terminal(program, answers, size=(24, 80, 0, 0))
+        assert b"answer True" in seen
+        assert [seen.count(question) for question in (DEVICE_QUESTION, CELL_QUESTION, KITTY_QUESTION)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("wish", [{"NO_COLOR": ""}, {"NO_COLOR": "1"}, {"GLIMPSE_PICTURES": "cells"}])

@@ -105,7 +105,7 @@ def paint_pixels(image: Image.Image, part: Box, cells: tuple[int, int], graphics
     return Painting(tuple(sixel_strips(small, cells, graphics.renderable)), columns)
 
 
-def _kitty(image: Image.Image, cells: tuple[int, int], drawn_by: type[ImageRenderable]) -> Painting:
+def _kitty(image: Image.Image, cells: tuple[int, int], drawn_by: Callable[..., ImageRenderable]) -> Painting:
     """Send a picture to the terminal; the strips hold placeholders for its cells, which any text may replace."""
     renderable = drawn_by(image, width=cells[0], height=cells[1])
     strips = [Strip([Segment(text.rstrip("\n"), style)], cells[0]) for text, style, _ in drawn(renderable, cells)]

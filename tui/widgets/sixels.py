@@ -19,7 +19,7 @@ from textual.strip import Strip
 from tui.widgets.painting import BetweenStrip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from textual_image.renderable._protocol import ImageRenderable
 
@@ -28,7 +28,7 @@ _COLOR_DEFINITION: Final = re.compile(r"#(\d+);2;\d+;\d+;\d+")
 _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 
 
-def sixel_strips(image: Image.Image, cells: tuple[int, int], drawn_by: type[ImageRenderable]) -> list[Strip]:
+def sixel_strips(image: Image.Image, cells: tuple[int, int], drawn_by: Callable[..., ImageRenderable]) -> list[Strip]:
     """Return a strip for each row of (columns, rows) cells of a picture in as many pixels as they have. For threads.
 
     The colours are chosen for the whole picture: rows with colours of their own would show where they meet.
@@ -52,7 +52,7 @@ class SixelStrip(BetweenStrip):
     __slots__ = ("_after", "_before", "_codes", "_columns", "_drawn_by", "_image")
 
     def __init__(
-        self, image: Image.Image, columns: int, drawn_by: type[ImageRenderable], codes: str,
+        self, image: Image.Image, columns: int, drawn_by: Callable[..., ImageRenderable], codes: str,
         before: Strip | None = None, after: Strip | None = None,
     ) -> None:  # fmt: skip
         """Make a row from its pixels and the codes that draw them, with strips beside it."""
@@ -97,7 +97,7 @@ class SixelStrip(BetweenStrip):
         return [self.crop(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _codes(image: Image.Image, columns: int, drawn_by: type[ImageRenderable]) -> str:
+def _codes(image: Image.Image, columns: int, drawn_by: Callable[..., ImageRenderable]) -> str:
     """Return what draws a row at the cursor, and then steps over it."""
     segments = drawn(drawn_by(image, width=columns, height=1), (columns, 1))
     pixels = next(text for text, _, _ in segments if text.startswith("\x1bP"))
