@@ -64,7 +64,7 @@ async def test_a_picture_of_somebody_else_is_shown_with_name_time_and_views_left
         assert (text(pilot, "#viewer-title"), text(pilot, "#viewer-person")) == ("Harbour", "by Bea")
         assert text(pilot, "#viewer-left") == "2 views left"
         assert screen.picture.image is not None
-        assert screen.picture.image.size == (120, 80)
+        assert screen.picture.image.tobytes() == full(PICTURE).tobytes()
         assert "Ada · 2027-01-15 08:00:00" in lines(screen.picture)
         assert app.focused is screen.picture
 
@@ -287,6 +287,8 @@ async def test_true_pixels_are_used_where_there_are_and_forgotten_by_the_termina
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot)
         assert Pixels.sent == 1
+        assert screen.picture.image is not None
+        assert screen.picture.image.tobytes() != full(PICTURE).tobytes(), "name and time are in the pixels as well"
         assert "####" in lines(screen.picture)
         assert "Ada · 2027-01-15 08:00:00" in lines(screen.picture)
         await pilot.press("plus")

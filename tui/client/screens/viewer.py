@@ -34,7 +34,10 @@ _OPENING = "opening…"
 
 
 class Viewer(Screen[None]):
-    """Shows a view. `person` says whose picture it is; `left` is the views left, None for a picture of one's own.
+    """Shows a view, with the name of who looks and the time over it.
+
+    `person` says whose picture it is; `left` is the views left, None for a picture of one's own. Where text cannot be
+    written over pixels, the name and the time of opening stand in the pixels, and the going time below the picture.
 
     The bytes are dropped as soon as they are decoded, the pixels when the screen closes.
     """
@@ -90,11 +93,12 @@ class Viewer(Screen[None]):
         self.set_interval(_TICK_S, self.tick)
         view, self._view = self._view, None
         if view is not None:
-            work(self, partial(self._decode, view.data), group="decode")
+            text = self._watermark() if self.picture.TEXT_BELOW else ""
+            work(self, partial(self._decode, view.data, text), group="decode")
 
-    async def _decode(self, data: bytes) -> None:
+    async def _decode(self, data: bytes, text: str) -> None:
         try:
-            image = await anyio.to_thread.run_sync(full, data)
+            image = await anyio.to_thread.run_sync(_decoded, data, text)
         except UnusableImage as error:
             self.post_message(self.Decoded(None, str(error)))
         else:
@@ -144,3 +148,13 @@ class Viewer(Screen[None]):
         self.workers.cancel_node(self)
         for picture in self.query(ZoomablePicture):
             picture.clear()
+
+
+def _decoded(data: bytes, text: str) -> Image.Image:
+    """Return the pixels, with a text in them unless it is empty. Raises `UnusableImage`."""
+    image = full(data)
+    if text:
+        from tui.client.stamping import stamp
+
+        stamp(image, text)
+    return image
