@@ -47,7 +47,7 @@ def album(folder: Path) -> Path:
     write(folder / "Lake at dawn.png", encoded(size=(64, 96)), kb=310, days_ago=40)
     write(folder / "mountain.jpg", encoded("JPEG"), kb=1500, days_ago=9)
     write(folder / "with place.jpg", encoded("JPEG", gps=True), kb=88, days_ago=400)
-    write(folder / "zebra.webp", encoded("WEBP"), kb=0, days_ago=1)
+    write(folder / "zebra.webp", encoded("WEBP"), kb=12, days_ago=1)
     write(folder / "cut.png", encoded()[:60], kb=0, days_ago=5)
     write(folder / ".secret.png")
     write(folder / "notes.txt", b"no picture", kb=0)

@@ -150,11 +150,6 @@ def test_a_fragment_is_completed_by_what_the_names_have_in_common(fragment: str,
     assert completed == result
 
 
-def test_names_match_anywhere_and_in_any_case() -> None:
-    assert paths.matches("img_lake.jpg", "LAKE")
-    assert not paths.matches("img_lake.jpg", "hill")
-
-
 @pytest.mark.parametrize(
     ("name", "picture"),
     [("a.JPG", True), ("a.jpeg", True), ("a.png", True), ("a.WebP", True), ("a.gif", False), ("png", False)],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from platformdirs import user_pictures_path
 
-from tui.client.paths import is_picture_name, matches
+from tui.client.paths import is_picture_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +44,22 @@ class Listing:
     entries: tuple[Entry, ...] = ()
     complete: bool = True
     trouble: str = ""
+    visible: tuple[Entry, ...] = field(init=False, repr=False)
+    """The entries without the hidden ones; kept, because a folder may have very many."""
 
-    def matching(self, fragment: str, *, hidden: bool) -> list[Entry]:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "visible", tuple(entry for entry in self.entries if not entry.hidden))
+
+    def matching(self, fragment: str, *, hidden: bool) -> Sequence[Entry]:
         """Return the entries that a fragment looks for; hidden ones if asked for, or if the fragment begins so."""
-        hidden = hidden or fragment.startswith(".")
-        return [entry for entry in self.entries if (hidden or not entry.hidden) and matches(entry.folded, fragment)]
+        known = self.entries if hidden or fragment.startswith(".") else self.visible
+        folded = fragment.casefold()
+        return [entry for entry in known if folded in entry.folded] if folded else known
+
+    def beginning(self, fragment: str) -> list[Entry]:
+        """Return the entries whose names begin like a fragment, in whatever case."""
+        folded = fragment.casefold()
+        return [entry for entry in self.matching(fragment, hidden=False) if entry.folded.startswith(folded)]
 
 
 def listing(folder: Path) -> Listing:
@@ -91,8 +102,8 @@ def _entry(item: os.DirEntry[str]) -> Entry | None:
 
 
 def counts(entries: Sequence[Entry]) -> tuple[int, int]:
-    """Return the number of folders and of pictures."""
-    folders = sum(entry.is_folder for entry in entries)
+    """Return the number of folders and of pictures, of entries in which folders come first."""
+    folders = next((number for number, entry in enumerate(entries) if not entry.is_folder), len(entries))
     return folders, len(entries) - folders
 
 

@@ -81,11 +81,6 @@ def shown_folder(path: Path, *, home: Path) -> str:
     return shown(path, home=home).rstrip("/") + "/"
 
 
-def matches(folded_name: str, fragment: str) -> bool:
-    """Return whether a name, casefolded, is looked for by a fragment."""
-    return fragment.casefold() in folded_name
-
-
 def completed(fragment: str, names: Iterable[str]) -> str:
     """Return the fragment with all that the names beginning with it have in common.
 

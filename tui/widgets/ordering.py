@@ -38,6 +38,10 @@ def successor(before: Sequence[T], cursor: int, rows: Sequence[T], key: Callable
     """Return the index of the row that the cursor stood on, else of the nearest after it, else before it."""
     if cursor >= len(before):
         return 0
+    current = key(before[cursor])
+    for index, row in enumerate(rows):
+        if key(row) == current:
+            return index
     places: dict[str, int] = {}
     for index, row in enumerate(rows):
         places.setdefault(key(row), index)

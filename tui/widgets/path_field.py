@@ -120,9 +120,9 @@ class PathField(Input):
     async def _suggest(self, text: str) -> None:
         folder, fragment = paths.split(text)
         found = await self.folders.read(self._meant(folder))
-        entry = next((entry for entry in _candidates(found, fragment) if entry.name.startswith(fragment)), None)
-        if entry is not None:
-            self.post_message(SuggestionReady(text, folder + _written(entry)))
+        name = await anyio.to_thread.run_sync(_suggestion, found, fragment)
+        if name is not None:
+            self.post_message(SuggestionReady(text, folder + name))
 
     def _meant(self, text: str) -> Path:
         return paths.expanded(text, home=self.home, here=self.here)
@@ -141,12 +141,7 @@ class PathField(Input):
             self.post_message(self.Completed(text, "~/"))
             return
         found = await self.folders.read(self._meant(folder))
-        entries = _candidates(found, fragment)
-        after = paths.completed(fragment, (entry.name for entry in entries))
-        exact = next((entry for entry in entries if entry.name == after), None)
-        others = any(entry.name.startswith(after) for entry in entries if entry is not exact)
-        if exact is not None and exact.is_folder and not others:
-            after = _written(exact)
+        after = await anyio.to_thread.run_sync(_completion, found, fragment)
         self.post_message(self.Completed(text, folder + after))
 
     @on(Completed)
@@ -160,14 +155,22 @@ class PathField(Input):
         self.cursor_position = len(self.value)
 
 
-def _candidates(found: Listing, fragment: str) -> list[Entry]:
-    """Return what can be written of a folder's entries and begins like the fragment, in whatever case."""
-    folded = fragment.casefold()
-    return [
-        entry
-        for entry in found.matching(fragment, hidden=False)
-        if entry.folded.startswith(folded) and is_clean(entry.name)
-    ]
+def _suggestion(found: Listing, fragment: str) -> str | None:
+    """Return the first name that begins like the fragment and can be written. For threads: there may be very many."""
+    for entry in found.beginning(fragment):
+        if entry.name.startswith(fragment) and is_clean(entry.name):
+            return _written(entry)
+    return None
+
+
+def _completion(found: Listing, fragment: str) -> str:
+    """Return the fragment as far as it is certain. For threads."""
+    entries = [entry for entry in found.beginning(fragment) if is_clean(entry.name)]
+    after = paths.completed(fragment, (entry.name for entry in entries))
+    exact = next((entry for entry in entries if entry.name == after), None)
+    if exact is None or any(entry.name.startswith(after) for entry in entries if entry is not exact):
+        return after
+    return _written(exact)
 
 
 def _written(entry: Entry) -> str:

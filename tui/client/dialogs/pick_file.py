@@ -150,8 +150,8 @@ class PickFile(Dialog[Path]):
             self._folder = message.listing.folder
             if self._typed_folder() != self._folder:
                 fragment = ""
-                field.put(self._folder)
-                field.value = paths.shown_folder(self._folder, home=field.home)
+                with self.prevent(PathField.Changed):
+                    field.value = paths.shown_folder(self._folder, home=field.home)
                 field.cursor_position = len(field.value)
         self._show_rows(fragment, message.name)
 
@@ -176,7 +176,8 @@ class PickFile(Dialog[Path]):
         rows = self.query_one(RowList)
         rows.empty = listing.trouble or ("Nothing here has that in its name." if fragment else "No pictures here.")
         rows.set_rows([*above, *found])
-        wanted = name or next((e.name for e in found if fragment and e.folded.startswith(fragment.casefold())), "")
+        begins = fragment.casefold()
+        wanted = name or (next((e.name for e in found if e.folded.startswith(begins)), "") if fragment else "")
         if wanted:
             rows.select_key(wanted)
         folders, pictures = counts(found)
@@ -209,7 +210,7 @@ class PickFile(Dialog[Path]):
         picture = self.query_one(Picture)
         self._found = None
         picture.show(None)
-        self.query_one("#pick-facts", Static).update("")
+        self.query_one("#pick-facts", Static).update("", layout=False)
         path = self._path_of(event.row)
         picture.placeholder = "…" if path is not None else ""
         work(self, partial(self._look, path, picture.box_px), group="look", exclusive=True)
@@ -238,7 +239,7 @@ class PickFile(Dialog[Path]):
         picture.show(found.image)
         facts = self.query_one("#pick-facts", Static)
         facts.set_class(bool(found.trouble), "-trouble")
-        facts.update(facts_of(found))
+        facts.update(facts_of(found), layout=False)
 
     # --- Choosing ----------------------------------------------------------------------------------------------------
     @on(PathField.Submitted)
