@@ -183,7 +183,8 @@ def demo(script: bool, directory: str | None, directory_file: Path | None, keep:
     "--profile", help="Name of the profile on this machine, made if it is new. [default: the only one, or ask]"
 )
 @_cluster
-def client(profile: str | None, cluster: Path | None) -> None:
+@click.option("--list-keys", is_flag=True, help="List all actions with their keys, for client.toml, and end.")
+def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
     """Open the client: share pictures, ask for them, look at them.
 
     \b
@@ -196,6 +197,12 @@ def client(profile: str | None, cluster: Path | None) -> None:
     Completion of the shell: eval "$(_GLIMPSE_COMPLETE=bash_source glimpse)"
               in ~/.bashrc; zsh_source for zsh, fish_source for fish
     """
+    if list_keys:
+        from tui.client.keys import actions
+
+        for action in actions():
+            click.echo(f"{action.id:22} {action.keys:20} {action.what}")
+        return
     from tui.client.run import run_client
     from tui.peer.profiles import checked_profile
 

@@ -233,6 +233,15 @@ async def test_keys_can_be_set_in_the_settings(make_client) -> None:
 
 
 @pytest.mark.anyio
+async def test_keys_for_what_is_no_action_are_told(make_client) -> None:
+    app = make_client(settings=ClientSettings(keys={"users.reqest": "f2", "tab.users": "f3"}))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        said = [toast.message for toast in app._notifications]
+    assert said == ["client.toml sets keys for users.reqest, which is no action; see glimpse client --list-keys."]
+
+
+@pytest.mark.anyio
 async def test_the_keys_panel_comes_and_goes(make_client) -> None:
     app = make_client()
     async with app.run_test(size=(120, 40)) as pilot:

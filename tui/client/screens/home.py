@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import anyio
+import anyio.to_thread
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Tab, TabbedContent, TabPane
 
-from shared.errors import GlimpseError, Unavailable
+from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement
 from tui.client.dialogs.confirm import Confirm
 from tui.client.messages import Happened, PeerEvent, StandingChanged, Trouble, Waiting
@@ -98,6 +99,8 @@ class Home(Screen[None]):
         """Begin to listen, sign in, and look at the cloud's state from time to time."""
         work(self, self._listen, group="listen")
         work(self, self._sign_in, group="sign-in")
+        if self.client.settings.keys:
+            work(self, self._check_keys)
         self.set_interval(_LOOK_S, self._look)
         self._look()
 
@@ -118,6 +121,15 @@ class Home(Screen[None]):
                 self.post_message(Trouble(error))
                 return
         self.post_message(StandingChanged(self.peer.status()))
+
+    async def _check_keys(self) -> None:
+        """Say which of the keys that a person has set belong to no action."""
+        from tui.client.keys import unknown
+
+        names = await anyio.to_thread.run_sync(unknown, set(self.client.settings.keys))
+        if names:
+            said = f"client.toml sets keys for {', '.join(names)}, which is no action; see glimpse client --list-keys."
+            self.post_message(Trouble(InvalidInput(said)))
 
     def _look(self) -> None:
         status = self.peer.status()
