@@ -203,6 +203,9 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
         for action in actions():
             click.echo(f"{action.id:22} {action.keys:20} {action.what}")
         return
+    from tui.starting import begin
+
+    begin()
     from tui.client.run import run_client
     from tui.peer.profiles import checked_profile
 

@@ -16,8 +16,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from shared.errors import GlimpseError
-from tui.client.entering import Entering
 from tui.client.wording import plain
+from tui.starting import painted
 from tui.widgets.cluster_line import ClusterLine
 from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.client.app import GlimpseClient
-    from tui.client.entering import Restored
+    from tui.client.entering import Entering, Restored
     from tui.client.ports import Reach
     from tui.peer import Peer
     from tui.peer.profiles import ProfileSummary
@@ -106,6 +106,7 @@ class Welcome(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._begun = False
+        self._entering: Entering
 
     @property
     def client(self) -> GlimpseClient:
@@ -124,10 +125,13 @@ class Welcome(Screen[None]):
 
     def on_mount(self) -> None:
         """Paint first; then open the profile that was asked for, or see which ones there are."""
-        self._entering = Entering(self.client.host)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        from tui.client.entering import Entering
+
+        painted()
+        self._entering = Entering(self.client.host)
         self._begun = True
         profile = self.client.profile
         if profile:
