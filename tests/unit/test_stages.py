@@ -110,6 +110,8 @@ def test_the_rights_that_stand_are_found() -> None:
 def test_a_change_tells_what_it_met() -> None:
     done = RightsResult("r" * 32, True, left=7, met_consumed=2)
     assert sharing.told_change(viewer(), done) == "Ben #12 has 7 views left now; 2 views spent so far."
+    none = RightsResult("r" * 32, True, left=7, met_consumed=0)
+    assert sharing.told_change(viewer(consumed=0), none) == "Ben #12 has 7 views left now; none spent so far."
     met = RightsResult("r" * 32, True, left=1, met_consumed=3)
     assert sharing.told_change(viewer(), met) == (
         "Ben #12 has 1 view left now; 1 view was spent before the change took effect."

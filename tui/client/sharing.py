@@ -48,7 +48,7 @@ def told_change(before: Viewer, result: RightsResult) -> str:
     spent = (result.met_consumed or 0) - before.consumed
     if spent > 0:
         return f"{told}; {views(spent)} {'was' if spent == 1 else 'were'} spent before the change took effect."
-    return f"{told}; {views(result.met_consumed or 0)} spent so far."
+    return f"{told}; {views(result.met_consumed) if result.met_consumed else 'none'} spent so far."
 
 
 def told_revoke(before: Viewer, result: RightsResult) -> str:
