@@ -29,7 +29,7 @@ def announcement(event: events.Event) -> Announcement | None:
         case events.RequestWithdrawn():
             return Announcement("A request was taken back")
         case events.RequestAnswered(accepted=True):
-            return Announcement("Your request was accepted; the picture is on its way", "Accepted")
+            return Announcement("Your request was accepted", "Accepted")
         case events.RequestAnswered(reason=reason):
             because = f": {plain(reason, 200)}" if reason else ""
             return Announcement(f"Your request was rejected{because}", "Rejected", "warning")
