@@ -36,6 +36,11 @@ class _Screen(pyte.Screen):
             self.cursor_position()
 
 
+def _take_terminal() -> None:
+    """Make standard input the terminal that controls the new session: closing it then hangs up, as a window does."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """Runs a command in a pseudo-terminal of `columns` x `rows`. Use it with `with`: at its end the program is killed.
 
@@ -49,7 +54,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._master = master
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=_take_terminal,
             env={**env, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"},
         )  # fmt: skip
         os.close(slave)
@@ -63,7 +68,13 @@ class Terminal:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
+        if self._master >= 0:
+            os.close(self._master)
+
+    def hang_up(self) -> None:
+        """Close the terminal under the program, as a window that is closed does."""
         os.close(self._master)
+        self._master = -1
 
     # --- What is seen ------------------------------------------------------------------------------------------------
     @property

@@ -180,6 +180,29 @@ async def test_what_takes_long_can_be_broken_off(make_client) -> None:
         assert app.screen.query_one("#name", Input).value == "Ada"
 
 
+@pytest.mark.anyio
+async def test_leaving_while_a_profile_is_being_opened_opens_no_home(make_client) -> None:
+    """The host closes what it opens meanwhile: a home over a closed peer would fail at once."""
+    peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event(), "sign_out": anyio.Event()})
+    host = FakeHost(peers={"ada": peer})
+    app = make_client(host=host)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press(*"Ada", "enter")
+        with anyio.fail_after(10):
+            while not peer.calls("register"):
+                await pilot.pause()
+            await pilot.press("ctrl+q")
+            while not peer.calls("sign_out"):
+                await pilot.pause()
+            peer.gates["register"].set()
+            for _ in range(5):
+                await pilot.pause()
+            assert isinstance(app.screen, Welcome)
+            peer.gates["sign_out"].set()
+    assert app.return_code == 0
+
+
 # --- Profiles that there are -----------------------------------------------------------------------------------------
 @pytest.mark.anyio
 async def test_a_profile_is_opened_by_key(make_client) -> None:

@@ -68,7 +68,8 @@ class GlimpseClient(App[str]):
         self.wall = wall
         self.zone = zone
         self.copies = Copies()
-        self._leaving = False
+        self.leaving = False
+        """Whether what is open is being closed, and nothing is to be opened any more."""
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self._begin_in(self.settings.theme if self.settings.theme in self.available_themes else DARK.name)
@@ -159,8 +160,8 @@ class GlimpseClient(App[str]):
 
     def action_leave(self) -> None:
         """Sign out, say what still waits, and close."""
-        if not self._leaving:
-            self._leaving = True
+        if not self.leaving:
+            self.leaving = True
             work(self, self._leave, group="leave")
 
     async def _leave(self) -> None:
@@ -170,7 +171,7 @@ class GlimpseClient(App[str]):
         waiting = 0
         if home is not None:
             if not await home.may_leave():
-                self._leaving = False
+                self.leaving = False
                 return
             waiting = home.waiting
         self.tell("Signing out…")

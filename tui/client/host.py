@@ -106,6 +106,8 @@ class LocalHost:
         self._wanted.append(visit)
         self._knock.set()
         await visit.settled.wait()
+        if visit.error is None and visit.leave.is_set():  # closed while it was being opened
+            raise Unavailable(_CLOSING)
         if visit.error is not None:
             raise visit.error
         assert visit.peer is not None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import termios
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,12 +22,15 @@ from tui.places import profiles_root
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import FrameType
 
     from tui.client.guide import Guide
     from tui.client.settings import ClientSettings
     from tui.widgets.graphics import Graphics
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+_PATIENCE_S = 8.0
+"""Seconds from a signal to the end of the process, come what may; a goodbye takes two at most."""
 _BY_SIGNAL = 128
 """Added to a signal's number, as shells do, it is the exit code of a program that the signal ended."""
 
@@ -109,28 +115,52 @@ async def _guard(host: LocalHost, fail: Callable[[str], None]) -> None:
 def _signals_heeded(
     group: asyncio.TaskGroup, host: LocalHost, app: GlimpseClient, ending: Ending
 ) -> Iterator[None]:  # fmt: skip
-    """Close the peer and then the screens when a signal asks for it; a second signal ends the process at once."""
+    """Close the peer and then the screens when a signal asks for it. A second signal ends the process at once.
+
+    The process ends after `_PATIENCE_S` whatever it still waits for.
+    """
     loop = asyncio.get_running_loop()
 
     async def leave(code: int) -> None:
-        ending.code = code
+        ending.code, app.leaving = code, True
         await host.close()
         app.exit(return_code=code)
 
-    def heed(number: int) -> None:
-        ignore()
-        group.create_task(leave(_BY_SIGNAL + number))
+    def heed(number: int, _frame: FrameType | None) -> None:
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_DFL)
+        if _terminal_is_gone():
+            _paint_nowhere()
+        code = _BY_SIGNAL + number
+        last = threading.Timer(_PATIENCE_S, os._exit, (code,))
+        last.daemon = True
+        last.start()
+        loop.call_soon_threadsafe(lambda: group.create_task(leave(code)))
 
-    def ignore() -> None:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, heed, number)
+    before = {number: signal.signal(number, heed) for number in _SIGNALS}
     try:
         yield
     finally:
-        ignore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminal_is_gone() -> bool:
+    if sys.__stdin__ is None or not sys.__stdin__.isatty():
+        return True
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno())
+    except (OSError, ValueError, termios.error):
+        return True
+    return False
+
+
+def _paint_nowhere() -> None:
+    """Have what is still painted go nowhere: what writes to a terminal that is gone dies, and is waited for."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
+    os.close(nowhere)
 
 
 def _graphics(settings: ClientSettings) -> Graphics | None:

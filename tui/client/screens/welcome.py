@@ -113,6 +113,10 @@ class Welcome(Screen[None]):
         """The program that this screen belongs to."""
         return cast("GlimpseClient", self.app)
 
+    def _is_over(self) -> bool:
+        """Whether the client is being left: what comes in then opens nothing any more."""
+        return self.client.leaving or not self.is_attached
+
     def compose(self) -> ComposeResult:
         """Compose the frame; what stands in it depends on the profiles."""
         yield StatusHeader()
@@ -132,13 +136,12 @@ class Welcome(Screen[None]):
 
         painted()
         self._entering = Entering(self.client.host)
-        self._begun = True
         profile = self.client.profile
         if profile:
             self._open_profile(profile)
+            self._begin_watch()
         else:
-            self._list()
-        self._watch()
+            self._list()  # the nodes are asked when the field for a name is there: asking them imports a lot
 
     def on_screen_suspend(self) -> None:
         """Ask the nodes nothing while something else is in front."""
@@ -147,6 +150,11 @@ class Welcome(Screen[None]):
     def on_screen_resume(self) -> None:
         """Ask again."""
         if self._begun:
+            self._watch()
+
+    def _begin_watch(self) -> None:
+        if not self._begun:
+            self._begun = True
             self._watch()
 
     # --- The cluster -------------------------------------------------------------------------------------------------
@@ -190,6 +198,8 @@ class Welcome(Screen[None]):
 
     @on(Listed)
     async def _listed(self, message: Listed) -> None:
+        if self._is_over():
+            return
         self.profiles = message.profiles
         from tui.widgets.newcomer import Newcomer
         from tui.widgets.profile_list import ProfileList
@@ -198,10 +208,15 @@ class Welcome(Screen[None]):
         if not isinstance(self._content, wanted):
             place = self.query_one("#welcome-place")
             await place.remove_children()
+            if self._is_over():
+                return
             await place.mount(wanted())
+            if self._is_over():
+                return
         if isinstance(self._content, ProfileList):
             self._content.set_profiles(message.profiles)
         self._show_busy()
+        self.call_after_refresh(self._begin_watch)
 
     @property
     def _content(self) -> Newcomer | ProfileList | None:
@@ -240,6 +255,8 @@ class Welcome(Screen[None]):
 
     @on(Nameless)
     def _ask_name(self, message: Nameless) -> None:
+        if self._is_over():
+            return
         from tui.client.dialogs.register import Register
 
         self.busy = ""
@@ -267,7 +284,8 @@ class Welcome(Screen[None]):
         from tui.client.dialogs.registered import Registered
 
         me = message.peer.me
-        assert me is not None
+        if self._is_over() or me is None:
+            return
         self.busy = ""
         self.client.push_screen(
             Registered(me, restored=message.restored), partial(self._introduced, message.peer)
@@ -283,11 +301,14 @@ class Welcome(Screen[None]):
 
     @on(Entered)
     def _entered(self, message: Entered) -> None:
-        self.busy = ""
-        self.client.enter(message.peer)
+        if not self._is_over():
+            self.busy = ""
+            self.client.enter(message.peer)
 
     @on(Stayed)
     def _stayed(self, message: Stayed) -> None:
+        if self._is_over():
+            return
         self.busy, self.trouble = "", message.trouble
         if self.profiles is None or self.profiles:
             self._list()
