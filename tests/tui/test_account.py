@@ -24,6 +24,11 @@ def shown(app) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
 
 
+def complaint(app) -> str:
+    """Return what the dialog has to object, however its lines are broken."""
+    return str(app.screen.query_one(".complaint", Static).render())
+
+
 async def export_dialog(app, pilot) -> None:
     """Go to the export by keys alone."""
     await settled(pilot)
@@ -99,7 +104,7 @@ async def test_an_export_never_overwrites(make_client, tmp_path: Path) -> None:
         fill(app, "pw", "pw", str(tmp_path / "e.txt"))
         await pilot.click("#accept")
         await settled(pilot)
-        assert "not overwritten" in shown(app)
+        assert "not overwritten" in complaint(app)
         assert app.screen.query_one("#passphrase", Input).value == "pw", "what was typed stays"
         assert (tmp_path / "e.txt").read_text() == "precious"
 
@@ -122,7 +127,7 @@ async def test_an_export_says_what_is_missing(make_client, passphrase, again, pa
         fill(app, passphrase, again, path)
         await pilot.press("enter")
         await settled(pilot)
-        assert words in shown(app)
+        assert words in complaint(app)
         assert peer.calls("export_identity") == []
 
 
@@ -135,7 +140,7 @@ async def test_an_export_that_fails_can_be_tried_again(make_client, tmp_path: Pa
         fill(app, "pw", "pw", str(tmp_path / "e.txt"))
         await pilot.press("enter")
         await settled(pilot)
-        assert "The disk is full" in shown(app)
+        assert "The disk is full" in complaint(app)
         assert not app.screen.query_one("#accept", Button).disabled
         peer.fail.clear()
         await pilot.press("enter")

@@ -391,7 +391,7 @@ async def test_an_account_is_imported_from_a_file(make_client, tmp_path: Path) -
         host.fail["restore"] = WrongPassphrase("The passphrase does not open this export; try again.")
         await pilot.click("#accept")
         await settled(pilot)
-        assert "does not open this export" in shown(app)
+        assert "does not open this export" in text_of(app, ".complaint")
         assert app.screen.query_one("#source", Input).value == str(file), "nothing that was typed is lost"
         host.fail.clear()
         await pilot.click("#accept")
@@ -458,7 +458,7 @@ async def test_an_import_says_what_is_missing(make_client, source: str, passphra
         app.screen.query_one("#passphrase", Input).value = passphrase
         await pilot.press("enter")
         await settled(pilot)
-        assert words in shown(app)
+        assert words in text_of(app, ".complaint")
         assert [found for found in host.asked if found[0] == "restore"] == []
 
 

@@ -55,6 +55,19 @@ def test_help_and_version_answer_without_the_heavy_parts() -> None:
     assert result.stdout.splitlines()[-1] == "heavy []"
 
 
+def test_the_client_s_help_tells_what_no_screen_can() -> None:
+    program = (
+        "import sys, tui.cli\n"
+        "try: tui.cli.main(['client', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print('heavy', sorted({'textual', 'numpy', 'PIL', 'cryptography', 'anyio'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    for words in ("client.toml", "[keys]", "GLIMPSE_CLUSTER", "NO_COLOR", "_GLIMPSE_COMPLETE=bash_source", "--profile"):
+        assert words in result.stdout
+    assert result.stdout.splitlines()[-1] == "heavy []"
+
+
 def test_the_headless_peer_loads_no_textual() -> None:
     program = "import sys, tui.peer\nprint(sorted({'textual', 'rich', 'textual_image', 'stegano'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)

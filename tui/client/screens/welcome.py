@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from shared.errors import GlimpseError
+from tui.client.welcome_messages import Entered, Listed, Made, Nameless, Reached, Stayed
 from tui.client.wording import plain
 from tui.starting import painted
 from tui.widgets.cluster_line import ClusterLine
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from textual.app import ComposeResult
+    from textual.message import Message
 
     from tui.client.app import GlimpseClient
     from tui.client.entering import Entering, Restored
@@ -59,49 +60,6 @@ class Welcome(Screen[None]):
     reach: reactive[Reach | None] = reactive(None, init=False)
     busy: reactive[str] = reactive("", init=False)
     trouble: reactive[str] = reactive("", init=False)
-
-    class Listed(Message, bubble=False):
-        """The profiles on this machine."""
-
-        def __init__(self, profiles: Sequence[ProfileSummary]) -> None:
-            super().__init__()
-            self.profiles = profiles
-
-    class Reached(Message, bubble=False):
-        """How the nodes answer."""
-
-        def __init__(self, reach: Reach) -> None:
-            super().__init__()
-            self.reach = reach
-
-    class Nameless(Message, bubble=False):
-        """An account is to be made: in a profile in which nobody has registered, or, without one, in a new profile."""
-
-        def __init__(self, profile: str = "") -> None:
-            super().__init__()
-            self.profile = profile
-
-    class Made(Message, bubble=False):
-        """An account was made, or found for a key that was imported; its peer is open."""
-
-        def __init__(self, peer: Peer, *, restored: bool) -> None:
-            super().__init__()
-            self.peer = peer
-            self.restored = restored
-
-    class Entered(Message, bubble=False):
-        """A peer is open and has an account."""
-
-        def __init__(self, peer: Peer) -> None:
-            super().__init__()
-            self.peer = peer
-
-    class Stayed(Message, bubble=False):
-        """No peer is open; `trouble` says why, empty where the person did not want to."""
-
-        def __init__(self, trouble: str = "") -> None:
-            super().__init__()
-            self.trouble = trouble
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +122,7 @@ class Welcome(Screen[None]):
     async def _look(self) -> None:
         while True:
             reach = await self.client.host.reach()
-            self.post_message(self.Reached(reach))
+            self.post_message(Reached(reach))
             await asyncio.sleep(_STILL_S if reach.reachable else _AGAIN_S)
 
     @on(Reached)
@@ -194,7 +152,7 @@ class Welcome(Screen[None]):
         work(self, self._find_profiles, group="profiles", exclusive=True)
 
     async def _find_profiles(self) -> None:
-        self.post_message(self.Listed(await self.client.host.profiles()))
+        self.post_message(Listed(await self.client.host.profiles()))
 
     @on(Listed)
     async def _listed(self, message: Listed) -> None:
@@ -233,25 +191,25 @@ class Welcome(Screen[None]):
         try:
             self.post_message(await deed())
         except GlimpseError as error:
-            self.post_message(self.Stayed(str(error)))
+            self.post_message(Stayed(str(error)))
 
     def _open_profile(self, profile: str) -> None:
         self._enter(f"Opening {profile}…", partial(self._open, profile))
 
     async def _open(self, profile: str) -> Message:
         peer = await self._entering.open(profile)
-        return self.Nameless(profile) if peer is None else await self._ready(peer)
+        return Nameless(profile) if peer is None else await self._ready(peer)
 
     async def _create(self, name: str) -> Message:
-        return self.Made(await self._entering.create(name), restored=False)
+        return Made(await self._entering.create(name), restored=False)
 
     async def _enter_restored(self, restored: Restored) -> Message:
-        return self.Made(await self._entering.enter_as(restored.profile, restored.name), restored=True)
+        return Made(await self._entering.enter_as(restored.profile, restored.name), restored=True)
 
     async def _ready(self, peer: Peer) -> Message:
         # The four tabs bring Pillow and numpy along: a moment that the screen should not freeze for.
         await asyncio.to_thread(import_module, "tui.client.screens.home")
-        return self.Entered(peer)
+        return Entered(peer)
 
     @on(Nameless)
     def _ask_name(self, message: Nameless) -> None:
@@ -264,7 +222,7 @@ class Welcome(Screen[None]):
         self.client.push_screen(Register(make, self._why_not, profile=message.profile), self._registered)
 
     def _registered(self, peer: Peer | None) -> None:
-        self.post_message(self.Stayed() if peer is None else self.Made(peer, restored=False))
+        self.post_message(Stayed() if peer is None else Made(peer, restored=False))
 
     def _ask_export(self, profile: str | None) -> None:
         from tui.client.dialogs.import_identity import ImportIdentity
@@ -273,7 +231,7 @@ class Welcome(Screen[None]):
 
     def _restored(self, restored: Restored | None) -> None:
         if restored is None:
-            self.post_message(self.Stayed())
+            self.post_message(Stayed())
             return
         self.profiles = None  # there is one that the list does not have yet
         self._enter(f"Looking for the account of {restored.profile}…", partial(self._enter_restored, restored))
@@ -361,7 +319,7 @@ class Welcome(Screen[None]):
 
     def action_new(self) -> None:
         """Make another account."""
-        self.post_message(self.Nameless())
+        self.post_message(Nameless())
 
     def action_restore(self) -> None:
         """Bring an account here from its export."""
@@ -370,7 +328,7 @@ class Welcome(Screen[None]):
     def action_stop(self) -> None:
         """Break off what is under way; nothing that was typed is lost."""
         self.workers.cancel_group(self, "enter")
-        self.post_message(self.Stayed())
+        self.post_message(Stayed())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Offer what can be done now."""
