@@ -12,14 +12,12 @@ from tui.widgets.decoding import reduced
 if TYPE_CHECKING:
     from PIL import Image
 
-    from tui.peer import Peer
-
 
 class Covers:
     """What stands for a picture that is not looked at."""
 
-    def __init__(self, peer: Peer) -> None:
-        self._thumbnails = Thumbnails(peer)
+    def __init__(self, thumbnails: Thumbnails) -> None:
+        self._thumbnails = thumbnails
         self._default: Image.Image | None = None
 
     async def get(self, image_id: str) -> Image.Image:

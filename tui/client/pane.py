@@ -15,6 +15,7 @@ from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from tui.client.app import GlimpseClient
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
 
 T = TypeVar("T")
@@ -32,9 +33,10 @@ class Pane(Vertical):
             super().__init__()
             self.found = found
 
-    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self.peer = peer
+        self.thumbnails = thumbnails
         self._load_soon = False
 
     @property

@@ -16,7 +16,6 @@ from shared.errors import GlimpseError, Unavailable
 from tui.client.pane import Pane
 from tui.client.panes.image_details import ImageDetails
 from tui.client.panes.image_lists import ImagesList, ViewersList
-from tui.client.thumbnails import Thumbnails
 from tui.client.transfers import Transfers
 from tui.client.wording import plain
 from tui.peer import events as peer_events
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import MyImage, Viewer
 
@@ -61,9 +61,8 @@ class ImagesShown(Pane):
             self.image = image
             self.found = found
 
-    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, id=id)
-        self._thumbnails = Thumbnails(peer)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, thumbnails, id=id)
         self._transfers = Transfers(time.monotonic)
         self._viewers: dict[str, Sequence[Viewer]] = {}
         self._known: dict[str, MyImage] = {}
@@ -195,9 +194,9 @@ class ImagesShown(Pane):
             work(self, partial(self._find_viewers, name), group="viewers", exclusive=True)
 
     async def _find_picture(self, image: str) -> None:
-        if self._thumbnails.known("own", image) is None:
+        if self.thumbnails.known("own", image) is None:
             await anyio.sleep(_REST_S)
-        self.post_message(self.Pictured(image, await self._thumbnails.own(image)))
+        self.post_message(self.Pictured(image, await self.thumbnails.own(image)))
 
     @on(Pictured)
     def _show_picture(self, message: Pictured) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tui.client.dialogs.add_viewer import Given
     from tui.client.dialogs.encrypt import Wish
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import MyImage, RightsResult, View, Viewer
 
@@ -61,8 +62,8 @@ class MyImagesPane(ImagesShown):
             super().__init__()
             self.text = text
 
-    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, thumbnails, id=id)
         self._folder: Path | None = None
         """Where the last picture was found."""
 
@@ -148,7 +149,7 @@ class MyImagesPane(ImagesShown):
 
     def _previewed(self, image: str, changed: bool | None) -> None:
         if changed:
-            self._thumbnails.forget(image)
+            self.thumbnails.forget(image)
             self.client.tell("What others see is changed.")
             self.load()
 

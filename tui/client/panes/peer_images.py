@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.client.dialogs.request import Wish
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import PeerImage, Sent, View
 
@@ -89,9 +90,9 @@ class PeerImagesPane(Pane):
             self.wish = wish
             self.sent = sent
 
-    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, id=id)
-        self._covers = Covers(peer)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, thumbnails, id=id)
+        self._covers = Covers(thumbnails)
         self._session = Session()
         self._held: Sequence[PeerImage] = ()
         self._tiles: dict[str, Tile] = {}

@@ -15,7 +15,6 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
 from tui.client.messages import Trouble
-from tui.client.thumbnails import Thumbnails
 from tui.client.wording import ago, plain, size
 from tui.peer.models import AskState
 from tui.widgets.cells import Mode
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.client.app import GlimpseClient
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import OfferedImage, User
 
@@ -74,10 +74,17 @@ class PersonPanel(Vertical):
         image: str
         preview: Image | None
 
-    def __init__(self, peer: Peer, *, id: str, classes: str | None = None) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(
+        self,
+        peer: Peer,
+        thumbnails: Thumbnails,
+        *,
+        id: str,  # noqa: A002 - Textual's name for it
+        classes: str | None = None,
+    ) -> None:
         super().__init__(id=id, classes=classes)
         self._peer = peer
-        self._thumbnails = Thumbnails(peer)
+        self._thumbnails = thumbnails
         self._asked: Mapping[str, AskState] = {}
         self._told_of: int | None = None
         self._wanted_when_told = False

@@ -20,7 +20,6 @@ from tui.client.messages import Trouble, Waiting
 from tui.client.pane import Pane
 from tui.client.panes.request_details import RequestDetails
 from tui.client.panes.request_lists import RequestLists
-from tui.client.thumbnails import Thumbnails
 from tui.client.transfers import Transfers
 from tui.peer import events as peer_events
 from tui.widgets.working import work
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from tui.client.asks import Ask
     from tui.client.dialogs.accept import Acceptance
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import Requests, Sent
 
@@ -79,9 +79,8 @@ class RequestsPane(Pane):
             super().__init__()
             self.text = text
 
-    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, id=id)
-        self._thumbnails = Thumbnails(peer)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, thumbnails, id=id)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
         self._deeds: dict[str, Deed] = {}
@@ -179,9 +178,9 @@ class RequestsPane(Pane):
 
     async def _find_picture(self, ask: Ask) -> None:
         image = ask.request.image
-        if self._thumbnails.known("own" if ask.incoming else "preview", image) is None:
+        if self.thumbnails.known("own" if ask.incoming else "preview", image) is None:
             await anyio.sleep(_REST_S)
-        found = await (self._thumbnails.own(image) if ask.incoming else self._thumbnails.preview(image))
+        found = await (self.thumbnails.own(image) if ask.incoming else self.thumbnails.preview(image))
         self.post_message(self.PictureFound(ask.request.request_id, found))
 
     @on(PictureFound)
@@ -221,7 +220,7 @@ class RequestsPane(Pane):
 
             first = not self._lists.asks.accepted_before(ask.request.person)
             self.client.push_screen(
-                Accept(ask, self.peer, self._thumbnails, first=first), partial(self._accept, ask.request.request_id)
+                Accept(ask, self.peer, self.thumbnails, first=first), partial(self._accept, ask.request.request_id)
             )
 
     def _accept(self, request_id: str, chosen: Acceptance | None) -> None:

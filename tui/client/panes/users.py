@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import OfferedImage, Sent
 
@@ -94,8 +95,8 @@ class UsersPane(Pane):
         owner: User
         wish: Wish
 
-    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, thumbnails, id=id)
         self._roster = Roster(None if peer.me is None else peer.me.account)
         self._told_at: float | None = None
         self._trouble = ""
@@ -143,7 +144,7 @@ class UsersPane(Pane):
                     "images": lambda user: user.images, "seen": last_seen,
                 },
             )  # fmt: skip
-            yield PersonPanel(self.peer, id="users-person", classes="side")
+            yield PersonPanel(self.peer, self.thumbnails, id="users-person", classes="side")
 
     def on_mount(self) -> None:
         """Begin with the list, and look again from time to time."""

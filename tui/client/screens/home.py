@@ -19,6 +19,7 @@ from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.panes.requests import RequestsPane
 from tui.client.panes.users import UsersPane
+from tui.client.thumbnails import Thumbnails
 from tui.client.wording import counted
 from tui.peer.events import ImageReceived
 from tui.widgets.banner import OfflineBanner
@@ -85,10 +86,13 @@ class Home(Screen[None]):
         yield Footer()
 
     def _panes(self) -> tuple[Pane, ...]:
+        thumbnails = Thumbnails(self.peer)
         return (
-            UsersPane(self.peer, id="users-pane"), RequestsPane(self.peer, id="requests-pane"),
-            PeerImagesPane(self.peer, id="peer-images-pane"), MyImagesPane(self.peer, id="my-images-pane"),
-        )  # fmt: skip
+            UsersPane(self.peer, thumbnails, id="users-pane"),
+            RequestsPane(self.peer, thumbnails, id="requests-pane"),
+            PeerImagesPane(self.peer, thumbnails, id="peer-images-pane"),
+            MyImagesPane(self.peer, thumbnails, id="my-images-pane"),
+        )
 
     @property
     def panes(self) -> list[Pane]:
