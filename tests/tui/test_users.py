@@ -530,6 +530,22 @@ async def test_a_request_that_waited_is_forgotten_when_the_cursor_moves_on(opene
 
 
 @pytest.mark.anyio
+async def test_a_key_right_after_the_cursor_moved_is_about_whom_it_is_on(opened) -> None:
+    """`j` and `r` in one burst asked the person from whom the cursor came: the panel had not been told yet."""
+    someone, app, pilot = opened
+    await go_to(pilot, "Émile")
+    pane(app).people.action_cursor(1)
+    pane(app).action_copy_id()
+    pane(app).action_request()
+    await settled(pilot)
+    assert app.clipboard == "11"
+    assert isinstance(app.screen, RequestViews)
+    await pilot.press("enter")
+    await settled(pilot)
+    assert someone.calls("request")[0][0][0] == CEM_OFFERS[0].image
+
+
+@pytest.mark.anyio
 async def test_a_request_that_cannot_go_out_waits_in_the_outbox(opened) -> None:
     someone, app, pilot = opened
     await go_to(pilot, "Cem Yıldız")

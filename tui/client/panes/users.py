@@ -351,16 +351,21 @@ class UsersPane(Pane):
         event.stop()
         self.person.offers.focus()
 
+    # A key may come before the word that the cursor moved: it is about whom the cursor is on, not about whom the panel
+    # still shows.
     def action_request(self) -> None:
         """Ask for views of the chosen picture."""
+        self._show_person()
         self.person.want()
 
     def action_copy_id(self) -> None:
         """Copy the id of the person under the cursor."""
+        self._show_person()
         self.person.copy_id()
 
     def action_copy_words(self) -> None:
         """Copy the fingerprint of the person under the cursor."""
+        self._show_person()
         self.person.copy_words()
 
     @on(PersonPanel.Wanted)
