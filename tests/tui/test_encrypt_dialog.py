@@ -59,6 +59,18 @@ async def test_a_picture_is_encrypted_by_keys_and_nothing_of_it_is_published(tab
 
 
 @pytest.mark.anyio
+async def test_what_was_encrypted_is_the_current_image(tab) -> None:
+    """The cursor stayed on an older image: `a`, as the toast says, gave views of that one."""
+    at = await tab()
+    await at.press("n", *"~/Pictures/har", "tab", "enter")
+    assert at.pane.current is not None
+    assert at.pane.current.title == "harbour"
+    await at.press("g")
+    await at.press("f5")
+    assert at.pane.current.title == "Lake at dawn", "only once: then the cursor is the person's"
+
+
+@pytest.mark.anyio
 async def test_a_picture_is_encrypted_by_mouse_with_cover_and_preview(tab, pictures: Path) -> None:
     at = await tab(FakePeer())
     await at.click("#mine-encrypt", (3, 1))

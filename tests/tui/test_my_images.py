@@ -190,6 +190,17 @@ async def test_rights_are_revoked_only_after_a_yes(tab) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_key_right_after_the_cursor_moved_touches_no_rights_on_another_image(tab) -> None:
+    """`j` and `x` in one burst took the viewer from the list of the image from which the cursor came."""
+    at = await tab()
+    at.pane.images.action_cursor(1)
+    at.pane.action_revoke()
+    await at.press()
+    assert isinstance(at.screen, Home)
+    assert at.toasts == ["Nobody may look at this image yet; press a to give somebody views."]
+
+
+@pytest.mark.anyio
 async def test_revoked_rights_are_neither_changed_nor_revoked_again(tab) -> None:
     at = await tab()
     await at.press("tab", "G", "e", "x", "enter")

@@ -70,6 +70,8 @@ class ImagesShown(Pane):
         self._detailed = ""
         self._repaint_soon = False
         self._shown = False
+        self._to_choose = ""
+        """An image that becomes the current one as soon as it is known here."""
 
     def compose(self) -> ComposeResult:
         """Compose the list, the details, and what is said instead of both where there is no image yet."""
@@ -133,6 +135,8 @@ class ImagesShown(Pane):
         self.query_one("#mine-none").display = not images
         self.query_one("#mine-split").display = bool(images)
         self.images.set_rows(images)
+        if self._to_choose and self.images.select_key(self._to_choose):
+            self._to_choose = ""
         if wants_focus:
             self.take_focus()
         self._tell_details(again=True)

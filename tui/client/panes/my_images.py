@@ -95,6 +95,7 @@ class MyImagesPane(ImagesShown):
 
     def _sealed(self, image: MyImage | None) -> None:
         if image is not None:
+            self._to_choose = image.image
             self.client.tell(f"“{plain(image.title, _TITLE_CELLS)}” is encrypted. Give somebody views of it with a.")
             self.post_message(Happened("encrypted"))
         # Also after a cancel: what a node had finished meanwhile is cleared away by a look.
@@ -204,6 +205,7 @@ class MyImagesPane(ImagesShown):
 
     def _need_viewer(self) -> Viewer | None:
         """Return the viewer under the cursor whose rights stand, or None after saying why there is none."""
+        self._tell_details(again=False)  # a key may come before the word that the cursor is on another image
         viewer: Viewer | None = self.viewers.current
         if viewer is None:
             self.client.tell("Nobody may look at this image yet; press a to give somebody views.", warning=True)
