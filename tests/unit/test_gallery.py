@@ -100,6 +100,14 @@ def test_an_image_is_new_from_its_arrival_until_it_is_looked_at() -> None:
     assert not tile(session).new
 
 
+@pytest.mark.parametrize("changes", [{"revoked": True}, {"expires": NOW}, {"left": 0}])
+def test_what_opens_no_more_is_not_new(changes: dict[str, object]) -> None:
+    """An image that expired before its first look stayed `new`, and the tab's badge could never be cleared."""
+    session = Session()
+    session.heard(ImageReceived(HELD.image, HELD.grant))
+    assert not tile(session, **changes).new
+
+
 def test_what_is_being_received_has_a_share_until_it_is_here() -> None:
     session = Session()
     assert not session.heard(CopyProgress(HELD.grant, sending=False, done=42, total=100))

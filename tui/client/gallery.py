@@ -154,9 +154,9 @@ class Session:
 
     def tile(self, image: PeerImage, now: float) -> Tile:
         """Return what to show of an image at a moment, in seconds since 1970."""
-        coming = image.path is None
+        coming, state = image.path is None, self._state(image, now)
         return Tile(
-            image, self._state(image, now), new=image.image in self.new and not coming,
+            image, state, new=image.image in self.new and state is State.OPEN,
             opening=image.image == self.opening, received=self._coming.get(image.grant) if coming else None,
             asked=self._asked.get(image.image, 0),
         )  # fmt: skip
