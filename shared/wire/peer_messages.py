@@ -1,7 +1,8 @@
 """What travels in one datagram between a peer and a node, between two peers, and between an operator and a node.
 
-Kinds 50 to 69 are the request plane, 70 to 79 peer to peer, 80 to 99 the operator's. An outcome or operation too long
-for a datagram travels as an object transfer whose label says what it belongs to (`shared.wire.labels`).
+Kinds 50 to 69 are the request plane, 70 to 79 peer to peer, 80 to 83 and 96 to 99 the operator's; 84 to 95 are the
+status feed (`shared.wire.feed_messages`). An outcome or operation too long for a datagram travels as an object transfer
+whose label says what it belongs to (`shared.wire.labels`).
 """
 
 from typing import Annotated
