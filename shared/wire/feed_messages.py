@@ -18,8 +18,19 @@ from typing import Annotated, Final
 
 import msgspec
 
-from shared.wire.base import AccountId, Id128, Message, NodeName, Port, Timestamp
-from shared.wire.node_messages import AgeMs, Cores, Incarnation, InFlight, Load, Place, Sequence, Term, WireTable
+from shared.wire.base import AccountId, Id128, Message, NodeName, Port
+from shared.wire.node_messages import (
+    AgeMs,
+    AuditRecord,
+    Cores,
+    Incarnation,
+    InFlight,
+    Load,
+    Place,
+    Sequence,
+    Term,
+    WireTable,
+)
 
 MIN_INTERVAL_MS: Final = 200
 """No watch gets frames faster than 5 times a second; a shorter interval is taken for this one."""
@@ -381,25 +392,6 @@ class LogNotice(msgspec.Struct, frozen=True, array_like=True, tag=7):
     text: Line
 
 
-class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
-    """An operator's action, as every node's audit log has it. `node`, `incarnation` and `number` identify it."""
-
-    node: NodeName
-    """That was given the order."""
-    incarnation: Incarnation
-    number: Sequence
-    """Of the record in that node's life."""
-    at: Timestamp
-    """Seconds since 1970, by that node's clock."""
-    operator: Annotated[str, msgspec.Meta(pattern=r"^[a-z ]{0,80}$")]
-    """Fingerprint words of the key that gave it."""
-    order: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,16}$")]
-    value: Annotated[str, msgspec.Meta(max_length=32)] = ""
-    obeyed: bool = True
-    text: Annotated[str, msgspec.Meta(max_length=100)] = ""
-    """Why it was refused."""
-
-
 class AuditNotice(msgspec.Struct, frozen=True, array_like=True, tag=8):
     """An entry of the node's audit log: its own, or one that another node told it of."""
 
@@ -412,7 +404,7 @@ AnyNotice = (
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):
-    """One notice. Numbers are consecutive over the node's incarnation, from 1; a jump means that some are gone."""
+    """One notice. Numbers are consecutive over the node's incarnation, from 1."""
 
     number: Sequence
     at_ms: AtMs
@@ -423,6 +415,8 @@ class FeedNotices(FeedMessageBase, frozen=True, tag=94):
     """Notices in order. A monitor may get one twice: it goes by the number."""
 
     incarnation: Incarnation
+    oldest: Sequence
+    """The lowest number that the node still has: what is missing below it is gone for good."""
     notices: Annotated[tuple[Notice, ...], msgspec.Meta(max_length=NOTICES_PER_MESSAGE)]
 
 

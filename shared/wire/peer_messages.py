@@ -128,6 +128,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     uptime_s: float
     dropped: Annotated[dict[str, int], msgspec.Meta(max_length=64)]
     """Datagrams that were dropped, by reason."""
+    draining: bool = False
+    """By an operator's order it takes no new work and never leads."""
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True):
@@ -148,11 +150,15 @@ class StatusReport(Message, frozen=True, tag=81):
 
 
 class OperatorCommand(Message, frozen=True, tag=82):
-    """An operator's order to one node: `deaf` (seconds as number), `token` (start the round), `policy` (text),
-    `lead` (ask for leadership), `slow` (encoder duty-cycle factor as number), `drain`."""
+    """An operator's order to one node. The same `request` is obeyed once, however often it comes.
+
+    `deaf` (seconds as number), `token` (text `stop` ends the round, anything else starts it), `policy` (text; holds for
+    the whole cluster), `lead` (ask for leadership), `step_down` (give it up), `slow` (encoder duty-cycle factor as
+    number), `drain` (stand aside and go on running), `undrain`, `stop` (drain and end the process).
+    """
 
     request: Id128
-    command: Annotated[str, msgspec.Meta(pattern=r"^(deaf|token|policy|lead|slow|drain)$")]
+    command: Annotated[str, msgspec.Meta(pattern=r"^(deaf|token|policy|lead|step_down|slow|drain|undrain|stop)$")]
     number: float = 0.0
     text: Note = ""
 

@@ -6,7 +6,7 @@ from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import MalformedMessage
 from shared.wire import feed_messages as feed
 from shared.wire.codec import decode, encode
-from shared.wire.node_messages import MAX_NODES, TableRow
+from shared.wire.node_messages import MAX_NODES, AuditRecord, TableRow
 
 HUGE = 2**53
 TALLY = 9_999_999_999
@@ -16,7 +16,7 @@ FRAME = {"seq": HUGE, "at_ms": AT}
 STANDING = feed.Standing(
     "follower", HUGE, 14, AT, False, False, False, 9_999_999, 14, 9_999_999, WIDE_TEXT * 24,
 )  # fmt: skip
-RECORD = feed.AuditRecord(
+RECORD = AuditRecord(
     "n" * 32, HUGE, HUGE, 99_999_999_999.123, "w" * 80, "o" * 16, WIDE_TEXT * 32, False, WIDE_TEXT * 100
 )
 LARGEST = [
@@ -47,14 +47,16 @@ LARGEST = [
         ) * feed.REQUESTS_PER_MESSAGE,
     ),
     feed.FeedNotices(
-        **FRAME, incarnation=HUGE,
+        **FRAME, incarnation=HUGE, oldest=HUGE,
         notices=(feed.Notice(HUGE, AT, feed.ElectionNotice(False, "A" * 24, 14, HUGE)),) * 8,
     ),
     feed.FeedNotices(
-        **FRAME, incarnation=HUGE,
+        **FRAME, incarnation=HUGE, oldest=HUGE,
         notices=(feed.Notice(HUGE, AT, feed.LogNotice("critical", WIDE_TEXT * 24, WIDE_TEXT * 160)),),
     ),
-    feed.FeedNotices(**FRAME, incarnation=HUGE, notices=(feed.Notice(HUGE, AT, feed.AuditNotice(RECORD)),)),
+    feed.FeedNotices(
+        **FRAME, incarnation=HUGE, oldest=HUGE, notices=(feed.Notice(HUGE, AT, feed.AuditNotice(RECORD)),)
+    ),
 ]  # fmt: skip
 
 
@@ -76,8 +78,8 @@ def test_the_bounds_of_latency_rise_and_leave_room_in_a_message() -> None:
     [
         b'{"k":84}', b'{"k":84,"request":"x"}', b'{"k":84,"request":"%s","after":-1}' % (b"f" * 32),
         b'{"k":88,"seq":1,"at_ms":1.0,"beats":[[15,0,0,0,0,0,0,0,null,null]]}',
-        b'{"k":94,"seq":1,"at_ms":1.0,"incarnation":1,"notices":[[1,1.0,[99]]]}',
-        b'{"k":94,"seq":1,"at_ms":1.0,"incarnation":1,"notices":[[1,1.0,[1,"king","leader","X",1]]]}',
+        b'{"k":94,"seq":1,"at_ms":1.0,"incarnation":1,"oldest":1,"notices":[[1,1.0,[99]]]}',
+        b'{"k":94,"seq":1,"at_ms":1.0,"incarnation":1,"oldest":1,"notices":[[1,1.0,[1,"king","leader","X",1]]]}',
         b'{"k":93,"seq":1,"at_ms":1.0,"one_in":0,"left_out":0,"events":[]}',
         b'{"k":93,"seq":1,"at_ms":1.0,"one_in":1,"left_out":0,"events":[[1.0,99,null,0,null,"00000000","00000000"]]}',
     ],
