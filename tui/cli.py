@@ -16,6 +16,7 @@ _cluster = click.option(
     help="Cluster file, or the folder that holds it. [default: GLIMPSE_CLUSTER, or this machine's]",
 )
 _profile = click.option("--profile", default="default", show_default=True, help="Name of the profile on this machine.")
+_ORDERS = ["deaf", "token", "policy", "lead", "step_down", "drain", "undrain", "slow", "stop"]
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -72,7 +73,7 @@ def node(cluster: Path, name: str, log_level: str, with_parent: bool) -> None:
     known.node(name)
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     log_to(cluster.parent / f"node-{name}.log", log_level)
-    serve(name, known, settings, with_parent=with_parent)
+    serve(name, known, settings, cluster.parent, with_parent=with_parent)
 
 
 @glimpse.command()
@@ -91,10 +92,22 @@ def status(cluster: Path | None, as_json: bool) -> None:
 @glimpse.command()
 @_cluster
 @click.argument("name")
-@click.argument("order", type=click.Choice(["deaf", "token", "policy", "lead", "slow", "drain"]))
+@click.argument("order", type=click.Choice(_ORDERS))
 @click.argument("value", default="")
 def order(cluster: Path | None, name: str, order: str, value: str) -> None:
-    """Give node NAME an order: deaf SECONDS, token [stop], policy NAME, lead, slow FACTOR, drain."""
+    """Give node NAME an order; every node writes it to its audit log.
+
+    \b
+    deaf SECONDS     drop everything in and out for so long
+    token [stop]     send the token round that makes its holder deaf for 20 s, or stop it
+    policy NAME      least-cost, priority or round-robin; holds for the whole cluster, whoever leads
+    lead             ask for leadership
+    step_down        give leadership to the next in line and stay in line
+    drain            give leadership up, take no new work, finish what is in hand, go on running
+    undrain          come back
+    slow FACTOR      make the encoder so many times slower; 1 is full speed
+    stop             drain and end the process
+    """
     from tui.commands.status import give_order
 
     _run(give_order, cluster, name, order, value)
