@@ -68,6 +68,11 @@ class Figures:
             self.cpu_percent = self._process.cpu_percent()
             self.rss_mb = self._process.memory_info().rss / 2**20
 
+    def process_totals(self) -> tuple[float, int]:
+        """Return the processor seconds that the process has used, and its memory in bytes."""
+        times = self._process.cpu_times()
+        return times.user + times.system, self._process.memory_info().rss
+
     async def ping(self) -> DirectoryFigures:
         """Ask the directory whether it is there, and remember the answer."""
         try:

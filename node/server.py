@@ -61,9 +61,11 @@ class NodeServer:
     """A node of the cluster. `run` serves until it is told to stop."""
 
     def __init__(
-        self, name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False
-    ) -> None:
-        """`folder` takes the audit log."""
+        self, name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
+        metrics: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """`folder` takes the audit log; `metrics` is the address to serve Prometheus metrics on, if any."""
+        self._metrics = metrics
         self._name = name
         self._folder = folder
         self._cluster = cluster
@@ -133,6 +135,7 @@ class NodeServer:
             me, incarnation, control=control, desk=desk, directory=directory, encoder=encoder, requests=requests,
             nodes=nodes, observer=observer, clock=clock,
         )  # fmt: skip
+        self._serve_metrics(stack, figures)
         feed = Feed(requests, figures, operators=operators, clock=clock, tasks=tasks)
         reports = Reports(
             self._name, figures=figures, control=control, desk=desk, directory=directory, services=services,
@@ -153,6 +156,13 @@ class NodeServer:
         await stack.enter_async_context(requests)
         await stack.enter_async_context(nodes)
         return parts
+
+    def _serve_metrics(self, stack: AsyncExitStack, figures: Figures) -> None:
+        if self._metrics is None:
+            return
+        from node.metrics import serving_metrics  # only who asks for metrics pays for the library
+
+        stack.enter_context(serving_metrics(figures, asyncio.get_running_loop(), *self._metrics))
 
     def _from_peer(self, parts: _Parts, session: Session, data: bytes) -> None:
         message: PeerToNode | WatchMessage = decode(data, PeerToNode | WatchMessage, cap_bytes=MAX_MESSAGE_BYTES)
@@ -239,9 +249,12 @@ def _log_to_feed(observer: Observer) -> Iterator[None]:
             logger.removeHandler(handler)
 
 
-def serve(name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False) -> None:
+def serve(
+    name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
+    metrics: tuple[str, int] | None = None,
+) -> None:  # fmt: skip
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
-    `folder` takes the node's audit log.
+    `folder` takes the node's audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
     """
-    anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent).run)
+    anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)

@@ -16,6 +16,10 @@ _cluster = click.option(
     help="Cluster file, or the folder that holds it. [default: GLIMPSE_CLUSTER, or this machine's]",
 )
 _profile = click.option("--profile", default="default", show_default=True, help="Name of the profile on this machine.")
+_TCP_PORT = click.IntRange(1, 65_535)
+_metrics_host = click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve metrics on; they need no key."
+)
 _ORDERS = ["deaf", "token", "policy", "lead", "step_down", "drain", "undrain", "slow", "stop"]
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -35,6 +39,8 @@ def glimpse() -> None:
 @click.option(
     "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
 )
+@click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics: of the first node here, then port by port.")
+@_metrics_host
 def up(
     data: Path | None,
     nodes: int,
@@ -42,6 +48,8 @@ def up(
     directory_file: Path | None,
     base_port: int | None,
     preset: str,
+    metrics: int | None,
+    metrics_host: str,
 ) -> None:
     """Run a local cluster, one process per node, until interrupted."""
     from tui.commands import up as command
@@ -52,7 +60,7 @@ def up(
         data or default_cluster_folder(), nodes=nodes, directory_url=url,
         base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port, preset=preset,
     )  # fmt: skip
-    sys.exit(_run(command.up, place, click.echo))
+    sys.exit(_run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
 
 
 @glimpse.command()
@@ -62,7 +70,9 @@ def up(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this node is gone.")
-def node(cluster: Path, name: str, log_level: str, with_parent: bool) -> None:
+@click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics on this TCP port.")
+@_metrics_host
+def node(cluster: Path, name: str, log_level: str, with_parent: bool, metrics: int | None, metrics_host: str) -> None:
     """Run one node of a cluster."""
     from node.server import serve
     from node.settings import load_node_settings
@@ -73,7 +83,8 @@ def node(cluster: Path, name: str, log_level: str, with_parent: bool) -> None:
     known.node(name)
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     log_to(cluster.parent / f"node-{name}.log", log_level)
-    serve(name, known, settings, cluster.parent, with_parent=with_parent)
+    place = None if metrics is None else (metrics_host, metrics)
+    serve(name, known, settings, cluster.parent, with_parent=with_parent, metrics=place)
 
 
 @glimpse.command()
