@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from node.figures import Figures
 from node.watchers import SLOW_EVERY_S, Watcher, Watchers
 from shared.config import MAX_MESSAGE_BYTES
+from shared.errors import LocalError
 from shared.net.endpoint import Endpoint, Session
 from shared.wire import feed_messages as feed
 from shared.wire.base import Message
@@ -165,8 +166,12 @@ class Feed:
             )  # fmt: skip
 
     def _post(self, session: Session, message: Message) -> None:
-        if session.alive:
+        if not session.alive:
+            return
+        try:
             self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+        except LocalError:
+            log.exception("a message of the feed could not be sent")
 
     # --- The directory -----------------------------------------------------------------------------------------------
     def _ping(self, now: float) -> None:

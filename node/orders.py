@@ -111,7 +111,7 @@ class Orders:
                 if not text:
                     self._obey(order)
                 self._control.audited(record, shared=not text)
-            answer = OperatorAnswer(request=order.request, ok=not text, text=text)
+            answer = OperatorAnswer(request=order.request, ok=not text, text=text[:400])
             self._answers[session.remote_key, order.request] = answer
             self._post(session, answer)
             if order.command == "stop" and not text:

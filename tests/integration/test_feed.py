@@ -11,21 +11,26 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import psutil
 import pytest
 
+from node.orders import STRANGER_BURST
+from node.settings import load_node_settings
 from shared.cluster import load_cluster
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import InvalidInput
 from shared.fingerprint import words_of
-from shared.net.endpoint import Endpoint, Session
+from shared.net.endpoint import Endpoint
 from shared.wire import feed_messages as feed
 from shared.wire.codec import encode
 from shared.wire.feed_messages import AuditNotice, FeedNotices, FeedState, Happening, LeaderNotice, RoleNotice
-from shared.wire.node_messages import AuditRecord
+from shared.wire.node_messages import AuditRecord, TableRow
 from shared.wire.peer_messages import OperatorCommand, StatusQuery
-from tests.integration.cluster import RunningCluster
+from tests.integration.cluster import GLIMPSE, RunningCluster
 from tui.monitor.feed_client import FeedClient
 from tui.operator import Operator
+from tui.peer import Peer
+from tui.peer.profile import Profile
 
 pytestmark = [pytest.mark.xdist_group("nodes"), pytest.mark.anyio]
 
@@ -71,6 +76,19 @@ class Seen:
         state = self.last(node, FeedState)
         assert state is not None
         return state.standing
+
+    def table(self, node: str) -> tuple[TableRow, ...]:
+        table = self.last(node, feed.FeedTable)
+        assert table is not None
+        return table.rows
+
+    async def frames(self, count: int) -> None:
+        """Wait until every node has pushed so many more frames."""
+        wanted = {name: self.states(name) + count for name in self.names}
+        await self.until(lambda: all(self.states(name) >= wanted[name] for name in self.names))
+
+    def states(self, node: str) -> int:
+        return sum(isinstance(message, FeedState) for message in self.messages[node])
 
     async def until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:
         with anyio.fail_after(within_s):
@@ -164,7 +182,7 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
 
         async def load() -> None:
             def run() -> None:
-                result = cluster.glimpse("load", "--requests", "600", "--clients", "3", "--json")
+                result = cluster.glimpse("load", "--requests", "300", "--clients", "3", "--json")
                 assert result.returncode == 0, result.stdout + result.stderr
                 outcome.append(json.loads(result.stdout))
 
@@ -185,17 +203,17 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
             )
             assert seen.standing(leader).role != "leader"
         figures = outcome[0]
-        assert (figures["ok"], figures["failed"], figures["duplicates"]) == (600, 0, 0)
+        assert (figures["ok"], figures["failed"], figures["duplicates"]) == (300, 0, 0)
         while_drained = done(leader)
         await load()
-        await seen.until(lambda: sum(map(done, seen.names)) > 1_200)
+        await seen.until(lambda: sum(map(done, seen.names)) > 600)
         assert done(leader) - while_drained <= 6, "registration and the like may be taken over; work is not assigned"
         assert cluster.status()["nodes"][seen.names.index(leader)]["draining"] is True
         await seen.operator.command(leader, "undrain")
         await seen.until(lambda: not seen.standing(leader).draining and seen.standing(leader).fit)
         undrained = done(leader)
         await load()
-        await seen.until(lambda: done(leader) - undrained > 60)
+        await seen.until(lambda: done(leader) - undrained > 30)
         counted = seen.last(leader, feed.FeedDispatch)
         assert counted is not None
         assert sum(counted.latency) == done(leader)
@@ -220,8 +238,7 @@ async def test_the_last_node_that_could_lead_is_not_drained(cluster: RunningClus
         with pytest.raises(InvalidInput, match="does not lead"):
             await seen.operator.command(first, "step_down")
         await seen.operator.command(first, "undrain")
-        await seen.until(lambda: seen.standing(first).fit)
-        await anyio.sleep(2 * HB)
+        await seen.until(lambda: any(row.fit for row in seen.table(last) if seen.names[row.place] == first))
         await seen.operator.command(last, "step_down")
         await seen.until(lambda: seen.standing(first).role == "leader")
 
@@ -234,38 +251,73 @@ async def test_a_policy_holds_whoever_leads_and_at_nodes_that_come_later(cluster
             await seen.operator.command(seen.names[0], "policy", text="by-moonlight")
 
 
-async def test_a_stranger_gets_nothing_and_can_do_nothing(cluster: RunningCluster) -> None:
+@pytest.mark.parametrize("who", ["stranger", "peer", "node"])
+async def test_only_an_operator_gets_anything_or_can_do_anything(
+    cluster: RunningCluster, tmp_path: Path, who: str
+) -> None:
+    """Not a key that nobody knows, not that of a registered account, not even that of a node."""
     known = load_cluster(cluster.file)
     heard: list[bytes] = []
     before = cluster.status()
-    async with (
-        watching(cluster) as seen,
-        Endpoint(os.urandom(32), timing=known.timing, prologue=known.prologue) as stranger,
-    ):
-        stranger.on_message = lambda _session, data: heard.append(data)
-        words = words_of(stranger.public_key)
-        sessions: list[Session] = []
+    private = await private_key(cluster, tmp_path, who)
+    endpoint = Endpoint(private, timing=known.timing, prologue=known.prologue)
+    asked = [
+        feed.Watch(request="0" * 32), feed.Unwatch(), StatusQuery(request="1" * 32),
+        *(OperatorCommand(request=f"{number:032x}", command="deaf", number=20.0) for number in range(60)),
+        OperatorCommand(request="2" * 32, command="stop"),
+    ]  # fmt: skip
+    async with watching(cluster) as seen, endpoint:
+        endpoint.on_message = lambda _session, data: heard.append(data)
         for node in known.nodes:
-            session = await stranger.connect((node.host, node.port), node.key)
-            sessions.append(session)
-            asked = [
-                feed.Watch(request="0" * 32), feed.Unwatch(), StatusQuery(request="1" * 32),
-                *(OperatorCommand(request=f"{n:032x}", command="deaf", number=20.0) for n in range(60)),
-                OperatorCommand(request="2" * 32, command="stop"),
-            ]  # fmt: skip
+            session = await endpoint.connect((node.host, node.port), node.key)
             for message in asked:
-                stranger.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+                endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
         await seen.until(lambda: all(seen.records(name) for name in seen.names))
-        with anyio.move_on_after(1.0):
-            await seen.until(lambda: False)
+        await seen.frames(5)
         assert not heard
         assert all(seen.standing(name).deaf_ms == 0 for name in seen.names)
+        words = words_of(endpoint.public_key)
         for name in seen.names:
-            records = seen.records(name)
-            assert {(r.node, r.operator, r.obeyed) for r in records} == {(name, words, False)}, "only there"
-            assert len(records) <= 16
-        # A node of the cluster is no operator either.
+            found = {(record.node, record.operator, record.obeyed) for record in seen.records(name)}
+            assert found == {(name, words, False)}, "written down where it was tried, and only there"
     after = cluster.status()
     assert (after["leader"], after["term"]) == (before["leader"], before["term"])
     for name in seen.names:
-        assert len(audit_file(cluster, name)) <= 16
+        assert 1 <= len(audit_file(cluster, name)) <= STRANGER_BURST
+
+
+async def private_key(cluster: RunningCluster, tmp_path: Path, who: str) -> bytes:
+    if who == "stranger":
+        return os.urandom(32)
+    if who == "node":
+        return load_node_settings(cluster.folder / "node-n1.toml").private_key
+    async with Peer(tmp_path / "eve", cluster.file) as peer:
+        await peer.register("Eve")
+    with Profile(tmp_path / "eve") as profile:
+        return profile.identity().session_private
+
+
+async def test_a_stopped_node_ends_and_one_that_was_away_learns_what_it_missed(cluster: RunningCluster) -> None:
+    async with watching(cluster) as seen:
+        leader = next(name for name in seen.names if seen.standing(name).role == "leader")
+        away, other = [name for name in seen.names if name != leader]
+        state, stopped = seen.last(away, FeedState), seen.last(other, FeedState)
+        assert state is not None
+        assert stopped is not None
+        os.kill(state.life.pid, signal.SIGKILL)
+        await seen.until(lambda: seen.client.silent_s(away) > 1)
+        await seen.operator.command(leader, "policy", text="round-robin")
+        await seen.operator.command(other, "stop")
+        await seen.until(lambda: any(record.order == "stop" for record in seen.records(leader)))
+        await seen.until(lambda: not running(stopped.life.pid))
+        command = [*GLIMPSE, "node", "--cluster", str(cluster.file), "--name", away]
+        async with await anyio.open_process(command, stdout=None, stderr=None) as again:
+            await seen.until(lambda: {record.order for record in seen.records(away)} == {"policy", "stop"})
+            await seen.until(lambda: seen.standing(away).policy == "round-robin")
+            again.terminate()
+    orders = [line["order"] for line in audit_file(cluster, away)]
+    assert sorted(orders) == ["policy", "stop"], "each once, from the leader"
+
+
+def running(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
