@@ -30,10 +30,14 @@ PENDING_PER_IMAGE: Final = 5
 """Unanswered asks of one viewer for one image; more would only bury the owner."""
 
 _COLUMNS: Final = (
-    "k.id, k.image_id, i.title, k.owner_id, k.viewer_id, v.name AS viewer_name, v.signing_key AS viewer_key, "
+    "k.id, k.image_id, i.title, k.owner_id, o.name AS owner_name, o.signing_key AS owner_key, k.viewer_id, "
+    "v.name AS viewer_name, v.signing_key AS viewer_key, "
     "k.views, k.note, k.state, k.reason, k.created, k.answered, k.grant_id"
 )
-_TABLES: Final = "asks k JOIN images i ON i.id = k.image_id JOIN accounts v ON v.id = k.viewer_id"
+_TABLES: Final = (
+    "asks k JOIN images i ON i.id = k.image_id JOIN accounts v ON v.id = k.viewer_id "
+    "JOIN accounts o ON o.id = k.owner_id"
+)
 
 
 def ask_row(row: Row) -> AskRow:
@@ -53,6 +57,8 @@ def ask_row(row: Row) -> AskRow:
         created=row["created"],
         answered=row["answered"],
         grant=row["grant_id"],
+        owner_name=row["owner_name"],
+        owner_key=bytes(row["owner_key"]),
     )
 
 

@@ -95,10 +95,14 @@ def inspect(data: bytes | Path) -> PictureInfo:
     return _inspect(data, "This file")
 
 
-def decode_picture(data: bytes, *, name: str = "This file") -> Image.Image:
-    """Return the loaded picture, as stored. Raises `UnusableImage`."""
+def decode_picture(data: bytes, *, name: str = "This file", edge_px: int | None = None) -> Image.Image:
+    """Return the loaded picture, as stored. Raises `UnusableImage`.
+
+    `edge_px` says that its longer edge will be shown no longer than that: a JPEG is then decoded to a half, a quarter
+    or an eighth, though to no less than twice of it, which is several times as fast.
+    """
     with quiet_pillow():
-        return _decoded(data, name)
+        return _decoded(data, name, edge_px)
 
 
 def make_preview(data: bytes) -> bytes:
@@ -108,12 +112,10 @@ def make_preview(data: bytes) -> bytes:
     """
     with quiet_pillow():
         upright = _decoded(data, "This file")
-        try:
+        with damage_named():
             upright = ImageOps.exif_transpose(upright)
             small = opaque(upright)
             small.thumbnail((PREVIEW_MAX_EDGE_PX, PREVIEW_MAX_EDGE_PX), Image.Resampling.LANCZOS)
-        except _DECODING_FAILURES as error:
-            raise UnusableImage(_damaged("This file")) from error
     bare = Image.fromarray(np.asarray(small))
     for quality in _PREVIEW_QUALITIES:
         out = BytesIO()
@@ -160,6 +162,15 @@ def opaque(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
+def damage_named(name: str = "This file") -> Iterator[None]:
+    """Raise `UnusableImage` for whatever Pillow raises inside on a damaged picture."""
+    try:
+        yield
+    except _DECODING_FAILURES as error:
+        raise UnusableImage(_damaged(name)) from error
+
+
+@contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Keep Pillow's warnings about odd files to itself: what matters of them is raised as an error.
 
@@ -183,13 +194,14 @@ def _inspect(data: bytes, name: str) -> PictureInfo:
         )
 
 
-def _decoded(data: bytes, name: str) -> Image.Image:
+def _decoded(data: bytes, name: str, edge_px: int | None = None) -> Image.Image:
     image = _opened(data, name)
     _check_shape(image, name)
-    try:
+    with damage_named(name):
+        if edge_px is not None:
+            scale = 2 * edge_px / max(image.size)
+            image.draft(None, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
         image.load()
-    except _DECODING_FAILURES as error:
-        raise UnusableImage(_damaged(name)) from error
     return image
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.config import MAX_SEALED_BYTES, PREVIEW_MAX_BYTES, USERS_PAGE_ROWS
+from shared.config import MAX_NAME_CHARS, MAX_SEALED_BYTES, PREVIEW_MAX_BYTES, USERS_PAGE_ROWS
 from shared.wire.base import (
     AccountId,
     Count,
@@ -368,6 +368,9 @@ class AskRow(msgspec.Struct, frozen=True):
     created: Timestamp
     answered: Timestamp | None = None
     grant: Id128 | None = None
+    owner_name: Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARS)] = ""
+    owner_key: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
+    """With `owner_name`: for the viewer, who otherwise sees a number. Empty from nodes that do not tell them."""
 
 
 class Asks(Message, frozen=True, tag=158):

@@ -27,6 +27,7 @@ SECTIONS = {
     "transfer": "tests.bench.moving:rows",
     "directory": "tests.bench.cloud:directory_rows",
     "election": "tests.bench.cloud:election_rows",
+    "users": "tests.bench.users:rows",
     "load": "tests.bench.load:rows",
     "feed": "tests.bench.feed:rows",
 }

@@ -29,8 +29,6 @@ def rows() -> list[Row]:
         not_measured("start to first paint of either screen", "empty Textual app", 1.3, NO_SCREENS, "at most"),
         not_measured("monitor at 5 Hz, 3 nodes: share of a core", "", 0.12, NO_SCREENS, "at most"),
         not_measured("idle client: share of a core", "", 0.01, NO_SCREENS, "at most"),
-        not_measured("10 000 users: first paint, s", "", 0.3, NO_SCREENS, "at most"),
-        not_measured("10 000 users: filter, s a keystroke", "", 0.15, NO_SCREENS, "at most"),
     ]
 
 

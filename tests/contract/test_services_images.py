@@ -145,6 +145,7 @@ async def test_an_ask_reaches_the_owner(ann, bob):
     row = letter.ask
     assert (row.ask, row.image, row.title, row.owner, row.viewer) == (request, image, "Sea", ann.account, bob.account)
     assert (row.viewer_name, row.viewer_key) == ("Bob", bob.identity.public.signing_key)
+    assert (row.owner_name, row.owner_key) == ("Ann", ann.identity.public.signing_key)
     assert (row.views, row.note, row.state, row.answered, row.grant) == (3, "please\ufffd", "pending", None, None)
     assert (await ann.get(ops.ListAsks(incoming=True))).rows == [row]
     assert (await bob.get(ops.ListAsks(incoming=False))).rows == [row]

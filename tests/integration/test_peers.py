@@ -344,3 +344,148 @@ async def test_a_viewer_cannot_raise_its_own_rights(people: Any, photo: Path) ->
             ops.GrantState,
         )
     assert [row.granted for row in await owner.viewers(held.image)] == [1]
+
+
+async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tmp_path: Path, photo: Path) -> None:
+    """A list of one's own requests that shows numbers instead of names is of no use, least of all while offline."""
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as owner, Peer(tmp_path / "ben", running.file) as viewer:
+            for peer, name in ((owner, "ada"), (viewer, "ben")):
+                await peer.register(name)
+                await peer.sign_in()
+            image = await owner.encrypt(photo, title="fractal")
+            assert owner.me is not None
+            await viewer.users()
+            await viewer.images_of(owner.me.account)
+            await viewer.request(image.image, 2)
+            row = (await viewer.requests()).outgoing[0]
+            assert (row.title, row.person, row.person_name, row.words, row.state) == (
+                "fractal", owner.me.account, "ada", owner.me.words, "pending"
+            )  # fmt: skip
+            assert await anyio.to_thread.run_sync(running.stop) == 0
+            sent = await viewer.request(image.image, 3)
+            assert not sent.delivered
+            row = (await viewer.requests(local=True)).outgoing[0]
+            assert (row.request_id, row.title, row.person, row.person_name, row.words, row.state) == (
+                sent.request_id, "fractal", owner.me.account, "ada", owner.me.words, "queued"
+            )  # fmt: skip
+            found = await viewer.requests(local=True)
+            assert not found.complete
+            assert [row.views for row in found.outgoing] == [3, 2]
+            assert [row.title for row in await owner.my_images(local=True)] == ["fractal"]
+    finally:
+        await anyio.to_thread.run_sync(running.stop)
+
+
+async def test_an_answer_is_seen_to_wait_and_is_given_once(tmp_path: Path, photo: Path) -> None:
+    """While the cloud is away a request looks unanswered to the cloud; its owner must see that it is not."""
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as owner, Peer(tmp_path / "ben", running.file) as viewer:
+            for peer, name in ((owner, "ada"), (viewer, "ben")):
+                await peer.register(name)
+                await peer.sign_in()
+            image = await owner.encrypt(photo)
+            asked = [(await viewer.request(image.image, views)).request_id for views in (1, 2, 3)]
+            await until(owner.requests, lambda found: len(found.incoming) == 3)
+            await viewer.sign_out()
+            await owner.accept(asked[0])
+            rows = {row.request_id: row for row in (await owner.requests()).incoming}
+            assert [(rows[ask].state, rows[ask].waits) for ask in asked] == [
+                ("accepted", True), ("pending", False), ("pending", False)
+            ]  # fmt: skip
+            assert rows[asked[0]].grant is not None
+            assert rows[asked[0]].answered is not None
+            assert await anyio.to_thread.run_sync(running.stop) == 0
+            assert not (await owner.reject(asked[1], "no")).delivered
+            assert not (await owner.accept(asked[2])).delivered
+            rows = {row.request_id: row for row in (await owner.requests(local=True)).incoming}
+            assert [rows[ask].waits for ask in asked] == [True, True, True]
+            for ask in asked[1:]:
+                with pytest.raises(InvalidInput, match="waits"):
+                    await owner.accept(ask)
+                with pytest.raises(InvalidInput, match="waits"):
+                    await owner.reject(ask)
+    finally:
+        await anyio.to_thread.run_sync(running.stop)
+
+
+async def test_the_cover_of_an_image_is_at_hand_without_spending_a_view(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    assert owner.me is not None
+    assert viewer.me is not None
+    for peer in (owner, viewer):
+        data = await peer.cover(held.image)
+        assert data is not None
+        with Image.open(io.BytesIO(data)) as cover:
+            assert cover.format == "PNG"
+            assert cover.size != (320, 200)
+    assert await viewer.cover("f" * 32) is None
+    rows = await owner.viewers(held.image)
+    assert [(row.left, row.name, row.words) for row in rows] == [(1, "ben", viewer.me.words)]
+    assert held.path is not None
+    held.path.unlink()
+    assert await viewer.cover(held.image) is None
+
+
+@pytest.mark.parametrize("stage", ["sealing", "sending", "receiving"])
+async def test_a_cancelled_encryption_leaves_nothing(people: Any, tmp_path: Path, stage: str) -> None:
+    """A node that had finished already left an image in the lists that nobody, not even its owner, could open."""
+    owner, viewer = await people("ada"), await people("ben")
+    large = tmp_path / "large.png"
+    Image.effect_noise((900, 700), 80).save(large)
+    done: list[int] = []
+    scope = anyio.CancelScope()
+
+    def report(now: str, bytes_done: int, _total: int) -> None:
+        if now == stage:
+            done.append(bytes_done)
+            scope.cancel()
+
+    with scope:
+        await owner.encrypt(large, progress=report)
+    assert scope.cancelled_caught
+    assert await owner.my_images() == []
+    assert list((tmp_path / "ada" / "images").glob("*")) == []
+    # Whatever a node still did with what it had got, one look at one's own images ends it.
+    again = await owner.encrypt(large, title="kept")
+    assert [image.title for image in await owner.my_images()] == ["kept"]
+    offers = await viewer.images_of(owner.me.account)
+    assert [image.image for image in offers] == [again.image]
+
+
+async def test_a_preview_is_made_from_a_file_or_its_bytes_and_taken_back(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    image = await owner.encrypt(photo)
+    await owner.set_preview(image.image, str(photo))
+    from_file = await viewer.preview(image.image)
+    await owner.set_preview(image.image, None)
+    assert await viewer.preview(image.image) is None
+    await owner.set_preview(image.image, (await owner.view(image.image)).data)
+    assert from_file is not None
+    assert await viewer.preview(image.image) == from_file
+
+
+async def test_expiry_and_number_of_views_change_apart_from_each_other(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 5)
+    account = viewer.me.account
+
+    async def rights() -> tuple[int, float | None]:
+        (row,) = await owner.viewers(held.image)
+        return row.left, row.expires
+
+    await owner.set_views(held.image, account, 3, expires=4e9)
+    assert await rights() == (3, 4e9)
+    await viewer.view(held.image)
+    # Only the expiry is meant: the view that was spent meanwhile stays spent.
+    result = await owner.set_views(held.image, account, None, no_expiry=True)
+    assert (result.left, result.met_consumed) == (2, 1)
+    assert await rights() == (2, None)
+    await owner.set_views(held.image, account, None, expires=5e9)
+    await owner.set_views(held.image, account, 7)
+    assert await rights() == (7, 5e9)
+    with pytest.raises(InvalidInput, match="one of both"):
+        await owner.set_views(held.image, account, 1, expires=5e9, no_expiry=True)

@@ -24,6 +24,14 @@ def held_path(folder: Path, grant: str) -> Path:
     return folder / f"held-{grant}.png"
 
 
+def read_if_there(path: Path) -> bytes | None:
+    """Return a file's bytes, None if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
 async def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all. Raises `StorageError` when the disk is full."""
     await anyio.to_thread.run_sync(_write_whole, path, data)

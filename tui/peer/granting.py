@@ -9,6 +9,7 @@ from shared.errors import InvalidInput, ProfileError, Refused, RemoteError, Unav
 from shared.ledger import granted_for_left
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights, create_grant
+from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from shared.wire.peer_messages import RightsNotice
@@ -16,7 +17,7 @@ from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, packed
-from tui.peer.people import People, public_of
+from tui.peer.people import People, public_of, words_of
 from tui.peer.store import OutboxRow
 
 GRANT = "grant"
@@ -89,7 +90,8 @@ class Granting:
             Viewer(
                 row.grant,
                 row.viewer,
-                row.viewer_name,
+                clean(row.viewer_name),
+                words_of(decode_record(row.record).viewer_key),
                 row.granted,
                 row.consumed,
                 left_of(row),

@@ -95,6 +95,11 @@ class ViewRequest:
     state: AskState
     reason: str
     created: float
+    answered: float | None = None
+    grant: str | None = None
+    """The grant that an accepted request led to."""
+    waits: bool = False
+    """For an incoming one: its answer is still in the outbox, or, once it is accepted, the stego image is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,7 @@ class Viewer:
     grant: str
     account: int
     name: str
+    words: str
     granted: int
     consumed: int
     left: int

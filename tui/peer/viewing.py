@@ -53,6 +53,21 @@ class Viewing:
             )
         return await self._granted(held)
 
+    async def stego_path(self, image: str) -> Path | None:
+        """Return where the stego image of a picture lies, None if this profile does not have it."""
+        folder = self._context.profile.images
+        row = await self._context.store.run(
+            lambda s: s.one(
+                "SELECT grant_id, 0 AS own FROM held WHERE image = :image AND received = 1"
+                " UNION ALL SELECT image, 1 FROM own_images WHERE image = :image AND ready = 1"
+                " ORDER BY own DESC LIMIT 1",
+                image=image,
+            )
+        )
+        if row is None:
+            return None
+        return files.own_path(folder, image) if row["own"] else files.held_path(folder, str(row["grant_id"]))
+
     async def _own(self, image: str, title: str, content_key: bytes) -> View:
         path = files.own_path(self._context.profile.images, image)
         async with self._context.files:

@@ -1,0 +1,31 @@
+"""Waiting for a screen to come to rest, without sleeping: all workers that end have ended, all messages are handled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.worker import WorkerState
+
+LASTING_GROUPS = frozenset({"listen", "watch"})
+"""Workers that run as long as their screen does."""
+_ROUNDS = 60
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Return when nothing that ends is under way and two rounds in a row brought nothing new."""
+    quiet = 0
+    for _ in range(_ROUNDS):
+        busy = [
+            worker
+            for worker in pilot.app.workers
+            if worker.group not in LASTING_GROUPS and worker.state in (WorkerState.PENDING, WorkerState.RUNNING)
+        ]
+        if busy:
+            quiet = 0
+            await pilot.app.workers.wait_for_complete(busy)
+        await pilot.pause()
+        quiet += not busy
+        if quiet >= 2:
+            return
+    raise AssertionError(f"the screen does not come to rest: {busy}")

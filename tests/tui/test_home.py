@@ -1,0 +1,284 @@
+"""The frame around the four tabs: header, banner, tabs, toasts, keys, and leaving."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from textual.widgets import Button, TabbedContent
+
+from shared.errors import Refused, Unavailable
+from tests.tui.conftest import NOW
+from tests.tui.fake_peer import FakePeer
+from tests.tui.quiet import settled
+from tui.client.dialogs.confirm import Confirm
+from tui.client.dialogs.outbox import Outbox
+from tui.client.guide import Guide
+from tui.client.messages import Happened
+from tui.client.screens.home import TABS, Home
+from tui.client.settings import ClientSettings
+from tui.peer.events import CloudChanged, Delivered, ImageReceived, RequestArrived
+from tui.peer.models import OutboxEntry
+from tui.widgets.banner import OfflineBanner
+from tui.widgets.guide import GuideStrip
+from tui.widgets.header import StatusHeader
+from tui.widgets.rowlist import RowList
+
+WAITING = [
+    OutboxEntry("1" * 32, "request", NOW - 300, 3, "The cloud did not answer in time; try again when it is back."),
+    OutboxEntry("2" * 32, "grant", NOW - 20, 0, ""),
+]
+
+
+def words(widget: object) -> str:
+    """Return what a widget shows, as text."""
+    strips = widget.render_lines(widget.region.reset_offset)
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+@pytest.mark.anyio
+async def test_the_header_tells_who_one_is_and_who_leads(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(120, 24)) as pilot:
+        await settled(pilot)
+        shown = words(app.screen.query_one(StatusHeader))
+        for part in ("Ada", "#7", "amber-basil-cedar-delta", "n1 leads", "term 3", "4.2 ms"):
+            assert part in shown
+
+
+@pytest.mark.anyio
+async def test_keys_and_clicks_lead_to_the_tabs(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        tabs = app.screen.query_one("#tabs", TabbedContent)
+        for key, (name, _) in zip("2341", (*TABS[1:], TABS[0]), strict=True):
+            await pilot.press(key)
+            assert tabs.active == name
+        for name, _ in TABS:
+            await pilot.click(tabs.get_tab(name))
+            await settled(pilot)
+            assert tabs.active == name
+
+
+@pytest.mark.anyio
+async def test_without_the_cloud_the_banner_says_what_waits_and_goes_when_it_is_back(make_client) -> None:
+    peer = FakePeer(waiting=list(WAITING))
+    app = make_client(peer)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        banner = app.screen.query_one(OfflineBanner)
+        assert not banner.display
+        peer.reachable = False
+        peer.emit(CloudChanged(False, None, 3))
+        await settled(pilot)
+        assert banner.display
+        assert "2 items waiting in the outbox" in words(banner)
+        assert "no cloud" in words(app.screen.query_one(StatusHeader))
+        peer.reachable, peer.waiting = True, []
+        peer.emit(CloudChanged(True, "n2", 4))
+        await settled(pilot)
+        assert not banner.display
+
+
+@pytest.mark.anyio
+async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, monkeypatch) -> None:
+    """Opening the client while the cloud is away shows what is on this machine, and signs in when it can."""
+    monkeypatch.setattr("tui.client.screens.home._SIGN_IN_AGAIN_S", 0)
+    peer = FakePeer(signed_in=False, reachable=False, fail={"sign_in": Unavailable("No node of the cloud answers.")})
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        with anyio.fail_after(10):
+            while len(peer.calls("sign_in")) < 3:
+                await pilot.pause()
+        assert isinstance(app.screen, Home)
+        del peer.fail["sign_in"]
+        peer.reachable = True
+        await settled(pilot)
+        assert peer.signed_in
+        assert peer.calls("users")
+
+
+@pytest.mark.anyio
+async def test_keys_that_the_cloud_does_not_know_are_said_once(make_client) -> None:
+    peer = FakePeer(signed_in=False, fail={"sign_in": Refused("unknown_key", "These keys are not registered here.")})
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        assert len(peer.calls("sign_in")) == 1
+        assert [toast.message for toast in app._notifications] == ["These keys are not registered here."]
+
+
+@pytest.mark.anyio
+async def test_what_arrives_is_toasted_and_every_tab_hears_of_it(make_client, monkeypatch) -> None:
+    peer = FakePeer()
+    app = make_client(peer)
+    rung: list[bool] = []
+    monkeypatch.setattr(app, "bell", lambda: rung.append(True))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        heard: list[object] = []
+        for pane in app.screen.panes:
+            monkeypatch.setattr(pane, "heard", heard.append)
+        event = RequestArrived("1" * 32, "2" * 32, "[red]Ben[/red]", 3)
+        peer.emit(event)
+        await settled(pilot)
+        assert [toast.message for toast in app._notifications] == ["[red]Ben[/red] asks for 3 views"]
+        assert rung == [True]
+        assert heard == [event] * 4
+        peer.emit(Delivered("1" * 32, "request"))
+        await settled(pilot)
+        assert rung == [True]
+
+
+@pytest.mark.anyio
+async def test_leaving_signs_out_and_says_nothing_where_nothing_waits(make_client) -> None:
+    peer = FakePeer()
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+    assert peer.calls("sign_out") == [((), {})]
+    assert app.return_value == ""
+
+
+@pytest.mark.anyio
+async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(make_client) -> None:
+    peer = FakePeer(waiting=list(WAITING))
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert isinstance(app.screen, Home)
+        assert peer.calls("sign_out") == []
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        await pilot.click("#accept")
+        await pilot.pause()
+    assert peer.calls("sign_out") == [((), {})]
+    assert app.return_value == "2 items wait in the outbox; they go out the next time you sign in."
+
+
+@pytest.mark.anyio
+async def test_the_outbox_shows_what_waits_and_takes_requests_back(make_client) -> None:
+    peer = FakePeer(waiting=list(WAITING))
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("o")
+        await settled(pilot)
+        assert isinstance(app.screen, Outbox)
+        assert [row.what for row in app.screen.query_one(RowList).rows] == ["request", "grant"]
+        await pilot.press("w")
+        await settled(pilot)
+        assert peer.calls("cancel") == [(("1" * 32,), {})]
+        await pilot.press("j", "w")
+        await settled(pilot)
+        assert len(peer.calls("cancel")) == 1
+        assert "Only a request can be taken back" in words(app.screen.query_one(".complaint"))
+        await pilot.press("escape")
+        await settled(pilot)
+        assert isinstance(app.screen, Home)
+
+
+@pytest.mark.anyio
+async def test_every_action_of_the_screen_is_in_the_palette(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        shown = {found.binding.description for found in app.screen.active_bindings.values() if found.binding.id}
+        assert shown - {"Quit"} <= titles
+        assert {"Users", "Requests", "Peer images", "My images", "Outbox", "Reload", "Account"} <= titles
+
+
+@pytest.mark.anyio
+async def test_keys_can_be_set_in_the_settings(make_client) -> None:
+    app = make_client(settings=ClientSettings(keys={"tab.requests": "f2"}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        tabs = app.screen.query_one("#tabs", TabbedContent)
+        await pilot.press("2")
+        assert tabs.active == "users"
+        await pilot.press("f2")
+        assert tabs.active == "requests"
+
+
+@pytest.mark.anyio
+async def test_the_keys_panel_comes_and_goes(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await settled(pilot)
+        assert app.screen.query("HelpPanel")
+        await pilot.press("question_mark")
+        await settled(pilot)
+        assert not app.screen.query("HelpPanel")
+
+
+@pytest.mark.anyio
+async def test_the_guided_path_follows_what_is_done_and_can_be_left(make_client) -> None:
+    guide, peer = Guide(), FakePeer()
+    app = make_client(peer, guide=guide)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        strip = app.screen.query_one(GuideStrip)
+        assert "1/4" in words(strip.query_one("Static"))
+        app.screen.panes[0].post_message(Happened("requested"))
+        await settled(pilot)
+        assert "2/4" in words(strip.query_one("Static"))
+        peer.emit(ImageReceived("1" * 32, "2" * 32))
+        await settled(pilot)
+        assert "3/4" in words(strip.query_one("Static"))
+        await pilot.click(strip.query_one(Button))
+        await settled(pilot)
+        assert not strip.display
+        assert guide.left
+
+
+def test_home_with_nobody_there(make_client, snap, look) -> None:
+    size, theme = look
+    snap(make_client(theme=theme), size)
+
+
+def test_home_without_the_cloud(make_client, snap, look) -> None:
+    size, theme = look
+    peer = FakePeer(reachable=False, waiting=list(WAITING))
+    app = make_client(peer, theme=theme)
+
+    async def later(_pilot) -> None:
+        app.screen._look()
+
+    snap(app, size, before=later)
+
+
+def test_the_outbox(make_client, snap, look) -> None:
+    size, theme = look
+    snap(make_client(FakePeer(reachable=False, waiting=list(WAITING)), theme=theme), size, press=("o",))
+
+
+def test_the_question_before_leaving_with_something_waiting(make_client, snap, look) -> None:
+    size, theme = look
+    app = make_client(FakePeer(waiting=list(WAITING)), theme=theme)
+
+    async def leave(pilot) -> None:
+        await pilot.press("ctrl+q")
+        while not isinstance(app.screen, Confirm):
+            await pilot.pause()
+
+    snap(app, size, before=leave, waits=False)
+
+
+def test_the_keys_panel(make_client, snap, look) -> None:
+    size, theme = look
+    snap(make_client(theme=theme), size, press=("question_mark",))
+
+
+def test_the_guided_path(make_client, snap, look) -> None:
+    size, theme = look
+    snap(make_client(theme=theme, guide=Guide()), size)

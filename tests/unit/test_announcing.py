@@ -1,0 +1,62 @@
+"""Which events are worth a toast, and that no remote text in one can do harm."""
+
+import pytest
+
+from tui.client.announcing import announcement
+from tui.peer import events
+
+IMAGE, GRANT, REQUEST = "a" * 32, "b" * 32, "c" * 32
+HOSTILE = "\x1b[31mred\x1b[0m \u202eevil [@click=app.quit]quit[/] " + "x" * 10_000
+
+
+def test_a_request_rings_the_bell():
+    said = announcement(events.RequestArrived(REQUEST, IMAGE, "Ben", 1))
+    assert said is not None
+    assert said.text == "Ben asks for 1 view"
+    assert said.bell
+
+
+def test_an_answer_says_which_and_why():
+    said = announcement(events.RequestAnswered(REQUEST, IMAGE, accepted=False, reason="not this one"))
+    assert said is not None
+    assert (said.text, said.severity, said.bell) == ("Your request was rejected: not this one", "warning", False)
+    said = announcement(events.RequestAnswered(REQUEST, IMAGE, accepted=True))
+    assert said is not None
+    assert "accepted" in said.text
+
+
+def test_a_changed_key_is_said_loudly():
+    said = announcement(events.KeyChanged(9, "Ben"))
+    assert said is not None
+    assert (said.severity, said.bell) == ("error", True)
+    assert "Account 9" in said.text
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.CloudChanged(True, "n1", 3), events.CopyProgress(GRANT, True, 1, 2),
+        events.Delivered(REQUEST, "request"),
+        events.RightsUpdated(IMAGE, GRANT, 3, revoked=False),
+    ],
+)  # fmt: skip
+def test_what_the_screens_show_anyway_is_no_toast(event):
+    assert announcement(event) is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.RequestArrived(REQUEST, IMAGE, HOSTILE, 3),
+        events.RequestAnswered(REQUEST, IMAGE, accepted=False, reason=HOSTILE),
+        events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1),
+        events.Undeliverable(REQUEST, HOSTILE, HOSTILE),
+        events.KeyChanged(9, HOSTILE),
+    ],
+)
+def test_remote_texts_are_cleaned_and_cut(event):
+    said = announcement(event)
+    assert said is not None
+    assert "\x1b" not in said.text
+    assert "\u202e" not in said.text
+    assert len(said.text) < 400

@@ -1,0 +1,1 @@
+"""The client: the program that people share pictures with."""

@@ -1,0 +1,53 @@
+"""What of a peer's events is worth a toast, in what words, and what rings the bell. No widget in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tui.client.wording import plain, views
+from tui.peer import events
+
+Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A toast; `bell` for what needs an answer."""
+
+    text: str
+    title: str = ""
+    severity: Severity = "information"
+    bell: bool = False
+
+
+def announcement(event: events.Event) -> Announcement | None:
+    """Return what to say about an event, None where the screens show it anyway."""
+    match event:
+        case events.RequestArrived(viewer_name=name, views=asked):
+            return Announcement(f"{plain(name, 48)} asks for {views(asked)}", "A request", bell=True)
+        case events.RequestWithdrawn():
+            return Announcement("A request was taken back")
+        case events.RequestAnswered(accepted=True):
+            return Announcement("Your request was accepted; the picture is on its way", "Accepted")
+        case events.RequestAnswered(reason=reason):
+            because = f": {plain(reason, 200)}" if reason else ""
+            return Announcement(f"Your request was rejected{because}", "Rejected", "warning")
+        case events.ImageReceived():
+            return Announcement("A picture arrived; it is in Peer images", "Received")
+        case events.ViewSpentEvent(viewer_name=name, left=left):
+            return Announcement(f"{plain(name, 48)} looked at a picture of yours; {views(left)} left")
+        case events.Undeliverable(what=what, reason=reason):
+            return Announcement(
+                f"The {plain(what, 40)} was refused: {plain(reason, 200)}", "Refused", "error", bell=True
+            )
+        case events.KeyChanged(account=account, name=name):
+            return Announcement(
+                f"Account {account} ({plain(name, 48)}) shows another key than before. It may be somebody else: ask"
+                " that person in another way. Nothing is sent to it and nothing taken from it.",
+                "WARNING: the key changed", "error", bell=True,
+            )  # fmt: skip
+        case events.RightsUpdated(revoked=True):
+            return Announcement("Your rights on a picture were revoked", severity="warning")
+        case _:
+            return None

@@ -1,0 +1,154 @@
+"""`GlimpseClient`: puts the screens together. What they do is theirs; what they show comes from the peer."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+
+from tui.client.copying import Copies
+from tui.client.messages import Happened, Trouble
+from tui.client.settings import ClientSettings
+from tui.themes import DARK, LIGHT
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import tzinfo
+    from pathlib import PurePath
+
+    from textual.screen import Screen
+
+    from tui.client.guide import Guide
+    from tui.client.ports import PeerHost
+    from tui.peer import Peer
+    from tui.widgets.graphics import Graphics
+
+_STYLES = ("client", "welcome", "users", "requests", "peer_images", "my_images", "viewer")
+
+
+class GlimpseClient(App[str]):
+    """The client. It returns what is still to be said in the terminal when it has closed.
+
+    `host` opens peers; `graphics` is what the terminal can show beyond cells; `profile` is opened without asking;
+    `guide` leads a newcomer through the first picture. `wall` gives seconds since 1970 and `zone` the clock that
+    people read (None: the machine's).
+    """
+
+    TITLE = "Glimpse"
+    CSS_PATH: ClassVar[list[str | PurePath]] = [f"../styles/{name}.tcss" for name in _STYLES]
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "leave", "Quit", id="app.quit", tooltip="Sign out and close", priority=True),
+        Binding("question_mark", "keys", "Keys", id="app.keys", tooltip="Show or hide all keys"),
+    ]
+
+    def __init__(
+        self, host: PeerHost, *, settings: ClientSettings | None = None, graphics: Graphics | None = None,
+        profile: str | None = None, guide: Guide | None = None, wall: Callable[[], float] = time.time,
+        zone: tzinfo | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.host = host
+        self.settings = settings or ClientSettings()
+        self.graphics = graphics
+        self.profile = profile
+        self.guide = guide
+        self.wall = wall
+        self.zone = zone
+        self.copies = Copies()
+        self._leaving = False
+
+    def on_mount(self) -> None:
+        """Open the first screen."""
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
+        self.set_keymap(self.settings.keys)
+        from tui.client.screens.welcome import Welcome
+
+        self.push_screen(Welcome())
+
+    def enter(self, peer: Peer) -> None:
+        """Show the home of an open peer."""
+        # The four tabs bring Pillow and numpy along, which the first screen does without.
+        from tui.client.screens.home import Home
+
+        self.push_screen(Home(peer))
+
+    @on(Happened)
+    def _lead_on(self, message: Happened) -> None:
+        if self.guide is not None and self.guide.happened(message.what):
+            from tui.widgets.guide import GuideStrip
+
+            for screen in self.screen_stack:
+                for strip in screen.query(GuideStrip):
+                    strip.show_step()
+
+    @on(Trouble)
+    def _tell(self, message: Trouble) -> None:
+        self.notify(str(message.error), severity="error", markup=False, timeout=10)
+
+    def tell(self, text: str, *, title: str = "", warning: bool = False) -> None:
+        """Show a toast. The text may come from anybody."""
+        self.notify(text, title=title, severity="warning" if warning else "information", markup=False)
+
+    def copy(self, text: str, what: str) -> None:
+        """Copy something to the clipboard, and into a file for terminals that do not pass it on."""
+        self.copy_to_clipboard(text)
+        work(self, partial(self._copy, text, what), group="copy", exclusive=True)
+
+    async def _copy(self, text: str, what: str) -> None:
+        place = await self.copies.keep(text)
+        self.tell(f"{what} copied" + (f"; also in {place}" if place else ""))
+
+    def action_keys(self) -> None:
+        """Show or hide the panel of all keys."""
+        if self.screen.query("HelpPanel"):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Put every action of the present screen into the command palette."""
+        yield from super().get_system_commands(screen)
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and active.enabled and binding.id and binding.id != "app.quit":
+                yield SystemCommand(
+                    binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
+                    lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),
+                )  # fmt: skip
+
+    # --- Leaving -----------------------------------------------------------------------------------------------------
+    async def action_quit(self) -> None:
+        """Leave like `action_leave`: the palette's Quit signs out too."""
+        self.action_leave()
+
+    def action_leave(self) -> None:
+        """Sign out, say what still waits, and close."""
+        if not self._leaving:
+            self._leaving = True
+            work(self, self._leave, group="leave")
+
+    async def _leave(self) -> None:
+        from tui.client.screens.home import Home
+
+        home = next((screen for screen in self.screen_stack if isinstance(screen, Home)), None)
+        waiting = 0
+        if home is not None:
+            if not await home.may_leave():
+                self._leaving = False
+                return
+            waiting = home.waiting
+        self.tell("Signing out…")
+        await self.host.close()
+        rest = "" if not waiting else (
+            f"{waiting} {'item waits' if waiting == 1 else 'items wait'} in the outbox; "
+            "they go out the next time you sign in."
+        )  # fmt: skip
+        self.exit(rest)

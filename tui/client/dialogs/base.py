@@ -1,0 +1,84 @@
+"""What all dialogs share: a framed box, buttons, Escape for no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Label, Static
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from tui.client.app import GlimpseClient
+
+R = TypeVar("R")
+
+
+class Dialog(ModalScreen[R | None], Generic[R]):
+    """A question in front of everything else. It is dismissed with its result, or with None for no.
+
+    Sub-classes give `HEADING`, `ACCEPT` (the label of the button that says yes), a `body`, and `result`, which
+    returns None after `complain` where the input is not fit yet.
+    """
+
+    HEADING: ClassVar[str] = ""
+    ACCEPT: ClassVar[str] = "OK"
+    CANCEL: ClassVar[str] = "Cancel"
+    DANGEROUS: ClassVar[bool] = False
+    """What cannot be undone has a red button, and Cancel is what Enter means at first."""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="dialog.cancel")]
+
+    @property
+    def client(self) -> GlimpseClient:
+        """The program that this dialog belongs to."""
+        return cast("GlimpseClient", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Compose heading, body, complaint and buttons."""
+        with Vertical(classes="dialog"):
+            yield Label(self.heading(), classes="heading", markup=False)
+            yield from self.body()
+            yield Static("", classes="complaint", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button(self.CANCEL, id="cancel")
+                yield Button(self.ACCEPT, id="accept", variant="error" if self.DANGEROUS else "primary")
+
+    def heading(self) -> str:
+        """Return the title; the default is `HEADING`."""
+        return self.HEADING
+
+    def body(self) -> Iterable[Widget]:
+        """Return what stands between heading and buttons."""
+        return ()
+
+    def result(self) -> R | None:
+        """Return what the dialog is accepted with, None if it cannot be yet."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Put the focus on the first field, or on the safe button."""
+        if self.DANGEROUS:
+            self.query_one("#cancel", Button).focus()
+
+    def complain(self, text: str) -> None:
+        """Say under the fields what is wrong with them."""
+        self.query_one(".complaint", Static).update(text)
+
+    @on(Button.Pressed, "#accept")
+    def action_accept(self) -> None:
+        """Say yes, if the fields allow it."""
+        result = self.result()
+        if result is not None:
+            self.dismiss(result)
+
+    @on(Button.Pressed, "#cancel")
+    def action_cancel(self) -> None:
+        """Say no."""
+        self.dismiss(None)

@@ -1,0 +1,94 @@
+"""What lies in a folder, for people who look for a picture. Synchronous: for threads only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from tui.client.paths import is_picture_name, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MAX_ENTRIES: Final = 200_000
+"""Names that are read of one folder; beyond it a list is of no use, and memory is not for the taking."""
+PARENT: Final = ".."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A folder or a picture file. `folded` is the name by which it is looked for; size in bytes, time since 1970."""
+
+    name: str
+    folded: str
+    is_folder: bool
+    size: int = 0
+    modified: float = 0.0
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is one of those that are shown only on demand."""
+        return self.name.startswith(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Folders, then pictures, each by name. `trouble` says why there is nothing; `complete` is False beyond the cap."""
+
+    folder: Path
+    entries: tuple[Entry, ...] = ()
+    complete: bool = True
+    trouble: str = ""
+
+    def matching(self, fragment: str, *, hidden: bool) -> list[Entry]:
+        """Return the entries that a fragment looks for; hidden ones if asked for, or if the fragment begins so."""
+        hidden = hidden or fragment.startswith(".")
+        return [entry for entry in self.entries if (hidden or not entry.hidden) and matches(entry.folded, fragment)]
+
+
+def listing(folder: Path) -> Listing:
+    """Return the folders and pictures in a folder; links count as what they lead to. Never raises: see `trouble`."""
+    folders: list[Entry] = []
+    files: list[Entry] = []
+    complete = True
+    try:
+        with os.scandir(folder) as found:
+            for number, item in enumerate(found):
+                if number >= MAX_ENTRIES:
+                    complete = False
+                    break
+                entry = _entry(item)
+                if entry is not None:
+                    (folders if entry.is_folder else files).append(entry)
+    except FileNotFoundError:
+        return Listing(folder, trouble="There is no such folder; check the path.")
+    except NotADirectoryError:
+        return Listing(folder, trouble="This is no folder; go one up.")
+    except PermissionError:
+        return Listing(folder, trouble="This folder may not be read; choose another, or change its permissions.")
+    except (OSError, ValueError):
+        return Listing(folder, trouble="This folder cannot be read; check the path and the disk.")
+    by_name = attrgetter("folded")
+    return Listing(folder, (*sorted(folders, key=by_name), *sorted(files, key=by_name)), complete)
+
+
+def _entry(item: os.DirEntry[str]) -> Entry | None:
+    """Return a folder or a picture; None for anything else, and for links that lead nowhere."""
+    try:
+        if item.is_dir():
+            return Entry(item.name, item.name.casefold(), is_folder=True)
+        if is_picture_name(item.name) and item.is_file():
+            status = item.stat()
+            return Entry(item.name, item.name.casefold(), False, status.st_size, status.st_mtime)
+    except OSError:
+        return None
+    return None
+
+
+def counts(entries: Sequence[Entry]) -> tuple[int, int]:
+    """Return the number of folders and of pictures."""
+    folders = sum(entry.is_folder for entry in entries)
+    return folders, len(entries) - folders

@@ -1,0 +1,117 @@
+"""What the four tabs have in common: they ask the peer in workers, and show what the workers tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from textual.containers import Vertical
+from textual.message import Message
+
+from shared.errors import GlimpseError
+from tui.client.messages import PeerEvent, StandingChanged, Trouble
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from tui.client.app import GlimpseClient
+    from tui.peer import Peer
+
+T = TypeVar("T")
+_TOGETHER_S = 0.15
+"""Events that come as a flock, such as mail after sign-in, are answered by one look at the peer."""
+
+
+class Pane(Vertical):
+    """One tab of the home screen. Sub-classes say what they `fetch` and what they do with it (`show`)."""
+
+    class Fetched(Message, bubble=False):
+        """What `fetch` returned."""
+
+        def __init__(self, found: Any) -> None:
+            super().__init__()
+            self.found = found
+
+    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self.peer = peer
+        self._load_soon = False
+
+    @property
+    def client(self) -> GlimpseClient:
+        """The program that this pane belongs to."""
+        return cast("GlimpseClient", self.app)
+
+    @property
+    def online(self) -> bool:
+        """Whether the peer is signed in and hears the cloud: otherwise only what is on this machine is shown."""
+        status = self.peer.status()
+        return status.signed_in and status.cloud_reachable
+
+    # --- For sub-classes ---------------------------------------------------------------------------------------------
+    async def fetch(self) -> Any:
+        """Ask the peer for what this pane shows. Runs in a worker; must not touch widgets."""
+        raise NotImplementedError
+
+    def show(self, found: Any) -> None:
+        """Show what `fetch` found."""
+        raise NotImplementedError
+
+    def heard(self, event: Any) -> None:
+        """Take an event of the peer; the default does nothing."""
+
+    def standing(self) -> None:
+        """Take it that the peer stands otherwise with the cloud: look again."""
+        self.load()
+
+    def take_focus(self) -> None:
+        """Put the focus where a person who comes to this tab wants it; the default leaves it."""
+
+    # --- Workers -----------------------------------------------------------------------------------------------------
+    def load(self) -> None:
+        """Look at the peer again, now; a look under way is dropped."""
+        self._load_soon = False
+        work(self, self._fetch, group=f"load-{self.id}", exclusive=True)
+
+    def load_soon(self) -> None:
+        """Look at the peer again in a moment, once for all that ask for it meanwhile."""
+        if not self._load_soon:
+            self._load_soon = True
+            self.set_timer(_TOGETHER_S, self.load)
+
+    def attempt(
+        self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None
+    ) -> None:  # fmt: skip
+        """Do something with the peer in a worker. Its result becomes the message `then` makes of it; a no is shown."""
+        work(self, partial(self._attempt, deed, then), group="deeds")
+
+    async def _fetch(self) -> None:
+        try:
+            found = await self.fetch()
+        except GlimpseError as error:
+            self.post_message(Trouble(error))
+        else:
+            self.post_message(self.Fetched(found))
+
+    async def _attempt(self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None) -> None:
+        try:
+            result = await deed()
+        except GlimpseError as error:
+            self.post_message(Trouble(error))
+            return
+        message = None if then is None else then(result)
+        if message is not None:
+            self.post_message(message)
+
+    # --- Messages ----------------------------------------------------------------------------------------------------
+    def on_pane_fetched(self, message: Fetched) -> None:
+        """Show what a worker brought."""
+        self.show(message.found)
+
+    def on_peer_event(self, message: PeerEvent) -> None:
+        """Hand an event of the peer on."""
+        self.heard(message.event)
+
+    def on_standing_changed(self, _message: StandingChanged) -> None:
+        """Take it that the cloud came or went."""
+        self.standing()

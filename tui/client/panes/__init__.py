@@ -1,0 +1,1 @@
+"""The four tabs of the client, one a file."""

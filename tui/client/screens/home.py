@@ -1,0 +1,200 @@
+"""The home of an open peer: four tabs, the header, the offline banner. It hears the peer and tells the tabs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer, TabbedContent, TabPane
+
+from shared.errors import GlimpseError, Refused, Unavailable
+from tui.client.announcing import announcement
+from tui.client.dialogs.confirm import Confirm
+from tui.client.messages import Happened, PeerEvent, StandingChanged, Trouble, Waiting
+from tui.client.pane import Pane
+from tui.client.panes.my_images import MyImagesPane
+from tui.client.panes.peer_images import PeerImagesPane
+from tui.client.panes.requests import RequestsPane
+from tui.client.panes.users import UsersPane
+from tui.client.wording import counted
+from tui.peer.events import ImageReceived
+from tui.widgets.banner import OfflineBanner
+from tui.widgets.header import StatusHeader
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from tui.client.app import GlimpseClient
+    from tui.peer import Peer
+    from tui.peer.models import PeerStatus
+
+_LOOK_S = 1.0
+"""How often the header looks at the peer's standing; that asks nobody."""
+_SIGN_IN_AGAIN_S = 2.0
+TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer images"), ("my-images", "My images"))
+
+
+class Home(Screen[None]):
+    """One signed-in account. `waiting` is the number of items that its outbox holds."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "tab('users')", "Users", id="tab.users", show=False, tooltip="Who is there, and what they offer"),
+        Binding(
+            "2", "tab('requests')", "Requests", id="tab.requests", show=False, tooltip="Who asks, and whom you ask"
+        ),
+        Binding("3", "tab('peer-images')", "Peer images", id="tab.peer_images", show=False, tooltip="What you may see"),
+        Binding("4", "tab('my-images')", "My images", id="tab.my_images", show=False, tooltip="What others may see"),
+        Binding("o", "outbox", "Outbox", id="home.outbox", show=False, tooltip="What still waits for the cloud"),
+        Binding("f5", "reload", "Reload", id="home.reload", show=False, tooltip="Ask the cloud again"),
+        Binding("i", "account", "Account", id="home.account", show=False, tooltip="Your id and fingerprint, export"),
+    ]
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__()
+        self.peer = peer
+        self.waiting = 0
+        self._last: PeerStatus | None = None
+
+    @property
+    def client(self) -> GlimpseClient:
+        """The program that this screen belongs to."""
+        return cast("GlimpseClient", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Compose header, banner, tabs, the guided path if there is one, footer."""
+        yield StatusHeader()
+        yield OfflineBanner()
+        with TabbedContent(id="tabs"):
+            for (name, title), pane in zip(TABS, self._panes(), strict=True):
+                with TabPane(title, id=name):
+                    yield pane
+        if self.client.guide is not None:
+            from tui.widgets.guide import GuideStrip
+
+            yield GuideStrip(self.client.guide)
+        yield Footer()
+
+    def _panes(self) -> tuple[Pane, ...]:
+        return (
+            UsersPane(self.peer, id="users-pane"), RequestsPane(self.peer, id="requests-pane"),
+            PeerImagesPane(self.peer, id="peer-images-pane"), MyImagesPane(self.peer, id="my-images-pane"),
+        )  # fmt: skip
+
+    @property
+    def panes(self) -> list[Pane]:
+        """The four tabs' contents."""
+        return list(self.query(Pane))
+
+    def on_mount(self) -> None:
+        """Begin to listen, sign in, and look at the cloud's state from time to time."""
+        work(self, self._listen, group="listen")
+        work(self, self._sign_in, group="sign-in")
+        self.set_interval(_LOOK_S, self._look)
+        self._look()
+
+    # --- The peer ----------------------------------------------------------------------------------------------------
+    async def _listen(self) -> None:
+        with self.peer.subscribe() as events:
+            async for event in events:
+                self.post_message(PeerEvent(event))
+
+    async def _sign_in(self) -> None:
+        """Sign in, and go on trying while the cloud is away."""
+        while not self.peer.status().signed_in:
+            try:
+                await self.peer.sign_in()
+            except Unavailable:
+                await self._pause()
+            except Refused as error:
+                self.post_message(Trouble(error))
+                return
+            except GlimpseError as error:
+                self.post_message(Trouble(error))
+                await self._pause()
+        self.post_message(StandingChanged(self.peer.status()))
+
+    async def _pause(self) -> None:
+        import anyio
+
+        await anyio.sleep(_SIGN_IN_AGAIN_S)
+
+    def _look(self) -> None:
+        status = self.peer.status()
+        self.query_one(StatusHeader).status = status
+        self.waiting = status.outbox
+        banner = self.query_one(OfflineBanner)
+        banner.waiting = status.outbox
+        banner.away = self._last is not None and not status.cloud_reachable
+        if self._last is None or (status.signed_in, status.cloud_reachable) != (
+            self._last.signed_in, self._last.cloud_reachable
+        ):  # fmt: skip
+            self._tell_panes(status)
+        self._last = status
+
+    def _tell_panes(self, status: PeerStatus) -> None:
+        for pane in self.panes:
+            pane.post_message(StandingChanged(status))
+
+    def on_standing_changed(self, _message: StandingChanged) -> None:
+        """Look at once."""
+        self._look()
+
+    def on_peer_event(self, message: PeerEvent) -> None:
+        """Say what happened, and tell the tabs."""
+        said = announcement(message.event)
+        if said is not None:
+            self.client.notify(
+                said.text, title=said.title, severity=said.severity, markup=False, timeout=8 if said.bell else 5
+            )
+            if said.bell:
+                self.client.bell()
+        if isinstance(message.event, ImageReceived):
+            self.post_message(Happened("received"))
+        self._look()
+        for pane in self.panes:
+            pane.post_message(PeerEvent(message.event))
+
+    def on_waiting(self, message: Waiting) -> None:
+        """Show on a tab how much in it waits."""
+        title = dict(TABS)[message.pane]
+        label = f"{title} ({message.count})" if message.count else title
+        self.query_one("#tabs", TabbedContent).get_tab(message.pane).label = label
+
+    # --- Actions -----------------------------------------------------------------------------------------------------
+    def action_tab(self, name: str) -> None:
+        """Go to a tab."""
+        self.query_one("#tabs", TabbedContent).active = name
+        self.query_one(f"#{name}-pane", Pane).take_focus()
+
+    def action_reload(self) -> None:
+        """Ask the cloud again."""
+        for pane in self.panes:
+            pane.load()
+
+    def action_outbox(self) -> None:
+        """Show what waits."""
+        from tui.client.dialogs.outbox import Outbox
+
+        self.client.push_screen(Outbox(self.peer))
+
+    def action_account(self) -> None:
+        """Show who one is, and the way to keep it."""
+        from tui.client.dialogs.account import Account
+
+        self.client.push_screen(Account(self.peer))
+
+    async def may_leave(self) -> bool:
+        """Return whether to close, asked of the person only if something still waits. Must run in a worker."""
+        self.waiting = len(await self.peer.outbox())
+        if not self.waiting:
+            return True
+        question = Confirm(
+            "Quit?",
+            f"{counted(self.waiting, 'item')} still {'waits' if self.waiting == 1 else 'wait'} for the cloud. Nothing "
+            "is lost: what waits goes out the next time you sign in.",
+            "Quit", safe=True,
+        )  # fmt: skip
+        yes: bool | None = await self.client.push_screen_wait(question)
+        return bool(yes)

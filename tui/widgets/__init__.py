@@ -1,0 +1,1 @@
+"""Widgets that both screen programs are made of; each in a file of its own."""

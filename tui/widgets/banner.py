@@ -1,0 +1,36 @@
+"""The line that says that the cloud is away, and what waits for it."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from tui.client.wording import counted
+
+
+class OfflineBanner(Static):
+    """Hidden while the cloud is there. `waiting` is the number of items in the outbox."""
+
+    DEFAULT_CSS = """
+    OfflineBanner { height: 1; padding: 0 1; background: $warning; color: $background; display: none; }
+    OfflineBanner.-shown { display: block; }
+    """
+    away: reactive[bool] = reactive(False)
+    waiting: reactive[int] = reactive(0)
+
+    def watch_away(self, away: bool) -> None:
+        """Come and go with the cloud."""
+        self.set_class(away, "-shown")
+        self.update(self._text())
+
+    def watch_waiting(self, _waiting: int) -> None:
+        """Say the new number."""
+        self.update(self._text())
+
+    def _text(self) -> Text:
+        what = f"{counted(self.waiting, 'item')} waiting in the outbox (o)" if self.waiting else "nothing is waiting"
+        return Text(
+            f"The cloud does not answer: {what}. Trying again by itself; pictures of your own still open.",
+            no_wrap=True, overflow="ellipsis",
+        )  # fmt: skip

@@ -1,0 +1,48 @@
+"""In which order the rows of a list stand, and where its cursor goes when they change. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Sort = tuple[str, bool]
+"""Name of a sort key, and whether the order is descending."""
+
+
+def orders(names: Iterable[str], start: Sort | None, downwards: Collection[str] = ()) -> tuple[Sort | None, ...]:
+    """Return the orders to go through: as given, if it starts so, then each key up and down, or down and up."""
+    as_given: list[Sort | None] = [None] if start is None else []
+    return (*as_given, *((name, descending) for name in names for descending in _directions(name in downwards)))
+
+
+def sorted_by(name: str, now: Sort | None, downwards: Collection[str] = ()) -> Sort:
+    """Return the order for who wants it by this key: the other way round if it is already."""
+    first, second = _directions(name in downwards)
+    return (name, second) if now == (name, first) else (name, first)
+
+
+def _directions(downwards: bool) -> tuple[bool, bool]:
+    return (True, False) if downwards else (False, True)
+
+
+def in_order(rows: Sequence[T], sort: Sort | None, keys: Mapping[str, Callable[[T], Any]]) -> tuple[T, ...]:
+    """Return the rows sorted; rows that are equal by the key keep the order in which they were given."""
+    if sort is None:
+        return tuple(rows)
+    name, descending = sort
+    return tuple(sorted(rows, key=keys[name], reverse=descending))
+
+
+def successor(before: Sequence[T], cursor: int, rows: Sequence[T], key: Callable[[T], str]) -> int:
+    """Return the index of the row that the cursor stood on, else of the nearest after it, else before it."""
+    if cursor >= len(before):
+        return 0
+    places: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        places.setdefault(key(row), index)
+    for row in (*before[cursor:], *reversed(before[:cursor])):
+        place = places.get(key(row))
+        if place is not None:
+            return place
+    return 0
