@@ -105,9 +105,11 @@ async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Pa
         assert opened.data == photo.read_bytes()
         assert opened.left == 4
         mine = await owner.my_images()
-        assert [(row.image, row.viewers, row.views_spent, row.path == image.path) for row in mine] == [
-            (image.image, 1, 1, True)
+        assert [(row.image, row.viewers, row.views_spent, row.path == image.path, row.counted) for row in mine] == [
+            (image.image, 1, 1, True, True)
         ]
+        # Asking nobody, the counts are not known, and that is told.
+        assert [(row.image, row.counted) for row in await owner.my_images(local=True)] == [(image.image, False)]
         log = await owner.views_log(image.image)
         assert [(entry.viewer_name, entry.left) for entry in log] == [("ben", 4)]
         assert [row.left for row in await owner.viewers(image.image)] == [4]

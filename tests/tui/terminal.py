@@ -18,6 +18,7 @@ import pyte
 
 PATIENCE_S = 40.0
 _ALTERNATE_SCREEN = 1049
+_BETWEEN_FRAMES_S = 0.1
 KEYS = {
     "enter": "\r", "escape": "\x1b", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D",
     "ctrl+q": "\x11", "ctrl+c": "\x03", "ctrl+u": "\x15", "backspace": "\x7f", "f5": "\x1b[15~",
@@ -106,9 +107,14 @@ class Terminal:
 
     def _read(self, patience_s: float) -> bool:
         """Read some bytes; False when the time is over or the program has gone."""
-        ready, _, _ = select.select([self._master], [], [], min(patience_s, 0.2))
-        if not ready:
+        if not self._arrives(min(patience_s, 0.2)):
             return patience_s > 0.2
+        return self._feed()
+
+    def _arrives(self, patience_s: float) -> bool:
+        return bool(select.select([self._master], [], [], patience_s)[0])
+
+    def _feed(self) -> bool:
         try:
             data = os.read(self._master, 65_536)
         except OSError:
@@ -126,11 +132,23 @@ class Terminal:
         """Type a text."""
         os.write(self._master, text.encode())
 
-    def click(self, text: str) -> None:
-        """Click the first place where the screen shows a text."""
-        for row, line in enumerate(self._screen.display):
-            if (column := line.find(text)) >= 0:
-                where = f"{column + 1 + len(text) // 2};{row + 1}"
-                os.write(self._master, f"\x1b[<0;{where}M\x1b[<0;{where}m".encode())
-                return
-        raise AssertionError(f"there is no {text!r} to click; the terminal shows\n{self.text}")
+    def click(self, text: str, *, beside: str = "") -> None:
+        """Click the first place where the screen shows a text (in a line with `beside`), once it does.
+
+        A frame may still be coming when the text is there already, so it is looked for again when that has come.
+        """
+        while True:
+            self.wait_for(lambda screen: screen.find(text, beside) is not None)
+            while self._arrives(_BETWEEN_FRAMES_S):
+                self._feed()
+            if (place := self.find(text, beside)) is not None:
+                break
+        where = f"{place[0] + 1};{place[1] + 1}"
+        os.write(self._master, f"\x1b[<0;{where}M\x1b[<0;{where}m".encode())
+
+    def find(self, text: str, beside: str = "") -> tuple[int, int] | None:
+        """Return column and row of the middle of a text, in the first line that shows it and `beside`."""
+        for row, line in enumerate(self.lines):
+            if text in line and beside in line:
+                return line.rfind(text) + len(text) // 2, row
+        return None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from platformdirs import user_pictures_path
 
 from tui.client.paths import is_picture_name, matches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 MAX_ENTRIES: Final = 200_000
 """Names that are read of one folder; beyond it a list is of no use, and memory is not for the taking."""
@@ -92,3 +94,22 @@ def counts(entries: Sequence[Entry]) -> tuple[int, int]:
     """Return the number of folders and of pictures."""
     folders = sum(entry.is_folder for entry in entries)
     return folders, len(entries) - folders
+
+
+def beginning(start: Path | None) -> tuple[Path, str]:
+    """Return the folder to look for pictures in, and the name in it to begin at; `start` is either, if given."""
+    if start is not None:
+        if start.is_dir():
+            return start, ""
+        if start.parent.is_dir():
+            return start.parent, start.name
+    pictures = user_pictures_path()
+    return (pictures if pictures.is_dir() else Path.home()), ""
+
+
+def kind(path: Path) -> tuple[bool, bool]:
+    """Return whether a path is a folder, and whether there is anything. Never raises."""
+    try:
+        return path.is_dir(), path.exists()
+    except (OSError, ValueError):
+        return False, False

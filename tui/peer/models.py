@@ -51,7 +51,11 @@ class OfferedImage:
 
 @dataclass(frozen=True, slots=True)
 class MyImage:
-    """An image of one's own; `path` is the stego image on this machine, None if this device does not hold it."""
+    """An image of one's own; `path` is the stego image on this machine, None if this device does not hold it.
+
+    `counted` is False where the cloud was not asked or does not know it: whether it is offered or has a preview, its
+    viewers and views are then what they were when it was made.
+    """
 
     image: str
     title: str
@@ -65,6 +69,7 @@ class MyImage:
     has_preview: bool
     viewers: int
     views_spent: int
+    counted: bool = True
 
 
 class AskState(StrEnum):

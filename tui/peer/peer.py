@@ -114,7 +114,7 @@ class Peer:
         if not isinstance(cluster, Cluster):
             cluster = await anyio.to_thread.run_sync(load_cluster, Path(cluster))
         store = await anyio.to_thread.run_sync(Store, profile.store_path)
-        stack.callback(store.close)
+        stack.push_async_callback(store.aclose)
         endpoint = Endpoint(
             identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue
         )
@@ -330,7 +330,7 @@ class Peer:
                     int(source["height"]), int(source["size"]), float(source["created"]),
                     path if image in here else None, offered=row.offered if row else True,
                     has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
-                    views_spent=row.views_spent if row else 0,
+                    views_spent=row.views_spent if row else 0, counted=row is not None,
                 )
             )  # fmt: skip
         return sorted(found, key=lambda entry: -entry.created)

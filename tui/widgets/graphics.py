@@ -49,7 +49,7 @@ def probe(pictures: str = "auto") -> Graphics | None:
         # Imported for the terminal's size of a cell, which is asked for there.
         import textual_image.widget  # noqa: F401
         from textual_image import renderable
-    except (OSError, ValueError, termios.error, ImportError) as error:
+    except (OSError, ValueError, ArithmeticError, termios.error, ImportError) as error:
         log.info("The terminal could not be asked for graphics: %r", error)
         return None
     if renderable.Image is renderable.TGPImage:

@@ -10,7 +10,7 @@ import anyio.to_thread
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.suggester import Suggester
+from textual.suggester import SuggestionReady
 from textual.widgets import Input
 
 from shared.text import is_clean
@@ -45,25 +45,6 @@ class Folders:
         return found
 
 
-class _PathSuggester(Suggester):
-    """Suggests the first name that begins like the fragment."""
-
-    def __init__(self, folders: Folders, home: Path, here: Path) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._folders = folders
-        self._home = home
-        self._here = here
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """Return the whole path that may be meant."""
-        folder, fragment = paths.split(value)
-        if not fragment:
-            return None
-        found = await self._folders.read(paths.expanded(folder, home=self._home, here=self._here))
-        named = [entry for entry in _candidates(found, fragment) if entry.name.startswith(fragment)]
-        return folder + _written(named[0]) if named else None
-
-
 class PathField(Input):
     """One line for a path. `path` is what it means: also a path whose name cannot be written, if it was put there."""
 
@@ -94,10 +75,7 @@ class PathField(Input):
         self.here = here or Path.cwd()
         self.folders = Folders()
         self._put: tuple[str, Path] | None = None
-        super().__init__(
-            self._noted(path), placeholder, suggester=_PathSuggester(self.folders, self.home, self.here), compact=True,
-            select_on_focus=False, id=id, classes=classes,
-        )  # fmt: skip
+        super().__init__(self._noted(path), placeholder, compact=True, select_on_focus=False, id=id, classes=classes)
 
     @property
     def path(self) -> Path | None:
@@ -107,7 +85,7 @@ class PathField(Input):
             return None
         if self._put is not None and self._put[0] == text:
             return self._put[1]
-        return paths.expanded(text, home=self.home, here=self.here)
+        return self._meant(text)
 
     def put(self, path: Path | None) -> None:
         """Write a path into the field."""
@@ -132,6 +110,23 @@ class PathField(Input):
         elif text:
             self.replace(text, *self.selection)
 
+    # --- Suggesting --------------------------------------------------------------------------------------------------
+    def watch_value(self, value: str) -> None:
+        """Suggest the first name that begins like the fragment; the right key takes it."""
+        # Not by a suggester of Textual, which leaves a coroutine behind where a field goes before its worker starts.
+        if self.is_running and self.has_focus and paths.split(value)[1]:
+            work(self, partial(self._suggest, value), group="suggest", exclusive=True)
+
+    async def _suggest(self, text: str) -> None:
+        folder, fragment = paths.split(text)
+        found = await self.folders.read(self._meant(folder))
+        entry = next((entry for entry in _candidates(found, fragment) if entry.name.startswith(fragment)), None)
+        if entry is not None:
+            self.post_message(SuggestionReady(text, folder + _written(entry)))
+
+    def _meant(self, text: str) -> Path:
+        return paths.expanded(text, home=self.home, here=self.here)
+
     # --- Completing --------------------------------------------------------------------------------------------------
     def action_complete(self) -> None:
         """Complete what is typed; where there is nothing to add, go to the next field as Tab does."""
@@ -145,7 +140,7 @@ class PathField(Input):
         if text == "~":
             self.post_message(self.Completed(text, "~/"))
             return
-        found = await self.folders.read(paths.expanded(folder, home=self.home, here=self.here))
+        found = await self.folders.read(self._meant(folder))
         entries = _candidates(found, fragment)
         after = paths.completed(fragment, (entry.name for entry in entries))
         exact = next((entry for entry in entries if entry.name == after), None)

@@ -19,7 +19,7 @@ from shared.text import clean
 from tui.widgets.cells import CELL_ASPECT, Mode, fit
 from tui.widgets.looks import look_of
 from tui.widgets.painting import Painting, paint
-from tui.widgets.strips import CellStrip
+from tui.widgets.strips import BetweenStrip
 from tui.widgets.viewport import Box
 
 if TYPE_CHECKING:
@@ -233,8 +233,7 @@ class Picture(Widget):
         """Return a line: of the strips that were built, with what is to be seen over them."""
         width, rows = self.room
         if y >= rows:
-            component, text = self._below()[y - rows]
-            return self._centred(self._label(component, text))
+            return self._line_below(y - rows)
         if self._painting is None:
             line = self._placeholder_line(y)
             return self._with_badge(line, width) if y == 0 else line
@@ -249,6 +248,11 @@ class Picture(Widget):
         if 0 <= number < len(self.overlay):
             return _over(line, self._label("picture--overlay", self.overlay[number]), None)
         return self._with_badge(line, (width + min(width, self._painting.columns)) // 2) if y == top else line
+
+    def _line_below(self, number: int) -> Strip:
+        below = self._below()
+        # While a widget comes or goes it is asked for more lines than its size has.
+        return self._centred(self._label(*below[number])) if number < len(below) else self._blank(self.size.width)
 
     def _placeholder_line(self, y: int) -> Strip:
         width, rows = self.room
@@ -301,7 +305,7 @@ class Picture(Widget):
         if spare < 0:
             return strip.crop(0, self.size.width)
         left, right = self._blank(spare // 2), self._blank(spare - spare // 2)
-        return strip.between(left, right) if isinstance(strip, CellStrip) else Strip.join([left, strip, right])
+        return strip.between(left, right) if isinstance(strip, BetweenStrip) else Strip.join([left, strip, right])
 
 
 def _over(line: Strip, label: Strip, left: int | None) -> Strip:

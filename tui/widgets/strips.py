@@ -31,7 +31,17 @@ _GREYS: Final = 24
 """Greys of the palette: 8, 18, ... 238."""
 
 
-class CellStrip(Strip):
+class BetweenStrip(Strip):
+    """A row of a picture that stays what it is between blanks, where joining would make it a row of segments."""
+
+    __slots__ = ()
+
+    def between(self, before: Strip, after: Strip) -> Strip:
+        """Return the row with strips beside it that were rendered before."""
+        raise NotImplementedError
+
+
+class CellStrip(BetweenStrip):
     """A row of a picture: runs of neighbours that look alike, and the escape codes that draw them."""
 
     __slots__ = ("_after", "_before", "_made", "_runs")
@@ -64,7 +74,7 @@ class CellStrip(Strip):
         return self._made is not None
 
     def between(self, before: Strip, after: Strip) -> CellStrip:
-        """Return the row with rendered strips beside it."""
+        """Return the row with strips beside it that were rendered before."""
         return CellStrip(self._runs, before, after)
 
 

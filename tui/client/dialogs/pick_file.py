@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import anyio.to_thread
-from platformdirs import user_pictures_path
 from rich.text import Text
 from textual import on
 from textual.binding import Binding, BindingType
@@ -20,7 +19,7 @@ from shared.text import clean
 from tui.client import paths
 from tui.client.dialogs.base import Dialog
 from tui.client.examining import Examined, examine
-from tui.client.folders import PARENT, Entry, Listing, counts
+from tui.client.folders import PARENT, Entry, Listing, beginning, counts, kind
 from tui.client.wording import counted, moment, plain, size
 from tui.widgets.path_field import PathField
 from tui.widgets.picture import Picture
@@ -130,7 +129,7 @@ class PickFile(Dialog[Path]):
 
     # --- The folder --------------------------------------------------------------------------------------------------
     async def _begin(self) -> None:
-        start, name = await anyio.to_thread.run_sync(_beginning, self._start)
+        start, name = await anyio.to_thread.run_sync(beginning, self._start)
         listing = await self.query_one(PathField).folders.read(start)
         self.post_message(self.Read(listing, name))
 
@@ -275,7 +274,7 @@ class PickFile(Dialog[Path]):
         return path
 
     async def _resolve(self, path: Path) -> None:
-        is_folder, exists = await anyio.to_thread.run_sync(_kind, path)
+        is_folder, exists = await anyio.to_thread.run_sync(kind, path)
         self.post_message(self.Typed(path, is_folder=is_folder, exists=exists))
 
     @on(Typed)
@@ -362,22 +361,3 @@ def facts_of(found: Examined) -> str:
     if found.place:
         lines.append("tells where it was taken")
     return "\n".join(lines)
-
-
-def _beginning(start: Path | None) -> tuple[Path, str]:
-    """Return the folder to begin in, and the name in it to begin at."""
-    if start is not None:
-        if start.is_dir():
-            return start, ""
-        if start.parent.is_dir():
-            return start.parent, start.name
-    pictures = user_pictures_path()
-    return (pictures if pictures.is_dir() else Path.home()), ""
-
-
-def _kind(path: Path) -> tuple[bool, bool]:
-    """Return whether a path is a folder, and whether it is there at all."""
-    try:
-        return path.is_dir(), path.exists()
-    except (OSError, ValueError):
-        return False, False

@@ -27,8 +27,6 @@ class ImagesList(RowList[MyImage]):
     """One's own images; the pane around it has the keys."""
 
     def __init__(self, *, id: str, wall: Callable[[], float]) -> None:  # noqa: A002 - Textual's name for it
-        self.counted: frozenset[str] = frozenset()
-        """Ids of images whose counts the cloud has told."""
         self._wall = wall
         super().__init__(
             (
@@ -51,7 +49,7 @@ class ImagesList(RowList[MyImage]):
         )  # fmt: skip
 
     def _texts(self, image: MyImage) -> Sequence[str | Text]:
-        known = image.image in self.counted
+        known = image.counted
         title = Text(clean(image.title) or "untitled")
         if not image.offered:
             title.stylize("dim")
