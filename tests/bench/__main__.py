@@ -32,6 +32,7 @@ SECTIONS = {
     "directory": "tests.bench.cloud:directory_rows",
     "election": "tests.bench.cloud:election_rows",
     "load": "tests.bench.load:rows",
+    "feed": "tests.bench.feed:rows",
 }
 """Where each section's rows come from; imported when it is its turn."""
 

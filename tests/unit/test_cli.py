@@ -32,6 +32,10 @@ def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         (["load", "--requests", "0"], 2, "requests"),
         (["node", "--cluster", "nowhere.toml", "--name", "n1"], 2, "no cluster file"),
         (["agent", "--accept", "all", "--profile", "../x"], 2, "profile name"),
+        (["order", "n1", "deaf", "--cluster", "x"], 2, "needs a number"),
+        (["order", "n1", "dance"], 2, "dance"),
+        (["up", "--data", "{home}/c", "--metrics", "65535"], 2, "room"),
+        (["node", "--cluster", "x", "--name", "n1", "--metrics", "0"], 2, "metrics"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
