@@ -12,7 +12,7 @@ A request that is repeated after it was served opens anew and is served again, f
 import heapq
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -20,6 +20,7 @@ from node.outbox import DONE, FORWARD, UNSERVED, WORKING, Kind, Outbox
 from node.placement import Placement, Policy
 from shared.config import LIMITS, REMEMBERED_REQUESTS, REMEMBERED_REQUESTS_S, Limits, Timing
 from shared.wire import node_messages as wire
+from shared.wire.feed_messages import Happening
 from shared.wire.node_messages import KeyBatch, NodeMessage, RequestKey, unpack_keys
 
 __all__ = [
@@ -142,6 +143,8 @@ class Dispatch:
         self._i_lead = False
         self._now = now
         self._working_at = now + timing.heartbeat_s
+        self.on_happening: Callable[[Happening, RequestKey, str | None], None] = _ignore
+        """Told of what happens to requests, with the other node that it is about."""
         self._totals = dict.fromkeys(("served", "repeated", "taken_over", "forwarded", "reassigned", "failed"), 0)
 
     # --- What the shell uses -----------------------------------------------------------------------------------------
@@ -178,8 +181,11 @@ class Dispatch:
         request = self._open.get(key)
         known = request is not None and request.held
         if not known and not self._room_for(key):
+            self.on_happening(Happening.BUSY, key, None)
             return Held.BUSY
         again = self._done.pop(key, None) is not None
+        if not known:
+            self.on_happening(Happening.REPEATED if again else Happening.HELD, key, None)
         if request is None:
             request = self._opened(key, now)
         request.seen_at = now
@@ -249,6 +255,7 @@ class Dispatch:
         if request is None or not request.serving:
             return
         self._totals["failed"] += 1
+        self.on_happening(Happening.FAILED, request.key, None)
         self._serving.discard(request.key)
         request.serving = False
         self._placement.doubt(self.me, now + self._lapse_s)
@@ -396,6 +403,7 @@ class Dispatch:
             request.failed.clear()
             return now + self._lapse_s / 2
         self._set_assigned(request, chosen, now)
+        self.on_happening(Happening.ASSIGNED, request.key, chosen)
         kind = Kind("assign", self._term, chosen)
         for node in self.nodes:
             if node != self.me:
@@ -422,6 +430,7 @@ class Dispatch:
         take_over_at = request.waits_since + unit_s * rank * backoff
         if now >= take_over_at:
             self._totals["taken_over"] += 1
+            self.on_happening(Happening.TAKEN_OVER, request.key, None)
             self._set_assigned(request, self.me, now)
             self._serve(request, now)
             self._tell_all(WORKING, request.key, now, urgent=True)
@@ -431,6 +440,7 @@ class Dispatch:
         request.forwarded_at = now
         if self._leader is not None:
             self._totals["forwarded"] += 1
+            self.on_happening(Happening.FORWARDED, request.key, self._leader)
             self._outbox.put(self._leader, FORWARD, request.key, now, urgent=True)
         elif not request.complained:
             request.complained = True
@@ -444,6 +454,8 @@ class Dispatch:
 
     def _lapse(self, request: _Request, node: str, now: float) -> None:
         self._totals["reassigned"] += self._i_lead
+        if self._i_lead:
+            self.on_happening(Happening.REASSIGNED, request.key, node)
         self._returned_to_waiting(request, node, now)
 
     def _returned(self, request: _Request, node: str, now: float) -> None:
@@ -551,3 +563,7 @@ class Dispatch:
         for node in self.nodes:
             if node != self.me:
                 self._outbox.put(node, kind, key, now, urgent=urgent or node == self._leader)
+
+
+def _ignore(_what: Happening, _key: RequestKey, _node: str | None) -> None:
+    """Nobody looks at what happens to requests."""

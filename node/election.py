@@ -189,10 +189,36 @@ class Election:
         """Whether this node could lead: it neither drains nor lacks the directory."""
         return not (self._draining or self._directory_away)
 
+    @property
+    def draining(self) -> bool:
+        """Whether this node stands aside, by an operator's order or because it is about to end."""
+        return self._draining
+
     def drain(self, now: float) -> None:
-        """Give up leadership and never lead again in this life: the lease is released, the next in line is told."""
+        """Give up leadership and stand aside until `undrain`: the lease is released, the next in line is told."""
         self._draining = True
         self._step_down(Input.STEPPED_ASIDE, now)
+
+    def undrain(self, now: float) -> None:
+        """Come back into the line; leadership itself moves only when there is a reason."""
+        if not self._draining:
+            return
+        self._draining = False
+        if self.role is Role.FOLLOWER:
+            patience_s = max(self.timing.suspect_s, self.timing.lease_s)
+            self._act_at = now + patience_s + self._rank() * self.timing.rank_stagger_s
+
+    def others_fit(self, now: float) -> bool:
+        """Return whether another node could lead now: it was heard lately, does not drain and has the directory."""
+        return any(
+            state.fit and state.heard_age_s <= self.timing.suspect_s
+            for state in self.node_states(now) if state.node != self.me
+        )  # fmt: skip
+
+    @property
+    def table_at(self) -> float:
+        """When the coordination table was made or last heard."""
+        return self._table_at
 
     def stand_down(self, now: float) -> None:
         """Give up leadership, if this node has it, but stay in line."""

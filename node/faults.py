@@ -57,10 +57,17 @@ class Faults:
         """Return whether this node is to drop everything that it gets and sends."""
         return self._deaf_from <= now < self._deaf_until
 
-    def make_deaf(self, now: float, duration_s: float | None = None) -> None:
-        """An operator makes this node deaf for `duration_s`, or for as long as the token would."""
-        self._deafen(now, now + (self.timing.deaf_s if duration_s is None else duration_s))
+    def make_deaf(self, now: float, duration_s: float | None = None, *, notice_s: float = 0.0) -> None:
+        """An operator makes this node deaf for `duration_s`, or for as long as the token would.
+
+        It begins `notice_s` from now, so that the node can still say so, and ends as if it had begun at once.
+        """
+        self._deafen(now + notice_s, now + (self.timing.deaf_s if duration_s is None else duration_s))
         self.tick(now)
+
+    def silence_left_s(self, now: float) -> float:
+        """Return for how long this node is deaf from now on, or from a moment from now that was announced; else 0."""
+        return max(0.0, self._deaf_until - now)
 
     def start_token(self, now: float) -> None:
         """Send the token round, starting after the leader; asked of the leader if that is another node."""

@@ -1,4 +1,4 @@
-"""Messages between nodes: election, dispatch and the failure simulation. Kinds 1 to 39.
+"""Messages between nodes: election, dispatch, the failure simulation, operators' actions. Kinds 1 to 39.
 
 Each of them fits `MAX_MESSAGE_BYTES` at up to `MAX_NODES` nodes. Node-to-node messages travel only inside sessions
 between keys of the cluster file, so the sender is known and is never part of a message.
@@ -11,7 +11,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from shared.config import MAX_MESSAGE_BYTES
-from shared.wire.base import Key, Message, NodeName
+from shared.wire.base import Key, Message, NodeName, Timestamp
 
 MAX_NODES: Final = 15
 """Largest cluster: with more rows in the coordination table a heartbeat outgrows a datagram."""
@@ -212,9 +212,60 @@ class FaultControl(Message, frozen=True, tag=31):
     running: bool
 
 
+# --- Operators' actions ----------------------------------------------------------------------------------------------
+class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
+    """An operator's action, as the audit log of every node has it. `node`, `incarnation`, `number` identify it."""
+
+    node: NodeName
+    """That was given the order."""
+    incarnation: Incarnation
+    number: Sequence
+    """Of the record in that life of the node."""
+    at: Timestamp
+    """Seconds since 1970, by that node's clock."""
+    operator: Annotated[str, msgspec.Meta(pattern=r"^[a-z ]{0,80}$")]
+    """Fingerprint words of the session key that gave the order."""
+    order: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,16}$")]
+    value: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    obeyed: bool = True
+    text: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    """Why it was refused."""
+
+
+class Audited(Message, frozen=True, tag=32):
+    """The sender's audit log has this record."""
+
+    record: AuditRecord
+
+
+class AuditHeld(Message, frozen=True, tag=33):
+    """The sender's audit log has the record of these three as well: nobody need send it there."""
+
+    node: NodeName
+    incarnation: Incarnation
+    number: Sequence
+
+
+class PolicyIs(Message, frozen=True, tag=34):
+    """The placement policy that an operator chose for the cluster; the highest (version, setter) holds."""
+
+    version: Sequence
+    setter: Place
+    """The node that was told, which breaks ties."""
+    policy: Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{1,24}$")]
+
+
+class PolicyHeld(Message, frozen=True, tag=35):
+    """The sender goes by this choice of policy, or by a later one."""
+
+    version: Sequence
+    setter: Place
+
+
 NodeMessage = (
     Heartbeat | HeartbeatAck | Pulse | CrashLeader | Ok | LeaderIs | Election | Yield | NewLeader | Join | Decline
     | Resign | HandOver | Assign | AssignAck | Done | Forward | Working | Unserved | FaultToken | FaultControl
+    | Audited | AuditHeld | PolicyIs | PolicyHeld
 )  # fmt: skip
 
 _ENVELOPE_BYTES: Final = 150

@@ -1,7 +1,8 @@
 """What travels in one datagram between a peer and a node, between two peers, and between an operator and a node.
 
-Kinds 50 to 69 are the request plane, 70 to 79 peer to peer, 80 to 99 the operator's. An outcome or operation too long
-for a datagram travels as an object transfer whose label says what it belongs to (`shared.wire.labels`).
+Kinds 50 to 69 are the request plane, 70 to 79 peer to peer, 80 to 83 and 96 to 99 the operator's; 84 to 95 are the
+status feed (`shared.wire.feed_messages`). An outcome or operation too long for a datagram travels as an object transfer
+whose label says what it belongs to (`shared.wire.labels`).
 """
 
 from typing import Annotated
@@ -127,6 +128,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     uptime_s: float
     dropped: Annotated[dict[str, int], msgspec.Meta(max_length=64)]
     """Datagrams that were dropped, by reason."""
+    draining: bool = False
+    """By an operator's order it takes no new work and never leads."""
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True):
@@ -147,11 +150,15 @@ class StatusReport(Message, frozen=True, tag=81):
 
 
 class OperatorCommand(Message, frozen=True, tag=82):
-    """An operator's order to one node: `deaf` (seconds as number), `token` (start the round), `policy` (text),
-    `lead` (ask for leadership), `slow` (encoder duty-cycle factor as number), `drain`."""
+    """An operator's order to one node. The same `request` is obeyed once, however often it comes.
+
+    `deaf` (seconds as number), `token` (text `stop` ends the round, anything else starts it), `policy` (text; holds for
+    the whole cluster), `lead` (ask for leadership), `step_down` (give it up), `slow` (encoder duty-cycle factor as
+    number), `drain` (stand aside and go on running), `undrain`, `stop` (drain and end the process).
+    """
 
     request: Id128
-    command: Annotated[str, msgspec.Meta(pattern=r"^(deaf|token|policy|lead|slow|drain)$")]
+    command: Annotated[str, msgspec.Meta(pattern=r"^(deaf|token|policy|lead|step_down|slow|drain|undrain|stop)$")]
     number: float = 0.0
     text: Note = ""
 

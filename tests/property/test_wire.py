@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from shared.config import MAX_MESSAGE_BYTES, RIGHTS_RECORD_BYTES
 from shared.errors import LocalError, MalformedMessage
-from shared.wire import node_messages, operations, peer_messages
+from shared.wire import feed_messages, node_messages, operations, peer_messages
 from shared.wire.codec import decode, encode
 from shared.wire.labels import Label
 from shared.wire.upload import Upload, decode_upload, encode_upload
 
 PLANES: list[Any] = [
     node_messages.NodeMessage, peer_messages.AnyPeerMessage, operations.Operation, operations.Outcome,
-    operations.Letter, Label,
+    operations.Letter, Label, feed_messages.FeedMessage | feed_messages.WatchMessage,
 ]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=20),

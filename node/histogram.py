@@ -1,0 +1,41 @@
+"""Latencies in buckets of fixed bounds: exact to the bucket, cheap to count, and subtracted by whoever watches."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from shared.wire.feed_messages import LATENCY_BOUNDS_MS
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts since it was made. Bucket i holds what took up to `LATENCY_BOUNDS_MS[i]`, the last one the rest."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_MS) + 1))
+    sum_ms: float = 0.0
+
+    def add(self, latency_ms: float) -> None:
+        """Count one request."""
+        self.counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
+        self.sum_ms += latency_ms
+
+    def trimmed(self) -> tuple[int, ...]:
+        """Return the counts without trailing zeros."""
+        used = max((index + 1 for index, count in enumerate(self.counts) if count), default=0)
+        return tuple(self.counts[:used])
+
+
+def quantile_ms(counts: Sequence[int], share: float) -> float | None:
+    """Return the upper bound of the bucket in which the `share` quantile lies (0 < share <= 1).
+
+    None where nothing was counted; infinite where it lies beyond the last bound.
+    """
+    wanted = share * sum(counts)
+    if wanted <= 0:
+        return None
+    passed = 0
+    for index, count in enumerate(counts):
+        passed += count
+        if passed >= wanted:
+            return LATENCY_BOUNDS_MS[index] if index < len(LATENCY_BOUNDS_MS) else float("inf")
+    return float("inf")
