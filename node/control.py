@@ -1,7 +1,8 @@
-"""The control plane of a node: drives the election, dispatch and failure machines with datagrams, time and the lease.
+"""The control plane of a node: drives its machines with datagrams, time and the lease.
 
-One loop owns the three machines. Messages are fed as they arrive; what the machines want sent, served or asked of the
-directory is collected once per wake-up, so that many requests share few datagrams.
+One loop owns the machines: election, dispatch, failure simulation, and what operators did and chose. Messages are fed
+as they arrive; what the machines want sent, served or asked of the directory is collected once per wake-up, so that
+many requests share few datagrams.
 """
 
 import logging
@@ -14,31 +15,26 @@ import anyio.to_thread
 import psutil
 from anyio.abc import TaskGroup
 
+from node.agreed import AgreedPolicy
+from node.audit import Replication
+from node.audit_log import AuditLog
 from node.desk import Desk
 from node.directory import Directory
 from node.directory import NodeRow as DirectoryRow
 from node.dispatch import Dispatch, Forget, Held, NobodyServes, Serve
-from node.election import Election, LeaderChanged, RoleChanged
+from node.election import Election, ElectionEvent, LeaderChanged, RoleChanged
 from node.faults import Faults
-from node.lease import (
-    ClaimLease,
-    LeaseAction,
-    LeaseAnswer,
-    LeaseLost,
-    LeaseReleased,
-    LeaseRenewed,
-    LeaseUnknown,
-    LeaseWon,
-    RenewLease,
-)  # fmt: skip
+from node.lease import LeaseAnswer
+from node.leasing import Leasing
 from node.links import NodeLinks
 from node.membership import NodeRow
+from node.observer import Observer
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
-from shared.errors import GlimpseError
+from shared.errors import GlimpseError, StorageError
 from shared.net.endpoint import Session
 from shared.wire.codec import decode
-from shared.wire.node_messages import NodeMessage, RequestKey
+from shared.wire.node_messages import AuditRecord, NodeMessage, RequestKey
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +44,12 @@ _NO_LEADER = "The cloud has no leader at the moment; your request waits"
 
 
 class Control:
-    """One node's election, dispatch and failure simulation, wired to sessions, the desk and the directory."""
+    """One node's machines, wired to sessions, the desk, the directory and the audit log."""
 
     def __init__(
         self, me: str, cluster: Cluster, incarnation: int, *, directory: Directory, links: NodeLinks, desk: Desk,
-        tasks: TaskGroup, clock: Callable[[], float], set_deaf: Callable[[bool], None],
+        audit: AuditLog, observer: Observer, tasks: TaskGroup, clock: Callable[[], float],
+        set_deaf: Callable[[bool], None],
     ) -> None:  # fmt: skip
         names = [node.name for node in cluster.nodes]
         now = clock()
@@ -65,12 +62,19 @@ class Control:
         self._clock = clock
         self._set_deaf = set_deaf
         self._incarnation = incarnation
-        self._holder = f"{me}/{incarnation:x}"
+        self._audit = audit
+        self._observer = observer
+        self._leasing = Leasing(me, incarnation, directory, cluster.timing.lease_s, self._lease_answered)
         node = cluster.node(me)
         self._address = f"{node.host}:{node.port}"
         self.election = Election(me, names, timing=cluster.timing, incarnation=incarnation, now=now)
         self.dispatch = Dispatch(me, names, timing=cluster.timing, now=now)
         self.faults = Faults(me, names, timing=cluster.timing, now=now)
+        self.agreed = AgreedPolicy(me, names, timing=cluster.timing)
+        self.replication = Replication(me, names, cluster.timing)
+        self.replication.restore(audit.tail(), now)
+        self.dispatch.on_happening = observer.happened
+        self._machines = (self.election, self.dispatch, self.faults, self.agreed, self.replication)
         self.leader_heard_at: float | None = None
         self._wake = anyio.Event()
         self._states_at = -math.inf
@@ -86,9 +90,9 @@ class Control:
         now = self._clock()
         if sender == self.election.leader:
             self.leader_heard_at = now
-        self.election.receive(sender, message, now)
-        self.dispatch.receive(sender, message, now)
-        self.faults.receive(sender, message, now)
+        self._observer.heard(sender, message, now)
+        for machine in self._machines:
+            machine.receive(sender, message, now)
         self._wake.set()
 
     def request_held(self, key: tuple[bytes, str]) -> bool:
@@ -107,8 +111,11 @@ class Control:
         self.dispatch.failed_to_serve(RequestKey(*key), self._clock())
         self._wake.set()
 
-    def changed(self) -> None:
-        """An operator did something to one of the machines."""
+    def audited(self, record: AuditRecord, *, shared: bool) -> None:
+        """An order to this node is in its audit log, and obeyed if it is to be: `shared` with the other nodes."""
+        if shared:
+            self.replication.made(record, self._clock())
+        self._observer.audited(record)
         self._wake.set()
 
     async def drain(self) -> None:
@@ -126,7 +133,7 @@ class Control:
             now = self._clock()
             self._tick(now)
             self._flush()
-            deadline = min(self.election.next_deadline(), self.dispatch.next_deadline(), self.faults.next_deadline())
+            deadline = min(machine.next_deadline() for machine in self._machines)
             wake = self._wake
             if not wake.is_set():
                 with anyio.move_on_after(max(0.0, deadline - self._clock())):
@@ -144,14 +151,18 @@ class Control:
             for state in self.election.node_states(now):
                 alive = state.node == self._me or state.heard_age_s <= self._timing.suspect_s
                 self.dispatch.node_state(state.node, state.load1, state.cores, state.in_flight, alive and state.fit)
+        self.dispatch.policy = self.agreed.policy
         self.dispatch.tick(now)
         self.faults.tick(now)
+        self.agreed.tick(now)
+        self.replication.tick(now)
 
     def _flush(self) -> None:
         for event in self.election.take_events():
             self._note(event)
         for action in self.election.take_actions():
-            self._tasks.start_soon(self._ask_lease, action)
+            self._observer.lease(action)
+            self._tasks.start_soon(self._leasing.ask, action)
         for dispatched in self.dispatch.take_actions():
             match dispatched:
                 case Serve(key):
@@ -162,12 +173,20 @@ class Control:
                     self._desk.nobody_serves(key, _NO_LEADER)
         for change in self.faults.take_events():
             log.warning("the failure simulation", extra={"deaf": change.deaf})
+            self._observer.deafness(change.deaf)
             self._set_deaf(change.deaf)
-        for machine in (self.election, self.dispatch, self.faults):
+        self._observer.token(self.faults.token)
+        for record in self.replication.take_records():
+            self._tasks.start_soon(self._write_audit, record)
+        for node, message in self.election.take_sends():
+            self._observer.sent(node, message)
+            self._links.send(node, message)
+        for machine in self._machines[1:]:
             for node, message in machine.take_sends():
                 self._links.send(node, message)
 
-    def _note(self, event: object) -> None:
+    def _note(self, event: ElectionEvent) -> None:
+        self._observer.elected(event, self.election.term)
         match event:
             case RoleChanged(previous, role, why):
                 log.info("role", extra={"previous": previous.name, "role": role.name, "why": why.name})
@@ -176,35 +195,22 @@ class Control:
             case _:
                 log.info("election", extra={"event": repr(event)})
 
-    # --- The lease ---------------------------------------------------------------------------------------------------
-    async def _ask_lease(self, action: LeaseAction) -> None:
-        try:
-            with anyio.fail_after(self._timing.lease_s):
-                answer = await self._lease_answer(action)
-        except (GlimpseError, TimeoutError) as error:
-            log.warning("the directory does not answer for the lease", extra={"reason": str(error)})
-            answer = LeaseUnknown(getattr(action, "sent_at", None))
+    def _lease_answered(self, answer: LeaseAnswer) -> None:
+        self._observer.lease(answer)
         self.election.lease_answer(answer, self._clock())
         self._wake.set()
 
-    async def _lease_answer(self, action: LeaseAction) -> LeaseAnswer:
-        lease_s = self._timing.lease_s
-        match action:
-            case ClaimLease(seen_term, sent_at):
-                won = await self._directory.claim_lease(self._holder, seen_term, lease_s)
-                return await self._lost(sent_at) if won is None else LeaseWon(won, sent_at)
-            case RenewLease(term, sent_at):
-                if await self._directory.renew_lease(self._holder, term, lease_s):
-                    return LeaseRenewed(term, sent_at)
-                return await self._lost(sent_at)
-            case _:
-                await self._directory.release_lease(self._holder, action.term)
-                return LeaseReleased(action.term)
-
-    async def _lost(self, sent_at: float) -> LeaseLost:
-        row = await self._directory.read_lease()
-        holder = row.holder.partition("/")[0] if row.holder and not row.is_free else None
-        return LeaseLost(row.term, holder, max(0.0, row.expires - row.now) if holder else 0.0, sent_at)
+    async def _write_audit(self, record: AuditRecord) -> None:
+        """Write what another node told of an operator's action."""
+        try:
+            await self._audit.write(record)
+        except StorageError as error:
+            log.error("a record of another node is not in the audit log", extra={"reason": str(error)})  # noqa: TRY400
+            self.replication.not_written(record)
+            return
+        self.replication.written(record, self._clock())
+        self._observer.audited(record)
+        self._wake.set()
 
     # --- What the machines are fed -----------------------------------------------------------------------------------
     async def _feed_load(self) -> None:

@@ -7,6 +7,7 @@ the same request twice is harmless: effects are made once by the directory, whoe
 import hashlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from node.encrypting import EncryptService, Pulls
+from node.observer import Known, Observer
 from node.services.operations import Caller, Served, Services
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
 from shared.errors import (
@@ -27,7 +29,9 @@ from shared.errors import (
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
+from shared.wire.feed_messages import Happening
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, UploadObject
+from shared.wire.node_messages import RequestKey as DispatchKey
 from shared.wire.operations import Encrypt, Operation
 from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
 
@@ -58,6 +62,10 @@ class Held:
 
     session: Session
     request: Request
+    since: float
+    """When it came, in seconds of the node's clock."""
+    kind: int = 0
+    """Kind of its operation, once that is known."""
     serving: bool = False
 
 
@@ -66,7 +74,7 @@ class Desk:
 
     def __init__(
         self, endpoint: Endpoint, services: Services, encrypting: EncryptService, pulls: Pulls, limits: Limits,
-        tasks: TaskGroup,
+        tasks: TaskGroup, *, observer: Observer, clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._endpoint = endpoint
         self._services = services
@@ -74,6 +82,9 @@ class Desk:
         self._pulls = pulls
         self._limits = limits
         self._tasks = tasks
+        self._observer = observer
+        self._clock = clock
+        observer.known_of = self.known_of
         self._held: OrderedDict[RequestKey, Held] = OrderedDict()
         self._of_key: dict[bytes, int] = {}
         self._accounts: dict[int, set[Session]] = {}
@@ -81,7 +92,6 @@ class Desk:
         self.dispatching: Dispatching | None = None
         self.in_flight = 0
         self.requests_done = 0
-        self.draining = False
         self.idle = anyio.Event()
 
     # --- From peers --------------------------------------------------------------------------------------------------
@@ -98,8 +108,9 @@ class Desk:
             raise MalformedMessage("a request without an operation")
         if self._of_key.get(session.remote_key, 0) >= self._limits.requests_in_flight_per_key:
             self._refuse(session, request.request, "busy", _BUSY)
+            self._observer.happened(Happening.BUSY, DispatchKey(*key), None)
             return
-        self._held[key] = Held(session, request)
+        self._held[key] = Held(session, request, self._clock(), _kind_of(request.operation))
         self._of_key[session.remote_key] = self._of_key.get(session.remote_key, 0) + 1
         if not self.dispatching.request_held(key):
             self._drop(key)
@@ -134,6 +145,16 @@ class Desk:
         if (held := self._held.get(key)) is not None:
             self._post(held.session, NoLeader(request=key[1], reason=reason))
 
+    @property
+    def clients(self) -> int:
+        """Accounts that have a session here."""
+        return len(self._accounts)
+
+    def known_of(self, key: RequestKey) -> Known:
+        """Return what is known of a request that is held here."""
+        held = self._held.get(key)
+        return Known() if held is None else Known(held.kind, self._account_of.get(held.session))
+
     # --- From dispatch -----------------------------------------------------------------------------------------------
     def serve(self, key: RequestKey) -> None:
         """Serve a held request in a task of its own."""
@@ -147,43 +168,54 @@ class Desk:
     async def _serve(self, key: RequestKey, held: Held) -> None:
         assert self.dispatching is not None
         try:
-            done = await self._answer(key, held)
+            refusal = await self._answer(key, held)
         finally:
             held.serving = False
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
                 self.idle = anyio.Event()
-        if done:
-            self.requests_done += 1
-            self._drop(key)
-            self.dispatching.served(key)
-        else:
+        if refusal is None:
             self.dispatching.failed_to_serve(key)
+            return
+        self.requests_done += 1
+        known = Known(held.kind, self._account_of.get(held.session))
+        self._observer.answered(DispatchKey(*key), known, self._clock() - held.since, refusal)
+        self._drop(key)
+        self.dispatching.served(key)
 
-    async def _answer(self, key: RequestKey, held: Held) -> bool:
-        """Serve and answer one request; False if somebody else should."""
+    async def _answer(self, key: RequestKey, held: Held) -> str | None:
+        """Serve and answer one request.
+
+        Returns the code of the refusal that was the answer, an empty text if it was none, None if another node should
+        serve it.
+        """
         request = key[1]
+        code = ""
         try:
             operation = await self._operation(held)
+            held.kind = _kind_of(operation)
             served = await self._run(held.session, request, operation)
             await self._reply(held.session, Answer(request=request, outcome=served.outcome))
         except Refused as refusal:
-            self._refuse(held.session, request, refusal.code, str(refusal))
+            code = refusal.code
+            self._refuse(held.session, request, code, str(refusal))
         except (Unavailable, TransferCancelled) as error:
             log.warning("a request was not served", extra={"request": request, "reason": str(error)})
             if not isinstance(error, TransferFailed | TransferCancelled):
                 self._post(held.session, NoLeader(request=request, reason=str(error)))
-            return False
+            return None
         except RemoteError as error:
-            self._refuse(held.session, request, "invalid", str(error))
+            code = "invalid"
+            self._refuse(held.session, request, code, str(error))
         except Exception:
             log.exception("a request failed", extra={"request": request})
-            self._refuse(held.session, request, "failed", "The node could not do this; its log says why.")
+            code = "failed"
+            self._refuse(held.session, request, code, "The node could not do this; its log says why.")
         else:
             for account in served.nudges:
                 self.nudge(account)
-        return True
+        return code
 
     async def _run(self, session: Session, request: str, operation: Operation) -> Served:
         caller = await self._services.caller(session.remote_key, session.address[0])
@@ -238,6 +270,12 @@ class Desk:
                 self._of_key[key[0]] = left
             else:
                 self._of_key.pop(key[0], None)
+
+
+def _kind_of(operation: Operation | None) -> int:
+    """Return the kind of an operation, as it travels; 0 while it is not here yet."""
+    tag = 0 if operation is None else operation.__struct_config__.tag
+    return tag if isinstance(tag, int) else 0
 
 
 async def send_answer(endpoint: Endpoint, session: Session, request: str, answer: Message) -> None:

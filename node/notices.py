@@ -15,7 +15,7 @@ MAX_LINE_CHARS = 160
 LOG_LINES_PER_S = 4.0
 LOG_LINES_BURST = 32
 """A log that is flooded, by a directory that is away for instance, must not push an election out of the ring."""
-ROOM_BYTES = MAX_MESSAGE_BYTES - 120
+ROOM_BYTES = MAX_MESSAGE_BYTES - 132
 """For the notices of one message: what the fields around them take at most is left free."""
 
 

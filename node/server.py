@@ -1,21 +1,29 @@
 """One node, composed: two sockets, the directory, the control plane, the desk and the services. No rules live here."""
 
+import asyncio
 import logging
 import os
 import signal
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
+from node.audit_log import AuditLog
 from node.control import Control
 from node.desk import Desk
 from node.directory import Directory, open_directory
 from node.encoder import Encoder
 from node.encrypting import EncryptService, Pulls
+from node.feed import Feed, LogToFeed
+from node.figures import Figures
 from node.links import NodeLinks
+from node.observer import Observer
+from node.orders import Orders
 from node.reports import Reports
 from node.services.operations import Services
 from node.settings import NodeSettings
@@ -24,6 +32,7 @@ from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage
 from shared.net.endpoint import Endpoint, Session
 from shared.wire.codec import decode
+from shared.wire.feed_messages import Unwatch, Watch, WatchMessage
 from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Received, Request, StatusQuery
 
 log = logging.getLogger(__name__)
@@ -43,14 +52,22 @@ class _Parts:
     desk: Desk
     control: Control
     reports: Reports
+    orders: Orders
+    feed: Feed
     services: Services
 
 
 class NodeServer:
     """A node of the cluster. `run` serves until it is told to stop."""
 
-    def __init__(self, name: str, cluster: Cluster, settings: NodeSettings, *, with_parent: bool = False) -> None:
+    def __init__(
+        self, name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
+        metrics: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """`folder` takes the audit log; `metrics` is the address to serve Prometheus metrics on, if any."""
+        self._metrics = metrics
         self._name = name
+        self._folder = folder
         self._cluster = cluster
         self._settings = settings
         self._with_parent = with_parent
@@ -77,6 +94,7 @@ class NodeServer:
                 tasks.start_soon(self._watch_parent, os.getppid())
             tasks.start_soon(parts.links.keep)
             tasks.start_soon(parts.control.run)
+            tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
             await self._stop.wait()
@@ -88,29 +106,47 @@ class NodeServer:
         private = self._settings.private_key
         requests = Endpoint(private, bind=(me.host, me.port), timing=cluster.timing, prologue=cluster.prologue)
         nodes = Endpoint(private, bind=(me.host, me.node_port), timing=cluster.timing, prologue=cluster.prologue)
+        clock, incarnation = time.monotonic, time.time_ns() // 1000
+        operators = frozenset(cluster.operators)
+        observer = Observer(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
+        stack.enter_context(_log_to_feed(observer))
         services = Services(
             directory, cluster_id=cluster.cluster_id, share_key=self._settings.share_key, entropy=os.urandom,
             timing=cluster.timing, node_name=self._name,
         )  # fmt: skip
         encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)
-        desk = Desk(requests, services, EncryptService(requests, services, encoder, pulls), pulls, LIMITS, tasks)
+        desk = Desk(
+            requests, services, EncryptService(requests, services, encoder, pulls), pulls, LIMITS, tasks,
+            observer=observer, clock=clock,
+        )  # fmt: skip
         links = NodeLinks(self._name, cluster, nodes)
+        audit = AuditLog(self._folder / f"audit-{self._name}.log")
 
         def set_deaf(deaf: bool) -> None:
             requests.pause(deaf)
             nodes.pause(deaf)
 
         control = Control(
-            self._name, cluster, time.time_ns() // 1000, directory=directory, links=links, desk=desk, tasks=tasks,
-            clock=time.monotonic, set_deaf=set_deaf,
+            self._name, cluster, incarnation, directory=directory, links=links, desk=desk, audit=audit,
+            observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf,
         )  # fmt: skip
+        figures = Figures(
+            me, incarnation, control=control, desk=desk, directory=directory, encoder=encoder, requests=requests,
+            nodes=nodes, observer=observer, clock=clock,
+        )  # fmt: skip
+        self._serve_metrics(stack, figures)
+        feed = Feed(requests, figures, operators=operators, clock=clock, tasks=tasks)
         reports = Reports(
-            self._name, control=control, desk=desk, directory=directory, encoder=encoder, services=services,
-            requests=requests, nodes=nodes, operators=frozenset(cluster.operators), clock=time.monotonic,
-            stop=self.stop,
+            self._name, figures=figures, control=control, desk=desk, directory=directory, services=services,
+            requests=requests, operators=operators, clock=clock,
         )  # fmt: skip
-        parts = _Parts(requests, nodes, links, desk, control, reports, services)
+        orders = Orders(
+            self._name, incarnation, requests, control=control, encoder=encoder, audit=audit, operators=operators,
+            heartbeat_s=cluster.timing.heartbeat_s, clock=clock, wall_clock=time.time, stop=self.stop,
+            hurry=feed.hurry,
+        )  # fmt: skip
+        parts = _Parts(requests, nodes, links, desk, control, reports, orders, feed, services)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
         requests.on_offer = desk.offered
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
@@ -121,8 +157,15 @@ class NodeServer:
         await stack.enter_async_context(nodes)
         return parts
 
+    def _serve_metrics(self, stack: AsyncExitStack, figures: Figures) -> None:
+        if self._metrics is None:
+            return
+        from node.metrics import serving_metrics  # only who asks for metrics pays for the library
+
+        stack.enter_context(serving_metrics(figures, asyncio.get_running_loop(), *self._metrics))
+
     def _from_peer(self, parts: _Parts, session: Session, data: bytes) -> None:
-        message: PeerToNode = decode(data, PeerToNode, cap_bytes=MAX_MESSAGE_BYTES)
+        message: PeerToNode | WatchMessage = decode(data, PeerToNode | WatchMessage, cap_bytes=MAX_MESSAGE_BYTES)
         assert self._tasks is not None
         match message:
             case Request():
@@ -135,7 +178,10 @@ class NodeServer:
             case StatusQuery():
                 self._tasks.start_soon(self._guarded_status, parts, session, message)
             case OperatorCommand():
-                parts.reports.command(session, message)
+                if parts.orders.wants(session, message):
+                    self._tasks.start_soon(parts.orders.take, session, message)
+            case Watch() | Unwatch():
+                parts.feed.receive(session, message)
             case Received():
                 return
             case _:
@@ -156,6 +202,7 @@ class NodeServer:
     def _peer_gone(self, parts: _Parts, session: Session) -> None:
         self._keeping.discard(session)
         parts.desk.closed(session)
+        parts.feed.closed(session)
 
     async def _watch_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -188,6 +235,26 @@ class NodeServer:
                 log.info("the directory was not swept", extra={"reason": str(error)})
 
 
-def serve(name: str, cluster: Cluster, settings: NodeSettings, *, with_parent: bool = False) -> None:
-    """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone."""
-    anyio.run(NodeServer(name, cluster, settings, with_parent=with_parent).run)
+@contextmanager
+def _log_to_feed(observer: Observer) -> Iterator[None]:
+    """Let those who watch see warnings of the node's log, for the length of a `with` block."""
+    handler = LogToFeed(observer.logged, asyncio.get_running_loop().call_soon_threadsafe)
+    loggers = [logging.getLogger(name) for name in ("node", "shared")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+def serve(
+    name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
+    metrics: tuple[str, int] | None = None,
+) -> None:  # fmt: skip
+    """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
+
+    `folder` takes the node's audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    """
+    anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)

@@ -16,6 +16,11 @@ _cluster = click.option(
     help="Cluster file, or the folder that holds it. [default: GLIMPSE_CLUSTER, or this machine's]",
 )
 _profile = click.option("--profile", default="default", show_default=True, help="Name of the profile on this machine.")
+_TCP_PORT = click.IntRange(1, 65_535)
+_metrics_host = click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve metrics on; they need no key."
+)
+_ORDERS = ["deaf", "token", "policy", "lead", "step_down", "drain", "undrain", "slow", "stop"]
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -34,6 +39,8 @@ def glimpse() -> None:
 @click.option(
     "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
 )
+@click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics: of the first node here, then port by port.")
+@_metrics_host
 def up(
     data: Path | None,
     nodes: int,
@@ -41,6 +48,8 @@ def up(
     directory_file: Path | None,
     base_port: int | None,
     preset: str,
+    metrics: int | None,
+    metrics_host: str,
 ) -> None:
     """Run a local cluster, one process per node, until interrupted."""
     from tui.commands import up as command
@@ -51,7 +60,7 @@ def up(
         data or default_cluster_folder(), nodes=nodes, directory_url=url,
         base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port, preset=preset,
     )  # fmt: skip
-    sys.exit(_run(command.up, place, click.echo))
+    sys.exit(_run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
 
 
 @glimpse.command()
@@ -61,7 +70,9 @@ def up(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this node is gone.")
-def node(cluster: Path, name: str, log_level: str, with_parent: bool) -> None:
+@click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics on this TCP port.")
+@_metrics_host
+def node(cluster: Path, name: str, log_level: str, with_parent: bool, metrics: int | None, metrics_host: str) -> None:
     """Run one node of a cluster."""
     from node.server import serve
     from node.settings import load_node_settings
@@ -72,7 +83,8 @@ def node(cluster: Path, name: str, log_level: str, with_parent: bool) -> None:
     known.node(name)
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     log_to(cluster.parent / f"node-{name}.log", log_level)
-    serve(name, known, settings, with_parent=with_parent)
+    place = None if metrics is None else (metrics_host, metrics)
+    serve(name, known, settings, cluster.parent, with_parent=with_parent, metrics=place)
 
 
 @glimpse.command()
@@ -91,10 +103,22 @@ def status(cluster: Path | None, as_json: bool) -> None:
 @glimpse.command()
 @_cluster
 @click.argument("name")
-@click.argument("order", type=click.Choice(["deaf", "token", "policy", "lead", "slow", "drain"]))
+@click.argument("order", type=click.Choice(_ORDERS))
 @click.argument("value", default="")
 def order(cluster: Path | None, name: str, order: str, value: str) -> None:
-    """Give node NAME an order: deaf SECONDS, token [stop], policy NAME, lead, slow FACTOR, drain."""
+    """Give node NAME an order; every node writes it to its audit log.
+
+    \b
+    deaf SECONDS     drop everything in and out for so long
+    token [stop]     send the token round that makes its holder deaf for 20 s, or stop it
+    policy NAME      least-cost, priority or round-robin; holds for the whole cluster, whoever leads
+    lead             ask for leadership
+    step_down        give leadership to the next in line and stay in line
+    drain            give leadership up, take no new work, finish what is in hand, go on running
+    undrain          come back
+    slow FACTOR      make the encoder so many times slower; 1 is full speed
+    stop             drain and end the process
+    """
     from tui.commands.status import give_order
 
     _run(give_order, cluster, name, order, value)

@@ -1,6 +1,7 @@
-"""An operator's connection to the nodes: status queries and commands, over sessions of the operator's key."""
+"""An operator's connection to the nodes: status queries, orders and the status feed, over sessions of its key."""
 
 import os
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +12,13 @@ import msgspec
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, InvalidInput, Unavailable
+from shared.errors import GlimpseError, InvalidInput, MalformedMessage, Unavailable
+from shared.fingerprint import words_of
 from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
+from shared.wire.feed_messages import FeedMessage
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
 from shared.wire.peer_messages import NodeToPeer, OperatorAnswer, OperatorCommand, StatusQuery, StatusReport
 from tui.places import OPERATOR_KEY
@@ -33,7 +36,12 @@ class Operator:
             raise InvalidInput(f"There is no operator's key at {key}; only who set the cluster up can do this.")
         identity = load_identity(key)
         loopback = all(node.host.startswith("127.") for node in cluster.nodes)
-        self._cluster = cluster
+        self.cluster = cluster
+        self.words = words_of(identity.public.session_key)
+        """How audit logs name this operator."""
+        self.on_feed: Callable[[str, Session, FeedMessage], None] | None = None
+        """Told of every message of the feed, with the name of the node. See `tui.monitor.feed_client`."""
+        self._names = {node.key: node.name for node in cluster.nodes}
         self._endpoint = Endpoint(
             identity.session_private, bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104
             timing=cluster.timing, prologue=cluster.prologue,
@@ -61,11 +69,26 @@ class Operator:
         answer = await self._ask(node, request, StatusQuery(request=request))
         return answer if isinstance(answer, StatusReport) else None
 
+    async def session(self, node: NodeAddress, *, timeout_s: float = _WAIT_S) -> Session:
+        """Return an open session with a node. Raises `Unavailable` if it does not answer."""
+        return await self._endpoint.connect((node.host, node.port), node.key, timeout_s=timeout_s)
+
+    def post(self, session: Session, message: Message) -> None:
+        """Send a message to a node, which arrives once or never."""
+        self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+
+    def close_session(self, session: Session) -> None:
+        """End a session that leads nowhere; the next question opens a new one."""
+        self._endpoint.close_session(session)
+
     async def command(self, name: str, command: str, *, number: float = 0.0, text: str = "") -> None:
-        """Give one node an order. Raises `InvalidInput` with its objection, `Unavailable` if it does not answer."""
+        """Give one node an order; `OperatorCommand` says which there are. All nodes write it to their audit logs.
+
+        Raises `InvalidInput` with the node's objection, `Unavailable` if it does not answer: it may have obeyed.
+        """
         request = os.urandom(16).hex()
         order = OperatorCommand(request=request, command=command, number=number, text=text)
-        answer = await self._ask(self._cluster.node(name), request, order)
+        answer = await self._ask(self.cluster.node(name), request, order)
         if not isinstance(answer, OperatorAnswer):
             raise Unavailable(f"Node {name} does not answer; see whether its process runs.")
         if not answer.ok:
@@ -79,16 +102,16 @@ class Operator:
             reports[node.name] = await self.report(node)
 
         async with anyio.create_task_group() as group:
-            for node in self._cluster.nodes:
+            for node in self.cluster.nodes:
                 group.start_soon(ask, node)
-        return summary(self._cluster, reports)
+        return summary(self.cluster, reports)
 
     async def _ask(self, node: NodeAddress, request: str, message: Message) -> Message | None:
         event, found = self._answers[request] = (anyio.Event(), [])
         data = encode(message, cap_bytes=MAX_MESSAGE_BYTES)
         try:
             with anyio.move_on_after(_WAIT_S):
-                session = await self._endpoint.connect((node.host, node.port), node.key, timeout_s=_WAIT_S)
+                session = await self.session(node)
                 while not found:
                     self._endpoint.post(session, data)
                     with anyio.move_on_after(_REPEAT_S):
@@ -99,8 +122,14 @@ class Operator:
             del self._answers[request]
         return found[0] if found else None
 
-    def _receive(self, _session: Session, data: bytes) -> None:
-        self._take(decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES))
+    def _receive(self, session: Session, data: bytes) -> None:
+        message = decode(data, NodeToPeer | FeedMessage, cap_bytes=MAX_MESSAGE_BYTES)
+        if not isinstance(message, FeedMessage):
+            self._take(message)
+        elif (name := self._names.get(session.remote_key)) is None:
+            raise MalformedMessage("a feed of a stranger")
+        elif self.on_feed is not None:
+            self.on_feed(name, session, message)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, StatusReport | OperatorAnswer) and message.request in self._answers:

@@ -23,6 +23,7 @@ class RunningCluster:
         self.ready = self._process.stdout.readline().strip()
         if not self.ready.startswith("ready "):
             self._process.wait(10)
+            self._process.stdout.close()
             raise AssertionError(f"the cluster did not come up: {self.ready!r}")
 
     def glimpse(self, *arguments: str, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:

@@ -103,7 +103,7 @@ STEPS = st.lists(
         st.one_of(
             st.tuples(OTHERS, ELECTION_MESSAGES),
             LEASE_ANSWERS,
-            st.sampled_from(("drain", "stand_down", "request_leadership", "grant", "rows", "away")),
+            st.sampled_from(("drain", "undrain", "stand_down", "request_leadership", "grant", "rows", "away")),
         ),
     ),
     max_size=40,
@@ -114,6 +114,8 @@ def operate(machine: Election, what: str, now: float) -> None:
     match what:
         case "drain":
             machine.drain(now)
+        case "undrain":
+            machine.undrain(now)
         case "stand_down":
             machine.stand_down(now)
         case "request_leadership":

@@ -190,6 +190,27 @@ def test_a_drained_leader_hands_over_within_two_heartbeats() -> None:
         assert not leader.trusts_lease(), "a drained node never leads again"
 
 
+def test_an_undrained_node_leads_again_when_it_is_needed() -> None:
+    """A rolling restart: drained and back, it is in the line as before and bullies no live leader."""
+    for seed in range(20):
+        cluster = settled(seed)
+        leader = cluster.leader()
+        assert leader is not None
+        leader.do(leader.election.drain)
+        successor = cluster.run_to_leader()
+        assert successor is not None
+        cluster.run(10.0)
+        leader.do(leader.election.undrain)
+        cluster.run(5.0)
+        assert cluster.leader() is successor, "it does not bully"
+        assert all(state.fit for state in successor.election.node_states(successor.now))
+        for node in cluster.nodes.values():
+            if node is not leader:
+                node.crash()
+        cluster.run(15.0)
+        assert cluster.leader() is leader
+
+
 def test_an_operator_moves_leadership() -> None:
     for seed in range(20):
         cluster = settled(seed)

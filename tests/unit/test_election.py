@@ -376,6 +376,22 @@ def test_draining_releases_the_lease_and_then_tells_the_heir() -> None:
     assert not bench.machine.take_actions(), "it never claims again"
 
 
+def test_an_undrained_node_looks_for_a_leader_again_and_claims_when_it_is_asked() -> None:
+    bench = Bench().leading()
+    bench.machine.drain(bench.now)
+    bench.machine.lease_answer(LeaseReleased(2), bench.now)
+    bench.at(bench.now + 10)
+    assert (bench.machine.fit, bench.machine.role) == (False, Role.FOLLOWER)
+    bench.machine.take_actions()
+    bench.sent()
+    bench.machine.undrain(bench.now)
+    assert bench.machine.fit
+    bench.at(bench.now + LOCAL.lease_s + 3 * LOCAL.rank_stagger_s)
+    assert bench.machine.role is Role.PROBE
+    bench.get("c", CrashLeader(term=2, incarnation=1))
+    assert bench.machine.take_actions() == [ClaimLease(2, bench.now)]
+
+
 def test_without_an_answer_the_resignation_is_told_anyway() -> None:
     bench = Bench().leading()
     bench.machine.stand_down(bench.now)

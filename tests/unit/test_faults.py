@@ -36,6 +36,19 @@ def test_an_operator_makes_a_node_deaf_for_twenty_seconds() -> None:
     assert faults.next_deadline() == float("inf")
 
 
+def test_a_node_says_that_it_will_be_deaf_before_it_is() -> None:
+    faults = machine()
+    faults.make_deaf(5.0, 20.0, notice_s=HB / 4)
+    assert not faults.is_deaf(5.0)
+    assert faults.silence_left_s(5.0) == 20.0
+    assert faults.next_deadline() == 5.0 + HB / 4
+    faults.tick(5.0 + HB / 4)
+    assert faults.is_deaf(5.0 + HB / 4)
+    faults.tick(25.0)
+    assert faults.take_events() == [DeafnessChanged(deaf=True), DeafnessChanged(deaf=False)]
+    assert faults.silence_left_s(25.0) == 0.0
+
+
 def test_the_leader_sends_the_token_and_repeats_it_with_the_time_left() -> None:
     faults = machine()
     faults.start_token(0.0)

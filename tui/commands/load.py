@@ -74,8 +74,7 @@ async def run_load(cluster: Path | None, plan: LoadPlan) -> dict[str, Any]:
         async with Operator(known, file) as operator:
             before = await _status_with_leader(operator)
             if plan.policy is not None:
-                for node in known.nodes:
-                    await operator.command(node.name, "policy", text=plan.policy)
+                await operator.command(before["leader"], "policy", text=plan.policy)
             floor = await anyio.to_thread.run_sync(_encoder_median_s, image)
             killer = _Killer(plan, before)
             reports = await _run_clients(file, image, plan, killer)

@@ -27,6 +27,8 @@ async def give_order(cluster: Path | None, name: str, order: str, value: str) ->
             number = float(value)
         except ValueError:
             raise InvalidInput(f"The order {order} needs a number.") from None
+    elif value and order not in ("policy", "token"):
+        raise InvalidInput(f"The order {order} takes no value.")
     async with Operator(load_cluster(file), file) as operator:
         await operator.command(name, order, number=number, text=value if order in ("policy", "token") else "")
 
@@ -41,9 +43,10 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
         if node["role"] == "down":
             lines.append(f"{node['name']:8}down")
             continue
+        role = "draining" if node["draining"] else node["role"]
         heard = "-" if node["heartbeat_age_ms"] is None else f"{node['heartbeat_age_ms']:.0f}"
         lines.append(
-            f"{node['name']:8}{node['role']:10}{node['load1']:7.2f}{node['cost']:7.2f}{node['in_flight']:11d}"
+            f"{node['name']:8}{role:10}{node['load1']:7.2f}{node['cost']:7.2f}{node['in_flight']:11d}"
             f"{node['requests_done']:8d}{heard:>10}"
         )
     directory = status["directory"]

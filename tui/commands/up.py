@@ -106,9 +106,11 @@ def _free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def running(
-    place: ClusterFolder, *, died: Callable[[str, int], None] | None = None
+    place: ClusterFolder, *, died: Callable[[str, int], None] | None = None, metrics: tuple[str, int] | None = None
 ) -> AsyncIterator[dict[str, anyio.abc.Process]]:
     """Run the nodes of a cluster for the length of an `async with` block; it is entered when there is a leader.
+
+    `metrics` is the address where the first node serves its metrics; the next ones take the ports after it.
 
     Yields the processes by node name. `died(name, exit code)` is told of one that ends by itself. At the end all are
     drained with SIGTERM, and killed if they do not go. Raises `Unavailable` if no leader comes up.
@@ -125,9 +127,11 @@ async def running(
         stack.enter_context(_locked(place.folder))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         try:
-            for node in place.cluster.nodes:
+            for number, node in enumerate(place.cluster.nodes):
                 command = [sys.executable, "-m", "tui.cli", "node", "--cluster", str(place.file), "--name", node.name]
                 command.append("--with-parent")
+                if metrics is not None:
+                    command += ["--metrics", str(metrics[1] + number), "--metrics-host", metrics[0]]
                 log = place.folder / f"node-{node.name}.out"
                 with log.open("ab") as out:
                     process = await anyio.open_process(command, stdin=None, stdout=out.fileno(), stderr=out.fileno())
@@ -189,10 +193,12 @@ async def _stop(processes: dict[str, anyio.abc.Process]) -> None:
             await process.wait()
 
 
-async def up(place: ClusterFolder, say: Callable[[str], None]) -> int:
-    """Run a cluster until SIGTERM or SIGINT; return the exit code."""
+async def up(place: ClusterFolder, say: Callable[[str], None], metrics: tuple[str, int] | None = None) -> int:
+    """Run a cluster until SIGTERM or SIGINT; return the exit code. `metrics` as in `running`."""
+    if metrics is not None and metrics[1] + len(place.cluster.nodes) > 65_536:
+        raise InvalidInput("The port for metrics must leave room for one port a node below 65536.")
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with running(place, died=lambda name, code: say(f"node {name} ended with code {code}")):
+        async with running(place, died=lambda name, code: say(f"node {name} ended with code {code}"), metrics=metrics):
             async with Operator(place.cluster, place.file) as operator:
                 status = await operator.status()
             say(f"ready leader={status['leader']} term={status['term']} cluster={place.file}")

@@ -1,1 +1,1 @@
-"""The monitor: what whoever runs the nodes, or wants to see an election, has in front of them."""
+"""The monitor: what the nodes tell of themselves, and what an operator tells them."""

@@ -1,0 +1,253 @@
+"""Prometheus metrics of one node, served over HTTP by threads of their own; for whoever runs the node.
+
+Figures are taken in the event loop when they are scraped, which costs it well under a millisecond; text is made and
+sent elsewhere. There is no key to it, hence loopback unless told otherwise, and nothing in it names a person.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from node.figures import DirectoryFigures, Figures
+from node.roles import Role
+from shared.errors import InvalidInput
+from shared.wire import feed_messages as feed
+from shared.wire import operations
+from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
+
+log = logging.getLogger(__name__)
+
+SCRAPE_PATIENCE_S = 5.0
+"""A scrape of a node whose loop or directory does not answer for this long fails."""
+IDLE_CLIENT_S = 5.0
+"""A client that sends nothing for this long is let go."""
+MAX_SCRAPES = 8
+"""Requests in hand at once; further ones are turned away."""
+_OPERATIONS = {kind.__struct_config__.tag: kind.__name__ for kind in operations.Operation.__args__}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one scrape tells, taken in one turn of the event loop."""
+
+    life: feed.Life
+    standing: feed.Standing
+    work: feed.Work
+    traffic: feed.Traffic
+    beats: list[feed.Beats]
+    names: tuple[str, ...]
+    directory: DirectoryFigures
+    happenings: tuple[int, ...]
+    latency: tuple[int, ...]
+    latency_sum_ms: float
+    kinds: dict[int, tuple[int, int]]
+    dropped: dict[str, int]
+    leaderships: int
+    cpu_s: float
+    rss_bytes: int
+
+
+async def snapshot(figures: Figures, now: float) -> Snapshot:
+    """Take the figures of this moment; asks the directory whether it is there."""
+    directory = await figures.ping()
+    observer = figures.observer
+    cpu_s, rss_bytes = figures.process_totals()
+    return Snapshot(
+        figures.life(), figures.standing(now), figures.work(now), figures.traffic(0), figures.beats(now),
+        tuple(observer.places), directory, tuple(observer.samples.counts), tuple(observer.latency.counts),
+        observer.latency.sum_ms,
+        {kind: (totals.served, totals.refused) for kind, totals in observer.kinds.items()}, figures.dropped(),
+        observer.term_changes, cpu_s, rss_bytes,
+    )  # fmt: skip
+
+
+class NodeCollector(Collector):
+    """Gives the families of metrics of one node. Called by the threads that serve scrapes."""
+
+    def __init__(self, figures: Figures, loop: asyncio.AbstractEventLoop) -> None:
+        self._figures = figures
+        self._loop = loop
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all families. Raises `TimeoutError` where the node is stuck, which makes the scrape fail."""
+        asked = asyncio.run_coroutine_threadsafe(snapshot(self._figures, time.monotonic()), self._loop)
+        return families(asked.result(SCRAPE_PATIENCE_S))
+
+
+def families(taken: Snapshot) -> list[Metric]:
+    """Return the metrics of a snapshot. Every one carries the node's name."""
+    node = taken.life.name
+    return [*_election(taken, node), *_work(taken, node), *_requests(taken, node), *_network(taken, node)]
+
+
+def _gauge(name: str, text: str, node: str, value: float) -> Metric:
+    return _labelled(GaugeMetricFamily, name, text, (), node, [((), value)])
+
+
+def _counter(name: str, text: str, node: str, value: float) -> Metric:
+    return _labelled(CounterMetricFamily, name, text, (), node, [((), value)])
+
+
+def _labelled(
+    family: type[Any], name: str, text: str, labels: tuple[str, ...], node: str,
+    values: Iterable[tuple[tuple[str, ...], float]],
+) -> Metric:  # fmt: skip
+    metric: Metric = family(name, text, labels=("node", *labels))
+    for label_values, value in values:
+        metric.add_metric((node, *label_values), value)  # type: ignore[attr-defined] # every family has it
+    return metric
+
+
+def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
+    standing = taken.standing
+    yield _labelled(
+        GaugeMetricFamily, "glimpse_election_role", "Role in the election: 1 for the present one.", ("role",), node,
+        [((role.value,), float(role.value == standing.role)) for role in Role],
+    )  # fmt: skip
+    yield _gauge("glimpse_election_term", "Highest term that the node knows.", node, standing.term)
+    yield _counter("glimpse_election_leaderships", "Leaderships that it has seen begin.", node, taken.leaderships)
+    yield _gauge("glimpse_node_leads", "1 while it leads and trusts its lease.", node, standing.trusts_lease)
+    yield _gauge("glimpse_node_fit", "1 while it could lead and serve.", node, standing.fit)
+    yield _gauge("glimpse_node_draining", "1 while an operator's order keeps work from it.", node, standing.draining)
+    yield _gauge("glimpse_node_deaf", "1 while the failure simulation silences it.", node, standing.deaf_ms > 0)
+    counted = ("sent", "acked", "unacked", "heard", "missed", "pulses_sent", "pulses_heard")
+    yield _labelled(
+        CounterMetricFamily, "glimpse_heartbeats", "Signs of life between this node and a peer.", ("peer", "event"),
+        node, [((taken.names[row.place], name), getattr(row, name)) for row in taken.beats for name in counted],
+    )  # fmt: skip
+    yield _labelled(
+        GaugeMetricFamily, "glimpse_heartbeat_rtt_seconds", "Round trip of the last acknowledged heartbeat.",
+        ("peer",), node,
+        [((taken.names[row.place],), row.rtt_us / 1e6) for row in taken.beats if row.rtt_us is not None],
+    )  # fmt: skip
+    yield _labelled(
+        GaugeMetricFamily, "glimpse_peer_silence_seconds", "Since a peer node was last heard.", ("peer",), node,
+        [((taken.names[row.place],), row.heard_ms / 1e3) for row in taken.beats if row.heard_ms is not None],
+    )  # fmt: skip
+
+
+def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
+    work, life = taken.work, taken.life
+    yield _gauge("glimpse_node_cost", "Cost of giving it one more request; lower is better.", node, work.cost)
+    yield _gauge("glimpse_node_priority", "1 / load of the last minute; higher is better.", node, work.priority)
+    yield _gauge("glimpse_machine_load1", "The machine's load of the last minute.", node, work.load1)
+    yield _gauge("glimpse_machine_cores", "The machine's cores.", node, work.cores)
+    yield _counter("glimpse_process_cpu_seconds", "Processor time of the process.", node, taken.cpu_s)
+    yield _gauge("glimpse_process_resident_memory_bytes", "Memory of the process.", node, taken.rss_bytes)
+    started = (life.wall_offset_ms + 1000 * time.monotonic() - life.uptime_ms) / 1000
+    yield _gauge("glimpse_process_start_time_seconds", "When the process began, since 1970.", node, round(started, 1))
+    yield _gauge("glimpse_directory_up", "1 if the directory answered.", node, taken.directory.ok)
+    latency_ms = taken.directory.latency_ms
+    if latency_ms is not None:
+        yield _gauge("glimpse_directory_latency_seconds", "How long it took to.", node, latency_ms / 1000)
+
+
+def _requests(taken: Snapshot, node: str) -> Iterator[Metric]:
+    yield _gauge("glimpse_requests_in_flight", "Requests that it serves now.", node, taken.work.in_flight)
+    yield _gauge("glimpse_requests_open", "Requests that it knows of and nobody answered.", node,
+                 taken.work.open_requests)  # fmt: skip
+    yield _labelled(
+        CounterMetricFamily, "glimpse_requests", "Requests that it answered.", ("operation", "outcome"), node,
+        [
+            ((_OPERATIONS.get(kind, "unknown"), outcome), count)
+            for kind, counts in sorted(taken.kinds.items())
+            for outcome, count in zip(("served", "refused"), counts, strict=True)
+        ],
+    )  # fmt: skip
+    yield _labelled(
+        CounterMetricFamily, "glimpse_request_events", "What happened to requests here.", ("event",), node,
+        [((what.name.lower(),), taken.happenings[what]) for what in Happening],
+    )  # fmt: skip
+    buckets, passed = [], 0
+    for bound_ms, count in zip((*LATENCY_BOUNDS_MS, None), taken.latency, strict=True):
+        passed += count
+        buckets.append(("+Inf" if bound_ms is None else repr(bound_ms / 1000), float(passed)))
+    histogram = HistogramMetricFamily(
+        "glimpse_request_latency_seconds", "From a request's arrival here to its answer.", labels=("node",)
+    )
+    histogram.add_metric((node,), buckets, taken.latency_sum_ms / 1000)
+    yield histogram
+
+
+def _network(taken: Snapshot, node: str) -> Iterator[Metric]:
+    traffic = taken.traffic
+    yield _labelled(
+        CounterMetricFamily, "glimpse_network_bytes", "Bytes of datagrams, over all sockets.", ("direction",), node,
+        [(("sent",), traffic.sent_bytes), (("received",), traffic.received_bytes)],
+    )  # fmt: skip
+    yield _labelled(
+        CounterMetricFamily, "glimpse_network_datagrams", "Datagrams, over all sockets.", ("direction",), node,
+        [(("sent",), traffic.sent_datagrams), (("received",), traffic.received_datagrams)],
+    )  # fmt: skip
+    yield _labelled(
+        CounterMetricFamily, "glimpse_dropped_datagrams", "Datagrams and messages thrown away.", ("reason",), node,
+        [((reason,), count) for reason, count in sorted(taken.dropped.items())],
+    )  # fmt: skip
+    yield _gauge("glimpse_worker_ports_in_use", "Worker ports of running transfers.", node, traffic.worker_ports)
+    yield _gauge("glimpse_sessions", "Sessions of peers and operators.", node, traffic.sessions)
+    yield _gauge("glimpse_clients", "Accounts that have a session here.", node, traffic.clients)
+
+
+# --- The server ------------------------------------------------------------------------------------------------------
+class _Handler(WSGIRequestHandler):
+    timeout = IDLE_CLIENT_S
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the library gave it
+        log.debug("metrics: %s", format % args)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread a scrape, at most `MAX_SCRAPES` of them: a client that is slow holds up nothing else."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._room = threading.BoundedSemaphore(MAX_SCRAPES)
+        super().__init__(*arguments, **named)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        log.info("a scrape of the metrics failed", extra={"reason": repr(sys.exception())})
+
+
+@contextmanager
+def serving_metrics(figures: Figures, loop: asyncio.AbstractEventLoop, host: str, port: int) -> Iterator[None]:
+    """Serve /metrics for the length of a `with` block. Raises `InvalidInput` where the address cannot be had."""
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(figures, loop))
+    try:
+        server = make_server(host, port, make_wsgi_app(registry), _Server, handler_class=_Handler)
+    except (OSError, OverflowError) as error:
+        raise InvalidInput(f"Metrics cannot be served at {host}:{port}: {error}.") from None
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+    thread.start()
+    log.info("metrics", extra={"host": host, "port": port})
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

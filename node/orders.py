@@ -1,0 +1,193 @@
+"""Operators' orders to this node: who may give them, what each one does, and the record of each in the audit log.
+
+An order is written to the audit log before it is obeyed; where it cannot be written, it is not obeyed. What strangers
+try is written as refused, `STRANGER_BURST` times and then once in `STRANGER_EVERY_S`, for all strangers together, so
+that they cannot fill a disk: at some 300 bytes a line that is half a megabyte a day. It stays on the node they reached.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+import anyio
+
+from node.audit_log import AuditLog
+from node.control import Control
+from node.encoder import Encoder
+from node.placement import Policy
+from shared.config import MAX_MESSAGE_BYTES
+from shared.errors import StorageError
+from shared.fingerprint import words_of
+from shared.net.endpoint import Endpoint, Session
+from shared.text import clean
+from shared.wire.codec import encode
+from shared.wire.node_messages import AuditRecord
+from shared.wire.peer_messages import OperatorAnswer, OperatorCommand
+
+log = logging.getLogger(__name__)
+
+STRANGER_BURST = 16
+STRANGER_EVERY_S = 60.0
+_MAX_DEAF_S = 600.0
+_MAX_SLOWDOWN = 100.0
+_REMEMBERED_ORDERS = 256
+_DEAF_NOTICE_HEARTBEATS = 0.25
+"""How long a node that is to be deaf can still say so."""
+_NO_OTHER = "No other node could take over now; wait until one is back."
+
+
+class StrangerLimit:
+    """How often orders of strangers are written down. Times in seconds of the caller's clock."""
+
+    def __init__(self) -> None:
+        self.suppressed = 0
+        self._left = float(STRANGER_BURST)
+        self._at = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Return whether to write one down now; otherwise it is counted in `suppressed`."""
+        self._left = min(STRANGER_BURST, self._left + (now - self._at) / STRANGER_EVERY_S)
+        self._at = now
+        if self._left < 1:
+            self.suppressed += 1
+            return False
+        self._left -= 1
+        return True
+
+
+class Orders:
+    """Takes orders, one at a time."""
+
+    def __init__(
+        self, me: str, incarnation: int, endpoint: Endpoint, *, control: Control, encoder: Encoder, audit: AuditLog,
+        operators: frozenset[bytes], heartbeat_s: float, clock: Callable[[], float], wall_clock: Callable[[], float],
+        stop: Callable[[], None], hurry: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._me = me
+        self._incarnation = incarnation
+        self._endpoint = endpoint
+        self._control = control
+        self._encoder = encoder
+        self._audit = audit
+        self._operators = operators
+        self._notice_s = _DEAF_NOTICE_HEARTBEATS * heartbeat_s
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._stop = stop
+        self._hurry = hurry
+        self._number = 0
+        self._turn = anyio.Lock()
+        self._strangers = StrangerLimit()
+        self._answers: OrderedDict[tuple[bytes, str], OperatorAnswer | None] = OrderedDict()
+
+    def wants(self, session: Session, order: OperatorCommand) -> bool:
+        """Return whether `take` has anything to do; a repeat is answered here, a stranger's flood ends here."""
+        if session.remote_key not in self._operators:
+            return self._strangers.allows(self._clock())
+        key = (session.remote_key, order.request)
+        if key not in self._answers:
+            self._answers[key] = None
+            if len(self._answers) > _REMEMBERED_ORDERS:
+                self._answers.popitem(last=False)
+            return True
+        if (answer := self._answers[key]) is not None:
+            self._post(session, answer)
+        return False
+
+    async def take(self, session: Session, order: OperatorCommand) -> None:
+        """Write an order down, carry it out, and say so; a stranger's is written down and gets no answer."""
+        async with self._turn:
+            if session.remote_key not in self._operators:
+                await self._take_stranger(session, order)
+                return
+            text = self._objection(order)
+            try:
+                record = await self._record(session, order, text)
+            except StorageError as error:
+                log.error("an order was not obeyed", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+                text = str(error)
+            else:
+                # Between the check and here others had their turn; what no longer fits is harmless to carry out.
+                if not text:
+                    self._obey(order)
+                self._control.audited(record, shared=not text)
+            answer = OperatorAnswer(request=order.request, ok=not text, text=text)
+            self._answers[session.remote_key, order.request] = answer
+            self._post(session, answer)
+            if order.command == "stop" and not text:
+                self._stop()
+
+    async def _take_stranger(self, session: Session, order: OperatorCommand) -> None:
+        text = "not an operator's key"
+        if self._strangers.suppressed:
+            text, self._strangers.suppressed = f"{text}; {self._strangers.suppressed} more before", 0
+        log.warning("an order of a stranger", extra={"order": order.command, "key": words_of(session.remote_key)})
+        try:
+            self._control.audited(await self._record(session, order, text), shared=False)
+        except StorageError as error:
+            log.error("the audit log", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+
+    async def _record(self, session: Session, order: OperatorCommand, text: str) -> AuditRecord:
+        record = AuditRecord(
+            self._me, self._incarnation, self._number + 1, round(self._wall_clock(), 3), words_of(session.remote_key),
+            order.command, _value(order), not text, clean(text, max_chars=100),
+        )  # fmt: skip
+        await self._audit.write(record)
+        self._number += 1
+        return record
+
+    def _objection(self, order: OperatorCommand) -> str:
+        """Return why an order cannot be carried out, an empty text if it can."""
+        election, now = self._control.election, self._clock()
+        match order.command:
+            case "deaf" if not 0 < order.number <= _MAX_DEAF_S:
+                return f"A node can be deaf for up to {_MAX_DEAF_S:.0f} s."
+            case "slow" if not 1 <= order.number <= _MAX_SLOWDOWN:
+                return f"An encoder can be slowed 1 to {_MAX_SLOWDOWN:.0f} times."
+            case "policy" if order.text not in {policy.value for policy in Policy}:
+                return f"The policies are {', '.join(policy.value for policy in Policy)}."
+            case "token" if order.text not in ("", "start", "stop"):
+                return "The token can be told to start or to stop."
+            case "token" if election.leader is None:
+                return "There is no leader to send the token round; wait until there is one."
+            case "lead" if election.draining:
+                return f"Node {self._me} drains; undrain it first."
+            case "step_down" if not election.is_leader(now):
+                return f"Node {self._me} does not lead."
+            case "step_down" | "drain" if not election.others_fit(now):
+                return _NO_OTHER
+            case _:
+                return ""
+
+    def _obey(self, order: OperatorCommand) -> None:
+        control, now = self._control, self._clock()
+        match order.command:
+            case "deaf":
+                control.faults.make_deaf(now, order.number, notice_s=self._notice_s)
+                self._hurry()
+            case "token":
+                (control.faults.stop_token if order.text == "stop" else control.faults.start_token)(now)
+            case "policy":
+                control.agreed.choose(Policy(order.text), now)
+            case "lead":
+                control.election.request_leadership(now)
+            case "step_down":
+                control.election.stand_down(now)
+            case "slow":
+                self._encoder.slowdown = order.number
+            case "drain":
+                control.election.drain(now)
+            case "undrain":
+                control.election.undrain(now)
+            case _:
+                pass  # stop: once the answer is on its way
+
+    def _post(self, session: Session, answer: OperatorAnswer) -> None:
+        if session.alive:
+            self._endpoint.post(session, encode(answer, cap_bytes=MAX_MESSAGE_BYTES))
+
+
+def _value(order: OperatorCommand) -> str:
+    if order.command in ("deaf", "slow"):
+        return f"{order.number:g}"
+    return clean(order.text, max_chars=32)

@@ -1,0 +1,271 @@
+"""Three real nodes and an operator who watches them: what a failure, an order and a rolling restart look like."""
+
+import json
+import os
+import signal
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from shared.cluster import load_cluster
+from shared.config import MAX_MESSAGE_BYTES
+from shared.errors import InvalidInput
+from shared.fingerprint import words_of
+from shared.net.endpoint import Endpoint, Session
+from shared.wire import feed_messages as feed
+from shared.wire.codec import encode
+from shared.wire.feed_messages import AuditNotice, FeedNotices, FeedState, Happening, LeaderNotice, RoleNotice
+from shared.wire.node_messages import AuditRecord
+from shared.wire.peer_messages import OperatorCommand, StatusQuery
+from tests.integration.cluster import RunningCluster
+from tui.monitor.feed_client import FeedClient
+from tui.operator import Operator
+
+pytestmark = [pytest.mark.xdist_group("nodes"), pytest.mark.anyio]
+
+M = TypeVar("M")
+HB = 0.25
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
+    running = RunningCluster(tmp_path / "cluster")
+    yield running
+    running.stop()
+
+
+class Seen:
+    """Everything that the nodes pushed, by node."""
+
+    def __init__(self, operator: Operator, client: FeedClient) -> None:
+        self.operator = operator
+        self.client = client
+        self.messages: dict[str, list[feed.FeedMessage]] = {node.name: [] for node in operator.cluster.nodes}
+        self.news = anyio.Event()
+
+    def take(self, node: str, message: feed.FeedMessage) -> None:
+        self.messages[node].append(message)
+        self.news.set()
+        self.news = anyio.Event()
+
+    def last(self, node: str, kind: type[M]) -> M | None:
+        return next((found for found in reversed(self.messages[node]) if isinstance(found, kind)), None)
+
+    def notices(self, node: str, kind: type[M]) -> list[M]:
+        return [
+            notice.body
+            for message in self.messages[node] if isinstance(message, FeedNotices)
+            for notice in message.notices if isinstance(notice.body, kind)
+        ]  # fmt: skip
+
+    def records(self, node: str) -> list[AuditRecord]:
+        return [notice.record for notice in self.notices(node, AuditNotice)]
+
+    def standing(self, node: str) -> feed.Standing:
+        state = self.last(node, FeedState)
+        assert state is not None
+        return state.standing
+
+    async def until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:
+        with anyio.fail_after(within_s):
+            while not holds():
+                await self.news.wait()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.messages)
+
+
+@asynccontextmanager
+async def watching(cluster: RunningCluster) -> AsyncIterator[Seen]:
+    """Watch all three nodes; entered when each has pushed its state."""
+    async with Operator(load_cluster(cluster.file), cluster.file) as operator:
+        client = FeedClient(operator, lambda node, message: seen.take(node, message))
+        seen = Seen(operator, client)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.run)
+            await seen.until(lambda: all(seen.last(name, feed.FeedDirectory) for name in seen.names))
+            yield seen
+            group.cancel_scope.cancel()
+
+
+def audit_file(cluster: RunningCluster, node: str) -> list[dict]:
+    path = cluster.folder / f"audit-{node}.log"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+async def test_a_killed_leader_an_election_and_a_new_leader_are_seen(cluster: RunningCluster) -> None:
+    async with watching(cluster) as seen:
+        places = {node.name: place for place, node in enumerate(seen.operator.cluster.nodes)}
+        leader = next(name for name in seen.names if seen.standing(name).role == "leader")
+        term = seen.standing(leader).term
+        state = seen.last(leader, FeedState)
+        assert state is not None
+        assert all(seen.standing(name).leader == places[leader] for name in seen.names)
+        assert any(notice.term == term for notice in seen.notices(leader, LeaderNotice)), "told though it was before"
+        before = {name: len(seen.notices(name, RoleNotice)) for name in seen.names}
+        killed_at = time.monotonic()
+        os.kill(state.life.pid, signal.SIGKILL)
+        others = [name for name in seen.names if name != leader]
+        await seen.until(lambda: any(seen.standing(name).role == "leader" for name in others))
+        took_s = time.monotonic() - killed_at
+        new = next(name for name in others if seen.standing(name).role == "leader")
+        assert seen.standing(new).term > term
+        await seen.until(lambda: all(seen.standing(name).leader == places[new] for name in others))
+        roles = seen.notices(new, RoleNotice)[before[new] :]
+        assert [notice.role for notice in roles][-2:] == ["claim", "leader"]
+        assert LeaderNotice(None, term) in seen.notices(others[0], LeaderNotice)
+        heard = [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == "NEW_LEADER"]
+        assert any(notice.sent and notice.term > term for notice in heard)
+        assert took_s < 8 * HB + 2.0, "the bar is 8 heartbeats; the rest is for a busy machine and the frame"
+        assert seen.client.silent_s(leader) > 2 * HB
+        beats = seen.last(new, feed.FeedBeats)
+        assert beats is not None
+        assert sum(row.missed for row in beats.beats if row.place == places[leader]) >= 2
+
+
+async def test_an_order_is_seen_by_all_and_stands_in_every_audit_log(cluster: RunningCluster) -> None:
+    async with watching(cluster) as seen:
+        leader = next(name for name in seen.names if seen.standing(name).role == "leader")
+        deaf = next(name for name in seen.names if name != leader)
+        others = [name for name in seen.names if name != deaf]
+        await seen.operator.command(deaf, "deaf", number=3)
+        await seen.until(lambda: all(any(r.order == "deaf" for r in seen.records(name)) for name in others))
+        assert seen.standing(deaf).deaf_ms > 0, "its last word"
+        assert seen.client.silent_s(deaf) < 3.0
+        with pytest.raises(InvalidInput, match="up to 600 s"):
+            await seen.operator.command(leader, "deaf", number=9_999)
+        await seen.until(lambda: any(not r.obeyed for r in seen.records(leader)))
+        await seen.until(lambda: [notice.deaf for notice in seen.notices(deaf, feed.DeafNotice)] == [True, False])
+        assert seen.standing(deaf).deaf_ms == 0
+        await seen.until(lambda: any(r.order == "deaf" for r in seen.records(deaf)))
+        record = seen.records(deaf)[0]
+        assert (record.node, record.value, record.obeyed) == (deaf, "3", True)
+        assert record.operator == seen.operator.words
+    for name in seen.names:
+        lines = [line for line in audit_file(cluster, name) if line["obeyed"]]
+        assert [(line["node"], line["order"], line["operator"]) for line in lines] == [(deaf, "deaf", record.operator)]
+        assert stat.S_IMODE((cluster.folder / f"audit-{name}.log").stat().st_mode) == 0o600
+    refused = [name for name in seen.names if any(not line["obeyed"] for line in audit_file(cluster, name))]
+    assert refused == [leader]
+
+
+async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
+    """Drain the leader while requests come: it serves no new ones and goes on running; undrained it serves again."""
+    async with watching(cluster) as seen:
+        leader = next(name for name in seen.names if seen.standing(name).role == "leader")
+        outcome: list[dict] = []
+
+        async def load() -> None:
+            def run() -> None:
+                result = cluster.glimpse("load", "--requests", "600", "--clients", "3", "--json")
+                assert result.returncode == 0, result.stdout + result.stderr
+                outcome.append(json.loads(result.stdout))
+
+            await anyio.to_thread.run_sync(run)
+
+        def done(name: str) -> int:
+            state = seen.last(name, FeedState)
+            assert state is not None
+            return state.work.requests_done
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(load)
+            await seen.until(lambda: sum(map(done, seen.names)) > 60, 60)
+            await seen.operator.command(leader, "drain")
+            await seen.until(lambda: seen.standing(leader).draining)
+            await seen.until(
+                lambda: any(seen.standing(n).role == "leader" and seen.standing(n).trusts_lease for n in seen.names)
+            )
+            assert seen.standing(leader).role != "leader"
+        figures = outcome[0]
+        assert (figures["ok"], figures["failed"], figures["duplicates"]) == (600, 0, 0)
+        while_drained = done(leader)
+        await load()
+        await seen.until(lambda: sum(map(done, seen.names)) > 1_200)
+        assert done(leader) - while_drained <= 6, "registration and the like may be taken over; work is not assigned"
+        assert cluster.status()["nodes"][seen.names.index(leader)]["draining"] is True
+        await seen.operator.command(leader, "undrain")
+        await seen.until(lambda: not seen.standing(leader).draining and seen.standing(leader).fit)
+        undrained = done(leader)
+        await load()
+        await seen.until(lambda: done(leader) - undrained > 60)
+        counted = seen.last(leader, feed.FeedDispatch)
+        assert counted is not None
+        assert sum(counted.latency) == done(leader)
+        assert counted.counts[Happening.SERVED] + counted.counts[Happening.REFUSED] == done(leader)
+        events = [event for name in seen.names for m in seen.messages[name] if isinstance(m, feed.FeedRequests)
+                  for event in m.events]  # fmt: skip
+        assert {Happening.HELD, Happening.ASSIGNED, Happening.SERVED} <= {event.what for event in events}
+        assert all(link.lost == 0 for link in seen.client.links.values())
+    for name in seen.names:
+        assert {line["order"] for line in audit_file(cluster, name)} >= {"drain", "undrain"}
+
+
+async def test_the_last_node_that_could_lead_is_not_drained(cluster: RunningCluster) -> None:
+    async with watching(cluster) as seen:
+        first, second, last = seen.names
+        for name in (first, second):
+            await seen.operator.command(name, "drain")
+            await seen.until(lambda name=name: seen.standing(name).draining)
+        await seen.until(lambda: seen.standing(last).role == "leader" and seen.standing(last).trusts_lease)
+        with pytest.raises(InvalidInput, match="No other node"):
+            await seen.operator.command(last, "drain")
+        with pytest.raises(InvalidInput, match="does not lead"):
+            await seen.operator.command(first, "step_down")
+        await seen.operator.command(first, "undrain")
+        await seen.until(lambda: seen.standing(first).fit)
+        await anyio.sleep(2 * HB)
+        await seen.operator.command(last, "step_down")
+        await seen.until(lambda: seen.standing(first).role == "leader")
+
+
+async def test_a_policy_holds_whoever_leads_and_at_nodes_that_come_later(cluster: RunningCluster) -> None:
+    async with watching(cluster) as seen:
+        await seen.operator.command(seen.names[2], "policy", text="round-robin")
+        await seen.until(lambda: all(seen.standing(name).policy == "round-robin" for name in seen.names))
+        with pytest.raises(InvalidInput, match="least-cost"):
+            await seen.operator.command(seen.names[0], "policy", text="by-moonlight")
+
+
+async def test_a_stranger_gets_nothing_and_can_do_nothing(cluster: RunningCluster) -> None:
+    known = load_cluster(cluster.file)
+    heard: list[bytes] = []
+    before = cluster.status()
+    async with (
+        watching(cluster) as seen,
+        Endpoint(os.urandom(32), timing=known.timing, prologue=known.prologue) as stranger,
+    ):
+        stranger.on_message = lambda _session, data: heard.append(data)
+        words = words_of(stranger.public_key)
+        sessions: list[Session] = []
+        for node in known.nodes:
+            session = await stranger.connect((node.host, node.port), node.key)
+            sessions.append(session)
+            asked = [
+                feed.Watch(request="0" * 32), feed.Unwatch(), StatusQuery(request="1" * 32),
+                *(OperatorCommand(request=f"{n:032x}", command="deaf", number=20.0) for n in range(60)),
+                OperatorCommand(request="2" * 32, command="stop"),
+            ]  # fmt: skip
+            for message in asked:
+                stranger.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+        await seen.until(lambda: all(seen.records(name) for name in seen.names))
+        with anyio.move_on_after(1.0):
+            await seen.until(lambda: False)
+        assert not heard
+        assert all(seen.standing(name).deaf_ms == 0 for name in seen.names)
+        for name in seen.names:
+            records = seen.records(name)
+            assert {(r.node, r.operator, r.obeyed) for r in records} == {(name, words, False)}, "only there"
+            assert len(records) <= 16
+        # A node of the cluster is no operator either.
+    after = cluster.status()
+    assert (after["leader"], after["term"]) == (before["leader"], before["term"])
+    for name in seen.names:
+        assert len(audit_file(cluster, name)) <= 16

@@ -1,0 +1,94 @@
+"""Metrics of real nodes, scraped over HTTP."""
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.integration.cluster import RunningCluster
+
+pytestmark = pytest.mark.xdist_group("nodes")
+
+
+def free_ports(count: int) -> int:
+    """Return the first of so many TCP ports in a row that are free."""
+    for base in range(29_000, 60_000, 17):
+        with ExitStack() as stack:
+            try:
+                for port in range(base, base + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return base
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture
+def base_port() -> int:
+    return free_ports(3)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, base_port: int) -> Iterator[RunningCluster]:
+    running = RunningCluster(tmp_path / "cluster", "--metrics", str(base_port))
+    yield running
+    running.stop()
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Return the sums over all labels but those of the node, by name and first other label."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        text = answer.read().decode()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
+
+
+def test_nodes_tell_prometheus_what_they_do(cluster: RunningCluster, base_port: int) -> None:
+    assert cluster.glimpse("load", "--requests", "60", "--clients", "2", "--json").returncode == 0
+    status = cluster.status()
+    scraped = [scrape(base_port + number) for number in range(3)]
+    assert [found["glimpse_node_leads"] for found in scraped].count(1) == 1
+    leading = [found["glimpse_node_leads"] for found in scraped].index(1)
+    assert status["nodes"][leading]["name"] == status["leader"]
+    for found, node in zip(scraped, status["nodes"], strict=True):
+        assert found["glimpse_election_term"] == status["term"]
+        assert found["glimpse_requests_total"] == found["glimpse_request_latency_seconds_count"]
+        assert found["glimpse_requests_total"] >= node["requests_done"]
+        assert found["glimpse_directory_up"] == 1
+        assert found["glimpse_network_bytes_total"] > 0
+        assert found["glimpse_process_cpu_seconds_total"] > 0
+    assert sum(found["glimpse_requests_total"] for found in scraped) >= 60
+
+
+def test_slow_clients_hold_nothing_up(cluster: RunningCluster, base_port: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(5):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", base_port), timeout=10))
+            slow.sendall(b"GET /metrics HTT")
+        assert scrape(base_port)["glimpse_election_term"] >= 1
+
+
+def test_metrics_are_served_on_loopback_only_unless_told_otherwise(cluster: RunningCluster, base_port: int) -> None:
+    with socket.socket() as other:
+        other.settimeout(2)
+        with pytest.raises(OSError):  # noqa: PT011 - refused, in whatever words
+            other.connect(("127.0.0.2", base_port))
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path: Path, base_port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base_port + 1))
+        taken.listen()
+        with pytest.raises(AssertionError, match="did not come up"):
+            RunningCluster(tmp_path / "cluster", "--metrics", str(base_port))
+    said = (tmp_path / "cluster" / "node-n2.out").read_text()
+    assert "Metrics cannot be served" in said
+    assert "Traceback" not in said

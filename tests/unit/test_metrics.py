@@ -1,0 +1,112 @@
+"""What a scrape tells: names by convention, a histogram that adds up, a dashboard that asks for what there is."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from node.figures import DirectoryFigures
+from node.histogram import Histogram
+from node.metrics import Snapshot, families
+from shared.wire import feed_messages as feed
+from shared.wire.operations import Encrypt
+
+DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
+
+
+def taken() -> Snapshot:
+    latency = Histogram()
+    for latency_ms in (1.0, 3.0, 3.0, 90_000.0):
+        latency.add(latency_ms)
+    return Snapshot(
+        feed.Life("n1", 4, 5, 0, 1_000, 47_600),
+        feed.Standing("leader", 7, 0, 1.0, True, True, False, 0, None, 0, "least-cost"),
+        feed.Work(0.5, 2, 1.06, 2.0, 3.0, 64.0, 1, 2, 4, 1, 0, 1.0), feed.Traffic(1, 2, 3, 4, 5, 6, 7, 8, 0),
+        [feed.Beats(1, 9, 8, 1, 0, 0, 0, 0, 20, 350), feed.Beats(2, 9, 9, 0, 0, 0, 0, 0, None, None)],
+        ("n1", "n2", "n3"), DirectoryFigures("sqlite", True, 1.5), tuple(range(len(feed.Happening) + 1)),
+        tuple(latency.counts), latency.sum_ms, {Encrypt.__struct_config__.tag: (3, 1), 0: (1, 0)},
+        {"malformed message": 2}, 3, 1.25, 64_000_000,
+    )  # fmt: skip
+
+
+class Once(Collector):
+    def collect(self):
+        return families(taken())
+
+
+def exposition() -> str:
+    registry = CollectorRegistry()
+    registry.register(Once())
+    return generate_latest(registry).decode()
+
+
+def samples() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exposition())
+        for sample in family.samples
+    }
+
+
+def test_names_and_labels_follow_the_conventions() -> None:
+    for family in text_string_to_metric_families(exposition()):
+        assert re.fullmatch(r"glimpse_[a-z0-9_]+", family.name)
+        assert family.documentation.endswith(".")
+        for sample in family.samples:
+            assert sample.labels["node"] == "n1"
+            if family.type == "counter":
+                assert sample.name.endswith("_total")
+            else:
+                assert not sample.name.endswith("_total")
+        assert not re.search(r"_(ms|mb|percent|us)(_|$)", family.name), "base units"
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("glimpse_election_role", {"role": "leader"}, 1),
+        ("glimpse_election_role", {"role": "follower"}, 0),
+        ("glimpse_election_term", {}, 7),
+        ("glimpse_requests_total", {"operation": "Encrypt", "outcome": "refused"}, 1),
+        ("glimpse_requests_total", {"operation": "unknown", "outcome": "served"}, 1),
+        ("glimpse_request_events_total", {"event": "taken_over"}, feed.Happening.TAKEN_OVER),
+        ("glimpse_request_latency_seconds_bucket", {"le": "+Inf"}, 4),
+        ("glimpse_request_latency_seconds_bucket", {"le": "0.001"}, 1),
+        ("glimpse_request_latency_seconds_bucket", {"le": "0.004"}, 3),
+        ("glimpse_request_latency_seconds_count", {}, 4),
+        ("glimpse_request_latency_seconds_sum", {}, 90.007),
+        ("glimpse_heartbeats_total", {"peer": "n2", "event": "unacked"}, 1),
+        ("glimpse_heartbeat_rtt_seconds", {"peer": "n2"}, 0.00035),
+        ("glimpse_network_bytes_total", {"direction": "received"}, 2),
+        ("glimpse_dropped_datagrams_total", {"reason": "malformed message"}, 2),
+        ("glimpse_directory_latency_seconds", {}, 0.0015),
+        ("glimpse_process_cpu_seconds_total", {}, 1.25),
+    ],
+)
+def test_values_are_those_of_the_node(name: str, labels: dict[str, str], value: float) -> None:
+    found = samples()[name, tuple(sorted({**labels, "node": "n1"}.items()))]
+    assert found == pytest.approx(value)
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert ("glimpse_heartbeat_rtt_seconds", (("node", "n1"), ("peer", "n3"))) not in samples()
+
+
+def test_the_dashboard_asks_only_for_metrics_that_there_are() -> None:
+    board = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    expressions += [entry["query"]["query"] for entry in board["templating"]["list"] if entry["type"] == "query"]
+    known = {name for name, _ in samples()}
+    asked = {name for expression in expressions for name in re.findall(r"glimpse_\w+", expression)}
+    assert len(asked) > 20
+    assert asked <= known
+    labels = {label for _, pairs in samples() for label, _ in pairs} | {"le"}
+    for expression in expressions:
+        grouped = [name.strip() for by in re.findall(r"by \(([^)]*)\)", expression) for name in by.split(",")]
+        assert set(grouped) <= labels, expression
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
