@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from tui.monitor.model.series import SPAN_S
+from tui.monitor.model.series import MINUTE_S, SPAN_S
 from tui.monitor.model.tallies import Tallies
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Beat(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class BeatRow:
-    """The last minute between a node and `other`, oldest first. `leads`: this node sends the heartbeats now."""
+    """The last two minutes between a node and `other`, oldest first. `leads`: this node sends the heartbeats now."""
 
     other: int
     other_name: str
@@ -45,7 +45,7 @@ class BeatRow:
     follows: bool
     """The other one sends the heartbeats now."""
     missed: int
-    """Heartbeats missed or not acknowledged, in this minute."""
+    """Heartbeats missed or not acknowledged, in the last minute."""
     heard_s: float | None
     """Since it was last heard at all; None if never."""
     rtt_us: int | None
@@ -93,13 +93,14 @@ class BeatBuckets:
         self._tallies.begin()
 
     def row(self, other: int, name: str, now: float, *, leads: bool, follows: bool) -> BeatRow:
-        """Return the last minute."""
+        """Return what is kept."""
         size, last = len(self._cells), int(now / self.bucket_s)
         first = last - size + 1
         oldest = self._newest - size
         known = [number if oldest < number <= self._newest else None for number in range(first, last + 1)]
         cells = tuple(Beat.NOTHING if number is None else Beat(self._cells[number % size]) for number in known)
-        missed = sum(self._missed[number % size] for number in known if number is not None)
+        minute = known[-round(MINUTE_S / self.bucket_s) :]
+        missed = sum(self._missed[number % size] for number in minute if number is not None)
         beats = self.last
         heard_ms = None if beats is None else beats.heard_ms
         heard_s = None if heard_ms is None else heard_ms / 1000 + max(0.0, now - self.last_at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS
-from tui.monitor.model.series import SPAN_S, Curve
+from tui.monitor.model.series import MINUTE_S, Curve
 
 SECOND_S: Final = 1.0
 BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
@@ -51,7 +51,7 @@ class LatencyWindow:
     __slots__ = ("_newest", "_seconds", "_sum", "_sums_ms")
 
     def __init__(self) -> None:
-        size = round(SPAN_S / SECOND_S)
+        size = round(MINUTE_S / SECOND_S)
         self._seconds: list[list[int] | None] = [None] * size
         self._sums_ms = [0.0] * size
         self._sum = [0] * BUCKETS

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-SPAN_S: Final = 60.0
+MINUTE_S: Final = 60.0
+"""What charts and strips show at least."""
+SPAN_S: Final = 2 * MINUTE_S
+"""What is kept, so that a picture of a minute fills its width whatever that is."""
 BUCKET_S: Final = 0.5
 
 

@@ -1,0 +1,95 @@
+"""`GlimpseMonitor`: puts the screens together. What they show comes from the source's model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+
+from tui.monitor.settings import MonitorSettings
+from tui.monitor.wording import time_of_day
+from tui.themes import DARK, LIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+    from pathlib import PurePath
+
+    from textual.screen import Screen
+
+    from shared.errors import GlimpseError
+    from tui.monitor.source import FeedSource
+
+_STYLES = ("client", "monitor", "monitor_election", "monitor_requests", "monitor_events")
+
+
+class GlimpseMonitor(App[str]):
+    """The monitor. `source` brings the news; `zone` is the clock that people read (None: the machine's).
+
+    The source's `run` must run beside it, see `tui.commands.monitor`.
+    """
+
+    TITLE = "Glimpse monitor"
+    CSS_PATH: ClassVar[list[str | PurePath]] = [f"../styles/{name}.tcss" for name in _STYLES]
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+q", "quit", "Quit", id="app.quit", tooltip="Close the monitor; the nodes go on"),
+        Binding("question_mark", "keys", "Keys", id="app.keys", tooltip="Show or hide all keys"),
+    ]
+
+    def __init__(
+        self, source: FeedSource, *, settings: MonitorSettings | None = None, zone: tzinfo | None = None
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.source = source
+        self.settings = settings or MonitorSettings()
+        self.zone = zone
+
+    def on_mount(self) -> None:
+        """Open the screen."""
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
+        self.set_keymap(self.settings.keys)
+        from tui.monitor.screens.home import Home
+
+        self.push_screen(Home(self.source))
+
+    def repaint(self) -> None:
+        """Show the present now, not with the next tick."""
+        from tui.monitor.screens.home import Home
+
+        for screen in self.screen_stack:
+            if isinstance(screen, Home):
+                screen.paint()
+
+    def time_of_day(self, at: float, *, tenths: bool = False) -> str:
+        """Return a moment of the monitor's clock as people read it: `14:03:22`."""
+        return time_of_day(at + self.source.wall_offset_s, self.zone, tenths=tenths)
+
+    def tell(self, text: str, *, title: str = "", warning: bool = False) -> None:
+        """Show a toast. The text may come from anybody."""
+        self.notify(text, title=title, severity="warning" if warning else "information", markup=False)
+
+    def trouble(self, error: GlimpseError) -> None:
+        """Say that something could not be done."""
+        self.notify(str(error), severity="error", markup=False, timeout=10)
+
+    def action_keys(self) -> None:
+        """Show or hide the panel of all keys."""
+        if self.screen.query("HelpPanel"):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Put every action of the present screen into the command palette."""
+        yield from super().get_system_commands(screen)
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and active.enabled and binding.id and binding.id != "app.quit":
+                yield SystemCommand(
+                    binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
+                    lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),
+                )  # fmt: skip

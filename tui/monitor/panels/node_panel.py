@@ -1,0 +1,246 @@
+"""One node of the dashboard: role, figures, the last minute's load and heartbeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+from textual.containers import Vertical
+
+from tui.client.wording import plain
+from tui.monitor.model.heartbeats import Beat
+from tui.monitor.model.nodes import Badge, NodeData, Presence
+from tui.monitor.model.series import MINUTE_S
+from tui.monitor.wording import data_rate, figure, lasting, milliseconds, ordinal, per_second, thousands
+from tui.widgets.badge import badge
+from tui.widgets.heartbeat_strip import HeartbeatStrip
+from tui.widgets.load_chart import LoadChart
+from tui.widgets.palette import Palette
+from tui.widgets.text_lines import TextLines
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.app import ComposeResult
+
+    from tui.monitor.model.heartbeats import BeatRow
+    from tui.monitor.model.series import Curve
+    from tui.monitor.panels.measures import Measure
+
+_MANY: Final = 4
+"""With more other nodes than this, one strip shows what passed with all of them."""
+_WIDE_CELLS: Final = 34
+_TALL_LINES: Final = 22
+_MUTED: Final = "dim"
+_NOTE_CELLS: Final = 7
+_WIDE_NOTE_CELLS: Final = 11
+_STATES: Final = ("leader", "electing", "down", "deaf", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """What a chart shows, and on which scale, the same for all panels."""
+
+    measure: Measure
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodePanelData:
+    """A node, and what its charts show; the second one is seen where there is room for it."""
+
+    node: NodeData
+    chart: Scaled
+    second: Scaled
+
+
+class NodePanel(Vertical, can_focus=True):
+    """The panel of one node among `nodes`."""
+
+    DEFAULT_CSS = """
+    NodePanel {
+        border: round $foreground 30%; padding: 0 1; height: 1fr; min-height: 14; background: $background;
+        & TextLines.title { height: 1; }
+        & TextLines.figures { height: 6; }
+        & TextLines.caption { height: 1; }
+        & LoadChart { height: 1fr; min-height: 2; }
+        & .second { display: none; }
+        &.-tall .second { display: block; }
+        & HeartbeatStrip { height: 1; }
+        &.-leader { border: round $success; }
+        &.-electing { border: round $accent; }
+        &.-down { border: round $error; }
+        &.-deaf { border: round $secondary; }
+        &:focus { background: $surface; }
+        &.-down .figures, &.-down LoadChart, &.-deaf .figures, &.-deaf LoadChart { opacity: 60%; }
+    }
+    """
+
+    def __init__(self, place: int, nodes: int) -> None:
+        super().__init__(id=f"node-{place}")
+        self.place = place
+        self._strips = 1 if nodes - 1 > _MANY else max(0, nodes - 1)
+        self._state = ""
+
+    def compose(self) -> ComposeResult:
+        """Compose the lines."""
+        yield TextLines(classes="title")
+        yield TextLines(classes="figures")
+        yield TextLines(classes="caption first")
+        yield LoadChart(classes="first")
+        yield TextLines(classes="caption second")
+        yield LoadChart(classes="second")
+        for _ in range(self._strips):
+            yield HeartbeatStrip()
+
+    def paint(self, data: NodePanelData) -> None:
+        """Show the node."""
+        node, palette = data.node, Palette.of(self.app)
+        self._set_state(_state(node))
+        width = self.query_one(".figures", TextLines).size.width
+        wide = width >= _WIDE_CELLS
+        self.query_one(".title", TextLines).show([_title(node, palette, wide=wide)])
+        self.query_one(".figures", TextLines).show(_figures(node, palette, wide=wide))
+        for part, scaled in (("first", data.chart), ("second", data.second)):
+            curve = scaled.measure.curve(node.curves)
+            self.query_one(f".caption.{part}", TextLines).show([_caption(node, scaled, curve)])
+            self.query_one(f"LoadChart.{part}", LoadChart).paint(
+                curve.values, first=curve.first, scale=scaled.scale, alarm=scaled.measure.alarm(node),
+                at_least=round(MINUTE_S / curve.bucket_s),
+            )  # fmt: skip
+        rows = node.beats if len(node.beats) <= _MANY else _together(node.beats)
+        for strip, row in zip(self.query(HeartbeatStrip), rows, strict=False):
+            _paint_strip(strip, row, of_many=len(node.beats) > _MANY, wide=wide)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show a second chart where there is room."""
+        self.set_class(event.size.height >= _TALL_LINES, "-tall")
+
+    def _set_state(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            for name in _STATES:
+                self.set_class(name == state, f"-{name}")
+
+
+def _state(node: NodeData) -> str:
+    match node.presence:
+        case Presence.DOWN:
+            return "down"
+        case Presence.DEAF:
+            return "deaf"
+        case Presence.UNKNOWN:
+            return "unknown"
+        case _:
+            role = node.badges[0]
+            return "leader" if role is Badge.LEADER else "" if role is Badge.FOLLOWER else "electing"
+
+
+def _title(node: NodeData, palette: Palette, *, wide: bool) -> tuple[Text, Text]:
+    left = Text(f"{plain(node.name, 16)} ", "bold")
+    for word in node.badges:
+        left.append_text(badge(word, palette))
+        left.append(" ")
+    if node.presence is Presence.DEAF:
+        right = Text(lasting(node.deaf_s), palette.secondary)
+    elif node.presence is Presence.DOWN and node.silent_s is not None:
+        right = Text(f"for {lasting(node.silent_s)}", palette.bad)
+    elif node.next_in_line:
+        right = Text("next in line" if wide else "next", palette.accent)
+    elif node.rank is not None and node.rank > 1:
+        right = Text(f"{ordinal(node.rank)} in line" if wide else ordinal(node.rank), palette.muted)
+    else:
+        right = Text("")
+    return left, right
+
+
+def _figures(node: NodeData, palette: Palette, *, wide: bool) -> list[Text | tuple[Text, Text]]:
+    """Return address, life, standing and work; what is not known yet is a dash."""
+    lines: list[Text | tuple[Text, Text]] = [_where(node, palette, wide=wide)]
+    state = node.state
+    if state is None:
+        return [*lines, Text(node.trouble or "has not been heard yet", palette.warning)]
+    standing, work, traffic = state.standing, state.work, state.traffic
+    lines.append(_pair("term", str(standing.term), "incarnation" if wide else "inc", _short(state.life.incarnation)))
+    lines.append(_pair("priority" if wide else "prio", figure(work.priority), "cost", figure(work.cost)))
+    lines.append(_pair("in flight", thousands(work.in_flight), "", per_second(node.rates.requests)))
+    rate = data_rate(node.rates.sent_bytes + node.rates.received_bytes)
+    lines.append(_pair("ports", str(traffic.worker_ports), "", rate))
+    lines.append(_last_line(node, palette, wide=wide))
+    return lines
+
+
+def _where(node: NodeData, palette: Palette, *, wide: bool) -> Text | tuple[Text, Text]:
+    address = Text(plain(node.address, 48), palette.muted)
+    if not wide or node.state is None:
+        return address
+    return address, Text(f"up {lasting(node.state.life.uptime_ms / 1000)}", palette.muted)
+
+
+def _last_line(node: NodeData, palette: Palette, *, wide: bool) -> Text | tuple[Text, Text]:
+    """Return what matters most beside the figures: who still hears it, a lost directory, else whom it follows."""
+    state = node.state
+    assert state is not None
+    if node.presence in (Presence.DOWN, Presence.DEAF):
+        heard = ", ".join(plain(name, 16) for name in node.heard_by)
+        return Text(f"heard by {heard}" if heard else "heard by nobody", palette.bad)
+    if node.trouble:
+        return Text(node.trouble, palette.warning)
+    if state.work.slowdown > 1:
+        return Text(f"slowed to 1/{state.work.slowdown:g}", palette.warning)
+    if state.standing.role != "leader" and not state.standing.fit and not state.standing.draining:
+        return Text("not fit to lead", palette.warning)
+    cpu = f"{state.work.cpu_percent:.0f} %"
+    memory = f"{state.work.rss_mb:.0f} MB"
+    return _pair("process" if wide else "cpu", cpu, "", memory)
+
+
+def _pair(name: str, value: str, other_name: str, other: str) -> tuple[Text, Text]:
+    left = Text(f"{name} ", _MUTED)
+    left.append(value, "not dim")
+    right = Text(f"{other_name} " if other_name else "", _MUTED)
+    right.append(other, "not dim")
+    return left, right
+
+
+def _short(incarnation: int) -> str:
+    """Return enough of an incarnation to tell one life from the next."""
+    return f"…{incarnation % 16**5:05x}"
+
+
+def _caption(node: NodeData, scaled: Scaled, curve: Curve) -> tuple[Text, Text]:
+    value = curve.last if node.presence is Presence.UP else None
+    left = Text(f"{scaled.measure.title} ", _MUTED)
+    left.append("–" if value is None else scaled.measure.text(value), "not dim")
+    return left, Text(f"of {scaled.measure.text(scaled.scale)}", _MUTED)
+
+
+def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
+    """Return one row for all: of a follower the leader's, of a leader the worst of each moment."""
+    following = next((row for row in rows if row.follows), None)
+    if following is not None:
+        return (following,)
+    base = rows[0]
+    leading = [row for row in rows if row.leads]
+    cells = tuple(Beat(max(column)) for column in zip(*(row.cells for row in leading or rows), strict=False))
+    rtts = [row.rtt_us for row in leading if row.rtt_us is not None]
+    missed = sum(row.missed for row in leading)
+    together = replace(
+        base, other_name="all", cells=cells, leads=bool(leading), follows=False, missed=missed, heard_s=None,
+        rtt_us=max(rtts, default=None),
+    )  # fmt: skip
+    return (together,)
+
+
+def _paint_strip(strip: HeartbeatStrip, row: BeatRow, *, of_many: bool, wide: bool) -> None:
+    direction = "→" if row.leads else "←" if row.follows or of_many else "·"
+    note = ""
+    if row.missed:
+        note = f"{row.missed} missed" if wide else f"×{row.missed}"
+    elif row.rtt_us is not None:
+        note = milliseconds(row.rtt_us / 1000)
+    strip.paint(
+        row.cells, first=row.first, label=f"{direction} {plain(row.other_name, 3)}",
+        note=note.rjust(_WIDE_NOTE_CELLS if wide else _NOTE_CELLS), alarm=bool(row.missed),
+        at_least=round(MINUTE_S / row.bucket_s),
+    )  # fmt: skip

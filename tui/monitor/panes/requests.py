@@ -1,0 +1,17 @@
+"""The tab Requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.monitor.pane import MonitorPane
+
+if TYPE_CHECKING:
+    from tui.monitor.model import Model
+
+
+class RequestsPane(MonitorPane):
+    """Under construction: whoever builds this tab replaces this file."""
+
+    def paint(self, model: Model, now: float) -> None:
+        """Show nothing yet."""
