@@ -204,11 +204,17 @@ def client(profile: str, cluster: Path | None) -> None:  # noqa: ARG001 - the su
 
 @glimpse.command()
 @_cluster
-@click.option("--record", type=_FILE, help="Record what is shown.")
-@click.option("--replay", type=_FILE, help="Show a recording.")
-def monitor(cluster: Path | None, record: Path | None, replay: Path | None) -> None:  # noqa: ARG001
-    """Open the monitor (its screens are not there yet)."""
-    raise InvalidInput("The monitor's screens are not there yet; `glimpse status` shows the nodes.")
+@click.option("--record", type=_FILE, help="Record what is shown into a new file.")
+@click.option("--replay", type=_FILE, help="Play a recording: no cluster is needed.")
+def monitor(cluster: Path | None, record: Path | None, replay: Path | None) -> None:
+    """Watch the nodes: who leads, who is next, what they do."""
+    from tui.commands.monitor import monitor as command
+
+    sys.exit(_run(command, cluster, record, replay, _tell))
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _directory_url(url: str | None, file: Path | None) -> str | None:

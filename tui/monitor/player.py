@@ -159,11 +159,6 @@ class Player:
         if next_at is not None:
             self._cursor.go(next_at, at_most=1)
 
-    def step_s(self, seconds: float) -> None:
-        """Pause, and go so many seconds on, or back if negative."""
-        self.playing = False
-        self.seek(self.position_s + seconds)
-
     def seek(self, position_s: float) -> None:
         """Go to a position, wherever it is; outside the recording means its nearer end.
 

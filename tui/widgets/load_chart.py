@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _NOTHING: Final = "·"
-_STEPS: Final = (1, 2, 5)
+_STEPS: Final = (1, 2, 3, 4, 6, 8)
 
 
 def nice_scale(peak: float, least: float) -> float:
-    """Return the end of a scale that holds `peak`: 1, 2 or 5 times a power of ten, or `least` if that is enough."""
+    """Return the end of a scale that holds `peak`: a digit times a power of ten, or `least` if that does."""
     if peak <= least:
         return least
     power = 1.0

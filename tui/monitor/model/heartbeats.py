@@ -49,6 +49,7 @@ class BeatRow:
     heard_s: float | None
     """Since it was last heard at all; None if never."""
     rtt_us: int | None
+    """Round trip of heartbeats between the two, if one of them leads and it answers."""
 
 
 class BeatBuckets:
@@ -92,7 +93,7 @@ class BeatBuckets:
         """The node began a new life."""
         self._tallies.begin()
 
-    def row(self, other: int, name: str, now: float, *, leads: bool, follows: bool) -> BeatRow:
+    def row(self, other: int, name: str, now: float, *, leads: bool, follows: bool, rtt_us: int | None) -> BeatRow:
         """Return what is kept."""
         size, last = len(self._cells), int(now / self.bucket_s)
         first = last - size + 1
@@ -104,7 +105,6 @@ class BeatBuckets:
         beats = self.last
         heard_ms = None if beats is None else beats.heard_ms
         heard_s = None if heard_ms is None else heard_ms / 1000 + max(0.0, now - self.last_at)
-        rtt_us = beats.rtt_us if beats is not None and leads else None
         return BeatRow(other, name, first, self.bucket_s, cells, leads, follows, missed, heard_s, rtt_us)
 
     def _index(self, now: float) -> int:

@@ -235,10 +235,14 @@ class Model:
         )  # fmt: skip
 
     def _beats(self, record: NodeRecord, leader: int | None, now: float) -> tuple[BeatRow, ...]:
-        return tuple(
-            buckets.row(other, self.roster.name(other), now, leads=leader == record.place, follows=leader == other)
-            for other, buckets in record.beats.items()
-        )
+        leads = leader == record.place
+        rows = []
+        for other, buckets in record.beats.items():
+            follows = leader == other
+            last = buckets.last if leads else self._records[other].beats[record.place].last if follows else None
+            rtt_us = None if last is None or record.presence is not Presence.UP else last.rtt_us
+            rows.append(buckets.row(other, self.roster.name(other), now, leads=leads, follows=follows, rtt_us=rtt_us))
+        return tuple(rows)
 
     def _rtt(self, record: NodeRecord, leader: int | None) -> int | None:
         """Return the round trip of heartbeats: to the slowest follower of a leader, else from the leader."""

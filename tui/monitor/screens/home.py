@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tui.monitor.app import GlimpseMonitor
     from tui.monitor.pane import MonitorPane
+    from tui.monitor.player import Player
     from tui.monitor.source import FeedSource
 
 PAINT_EVERY_S: Final = 0.2
@@ -40,6 +41,14 @@ class Home(Screen[None]):
         Binding("2", "tab('election')", "Election", id="tab.election", show=False, tooltip="The line, and who won it"),
         Binding("3", "tab('requests')", "Requests", id="tab.requests", show=False, tooltip="Who serves what, how fast"),
         Binding("4", "tab('events')", "Events", id="tab.events", show=False, tooltip="Everything that happened"),
+        Binding("space", "replay_toggle", "Play/pause", id="replay.toggle", tooltip="Play the recording, or stop it"),
+        Binding("right", "replay_step(5)", "+5 s", id="replay.forward", show=False, tooltip="Five seconds on"),
+        Binding("left", "replay_step(-5)", "-5 s", id="replay.back", show=False, tooltip="Five seconds back"),
+        Binding("shift+right", "replay_step(60)", "+1 min", id="replay.far", show=False, tooltip="A minute on"),
+        Binding("shift+left", "replay_step(-60)", "-1 min", id="replay.far_back", show=False, tooltip="A minute back"),
+        Binding("full_stop", "replay_message", "Next message", id="replay.message", tooltip="On to the next message"),
+        Binding("plus,equals_sign", "replay_faster", "Faster", id="replay.faster", tooltip="Up to 64 times"),
+        Binding("minus", "replay_slower", "Slower", id="replay.slower", tooltip="Down to a quarter"),
     ]
 
     def __init__(self, source: FeedSource) -> None:
@@ -99,3 +108,38 @@ class Home(Screen[None]):
         """Go to a tab."""
         self.query_one("#tabs", TabbedContent).active = name
         self.pane.take_focus()
+
+    # --- A recording -------------------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer what moves a recording only where one is played."""
+        return not action.startswith("replay_") or self._source.player is not None
+
+    def action_replay_toggle(self) -> None:
+        """Play or pause."""
+        self._player.toggle()
+        self.paint()
+
+    def action_replay_step(self, seconds: int) -> None:
+        """Go on, or back if negative; it goes on playing if it did."""
+        self._player.seek(self._player.position_s + seconds)
+        self.paint()
+
+    def action_replay_message(self) -> None:
+        """Pause, and go on to the next message."""
+        self._player.step_message()
+        self.paint()
+
+    def action_replay_faster(self) -> None:
+        """Take the next higher speed."""
+        self._player.faster()
+        self.paint()
+
+    def action_replay_slower(self) -> None:
+        """Take the next lower speed."""
+        self._player.slower()
+        self.paint()
+
+    @property
+    def _player(self) -> Player:
+        assert self._source.player is not None
+        return self._source.player
