@@ -162,9 +162,10 @@ class FakeCloud:
     def deafen(self, place: int, seconds: float = 20.0) -> None:
         """Make a node deaf; its last frame says so, and when it hears again it follows whoever leads."""
         node = self.nodes[place]
-        node.deaf_from, node.deaf_until = self.now + self.frame_s, self.now + seconds
-        self.at(self.frame_s, lambda: self._notice(node, feed.DeafNotice(True)))
-        self.at(self.frame_s + 0.001, lambda: self._lost(node))
+        notice_s = 1.3 * self.frame_s
+        node.deaf_from, node.deaf_until = self.now + notice_s, self.now + seconds
+        self.at(notice_s, lambda: self._notice(node, feed.DeafNotice(True)))
+        self.at(notice_s + 0.001, lambda: self._lost(node))
         self.at(seconds, lambda: self._hears(node))
 
     def send_token(self, place: int | None, seconds: float = 20.0) -> None:

@@ -90,6 +90,8 @@ class Group:
 
     former: int | None
     former_term: int
+    deaf: frozenset[int]
+    """Nodes that were deaf when it began."""
     entries: list[tuple[Entry, bool]] = field(default_factory=list)
     last_at: float = 0.0
     lost: set[int] = field(default_factory=set)
@@ -104,18 +106,21 @@ class Group:
 
 
 class Reading:
-    """One walk over all entries in order of time."""
+    """One walk over all entries in order of time.
 
-    def __init__(self, timing: Timing) -> None:
+    It goes on from `start`, the first of an earlier walk's elections of which all entries are still there.
+    """
+
+    def __init__(self, timing: Timing, start: Group | None = None) -> None:
         self.groups: list[Group] = []
         self._quiet_s = timing.lease_s + timing.suspect_s + timing.announcement_timeout_s
         """An election without a word for so long is over: every timer of a node that wants a leader is shorter."""
         self._quiet_after_s = timing.suspect_s
         """The same, once there is a leader."""
         self._open: Group | None = None
-        self._leader: int | None = None
-        self._term = 0
-        self._deaf: set[int] = set()
+        self._leader = None if start is None else start.former
+        self._term = 0 if start is None else start.former_term
+        self._deaf: set[int] = set() if start is None else set(start.deaf)
 
     def take(self, entry: Entry) -> None:
         """Take the next entry."""
@@ -131,7 +136,7 @@ class Reading:
             if deaf or not _disturbs(body):
                 self._settle(entry, deaf=deaf)
                 return
-            self._open = Group(self._leader, self._term)
+            self._open = Group(self._leader, self._term, frozenset(self._deaf))
             self.groups.append(self._open)
         self._join(entry, self._open, deaf=deaf)
 

@@ -34,6 +34,7 @@ MAX_ENTRIES: Final = 2_000
 KEPT_OF_ONE: Final = 600
 """Entries that are kept of one election that does not end, such as one without a directory: its begin and the last."""
 _KEPT_AT_BEGIN: Final = 100
+_SPARE: Final = 8
 _READ_EVERY_S: Final = 1.0
 """Reading again many entries costs some ms: then it is done no more often than this."""
 _FEW: Final = 300
@@ -117,6 +118,8 @@ class Elections:
         self._known: set[tuple[int, int, int]] = set()
         self._folded: dict[tuple[int, int, int], tuple[int, Counter[str]]] = {}
         self._silences: list[_Silence] = []
+        self._start: Group | None = None
+        """The first election that is kept; what was before it is forgotten."""
         self._read: tuple[ElectionData, ...] = ()
         self._read_at = float("-inf")
         self._unread = False
@@ -125,7 +128,8 @@ class Elections:
 
     def take(self, entry: Entry) -> None:
         """Take a notice, of whenever; one that is known already is passed over."""
-        if entry.key in self._known:
+        too_old = self._start is not None and entry.order < self._start.entries[0][0].order
+        if entry.key in self._known or too_old:
             return
         self._known.add(entry.key)
         insort(self._entries, entry, key=lambda known: known.order)
@@ -145,6 +149,8 @@ class Elections:
         pause_s = _READ_EVERY_S if len(self._entries) > _FEW else 0.0
         if stale and not 0 <= now - self._read_at < pause_s:
             reading = self._reading(now)
+            if len(reading.groups) > MAX_ELECTIONS + _SPARE:
+                self._begin_with(reading.groups[-MAX_ELECTIONS])
             found = tuple(self._data(group) for group in reversed(reading.groups[-MAX_ELECTIONS:]))
             self._read_at, self._unread = now, False
             if found != self._read:
@@ -158,7 +164,7 @@ class Elections:
     # --- Reading -----------------------------------------------------------------------------------------------------
     def _reading(self, now: float) -> Reading:
         self._entries.sort(key=lambda entry: entry.order)  # the clocks may be known better than when they came
-        reading = Reading(self._timing)
+        reading = Reading(self._timing, self._start)
         for entry in self._entries:
             reading.take(entry)
         reading.finish(now)
@@ -186,18 +192,31 @@ class Elections:
 
     # --- Room --------------------------------------------------------------------------------------------------------
     def _make_room(self) -> None:
-        """Let the oldest elections go; of a single one that does not end, the middle."""
-        groups = self._reading(self._entries[-1].at).groups
+        """Let the oldest elections go; of one that does not end, the middle."""
+        groups = self._reading(self._entries[-1].at).groups[-MAX_ELECTIONS:]
         kept: list[Entry] = []
-        for group in reversed(groups[-MAX_ELECTIONS:]):
+        first = None
+        for group in reversed(groups):
             entries = self._shortened(group)
             if len(kept) + len(entries) > MAX_ENTRIES // 2 and kept:
                 break
             kept.extend(entries)
+            first = group
         self._entries = sorted(kept, key=lambda entry: entry.order)
+        if first is not None:
+            self._begin_with(first)
+        self._forget()
+
+    def _begin_with(self, first: Group) -> None:
+        """Forget what was before an election."""
+        opening = first.entries[0][0]
+        self._entries = [entry for entry in self._entries if entry.order >= opening.order]
+        self._start = first
+        self._forget()
+
+    def _forget(self) -> None:
         self._known = {entry.key for entry in self._entries}
-        openings = {group.entries[0][0].key for group in groups}
-        self._folded = {key: counts for key, counts in self._folded.items() if key in openings & self._known}
+        self._folded = {key: counts for key, counts in self._folded.items() if key in self._known}
 
     def _shortened(self, group: Group) -> list[Entry]:
         entries = [entry for entry, _ in group.entries]
