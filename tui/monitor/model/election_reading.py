@@ -108,10 +108,14 @@ class Group:
 class Reading:
     """One walk over all entries in order of time.
 
-    It goes on from `start`, the first of an earlier walk's elections of which all entries are still there.
+    It goes on from `start`, the first of an earlier walk's elections that is kept. Before the entries that `bridges`
+    names others were left out, which belong to the same election.
     """
 
-    def __init__(self, timing: Timing, start: Group | None = None) -> None:
+    def __init__(
+        self, timing: Timing, start: Group | None = None, bridges: frozenset[tuple[int, int, int]] = frozenset()
+    ) -> None:
+        self._bridges = bridges
         self.groups: list[Group] = []
         self._quiet_s = timing.lease_s + timing.suspect_s + timing.announcement_timeout_s
         """An election without a word for so long is over: every timer of a node that wants a leader is shorter."""
@@ -128,7 +132,7 @@ class Reading:
         if isinstance(body, DeafNotice):
             (self._deaf.add if body.deaf else self._deaf.discard)(entry.place)
         deaf = entry.place in self._deaf
-        if self._open is not None and entry.at - self._open.last_at > self._patience(self._open):
+        if self._open is not None and entry.key not in self._bridges and self._rested(self._open, entry.at):
             self._close(self._open)
         if self._open is not None and not deaf and self._begins_another(entry, self._open):
             self._close(self._open)
@@ -142,13 +146,14 @@ class Reading:
 
     def finish(self, now: float) -> None:
         """There are no more entries."""
-        if self._open is not None and now - self._open.last_at > self._patience(self._open):
+        if self._open is not None and self._rested(self._open, now):
             self._close(self._open)
         elif self._open is not None and self._open.ended is not None:
             self._open.outcome = Outcome.WON
 
-    def _patience(self, group: Group) -> float:
-        return self._quiet_s if group.ended is None else self._quiet_after_s
+    def _rested(self, group: Group, now: float) -> bool:
+        """Return whether there has been no word of an election for so long that it is over."""
+        return now - group.last_at > (self._quiet_s if group.ended is None else self._quiet_after_s)
 
     def _begins_another(self, entry: Entry, group: Group) -> bool:
         """Return whether somebody who had agreed to the new leader misses it again."""

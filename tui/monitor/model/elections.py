@@ -117,6 +117,9 @@ class Elections:
         self._entries: list[Entry] = []
         self._known: set[tuple[int, int, int]] = set()
         self._folded: dict[tuple[int, int, int], tuple[int, Counter[str]]] = {}
+        """By the entry that opens a long election: entries of its middle that were left out, and their messages."""
+        self._bridges: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+        """By the same: the first entry behind those that were left out."""
         self._silences: list[_Silence] = []
         self._start: Group | None = None
         """The first election that is kept; what was before it is forgotten."""
@@ -164,7 +167,7 @@ class Elections:
     # --- Reading -----------------------------------------------------------------------------------------------------
     def _reading(self, now: float) -> Reading:
         self._entries.sort(key=lambda entry: entry.order)  # the clocks may be known better than when they came
-        reading = Reading(self._timing, self._start)
+        reading = Reading(self._timing, self._start, frozenset(self._bridges.values()))
         for entry in self._entries:
             reading.take(entry)
         reading.finish(now)
@@ -217,6 +220,7 @@ class Elections:
     def _forget(self) -> None:
         self._known = {entry.key for entry in self._entries}
         self._folded = {key: counts for key, counts in self._folded.items() if key in self._known}
+        self._bridges = {key: bridge for key, bridge in self._bridges.items() if key in self._known}
 
     def _shortened(self, group: Group) -> list[Entry]:
         entries = [entry for entry, _ in group.entries]
@@ -226,4 +230,5 @@ class Elections:
         left_out, counts = self._folded.get(entries[0].key, (0, Counter()))
         dropped = group.entries[_KEPT_AT_BEGIN:end]
         self._folded[entries[0].key] = (left_out + len(dropped), counts + sent_messages(dropped))
+        self._bridges[entries[0].key] = entries[end].key
         return entries[:_KEPT_AT_BEGIN] + entries[end:]
