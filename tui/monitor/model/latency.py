@@ -22,6 +22,8 @@ class Latency:
     p50_ms: float | None
     p90_ms: float | None
     p99_ms: float | None
+    counts: tuple[int, ...] = ()
+    """How many lie in each bucket of `LATENCY_BOUNDS_MS`, and in the last one beyond it; empty where none does."""
 
 
 NONE_ANSWERED: Final = Latency(0, None, None, None, None)
@@ -79,7 +81,7 @@ class LatencyWindow:
             return NONE_ANSWERED
         return Latency(
             answered, sum(self._sums_ms) / answered, percentile_ms(self._sum, 0.5), percentile_ms(self._sum, 0.9),
-            percentile_ms(self._sum, 0.99),
+            percentile_ms(self._sum, 0.99), tuple(self._sum),
         )  # fmt: skip
 
     def curve(self, now: float) -> Curve:

@@ -17,12 +17,13 @@ from tui.monitor.model.conclusions import FEED_INTERVAL_S, Conclusions
 from tui.monitor.model.elections import ElectionBody, ElectionData, Elections, Entry
 from tui.monitor.model.events import EventLog, Level, Topic, one_line
 from tui.monitor.model.latency import LatencyWindow
-from tui.monitor.model.nodes import DONE, NodeData, NodeRecord, Presence
+from tui.monitor.model.nodes import DONE, NodeData, NodeRecord, Presence, RoleChange
 from tui.monitor.model.notices import line_of
 from tui.monitor.model.requests import Requests
 from tui.monitor.model.traffic import TrafficData, traffic_of
 
 if TYPE_CHECKING:
+    from tui.monitor.model.clocks import NodeClock
     from tui.monitor.model.heartbeats import BeatRow
     from tui.monitor.roster import Roster
 
@@ -192,6 +193,8 @@ class Model:
         place, body = record.place, notice.body
         clock = self._clocks.of(place)
         at = clock.moment(notice.at_ms)
+        if isinstance(body, feed.RoleNotice):
+            record.role_notice = notice.at_ms, body
         if isinstance(body, ElectionBody):
             self._elections.take(Entry(place, record.incarnation, notice.number, notice.at_ms, clock, body))
         if isinstance(body, feed.AuditNotice) and not self.actions.take(body.record, place, at):
@@ -225,6 +228,7 @@ class Model:
             rtt_us=self._rtt(record, leader),
             latency=record.latency.read(now),
             lost_share=record.sequence.lost_share,
+            role_change=_role_change(record, clock),
         )
 
     def _heard_by(self, place: int, now: float) -> tuple[str, ...]:
@@ -274,6 +278,13 @@ class Model:
 
 def _term(record: NodeRecord) -> int:
     return 0 if record.state is None else record.state.standing.term
+
+
+def _role_change(record: NodeRecord, clock: NodeClock) -> RoleChange | None:
+    if record.role_notice is None:
+        return None
+    at_ms, notice = record.role_notice
+    return RoleChange(clock.moment(at_ms), notice.previous, notice.role, notice.why, notice.term)
 
 
 def _is_electing(record: NodeRecord) -> bool:

@@ -71,6 +71,18 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleChange:
+    """The last time that a node changed its role, at `at`, seconds of the monitor's clock."""
+
+    at: float
+    previous: str
+    role: str
+    why: str
+    """Name of a `node.roles.Input`."""
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeData:
     """What a node's panel shows. Times in seconds of the monitor's clock. `state` is what it said last, however old."""
 
@@ -103,6 +115,8 @@ class NodeData:
     latency: Latency
     lost_share: float
     """Of the feed's messages, lost on the way to the monitor."""
+    role_change: RoleChange | None = None
+    """Of its present life; None if it has told of none."""
 
     @property
     def next_in_line(self) -> bool:
@@ -124,6 +138,8 @@ class NodeRecord:
         self.deaf_until = float("-inf")
         self.presence = Presence.UNKNOWN
         self.trouble = ""
+        self.role_notice: tuple[float, feed.RoleNotice] | None = None
+        """The last change of role, with its moment by the node's clock, in ms."""
         self.table: feed.FeedTable | None = None
         self.table_at = 0.0
         self.directory: feed.FeedDirectory | None = None
@@ -145,6 +161,7 @@ class NodeRecord:
         self.incarnation = incarnation
         self.lives += 1
         self.state = None
+        self.role_notice = None
         self.deaf_until = float("-inf")
         self.kinds = ()
         self.sequence.begin()
