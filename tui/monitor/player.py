@@ -90,6 +90,7 @@ class Player:
         self.playing = True
         self.speed = 1.0
         self._cursor = _Cursor(recording)
+        self._cursor.go(recording.start_s)
         self._ahead = _Cursor(recording)
         self._kept: list[tuple[float, bytes]] = [(recording.start_s, self._ahead.saved())]
         self._indexed = False

@@ -59,9 +59,10 @@ class Recorder:
     async def run(self) -> None:
         """Write what is recorded, about once a second, until cancelled; then write the rest and close the file."""
         try:
+            await self._flush()
             while not self.trouble:
-                await self._flush()
                 await anyio.sleep(FLUSH_EVERY_S)
+                await self._flush()
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.close)

@@ -38,7 +38,7 @@ MAX_PLAIN_BYTES: Final = 2 * 1024**3
 MAX_LENGTH_S: Final = 7 * 24 * 3600.0
 BLOCK_S: Final = 5.0
 """Messages are kept packed in blocks of this length, so that an hour takes some ten MB."""
-_CHUNK_BYTES: Final = 256 * 1024
+_CHUNK_BYTES: Final = 32 * 1024
 _GZIP: Final = 31
 """zlib's name for gzip with a window of 32 KB."""
 
@@ -98,17 +98,6 @@ class Recording:
     def blocks(self) -> int:
         """Number of blocks."""
         return len(self._blocks)
-
-    def block_at(self, position_s: float) -> int:
-        """Return the number of the first block that holds something later than `position_s`."""
-        low, high = 0, len(self._blocks)
-        while low < high:
-            middle = (low + high) // 2
-            if self._blocks[middle][0] > position_s:
-                high = middle
-            else:
-                low = middle + 1
-        return max(0, low - 1)
 
     def block(self, number: int) -> tuple[Told, ...]:
         """Return the messages of a block, in order of time."""
