@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.monitor.recording import Recording, Told
 
 OBSERVE_EVERY_S: Final = 0.2
-KEPT_EVERY_S: Final = 15.0
+KEPT_EVERY_S: Final = 20.0
 """Between two copies of the model; feeding a model on for this long takes some tens of ms."""
 AT_ONCE_S: Final = 60.0
 """So much of a recording is fed to a model without asking back: some tenths of a second."""

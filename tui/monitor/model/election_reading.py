@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.wire.feed_messages import DeafNotice, ElectionNotice, LeaderNotice, LeaseNotice, RoleNotice
 from tui.monitor.model.notices import reason
@@ -43,8 +43,7 @@ class Outcome(StrEnum):
     """It came to rest without a leader, as far as the monitor was told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A notice as it is kept: whose, from which life, and by which clock."""
 
     place: int

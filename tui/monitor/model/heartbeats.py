@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shared.wire.feed_messages import Beats
 
 HEARTBEATS_PER_BUCKET: Final = 2
-_COUNTERS: Final = ("sent", "acked", "unacked", "heard", "missed", "pulses_sent", "pulses_heard")
+_COUNTERS: Final = 7
 
 
 class Beat(IntEnum):
@@ -63,7 +63,7 @@ class BeatBuckets:
         self._cells = bytearray(size)
         self._missed = [0] * size
         self._newest = -1
-        self._tallies = Tallies(len(_COUNTERS))
+        self._tallies = Tallies(_COUNTERS)
         self.last: Beats | None = None
         self.last_at = 0.0
 
@@ -72,7 +72,10 @@ class BeatBuckets:
         if self.last is not None and now < self.last_at:
             return
         self.last, self.last_at = beats, now
-        grown = self._tallies.take(at_s, [getattr(beats, name) for name in _COUNTERS])
+        counters = (
+            beats.sent, beats.acked, beats.unacked, beats.heard, beats.missed, beats.pulses_sent, beats.pulses_heard
+        )  # fmt: skip
+        grown = self._tallies.take(at_s, counters)
         sent, acked, unacked, heard, missed, _, pulses_heard = grown
         index = self._index(now)
         beat = Beat.NOTHING

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.wire.feed_messages import Happening
 from tui.monitor.model.operations import operation_name, operation_names
@@ -43,8 +43,7 @@ class RequestState(StrEnum):
         return self in (RequestState.SERVED, RequestState.REFUSED, RequestState.LOST)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestStep:
+class RequestStep(NamedTuple):
     """Something that happened to a request at the node `place`; `node` is another one that it is about."""
 
     at: float
@@ -119,25 +118,29 @@ class RequestFilter:
         return all(word in line for word in self.text.casefold().split())
 
 
-@dataclass(slots=True)
 class _Followed:
-    request: str
-    key: str
-    operation: int = 0
-    account: int | None = None
-    steps: list[RequestStep] = field(default_factory=list)
-    latency_ms: float | None = None
-    code: str = ""
-    repeats: int = 0
-    done: bool = False
-    changed: float = 0.0
-    left_out: int = 0
+    """One request as it is kept. No dataclass: a thousand of them are copied with every copy of a model."""
+
+    __slots__ = ("account", "changed", "code", "done", "key", "latency_ms", "operation", "repeats", "request", "steps")
+
+    def __init__(self, request: str, key: str, at: float) -> None:
+        self.request = request
+        self.key = key
+        self.operation = 0
+        self.account: int | None = None
+        self.steps: list[RequestStep] = []
+        self.latency_ms: float | None = None
+        self.code = ""
+        self.repeats = 0
+        self.done = False
+        self.changed = at
 
     def take(self, event: RequestEvent, place: int, at: float) -> None:
         """Add a step where its time belongs."""
         self.operation = self.operation or event.operation
         self.account = event.account if self.account is None else self.account
-        self.changed = max(self.changed, at)
+        if at > self.changed:
+            self.changed = at
         if event.what is Happening.REPEATED:
             self.repeats += 1
         if event.what in (Happening.SERVED, Happening.REFUSED):
@@ -152,7 +155,6 @@ class _Followed:
         if len(self.steps) > MAX_STEPS:
             noise = next((old for old in self.steps[1:-1] if old.what in _NOISE), self.steps[1])
             self.steps.remove(noise)
-            self.left_out += 1
 
     def data(self, now: float) -> RequestData:
         """Return where it stands."""
@@ -201,7 +203,7 @@ class Requests:
         key = (event.key, event.request)
         followed = self._followed.get(key)
         if followed is None:
-            followed = self._followed[key] = _Followed(event.request, event.key, changed=at)
+            followed = self._followed[key] = _Followed(event.request, event.key, at)
             if len(self._followed) > MAX_REQUESTS:
                 self._make_room()
         followed.take(event, place, at)
