@@ -1,4 +1,4 @@
-"""An election as the lines of a sequence chart: a lane for each node, time going down, what belongs together in one line.
+"""An election as the lines of a sequence chart: a lane for each node, time going down, one line for what is one thing.
 
 Only what the model says of an election comes in, and nothing of a screen: a line says which lanes it touches, in which
 of a few tones, and what is to be read beside it.
@@ -108,6 +108,8 @@ def chart_lines(
 ) -> tuple[ChartLine, ...]:
     """Return an election's lines in order of time; `single` leaves every notice a line of its own.
 
+    The last one says nothing: it only shows what the nodes are then.
+
     `names` are the nodes' by place. `now` is the present: for how long one under way has lasted, and what may still be
     on its way.
     """
@@ -125,19 +127,22 @@ def chart_lines(
     if election.outcome is Outcome.UNDER_WAY:
         text = f"{lasting(now - election.began)} so far"
         lines.append(ChartLine(now, ((text, Tone.ACCENT),), lanes=writer.lanes))
+    lines.append(ChartLine(None, (), lanes=writer.lanes))
     return tuple(lines)
 
 
 def with_gaps(lines: Sequence[ChartLine], room: int) -> tuple[ChartLine, ...]:
-    """Return the lines with lines between them where time passes, if all of that fits into so many."""
+    """Return the lines with blank ones between them where time passes, if all of that fits into so many."""
     spread: list[ChartLine] = []
     for line in lines:
         before = spread[-1].at if spread else None
         passed = 0.0 if before is None or line.at is None else line.at - before
-        for _ in range((passed >= SHORT_GAP_S) + (passed >= LONG_GAP_S)):
-            spread.append(ChartLine(None, (), lanes=line.lanes))
-        spread.append(line)
-    return tuple(spread) if len(spread) <= room else tuple(lines)
+        blanks = (passed >= SHORT_GAP_S) + (passed >= LONG_GAP_S)
+        spread += [*[ChartLine(None, (), lanes=line.lanes)] * blanks, line]
+    if len(spread) <= room:
+        return tuple(spread)
+    told = lines if len(lines) <= room else [line for line in lines if line.at is not None]
+    return tuple(told)
 
 
 def _last_word(election: ElectionData) -> float | None:

@@ -69,12 +69,12 @@ def edges() -> frozenset[Edge]:
 
 
 def exits(role: Role) -> tuple[tuple[Role, tuple[str, ...]], ...]:
-    """Return where a role leads, and on what, in words; itself first where something leaves it as it is."""
+    """Return where a role leads, and on what, in words; itself last where something leaves it as it is."""
     found: dict[Role, list[str]] = {}
     for (source, happened), target in TRANSITIONS.items():
         if source is role:
             found.setdefault(target, []).append(happened.value)
-    ordered = sorted(found, key=lambda target: (target is not role, list(Role).index(target)))
+    ordered = sorted(found, key=lambda target: (target is role, list(Role).index(target)))
     return tuple((target, tuple(found[target])) for target in ordered)
 
 
