@@ -66,13 +66,13 @@ def do(cloud: FakeCloud, deed: str, place: int) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    seed=st.integers(0, 2**32), nodes=st.sampled_from([1, 2, 3, 5, 15]), loss=st.sampled_from([0.0, 0.1, 0.6]),
+    seed=st.integers(0, 2**32), nodes=st.sampled_from([1, 2, 3, 9]), loss=st.sampled_from([0.0, 0.1, 0.6]),
     repeats=st.sampled_from([0.0, 0.3]), shuffled=st.sampled_from([0, 20, 10_000]),
     deeds=st.lists(st.tuples(DEEDS, st.integers(0, 14), st.sampled_from([0.2, 1.0, 3.0])), max_size=8),
 )  # fmt: skip
 def test_lost_repeated_and_shuffled_news_never_raise(seed, nodes, loss, repeats, shuffled, deeds):
     generator = random.Random(seed)
-    cloud = FakeCloud(nodes, seed=seed, requests_per_s=20.0)
+    cloud = FakeCloud(nodes, seed=seed, requests_per_s=8.0)
     told: list[Told] = []
     for deed, place, seconds in [*deeds, ("log", 0, 2.0)]:
         told.extend(cloud.run(seconds))
@@ -86,7 +86,7 @@ def test_lost_repeated_and_shuffled_news_never_raise(seed, nodes, loss, repeats,
         at, place, message = news[index]
         now = max(now, at)
         model.take(place, message, now)
-        if generator.random() < 0.02:
+        if generator.random() < 0.005:
             look(model, now)
     look(model, now)
     look(model, now + 100)

@@ -118,6 +118,14 @@ def test_a_new_watch_counts_from_one_again():
     assert sequence.taken == 68
 
 
+def test_the_highest_number_that_a_message_can_have_costs_nothing():
+    """A node that once sent the highest number made the monitor shift a bit so far that no memory held it."""
+    sequence = Sequencer()
+    assert sequence.fresh(2**53, 1000.0)
+    assert not sequence.fresh(1, 1000.0)
+    assert not sequence.fresh(2**53, 1000.0)
+
+
 # --- Counters --------------------------------------------------------------------------------------------------------
 def test_rates_come_from_the_nodes_own_clock():
     tallies = Tallies(2)

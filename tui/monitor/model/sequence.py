@@ -35,10 +35,10 @@ class Sequencer:
             self._seen = (self._seen << min(ahead, _WINDOW) | 1) & _MASK
             self._highest = seq
         else:
-            bit = 1 << (self._highest - seq)
-            if bit >= 1 << _WINDOW or self._seen & bit:
+            behind = self._highest - seq
+            if behind >= _WINDOW or self._seen >> behind & 1:
                 return False
-            self._seen |= bit
+            self._seen |= 1 << behind
             self.lost = max(0, self.lost - 1)
         self._at_ms = max(self._at_ms, at_ms)
         self.taken += 1
