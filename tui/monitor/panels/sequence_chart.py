@@ -13,6 +13,7 @@ from textual.strip import Strip
 
 from tui.client.wording import plain
 from tui.monitor.election_lines import ChartLine, Lane, Tone, with_gaps
+from tui.monitor.panels.tones import tone_style
 from tui.widgets.celltext import fit
 from tui.widgets.palette import Palette
 
@@ -151,27 +152,6 @@ class SequenceChart(ScrollView, can_focus=True):
             if 0 <= mark.place * step < len(cells):
                 cells[mark.place * step] = mark.glyph, tone_style(mark.tone, palette)
         return cells
-
-
-def tone_style(tone: Tone, palette: Palette) -> Style:
-    """Return the style of a tone in the present theme."""
-    match tone:
-        case Tone.GOOD:
-            return palette.good
-        case Tone.WARNING:
-            return palette.warning
-        case Tone.BAD:
-            return palette.bad
-        case Tone.PRIMARY:
-            return palette.primary
-        case Tone.ACCENT:
-            return palette.accent
-        case Tone.SECONDARY:
-            return palette.secondary
-        case Tone.MUTED:
-            return palette.muted
-        case _:
-            return Style.null()
 
 
 def _draw_arrow(

@@ -1,0 +1,129 @@
+"""A request on its way through the cloud as the lines of a sequence chart, and as a few words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.wire.feed_messages import Happening
+from tui.client.wording import plain
+from tui.monitor.election_lines import Arrow, ChartLine, Lane, Mark, Pieces, Tone
+from tui.monitor.model.requests import RequestState
+from tui.monitor.wording import milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui.monitor.model.requests import RequestData, RequestStep
+
+_NAME_CELLS = 16
+
+
+def request_lines(request: RequestData, names: Sequence[str]) -> tuple[ChartLine, ...]:
+    """Return a request's steps in order of time. `names` are the nodes' by place."""
+    touched = {step.place for step in request.steps} | {step.node for step in request.steps}
+    lanes = tuple(Lane.FOLLOWS if place in touched else Lane.SILENT for place in range(len(names)))
+    lines = [_line(step, request, names, lanes) for step in request.steps]
+    return (*lines, ChartLine(None, (), lanes=lanes))
+
+
+def way(request: RequestData, names: Sequence[str]) -> tuple[tuple[str, Tone], ...]:
+    """Return which nodes had the request, one after another: `n2`, `n2 › n3 taken over`."""
+    pieces: list[tuple[str, Tone]] = []
+    last: int | None = None
+    for step in request.steps:
+        place, tone, note = step.place, Tone.PLAIN, ""
+        match step.what:
+            case Happening.ASSIGNED if step.node is not None:
+                place = step.node
+            case Happening.TAKEN_OVER:
+                tone, note = Tone.WARNING, " took it"
+            case Happening.SERVED | Happening.REFUSED:
+                pass
+            case Happening.FAILED:
+                tone, note = Tone.WARNING, " gave it back"
+            case _:
+                continue
+        if place == last and not note:
+            continue
+        arrow = " › " if pieces and place != last else ""
+        name = "" if place == last else _name(place, names)
+        pieces.append((f"{arrow}{name}{note}", tone))
+        last = place
+    return tuple(pieces)
+
+
+def state_tone(state: RequestState) -> Tone:
+    """Return the tone that stands for a state."""
+    match state:
+        case RequestState.SERVED:
+            return Tone.GOOD
+        case RequestState.REFUSED | RequestState.LOST:
+            return Tone.MUTED
+        case RequestState.WAITING | RequestState.ASSIGNED:
+            return Tone.PRIMARY
+        case _:
+            return Tone.WARNING
+
+
+def _line(step: RequestStep, request: RequestData, names: Sequence[str], lanes: tuple[Lane, ...]) -> ChartLine:
+    who, tone = _name(step.place, names), _tone(step.what)
+    marks = (Mark(step.place, "◆" if step.what in (Happening.SERVED, Happening.REFUSED) else "●", tone),)
+    if step.what in (Happening.ASSIGNED, Happening.REASSIGNED) and step.node is not None and step.node != step.place:
+        reaches = step.what is Happening.ASSIGNED
+        arrow = Arrow(step.place, (step.node,) if reaches else (), () if reaches else (step.node,), (), tone)
+        return ChartLine(step.at, _pieces(step, request, who, names), arrow=arrow, lanes=lanes)
+    return ChartLine(step.at, _pieces(step, request, who, names), marks, lanes=lanes)
+
+
+def _pieces(step: RequestStep, request: RequestData, who: str, names: Sequence[str]) -> Pieces:
+    tone = _tone(step.what)
+    other = _name(step.node, names)
+    match step.what:
+        case Happening.HELD:
+            return ((f"{who} got it from its peer", Tone.PLAIN),)
+        case Happening.REPEATED:
+            return (f"{who} got it again ", Tone.PLAIN), ("after it was served", tone)
+        case Happening.ASSIGNED:
+            target = "itself" if step.node == step.place else other
+            return (f"{who} gave it to ", Tone.PLAIN), (target, tone)
+        case Happening.REASSIGNED:
+            return (
+                (f"{who} ", Tone.PLAIN),
+                (f"took it from {other}", tone),
+                (", which showed no sign of work", Tone.PLAIN),
+            )
+        case Happening.TAKEN_OVER:
+            return (f"{who} ", Tone.PLAIN), ("took it over", tone), (", assigned by nobody", Tone.PLAIN)
+        case Happening.FORWARDED:
+            return ((f"{who} told the leader of it", Tone.PLAIN),)
+        case Happening.SERVED:
+            return (f"{who} ", Tone.PLAIN), ("served it", tone), (_after(request), Tone.MUTED)
+        case Happening.REFUSED:
+            code = f": {plain(request.code, 24)}" if request.code else ""
+            return (f"{who} ", Tone.PLAIN), (f"refused it{code}", tone), (_after(request), Tone.MUTED)
+        case Happening.FAILED:
+            return (f"{who} ", Tone.PLAIN), ("gave it back", tone), (": it could not serve it", Tone.PLAIN)
+        case Happening.BUSY:
+            return (f"{who} ", Tone.PLAIN), ("did not take it", tone), (": too many are open", Tone.PLAIN)
+
+
+def _after(request: RequestData) -> str:
+    return "" if request.latency_ms is None else f", {milliseconds(request.latency_ms)} after it came"
+
+
+def _tone(what: Happening) -> Tone:
+    match what:
+        case Happening.SERVED:
+            return Tone.GOOD
+        case Happening.ASSIGNED:
+            return Tone.PRIMARY
+        case Happening.HELD | Happening.FORWARDED:
+            return Tone.MUTED
+        case Happening.REFUSED:
+            return Tone.BAD
+        case _:
+            return Tone.WARNING
+
+
+def _name(place: int | None, names: Sequence[str]) -> str:
+    return plain(names[place], _NAME_CELLS) if place is not None and 0 <= place < len(names) else "?"
