@@ -36,18 +36,26 @@ def nice_scale(peak: float, least: float) -> float:
 
 
 class LoadChart(Widget):
-    """Bars for the values of the last minute, newest on the right. Time for which nothing is known is dotted.
+    """Bars for the values of the last minute, newest on the right; the top of each stands out. Unknown time is dotted.
 
     The height comes from CSS. Bars above `alarm` have a colour of their own.
     """
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"loadchart--bar", "loadchart--alarm", "loadchart--nothing"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "loadchart--bar",
+        "loadchart--area",
+        "loadchart--alarm",
+        "loadchart--alarm-area",
+        "loadchart--nothing",
+    }
     DEFAULT_CSS = """
     LoadChart {
         height: 3; width: 1fr;
         & > .loadchart--bar { color: $primary; }
+        & > .loadchart--area { color: $primary 45%; }
         & > .loadchart--alarm { color: $warning; }
+        & > .loadchart--alarm-area { color: $warning 45%; }
         & > .loadchart--nothing { color: $foreground 30%; }
     }
     """
@@ -80,7 +88,8 @@ class LoadChart(Widget):
     def render_line(self, y: int) -> Strip:
         """Return one row of bars."""
         width, height = self.size.width, self.size.height
-        bar, alarm = self._style("bar"), self._style("alarm")
+        tops = self._style("bar"), self._style("alarm")
+        areas = self._style("area"), self._style("alarm-area")
         nothing = self._style("nothing")
         segments = []
         for value in self._laid_out(width):
@@ -88,7 +97,8 @@ class LoadChart(Widget):
                 segments.append(Segment(_NOTHING if y == height - 1 else " ", nothing))
                 continue
             loud = self._alarm is not None and value > self._alarm
-            segments.append(Segment(_glyph(value / self._scale, y, height), alarm if loud else bar))
+            eighths, above = _eighths(value / self._scale, y, height)
+            segments.append(Segment(_EIGHTHS[eighths], (areas if above else tops)[loud]))
         return Strip(Segment.simplify(segments), width)
 
     def _style(self, part: str) -> Style:
@@ -106,9 +116,13 @@ class LoadChart(Widget):
         return self._columns
 
 
-def _glyph(share: float, y: int, height: int) -> str:
-    """Return the part of a bar that lies in row y; something that is not nothing shows at least its foot."""
-    eighths = round(min(1.0, max(0.0, share)) * height * 8)
+def _eighths(share: float, y: int, height: int) -> tuple[int, bool]:
+    """Return how much of the cell in row y a bar fills, and whether it goes on well above it.
+
+    A bar of something that is not nothing shows at least its foot.
+    """
+    filled = round(min(1.0, max(0.0, share)) * height * 8)
     if share > 0:
-        eighths = max(1, eighths)
-    return _EIGHTHS[min(8, max(0, eighths - 8 * (height - 1 - y)))]
+        filled = max(1, filled)
+    below = 8 * (height - 1 - y)
+    return min(8, max(0, filled - below)), filled > below + 12

@@ -12,6 +12,7 @@ from tui.client.wording import plain
 from tui.monitor.model.heartbeats import Beat
 from tui.monitor.model.nodes import Badge, NodeData, Presence
 from tui.monitor.model.series import MINUTE_S
+from tui.monitor.panels.measures import MEASURES
 from tui.monitor.wording import data_rate, figure, lasting, milliseconds, ordinal, per_second, thousands
 from tui.widgets.badge import badge
 from tui.widgets.heartbeat_strip import HeartbeatStrip
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 _MANY: Final = 4
 """With more other nodes than this, one strip shows what passed with all of them."""
 _WIDE_CELLS: Final = 34
-_TALL_LINES: Final = 22
+_LINES: Final = 7
+"""Title and figures."""
+_CHART_LINES: Final = 6
 _MUTED: Final = "dim"
 _NOTE_CELLS: Final = 7
 _WIDE_NOTE_CELLS: Final = 11
@@ -47,11 +50,11 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True)
 class NodePanelData:
-    """A node, and what its charts show; the second one is seen where there is room for it."""
+    """A node, and what its charts show."""
 
     node: NodeData
-    chart: Scaled
-    second: Scaled
+    charts: tuple[Scaled, ...]
+    """The first ones are seen, as many as there is room for."""
 
 
 class NodePanel(Vertical, can_focus=True):
@@ -64,8 +67,6 @@ class NodePanel(Vertical, can_focus=True):
         & TextLines.figures { height: 6; }
         & TextLines.caption { height: 1; }
         & LoadChart { height: 1fr; min-height: 2; }
-        & .second { display: none; }
-        &.-tall .second { display: block; }
         & HeartbeatStrip { height: 1; }
         &.-leader { border: round $success; }
         &.-electing { border: round $accent; }
@@ -86,10 +87,9 @@ class NodePanel(Vertical, can_focus=True):
         """Compose the lines."""
         yield TextLines(classes="title")
         yield TextLines(classes="figures")
-        yield TextLines(classes="caption first")
-        yield LoadChart(classes="first")
-        yield TextLines(classes="caption second")
-        yield LoadChart(classes="second")
+        for _ in MEASURES:
+            yield TextLines(classes="caption")
+            yield LoadChart()
         for _ in range(self._strips):
             yield HeartbeatStrip()
 
@@ -101,26 +101,31 @@ class NodePanel(Vertical, can_focus=True):
         wide = width >= _WIDE_CELLS
         self.query_one(".title", TextLines).show([_title(node, palette, wide=wide)])
         self.query_one(".figures", TextLines).show(_figures(node, palette, wide=wide))
-        for part, scaled in (("first", data.chart), ("second", data.second)):
-            curve = scaled.measure.curve(node.curves)
-            self.query_one(f".caption.{part}", TextLines).show([_caption(node, scaled, curve)])
-            self.query_one(f"LoadChart.{part}", LoadChart).paint(
-                curve.values, first=curve.first, scale=scaled.scale, alarm=scaled.measure.alarm(node),
-                at_least=round(MINUTE_S / curve.bucket_s),
-            )  # fmt: skip
+        seen = zip(self.query(".caption").results(TextLines), self.query(LoadChart), data.charts, strict=False)
+        for caption, chart, scaled in seen:
+            if chart.display:
+                curve = scaled.measure.curve(node.curves)
+                caption.show([_caption(node, scaled, curve)])
+                chart.paint(
+                    curve.values, first=curve.first, scale=scaled.scale, alarm=scaled.measure.alarm(node),
+                    at_least=round(MINUTE_S / curve.bucket_s),
+                )  # fmt: skip
         rows = node.beats if len(node.beats) <= _MANY else _together(node.beats)
         for strip, row in zip(self.query(HeartbeatStrip), rows, strict=False):
             _paint_strip(strip, row, of_many=len(node.beats) > _MANY, wide=wide)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Show a second chart where there is room."""
-        self.set_class(event.size.height >= _TALL_LINES, "-tall")
 
     def _set_state(self, state: str) -> None:
         if state != self._state:
             self._state = state
             for name in _STATES:
                 self.set_class(name == state, f"-{name}")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show as many charts as there is room for."""
+        room = event.size.height - _LINES - self._strips
+        charts = max(1, room // _CHART_LINES)
+        for number, (caption, chart) in enumerate(zip(self.query(".caption"), self.query(LoadChart), strict=True)):
+            caption.display = chart.display = number < charts
 
 
 def _state(node: NodeData) -> str:
@@ -163,9 +168,11 @@ def _figures(node: NodeData, palette: Palette, *, wide: bool) -> list[Text | tup
     standing, work, traffic = state.standing, state.work, state.traffic
     lines.append(_pair("term", str(standing.term), "incarnation" if wide else "inc", _short(state.life.incarnation)))
     lines.append(_pair("priority" if wide else "prio", figure(work.priority), "cost", figure(work.cost)))
-    lines.append(_pair("in flight", thousands(work.in_flight), "", per_second(node.rates.requests)))
+    lines.append(
+        _pair("in flight", thousands(work.in_flight), "requests" if wide else "", per_second(node.rates.requests))
+    )
     rate = data_rate(node.rates.sent_bytes + node.rates.received_bytes)
-    lines.append(_pair("ports", str(traffic.worker_ports), "", rate))
+    lines.append(_pair("worker ports" if wide else "ports", str(traffic.worker_ports), "traffic" if wide else "", rate))
     lines.append(_last_line(node, palette, wide=wide))
     return lines
 
@@ -192,7 +199,7 @@ def _last_line(node: NodeData, palette: Palette, *, wide: bool) -> Text | tuple[
         return Text("not fit to lead", palette.warning)
     cpu = f"{state.work.cpu_percent:.0f} %"
     memory = f"{state.work.rss_mb:.0f} MB"
-    return _pair("process" if wide else "cpu", cpu, "", memory)
+    return _pair("process" if wide else "cpu", cpu, "memory" if wide else "", memory)
 
 
 def _pair(name: str, value: str, other_name: str, other: str) -> tuple[Text, Text]:

@@ -51,10 +51,10 @@ class DashboardPane(MonitorPane):
     def paint(self, model: Model, now: float) -> None:
         """Show every node."""
         nodes = model.nodes(now)
-        chart, second = MEASURES[self._measure], MEASURES[0 if self._measure else 1]
-        scaled = Scaled(chart, chart.scale(nodes)), Scaled(second, second.scale(nodes))
+        measures = MEASURES[self._measure :] + MEASURES[: self._measure]
+        charts = tuple(Scaled(measure, measure.scale(nodes)) for measure in measures)
         for panel in self.query(NodePanel):
-            panel.paint(NodePanelData(nodes[panel.place], *scaled))
+            panel.paint(NodePanelData(nodes[panel.place], charts))
 
     def take_focus(self) -> None:
         """The first node's panel."""
