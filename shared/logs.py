@@ -12,6 +12,7 @@ import orjson
 
 MAX_LOG_BYTES = 8 * 1024 * 1024
 KEPT_LOGS = 3
+_LOGGERS = ("node", "shared", "tui")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -48,9 +49,16 @@ def log_to(path: Path, level: str = "info") -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = _PrivateFile(path, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS)
     handler.setFormatter(JsonLines())
-    for name in ("node", "shared", "tui"):
+    for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(level.upper())
         logger.addHandler(handler)
         logger.propagate = False
     return handler
+
+
+def end_log(handler: logging.Handler) -> None:
+    """Stop sending logs to what `log_to` opened, and close it."""
+    for name in _LOGGERS:
+        logging.getLogger(name).removeHandler(handler)
+    handler.close()

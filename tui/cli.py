@@ -135,9 +135,10 @@ def order(cluster: Path | None, name: str, order: str, value: str) -> None:
 )
 @click.option("--previews", is_flag=True, help="Let everybody see a small preview of what is shared.")
 @click.option("--after", "after_s", type=float, default=0.0, help="Seconds to wait before a request is granted.")
+@click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
 def agent(
     profile: str, cluster: Path | None, name: str | None, accept: str, views: int | None, share: Path | None,
-    after_s: float, previews: bool,
+    after_s: float, previews: bool, with_parent: bool,
 ) -> None:  # fmt: skip
     """Run a peer without a screen that shares a folder and answers requests."""
     from tui.commands.agent import agent as run_agent
@@ -152,7 +153,8 @@ def agent(
                 lambda: run_agent(
                     peer, name or profile, accept=accept == "all", views=views, share=share, after_s=after_s,
                     previews=previews, say=click.echo,
-                )
+                ),
+                with_parent=with_parent,
             )  # fmt: skip
 
     _run(main)
@@ -186,20 +188,49 @@ def load(
 @click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
 def demo(script: bool, directory: str | None, directory_file: Path | None, keep: bool) -> None:
-    """Show Glimpse at work: three nodes and sample peers on this machine."""
-    if not script and sys.stdin.isatty():
-        click.echo("The client's screens are not there yet; this runs the scripted demo.")
-    from tui.commands.demo import run_demo
+    """Show Glimpse at work: three nodes, three people with pictures, and the client in front.
 
-    sys.exit(_run(run_demo, _directory_url(directory, directory_file), keep, click.echo))
+    Without a terminal it runs the script.
+    """
+    url = _directory_url(directory, directory_file)
+    if script or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from tui.commands.demo import run_demo
+
+        sys.exit(_run(run_demo, url, keep, click.echo))
+    from tui.commands.demo_screens import demo_screens
+
+    sys.exit(demo_screens(url, keep, click.echo))
 
 
 @glimpse.command()
-@_profile
+@click.option(
+    "--profile", help="Name of the profile on this machine, made if it is new. [default: the only one, or ask]"
+)
 @_cluster
-def client(profile: str, cluster: Path | None) -> None:  # noqa: ARG001 - the surface stands, its screens do not
-    """Open the client (its screens are not there yet)."""
-    raise InvalidInput("The client's screens are not there yet; `glimpse agent` and the Python class Peer do its work.")
+@click.option("--list-keys", is_flag=True, help="List all actions with their keys, for client.toml, and end.")
+def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
+    """Open the client: share pictures, ask for them, look at them.
+
+    \b
+    Keys      ? shows all keys, ctrl+p every action, ctrl+q quits
+    Settings  client.toml in the user's configuration folder
+              (~/.config/glimpse): theme, pictures and [keys], such as
+              "users.request" = "r,f2"
+    Variables GLIMPSE_CLUSTER names the cluster file, NO_COLOR turns colours
+              off, GLIMPSE_PICTURES=cells asks no terminal for true pixels
+    Completion of the shell: eval "$(_GLIMPSE_COMPLETE=bash_source glimpse)"
+              in ~/.bashrc; zsh_source for zsh, fish_source for fish
+    """
+    if list_keys:
+        from tui.client.keys import actions
+
+        for action in actions():
+            click.echo(f"{action.id:22} {action.keys:20} {action.what}")
+        return
+    from tui.client.run import run_client
+    from tui.peer.profiles import checked_profile
+
+    sys.exit(run_client(None if profile is None else checked_profile(profile), cluster))
 
 
 @glimpse.command()

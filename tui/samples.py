@@ -20,6 +20,7 @@ _LARGE_SIZE: Final = (4000, 3000)
 _SEED: Final = 7
 _NOISE_SIGMA: Final = 4.5
 _LARGE_QUALITY: Final = 94
+_QUALITY: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,14 @@ def large_jpeg() -> Sample:
     out = BytesIO()
     Image.fromarray(enlarged).save(out, "JPEG", quality=_LARGE_QUALITY)
     return Sample("coffee-12mp.jpg", out.getvalue())
+
+
+def write_jpegs(folder: Path, photographs: dict[str, str]) -> None:
+    """Write photographs of the wheel as JPEG files into a folder, by title. Raises `UserError` where one is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for title, name in photographs.items():
+        with Image.open(photo_path(name)) as image:
+            image.convert("RGB").save(folder / f"{title}.jpg", "JPEG", quality=_QUALITY)
 
 
 def samples() -> list[Sample]:

@@ -22,12 +22,15 @@ from tests.databases import ROOT
 
 SECTIONS = {
     "start-up": "tests.bench.start_up:rows",
+    "first paint": "tests.bench.first_paint:rows",
+    "pictures": "tests.bench.screens:picture_rows",
+    "users": "tests.bench.users:rows",
+    "idle": "tests.bench.idle:rows",
     "hiding": "tests.bench.hiding:rows",
     "quality": "tests.bench.quality:rows",
     "transfer": "tests.bench.moving:rows",
     "directory": "tests.bench.cloud:directory_rows",
     "election": "tests.bench.cloud:election_rows",
-    "users": "tests.bench.users:rows",
     "load": "tests.bench.load:rows",
 }
 """Where each section's rows come from; imported when it is its turn."""

@@ -10,7 +10,7 @@ from tests.databases import ROOT
 
 ROUNDS = 9
 GLIMPSE = Path(sys.executable).with_name("glimpse")
-NO_SCREENS = "the screens are not there yet"
+NO_SCREENS = "the monitor's screens are not there yet"
 
 
 def rows() -> list[Row]:

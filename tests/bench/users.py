@@ -16,6 +16,7 @@ from textual.app import App, ComposeResult
 from textual.screen import Screen
 from textual.widgets import DataTable
 
+from tests.bench import users_tab
 from tests.bench.rows import Row
 from tui.peer.models import User
 from tui.widgets.rowlist import Column, RowList
@@ -46,6 +47,7 @@ def rows() -> list[Row]:
     return [
         row("list of 10 000 users: first paint", ours[0], theirs[0], PAINT_BAR_S),
         row("list of 10 000 users: filter, slowest keystroke", ours[1], theirs[1], FILTER_BAR_S),
+        *users_tab.rows(people, PAINT_BAR_S, FILTER_BAR_S),
     ]
 
 

@@ -4,7 +4,7 @@ import io
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,11 @@ async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Pa
         assert opened.data == photo.read_bytes()
         assert opened.left == 4
         mine = await owner.my_images()
-        assert [(row.image, row.viewers, row.views_spent, row.path == image.path) for row in mine] == [
-            (image.image, 1, 1, True)
+        assert [(row.image, row.viewers, row.views_spent, row.path == image.path, row.counted) for row in mine] == [
+            (image.image, 1, 1, True, True)
         ]
+        # Asking nobody, the counts are not known, and that is told.
+        assert [(row.image, row.counted) for row in await owner.my_images(local=True)] == [(image.image, False)]
         log = await owner.views_log(image.image)
         assert [(entry.viewer_name, entry.left) for entry in log] == [("ben", 4)]
         assert [row.left for row in await owner.viewers(image.image)] == [4]
@@ -167,6 +169,50 @@ async def test_a_damaged_file_is_found_before_a_view_is_spent(people: Any, photo
     with pytest.raises(DamagedStego, match="ask"):
         await viewer.view(held.image)
     assert [row.left for row in await owner.viewers(held.image)] == [2]
+
+
+async def test_a_damaged_file_comes_again_with_the_views_that_are_asked_for(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 2)
+    assert held.path is not None
+    whole = held.path.read_bytes()
+    held.path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedStego):
+        await viewer.view(held.image)
+    [missing] = await viewer.peer_images()
+    assert (missing.path, missing.left) == (None, 2)
+    asked = await viewer.request_more(held.image, 1, note="it no longer opens")
+    await until(owner.requests, lambda found: len(found.incoming) == 1)
+    await owner.accept(asked.request_id)
+    again = await received(viewer, held.image)
+    assert again.path == held.path
+    opened = await until_opened(viewer, held.image, left=2)
+    assert opened == photo.read_bytes()
+    await until(owner.outbox, lambda rows: not rows)
+
+
+async def until_opened(viewer: Peer, image: str, *, left: int) -> bytes:
+    """Wait until as many views are there that a look leaves `left`, then look."""
+    await until(viewer.peer_images, lambda rows: rows[0].left == left + 1)
+    view = await viewer.view(image)
+    assert view.left == left
+    return view.data
+
+
+async def test_more_views_of_an_image_that_is_here_send_it_no_second_time(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 1)
+    assert viewer.me is not None
+    with viewer.subscribe() as events:
+        await owner.grant(held.image, viewer.me.account, 4)
+        await until(viewer.peer_images, lambda rows: rows[0].left == 5)
+        await until(owner.outbox, lambda rows: not rows)
+        heard = []
+        with suppress(anyio.WouldBlock):
+            while True:
+                heard.append(type(events.receive_nowait()).__name__)
+    assert "RightsUpdated" in heard
+    assert not {"ImageReceived", "CopyProgress"} & set(heard)
 
 
 async def test_nobody_but_the_grant_s_viewer_spends_or_reads_it(people: Any, photo: Path) -> None:
@@ -378,6 +424,39 @@ async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tm
         await anyio.to_thread.run_sync(running.stop)
 
 
+async def test_an_answer_is_seen_to_wait_and_is_given_once(tmp_path: Path, photo: Path) -> None:
+    """While the cloud is away a request looks unanswered to the cloud; its owner must see that it is not."""
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as owner, Peer(tmp_path / "ben", running.file) as viewer:
+            for peer, name in ((owner, "ada"), (viewer, "ben")):
+                await peer.register(name)
+                await peer.sign_in()
+            image = await owner.encrypt(photo)
+            asked = [(await viewer.request(image.image, views)).request_id for views in (1, 2, 3)]
+            await until(owner.requests, lambda found: len(found.incoming) == 3)
+            await viewer.sign_out()
+            await owner.accept(asked[0])
+            rows = {row.request_id: row for row in (await owner.requests()).incoming}
+            assert [(rows[ask].state, rows[ask].waits) for ask in asked] == [
+                ("accepted", True), ("pending", False), ("pending", False)
+            ]  # fmt: skip
+            assert rows[asked[0]].grant is not None
+            assert rows[asked[0]].answered is not None
+            assert await anyio.to_thread.run_sync(running.stop) == 0
+            assert not (await owner.reject(asked[1], "no")).delivered
+            assert not (await owner.accept(asked[2])).delivered
+            rows = {row.request_id: row for row in (await owner.requests(local=True)).incoming}
+            assert [rows[ask].waits for ask in asked] == [True, True, True]
+            for ask in asked[1:]:
+                with pytest.raises(InvalidInput, match="waits"):
+                    await owner.accept(ask)
+                with pytest.raises(InvalidInput, match="waits"):
+                    await owner.reject(ask)
+    finally:
+        await anyio.to_thread.run_sync(running.stop)
+
+
 async def test_the_cover_of_an_image_is_at_hand_without_spending_a_view(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben")
     held = await shared_image(owner, viewer, photo, 1)
@@ -395,3 +474,102 @@ async def test_the_cover_of_an_image_is_at_hand_without_spending_a_view(people: 
     assert held.path is not None
     held.path.unlink()
     assert await viewer.cover(held.image) is None
+
+
+@pytest.mark.parametrize("stage", ["sealing", "sending", "receiving"])
+async def test_a_cancelled_encryption_leaves_nothing(people: Any, tmp_path: Path, stage: str) -> None:
+    """A node that had finished already left an image in the lists that nobody, not even its owner, could open."""
+    owner, viewer = await people("ada"), await people("ben")
+    large = tmp_path / "large.png"
+    Image.effect_noise((900, 700), 80).save(large)
+    done: list[int] = []
+    scope = anyio.CancelScope()
+
+    def report(now: str, bytes_done: int, _total: int) -> None:
+        if now == stage:
+            done.append(bytes_done)
+            scope.cancel()
+
+    with scope:
+        await owner.encrypt(large, progress=report)
+    assert scope.cancelled_caught
+    assert await owner.my_images() == []
+    assert list((tmp_path / "ada" / "images").glob("*")) == []
+    # Whatever a node still did with what it had got, one look at one's own images ends it.
+    again = await owner.encrypt(large, title="kept")
+    assert [image.title for image in await owner.my_images()] == ["kept"]
+    offers = await viewer.images_of(owner.me.account)
+    assert [image.image for image in offers] == [again.image]
+
+
+async def test_a_preview_is_made_from_a_file_or_its_bytes_and_taken_back(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    image = await owner.encrypt(photo)
+    await owner.set_preview(image.image, str(photo))
+    from_file = await viewer.preview(image.image)
+    await owner.set_preview(image.image, None)
+    assert await viewer.preview(image.image) is None
+    await owner.set_preview(image.image, (await owner.view(image.image)).data)
+    assert from_file is not None
+    assert await viewer.preview(image.image) == from_file
+
+
+async def test_expiry_and_number_of_views_change_apart_from_each_other(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 5)
+    account = viewer.me.account
+
+    async def rights() -> tuple[int, float | None]:
+        (row,) = await owner.viewers(held.image)
+        return row.left, row.expires
+
+    await owner.set_views(held.image, account, 3, expires=4e9)
+    assert await rights() == (3, 4e9)
+    await viewer.view(held.image)
+    # Only the expiry is meant: the view that was spent meanwhile stays spent.
+    result = await owner.set_views(held.image, account, None, no_expiry=True)
+    assert (result.left, result.met_consumed) == (2, 1)
+    assert await rights() == (2, None)
+    await owner.set_views(held.image, account, None, expires=5e9)
+    await owner.set_views(held.image, account, 7)
+    assert await rights() == (7, 5e9)
+    with pytest.raises(InvalidInput, match="one of both"):
+        await owner.set_views(held.image, account, 1, expires=5e9, no_expiry=True)
+
+
+async def test_what_an_owner_decides_while_the_cloud_is_away_is_carried_out_when_it_is_back(
+    tmp_path: Path, photo: Path
+) -> None:
+    """A change of rights made then was refused as if there were no such rights, and lost; a grant was not stored until
+    the cloud had been asked for somebody's keys, and lost with a client that was closed meanwhile."""
+    folder, expires = tmp_path / "cluster", 4e9
+    first = await anyio.to_thread.run_sync(RunningCluster, folder)
+    async with Peer(tmp_path / "ada", first.file) as owner, Peer(tmp_path / "ben", first.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        assert viewer.me is not None
+        ben = viewer.me.account
+        held = await shared_image(owner, viewer, photo, 3)
+        other = await owner.encrypt(photo, title="other")
+        assert await anyio.to_thread.run_sync(first.stop) == 0
+        with anyio.fail_after(15):
+            assert not (await owner.set_views(held.image, ben, 1)).delivered
+            assert not (await owner.grant(other.image, ben, 2, expires=expires)).delivered
+        assert [entry.what for entry in await owner.outbox()] == ["rights", "grant"]
+        # Long enough for the first attempts to have failed: what fails for want of the cloud stays.
+        await until(owner.outbox, lambda rows: all(row.attempts for row in rows))
+    second = await anyio.to_thread.run_sync(RunningCluster, folder)
+    try:
+        async with Peer(tmp_path / "ada", second.file) as owner, Peer(tmp_path / "ben", second.file) as viewer:
+            await owner.sign_in()
+            await viewer.sign_in()
+            await until(lambda: owner.viewers(held.image), lambda rows: rows[0].left == 1)
+            await until(
+                lambda: owner.viewers(other.image),
+                lambda rows: [(row.account, row.left, row.expires) for row in rows] == [(ben, 2, expires)],
+            )
+            await received(viewer, other.image)
+            await until(owner.outbox, lambda rows: rows == [])
+    finally:
+        assert await anyio.to_thread.run_sync(second.stop) == 0

@@ -71,7 +71,8 @@ def snap(
     import pytest_textual_snapshot
 
     folder = str(_SNAPSHOTS / request.module.__name__.rpartition(".")[2])
-    monkeypatch.setattr(pytest_textual_snapshot.SVGImageExtension, "dirname", property(lambda _self: folder))
+    dirname = classmethod(lambda _cls, *, test_location: folder)
+    monkeypatch.setattr(pytest_textual_snapshot.SVGImageExtension, "dirname", dirname)
 
     def compare(
         app: App[Any],

@@ -135,13 +135,19 @@ class FakePeer:
             offered=True, has_preview=False, viewers=0, views_spent=0,
         )  # fmt: skip
         self.mine.insert(0, image)
+        self.pictures[image.image] = Path(path).read_bytes() if Path(path).is_file() else b""
         return image
 
-    async def set_preview(self, image_id: str, path: Path | str | None) -> None:
-        await self._note("set_preview", image_id, None if path is None else str(path))
+    async def set_preview(self, image_id: str, picture: Path | str | bytes | None) -> None:
+        await self._note("set_preview", image_id, str(picture) if isinstance(picture, Path) else picture)
+        self.mine = [
+            replace(row, has_preview=picture is not None) if row.image == image_id else row for row in self.mine
+        ]
 
     async def my_images(self, *, local: bool = False) -> list[MyImage]:
         await self._note("my_images", local=local)
+        if local or not self.reachable:
+            return [replace(row, viewers=0, views_spent=0, counted=False) for row in self.mine if row.path is not None]
         return list(self.mine)
 
     async def withdraw(self, image_id: str) -> None:
@@ -204,23 +210,27 @@ class FakePeer:
         return self._sent()
 
     def _answer(self, request_id: str, state: AskState, reason: str = "") -> None:
-        self.incoming = [
-            replace(row, state=state, reason=reason) if row.request_id == request_id else row for row in self.incoming
-        ]
+        answer: dict[str, Any] = {"state": state, "reason": reason} if self.reachable else {"waits": True}
+        self.incoming = [replace(row, **answer) if row.request_id == request_id else row for row in self.incoming]
 
     async def grant(self, image_id: str, viewer: int, views: int, *, expires: float | None = None) -> Sent:
         await self._note("grant", image_id, viewer, views, expires=expires)
         return self._sent()
 
     async def set_views(
-        self, image_id: str, viewer: int, views_left: int, *, expires: float | None = None
-    ) -> RightsResult:
-        await self._note("set_views", image_id, viewer, views_left, expires=expires)
-        return RightsResult("0" * 32, self.reachable, views_left, 1)
+        self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
+        no_expiry: bool = False,
+    ) -> RightsResult:  # fmt: skip
+        await self._note("set_views", image_id, viewer, views_left, expires=expires, no_expiry=no_expiry)
+        if not self.reachable:
+            return RightsResult("0" * 32, delivered=False)
+        return RightsResult("0" * 32, True, views_left, 1)
 
     async def revoke(self, image_id: str, viewer: int) -> RightsResult:
         await self._note("revoke", image_id, viewer)
-        return RightsResult("0" * 32, self.reachable, 0, 1)
+        if not self.reachable:
+            return RightsResult("0" * 32, delivered=False)
+        return RightsResult("0" * 32, True, 0, 1)
 
     # --- Pictures of others ------------------------------------------------------------------------------------------
     async def peer_images(self) -> list[PeerImage]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from textual.pilot import Pilot
-from textual.worker import WorkerState
+from textual.worker import WorkerCancelled, WorkerState
 
 LASTING_GROUPS = frozenset({"listen", "watch"})
 """Workers that run as long as their screen does."""
@@ -23,7 +24,9 @@ async def settled(pilot: Pilot[Any]) -> None:
         ]
         if busy:
             quiet = 0
-            await pilot.app.workers.wait_for_complete(busy)
+            # An exclusive worker that another took the place of is no failure.
+            with suppress(WorkerCancelled):
+                await pilot.app.workers.wait_for_complete(busy)
         await pilot.pause()
         quiet += not busy
         if quiet >= 2:

@@ -58,6 +58,7 @@ async def test_keys_and_clicks_lead_to_the_tabs(make_client) -> None:
             await pilot.click(tabs.get_tab(name))
             await settled(pilot)
             assert tabs.active == name
+            assert app.focused is None or app.screen.query_one(f"#{name}-pane") in app.focused.ancestors_with_self
 
 
 @pytest.mark.anyio
@@ -186,6 +187,29 @@ async def test_the_outbox_shows_what_waits_and_takes_requests_back(make_client) 
 
 
 @pytest.mark.anyio
+async def test_a_fault_in_a_screen_shows_no_values(make_client, monkeypatch) -> None:
+    """The library prints all local variables of every frame: keys, passphrases and pictures in somebody's terminal."""
+    app = make_client()
+    secret, said = "the passphrase that was typed", []
+    monkeypatch.setattr(app, "_print_error_renderables", lambda: said.extend(map(str, app._exit_renderables)))
+
+    def fail(passphrase: str) -> None:
+        raise ZeroDivisionError(passphrase)
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+            app.screen.call_later(fail, secret)
+            await settled(pilot)
+
+    with pytest.raises(ZeroDivisionError):
+        await run()
+    assert len(said) == 1
+    assert said[0].startswith("Glimpse failed (ZeroDivisionError); start it again.")
+    assert secret not in said[0]
+
+
+@pytest.mark.anyio
 async def test_every_action_of_the_screen_is_in_the_palette(make_client) -> None:
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -206,6 +230,15 @@ async def test_keys_can_be_set_in_the_settings(make_client) -> None:
         assert tabs.active == "users"
         await pilot.press("f2")
         assert tabs.active == "requests"
+
+
+@pytest.mark.anyio
+async def test_keys_for_what_is_no_action_are_told(make_client) -> None:
+    app = make_client(settings=ClientSettings(keys={"users.reqest": "f2", "tab.users": "f3"}))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        said = [toast.message for toast in app._notifications]
+    assert said == ["client.toml sets keys for users.reqest, which is no action; see glimpse client --list-keys."]
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ import pytest
 
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput
+from tui.commands import up
 
 CLUSTER = Cluster(
     "ab" * 16,
@@ -54,3 +55,12 @@ def test_an_endless_file_is_not_read(tmp_path: Path) -> None:
     file.write_text("#" * 100_000)
     with pytest.raises(InvalidInput, match="too long"):
         load_cluster(file)
+
+
+def test_free_ports_are_none_that_the_system_lends_to_others():
+    """A node once found its port taken: between the choice and its start, another process had been lent it."""
+    first_lent = up._first_lent_port()
+    ports = up._free_ports(30)
+    assert len(set(ports)) == 30
+    assert ports == sorted(ports)
+    assert all(10_240 <= port < first_lent for port in ports)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.widgets.columns import EDGE, GAP, NARROWEST, Column, lay_out
-from tui.widgets.ordering import in_order, orders, successor
+from tui.widgets.ordering import in_order, orders, sorted_by, successor
 
 COLUMNS = st.lists(
     st.builds(
@@ -73,6 +73,16 @@ def test_a_slot_covers_its_cells_and_the_gap_after_them():
 def test_orders_go_through_every_key_both_ways_and_as_given_only_where_it_began_so():
     assert orders(["a", "b"], None) == (None, ("a", False), ("a", True), ("b", False), ("b", True))
     assert orders(["a"], ("a", True)) == (("a", False), ("a", True))
+    assert orders(["a", "b"], ("a", True), {"b"}) == (("a", False), ("a", True), ("b", True), ("b", False))
+
+
+def test_asking_for_an_order_again_turns_it_round():
+    assert sorted_by("a", None) == ("a", False)
+    assert sorted_by("a", ("a", False)) == ("a", True)
+    assert sorted_by("a", ("a", True)) == ("a", False)
+    assert sorted_by("a", ("b", False)) == ("a", False)
+    assert sorted_by("a", ("b", False), {"a"}) == ("a", True)
+    assert sorted_by("a", ("a", True), {"a"}) == ("a", False)
 
 
 @pytest.mark.parametrize(("sort", "expected"), [(None, "bCa"), (("name", False), "abC"), (("name", True), "Cba")])

@@ -23,3 +23,8 @@ def test_ordinary_text_stays() -> None:
 def test_escapes_and_bidi_marks_are_replaced() -> None:
     assert clean("a\x1b[2Jb\u202ec") == "a�[2Jb�c"
     assert not is_clean("\x07")
+
+
+def test_marks_are_not_heaped_over_neighbouring_lines():
+    assert clean("Z\u0301alg\u0300\u0301\u0302\u0303\u0304\u0305\u0306o") == "Z\u0301alg\u0300\u0301\u0302\u0303o"
+    assert clean("e" + "\u0301" * 5_000) == "e\u0301\u0301\u0301\u0301…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +14,9 @@ from textual.binding import Binding, BindingType
 from tui.client.copying import Copies
 from tui.client.messages import Happened, Trouble
 from tui.client.settings import ClientSettings
+from tui.places import log_folder
 from tui.themes import DARK, LIGHT
+from tui.widgets.cells import Mode
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
     from tui.peer import Peer
     from tui.widgets.graphics import Graphics
 
-_STYLES = ("client", "welcome", "users", "requests", "peer_images", "my_images", "viewer")
+log = logging.getLogger(__name__)
+
+_STYLES = ("client", "welcome")
+"""What the first screen needs; the home brings the rest along."""
 
 
 class GlimpseClient(App[str]):
@@ -55,6 +61,7 @@ class GlimpseClient(App[str]):
         super().__init__()
         self.host = host
         self.settings = settings or ClientSettings()
+        self.picture_mode = Mode.HALF if self.settings.pictures == "half" else Mode.QUADRANT
         self.graphics = graphics
         self.profile = profile
         self.guide = guide
@@ -62,16 +69,26 @@ class GlimpseClient(App[str]):
         self.zone = zone
         self.copies = Copies()
         self._leaving = False
-
-    def on_mount(self) -> None:
-        """Open the first screen."""
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
-        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
+        self._begin_in(self.settings.theme if self.settings.theme in self.available_themes else DARK.name)
         self.set_keymap(self.settings.keys)
+
+    def _begin_in(self, name: str) -> None:
+        """Take a theme before anything is styled. Setting it as one does later has all styles read once more."""
+        theme = self.available_themes[name]
+        if not theme.dark:  # the colours of a terminal's own palette go by dark themes at first
+            self.theme = name
+            return
+        self.set_reactive(App.theme, name)
+        self.set_class(True, f"-theme-{name}", update=False)
+        self.stylesheet.set_variables(self.get_css_variables())
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the first screen, which is painted before all else."""
         from tui.client.screens.welcome import Welcome
 
-        self.push_screen(Welcome())
+        return Welcome()
 
     def enter(self, peer: Peer) -> None:
         """Show the home of an open peer."""
@@ -115,7 +132,10 @@ class GlimpseClient(App[str]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Put every action of the present screen into the command palette."""
-        yield from super().get_system_commands(screen)
+        for command in super().get_system_commands(screen):
+            # What a view shows is not to be kept, so the program does not offer to keep it.
+            if command.title != "Screenshot" or not getattr(screen, "KEEPS_NOTHING", False):
+                yield command
         for active in screen.active_bindings.values():
             binding = active.binding
             if binding.description and active.enabled and binding.id and binding.id != "app.quit":
@@ -123,6 +143,14 @@ class GlimpseClient(App[str]):
                     binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
                     lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),
                 )  # fmt: skip
+
+    def _fatal_error(self) -> None:
+        # The library would print the values of all local variables, keys and pictures among them.
+        error = self._exception
+        log.error("a screen failed", exc_info=error)
+        reason = "" if error is None else f" ({type(error).__name__})"
+        self._exit_renderables.append(f"Glimpse failed{reason}; start it again. Details are in {log_folder()}.")
+        self._close_messages_no_wait()
 
     # --- Leaving -----------------------------------------------------------------------------------------------------
     async def action_quit(self) -> None:

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import anyio.to_thread
 from platformdirs import user_state_path
 
 
@@ -15,6 +14,8 @@ class Copies:
 
     async def keep(self, text: str) -> Path | None:
         """Write the text; return where it is, None if it could not be written."""
+        import anyio.to_thread  # not before the first screen is painted
+
         return await anyio.to_thread.run_sync(self._keep, text)
 
     def _keep(self, text: str) -> Path | None:

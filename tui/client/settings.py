@@ -1,6 +1,5 @@
 """What a person may set for the client: theme, keys, how pictures are drawn. One TOML file, by the platform's rules."""
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +28,8 @@ def settings_path() -> Path:
 
 def load_settings(path: Path) -> ClientSettings:
     """Read the settings; a file that is not there means the defaults. Raises `InvalidInput` that names the fault."""
+    import tomllib  # the first screen is painted sooner where there is no file
+
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise InvalidInput(f"{path} is too long for a settings file; check it.")

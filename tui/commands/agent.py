@@ -1,5 +1,6 @@
 """`glimpse agent`: a peer without a screen that shares a folder and answers requests by rule."""
 
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -9,17 +10,29 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import GlimpseError, UserError
+from shared.orphan import until_orphaned
 from tui.peer import Peer
 from tui.peer.events import RequestArrived
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 
-async def until_stopped(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run something until SIGTERM or SIGINT, so that what it holds is closed in order."""
+async def until_stopped(run: Callable[[], Coroutine[Any, Any, None]], *, with_parent: bool = False) -> None:
+    """Run something until SIGTERM or SIGINT, so that what it holds is closed in order.
+
+    `with_parent` ends it as well when the process that started this one is gone.
+    """
+    parent = os.getppid()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as group:
+
+            async def end_with_parent() -> None:
+                await until_orphaned(parent)
+                group.cancel_scope.cancel()
+
             group.start_soon(run)
+            if with_parent:
+                group.start_soon(end_with_parent)
             async for _ in signals:
                 group.cancel_scope.cancel()
                 return

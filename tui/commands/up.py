@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import signal
 import socket
 import sys
@@ -27,6 +28,8 @@ DEFAULT_BASE_PORT = 47600
 _READY_S = 20.0
 _STOP_S = 10.0
 _MAX_NODES = 15
+_LOWEST_FREE_PORT = 10_240
+_USUAL_FIRST_LENT_PORT = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,31 @@ def _node_file(folder: Path, name: str) -> Path:
 
 
 def _free_ports(count: int) -> list[int]:
+    """Return free ports that the system gives to nobody who does not ask for them by number.
+
+    A port that it lends out for a moment, as to any peer's socket, may be taken again before the node binds it.
+    """
+    choice = random.SystemRandom()
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return sorted(int(bound.getsockname()[1]) for bound in sockets)
+        ports: set[int] = set()
+        while len(ports) < count:
+            port = choice.randrange(_LOWEST_FREE_PORT, _first_lent_port())
+            bound = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                bound.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            ports.add(port)
+        return sorted(ports)
+
+
+def _first_lent_port() -> int:
+    """Return the lowest port that the system lends to sockets which do not ask for one."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        first = _USUAL_FIRST_LENT_PORT
+    return max(first, 2 * _LOWEST_FREE_PORT)
 
 
 @asynccontextmanager

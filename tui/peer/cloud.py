@@ -44,10 +44,17 @@ class _Pending:
     reason: str = ""
     sending: set[tuple[Session, str]] = field(default_factory=set)
     receiving: int = 0
+    transfers: list[Callable[[], None]] = field(default_factory=list)
+    """Each ends a transfer that belongs to this request, if it has not ended."""
 
     def notify(self) -> None:
         self.changed.set()
         self.changed = anyio.Event()
+
+    def end(self) -> None:
+        """Nobody waits any more: nothing is sent or received for this."""
+        for end_transfer in self.transfers:
+            end_transfer()
 
 
 class CloudLink:
@@ -167,6 +174,7 @@ class CloudLink:
                 return await self._await_answer(request, pending, wait_s)
             finally:
                 self._pending.pop(request, None)
+                pending.end()
 
     async def _await_answer(self, request: str, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
         deadline = self._clock() + wait_s
@@ -253,6 +261,7 @@ class CloudLink:
         report = pending.progress
         incoming = Incoming(progress=(lambda done, total: report("receiving", done, total)) if report else None)
         pending.receiving += 1
+        pending.transfers.append(incoming.cancel)
         self._tasks.start_soon(self._take_stego, pending, offer.sha256, incoming)
         return incoming
 
@@ -292,11 +301,14 @@ class CloudLink:
     async def _send_pulled(self, session: Session, pull: Pull, pending: _Pending, data: bytes) -> None:
         label = UploadObject(request=pull.request) if pull.what == "upload" else OperationObject(request=pull.request)
         report = pending.progress
+        scope = anyio.CancelScope()
+        pending.transfers.append(scope.cancel)
         try:
-            await self._endpoint.send_object(
-                session, encode(label, cap_bytes=MAX_LABEL_BYTES), data,
-                progress=(lambda done, total: report("sending", done, total)) if report else None,
-            )  # fmt: skip
+            with scope:
+                await self._endpoint.send_object(
+                    session, encode(label, cap_bytes=MAX_LABEL_BYTES), data,
+                    progress=(lambda done, total: report("sending", done, total)) if report else None,
+                )  # fmt: skip
         except (Refused, Unavailable, TransferCancelled) as error:
             log.info("an upload did not arrive", extra={"reason": str(error)})
         finally:

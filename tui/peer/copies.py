@@ -133,6 +133,13 @@ class Copies:
         received = self._expected.get(grant, (b"", False))[1]
         self._expected[grant] = (owner_session_key, received)
 
+    async def miss(self, grant: str) -> None:
+        """Note that the copy of a grant no longer opens: it counts as not received, so that another is taken."""
+        await self._context.store.run(
+            lambda store: store.do("UPDATE held SET received = 0 WHERE grant_id = :grant", grant=grant)
+        )
+        await self.recall()
+
     def offered(self, session: Session, label: CopyObject, offer: Offer) -> Incoming | None:
         """Accept a copy that was granted, from its owner only. Raises `Refused`: `held`, or `not_ready` for now."""
         owner, received = self._expected.get(label.grant, (b"", False))

@@ -1,7 +1,8 @@
 """Encrypting a picture: sealed here, hidden by a node that never sees it, checked when it comes back."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from shared.config import MAX_TITLE_CHARS, PREVIEW_MAX_BYTES
-from shared.errors import DamagedStego, InvalidInput, RemoteError, Unavailable
+from shared.errors import DamagedStego, GlimpseError, InvalidInput, RemoteError, Unavailable
 from shared.records import encode_record
 from shared.rights import create_owner_record
 from shared.sealing import seal_picture
@@ -22,6 +23,8 @@ from tui.peer.context import Context
 from tui.peer.models import MyImage
 
 _WAIT_S = 60.0
+_FORGOTTEN_S = 3600.0
+"""When an attempt that did not end well can no longer have become an image of the cloud."""
 Progress = Callable[[str, int, int], None]
 """Stage (`reading`, `sealing`, `sending`, `hiding`, `receiving`, `checking`), bytes done, bytes in all."""
 
@@ -39,6 +42,7 @@ class Encrypting:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._under_way: set[str] = set()
 
     async def encrypt(self, path: Path, title: str | None, cover: Path | None, progress: Progress | None) -> MyImage:
         """Seal, send, receive, check, keep. Nothing of it stays if it fails; the original is never touched."""
@@ -46,16 +50,25 @@ class Encrypting:
         context.need_account()
         shown = _title(path, title)
         image = context.new_id()
-        report = progress or (lambda _stage, _done, _total: None)
+        self._under_way.add(image)
+        try:
+            return await self._attempt(image, path, shown, cover, progress or (lambda _stage, _done, _total: None))
+        finally:
+            self._under_way.discard(image)
+
+    async def _attempt(self, image: str, path: Path, title: str, cover: Path | None, report: Progress) -> MyImage:
+        context = self._context
         report("sealing", 0, 1)
         prepared = await anyio.to_thread.run_sync(self._prepare, path, cover, image)
+        info = prepared.info
         operation = ops.Encrypt(
-            image=image, title=shown, format=prepared.info.format, width=prepared.info.width,
-            height=prepared.info.height, original_size=prepared.info.bytes, upload_size=len(prepared.upload),
+            image=image, title=title, format=info.format, width=info.width, height=info.height,
+            original_size=info.bytes, upload_size=len(prepared.upload),
             upload_sha256=hashlib.sha256(prepared.upload).digest(),
         )  # fmt: skip
+        await self._note(image)
         outcome, stego = await context.cloud.ask(
-            operation, request=context.new_id(), wait_s=_WAIT_S, upload=prepared.upload, progress=progress
+            operation, request=context.new_id(), wait_s=_WAIT_S, upload=prepared.upload, progress=report
         )
         if not isinstance(outcome, ops.Encrypted) or outcome.image != image or stego is None:
             raise RemoteError("the cloud answered an encryption with something else")
@@ -63,24 +76,55 @@ class Encrypting:
         await anyio.to_thread.run_sync(_check, stego, image, prepared.sealed)
         target = files.own_path(context.profile.images, image)
         await files.write_whole(target, stego)
-        info = prepared.info
         await context.store.run(
             lambda s: s.put(
-                "own_images", image=image, title=shown, format=info.format, width=info.width, height=info.height,
+                "own_images", image=image, title=title, format=info.format, width=info.width, height=info.height,
                 size=info.bytes, content_key=prepared.content_key, created=outcome.created, ready=1,
             )
         )  # fmt: skip
         report("checking", 1, 1)
         return MyImage(
-            image, shown, info.format, info.width, info.height, info.bytes, outcome.created, target, offered=True,
+            image, title, info.format, info.width, info.height, info.bytes, outcome.created, target, offered=True,
             has_preview=False, viewers=0, views_spent=0,
         )  # fmt: skip
 
-    async def set_preview(self, image: str, path: Path | None) -> None:
-        """Let others see a low-resolution preview of an image, made from `path`; None takes it back."""
+    # --- Attempts that ended otherwise -------------------------------------------------------------------------------
+    async def _note(self, image: str) -> None:
+        """Note the id of an attempt before the cloud hears of it. No key and no word of the picture is kept."""
+        now = self._context.wall()
+        await self._context.store.run(
+            lambda s: s.put(
+                "own_images", image=image, title="", format="", width=0, height=0, size=0, content_key=b"", created=now,
+                ready=0,
+            )
+        )  # fmt: skip
+
+    async def settle(self, known: Iterable[ops.ImageRow]) -> set[str]:
+        """Return the ids of attempts that have not become images, and withdraw those that the cloud offers even so.
+
+        A node may have finished what was cancelled here, or what a crash cut short. Without the key, which is gone,
+        nobody could open such an image. `known` are all of this account's images in the cloud.
+        """
+        rows = await self._context.store.run(lambda s: s.all("SELECT image, created FROM own_images WHERE ready = 0"))
+        attempts = {str(row["image"]): float(row["created"]) for row in rows}
+        offered = {row.image: row.offered for row in known}
+        for image in attempts.keys() - self._under_way:
+            if offered.get(image):
+                with contextlib.suppress(GlimpseError):
+                    await self._context.cloud.ask(ops.WithdrawImage(image=image), request=self._context.new_id())
+            elif image not in offered and self._context.wall() - attempts[image] > _FORGOTTEN_S:
+                await self._forget(image)
+        return set(attempts)
+
+    async def _forget(self, image: str) -> None:
+        await self._context.store.run(lambda s: s.do("DELETE FROM own_images WHERE image = :i AND ready = 0", i=image))
+
+    # --- Previews ----------------------------------------------------------------------------------------------------
+    async def set_preview(self, image: str, picture: Path | bytes | None) -> None:
+        """Let others see a low-resolution preview of an image, made from a picture or its file; None takes it back."""
         preview = None
-        if path is not None:
-            preview = await anyio.to_thread.run_sync(lambda: pictures.make_preview(pictures.read_picture(path)))
+        if picture is not None:
+            preview = await anyio.to_thread.run_sync(_preview_of, picture)
             if len(preview) > PREVIEW_MAX_BYTES:
                 raise InvalidInput("This picture gives too large a preview; choose another.")
         await self._context.cloud.ask(ops.SetPreview(image=image, preview=preview), request=self._context.new_id())
@@ -99,6 +143,10 @@ class Encrypting:
             pictures.inspect(cover_data)
         upload = encode_upload(Upload(encode_record(record), sealed, cover_data))
         return _Prepared(info, sealed, upload, content_key)
+
+
+def _preview_of(picture: Path | bytes) -> bytes:
+    return pictures.make_preview(pictures.read_picture(picture) if isinstance(picture, Path) else picture)
 
 
 def _title(path: Path, title: str | None) -> str:

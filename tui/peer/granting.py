@@ -23,6 +23,7 @@ from tui.peer.store import OutboxRow
 GRANT = "grant"
 RIGHTS = "rights"
 _CONFLICTS = 8
+_GRANT_CAP_BYTES = 4 * MAX_MESSAGE_BYTES
 
 
 class RightsIntent(msgspec.Struct, frozen=True):
@@ -36,6 +37,24 @@ class RightsIntent(msgspec.Struct, frozen=True):
     set_expires: bool = False
     revoke: bool = False
     ask: str | None = None
+
+
+class GiveIntent(msgspec.Struct, frozen=True):
+    """An owner's wish to give somebody views; it becomes the grant `grant`, or more of one that stands."""
+
+    image: str
+    viewer: int
+    views: int
+    expires: float | None
+    ask: str | None
+    grant: str
+
+    def as_more(self) -> RightsIntent:
+        """Return the change of a grant that stands which comes to the same."""
+        return RightsIntent(
+            self.image, self.viewer, more=self.views, expires=self.expires, set_expires=self.expires is not None,
+            ask=self.ask,
+        )  # fmt: skip
 
 
 class Granting:
@@ -55,25 +74,10 @@ class Granting:
         check_views(views)
         if viewer == context.need_account():
             raise InvalidInput("Your own pictures open without a grant.")
-        if await self._standing(image, viewer) is not None:
-            result = await self.change(
-                RightsIntent(image, viewer, more=views, expires=expires, set_expires=expires is not None, ask=ask)
-            )
-            return Sent(result.request_id, result.delivered)
-        key = await self._content_key(image)
-        account = await self._people.find_or_recall(viewer)
-        grant = context.new_id()
-        record, share, signature = create_grant(
-            context.identity, public_of(account), grant_id=grant, image_id=image, content_key=key, granted=views,
-            expires=expires, entropy=context.entropy,
-        )  # fmt: skip
-        operation = ops.Grant(
-            grant=grant, image=image, viewer=viewer, record=encode_record(record), cloud_share=share,
-            share_signature=signature, ask=ask,
-        )  # fmt: skip
+        await self._content_key(image)
         request = context.new_id()
-        body = encode(operation, cap_bytes=4 * MAX_MESSAGE_BYTES)
-        done = await self._outbox.submit(GRANT, GRANT, body, request)
+        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id())
+        done = await self._outbox.submit(GRANT, GRANT, packed(intent), request)
         return Sent(request, done is not None)
 
     async def change(self, intent: RightsIntent) -> RightsResult:
@@ -103,23 +107,54 @@ class Granting:
 
     # --- Deliveries --------------------------------------------------------------------------------------------------
     async def _deliver_grant(self, row: OutboxRow, wait_s: float) -> bool:
-        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=4 * MAX_MESSAGE_BYTES)
-        assert isinstance(operation, ops.Grant)
-        views = decode_record(operation.record).granted
+        intent = msgspec.json.decode(row.body, type=GiveIntent)
+        standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
+        if standing is not None and standing.grant != intent.grant:
+            await self._apply(replace(row, body=packed(intent.as_more())), wait_s)
+            return True
+        operation = await self._grant(row.request, intent)
         try:
             await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         except Refused as refusal:
+            await self._forget(f"grant {row.request}")
             if refusal.code != "conflict":
                 raise
-            # This person was given rights while the cloud was away: what was promised now adds to them.
-            intent = RightsIntent(operation.image, operation.viewer, more=views, ask=operation.ask)
-            await self._apply(replace(row, body=packed(intent)), wait_s)
+            # Another device of this account gave this person rights at this very moment.
+            await self._apply(replace(row, body=packed(intent.as_more())), wait_s)
             return True
-        await self._copies.queue(CopyTask(operation.grant, operation.image, operation.viewer, operation.record, views))
+        await self._copies.queue(CopyTask(intent.grant, intent.image, intent.viewer, operation.record, intent.views))
+        await self._forget(f"grant {row.request}")
         return True
+
+    async def _grant(self, request: str, intent: GiveIntent) -> ops.Grant:
+        """Return the grant that an intention becomes; what was once sent is sent again as it was."""
+        context, name = self._context, f"grant {request}"
+        made = await context.store.run(lambda s: s.fact(name))
+        if made is not None:
+            return decode(bytes.fromhex(made), ops.Grant, cap_bytes=_GRANT_CAP_BYTES)
+        account = await self._people.find_or_recall(intent.viewer)
+        record, share, signature = create_grant(
+            context.identity, public_of(account), grant_id=intent.grant, image_id=intent.image,
+            content_key=await self._content_key(intent.image), granted=intent.views, expires=intent.expires,
+            entropy=context.entropy,
+        )  # fmt: skip
+        operation = ops.Grant(
+            grant=intent.grant, image=intent.image, viewer=intent.viewer, record=encode_record(record),
+            cloud_share=share, share_signature=signature, ask=intent.ask,
+        )  # fmt: skip
+        data = encode(operation, cap_bytes=_GRANT_CAP_BYTES).hex()
+        await context.store.run(lambda s: s.set_fact(name, data))
+        return operation
 
     async def _apply(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
         intent = msgspec.json.decode(row.body, type=RightsIntent)
+        grant = await self._changed(row, intent, wait_s)
+        if intent.more is not None:
+            # Who asks for more may have lost the image; a viewer's peer that still holds it says so before it is sent.
+            await self._copies.queue(CopyTask(grant.grant, grant.image, grant.viewer, grant.record, left_of(grant)))
+        return grant
+
+    async def _changed(self, row: OutboxRow, intent: RightsIntent, wait_s: float) -> ops.GrantRow:
         for _ in range(_CONFLICTS):
             grant = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
             signed = await self._signed(row.request)
@@ -170,7 +205,10 @@ class Granting:
         return grant, bytes.fromhex(data)
 
     async def _forget_signed(self, request: str) -> None:
-        await self._context.store.run(lambda s: s.do("DELETE FROM facts WHERE name = :n", n=f"signed {request}"))
+        await self._forget(f"signed {request}")
+
+    async def _forget(self, name: str) -> None:
+        await self._context.store.run(lambda s: s.do("DELETE FROM facts WHERE name = :n", n=name))
 
     async def _confirmed(self, request: str, signed: tuple[str, bytes], wait_s: float) -> ops.GrantRow | None:
         """Return the grant if an earlier attempt, whose answer was lost, has already changed it."""
@@ -214,14 +252,9 @@ class Granting:
                 return rows
             page += 1
 
-    async def _standing(self, image: str, viewer: int, *, wait_s: float = 8.0) -> ops.GrantRow | None:
-        """Return the grant of `viewer` on an image that is not revoked, if there is one."""
-        try:
-            rows = await self._grants(image, wait_s=wait_s)
-        except Unavailable:
-            if wait_s < 8.0:
-                raise
-            return None
+    async def _standing(self, image: str, viewer: int, *, wait_s: float) -> ops.GrantRow | None:
+        """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`."""
+        rows = await self._grants(image, wait_s=wait_s)
         return next((row for row in rows if row.viewer == viewer and not row.revoked), None)
 
     async def _content_key(self, image: str) -> bytes:

@@ -51,7 +51,11 @@ class OfferedImage:
 
 @dataclass(frozen=True, slots=True)
 class MyImage:
-    """An image of one's own; `path` is the stego image on this machine, None if this device does not hold it."""
+    """An image of one's own; `path` is the stego image on this machine, None if this device does not hold it.
+
+    `counted` is False where the cloud was not asked or does not know it: whether it is offered or has a preview, its
+    viewers and views are then what they were when it was made.
+    """
 
     image: str
     title: str
@@ -65,6 +69,7 @@ class MyImage:
     has_preview: bool
     viewers: int
     views_spent: int
+    counted: bool = True
 
 
 class AskState(StrEnum):
@@ -95,6 +100,11 @@ class ViewRequest:
     state: AskState
     reason: str
     created: float
+    answered: float | None = None
+    grant: str | None = None
+    """The grant that an accepted request led to."""
+    waits: bool = False
+    """For an incoming one: its answer is still in the outbox, or, once it is accepted, the stego image is."""
 
 
 @dataclass(frozen=True, slots=True)

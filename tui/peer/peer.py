@@ -23,7 +23,7 @@ import anyio.to_thread
 import msgspec
 
 from shared.cluster import Cluster, load_cluster
-from shared.config import MAX_MESSAGE_BYTES, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_VIEWS
+from shared.config import MAX_MESSAGE_BYTES, MAX_NOTE_CHARS, MAX_VIEWS
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
 from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
@@ -33,6 +33,7 @@ from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
 from tui.peer import files
+from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
 from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.context import Context
 from tui.peer.copies import Copies
@@ -58,11 +59,12 @@ from tui.peer.models import (
     ViewLogEntry,
     ViewRequest,
 )  # fmt: skip
+from tui.peer.names import checked_name
 from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
 from tui.peer.people import People, words_of
 from tui.peer.profile import Profile
-from tui.peer.store import Store
+from tui.peer.store import OutboxRow, Store
 from tui.peer.viewing import Viewing
 
 M = TypeVar("M")
@@ -112,7 +114,7 @@ class Peer:
         if not isinstance(cluster, Cluster):
             cluster = await anyio.to_thread.run_sync(load_cluster, Path(cluster))
         store = await anyio.to_thread.run_sync(Store, profile.store_path)
-        stack.callback(store.close)
+        stack.push_async_callback(store.aclose)
         endpoint = Endpoint(
             identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue
         )
@@ -133,7 +135,7 @@ class Peer:
         self._copies = Copies(context, self._people, self._outbox)
         self._granting = Granting(context, self._people, self._outbox, self._copies)
         self._mailbox = Mailbox(context, self._people, self._copies)
-        self._viewing = Viewing(context)
+        self._viewing = Viewing(context, self._copies)
         self._offers = Offers(context)
         self._encrypting = Encrypting(context)
         cloud.on_mail = self._mailbox.wake
@@ -193,13 +195,7 @@ class Peer:
 
         `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
         """
-        name = name.strip()
-        if not name:
-            raise InvalidInput("A name needs at least one character; type the name that others should see.")
-        if len(name) > MAX_NAME_CHARS or not is_clean(name):
-            raise InvalidInput(
-                f"A name has at most {MAX_NAME_CHARS} characters and none that control a terminal; choose another."
-            )
+        name = checked_name(name)
         context = self._context
         public = context.identity.public
         proof = context.identity.sign(
@@ -300,9 +296,11 @@ class Peer:
             Path(path).expanduser(), title, None if cover is None else Path(cover).expanduser(), progress
         )
 
-    async def set_preview(self, image_id: str, path: Path | str | None) -> None:
-        """Publish a low-resolution preview made from the picture at `path`, or take it back with None."""
-        await self._encrypting.set_preview(_id(image_id), None if path is None else Path(path).expanduser())
+    async def set_preview(self, image_id: str, picture: Path | str | bytes | None) -> None:
+        """Publish a low-resolution preview made from a picture (a path, or a file's bytes); take it back with None."""
+        if isinstance(picture, Path | str):
+            picture = Path(picture).expanduser()
+        await self._encrypting.set_preview(_id(image_id), picture)
 
     async def my_images(self, *, local: bool = False) -> list[MyImage]:
         """Return one's own images with their viewers and views, newest first.
@@ -314,7 +312,7 @@ class Peer:
             for row in await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         }
         try:
-            remote = {} if local else {row.image: row for row in await self._all_mine()}
+            remote = {} if local else await self._all_mine()
         except Unavailable:
             remote = {}
         folder = self._context.profile.images
@@ -332,20 +330,23 @@ class Peer:
                     int(source["height"]), int(source["size"]), float(source["created"]),
                     path if image in here else None, offered=row.offered if row else True,
                     has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
-                    views_spent=row.views_spent if row else 0,
+                    views_spent=row.views_spent if row else 0, counted=row is not None,
                 )
             )  # fmt: skip
         return sorted(found, key=lambda entry: -entry.created)
 
-    async def _all_mine(self) -> list[ops.ImageRow]:
+    async def _all_mine(self) -> dict[str, ops.ImageRow]:
+        """Return this account's images in the cloud, without attempts that were given up."""
         rows: list[ops.ImageRow] = []
         page = 0
         while True:
             outcome = await self._query(ops.MyImages(page=page), ops.Images)
             rows.extend(outcome.rows)
             if not outcome.rows or len(rows) >= outcome.total:
-                return rows
+                break
             page += 1
+        given_up = await self._encrypting.settle(rows)
+        return {row.image: row for row in rows if row.image not in given_up}
 
     async def withdraw(self, image_id: str) -> None:
         """Stop offering an image; rights already given stay."""
@@ -437,12 +438,14 @@ class Peer:
             str(row["image"])
             for row in await context.store.run(lambda s: s.all("SELECT image FROM held WHERE received = 1"))
         }
+        outbox = await context.store.run(lambda s: s.outbox())
+        waiting = waiting_answers(outbox)
         incoming_rows: list[ViewRequest] = []
-        outgoing_rows = await self._queued_asks()
+        outgoing_rows = await self._queued_asks(outbox)
         for row in rows:
             letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
             target = incoming_rows if row["incoming"] else outgoing_rows
-            target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received))
+            target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received, waiting=waiting))
         return Requests(tuple(incoming_rows), tuple(outgoing_rows), complete)
 
     async def _refresh_asks(self, *, incoming: bool) -> None:
@@ -456,9 +459,9 @@ class Peer:
                 return
             page += 1
 
-    async def _queued_asks(self) -> list[ViewRequest]:
+    async def _queued_asks(self, outbox: list[OutboxRow]) -> list[ViewRequest]:
         queued = []
-        for row in await self._context.store.run(lambda s: s.outbox()):
+        for row in outbox:
             if row.kind == "operation" and row.what == "request":
                 operation: ops.AskViews = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
                 offer = await self._offers.find(operation.image)
@@ -478,17 +481,22 @@ class Peer:
         ask = await self._ask_row(_id(request_id))
         if ask.state != "pending":
             raise InvalidInput(f"This request was {ask.state} already; nothing was changed.")
+        await self._refuse_second_answer(request_id)
         return await self._granting.give(ask.image, ask.viewer, ask.views if views is None else views, expires, ask.ask)
 
     async def reject(self, request_id: str, reason: str = "") -> Sent:
         """Answer a request with no."""
         if len(reason) > MAX_NOTE_CHARS or not is_clean(reason):
             raise InvalidInput(f"A reason has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
+        await self._refuse_second_answer(_id(request_id))
         request = self._context.new_id()
-        outcome = await self._outbox.submit_operation(
-            "rejection", ops.RejectAsk(ask=_id(request_id), reason=reason), request
-        )
+        outcome = await self._outbox.submit_operation(REJECTION, ops.RejectAsk(ask=request_id, reason=reason), request)
         return Sent(request, outcome is not None)
+
+    async def _refuse_second_answer(self, request_id: str) -> None:
+        outbox = await self._context.store.run(lambda s: s.outbox())
+        if request_id in waiting_answers(outbox).requests:
+            raise InvalidInput("Your answer to this request waits in the outbox already; nothing was changed.")
 
     async def _ask_row(self, ask: str) -> ops.AskRow:
         row = await self._context.store.run(
@@ -509,13 +517,22 @@ class Peer:
         return await self._granting.give(_id(image_id), viewer, views, expires, None)
 
     async def set_views(
-        self, image_id: str, viewer: int, views_left: int, *, expires: float | None = None
-    ) -> RightsResult:
-        """Set how many views somebody has left. Takes effect at once, or when the cloud is back."""
-        if not 0 <= views_left <= MAX_VIEWS:
+        self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
+        no_expiry: bool = False,
+    ) -> RightsResult:  # fmt: skip
+        """Set how many views somebody has left, and until when. Takes effect at once, or when the cloud is back.
+
+        `views_left` None leaves the number as it is, whatever is spent meanwhile. The expiry (seconds since 1970) stays
+        unless one is given, or taken away with `no_expiry`.
+        """
+        if views_left is not None and not 0 <= views_left <= MAX_VIEWS:
             raise InvalidInput(f"The number of views left must lie between 0 and {MAX_VIEWS}.")
+        if no_expiry and expires is not None:
+            raise InvalidInput("Rights have an expiry or none; give one of both.")
         return await self._granting.change(
-            RightsIntent(_id(image_id), viewer, left=views_left, expires=expires, set_expires=expires is not None)
+            RightsIntent(
+                _id(image_id), viewer, left=views_left, expires=expires, set_expires=no_expiry or expires is not None
+            )
         )
 
     async def revoke(self, image_id: str, viewer: int) -> RightsResult:
@@ -670,7 +687,7 @@ def _id(text: str) -> str:
     return text
 
 
-def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str]) -> ViewRequest:
+def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str], waiting: WaitingAnswers) -> ViewRequest:
     state = AskState(row.state) if row.state in set(AskState) else AskState.PENDING
     if state is AskState.ACCEPTED and not incoming and row.image in received:
         state = AskState.RECEIVED
@@ -678,5 +695,6 @@ def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str]) -> ViewR
     return ViewRequest(
         row.ask, row.image, clean(row.title), row.viewer if incoming else row.owner,
         clean(row.viewer_name if incoming else row.owner_name), words_of(key) if key else "", row.views,
-        clean(row.note), state, clean(row.reason), row.created,
+        clean(row.note), state, clean(row.reason), row.created, row.answered, row.grant,
+        waits=row.ask in waiting.requests or row.grant in waiting.copies,
     )  # fmt: skip

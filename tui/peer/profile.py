@@ -3,23 +3,19 @@
 import errno
 import fcntl
 import os
-import re
 import stat
 from pathlib import Path
 from types import TracebackType
 
-from shared.errors import InvalidInput, ProfileError, StorageError
+from shared.errors import ProfileError, StorageError
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+from tui.peer.profiles import checked_profile
 
 
 def profile_folder(root: Path, name: str) -> Path:
     """Return the folder of the profile called `name`. Raises `InvalidInput` for a name that is no plain folder name."""
-    if not _NAME.fullmatch(name):
-        raise InvalidInput("A profile name has letters, digits, dots, dashes and underscores, and begins with no dot.")
-    return root / name
+    return root / checked_profile(name)
 
 
 class Profile:
@@ -59,9 +55,12 @@ class Profile:
             self._lock = None
 
     def identity(self) -> Identity:
-        """Return this profile's identity, made on first use."""
+        """Return this profile's identity, made on first use.
+
+        Raises `ProfileError` if the key file of a profile that was in use is gone: another key would be nobody's.
+        """
         path = self.folder / "identity"
-        if not path.exists():
+        if not path.exists() and not self.store_path.exists():
             save_identity(path, Identity.generate())
         return load_identity(path)
 

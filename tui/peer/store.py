@@ -5,6 +5,7 @@ every key. All calls are synchronous and short; the peer runs them in one thread
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ class Store:
             raise _translated(error, path) from error
         self._path = path
         self._limiter: anyio.CapacityLimiter | None = None
+        self._in_use = threading.Lock()
+        self._closed = False
 
     async def run(self, call: "Callable[[Store], T]") -> T:
         """Run `call` on the store in a thread, one at a time; its changes are one transaction."""
@@ -89,11 +92,25 @@ class Store:
             self._limiter = anyio.CapacityLimiter(1)
         return await anyio.to_thread.run_sync(self._transaction, call, limiter=self._limiter)
 
+    async def aclose(self) -> None:
+        """Close the file once what is under way has ended. What is asked of the store later raises `ProfileError`."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.close)
+
     def close(self) -> None:
-        """Close the file."""
-        self._sql.close()
+        """Like `aclose`, waiting in this thread."""
+        # SQLite must not lose its connection in the middle of a statement of another thread: that ends the process.
+        with self._in_use:
+            self._closed = True
+            self._sql.close()
 
     def _transaction(self, call: "Callable[[Store], T]") -> T:
+        with self._in_use:
+            if self._closed:
+                raise ProfileError("The profile is closed; open it again.")
+            return self._carry_out(call)
+
+    def _carry_out(self, call: "Callable[[Store], T]") -> T:
         try:
             self._sql.execute("BEGIN IMMEDIATE")
             try:

@@ -19,6 +19,7 @@ from shared.viewkeys import open_share, spend_signature
 from shared.wire import operations as ops
 from tui.peer import files
 from tui.peer.context import Context
+from tui.peer.copies import Copies
 from tui.peer.events import RightsUpdated
 from tui.peer.models import View
 
@@ -26,8 +27,9 @@ from tui.peer.models import View
 class Viewing:
     """Opens pictures."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, copies: Copies) -> None:
         self._context = context
+        self._copies = copies
 
     async def view(self, image: str) -> View:
         """Open a picture. For another's image this spends one view, unless an earlier look was never finished.
@@ -81,11 +83,7 @@ class Viewing:
     async def _granted(self, held: sqlite3.Row) -> View:
         context = self._context
         grant, image = str(held["grant_id"]), str(held["image"])
-        path = files.held_path(context.profile.images, grant)
-        async with self._context.files:
-            sealed = await _reveal(path, image)
-        if hashlib.sha256(sealed).digest() != bytes(held["sealed_sha256"]):
-            raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
+        sealed = await self._sealed(held)
         record = decode_record(bytes(held["record"]))
         open_owner_share(record, context.identity)  # a record that is not for these keys must cost no view
         view, ephemeral, resumed = await self._begin(grant)
@@ -107,6 +105,16 @@ class Viewing:
         await self._taken(view)
         await self._count(held, spent.left)
         return View(image, str(held["title"]), data, spent.left)
+
+    async def _sealed(self, held: sqlite3.Row) -> bytes:
+        """Return what a held image hides. Where that is not what arrived, the copy counts as missing from now on."""
+        path = files.held_path(self._context.profile.images, held["grant_id"])
+        try:
+            async with self._context.files:
+                return await _reveal(path, str(held["image"]), bytes(held["sealed_sha256"]))
+        except DamagedStego:
+            await self._copies.miss(str(held["grant_id"]))
+            raise
 
     async def _begin(self, grant: str) -> tuple[str, X25519PrivateKey, bool]:
         """Return the id and key of a look that was begun and not finished (True), or begin one; on disk either way."""
@@ -174,13 +182,18 @@ class Viewing:
             )
 
 
-async def _reveal(path: Path, image: str) -> bytes:
+async def _reveal(path: Path, image: str, digest: bytes | None = None) -> bytes:
+    """Return what a stego image hides. Raises `DamagedStego`, also where that has not the digest given."""
+
     def read() -> bytes:
         try:
             png = path.read_bytes()
         except OSError:
             raise DamagedStego("The image file is gone from this profile; ask its owner to send it again.") from None
-        return container.reveal(png, image_id=bytes.fromhex(image))
+        sealed = container.reveal(png, image_id=bytes.fromhex(image))
+        if digest is not None and hashlib.sha256(sealed).digest() != digest:
+            raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
+        return sealed
 
     return await anyio.to_thread.run_sync(read)
 

@@ -13,12 +13,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from shared.text import clean
+from shared.text import MAX_MARKS, clean
 from tui.widgets.columns import Align
 
 ELLIPSIS = "…"
-MAX_MARKS = 4
-"""Combining characters kept on one base: enough for every script, too few to paint over neighbouring lines."""
 BASE_OF_STRAY_MARKS = "◌"
 """What carries a combining character that stands first and would otherwise fall on the column before."""
 _VARIATION_SELECTORS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))

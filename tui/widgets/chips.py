@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
-from rich.text import Text
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 from textual.widget import Widget
 
 if TYPE_CHECKING:
@@ -80,13 +81,17 @@ class Chips(Widget, can_focus=True):
         """Return the cells of all words and the gaps between them."""
         return max((end for _, _, end in self._places()), default=0)
 
-    def render(self) -> Text:
+    def render_line(self, y: int) -> Strip:
         """Return the words, the chosen one marked."""
-        line = Text(no_wrap=True, end="")
-        for key, start, _ in self._places():
-            line.append(" " * (start - line.cell_len))
-            line.append(f" {dict(self.choices)[key]} ", self.get_component_rich_style(self._look(key)))
-        return line
+        paper = self.visual_style.rich_style
+        if y:
+            return Strip.blank(self.size.width, paper)
+        segments: list[Segment] = []
+        for key, word in self.choices:
+            style = self.get_component_rich_style(self._look(key))
+            # Blanks are segments of their own: so a word stands right wherever it is drawn.
+            segments += [Segment(" ", style), Segment(word, style), Segment(" ", style), Segment(" " * _GAP, paper)]
+        return Strip(segments).adjust_cell_length(self.size.width, paper)
 
     def _look(self, key: str) -> str:
         if key == self.value:

@@ -28,6 +28,8 @@ class Column:
     align: Align = "left"
     hide_below: int = 0
     """The column is left out where the list is narrower than this many cells."""
+    descending_first: bool = False
+    """Whether its sort key goes downwards first, as for numbers of which people want to see the largest."""
 
 
 @dataclass(frozen=True, slots=True)

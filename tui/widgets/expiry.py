@@ -57,8 +57,8 @@ class ExpiryField(Vertical):
     ExpiryField { width: auto; min-width: 47; height: auto; }
     ExpiryField > Horizontal { width: 47; height: 1; display: none; }
     ExpiryField.-date > Horizontal { display: block; }
-    ExpiryField Input { width: 20; margin-right: 2; padding: 0 1 !important; background: $panel; }
-    ExpiryField Static { width: 1fr; color: $text-muted; }
+    ExpiryField Input { width: 20; padding: 0 1 !important; background: $panel; }
+    ExpiryField Static { width: 1fr; margin-left: 2; color: $text-muted; }
     """
 
     def __init__(

@@ -1,8 +1,4 @@
-"""True pixels, where the terminal has them: asked once before the screens start, and a widget for either case.
-
-textual-image asks the terminal while it is imported and reads the answer from the keyboard's side, so that it may be
-imported before the screens run and never later: the answer would be typed into whatever has the focus.
-"""
+"""True pixels, where the terminal has them: asked once before the screens start, and a widget for either case."""
 
 from __future__ import annotations
 
@@ -13,18 +9,24 @@ import os
 import sys
 import termios
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
-from tui.widgets.cells import Mode
-from tui.widgets.zooming import ZoomablePicture
+from tui.widgets.asking import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
     from textual_image.renderable._protocol import ImageRenderable
+
+    from tui.widgets.cells import Mode
+    from tui.widgets.zooming import ZoomablePicture
 
 log = logging.getLogger(__name__)
 
 FORCE_VARIABLE: Final = "GLIMPSE_PICTURES"
-"""Set to `cells` or `half`, no terminal is asked; overrules the settings file."""
+"""Set to `cells`, the terminal is not asked for true pixels, whatever the settings file says."""
 _USUAL_CELL_PX: Final = (10, 20)
 
 
@@ -34,7 +36,8 @@ class Graphics:
 
     protocol: Literal["kitty", "sixel"]
     cell_px: tuple[int, int]
-    renderable: type[ImageRenderable]
+    renderable: Callable[..., ImageRenderable]
+    """Called with a picture and its `width` and `height` in cells, in a thread."""
 
 
 def probe(pictures: str = "auto") -> Graphics | None:
@@ -46,28 +49,38 @@ def probe(pictures: str = "auto") -> Graphics | None:
     if wish != "auto" or os.environ.get("NO_COLOR") is not None or not _is_terminal():
         return None
     try:
-        # Imported for the terminal's size of a cell, which is asked for there.
-        import textual_image.widget  # noqa: F401
-        from textual_image import renderable
-    except (OSError, ValueError, termios.error, ImportError) as error:
+        answers = ask()
+    except (OSError, ValueError, termios.error) as error:
         log.info("The terminal could not be asked for graphics: %r", error)
         return None
-    if renderable.Image is renderable.TGPImage:
-        return Graphics("kitty", _cell_px(), renderable.TGPImage)
-    if renderable.Image is renderable.SixelImage:
-        return Graphics("sixel", _cell_px(), renderable.SixelImage)
-    return None
+    if answers is None or not (answers.sixel or answers.kitty):
+        return None
+    # Sixel first: some terminals say that they have Kitty's graphics and lack the placeholders that pictures need in a
+    # screen that scrolls; Kitty itself has no Sixel.
+    protocol: Literal["kitty", "sixel"] = "sixel" if answers.sixel else "kitty"
+    cell_px = _cell_px() or answers.cell_px or _USUAL_CELL_PX
+    return Graphics(protocol, cell_px, partial(_drawn, protocol, cell_px))
+
+
+def _drawn(
+    protocol: Literal["kitty", "sixel"], cell_px: tuple[int, int], image: Image, **cells: int
+) -> ImageRenderable:
+    from tui.widgets.images import drawn_by
+
+    return drawn_by(protocol, cell_px, image, **cells)
 
 
 def picture_widget(
     graphics: Graphics | None,
     *,
-    mode: Mode = Mode.QUADRANT,
+    mode: Mode | None = None,
     caption: str | None = None,
     id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
     classes: str | None = None,
 ) -> ZoomablePicture:
-    """Return a widget to look at a picture with: in true pixels where there are any, in cells of a mode elsewhere."""
+    """Return a widget to look at a picture with: in true pixels where there are any, in cells elsewhere."""
+    from tui.widgets.zooming import ZoomablePicture
+
     if graphics is None:
         return ZoomablePicture(mode=mode, caption=caption, id=id, classes=classes)
     from tui.widgets.pixels import PixelPicture
@@ -83,14 +96,14 @@ def _is_tty(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def _cell_px() -> tuple[int, int]:
-    """Return the width and height of a cell in pixels as the terminal's driver knows them, or what is usual."""
+def _cell_px() -> tuple[int, int] | None:
+    """Return the width and height of a cell in pixels, if the terminal's driver knows them."""
     size = array.array("H", [0, 0, 0, 0])
     try:
         fcntl.ioctl(sys.__stdout__.fileno() if sys.__stdout__ else 1, termios.TIOCGWINSZ, size)
     except OSError:
-        return _USUAL_CELL_PX
+        return None
     rows, columns, width, height = size
     if not (rows and columns and width >= columns and height >= rows):
-        return _USUAL_CELL_PX
+        return None
     return width // columns, height // rows

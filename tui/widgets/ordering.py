@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -10,10 +10,20 @@ Sort = tuple[str, bool]
 """Name of a sort key, and whether the order is descending."""
 
 
-def orders(names: Iterable[str], first: Sort | None) -> tuple[Sort | None, ...]:
-    """Return the orders to go through: as given, if it starts so, then each key up and down."""
-    as_given: list[Sort | None] = [None] if first is None else []
-    return (*as_given, *((name, descending) for name in names for descending in (False, True)))
+def orders(names: Iterable[str], start: Sort | None, downwards: Collection[str] = ()) -> tuple[Sort | None, ...]:
+    """Return the orders to go through: as given, if it starts so, then each key up and down, or down and up."""
+    as_given: list[Sort | None] = [None] if start is None else []
+    return (*as_given, *((name, descending) for name in names for descending in _directions(name in downwards)))
+
+
+def sorted_by(name: str, now: Sort | None, downwards: Collection[str] = ()) -> Sort:
+    """Return the order for who wants it by this key: the other way round if it is already."""
+    first, second = _directions(name in downwards)
+    return (name, second) if now == (name, first) else (name, first)
+
+
+def _directions(downwards: bool) -> tuple[bool, bool]:
+    return (True, False) if downwards else (False, True)
 
 
 def in_order(rows: Sequence[T], sort: Sort | None, keys: Mapping[str, Callable[[T], Any]]) -> tuple[T, ...]:
@@ -28,6 +38,10 @@ def successor(before: Sequence[T], cursor: int, rows: Sequence[T], key: Callable
     """Return the index of the row that the cursor stood on, else of the nearest after it, else before it."""
     if cursor >= len(before):
         return 0
+    current = key(before[cursor])
+    for index, row in enumerate(rows):
+        if key(row) == current:
+            return index
     places: dict[str, int] = {}
     for index, row in enumerate(rows):
         places.setdefault(key(row), index)

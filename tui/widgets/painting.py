@@ -1,21 +1,34 @@
-"""What a thread does for a picture widget: pixels to strips for one size, so that drawing a line is looking it up."""
+"""What a thread makes of a picture for a widget: strips for one size, so that drawing a line is looking it up.
+
+What makes them is imported when it is first needed, in that thread: screens start without numpy and Pillow.
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from PIL import Image
-from rich.color import ColorSystem
 from textual.strip import Strip
 
-from shared.stego.pictures import opaque
-from tui.widgets.cells import Mode, Pixels, draw, to_strips
-from tui.widgets.viewport import Box
+from tui.widgets.cells import Mode
 
-_REDUCING_GAP: Final = 3.0
-_DIMMED_LIGHT: Final = 0.4
-_DIMMED_COLOR: Final = 0.5
-_LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from tui.widgets.viewport import Box
+
+ColorDepth = Literal["truecolor", "256"]
+"""How many colours a terminal has."""
+
+
+class BetweenStrip(Strip):
+    """A row of a picture that stays what it is between blanks, where joining would make it a row of segments."""
+
+    __slots__ = ()
+
+    def between(self, before: Strip, after: Strip) -> Strip:
+        """Return the row with strips beside it that were rendered before."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +38,7 @@ class Look:
     mode: Mode = Mode.QUADRANT
     dim: bool = False
     grey: bool = False
-    color_system: ColorSystem = ColorSystem.TRUECOLOR
+    depth: ColorDepth = "truecolor"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,35 +59,6 @@ class Painting:
 
 def paint(image: Image.Image, part: Box, cells: tuple[int, int], look: Look) -> Painting:
     """Return a part of a picture as (columns, rows) of cells. Slow for large pictures; for threads."""
-    across, down = look.mode.pixels
-    small = resized(image, part, (cells[0] * across, cells[1] * down))
-    strips = to_strips(draw(toned(np.asarray(small), look), look.mode))
-    for strip in strips:
-        _prepare(strip, look.color_system)
-    return Painting(tuple(strips), cells[0])
+    from tui.widgets import drawing
 
-
-def resized(image: Image.Image, part: Box, size: tuple[int, int]) -> Image.Image:
-    """Return a part of a picture in (width, height) pixels, opaque and in RGB."""
-    enlarged = size[0] > part[2] - part[0] and size[1] > part[3] - part[1]
-    source = image if image.mode == "RGB" else opaque(image)
-    return source.resize(
-        size, Image.Resampling.BICUBIC if enlarged else Image.Resampling.LANCZOS, box=part, reducing_gap=_REDUCING_GAP
-    )
-
-
-def toned(rgb: Pixels, look: Look) -> Pixels:
-    """Return the pixels dimmed and without colour as the look wants it."""
-    if not (look.dim or look.grey):
-        return rgb
-    light = (rgb.astype(np.float32) @ _LUMA)[:, :, None]
-    color = 0.0 if look.grey else _DIMMED_COLOR
-    changed = (light + (rgb - light) * color) * (_DIMMED_LIGHT if look.dim else 1.0)
-    return np.rint(changed).clip(0, 255).astype(np.uint8)
-
-
-def _prepare(strip: Strip, color_system: ColorSystem) -> None:
-    """Have the escape codes of a strip's styles made here; they are kept in the styles."""
-    for segment in strip:
-        if segment.style is not None:
-            Strip.render_ansi(segment.style, color_system)
+    return drawing.paint(image, part, cells, look)

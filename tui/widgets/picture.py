@@ -5,13 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from PIL import Image
-from rich.console import COLOR_SYSTEMS
 from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Spacing
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -19,11 +16,15 @@ from textual.widget import Widget
 
 from shared.text import clean
 from tui.widgets.cells import CELL_ASPECT, Mode, fit
-from tui.widgets.painting import Look, Painting, paint
-from tui.widgets.viewport import Box
+from tui.widgets.looks import look_of
+from tui.widgets.painting import BetweenStrip, Painting, paint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from PIL import Image
+
+    from tui.widgets.viewport import Box
 
 _SHARPEST: Final = Mode.QUADRANT.pixels[0]
 """Pixels that the finest mode shows in the width of a cell."""
@@ -34,6 +35,7 @@ class Picture(Widget):
 
     Strips are built in a thread for the size that the widget has, again when that changes. The widget keeps the picture
     for that until it is shown another or None. Texts are shown as they are, without markup and cut to the width.
+    Without a `mode` it is drawn as the program draws all pictures.
     """
 
     DEFAULT_CSS = """
@@ -51,12 +53,12 @@ class Picture(Widget):
     """Whether badge and overlay take rows of their own below the picture, instead of standing over it."""
 
     placeholder: reactive[str] = reactive("no preview")
-    """Shown while there is no picture."""
+    """Shown while there is no picture; what is too long goes on in the next line."""
     caption: reactive[str | None] = reactive[str | None](None)
     """A line below the picture; takes a row from it."""
     badge: reactive[str] = reactive("")
     """A word over the upper right corner."""
-    overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]](())
+    overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]]((), repaint=False)
     """Lines over the lower edge of the picture. Other lines of the same number build no strips."""
 
     class Painted(Message):
@@ -82,7 +84,7 @@ class Picture(Widget):
     def __init__(
         self,
         *,
-        mode: Mode = Mode.QUADRANT,
+        mode: Mode | None = None,
         caption: str | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
         classes: str | None = None,
@@ -132,7 +134,7 @@ class Picture(Widget):
     def painter(self, image: Image.Image) -> Callable[[], Painting]:
         """Return what the thread is to do."""
         part, cells = self.view(image)
-        return partial(paint, image, part, cells, self._look())
+        return partial(paint, image, part, cells, look_of(self.app, mode=self.mode, dim=self.dimmed))
 
     def build(self) -> None:
         """Have the strips built for what is to be seen now; one thread at a time, the last wish only."""
@@ -141,7 +143,7 @@ class Picture(Widget):
             self._start()
 
     def drop_painting(self) -> None:
-        """Show the placeholder until other strips stand."""
+        """Show nothing until other strips stand."""
         if self._painting is not None:
             self._painting.release()
         self._painting = None
@@ -151,19 +153,14 @@ class Picture(Widget):
         if self._image is None or not self.is_attached or 0 in self.room:
             return
         self._at_work = True
-        work = partial(self._work, self._asked, self.painter(self._image))
-        self.run_worker(work, thread=True, group="picture", description="strips")
+        # The thread takes the task out, because Textual keeps finished workers, and a picture is to be forgotten.
+        tasks = [self.painter(self._image)]
+        self.run_worker(partial(self._work, self._asked, tasks), thread=True, group="picture", description="strips")
 
-    def _work(self, number: int, task: Callable[[], Painting]) -> None:
-        painting = task()
+    def _work(self, number: int, tasks: list[Callable[[], Painting]]) -> None:
+        painting = tasks.pop()()
         if not self.post_message(self.Ready(number, painting)):
             painting.release()
-
-    def _look(self) -> Look:
-        console = self.app.console
-        system = COLOR_SYSTEMS.get(console.color_system or "standard", COLOR_SYSTEMS["standard"])
-        few_colors = system not in (COLOR_SYSTEMS["truecolor"], COLOR_SYSTEMS["256"]) and not self.app.is_headless
-        return Look(Mode.SHADES if few_colors else self.mode, self.dimmed, self.app.no_color, system)
 
     def on_picture_ready(self, message: Ready) -> None:
         """Take the strips over, unless they were overtaken by another wish."""
@@ -179,7 +176,10 @@ class Picture(Widget):
         self.post_message(self.Painted(self))
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Build for the new size; until then the old strips are shown, cut or centred."""
+        """Build for the new size; until then the old strips are shown, if they fit."""
+        columns, rows = self.room
+        if self._painting is not None and (self._painting.columns > columns or self._painting.rows > rows):
+            self.drop_painting()
         self.build()
 
     def on_unmount(self) -> None:
@@ -199,6 +199,7 @@ class Picture(Widget):
     def watch_overlay(self, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Draw the lines again that are or were covered."""
         if self.TEXT_BELOW and len(before) != len(after):
+            self.refresh()
             self.build()
             return
         width, rows = self.room
@@ -209,15 +210,34 @@ class Picture(Widget):
         lines = max(len(before), len(after))
         self.refresh(Region(0, max(top, bottom - lines), width, lines))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the lines of a region of the widget.
+
+        Where no border or effect is to be drawn, the strips are handed on untouched: a filter of styles would take
+        each of thousands of colours in hand at every painting, here in the event loop, and change none.
+        """
+        if not self._is_plain():
+            return super().render_lines(crop)
+        first, last = crop.column_span
+        return [self.render_line(y).crop(first, last) for y in crop.line_range]
+
+    def _is_plain(self) -> bool:
+        styles = self.styles
+        return (
+            self.gutter == Spacing()
+            and not any(edge for edge, _ in styles.outline)
+            and self.opacity == styles.text_opacity == 1.0
+            and not styles.tint.a
+            and not styles.has_rule("hatch")
+        )
+
     def render_line(self, y: int) -> Strip:
         """Return a line: of the strips that were built, with what is to be seen over them."""
         width, rows = self.room
         if y >= rows:
-            component, text = self._below()[y - rows]
-            return self._centred(self._label(component, text))
+            return self._line_below(y - rows)
         if self._painting is None:
-            shown = self.placeholder if y == rows // 2 else ""
-            line = self._centred(self._label("picture--placeholder", shown))
+            line = self._placeholder_line(y)
             return self._with_badge(line, width) if y == 0 else line
         top, bottom = self._span()
         index = y - (rows - self._painting.rows) // 2
@@ -230,6 +250,20 @@ class Picture(Widget):
         if 0 <= number < len(self.overlay):
             return _over(line, self._label("picture--overlay", self.overlay[number]), None)
         return self._with_badge(line, (width + min(width, self._painting.columns)) // 2) if y == top else line
+
+    def _line_below(self, number: int) -> Strip:
+        below = self._below()
+        # While a widget comes or goes it is asked for more lines than its size has.
+        return self._centred(self._label(*below[number])) if number < len(below) else self._blank(self.size.width)
+
+    def _placeholder_line(self, y: int) -> Strip:
+        width, rows = self.room
+        if self._image is not None or not self.placeholder:
+            return self._blank(width)
+        lines = Text(clean(self.placeholder)).wrap(self.app.console, max(1, width - 2))[:rows]
+        number = y - (rows - len(lines)) // 2
+        shown = lines[number].plain.strip() if 0 <= number < len(lines) else ""
+        return self._centred(self._label("picture--placeholder", shown))
 
     def _below(self) -> list[tuple[str, str]]:
         """Return component and text of each row below the picture."""
@@ -255,21 +289,25 @@ class Picture(Widget):
     def _label(self, component: str, text: str) -> Strip:
         shown = Text(clean(text))
         shown.truncate(max(0, self.size.width - 2), overflow="ellipsis")
-        return Strip([Segment(f" {shown.plain} ", self.get_component_rich_style(component))])
+        return self._filtered(Strip([Segment(f" {shown.plain} ", self.get_component_rich_style(component))]))
 
     def _blank(self, width: int) -> Strip:
-        return Strip.blank(width, self._paper)
+        """Return a rendered blank; a row of the picture stays rendered when it is laid between two."""
+        blank = self._filtered(Strip.blank(width, self.visual_style.rich_style))
+        blank.render(self.app.console)
+        return blank
+
+    def _filtered(self, strip: Strip) -> Strip:
+        for line_filter in self.app.get_line_filters():
+            strip = strip.apply_filter(line_filter, self.background_colors[1])
+        return strip
 
     def _centred(self, strip: Strip) -> Strip:
         spare = self.size.width - strip.cell_length
         if spare < 0:
-            return strip.crop(-spare // 2, -spare // 2 + self.size.width)
-        left = spare // 2
-        return Strip.join([self._blank(left), strip, self._blank(spare - left)])
-
-    @property
-    def _paper(self) -> Style:
-        return self.visual_style.rich_style
+            return strip.crop(0, self.size.width)
+        left, right = self._blank(spare // 2), self._blank(spare - spare // 2)
+        return strip.between(left, right) if isinstance(strip, BetweenStrip) else Strip.join([left, strip, right])
 
 
 def _over(line: Strip, label: Strip, left: int | None) -> Strip:

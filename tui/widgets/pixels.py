@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 from rich.console import Console
-from rich.segment import ControlType, Segment
+from rich.segment import Segment
 from textual.strip import Strip
 
-from tui.widgets.painting import Look, Painting, resized, toned
+from tui.widgets.drawing import resized, toned
+from tui.widgets.painting import Look, Painting
+from tui.widgets.sixels import drawn, sixel_strips
 from tui.widgets.viewport import Box
 from tui.widgets.zooming import ZoomablePicture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from textual import events
-    from textual.filter import LineFilter
     from textual_image.renderable._protocol import ImageRenderable
 
     from tui.widgets.graphics import Graphics
@@ -33,14 +34,14 @@ _MAX_CELLS: Final = 297
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PixelPainting(Painting):
-    """Strips that make the terminal show pixels which were sent to it."""
+class KittyPainting(Painting):
+    """Strips that make the terminal show a picture which was sent to it."""
 
-    renderable: ImageRenderable
+    sent: ImageRenderable
 
     def release(self) -> None:
-        """Have the terminal forget the pixels."""
-        self.renderable.cleanup()
+        """Have the terminal forget the picture."""
+        self.sent.cleanup()
 
 
 class PixelPicture(ZoomablePicture):
@@ -87,10 +88,6 @@ class PixelPicture(ZoomablePicture):
         self.drop_painting()
         super().on_resize(event)
 
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Leave the lines as they are: filters would take control codes for text."""
-        return []
-
 
 def paint_pixels(image: Image.Image, part: Box, cells: tuple[int, int], graphics: Graphics, look: Look) -> Painting:
     """Return a part of a picture as strips for (columns, rows) of cells. Slow, and writes to the terminal; for threads.
@@ -103,24 +100,16 @@ def paint_pixels(image: Image.Image, part: Box, cells: tuple[int, int], graphics
         scale = min(1.0, (_MAX_SENT_PX / (size[0] * size[1])) ** 0.5)
         size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     small = Image.fromarray(toned(np.asarray(resized(image, part, size)), look))
-    renderable = graphics.renderable(small, width=columns, height=rows)
-    console = Console(file=StringIO(), width=columns, height=rows, color_system="truecolor", legacy_windows=False)
-    segments = [part for part in renderable.__rich_console__(console, console.options) if isinstance(part, Segment)]
-    strips = (
-        _kitty_strips(segments, columns) if graphics.protocol == "kitty" else _sixel_strips(segments, columns, rows)
-    )
-    return PixelPainting(strips, columns, renderable)
+    if graphics.protocol == "kitty":
+        return _kitty(small, cells, graphics.renderable)
+    return Painting(tuple(sixel_strips(small, cells, graphics.renderable)), columns)
 
 
-def _kitty_strips(segments: list[Segment], columns: int) -> tuple[Strip, ...]:
-    """Return the placeholders, one line a segment, that stand for cells of a picture sent before."""
-    return tuple(Strip([Segment(text.rstrip("\n"), style)], columns) for text, style, _ in segments)
-
-
-def _sixel_strips(segments: list[Segment], columns: int, rows: int) -> tuple[Strip, ...]:
-    """Return a first strip that draws all of the picture, and others that step over it instead of drawing blanks."""
-    pixels = next(segment.text for segment in segments if segment.text.startswith("\x1bP"))
-    control = [(ControlType.CURSOR_FORWARD, columns)]
-    step = f"\x1b[{columns}C"
-    first = Strip([Segment(f"\x1b7{pixels}\x1b8{step}", None, control)], columns)
-    return (first, *[Strip([Segment(step, None, control)], columns) for _ in range(rows - 1)])
+def _kitty(image: Image.Image, cells: tuple[int, int], drawn_by: Callable[..., ImageRenderable]) -> Painting:
+    """Send a picture to the terminal; the strips hold placeholders for its cells, which any text may replace."""
+    renderable = drawn_by(image, width=cells[0], height=cells[1])
+    strips = [Strip([Segment(text.rstrip("\n"), style)], cells[0]) for text, style, _ in drawn(renderable, cells)]
+    for strip in strips:
+        # The picture's number is in the colour of its placeholders, which must not become the nearest of fewer ones.
+        strip.render(Console(file=StringIO(), color_system="truecolor", legacy_windows=False))
+    return KittyPainting(tuple(strips), cells[0], renderable)

@@ -19,7 +19,7 @@ from textual.strip import Strip
 from tui.widgets.celltext import fit
 from tui.widgets.columns import EDGE, Column, Slot, lay_out
 from tui.widgets.lines import centred, heading, joined
-from tui.widgets.ordering import Sort, in_order, orders, successor
+from tui.widgets.ordering import Sort, in_order, orders, sorted_by, successor
 
 __all__ = ["Column", "RowList", "Sort"]
 
@@ -130,7 +130,8 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._key = key
         self._cells = cells
         self._sort_keys = dict(sort_keys or {})
-        self._orders = orders(self._sort_keys, sort)
+        self._downwards = frozenset(column.key for column in columns if column.descending_first)
+        self._orders = orders(self._sort_keys, sort, self._downwards)
         self._given: tuple[T, ...] = ()
         self._rows: tuple[T, ...] = ()
         self._announced: str | None = None
@@ -203,7 +204,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     def _sort_by(self, name: str) -> None:
         """Sort by this key, or the other way round if that is the order already."""
         if name in self._sort_keys:
-            self.sort = (name, self.sort == (name, False))
+            self.sort = sorted_by(name, self.sort, self._downwards)
 
     # Rows and cursor
 

@@ -45,7 +45,8 @@ class ViewsField(Horizontal):
 
     DEFAULT_CSS = """
     ViewsField { width: auto; height: 1; }
-    ViewsField > Input { width: 8; margin-right: 2; padding: 0 1 !important; background: $panel; }
+    ViewsField > Chips { margin-left: 2; }
+    ViewsField > Input { width: 8; padding: 0 1 !important; background: $panel; }
     """
 
     @dataclass

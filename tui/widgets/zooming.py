@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from PIL import Image
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset
@@ -13,6 +12,9 @@ from textual.reactive import reactive
 from tui.widgets.cells import CELL_ASPECT
 from tui.widgets.picture import Picture
 from tui.widgets.viewport import ZOOMS, Box, Viewport
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _KEY_STEP: Final = 0.2
 """By which share of what is to be seen a key moves the window."""
@@ -32,7 +34,7 @@ class ZoomablePicture(Picture, can_focus=True):
         Binding("right,l", "move(1, 0)", "Right", id="picture.right", key_display="→", group=_MOVING),
     ]
 
-    viewport: reactive[Viewport] = reactive(Viewport(), bindings=True)
+    viewport: reactive[Viewport] = reactive(Viewport(), repaint=False, bindings=True)
     """What is to be seen of the picture."""
 
     _grip: Offset | None = None
@@ -42,7 +44,8 @@ class ZoomablePicture(Picture, can_focus=True):
         """Show the whole of a picture of any size, or with None nothing. What was shown is dropped."""
         self.set_reactive(ZoomablePicture.viewport, Viewport(cell_aspect=self.cell_aspect))
         super().show(image, dim=dim)
-        self.refresh_bindings()
+        if self.is_attached:
+            self.refresh_bindings()
 
     def view(self, image: Image.Image) -> tuple[Box, tuple[int, int]]:
         """Return the window on the picture and its size in cells."""

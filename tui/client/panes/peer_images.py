@@ -1,18 +1,311 @@
-"""The tab `Peer images`."""
+"""The tab `Peer images`: what others have granted, and looking at it."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from textual import events as textual_events
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Button, Static
+
+from shared.errors import DamagedStego, GlimpseError, Unavailable, ViewRefused
+from tui.client.covers import Covers
+from tui.client.dialogs.more import More
+from tui.client.dialogs.no_look import NoLook
+from tui.client.dialogs.spend import Spend
+from tui.client.gallery import Order, Session, State, Tile, heading_words, latest, reason, short_expiry, state_words
+from tui.client.messages import Happened, Waiting
 from tui.client.pane import Pane
+from tui.client.panes.held_details import HeldDetails, HeldLine
+from tui.client.screens.viewer import Viewer
+from tui.client.wording import plain, views
+from tui.peer.events import CopyProgress, ImageReceived
+from tui.widgets.face import Face
+from tui.widgets.gallery import Gallery
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from tui.client.dialogs.request import Wish
+    from tui.peer import Peer
+    from tui.peer.models import PeerImage, Sent, View
+
+_WIDE: Final = 100
+_CLOCK_S: Final = 30.0
+"""How often times to expiry are said anew."""
+_REASON_CELLS: Final = 400
+_EMPTY: Final = "Nobody has shared a picture with you yet.\n\nGo to Users (1), choose somebody, and ask for one with r."
+_AWAY: Final = "Views need the cloud, and it does not answer now. Nothing was spent; look again when it is back."
+_HEADINGS: Final = {
+    State.OPEN: "It did not open",
+    State.ON_ITS_WAY: "Still on its way",
+    State.SPENT: "No views left",
+    State.EXPIRED: "Expired",
+    State.REVOKED: "Revoked",
+    State.DAMAGED: "The image does not open",
+    State.ON_HOLD: "On hold",
+}
 
 
 class PeerImagesPane(Pane):
-    """The tab `Peer images`."""
+    """A gallery of covers. Of dialogs, looks and the viewer one is under way at most, so nothing is spent twice."""
 
-    async def fetch(self) -> Any:
-        """Ask the peer."""
-        return ()
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "look", "Look", id="peer_images.look", tooltip="Look at the picture; asks before it costs"),
+        Binding("m", "more", "Ask for more", id="peer_images.more", tooltip="Ask the owner for more views"),
+        Binding("s", "sort", "Sort", id="peer_images.sort", tooltip="By age, owner, title or expiry"),
+        Binding("c", "copy_id", "Copy id", id="peer_images.copy", tooltip="Copy the image id"),
+    ]
+
+    class Opened(Message, bubble=False):
+        """A view was counted, and here it is."""
+
+        def __init__(self, tile: Tile, view: View) -> None:
+            super().__init__()
+            self.tile = tile
+            self.view = view
+
+    class NotOpened(Message, bubble=False):
+        """A look was refused or failed."""
+
+        def __init__(self, tile: Tile, error: GlimpseError) -> None:
+            super().__init__()
+            self.tile = tile
+            self.error = error
+
+    class Asked(Message, bubble=False):
+        """More views were asked for."""
+
+        def __init__(self, tile: Tile, wish: Wish, sent: Sent) -> None:
+            super().__init__()
+            self.tile = tile
+            self.wish = wish
+            self.sent = sent
+
+    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, id=id)
+        self._covers = Covers(peer)
+        self._session = Session()
+        self._held: Sequence[PeerImage] = ()
+        self._tiles: dict[str, Tile] = {}
+        self._order = Order.NEWEST
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """Compose gallery and details: beside it where there is room, otherwise below it."""
+        with Horizontal(classes="split"):
+            with Vertical(id="held-main"):
+                yield Static("", id="held-heading", classes="muted", markup=False)
+                yield Gallery(self._covers.get, empty=_EMPTY, id="gallery")
+            yield HeldDetails(id="held-side", classes="side")
+        yield HeldLine(id="held-line")
+
+    def on_mount(self) -> None:
+        """Keep times true."""
+        self.set_interval(_CLOCK_S, self._show_tiles)
+
+    def on_resize(self, event: textual_events.Resize) -> None:
+        """Put the details where there is room."""
+        self.set_class(event.size.width >= _WIDE, "-wide")
+
+    @property
+    def gallery(self) -> Gallery:
+        """The tiles."""
+        return self.query_one(Gallery)
+
+    @property
+    def tile(self) -> Tile | None:
+        """The tile under the cursor."""
+        key = self.gallery.current
+        return None if key is None else self._tiles.get(key)
+
+    def take_focus(self) -> None:
+        """Put the focus on the gallery."""
+        self.gallery.focus()
+
+    # --- What is held ------------------------------------------------------------------------------------------------
+    async def fetch(self) -> list[PeerImage]:
+        """Ask the peer what is held; that asks nobody else."""
+        return await self.peer.peer_images()
 
     def show(self, found: Any) -> None:
-        """Show what was found."""
+        """Show what is held."""
+        self._held = latest(found)
+        self._show_tiles()
+
+    def heard(self, event: Any) -> None:
+        """Take what arrives, comes nearer, or changes."""
+        changed = self._session.heard(event)
+        if isinstance(event, ImageReceived):
+            self._covers.forget(event.image)
+            self.gallery.forget(event.image)
+        if isinstance(event, CopyProgress):
+            self._show_progress(event.grant)
+        elif changed:
+            self.load_soon()
+
+    def _show_progress(self, grant: str) -> None:
+        for image in self._held:
+            if image.grant == grant:
+                tile = self._session.tile(image, self.client.wall())
+                self._tiles[tile.key] = tile
+                self.gallery.set_face(self._face(tile))
+                self._show_details()
+
+    def _show_tiles(self) -> None:
+        tiles = self._session.tiles(self._held, self._order, self.client.wall())
+        self._tiles = {tile.key: tile for tile in tiles}
+        self.gallery.set_faces([self._face(tile) for tile in tiles])
+        self.query_one("#held-heading", Static).update(heading_words(tiles, self._order))
+        self.post_message(Waiting("peer-images", sum(tile.new for tile in tiles)))
+        self._show_details()
+        self.refresh_bindings()
+
+    def _face(self, tile: Tile) -> Face:
+        ends = short_expiry(tile, self.client.wall())
+        return Face(
+            tile.key, tile.title, f"by {tile.owner}", f"{state_words(tile)}, {ends}" if ends else state_words(tile),
+            badge="opening…" if tile.opening else "new" if tile.new else "", dim=not tile.may_try,
+            share=tile.received,
+        )  # fmt: skip
+
+    @on(Gallery.Highlighted)
+    def _show_details(self) -> None:
+        tile = self.tile
+        self.query_one(HeldDetails).show(tile)
+        self.query_one(HeldLine).show(tile, online=self.online)
+
+    # --- Looking -----------------------------------------------------------------------------------------------------
+    @on(Gallery.Selected)
+    @on(Button.Pressed, "#held-look")
+    def action_look(self) -> None:
+        """Ask whether to spend a view; say why not where that cannot be."""
+        tile = self.tile
+        if tile is None or self._busy:
+            return
+        if not tile.may_try:
+            self._explain(tile, reason(tile, self.client.zone))
+        elif not self.online:
+            self._explain(tile, _AWAY, heading="Views need the cloud", ask="")
+        else:
+            self._busy = True
+            self.app.push_screen(Spend(tile), partial(self._answered, tile))
+
+    def _answered(self, tile: Tile, yes: bool | None) -> None:
+        if not yes:
+            self._busy = False
+            return
+        self._session.opening = tile.key
+        self._show_tiles()
+        work(self, partial(self._open, tile), group="view")
+
+    async def _open(self, tile: Tile) -> None:
+        try:
+            view = await self.peer.view(tile.key)
+        except GlimpseError as error:
+            self.post_message(self.NotOpened(tile, error))
+        else:
+            self.post_message(self.Opened(tile, view))
+
+    def on_peer_images_pane_opened(self, message: Opened) -> None:
+        """Show the picture."""
+        view = message.view
+        self._session.opening = None
+        self._session.opened(message.tile.key)
+        self._show_tiles()
+        viewer = Viewer(self.peer, view, person=message.tile.owner, left=view.left)
+        self.app.push_screen(viewer, self._looked)
+
+    def _looked(self, _result: None) -> None:
+        self._busy = False
+        self.load()
+        self.client.post_message(Happened("viewed"))
+
+    def on_peer_images_pane_not_opened(self, message: NotOpened) -> None:
+        """Remember and say why."""
+        tile, error = message.tile, message.error
+        self._busy = False
+        self._session.opening = None
+        self._session.refused(tile.key, error)
+        self._show_tiles()
+        self.load()
+        now = self._tiles.get(tile.key, tile)
+        text = plain(str(error), _REASON_CELLS)
+        if isinstance(error, Unavailable):
+            self._explain(now, text, heading="Views need the cloud", ask="")
+        else:
+            helps = isinstance(error, ViewRefused | DamagedStego) and not now.may_try
+            self._explain(now, text, ask=None if helps else "")
+
+    def _explain(self, tile: Tile, text: str, *, heading: str = "", ask: str | None = None) -> None:
+        self._busy = True
+        usual = {State.ON_ITS_WAY: "", State.DAMAGED: "Ask for it again"}.get(tile.state, "Ask for more")
+        dialog = NoLook(
+            tile, text, heading=heading or _HEADINGS[tile.state], cover=self._covers.known(tile.key),
+            ask=usual if ask is None else ask,
+        )  # fmt: skip
+        self.app.push_screen(dialog, partial(self._explained, tile))
+
+    def _explained(self, tile: Tile, more: bool | None) -> None:
+        self._busy = False
+        if more:
+            self._ask_more(tile)
+
+    # --- Asking for more ---------------------------------------------------------------------------------------------
+    @on(Button.Pressed, "#held-more")
+    def action_more(self) -> None:
+        """Ask the owner for more views."""
+        tile = self.tile
+        if tile is not None and not self._busy:
+            self._ask_more(tile)
+
+    def _ask_more(self, tile: Tile) -> None:
+        self._busy = True
+        self.app.push_screen(More(tile), partial(self._wished, tile))
+
+    def _wished(self, tile: Tile, wish: Wish | None) -> None:
+        self._busy = False
+        if wish is not None:
+            self.attempt(
+                partial(self.peer.request_more, tile.key, wish.views, note=wish.note),
+                partial(self.Asked, tile, wish),
+            )
+
+    def on_peer_images_pane_asked(self, message: Asked) -> None:
+        """Say where the request is."""
+        tile, wish = message.tile, message.wish
+        self._session.asked(tile.key, wish.views)
+        self._show_tiles()
+        asked = f"{views(wish.views)} of “{tile.title}”"
+        if message.sent.delivered:
+            self.client.tell(f"Asked {tile.owner} for {asked}.")
+        else:
+            self.client.tell(
+                f"The cloud is away: the request for {asked} waits in the outbox and goes out by itself.", warning=True
+            )
+        self.client.post_message(Happened("asked"))
+
+    # --- The rest ----------------------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey out what needs a tile where there is none."""
+        if action in ("look", "more", "sort", "copy_id") and not self._tiles:
+            return None
+        return super().check_action(action, parameters)
+
+    def action_sort(self) -> None:
+        """Go on to the next order."""
+        self._order = self._order.next
+        self._show_tiles()
+
+    @on(Button.Pressed, "#held-copy")
+    def action_copy_id(self) -> None:
+        """Copy the id of the image under the cursor."""
+        if (tile := self.tile) is not None:
+            self.client.copy(tile.key, "Image id")

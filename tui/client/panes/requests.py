@@ -1,18 +1,333 @@
-"""The tab `Requests`."""
+"""The tab `Requests`: who asks for pictures of one's own, and what became of the requests that one made."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import anyio
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.message import Message
+from textual.widgets import Button, Static
+
+from shared.errors import GlimpseError
+from tui.client.asks import Deed, arranged, why_not
+from tui.client.dialogs.confirm import Confirm
+from tui.client.messages import Trouble, Waiting
 from tui.client.pane import Pane
+from tui.client.panes.request_details import RequestDetails
+from tui.client.panes.request_lists import RequestLists
+from tui.client.thumbnails import Thumbnails
+from tui.client.transfers import Transfers
+from tui.peer import events as peer_events
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from PIL import Image
+    from textual.app import ComposeResult
+
+    from tui.client.asks import Ask
+    from tui.client.dialogs.accept import Acceptance
+    from tui.peer import Peer
+    from tui.peer.models import Requests, Sent
+
+_WIDE_FROM_CELLS: Final = 100
+_TICK_S: Final = 10.0
+"""How often ages are told anew, and transfers forgotten that broke off."""
+_PAINT_S: Final = 0.25
+"""Progress comes with every few packets and is painted together."""
+_REST_S: Final = 0.12
+"""How long the cursor rests on a row before its picture is fetched."""
 
 
 class RequestsPane(Pane):
-    """The tab `Requests`."""
+    """Two lists, requests to this person above those of this person, and the details of the current one."""
 
-    async def fetch(self) -> Any:
-        """Ask the peer."""
-        return ()
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "accept", "Accept", id="requests.accept", tooltip="Give the views that somebody asks for"),
+        Binding("x", "reject", "Reject", id="requests.reject", tooltip="Answer a request with no"),
+        Binding("w", "withdraw", "Withdraw", id="requests.withdraw", tooltip="Take back a request of your own"),
+        Binding("c", "copy_words", "Copy", id="requests.copy_words", tooltip="Copy the fingerprint words"),
+        Binding("C", "copy_id", "Copy id", id="requests.copy_id", show=False, tooltip="Copy the id of the request"),
+        Binding("d", "details", "Details", id="requests.details", show=False, tooltip="Show all of the request"),
+    ]
 
-    def show(self, found: Any) -> None:
-        """Show what was found."""
+    class PictureFound(Message, bubble=False):
+        """The picture that belongs to a request, None where there is none."""
+
+        def __init__(self, request_id: str, image: Image.Image | None) -> None:
+            super().__init__()
+            self.request_id = request_id
+            self.image = image
+
+    class DeedDone(Message, bubble=False):
+        """The peer is no longer at it, whatever came of it."""
+
+        def __init__(self, request_id: str) -> None:
+            super().__init__()
+            self.request_id = request_id
+
+    class Said(Message, bubble=False):
+        """What came of a deed, for a toast."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, id=id)
+        self._thumbnails = Thumbnails(peer)
+        self._transfers = Transfers(time.monotonic)
+        self._found: Requests | None = None
+        self._deeds: dict[str, Deed] = {}
+        self._done: set[str] = set()
+        self._looked_for: set[str] = set()
+        self._pictured = ""
+        self._paint_soon = False
+
+    def compose(self) -> ComposeResult:
+        """Compose the lists and the details."""
+        yield Static(
+            "The cloud was not asked: this is what this machine knows.", id="requests-incomplete", classes="muted"
+        )
+        with Container(id="requests-split"):
+            yield RequestLists(id="requests-lists")
+            yield RequestDetails(id="request-details")
+
+    def on_mount(self) -> None:
+        """Keep ages true."""
+        self.set_interval(_TICK_S, self._arrange)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Put the details beside the lists where there is room."""
+        self.set_class(event.size.width >= _WIDE_FROM_CELLS, "-wide")
+
+    # --- What the peer tells -----------------------------------------------------------------------------------------
+    async def fetch(self) -> tuple[Requests, bool]:
+        """Return the requests, and whether that is all for now; at first show what this machine knows."""
+        if self._found is None:
+            self.post_message(self.Fetched((await self.peer.requests(local=True), False)))
+        if self.online:
+            try:
+                return await self.peer.requests(), True
+            except GlimpseError as error:
+                self.post_message(Trouble(error))
+        return await self.peer.requests(local=True), True
+
+    def show(self, found: tuple[Requests, bool]) -> None:
+        """Show requests. What was decided shows as such until the peer tells what came of it."""
+        self._found, final = found
+        if final:
+            for request_id in self._done:
+                self._deeds.pop(request_id, None)
+            self._done.clear()
+            self.query_one("#requests-incomplete", Static).display = not self._found.complete
+        self._arrange()
+
+    def heard(self, event: peer_events.Event) -> None:
+        """Look again where an event is about requests; take note of what is on its way."""
+        match event:
+            case peer_events.CopyProgress(grant=grant):
+                self._transfers.hear(event)
+                if grant not in self._looked_for and self._lists.asks.of_grant(grant) is None:
+                    # It may belong to a request that was accepted a moment ago, or to none at all: look once.
+                    self._looked_for.add(grant)
+                    self.load_soon()
+                self._arrange_soon()
+            case peer_events.ImageReceived(grant=grant):
+                self._transfers.end(grant)
+                self.load_soon()
+            case (
+                peer_events.RequestArrived() | peer_events.RequestWithdrawn() | peer_events.RequestAnswered()
+                | peer_events.Delivered() | peer_events.Undeliverable()
+            ):  # fmt: skip
+                self.load_soon()
+            case _:
+                pass
+
+    # --- Showing -----------------------------------------------------------------------------------------------------
+    def _arrange_soon(self) -> None:
+        if not self._paint_soon:
+            self._paint_soon = True
+            self.set_timer(_PAINT_S, self._arrange)
+
+    def _arrange(self) -> None:
+        """Put what is known into the lists, the badge and the details."""
+        self._paint_soon = False
+        if self._found is None:
+            return
+        asks = arranged(self._found, self._deeds, self._transfers)
+        self._lists.show(asks)
+        self.post_message(Waiting("requests", asks.unanswered))
+
+    @on(RequestLists.Current)
+    def _tell_details(self) -> None:
+        ask = self.current
+        details = self.query_one(RequestDetails)
+        details.tell(ask, self.client.wall(), self.client.zone)
+        pictured = "" if ask is None else ask.request.request_id
+        if pictured != self._pictured:
+            self._pictured = pictured
+            details.await_picture()
+            if ask is not None:
+                work(self, partial(self._find_picture, ask), group="request-picture", exclusive=True)
+
+    async def _find_picture(self, ask: Ask) -> None:
+        image = ask.request.image
+        if self._thumbnails.known("own" if ask.incoming else "preview", image) is None:
+            await anyio.sleep(_REST_S)
+        found = await (self._thumbnails.own(image) if ask.incoming else self._thumbnails.preview(image))
+        self.post_message(self.PictureFound(ask.request.request_id, found))
+
+    @on(PictureFound)
+    def _show_picture(self, message: PictureFound) -> None:
+        ask = self.current
+        if ask is not None and ask.request.request_id == message.request_id:
+            self.query_one(RequestDetails).show_picture(message.image, incoming=ask.incoming)
+
+    # --- Which request -----------------------------------------------------------------------------------------------
+    @property
+    def _lists(self) -> RequestLists:
+        return self.query_one(RequestLists)
+
+    @property
+    def current(self) -> Ask | None:
+        """The request that keys and buttons are about."""
+        return self._lists.current
+
+    def take_focus(self) -> None:
+        """Go to the list in use."""
+        self._lists.in_use.focus()
+
+    @on(RequestLists.Chosen)
+    def _chosen(self, event: RequestLists.Chosen) -> None:
+        if event.ask.unanswered:
+            self.action_accept()
+        else:
+            self.action_details()
+
+    # --- Deeds -------------------------------------------------------------------------------------------------------
+    @on(Button.Pressed, "#request-accept")
+    def action_accept(self) -> None:
+        """Ask what the current request is accepted with."""
+        ask = self._fit_for(Deed.ACCEPT)
+        if ask is not None:
+            from tui.client.dialogs.accept import Accept
+
+            first = not self._lists.asks.accepted_before(ask.request.person)
+            self.client.push_screen(
+                Accept(ask, self.peer, self._thumbnails, first=first), partial(self._accept, ask.request.request_id)
+            )
+
+    def _accept(self, request_id: str, chosen: Acceptance | None) -> None:
+        if chosen is not None:
+            give = partial(self.peer.accept, request_id, views=chosen.views, expires=chosen.expires)
+            self._do(request_id, Deed.ACCEPT, give, _said_of_acceptance)
+
+    @on(Button.Pressed, "#request-reject")
+    def action_reject(self) -> None:
+        """Ask why the current request is rejected."""
+        ask = self._fit_for(Deed.REJECT)
+        if ask is not None:
+            from tui.client.dialogs.reject import Reject
+
+            self.client.push_screen(Reject(ask), partial(self._reject, ask.request.request_id))
+
+    def _reject(self, request_id: str, reason: str | None) -> None:
+        if reason is not None:
+            self._do(request_id, Deed.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection)
+
+    @on(Button.Pressed, "#request-withdraw")
+    def action_withdraw(self) -> None:
+        """Ask whether to take back the current request."""
+        ask = self._fit_for(Deed.WITHDRAW)
+        if ask is not None:
+            question = Confirm(
+                "Withdraw this request?",
+                f"{ask.name} will no longer be asked for “{ask.title}”. You can ask again at any time.",
+                "Withdraw", cancel="Keep",
+            )  # fmt: skip
+            self.client.push_screen(question, partial(self._withdraw, ask.request.request_id))
+
+    def _withdraw(self, request_id: str, yes: bool | None) -> None:
+        if yes:
+            self._do(request_id, Deed.WITHDRAW, partial(self.peer.cancel, request_id), lambda _: "Request withdrawn.")
+
+    @on(Button.Pressed, "#request-go")
+    def _go_to_peer_images(self) -> None:
+        self.call_later(self.client.run_action, "screen.tab('peer-images')")
+
+    def _fit_for(self, deed: Deed) -> Ask | None:
+        """Return the current request, or None after saying why the deed does not apply to it."""
+        ask = self.current
+        reason = why_not(ask, deed)
+        if reason:
+            self.client.tell(reason, warning=True)
+        return None if reason else ask
+
+    def _do(
+        self, request_id: str, deed: Deed, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
+    ) -> None:  # fmt: skip
+        """Have the peer do what a dialog brought, if it still applies: others act while a dialog is open."""
+        reason = why_not(self._lists.asks.find(request_id), deed)
+        if reason:
+            self.client.tell(reason, warning=True)
+            return
+        self._deeds[request_id] = deed
+        self._arrange()
+        self.attempt(partial(self._tell_peer, request_id, call), lambda result: self.Said(say(result)))
+
+    async def _tell_peer(self, request_id: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await call()
+        finally:
+            self.post_message(self.DeedDone(request_id))
+
+    @on(DeedDone)
+    def _look_at_what_came_of_it(self, message: DeedDone) -> None:
+        self._done.add(message.request_id)
+        self.load()
+
+    @on(Said)
+    def _say(self, message: Said) -> None:
+        self.client.tell(message.text)
+
+    # --- Reading and copying -----------------------------------------------------------------------------------------
+    def action_details(self) -> None:
+        """Show all of the current request."""
+        from tui.client.dialogs.request_shown import RequestShown
+
+        if self.current is None:
+            self.client.tell("There is no request to show.", warning=True)
+        else:
+            self.client.push_screen(RequestShown(self.current))
+
+    def action_copy_words(self) -> None:
+        """Copy the fingerprint words of the other side."""
+        ask = self.current
+        if ask is None or not ask.request.words:
+            self.client.tell("There are no fingerprint words to copy here.", warning=True)
+        else:
+            self.client.copy(ask.request.words, f"Fingerprint words of {ask.name}")
+
+    def action_copy_id(self) -> None:
+        """Copy the id of the request, for the command line."""
+        if self.current is None:
+            self.client.tell("There is no request to copy the id of.", warning=True)
+        else:
+            self.client.copy(self.current.request.request_id, "Request id")
+
+
+def _said_of_acceptance(sent: Sent) -> str:
+    if sent.delivered:
+        return "Accepted; the picture goes out as soon as both of you are online."
+    return "The cloud is away: your answer waits in the outbox and goes out by itself."
+
+
+def _said_of_rejection(sent: Sent) -> str:
+    return "Rejected." if sent.delivered else _said_of_acceptance(sent)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import anyio
+import anyio.to_thread
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, TabbedContent, TabPane
+from textual.widgets import Footer, Tab, TabbedContent, TabPane
 
-from shared.errors import GlimpseError, Refused, Unavailable
+from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement
 from tui.client.dialogs.confirm import Confirm
 from tui.client.messages import Happened, PeerEvent, StandingChanged, Trouble, Waiting
@@ -24,12 +26,17 @@ from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from textual.app import ComposeResult
+    from textual.events import Click
 
     from tui.client.app import GlimpseClient
     from tui.peer import Peer
     from tui.peer.models import PeerStatus
 
+_STYLES = ("users", "requests", "peer_images", "my_images", "viewer")
+"""What the tabs, their dialogs and the viewer need."""
 _LOOK_S = 1.0
 """How often the header looks at the peer's standing; that asks nobody."""
 _SIGN_IN_AGAIN_S = 2.0
@@ -39,6 +46,7 @@ TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer imag
 class Home(Screen[None]):
     """One signed-in account. `waiting` is the number of items that its outbox holds."""
 
+    CSS_PATH: ClassVar[list[str | PurePath]] = [f"../../styles/{name}.tcss" for name in _STYLES]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "tab('users')", "Users", id="tab.users", show=False, tooltip="Who is there, and what they offer"),
         Binding(
@@ -91,6 +99,8 @@ class Home(Screen[None]):
         """Begin to listen, sign in, and look at the cloud's state from time to time."""
         work(self, self._listen, group="listen")
         work(self, self._sign_in, group="sign-in")
+        if self.client.settings.keys:
+            work(self, self._check_keys)
         self.set_interval(_LOOK_S, self._look)
         self._look()
 
@@ -106,19 +116,20 @@ class Home(Screen[None]):
             try:
                 await self.peer.sign_in()
             except Unavailable:
-                await self._pause()
-            except Refused as error:
-                self.post_message(Trouble(error))
-                return
+                await anyio.sleep(_SIGN_IN_AGAIN_S)
             except GlimpseError as error:
                 self.post_message(Trouble(error))
-                await self._pause()
+                return
         self.post_message(StandingChanged(self.peer.status()))
 
-    async def _pause(self) -> None:
-        import anyio
+    async def _check_keys(self) -> None:
+        """Say which of the keys that a person has set belong to no action."""
+        from tui.client.keys import unknown
 
-        await anyio.sleep(_SIGN_IN_AGAIN_S)
+        names = await anyio.to_thread.run_sync(unknown, set(self.client.settings.keys))
+        if names:
+            said = f"client.toml sets keys for {', '.join(names)}, which is no action; see glimpse client --list-keys."
+            self.post_message(Trouble(InvalidInput(said)))
 
     def _look(self) -> None:
         status = self.peer.status()
@@ -162,11 +173,20 @@ class Home(Screen[None]):
         label = f"{title} ({message.count})" if message.count else title
         self.query_one("#tabs", TabbedContent).get_tab(message.pane).label = label
 
+    def on_click(self, event: Click) -> None:
+        """Whoever clicks a tab goes on with what is in it."""
+        if isinstance(event.widget, Tab):
+            self.call_after_refresh(self._go_into_tab)
+
+    def _go_into_tab(self) -> None:
+        active = self.query_one("#tabs", TabbedContent).active
+        self.query_one(f"#{active}-pane", Pane).take_focus()
+
     # --- Actions -----------------------------------------------------------------------------------------------------
     def action_tab(self, name: str) -> None:
         """Go to a tab."""
         self.query_one("#tabs", TabbedContent).active = name
-        self.query_one(f"#{name}-pane", Pane).take_focus()
+        self._go_into_tab()
 
     def action_reload(self) -> None:
         """Ask the cloud again."""

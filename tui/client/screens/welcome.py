@@ -1,27 +1,358 @@
-"""The first screen."""
+"""The first screen: who has a profile on this machine, and does the cluster answer. It is painted before all else."""
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.reactive import reactive
 from textual.screen import Screen
+from textual.widgets import Footer, Static
 
+from shared.errors import GlimpseError
+from tui.client.entering import Entering
+from tui.client.wording import plain
+from tui.widgets.cluster_line import ClusterLine
+from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from textual.app import ComposeResult
+
     from tui.client.app import GlimpseClient
+    from tui.client.entering import Restored
+    from tui.client.ports import Reach
+    from tui.peer import Peer
+    from tui.peer.profiles import ProfileSummary
+    from tui.widgets.newcomer import Newcomer
+    from tui.widgets.profile_list import ProfileList
+
+_AGAIN_S = 3.0
+"""Pause between two tries while no node answers."""
+_STILL_S = 15.0
+"""Pause between two tries while they do."""
+_MAX_TROUBLE_CELLS = 600
 
 
 class Welcome(Screen[None]):
-    """The first screen."""
+    """Leads to an open peer that has an account, and hands it to the client.
+
+    `profiles` is None until they are known; `busy` says what is under way, `trouble` what could not be done.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New account", id="welcome.new", tooltip="Make another account on this machine"),
+        Binding("i", "restore", "Import", id="welcome.import", tooltip="Bring an account here from its export"),
+        Binding("r,f5", "retry", "Try again", id="welcome.retry", tooltip="Ask the nodes again whether they are there"),
+        Binding("escape", "stop", "Stop", id="welcome.stop", tooltip="Break off what is under way"),
+    ]
+
+    profiles: reactive[Sequence[ProfileSummary] | None] = reactive(None, init=False)
+    reach: reactive[Reach | None] = reactive(None, init=False)
+    busy: reactive[str] = reactive("", init=False)
+    trouble: reactive[str] = reactive("", init=False)
+
+    class Listed(Message, bubble=False):
+        """The profiles on this machine."""
+
+        def __init__(self, profiles: Sequence[ProfileSummary]) -> None:
+            super().__init__()
+            self.profiles = profiles
+
+    class Reached(Message, bubble=False):
+        """How the nodes answer."""
+
+        def __init__(self, reach: Reach) -> None:
+            super().__init__()
+            self.reach = reach
+
+    class Nameless(Message, bubble=False):
+        """An account is to be made: in a profile in which nobody has registered, or, without one, in a new profile."""
+
+        def __init__(self, profile: str = "") -> None:
+            super().__init__()
+            self.profile = profile
+
+    class Made(Message, bubble=False):
+        """An account was made, or found for a key that was imported; its peer is open."""
+
+        def __init__(self, peer: Peer, *, restored: bool) -> None:
+            super().__init__()
+            self.peer = peer
+            self.restored = restored
+
+    class Entered(Message, bubble=False):
+        """A peer is open and has an account."""
+
+        def __init__(self, peer: Peer) -> None:
+            super().__init__()
+            self.peer = peer
+
+    class Stayed(Message, bubble=False):
+        """No peer is open; `trouble` says why, empty where the person did not want to."""
+
+        def __init__(self, trouble: str = "") -> None:
+            super().__init__()
+            self.trouble = trouble
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+
+    @property
+    def client(self) -> GlimpseClient:
+        """The program that this screen belongs to."""
+        return cast("GlimpseClient", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Compose the frame; what stands in it depends on the profiles."""
+        yield StatusHeader()
+        with Vertical(id="welcome"):
+            yield Vertical(id="welcome-place")
+            yield Static("", id="welcome-busy", markup=False, classes="muted")
+            yield Static("", id="welcome-trouble", markup=False)
+        yield ClusterLine(id="welcome-cluster", markup=False)
+        yield Footer()
 
     def on_mount(self) -> None:
-        """Open the profile asked for."""
-        client = cast("GlimpseClient", self.app)
-        if client.profile:
-            work(self, partial(self._open, client.profile))
+        """Paint first; then open the profile that was asked for, or see which ones there are."""
+        self._entering = Entering(self.client.host)
+        self.call_after_refresh(self._begin)
 
-    async def _open(self, profile: str) -> None:
-        client = cast("GlimpseClient", self.app)
-        client.enter(await client.host.open(profile))
+    def _begin(self) -> None:
+        self._begun = True
+        profile = self.client.profile
+        if profile:
+            self._open_profile(profile)
+        else:
+            self._list()
+        self._watch()
+
+    def on_screen_suspend(self) -> None:
+        """Ask the nodes nothing while something else is in front."""
+        self.workers.cancel_group(self, "watch")
+
+    def on_screen_resume(self) -> None:
+        """Ask again."""
+        if self._begun:
+            self._watch()
+
+    # --- The cluster -------------------------------------------------------------------------------------------------
+    def _watch(self) -> None:
+        work(self, self._look, group="watch", exclusive=True)
+
+    async def _look(self) -> None:
+        while True:
+            reach = await self.client.host.reach()
+            self.post_message(self.Reached(reach))
+            await asyncio.sleep(_STILL_S if reach.reachable else _AGAIN_S)
+
+    @on(Reached)
+    def _reached(self, message: Reached) -> None:
+        self.reach = message.reach
+
+    def watch_reach(self, reach: Reach | None) -> None:
+        """Show how the nodes answer."""
+        line = self.query_one(ClusterLine)
+        line.place = self.client.host.cluster
+        line.reach = reach
+
+    def _why_not(self) -> str:
+        """Return why nobody can register now, as far as is known."""
+        if self.reach is None or self.reach.reachable:
+            return ""
+        return "Registering needs the cluster: try again when a node answers. What you typed stays here."
+
+    @on(ClusterLine.Asked)
+    def action_retry(self) -> None:
+        """Ask the nodes again, now."""
+        self.reach = None
+        self._watch()
+
+    # --- The profiles ------------------------------------------------------------------------------------------------
+    def _list(self) -> None:
+        work(self, self._find_profiles, group="profiles", exclusive=True)
+
+    async def _find_profiles(self) -> None:
+        self.post_message(self.Listed(await self.client.host.profiles()))
+
+    @on(Listed)
+    async def _listed(self, message: Listed) -> None:
+        self.profiles = message.profiles
+        from tui.widgets.newcomer import Newcomer
+        from tui.widgets.profile_list import ProfileList
+
+        wanted = ProfileList if message.profiles else Newcomer
+        if not isinstance(self._content, wanted):
+            place = self.query_one("#welcome-place")
+            await place.remove_children()
+            await place.mount(wanted())
+        if isinstance(self._content, ProfileList):
+            self._content.set_profiles(message.profiles)
+        self._show_busy()
+
+    @property
+    def _content(self) -> Newcomer | ProfileList | None:
+        found = self.query_one("#welcome-place").children
+        return cast("Newcomer | ProfileList", found[0]) if found else None
+
+    # --- Ways to an open peer ----------------------------------------------------------------------------------------
+    def _enter(self, say: str, deed: Callable[[], Awaitable[Message]]) -> None:
+        """Do what leads to an open peer, in a worker. What failed is shown; nothing that was typed is lost."""
+        self.trouble, self.busy = "", say
+        work(self, partial(self._do, deed), group="enter", exclusive=True)
+
+    async def _do(self, deed: Callable[[], Awaitable[Message]]) -> None:
+        try:
+            self.post_message(await deed())
+        except GlimpseError as error:
+            self.post_message(self.Stayed(str(error)))
+
+    def _open_profile(self, profile: str) -> None:
+        self._enter(f"Opening {profile}…", partial(self._open, profile))
+
+    async def _open(self, profile: str) -> Message:
+        peer = await self._entering.open(profile)
+        return self.Nameless(profile) if peer is None else await self._ready(peer)
+
+    async def _create(self, name: str) -> Message:
+        return self.Made(await self._entering.create(name), restored=False)
+
+    async def _enter_restored(self, restored: Restored) -> Message:
+        return self.Made(await self._entering.enter_as(restored.profile, restored.name), restored=True)
+
+    async def _ready(self, peer: Peer) -> Message:
+        # The four tabs bring Pillow and numpy along: a moment that the screen should not freeze for.
+        await asyncio.to_thread(import_module, "tui.client.screens.home")
+        return self.Entered(peer)
+
+    @on(Nameless)
+    def _ask_name(self, message: Nameless) -> None:
+        from tui.client.dialogs.register import Register
+
+        self.busy = ""
+        make = partial(self._entering.enter_as, message.profile) if message.profile else self._entering.create
+        self.client.push_screen(Register(make, self._why_not, profile=message.profile), self._registered)
+
+    def _registered(self, peer: Peer | None) -> None:
+        self.post_message(self.Stayed() if peer is None else self.Made(peer, restored=False))
+
+    def _ask_export(self, profile: str | None) -> None:
+        from tui.client.dialogs.import_identity import ImportIdentity
+
+        self.client.push_screen(ImportIdentity(self._entering, profile=profile), self._restored)
+
+    def _restored(self, restored: Restored | None) -> None:
+        if restored is None:
+            self.post_message(self.Stayed())
+            return
+        self.profiles = None  # there is one that the list does not have yet
+        self._enter(f"Looking for the account of {restored.profile}…", partial(self._enter_restored, restored))
+
+    @on(Made)
+    def _made(self, message: Made) -> None:
+        """Show the account, and offer to export it."""
+        from tui.client.dialogs.registered import Registered
+
+        me = message.peer.me
+        assert me is not None
+        self.busy = ""
+        self.client.push_screen(
+            Registered(me, restored=message.restored), partial(self._introduced, message.peer)
+        )  # fmt: skip
+
+    def _introduced(self, peer: Peer, wants_export: bool | None) -> None:
+        from tui.client.dialogs.export_identity import ExportIdentity
+
+        if wants_export:
+            self.client.push_screen(ExportIdentity(peer), lambda _place: self._introduced(peer, wants_export=False))
+        else:
+            self._enter("", partial(self._ready, peer))
+
+    @on(Entered)
+    def _entered(self, message: Entered) -> None:
+        self.busy = ""
+        self.client.enter(message.peer)
+
+    @on(Stayed)
+    def _stayed(self, message: Stayed) -> None:
+        self.busy, self.trouble = "", message.trouble
+        if self.profiles is None or self.profiles:
+            self._list()
+
+    def watch_busy(self) -> None:
+        """Show what is under way."""
+        self._show_busy()
+
+    def watch_trouble(self, trouble: str) -> None:
+        """Show what could not be done."""
+        self.query_one("#welcome-trouble", Static).update(plain(trouble, _MAX_TROUBLE_CELLS))
+
+    def _show_busy(self) -> None:
+        self.query_one("#welcome-busy", Static).update(self.busy)
+        content = self._content
+        if content is not None:
+            content.disabled = bool(self.busy)
+            if not self.busy and self.is_current:
+                content.take_focus()
+        self.refresh_bindings()
+
+    # --- What the person does ----------------------------------------------------------------------------------------
+    def on_newcomer_create(self, message: Newcomer.Create) -> None:
+        """Make an account for whoever has none yet."""
+        if trouble := self._why_not():
+            self.trouble = trouble
+            self._watch()
+        else:
+            self._enter("Registering…", partial(self._create, message.name))
+
+    def on_newcomer_restore(self) -> None:
+        """Bring an account here."""
+        self.action_restore()
+
+    def on_profile_list_chosen(self, message: ProfileList.Chosen) -> None:
+        """Open a profile, or bring back its key."""
+        profile = message.profile
+        if profile.key_lost:
+            self._ask_export(profile.name)
+        else:
+            self._open_profile(profile.name)
+
+    def on_profile_list_new(self) -> None:
+        """Make another account."""
+        self.action_new()
+
+    def on_profile_list_restore(self) -> None:
+        """Bring an account here."""
+        self.action_restore()
+
+    def action_new(self) -> None:
+        """Make another account."""
+        self.post_message(self.Nameless())
+
+    def action_restore(self) -> None:
+        """Bring an account here from its export."""
+        self._ask_export(None)
+
+    def action_stop(self) -> None:
+        """Break off what is under way; nothing that was typed is lost."""
+        self.workers.cancel_group(self, "enter")
+        self.post_message(self.Stayed())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer what can be done now."""
+        if action == "stop":
+            return bool(self.busy)
+        if action == "new":
+            return not self.busy and bool(self.profiles)
+        if action == "restore":
+            return not self.busy and self.profiles is not None
+        return True

@@ -1,0 +1,350 @@
+"""The viewer: what stands around a picture, how it is looked at closely, and that nothing of it outlives the screen."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+from typing import Any
+
+import pytest
+from PIL import Image
+from textual.widgets import Static
+
+from shared.errors import UnusableImage
+from tests.tui.conftest import NOW
+from tests.tui.fake_peer import FakePeer
+from tests.tui.held_images import PICTURE, bands, held, holding
+from tests.tui.quiet import settled
+from tui.client.screens import viewer as viewer_module
+from tui.client.screens.home import Home
+from tui.client.screens.viewer import Viewer
+from tui.peer.models import View
+from tui.widgets.decoding import full
+from tui.widgets.graphics import Graphics
+from tui.widgets.painting import Painting
+from tui.widgets.zooming import ZoomablePicture
+
+IMAGE = "a" * 32
+_OF_THIS_TEST = 2
+"""References to an object that stands in a list of the test only, while they are counted."""
+
+
+def view(data: bytes = PICTURE, title: str = "Harbour", left: int | None = 2) -> View:
+    return View(IMAGE, title, data, left)
+
+
+async def shown(pilot: Any, of: View | None = None, *, peer: FakePeer | None = None, person: str = "Bea") -> Viewer:
+    """Open a viewer over the home, and return it."""
+    await settled(pilot)
+    of = of or view()
+    screen = Viewer(peer or FakePeer(), of, person=person, left=of.left)
+    pilot.app.push_screen(screen)
+    del of
+    await settled(pilot)
+    return screen
+
+
+def text(pilot: Any, selector: str) -> str:
+    return str(pilot.app.screen.query_one(selector, Static).render())
+
+
+def lines(picture: ZoomablePicture) -> str:
+    return "\n".join(
+        "".join(segment.text for segment in picture.render_line(y)) for y in range(picture.size.height)
+    )  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_a_picture_of_somebody_else_is_shown_with_name_time_and_views_left(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot)
+        assert (text(pilot, "#viewer-title"), text(pilot, "#viewer-person")) == ("Harbour", "by Bea")
+        assert text(pilot, "#viewer-left") == "2 views left"
+        assert screen.picture.image is not None
+        assert screen.picture.image.tobytes() == full(PICTURE).tobytes()
+        assert "Ada · 2027-01-15 08:00:00" in lines(screen.picture)
+        assert app.focused is screen.picture
+
+
+@pytest.mark.parametrize(
+    ("left", "person", "said"),
+    [(0, "by Bea", "that was the last view"), (1, "by Bea", "1 view left"), (None, "your own", "opens free")],
+)
+@pytest.mark.anyio
+async def test_what_is_said_of_the_views_left(make_client, left, person, said) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, view(left=left))
+        assert (text(pilot, "#viewer-person"), text(pilot, "#viewer-left")) == (person, said)
+
+
+@pytest.mark.anyio
+async def test_the_time_over_the_picture_goes_on(make_client, monkeypatch) -> None:
+    timers: list[tuple[float, Any]] = []
+    usual = Viewer.set_interval
+
+    def noted(screen: Viewer, interval: float, callback: Any = None, **options: Any) -> Any:
+        timers.append((interval, callback))
+        return usual(screen, interval, callback, **options)
+
+    monkeypatch.setattr(Viewer, "set_interval", noted)
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot)
+        [(interval, tick)] = [timer for timer in timers if timer[1] == screen.tick]
+        assert interval == 1
+        monkeypatch.setattr(app, "wall", lambda: NOW + 61)
+        tick()
+        assert "Ada · 2027-01-15 08:01:01" in lines(screen.picture)
+
+
+@pytest.mark.anyio
+async def test_a_peer_without_a_name_leaves_the_time(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, peer=FakePeer(account=None))
+        assert screen.picture.overlay == ("2027-01-15 08:00:00",)
+
+
+@pytest.mark.parametrize("how", ["escape", "q", "click", "footer"])
+@pytest.mark.anyio
+async def test_it_is_closed_by_keys_and_by_mouse(make_client, how: str) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot)
+        if how == "click":
+            await pilot.click("#viewer-close")
+        elif how == "footer":
+            await pilot.click(next(key for key in screen.query("FooterKey") if key.description == "Close"))
+        else:
+            await pilot.press(how)
+        await settled(pilot)
+        assert isinstance(app.screen, Home)
+        assert not screen.is_attached
+
+
+@pytest.mark.anyio
+async def test_keys_go_closer_and_about(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot)
+        whole = screen.picture.viewport
+        await pilot.press("plus", "plus", "l")
+        await settled(pilot)
+        assert screen.picture.viewport.zoom > whole.zoom
+        assert screen.picture.viewport.x > whole.x
+        await pilot.press("0")
+        await settled(pilot)
+        assert screen.picture.viewport == whole
+
+
+@pytest.mark.anyio
+async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, monkeypatch) -> None:
+    """What was decoded for a screen that is gone is dropped with it."""
+    gate, decoded = threading.Event(), []
+
+    def slow(data: bytes) -> Image.Image:
+        assert gate.wait(30)
+        image = full(data)
+        decoded.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(viewer_module, "full", slow)
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        screen = Viewer(FakePeer(), view(), person="Bea", left=2)
+        app.push_screen(screen)
+        await pilot.pause()
+        assert "opening…" in lines(screen.picture)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, Home)
+        gate.set()
+        await settled(pilot)
+        gc.collect()
+        assert [reference() for reference in decoded] == [None]
+        assert screen._view is None
+
+
+@pytest.mark.anyio
+async def test_what_is_no_picture_says_so(make_client, monkeypatch) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, view(b"no picture at all"))
+        said = lines(screen.picture)
+        assert "What Bea shared cannot be shown; ask Bea about it." in said
+        with pytest.raises(UnusableImage):
+            full(b"no picture at all")
+        await pilot.press("escape")
+        await settled(pilot)
+        assert isinstance(app.screen, Home)
+
+
+class Opening(FakePeer):
+    """A peer that opens a picture anew for every view and keeps nothing of it."""
+
+    async def view(self, image_id: str) -> View:
+        await self._note("view", image_id)
+        return View(image_id, "Harbour", bytes(bytearray(PICTURE)), 2)
+
+
+@pytest.mark.parametrize("how", ["escape", "leave"])
+@pytest.mark.anyio
+async def test_closing_leaves_neither_bytes_nor_pixels_in_memory(make_client, monkeypatch, how: str) -> None:
+    """From the counted view on: its bytes go when they are decoded, its pixels and cells with the screen."""
+    data: list[bytes] = []
+    pixels: list[weakref.ref[Image.Image]] = []
+
+    def watched(file: bytes) -> Image.Image:
+        image = full(file)
+        data.append(file)
+        pixels.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(viewer_module, "full", watched)
+    peer = Opening(**vars_of(holding(held(1))))
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("3")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("tab", "enter")
+        await settled(pilot)
+        screen = app.screen
+        assert isinstance(screen, Viewer)
+        gc.collect()
+        references = sys.getrefcount(data[0])
+        assert references == _OF_THIS_TEST, "the bytes are gone with decoding"
+        assert pixels[0]() is screen.picture.image
+        await pilot.press("plus")
+        await settled(pilot)
+        paintings = alive(Painting)
+        if how == "escape":
+            await pilot.press("escape")
+            await settled(pilot)
+            gc.collect()
+            assert pixels[0]() is None
+            assert alive(Painting) == paintings - 1, "only the covers' are left"
+    gc.collect()
+    assert pixels[0]() is None
+    references = sys.getrefcount(data[0])
+    assert references == _OF_THIS_TEST
+
+
+def vars_of(peer: FakePeer) -> dict[str, Any]:
+    return {name: getattr(peer, name) for name in ("held", "covers")}
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(isinstance(thing, kind) for thing in gc.get_objects())
+
+
+@pytest.mark.anyio
+async def test_no_picture_of_a_view_is_offered_to_be_kept(make_client) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        offered = {command.title for command in app.get_system_commands(app.screen)}
+        assert "Screenshot" in offered
+        screen = await shown(pilot)
+        here = {command.title for command in app.get_system_commands(screen)}
+        assert "Screenshot" not in here
+        assert {"Close", "Closer"} <= here
+        assert not screen.picture.ALLOW_SELECT
+
+
+class Pixels:
+    """What textual-image draws with, as far as the widget needs it; `sent` and `forgotten` count pictures."""
+
+    sent = 0
+    forgotten = 0
+
+    def __init__(self, image: Image.Image, width: int, height: int) -> None:
+        self.width, self.height = width, height
+
+    def __rich_console__(self, _console: Any, _options: Any) -> Any:
+        from rich.segment import Segment
+
+        Pixels.sent += 1
+        yield from [Segment("#" * self.width + "\n")] * self.height
+
+    def cleanup(self) -> None:
+        Pixels.forgotten += 1
+
+
+@pytest.mark.anyio
+async def test_true_pixels_are_used_where_there_are_and_forgotten_by_the_terminal(make_client, monkeypatch) -> None:
+    monkeypatch.setattr(Pixels, "sent", 0)
+    monkeypatch.setattr(Pixels, "forgotten", 0)
+    app = make_client(graphics=Graphics("kitty", (10, 20), Pixels))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot)
+        assert Pixels.sent == 1
+        assert screen.picture.image is not None
+        assert screen.picture.image.tobytes() != full(PICTURE).tobytes(), "name and time are in the pixels as well"
+        assert "####" in lines(screen.picture)
+        assert "Ada · 2027-01-15 08:00:00" in lines(screen.picture)
+        await pilot.press("plus")
+        await settled(pilot)
+        assert (Pixels.sent, Pixels.forgotten) == (2, 1)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert Pixels.forgotten == 2
+
+
+HOSTILE = "\x1b[31mred\x07 \u202eevil [red]b[/red] [@click=app.quit]x[/] \U0001f468\u200d\U0001f469\r\n" + "x" * 10_000
+
+
+@pytest.mark.anyio
+async def test_texts_of_others_do_no_harm(make_client) -> None:
+    peer = FakePeer()
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, view(title=HOSTILE), person=HOSTILE)
+        strips = screen._compositor.render_strips()
+        assert all(strip.cell_length == 80 for strip in strips)
+        for segment in (segment for strip in strips for segment in strip):
+            assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char == "\u202e" for char in segment.text)
+            assert segment.style is None or not any(name.startswith("@") for name in segment.style.meta)
+        top = "".join(segment.text for segment in strips[0])
+        assert "[red]b" in top
+        assert "2 views left" in top
+        assert "Close" in top
+
+
+# --- Looks -----------------------------------------------------------------------------------------------------------
+def push(of: View, person: str = "Bea") -> Any:
+    async def before(pilot: Any) -> None:
+        pilot.app.push_screen(Viewer(FakePeer(), of, person=person, left=of.left))
+
+    return before
+
+
+def test_the_viewer(make_client, snap, look) -> None:
+    size, theme = look
+    snap(make_client(theme=theme), size, before=push(view(bands(("#5b2a86", "#7785ac", "#9ac6c5"), (160, 90)))))
+
+
+def test_the_last_view_of_a_tall_picture_closely(make_client, snap) -> None:
+    async def before(pilot: Any) -> None:
+        await push(view(bands(("#5b2a86", "#7785ac", "#9ac6c5"), (60, 90)), left=0))(pilot)
+        await settled(pilot)
+        await pilot.press("plus", "plus")
+
+    snap(make_client(), (80, 24), before=before)
+
+
+def test_a_picture_of_ones_own(make_client, snap) -> None:
+    snap(make_client(), (80, 24), before=push(view(left=None), "you"))
+
+
+def test_what_cannot_be_shown(make_client, snap, look) -> None:
+    size, theme = look
+    snap(make_client(theme=theme), size, before=push(view(b"\xff\xd8\xff nothing")))

@@ -1,0 +1,17 @@
+"""The actions that can be put on other keys: each has one name, and one meaning."""
+
+import re
+
+from tui.client.keys import actions, unknown
+
+
+def test_actions_of_every_part_are_found():
+    found = {action.id: action for action in actions()}
+    assert found["users.request"].keys == "r"
+    assert {"app.quit", "list.sort", "dialog.cancel", "viewer.close", "tab.users"} <= found.keys()
+    assert all(re.fullmatch(r"[a-z_]+\.[a-z_]+", name) for name in found)
+    assert all(action.what for action in found.values())
+
+
+def test_names_of_no_action_are_told_apart():
+    assert unknown({"users.request", "users.reqest", "app.quit"}) == ["users.reqest"]

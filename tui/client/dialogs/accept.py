@@ -1,0 +1,177 @@
+"""The answer yes: to whom, for which image, how many views, until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Input, Label, Static
+
+from shared.errors import GlimpseError
+from tui.client.dialogs.base import Dialog
+from tui.client.wording import plain, until, views
+from tui.widgets.expiry import ExpiryField
+from tui.widgets.picture import Picture
+from tui.widgets.views_field import ViewsField
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from PIL import Image
+    from textual import events
+    from textual.widget import Widget
+
+    from tui.client.asks import Ask
+    from tui.client.thumbnails import Thumbnails
+    from tui.peer import Peer
+    from tui.peer.models import Viewer
+
+_NAME_CELLS: Final = 16
+"""Room for a name inside a sentence; the whole of it stands above."""
+_TALL_FROM_ROWS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """So many views, until a moment in seconds since 1970; None leaves the expiry as it is, by default none."""
+
+    views: int
+    expires: float | None
+
+
+class Accept(Dialog[Acceptance]):
+    """Asks what a request is accepted with. `first`: nothing was accepted of this person before.
+
+    The picture and the rights that the person has already are looked up while the dialog is open.
+    """
+
+    HEADING = "Accept this request?"
+    ACCEPT = "Accept"
+
+    class Looked(Message, bubble=False):
+        """What the picture shows; None where it is not on this machine."""
+
+        def __init__(self, image: Image.Image | None) -> None:
+            super().__init__()
+            self.image = image
+
+    class Standing(Message, bubble=False):
+        """What rights the person has on the image already."""
+
+        def __init__(self, viewer: Viewer | None) -> None:
+            super().__init__()
+            self.viewer = viewer
+
+    def __init__(self, ask: Ask, peer: Peer, thumbnails: Thumbnails, *, first: bool) -> None:
+        super().__init__()
+        self._ask = ask
+        self._peer = peer
+        self._thumbnails = thumbnails
+        self._first = first
+        self._standing: Viewer | None = None
+
+    def body(self) -> Iterable[Widget]:
+        """Return who and what, the fingerprint, the fields, and what they mean."""
+        with Horizontal(id="accept-asked"):
+            yield Picture(id="accept-picture")
+            yield Static(self._asked(), id="accept-facts", markup=False)
+        yield Vertical(*self._fingerprint(), id="accept-person", classes="-first" if self._first else "")
+        with Horizontal(classes="accept-field"):
+            yield Label("Views")
+            yield ViewsField(self._ask.request.views, id="accept-views")
+        with Horizontal(classes="accept-field"):
+            yield Label("Expires")
+            yield ExpiryField(zone=self.client.zone, id="accept-expiry")
+        yield Static("", id="accept-meaning", markup=False, classes="text")
+
+    def _asked(self) -> Text:
+        ask = self._ask
+        text = Text(ask.person, style="bold")
+        text.append(f"\nasks for {views(ask.request.views)} of “{ask.title}”", style="not bold")
+        if ask.note:
+            text.append(f"\n“{ask.note}”", style="not bold dim")
+        return text
+
+    def _fingerprint(self) -> Iterable[Widget]:
+        words = plain(self._ask.request.words)
+        if self._first:
+            yield Static(
+                "First yes to this person: compare the words by telephone or face to face. If they differ, it is"
+                " somebody else."
+            )
+        yield Static(words, id="accept-words", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin at the number of views, and look up what is not known yet."""
+        self.query_one(Picture).placeholder = ""
+        self.query_one(ViewsField).focus_number()
+        self._say_meaning()
+        work(self, self._look, group="accept-picture")
+        work(self, self._look_up, group="accept-standing")
+
+    async def _look(self) -> None:
+        self.post_message(self.Looked(await self._thumbnails.own(self._ask.request.image)))
+
+    async def _look_up(self) -> None:
+        row = self._ask.request
+        try:
+            viewers = await self._peer.viewers(row.image)
+        except GlimpseError:
+            return  # The answer does not depend on it: the views are added to whatever stands.
+        self.post_message(
+            self.Standing(next((one for one in viewers if one.account == row.person and not one.revoked), None))
+        )
+
+    @on(Looked)
+    def _show(self, message: Looked) -> None:
+        picture = self.query_one(Picture)
+        picture.placeholder = "not on this machine"
+        picture.show(message.image)
+
+    @on(Standing)
+    def _stand(self, message: Standing) -> None:
+        self._standing = message.viewer
+        self._say_meaning()
+
+    @on(ViewsField.Changed)
+    def _say_meaning(self) -> None:
+        try:
+            number = self.query_one(ViewsField).value()
+        except ValueError:
+            number = 0
+        name, standing = plain(self._ask.name, _NAME_CELLS), self._standing
+        if standing is None:
+            meaning = f"{name} may look at the picture {_times(number)}; every look is counted."
+        else:
+            meaning = (
+                f"Adds {views(number)} to the {standing.left} of {standing.granted} that {name} has left"
+                f" ({until(standing.expires, self.client.wall())}; never keeps that)."
+            )
+        self.query_one("#accept-meaning", Static).update(f"{meaning} You can change or revoke this in My images.")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Give the picture more rows where the terminal has them."""
+        self.set_class(event.size.height >= _TALL_FROM_ROWS, "-tall")
+
+    def result(self) -> Acceptance | None:
+        """Return the fields; None after complaining about them."""
+        try:
+            number = self.query_one(ViewsField).value()
+            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+        except ValueError as error:
+            self.complain(str(error))
+            return None
+        return Acceptance(number, expires)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.action_accept()
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"

@@ -1,0 +1,87 @@
+"""Changing how often somebody may still look at an image, and until when."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.containers import Horizontal
+from textual.widgets import Label, Static
+
+from tui.client import sharing
+from tui.client.dialogs.deed import DeedDialog
+from tui.client.wording import moment, plain, until
+from tui.peer.models import RightsResult
+from tui.widgets.expiry import ExpiryField
+from tui.widgets.views_field import ViewsField
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from textual.widget import Widget
+
+    from tui.peer import Peer
+    from tui.peer.models import Viewer
+
+
+class ChangeRights(DeedDialog[RightsResult]):
+    """Ask for the views left and the expiry of one viewer. Only what was changed is sent."""
+
+    HEADING = "Change rights"
+    ACCEPT = "Change"
+    DOING = "Changing…"
+
+    def __init__(self, peer: Peer, image: str, title: str, viewer: Viewer) -> None:
+        super().__init__()
+        self._peer = peer
+        self._image = image
+        self._title = title
+        self._viewer = viewer
+
+    def body(self) -> Iterable[Widget]:
+        """Return whose rights they are, how they stand, and the fields."""
+        viewer = self._viewer
+        yield Static(f"{sharing.person(viewer.name, viewer.account)} on “{plain(self._title, 32)}”", markup=False)
+        yield Static(plain(viewer.words), markup=False, classes="muted")
+        yield Static(
+            f"Granted {viewer.granted}, spent {viewer.consumed}, left {viewer.left}; {self._until()}.", markup=False,
+            id="change-standing",
+        )  # fmt: skip
+        with Horizontal(classes="rights-field"):
+            yield Label("Views left")
+            yield ViewsField(viewer.left, least=0, id="change-views")
+        with Horizontal(classes="rights-field"):
+            yield Label("Expires")
+            yield ExpiryField(viewer.expires, zone=self.client.zone, id="change-expiry")
+        yield Static(
+            "It counts from the moment the cloud has it. Views spent until then stay spent.", markup=False,
+            classes="text muted",
+        )  # fmt: skip
+
+    def _until(self) -> str:
+        viewer = self._viewer
+        told = until(viewer.expires, self.client.wall())
+        return told if viewer.expires is None else f"{told} ({moment(viewer.expires, self.client.zone)})"
+
+    def on_mount(self) -> None:
+        """Begin with the number."""
+        self.query_one(ViewsField).focus_number()
+
+    def deed(self) -> Callable[[], Awaitable[RightsResult]] | None:
+        """Return the change, None after complaining about the fields or where nothing was changed."""
+        viewer = self._viewer
+        try:
+            number = self.query_one(ViewsField).value()
+            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+        except ValueError as error:
+            self.complain(str(error))
+            return None
+        options: dict[str, Any] = {}
+        if expires != viewer.expires:
+            options = {"no_expiry": True} if expires is None else {"expires": expires}
+        if number == viewer.left and not options:
+            self.complain("Nothing is changed yet: type another number, or choose another expiry.")
+            return None
+        # A number that was not touched is left alone, so that views spent meanwhile are not given back.
+        left = None if number == viewer.left else number
+        return partial(self._peer.set_views, self._image, viewer.account, left, **options)

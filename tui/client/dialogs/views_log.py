@@ -1,0 +1,102 @@
+"""Who looked at an image of one's own, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import on
+from textual.message import Message
+from textual.widgets import Button, Static
+
+from shared.errors import GlimpseError
+from tui.client import sharing
+from tui.client.dialogs.base import Dialog
+from tui.client.wording import ago, counted, moment, plain
+from tui.widgets.rowlist import Column, RowList
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from textual.widget import Widget
+
+    from tui.peer import Peer
+    from tui.peer.models import MyImage, ViewLogEntry
+
+_Row = tuple[int, "ViewLogEntry"]
+
+
+class ViewsLog(Dialog[bool]):
+    """The views of an image, newest first; there is nothing to decide in it."""
+
+    ACCEPT = "Close"
+
+    class Found(Message, bubble=False):
+        """From the worker: the views, or why they are not known."""
+
+        def __init__(self, entries: Sequence[ViewLogEntry], trouble: str = "") -> None:
+            super().__init__()
+            self.entries = entries
+            self.trouble = trouble
+
+    def __init__(self, peer: Peer, image: MyImage) -> None:
+        super().__init__()
+        self._peer = peer
+        self._image = image
+
+    def heading(self) -> str:
+        """Return which image it is about."""
+        return f"Views of “{plain(self._image.title, 40)}”"
+
+    def body(self) -> Iterable[Widget]:
+        """Return the list, and how many there are."""
+        yield RowList(
+            (
+                Column("at", "When", 16),
+                Column("ago", "", 10),
+                Column("viewer", "Who"),
+                Column("left", "Left then", 9, align="right"),
+            ),
+            key=lambda row: str(row[0]), cells=self._cells, id="log-list", empty="Asking the cloud…",
+            sort_keys={
+                "at": lambda row: row[1].at,
+                "viewer": lambda row: (row[1].viewer_name.casefold(), -row[1].at),
+            },
+        )  # fmt: skip
+        yield Static("", id="log-count", classes="muted", markup=False)
+
+    def _cells(self, row: _Row) -> tuple[str | Text, ...]:
+        entry = row[1]
+        return (
+            moment(entry.at, self.client.zone), Text(ago(entry.at, self.client.wall()), "dim"),
+            sharing.person(entry.viewer_name, entry.viewer), str(entry.left),
+        )  # fmt: skip
+
+    def on_mount(self) -> None:
+        """Ask for the views."""
+        self.query_one("#cancel", Button).display = False
+        self.query_one(RowList).focus()
+        work(self, self._fetch, group="log")
+
+    async def _fetch(self) -> None:
+        try:
+            self.post_message(self.Found(await self._peer.views_log(self._image.image)))
+        except GlimpseError as error:
+            self.post_message(self.Found((), str(error)))
+
+    @on(Found)
+    def _show(self, message: Found) -> None:
+        rows = self.query_one(RowList)
+        rows.empty = "Nobody has looked yet."
+        if message.trouble:
+            rows.empty = "The log is not known."
+            self.complain(plain(message.trouble, 200))
+        rows.set_rows(list(enumerate(message.entries)))
+        people = len({entry.viewer for entry in message.entries})
+        told = f"{counted(len(message.entries), 'view')} by {counted(people, 'person', 'people')}"
+        self.query_one("#log-count", Static).update(told if message.entries else "")
+
+    def result(self) -> bool:
+        """Done."""
+        return True

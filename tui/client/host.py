@@ -1,0 +1,196 @@
+"""`LocalHost`: the real world around the client. It keeps one peer open, in a task that outlives every screen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from shared.errors import GlimpseError, InvalidInput, Unavailable
+from tui.client.ports import Reach
+from tui.places import find_cluster, log_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tui.peer import Peer
+    from tui.peer.profiles import ProfileSummary
+
+log = logging.getLogger(__name__)
+_CLOSING = "The client is closing; start it again."
+
+
+class _Visit:
+    """One peer from the wish to open it until it is closed."""
+
+    def __init__(self, profile: str) -> None:
+        self.profile = profile
+        self.peer: Peer | None = None
+        self.error: GlimpseError | None = None
+        self.settled = asyncio.Event()
+        """It is open, or it cannot be opened."""
+        self.leave = asyncio.Event()
+        self.over = asyncio.Event()
+
+
+class LocalHost:
+    """Opens peers from the profile folders in `root`. `run` must be running as long as the client is.
+
+    A peer's tasks belong to the task that opened it, so `run` alone opens and closes: the others ask it to. `cluster`
+    is what was given as the cluster; without it, the usual places are looked at each time, because a cluster may be
+    started while the client waits. `on_failure` is told in a sentence when a peer that was open has failed.
+    """
+
+    def __init__(self, root: Path, cluster: Path | None, *, on_failure: Callable[[str], None]) -> None:
+        self._root = root
+        self._given = cluster
+        self._on_failure = on_failure
+        self.log_trouble = ""
+        """Why there is no log, for people; empty where there is one."""
+        self._visit: _Visit | None = None
+        self._wanted: deque[_Visit] = deque()
+        self._knock = asyncio.Event()
+        self._running = False
+
+    @property
+    def cluster(self) -> str:
+        """Where the cluster file lies, for people; empty where none is known."""
+        try:
+            return str(find_cluster(self._given))
+        except InvalidInput:
+            return ""
+
+    async def run(self) -> None:
+        """Open and close what is asked for, until cancelled."""
+        self._running = True
+        try:
+            while True:
+                await self._knock.wait()
+                self._knock = asyncio.Event()
+                while self._wanted:
+                    await self._serve(self._wanted.popleft())
+        finally:
+            self._running = False
+
+    # --- What the screens ask for ------------------------------------------------------------------------------------
+    async def profiles(self) -> list[ProfileSummary]:
+        """Return the profiles on this machine, by name."""
+        from tui.peer.profiles import list_profiles
+
+        return await asyncio.to_thread(list_profiles, self._root)
+
+    async def reach(self) -> Reach:
+        """Try every node of the cluster once; what went wrong is the reason in what this returns."""
+        await _load("tui.peer.probe")
+        from shared.cluster import load_cluster
+        from tui.peer.probe import probe
+
+        try:
+            cluster = await asyncio.to_thread(lambda: load_cluster(find_cluster(self._given)))
+        except GlimpseError as error:
+            return Reach((), (), str(error))
+        found = await probe(cluster)
+        return Reach(found.answering, found.silent, found.reason)
+
+    async def open(self, profile: str) -> Peer:
+        """Open a profile, made if it is new. Raises `GlimpseError` types; the one that was open is closed before."""
+        await self.close()
+        if not self._running:
+            raise Unavailable(_CLOSING)
+        await _load("tui.peer.peer")
+        await _load("shared.logs")
+        self._visit = visit = _Visit(profile)
+        self._wanted.append(visit)
+        self._knock.set()
+        await visit.settled.wait()
+        if visit.error is not None:
+            raise visit.error
+        assert visit.peer is not None
+        return visit.peer
+
+    async def close(self) -> None:
+        """Close the open peer, if there is one; it says goodbye to the cloud."""
+        visit = self._visit
+        if visit is None:
+            return
+        visit.leave.set()
+        if self._running:
+            await visit.over.wait()
+        if self._visit is visit:
+            self._visit = None
+
+    async def restore(self, profile: str, export: bytes, passphrase: str) -> None:
+        """Put an exported identity into a new profile. Raises `ProfileError`, `InvalidInput`."""
+        await _load("tui.peer.peer")
+        from tui.peer import Peer
+        from tui.peer.profile import profile_folder
+
+        folder = profile_folder(self._root, profile)
+        await asyncio.to_thread(Peer.import_identity, folder, export, passphrase)
+
+    # --- The task of `run` -------------------------------------------------------------------------------------------
+    async def _serve(self, visit: _Visit) -> None:
+        """Open, keep and close one peer, all in this task."""
+        from shared.logs import end_log
+        from tui.peer import Peer
+        from tui.peer.profile import profile_folder
+
+        handler = None
+        try:
+            folder = profile_folder(self._root, visit.profile)
+            handler = await self._begin_log(visit.profile)
+            cluster = await asyncio.to_thread(find_cluster, self._given)
+            async with Peer(folder, cluster) as peer:
+                visit.peer = peer
+                visit.settled.set()
+                await visit.leave.wait()
+        except Exception as error:  # noqa: BLE001 - it is told to the person and to the log
+            self._failed(visit, error)
+        finally:
+            if visit.peer is None and visit.error is None:
+                visit.error = Unavailable(_CLOSING)
+            visit.settled.set()
+            visit.over.set()
+            if handler is not None:
+                end_log(handler)
+
+    async def _begin_log(self, profile: str) -> logging.Handler | None:
+        """Write what happens to a log of this profile, which nobody else writes to while the profile is open."""
+        from shared.logs import log_to
+
+        try:
+            handler = await asyncio.to_thread(log_to, log_folder() / f"client-{profile}.log")
+        except OSError as error:
+            self.log_trouble = f"No log was written: {error}."
+            return None
+        self.log_trouble = ""
+        return handler
+
+    def _failed(self, visit: _Visit, error: Exception) -> None:
+        """Hand a failure to whoever waits for the peer, or, once it was open, to the program."""
+        if visit.peer is None and isinstance(error, GlimpseError):
+            visit.error = error
+            return
+        log.error("the peer failed", exc_info=error)
+        details = self.log_trouble or f"Details are in {log_folder() / f'client-{visit.profile}.log'}."
+        text = f"The client failed ({describe(error)}); start it again. {details}"
+        if visit.peer is None:
+            visit.error = Unavailable(text)
+        if self._visit is visit:
+            self._visit = None
+        self._on_failure(text)
+
+
+async def _load(module: str) -> None:
+    """Import a module in a thread: ciphers, sockets and pictures take a moment that a screen should not freeze for."""
+    await asyncio.to_thread(import_module, module)
+
+
+def describe(error: BaseException) -> str:
+    """Return an error on one line, out of the groups that it came in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) if isinstance(error, GlimpseError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,53 @@
+"""All actions that a person can put on other keys: read from the screens, dialogs and widgets themselves."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+from textual.binding import Binding
+from textual.dom import DOMNode
+
+_PACKAGES = ("tui.client", "tui.widgets")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The id that `client.toml` knows an action by, its keys (with commas between them), and what it does."""
+
+    id: str
+    keys: str
+    what: str
+
+
+def actions() -> list[Action]:
+    """Return every action with an id, by id. Imports all screens, which takes a moment."""
+    for package in _PACKAGES:
+        _import_all(package)
+    found: dict[str, Action] = {}
+    for node in _descendants(DOMNode):
+        if node.__module__.startswith(_PACKAGES):
+            for binding in node.__dict__.get("BINDINGS", ()):
+                if isinstance(binding, Binding) and binding.id:
+                    found.setdefault(
+                        binding.id, Action(binding.id, binding.key, binding.tooltip or binding.description)
+                    )
+    return [found[name] for name in sorted(found)]
+
+
+def unknown(names: set[str]) -> list[str]:
+    """Return which of the ids that somebody set keys for belong to no action."""
+    return sorted(names - {action.id for action in actions()})
+
+
+def _import_all(package: str) -> None:
+    for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+        import_module(module.name)
+
+
+def _descendants(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _descendants(child)

@@ -1,0 +1,225 @@
+"""What the tab `My images` shows: the images of one's own, and the current one with those who may look at it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from textual import events, on
+from textual.containers import Center, Container, Vertical
+from textual.message import Message
+from textual.widgets import Button, Static
+
+from shared.errors import GlimpseError, Unavailable
+from tui.client.pane import Pane
+from tui.client.panes.image_details import ImageDetails
+from tui.client.panes.image_lists import ImagesList, ViewersList
+from tui.client.thumbnails import Thumbnails
+from tui.client.transfers import Transfers
+from tui.client.wording import plain
+from tui.peer import events as peer_events
+from tui.widgets.rowlist import RowList
+from tui.widgets.working import work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+    from textual.app import ComposeResult
+
+    from tui.peer import Peer
+    from tui.peer.models import MyImage, Viewer
+
+_WIDE_FROM_CELLS: Final = 100
+_REST_S: Final = 0.12
+"""How long the cursor rests on an image before its picture and viewers are fetched."""
+_PAINT_S: Final = 0.25
+"""Progress comes with every few packets and is painted together."""
+_TICK_S: Final = 10.0
+"""How often ages are told anew, and transfers forgotten that broke off."""
+
+
+class ImagesShown(Pane):
+    """Shows one's own images, and the details of the current one. What is done with them is the sub-class's."""
+
+    class Looked(Message, bubble=False):
+        """From the worker: the viewers of an image, None if they are not known for the `trouble` said."""
+
+        def __init__(self, image: str, viewers: Sequence[Viewer] | None, trouble: str = "") -> None:
+            super().__init__()
+            self.image = image
+            self.viewers = viewers
+            self.trouble = trouble
+
+    class Pictured(Message, bubble=False):
+        """From the worker: how an image looks."""
+
+        def __init__(self, image: str, found: Image.Image | None) -> None:
+            super().__init__()
+            self.image = image
+            self.found = found
+
+    def __init__(self, peer: Peer, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(peer, id=id)
+        self._thumbnails = Thumbnails(peer)
+        self._transfers = Transfers(time.monotonic)
+        self._viewers: dict[str, Sequence[Viewer]] = {}
+        self._known: dict[str, MyImage] = {}
+        """Images as the cloud told of them last."""
+        self._detailed = ""
+        self._repaint_soon = False
+        self._shown = False
+
+    def compose(self) -> ComposeResult:
+        """Compose the list, the details, and what is said instead of both where there is no image yet."""
+        share = partial(self._transfers.share, sending=True)
+        with Container(id="mine-split"):
+            yield ImagesList(id="mine-list", wall=self.client.wall)
+            yield ImageDetails(id="image-details", wall=self.client.wall, share=share)
+        with Vertical(id="mine-none"):
+            yield Static("You have not encrypted a picture yet.", classes="title")
+            yield Static(
+                "A picture is sealed on this machine; a node hides it in a cover. Nobody sees it until you give views.",
+                classes="muted",
+            )
+            with Center():
+                yield Button("Encrypt a picture", id="mine-encrypt", variant="primary")
+            yield Static("or drop a file on this window", classes="muted")
+
+    def on_mount(self) -> None:
+        """Begin with nothing shown, until it is known what there is; keep ages true."""
+        self.query_one("#mine-none").display = False
+        self.set_interval(_TICK_S, self._repaint)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Put the details beside the list where there is room."""
+        self.set_class(event.size.width >= _WIDE_FROM_CELLS, "-wide")
+
+    def take_focus(self) -> None:
+        """Go to the list, or to the one thing to be done where there is no image."""
+        (self.query_one("#mine-encrypt") if self.query_one("#mine-none").display else self.images).focus()
+
+    # --- What there is -----------------------------------------------------------------------------------------------
+    @property
+    def images(self) -> ImagesList:
+        """The list of images."""
+        return self.query_one(ImagesList)
+
+    @property
+    def viewers(self) -> ViewersList:
+        """The list of those who may look at the current image."""
+        return self.query_one(ViewersList)
+
+    @property
+    def details(self) -> ImageDetails:
+        """What is shown of the current image."""
+        return self.query_one(ImageDetails)
+
+    async def fetch(self) -> Sequence[MyImage]:
+        """Ask the peer for the images; at first show those on this machine."""
+        if not self._shown:
+            self.post_message(self.Fetched(await self.peer.my_images(local=True)))
+        return await self.peer.my_images(local=not self.online)
+
+    def show(self, found: Sequence[MyImage]) -> None:
+        """Show the images. What the cloud told before stays while it is away."""
+        self._shown = True
+        self._known.update((image.image, image) for image in found if image.counted)
+        together = {image.image: image for image in found} | self._known
+        images = sorted(together.values(), key=lambda image: -image.created)
+        focused = self.screen.focused
+        wants_focus = self._is_active and (focused is None or focused.id == "mine-encrypt")
+        self.query_one("#mine-none").display = not images
+        self.query_one("#mine-split").display = bool(images)
+        self.images.set_rows(images)
+        if wants_focus:
+            self.take_focus()
+        self._tell_details(again=True)
+
+    @property
+    def _is_active(self) -> bool:
+        return self.parent is not None and bool(self.parent.display)
+
+    def heard(self, event: peer_events.Event) -> None:
+        """Look again where an event is about one's own images; take note of what is on its way."""
+        match event:
+            case peer_events.CopyProgress(sending=True, grant=grant, done=done, total=total):
+                self._transfers.hear(event)
+                if done >= total:
+                    self._transfers.end(grant)
+                self._repaint_in_a_moment()
+            case peer_events.ViewSpentEvent() | peer_events.Delivered() | peer_events.Undeliverable():
+                self.load_soon()
+            case _:
+                pass
+
+    def _repaint_in_a_moment(self) -> None:
+        if not self._repaint_soon:
+            self._repaint_soon = True
+            self.set_timer(_PAINT_S, self._repaint)
+
+    def _repaint(self) -> None:
+        self._repaint_soon = False
+        self.images.redraw()
+        self.viewers.redraw()
+
+    # --- The image under the cursor ----------------------------------------------------------------------------------
+    @property
+    def current(self) -> MyImage | None:
+        """The image that keys and buttons are about."""
+        found: MyImage | None = self.images.current
+        return found
+
+    @on(RowList.Highlighted, "#mine-list")
+    def _moved(self, event: RowList.Highlighted) -> None:
+        event.stop()
+        self._tell_details(again=False)
+
+    def _tell_details(self, *, again: bool) -> None:
+        """Tell the details of the current image; `again` fetches its viewers anew even if it was current before."""
+        image = self.current
+        self.details.tell(image, self.client.zone)
+        name = "" if image is None else image.image
+        another, self._detailed = name != self._detailed, name
+        if another:
+            self.details.await_picture(image)
+            self.viewers.set_rows(self._viewers.get(name, ()))
+            self.viewers.empty = "…" if name not in self._viewers else "Nobody yet.\nPress a to give somebody views."
+        if image is None:
+            return
+        if another and image.path is not None:
+            work(self, partial(self._find_picture, name), group="own-picture", exclusive=True)
+        if another or again:
+            work(self, partial(self._find_viewers, name), group="viewers", exclusive=True)
+
+    async def _find_picture(self, image: str) -> None:
+        if self._thumbnails.known("own", image) is None:
+            await anyio.sleep(_REST_S)
+        self.post_message(self.Pictured(image, await self._thumbnails.own(image)))
+
+    @on(Pictured)
+    def _show_picture(self, message: Pictured) -> None:
+        if message.image == self._detailed:
+            self.details.show_picture(message.found)
+
+    async def _find_viewers(self, image: str) -> None:
+        if image not in self._viewers:
+            await anyio.sleep(_REST_S)
+        try:
+            self.post_message(self.Looked(image, await self.peer.viewers(image)))
+        except Unavailable:
+            self.post_message(self.Looked(image, None, "Who may look is known to the cloud, which is away."))
+        except GlimpseError as error:
+            self.post_message(self.Looked(image, None, str(error)))
+
+    @on(Looked)
+    def _show_viewers(self, message: Looked) -> None:
+        if message.viewers is not None:
+            self._viewers[message.image] = message.viewers
+        if message.image != self._detailed:
+            return
+        self.viewers.empty = plain(message.trouble, 200) or "Nobody yet.\nPress a to give somebody views."
+        if message.viewers is not None:
+            self.viewers.set_rows(message.viewers)

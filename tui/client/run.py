@@ -1,0 +1,139 @@
+"""Runs the client: the screens and the peer side by side in one loop, and an orderly end whatever ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.text import clean
+from tui.client.app import GlimpseClient
+from tui.client.host import LocalHost, describe
+from tui.client.settings import load_settings, settings_path
+from tui.peer.profiles import profile_names
+from tui.places import profiles_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tui.client.guide import Guide
+    from tui.client.settings import ClientSettings
+    from tui.widgets.graphics import Graphics
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+_BY_SIGNAL = 128
+"""Added to a signal's number, as shells do, it is the exit code of a program that the signal ended."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the client ended: exit code, and what is to be said in the terminal."""
+
+    code: int = 0
+    text: str = ""
+
+
+def run_client(profile: str | None, cluster: Path | None, *, root: Path | None = None) -> int:
+    """Run the client in this terminal until it is left; return the exit code.
+
+    Opens `profile`, made if it is new, or the only one there is; with none or several the first screen asks. `root` is
+    the folder of the profiles. Exit code 1 after a failure, 128 + n after signal n. Raises `InvalidInput` for settings
+    that cannot be used.
+    """
+    settings = load_settings(settings_path())
+    folder = root or profiles_root()
+    ending = asyncio.run(
+        run_screens(
+            profile or only_profile(folder), cluster, root=folder, settings=settings,
+            graphics=_graphics(settings),
+        )
+    )  # fmt: skip
+    say(ending)
+    return ending.code
+
+
+def only_profile(root: Path) -> str | None:
+    """Return the profile that there is no choice about; None with none or several."""
+    names = profile_names(root)
+    return names[0] if len(names) == 1 else None
+
+
+def say(ending: Ending) -> None:
+    """Write what the client leaves to be said: news to standard output, failures to standard error."""
+    if ending.text:
+        print(clean(ending.text, max_chars=2_000), file=sys.stderr if ending.code else sys.stdout)
+
+
+async def run_screens(
+    profile: str | None, cluster: Path | None, *, root: Path, settings: ClientSettings,
+    graphics: Graphics | None = None, guide: Guide | None = None,
+) -> Ending:  # fmt: skip
+    """Run the client in the loop that runs already, and return how it ended; the peer is closed by then.
+
+    A signal that asks the process to end closes the peer first, and says goodbye to the cloud.
+    """
+    ending = Ending()
+
+    def fail(text: str) -> None:
+        ending.code, ending.text = 1, text
+        app.exit(return_code=1)
+
+    host = LocalHost(root, cluster, on_failure=fail)
+    app = GlimpseClient(host, settings=settings, graphics=graphics, profile=profile, guide=guide)
+    async with asyncio.TaskGroup() as group:
+        core = group.create_task(_guard(host, fail))
+        try:
+            with _signals_heeded(group, host, app, ending):
+                rest = await app.run_async()
+        finally:
+            await host.close()
+            core.cancel()
+    if not ending.code:
+        ending.code, ending.text = app.return_code or 0, " ".join(filter(None, (rest, host.log_trouble)))
+    return ending
+
+
+async def _guard(host: LocalHost, fail: Callable[[str], None]) -> None:
+    """Run the host; should it fail, the screens end with the reason instead of waiting for it for good."""
+    try:
+        await host.run()
+    except Exception as error:  # noqa: BLE001 - it is told to the person
+        fail(f"The client failed ({describe(error)}); start it again.")
+
+
+@contextmanager
+def _signals_heeded(
+    group: asyncio.TaskGroup, host: LocalHost, app: GlimpseClient, ending: Ending
+) -> Iterator[None]:  # fmt: skip
+    """Close the peer and then the screens when a signal asks for it; a second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    async def leave(code: int) -> None:
+        ending.code = code
+        await host.close()
+        app.exit(return_code=code)
+
+    def heed(number: int) -> None:
+        ignore()
+        group.create_task(leave(_BY_SIGNAL + number))
+
+    def ignore() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, heed, number)
+    try:
+        yield
+    finally:
+        ignore()
+
+
+def _graphics(settings: ClientSettings) -> Graphics | None:
+    from tui.widgets.graphics import probe
+
+    return probe(settings.pictures)

@@ -1,0 +1,102 @@
+"""Which nodes of a cluster answer just now, and in words why none does. Opens no profile and signs nobody in."""
+
+import os
+from dataclasses import dataclass
+
+import anyio
+
+from shared.cluster import Cluster, NodeAddress
+from shared.errors import GlimpseError
+from shared.net.closed_port import is_closed
+from shared.net.endpoint import Endpoint
+
+DEADLINE_S = 2.5
+"""Longest wait for a node; the preset's handshake time-out where that is shorter."""
+_GRACE_S = 0.5
+_GRACE_FACTOR = 4.0
+"""Once a node has answered, the others get so much longer than it took: one that is down must not hold up the news."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Names of the nodes that answered and of those that did not, in address order; `reason` where none did."""
+
+    answering: tuple[str, ...]
+    silent: tuple[str, ...]
+    reason: str = ""
+
+
+async def probe(cluster: Cluster) -> Standing:
+    """Try a handshake with every node at once, under a key made for this alone.
+
+    Takes as long as the nodes do, at most some seconds. Never raises for what the network does.
+    """
+    answered: set[str] = set()
+    loopback = all(is_loopback(node.host) for node in cluster.nodes)
+    endpoint = Endpoint(
+        os.urandom(32), bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104 - to reach other machines
+        timing=cluster.timing, prologue=cluster.prologue,
+    )  # fmt: skip
+    try:
+        async with endpoint:
+            await _try_all(endpoint, cluster, answered)
+    except GlimpseError as error:  # no socket to be had
+        return Standing((), tuple(node.name for node in cluster.nodes), str(error))
+    silent = [node for node in cluster.nodes if node.name not in answered]
+    return Standing(
+        tuple(node.name for node in cluster.nodes if node.name in answered),
+        tuple(node.name for node in silent),
+        "" if answered else await _why(silent),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address of a cluster file is on this machine alone."""
+    return host.startswith("127.") or host in ("::1", "localhost")
+
+
+async def _try_all(endpoint: Endpoint, cluster: Cluster, answered: set[str]) -> None:
+    wait_s = min(DEADLINE_S, cluster.timing.handshake_timeout_s)
+    began = anyio.current_time()
+
+    async def attempt(node: NodeAddress) -> None:
+        try:
+            await endpoint.connect((node.host, node.port), node.key, timeout_s=wait_s)
+        except GlimpseError:
+            return
+        answered.add(node.name)
+        now = anyio.current_time()
+        grace.deadline = min(grace.deadline, now + max(_GRACE_S, _GRACE_FACTOR * (now - began)))
+
+    with anyio.move_on_after(wait_s) as grace:
+        async with anyio.create_task_group() as group:
+            for node in cluster.nodes:
+                group.start_soon(attempt, node)
+
+
+async def _why(nodes: list[NodeAddress]) -> str:
+    """Return what the machines of silent nodes say about their ports, in a sentence that says what to do."""
+    closed: list[NodeAddress] = []
+    unknown: list[NodeAddress] = []
+
+    async def ask(node: NodeAddress) -> None:
+        try:
+            if await is_closed((node.host, node.port)):
+                closed.append(node)
+        except OSError:
+            unknown.append(node)
+
+    async with anyio.create_task_group() as group:
+        for node in nodes:
+            group.start_soon(ask, node)
+    where = f"{nodes[0].host}:{nodes[0].port}"
+    if len(unknown) == len(nodes):
+        return f"There is no way to {unknown[0].host}; check the network, and the addresses in the cluster file."
+    if len(closed) == len(nodes):
+        return f"Nothing runs at {where}; start the cluster with `glimpse up`, or ask its operator."
+    if all(is_loopback(node.host) for node in nodes):
+        return f"Something runs at {where}, but with other keys than the cluster file has; use a new copy of that file."
+    return (
+        f"Nothing that has the keys of the cluster file answers at {where}; check the network, and whether the file is"
+        " the newest one."
+    )
