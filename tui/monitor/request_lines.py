@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tui.monitor.model.requests import RequestData, RequestStep
 
 _NAME_CELLS = 16
+WAY_NODES = 4
+"""More of a request's way is only seen in its details."""
 
 
 def request_lines(request: RequestData, names: Sequence[str]) -> tuple[ChartLine, ...]:
@@ -26,30 +28,41 @@ def request_lines(request: RequestData, names: Sequence[str]) -> tuple[ChartLine
     return (*lines, ChartLine(None, (), lanes=lanes))
 
 
-def way(request: RequestData, names: Sequence[str]) -> tuple[tuple[str, Tone], ...]:
-    """Return which nodes had the request, one after another: `n2`, `n2 › n3 taken over`."""
-    pieces: list[tuple[str, Tone]] = []
-    last: int | None = None
+def way(request: RequestData, names: Sequence[str]) -> Pieces:
+    """Return which nodes had the request, one after another, the last `WAY_NODES` of them.
+
+    `n2`: it was given to n2, or n2 served it; `n2×`: n2 could not serve it; `n3!`: n3 took it over unasked.
+    """
+    stops: list[tuple[int, str, Tone]] = []
     for step in request.steps:
-        place, tone, note = step.place, Tone.PLAIN, ""
-        match step.what:
-            case Happening.ASSIGNED if step.node is not None:
-                place = step.node
-            case Happening.TAKEN_OVER:
-                tone, note = Tone.WARNING, " took it"
-            case Happening.SERVED | Happening.REFUSED:
-                pass
-            case Happening.FAILED:
-                tone, note = Tone.WARNING, " gave it back"
-            case _:
-                continue
-        if place == last and not note:
+        stop = _stop(step)
+        if stop is None:
             continue
-        arrow = " › " if pieces and place != last else ""
-        name = "" if place == last else _name(place, names)
-        pieces.append((f"{arrow}{name}{note}", tone))
-        last = place
+        place, sign, tone = stop
+        if not stops or stops[-1][0] != place:
+            stops.append(stop)
+        elif sign:
+            stops[-1] = place, stops[-1][1] + sign, tone
+    shown = stops[-WAY_NODES:]
+    pieces: list[tuple[str, Tone]] = [("… › ", Tone.MUTED)] if len(shown) < len(stops) else []
+    for number, (place, sign, tone) in enumerate(shown):
+        pieces.append((f"{' › ' if number else ''}{_name(place, names)}{sign}", tone))
     return tuple(pieces)
+
+
+def _stop(step: RequestStep) -> tuple[int, str, Tone] | None:
+    """Return the node that a step brings the request to, with a sign where that is not as it should be."""
+    match step.what:
+        case Happening.ASSIGNED if step.node is not None:
+            return step.node, "", Tone.PLAIN
+        case Happening.SERVED | Happening.REFUSED:
+            return step.place, "", Tone.PLAIN
+        case Happening.TAKEN_OVER:
+            return step.place, "!", Tone.WARNING
+        case Happening.FAILED:
+            return step.place, "×", Tone.BAD
+        case _:
+            return None
 
 
 def state_tone(state: RequestState) -> Tone:

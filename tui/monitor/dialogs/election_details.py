@@ -11,7 +11,7 @@ from tui.monitor.dialogs.details import Details
 from tui.monitor.election_lines import chart_lines
 from tui.monitor.model.election_reading import Outcome
 from tui.monitor.panels.sequence_chart import LEGEND, SequenceChart, SequenceData
-from tui.monitor.wording import lasting, thousands
+from tui.monitor.wording import lasting, milliseconds, thousands
 from tui.widgets.palette import Palette
 from tui.widgets.text_lines import TextLines
 
@@ -68,9 +68,11 @@ def summary(election: ElectionData, names: Sequence[str], now: float, palette: P
     match election.outcome:
         case Outcome.WON:
             line.append(f"{_name(election.leader, names)} leads term {election.term}", palette.good + palette.bold)
-            line.append(f" after {lasting(election.took_s or 0.0)}")
+            line.append(f" after {milliseconds(1000 * (election.took_s or 0.0))}")
             if election.outage_s is not None:
-                line.append(f"; {lasting(election.outage_s)} without {_name(election.former, names)}", palette.muted)
+                line.append(
+                    f"; {milliseconds(1000 * election.outage_s)} without {_name(election.former, names)}", palette.muted
+                )
         case Outcome.UNDER_WAY:
             line.append("under way", palette.accent + palette.bold)
             line.append(f" for {lasting(now - election.began)}: {election.why}")
@@ -91,7 +93,7 @@ def _facts(
     if election.former is not None:
         before = f"{_name(election.former, names)} led term {election.former_term}"
         if election.former_last_word is not None:
-            before += f", heard last {lasting(election.began - election.former_last_word)} before"
+            before += f", heard last {milliseconds(1000 * (election.began - election.former_last_word))} before"
     kinds = ", ".join(f"{count} {kind}" for kind, count in election.messages)
     sent = counted(election.message_count, "message") + (f" ({kinds})" if kinds else "")
     nodes = counted(len(names), "node")
@@ -111,7 +113,7 @@ def _agreed(election: ElectionData, names: Sequence[str]) -> str:
     if election.agreed is None:
         return "nobody on a new leader"
     who = ", ".join(_name(place, names) for place in sorted(election.agreed_by))
-    return f"{who} within {lasting(election.agreed - election.began)}"
+    return f"{who} within {milliseconds(1000 * (election.agreed - election.began))}"
 
 
 def _name(place: int | None, names: Sequence[str]) -> str:

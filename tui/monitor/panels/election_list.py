@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from tui.client.wording import plain
 from tui.monitor.model.election_reading import Outcome
-from tui.monitor.wording import lasting, thousands
+from tui.monitor.wording import milliseconds, thousands
 from tui.widgets.palette import Palette
 from tui.widgets.rowlist import Column, RowList
 
@@ -60,7 +60,7 @@ class ElectionList(RowList["ElectionData"]):
     def _row_cells(self, election: ElectionData) -> Sequence[Text | str]:
         palette = Palette.of(self.app)
         won = election.outcome is Outcome.WON
-        took = "" if election.took_s is None else lasting(election.took_s)
+        took = "" if election.took_s is None else milliseconds(1000 * election.took_s)
         return (
             self._time_of_day(election.began), self._outcome(election, palette),
             str(election.term) if won else Text("–", palette.muted), took, thousands(election.message_count),
