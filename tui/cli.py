@@ -222,10 +222,9 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
               in ~/.bashrc; zsh_source for zsh, fish_source for fish
     """
     if list_keys:
-        from tui.client.keys import actions
+        from tui.client.keys import CLIENT_PACKAGES
 
-        for action in actions():
-            click.echo(f"{action.id:22} {action.keys:20} {action.what}")
+        _list_keys(CLIENT_PACKAGES)
         return
     from tui.client.run import run_client
     from tui.peer.profiles import checked_profile
@@ -237,11 +236,32 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
 @_cluster
 @click.option("--record", type=_FILE, help="Record what is shown into a new file.")
 @click.option("--replay", type=_FILE, help="Play a recording: no cluster is needed.")
-def monitor(cluster: Path | None, record: Path | None, replay: Path | None) -> None:
-    """Watch the nodes: who leads, who is next, what they do."""
+@click.option("--list-keys", is_flag=True, help="List all actions with their keys, for monitor.toml, and end.")
+def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list_keys: bool) -> None:
+    """Watch the nodes: who leads, who is next in line, what they do.
+
+    \b
+    Keys      ? shows all keys, ctrl+p every action, q quits
+    Settings  monitor.toml in the user's configuration folder
+              (~/.config/glimpse): theme and [keys], such as
+              "dashboard.measure" = "m,f2"
+    Variables GLIMPSE_CLUSTER names the cluster file, NO_COLOR turns colours off
+    """
+    if list_keys:
+        from tui.client.keys import MONITOR_PACKAGES
+
+        _list_keys(MONITOR_PACKAGES)
+        return
     from tui.commands.monitor import monitor as command
 
     sys.exit(_run(command, cluster, record, replay, _tell))
+
+
+def _list_keys(packages: tuple[str, ...]) -> None:
+    from tui.client.keys import actions
+
+    for action in actions(packages):
+        click.echo(f"{action.id:22} {action.keys:20} {action.what}")
 
 
 def _tell(text: str) -> None:

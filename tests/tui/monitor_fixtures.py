@@ -49,7 +49,8 @@ def make_monitor(
     """Return a monitor that shows a scenario after so many seconds. Its `source` is a `FakeSource`."""
     source = FakeSource(SCENARIOS[scenario]() if isinstance(scenario, str) else scenario)
     source.pass_time(seconds)
-    return GlimpseMonitor(source, settings=MonitorSettings(theme=theme), zone=UTC, **options)
+    settings = options.pop("settings", None) or MonitorSettings(theme=theme)
+    return GlimpseMonitor(source, settings=settings, zone=UTC, **options)
 
 
 async def repainted(pilot: Pilot[Any], seconds: float = 0.0) -> None:

@@ -42,7 +42,7 @@ def panel(app: Any, place: int) -> str:
 @pytest.mark.parametrize(
     ("scenario", "said"),
     [
-        ("healthy", ["● n1 leads", "term 3", "since 08:00:00", "3 of 3 nodes up", "sqlite 0.5 ms", "4 clients", "60/s"]),
+        ("healthy", ["● n1 leads", "term 3", "since 08:00:00", "3 of 3 nodes up", "sqlite 0.5 ms", "4 clients"]),
         ("electing", ["◌ No leader for 1.6 s", "n1 does not answer", "2 of 3 nodes up"]),
         ("one_down", ["● n2 leads", "term 4", "since 08:00:09", "2 of 3 nodes up"]),
         ("two_down", ["● n2 leads", "1 of 3 nodes up"]),
@@ -313,12 +313,16 @@ async def test_only_the_tab_that_is_seen_is_painted(monkeypatch):
 async def test_a_timer_paints_five_times_a_second(monkeypatch):
     intervals = []
     set_interval = Home.set_interval
-    monkeypatch.setattr(Home, "set_interval", lambda self, every, call: intervals.append((every, call.__name__)))
-    assert set_interval
+
+    def note(self, every, call=None, **options):
+        intervals.append((every, call.__name__))
+        return set_interval(self, 3_600, call, **options)
+
+    monkeypatch.setattr(Home, "set_interval", note)
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
         await repainted(pilot)
-        assert intervals == [(0.2, "paint")]
+        assert (0.2, "paint") in intervals
 
 
 @pytest.mark.anyio
@@ -339,8 +343,7 @@ async def test_all_keys_are_shown_on_demand_and_all_actions_are_in_the_palette()
 
 @pytest.mark.anyio
 async def test_keys_can_be_mapped_anew():
-    app = make_monitor("healthy")
-    app.settings = MonitorSettings(keys={"dashboard.measure": "x"})
+    app = make_monitor("healthy", settings=MonitorSettings(keys={"dashboard.measure": "x"}))
     async with app.run_test(size=(80, 24)) as pilot:
         await repainted(pilot)
         await pilot.press("x")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
 from shared.cluster import load_cluster
-from shared.errors import GlimpseError, InvalidInput
+from shared.errors import InvalidInput
+from shared.text import clean
+from tui.client.host import describe
 from tui.client.wording import size
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.player import Player
@@ -24,8 +27,8 @@ from tui.places import find_cluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PATIENCE_S = 0.5
-"""A recording that takes longer to read is said to be read."""
+_LONG_BYTES: Final = 4 * 1024 * 1024
+"""A recording that is longer takes so long to read that it is said."""
 
 
 async def monitor(cluster: Path | None, record: Path | None, replay: Path | None, say: Callable[[str], None]) -> int:
@@ -40,10 +43,11 @@ async def monitor(cluster: Path | None, record: Path | None, replay: Path | None
     app = GlimpseMonitor(source, settings=settings)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_keep, source, app)
+        tasks.start_soon(_heed_signals, app)
         await app.run_async()
         tasks.cancel_scope.cancel()
     if app.return_value:
-        say(app.return_value)
+        say(clean(app.return_value, max_chars=2_000))
     if source.recorder is not None:
         said = source.recorder.trouble or f"Recorded {size(source.recorder.written_bytes)}"
         say(f"{said} in {source.recorder.path}; play it with `glimpse monitor --replay {source.recorder.path}`.")
@@ -62,23 +66,23 @@ async def _live(cluster: Path | None, record: Path | None) -> FeedSource:
 
 
 async def _replayed(path: Path, say: Callable[[str], None]) -> FeedSource:
-    recording = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_say_later, f"Reading {path}…", say)
-        recording = await anyio.to_thread.run_sync(read_recording, path)
-        tasks.cancel_scope.cancel()
-    assert recording is not None
+    if await anyio.Path(path).is_file() and (await anyio.Path(path).stat()).st_size > _LONG_BYTES:
+        say(f"Reading {path}…")
+    recording = await anyio.to_thread.run_sync(read_recording, path)
     return ReplaySource(Player(recording))
 
 
-async def _say_later(text: str, say: Callable[[str], None]) -> None:
-    await anyio.sleep(_PATIENCE_S)
-    say(text)
-
-
 async def _keep(source: FeedSource, app: GlimpseMonitor) -> None:
-    """Keep the news coming; if that fails, close the screens and say why."""
+    """Keep the news coming; should that fail, the screens end with the reason instead of showing the past for good."""
     try:
         await source.run()
-    except GlimpseError as error:
-        app.exit(return_code=1, result=str(error))
+    except Exception as error:  # noqa: BLE001 - it is told to the person
+        app.exit(return_code=1, result=f"The monitor failed ({describe(error)}); start it again.")
+
+
+async def _heed_signals(app: GlimpseMonitor) -> None:
+    """Close the screens when a signal asks for it, so that the terminal is as it was and a recording is whole."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP, signal.SIGINT) as signals:
+        async for number in signals:
+            app.exit(return_code=128 + number)
+            return

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from tui.monitor.settings import MonitorSettings
 from tui.monitor.wording import time_of_day
-from tui.themes import DARK, LIGHT
+from tui.themes import begin_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,16 +45,14 @@ class GlimpseMonitor(App[str]):
         self.source = source
         self.settings = settings or MonitorSettings()
         self.zone = zone
-
-    def on_mount(self) -> None:
-        """Open the screen."""
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DARK.name
+        begin_in(self, self.settings.theme)
         self.set_keymap(self.settings.keys)
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the one screen, which is painted before all else."""
         from tui.monitor.screens.home import Home
 
-        self.push_screen(Home(self.source))
+        return Home(self.source)
 
     def repaint(self) -> None:
         """Show the present now, not with the next tick."""

@@ -88,7 +88,8 @@ def _right(data: ClusterData, palette: Palette, recorder: Recorder | None, *, re
             line.append(f"● REC {size(recorder.written_bytes)}", palette.bad)
         line.append(_GAP)
     up = f"{data.nodes_up} of {counted(data.nodes, 'node')} up"
-    line.append(up, palette.good if data.nodes_up == data.nodes else palette.warning)
+    complete = data.nodes_up == data.nodes
+    line.append(up, palette.good if complete else palette.warning if data.nodes_up else palette.bad)
     return line
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
 
@@ -90,15 +91,19 @@ class Home(Screen[None]):
         return cast("MonitorPane", self.query_one(f"#{active}-pane"))
 
     def paint(self) -> None:
-        """Show the present."""
+        """Show the present; nothing while the screen is being put together or taken apart."""
+        try:
+            header, pane = self.query_one(ClusterHeader), self.pane
+        except NoMatches:
+            return
         model, now = self._source.step()
-        self.query_one(ClusterHeader).paint(
+        header.paint(
             model.cluster(now), now, self.monitor.time_of_day, recorder=self._source.recorder,
             replayed=self._source.player is not None,
         )  # fmt: skip
         for bar in self.query(ReplayBar):
             bar.paint(self.monitor.time_of_day)
-        self.pane.paint(model, now)
+        pane.paint(model, now)
 
     @on(TabbedContent.TabActivated)
     def _seen(self) -> None:

@@ -1,0 +1,192 @@
+"""A recording on the screens: the bar, its keys and clicks, jumps; and the command that records and plays."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from shared.errors import InvalidInput
+from tests.tui.fake_feed import one_down
+from tests.tui.quiet import settled
+from tests.tui.test_monitor_dashboard import header, panel, words
+from tui import cli
+from tui.commands.monitor import monitor
+from tui.monitor.app import GlimpseMonitor
+from tui.monitor.panels.replay_bar import ReplayBar
+from tui.monitor.player import Player
+from tui.monitor.recorder import Recorder
+from tui.monitor.recording import read_recording
+from tui.monitor.source import ReplaySource
+
+BEGAN = 1_800_000_000.0
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Half a minute in which the leader is killed after 8 s."""
+    cloud = one_down()
+    recorder = Recorder(tmp_path / "half", cloud.roster, BEGAN)
+    for at, place, message in cloud.run(30.0):
+        recorder.take(place, message, at)
+    recorder.close()
+    return tmp_path / "half"
+
+
+@pytest.fixture
+def app(recording: Path) -> GlimpseMonitor:
+    """A monitor that plays it by a clock that stands still."""
+    source = ReplaySource(Player(read_recording(recording)), clock=lambda: 0.0)
+    return GlimpseMonitor(source, zone=UTC)
+
+
+def bar(app: GlimpseMonitor) -> str:
+    return words(app.screen.query_one(ReplayBar))
+
+
+async def looked(pilot, app: GlimpseMonitor) -> None:
+    app.repaint()
+    await settled(pilot)
+
+
+@pytest.mark.anyio
+async def test_a_recording_says_that_it_is_one_and_where_it_is(app):
+    async with app.run_test(size=(100, 30)) as pilot:
+        await looked(pilot, app)
+        assert "REPLAY" in header(app)
+        assert "reading ahead" in bar(app)
+        while app.source.player.index_some():
+            pass
+        await looked(pilot, app)
+        assert "▶ 08:00:00" in bar(app)
+        assert "1x" in bar(app)
+        assert "0.0 s of 30 s" in bar(app)
+
+
+@pytest.mark.anyio
+async def test_keys_stop_hurry_and_move_it(app):
+    player = app.source.player
+    while player.index_some():
+        pass
+    async with app.run_test(size=(100, 30)) as pilot:
+        await looked(pilot, app)
+        await pilot.press("space")
+        assert not player.playing
+        await pilot.press("plus", "equals_sign", "plus", "minus")
+        assert player.speed == 4
+        await pilot.press("right", "right", "right", "left")
+        await looked(pilot, app)
+        assert player.position_s == pytest.approx(player.start_s + 10.0)
+        assert "‖ 08:00:10" in bar(app)
+        assert "4x" in bar(app)
+        assert "● n2 leads" in header(app)
+        assert "DOWN" in panel(app, 0)
+        await pilot.press("shift+left")
+        await looked(pilot, app)
+        assert player.position_s == player.start_s
+        assert "n1 leads" in header(app)
+        await pilot.press("shift+right")
+        await looked(pilot, app)
+        assert player.position_s == player.end_s
+        await pilot.press("space")
+        assert (player.playing, player.position_s) == (True, player.start_s)
+        before = player.position_s
+        await pilot.press("full_stop")
+        assert player.position_s > before
+        assert not player.playing
+
+
+@pytest.mark.anyio
+async def test_a_click_on_the_track_goes_there(app):
+    player = app.source.player
+    while player.index_some():
+        pass
+    async with app.run_test(size=(100, 30)) as pilot:
+        await looked(pilot, app)
+        shown = bar(app)
+        left, right = shown.index("●"), shown.rindex("─")
+        await pilot.click(ReplayBar, offset=((left + right) // 2, 0))
+        assert player.position_s == pytest.approx(player.start_s + 15.0, abs=0.8)
+        await pilot.click(ReplayBar, offset=(right, 0))
+        assert player.position_s == player.end_s
+        position = player.position_s
+        await pilot.click(ReplayBar, offset=(2, 0))
+        await pilot.click(ReplayBar, offset=(99, 0))
+        assert player.position_s == position
+
+
+@pytest.mark.anyio
+async def test_a_jump_that_has_to_wait_says_where_it_goes(app, monkeypatch):
+    monkeypatch.setattr("tui.monitor.player.AT_ONCE_S", 5.0)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await looked(pilot, app)
+        await pilot.press("shift+right")
+        await looked(pilot, app)
+        assert "going to 08:00:30" in bar(app)
+        while app.source.player.index_some():
+            pass
+        await looked(pilot, app)
+        assert app.source.player.position_s == app.source.player.end_s
+        assert "● n2 leads" in header(app)
+
+
+@pytest.mark.anyio
+async def test_a_recording_that_was_cut_off_says_so_at_its_end(recording):
+    whole = recording.read_bytes()
+    recording.write_bytes(whole[: len(whole) // 2])
+    source = ReplaySource(Player(read_recording(recording)), clock=lambda: 0.0)
+    app = GlimpseMonitor(source, zone=UTC)
+    async with app.run_test(size=(120, 30)) as pilot:
+        while source.player.index_some():
+            pass
+        await looked(pilot, app)
+        assert "cut off" not in bar(app)
+        source.player.seek(source.player.end_s)
+        await looked(pilot, app)
+        assert "cut off here" in bar(app)
+
+
+@pytest.mark.anyio
+async def test_what_moves_a_recording_is_in_the_palette(app):
+    async with app.run_test(size=(100, 30)) as pilot:
+        await looked(pilot, app)
+        offered = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Play/pause", "Next message", "Faster", "Slower"} <= offered
+
+
+# --- The command -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--replay", "{tmp}/none"], "There is no recording at"),
+        (["--replay", "{tmp}/half", "--record", "{tmp}/x"], "leave --cluster and --record away"),
+        (["--cluster", "{tmp}/none.toml"], "There is no cluster file at"),
+        (["--replay", "{tmp}/damaged"], "damaged in line"),
+    ],
+)
+@pytest.mark.anyio
+async def test_what_cannot_be_shown_is_refused_before_any_screen(recording, tmp_path, options, said):
+    whole = bytearray(recording.read_bytes())
+    whole[len(whole) // 2] ^= 0x55
+    (tmp_path / "damaged").write_bytes(whole)
+    given = {name[2:]: Path(text.format(tmp=tmp_path)) for name, text in zip(options[::2], options[1::2], strict=True)}
+    with pytest.raises(InvalidInput, match=said):
+        await monitor(given.get("cluster"), given.get("record"), given.get("replay"), lambda _text: None)
+
+
+def test_actions_and_their_keys_can_be_listed():
+    result = CliRunner().invoke(cli.glimpse, ["monitor", "--list-keys"])
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line for line in result.output.splitlines()}
+    assert {"dashboard.measure", "replay.toggle", "tab.election", "app.quit"} <= set(lines)
+    assert "space" in lines["replay.toggle"]
+
+
+def test_the_bar_of_a_recording(snap, recording):
+    player = Player(read_recording(recording))
+    while player.index_some():
+        pass
+    player.seek(player.start_s + 12.0)
+    snap(GlimpseMonitor(ReplaySource(player, clock=lambda: 0.0), zone=UTC), (100, 30))
