@@ -25,6 +25,8 @@ TOGETHER_S: Final = 0.005
 """What several nodes do alike within this stands in one line: a message to all, all following the new leader."""
 ON_ITS_WAY_S: Final = 1.5
 """A message is lost when its receiver has not told of it for so long; the feed needs some of that."""
+NAMED_AT_MOST: Final = 3
+"""More nodes than these are only counted in words: their lanes show which they are."""
 SHORT_GAP_S: Final = 0.05
 LONG_GAP_S: Final = 0.5
 _NAME_CELLS: Final = 16
@@ -337,6 +339,8 @@ class _Writer:
         return tuple(pieces)
 
     def _listed(self, places: Sequence[int]) -> str:
+        if len(places) > NAMED_AT_MOST:
+            return f"{len(places)} nodes"
         return " ".join(self._name(place) for place in sorted(places))
 
     def _name(self, place: int | None) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from tui.monitor.model.election_reading import Outcome
 from tui.monitor.wording import thousands
 from tui.widgets.palette import Palette
 from tui.widgets.text_lines import TextLines
@@ -61,6 +62,8 @@ def _cells(number: int, scale: int, room: int) -> int:
 
 def _kinds(election: ElectionData, *, wide: bool) -> str:
     """Return the kinds of messages, with their numbers where there is room or more than one kind."""
+    if not election.messages:
+        return "none yet" if election.outcome is Outcome.UNDER_WAY else "none was sent"
     if wide or len(election.messages) > 1:
         return ", ".join(f"{kind} {count}" for kind, count in election.messages)
-    return election.messages[0][0] if election.messages else "none was needed"
+    return election.messages[0][0]

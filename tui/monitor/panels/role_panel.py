@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tui.monitor.model.nodes import NodeData, RoleChange
     from tui.monitor.role_drawing import Cell, Edge
 
+_WIDE_CELLS: Final = 60
+"""Narrower than this, the reason of a transition is worth more than its time."""
 _HEAVY: Final = str.maketrans("─│┼", "━┃╋")
 
 
@@ -126,8 +128,9 @@ class RolePanel(Vertical):
         present = node.presence is Presence.UP
         self.query_one(".title", TextLines).show([_title(data, palette, time_of_day)])
         self.query_one(RoleDiagram).paint(role, _edge(change), present=present)
-        lines: list[Text | tuple[Text, Text]] = [_change_line(change, data.now, palette, time_of_day)]
         notes = self.query_one(".notes", TextLines)
+        wide = notes.size.width >= _WIDE_CELLS
+        lines: list[Text | tuple[Text, Text]] = [_change_line(change, data.now, palette, time_of_day, wide=wide)]
         if role is not None:
             for line in _exit_lines(role, palette):
                 lines += line.wrap(self.app.console, max(1, notes.size.width))
@@ -160,14 +163,16 @@ def _title(data: RolePanelData, palette: Palette, time_of_day: Callable[..., str
 
 
 def _change_line(
-    change: RoleChange | None, now: float, palette: Palette, time_of_day: Callable[..., str]
-) -> Text | tuple[Text, Text]:  # fmt: skip
+    change: RoleChange | None, now: float, palette: Palette, time_of_day: Callable[..., str], *, wide: bool
+) -> Text | tuple[Text, Text]:
     if change is None:
         return Text("It has told of no change of its role.", palette.muted)
     line = Text("")
     line.append(f"{change.previous} → {change.role}", palette.accent + palette.bold)
     line.append(f": {reason(change.why)}")
     line.append(f", term {change.term}", palette.muted)
+    if not wide:
+        return line
     return line, Text(f"{time_of_day(change.at, tenths=True)}  {lasting(now - change.at)} ago", palette.muted)
 
 

@@ -31,7 +31,7 @@ _LANES: Final = {
     Lane.FOLLOWS: ("│", Tone.PRIMARY), Lane.LEADS: ("┃", Tone.GOOD), Lane.ELECTS: ("║", Tone.ACCENT),
     Lane.LOST: ("╎", Tone.WARNING), Lane.DEAF: ("·", Tone.SECONDARY), Lane.SILENT: (" ", Tone.MUTED),
 }  # fmt: skip
-LEGEND: Final = "┃ leads │ follows ║ electing ╎ without leader · deaf  ● sends ▶ arrives × lost"
+LEGEND: Final = "┃ leads │ follows ║ elects ╎ leaderless · deaf  ● sends ▶ arrives × lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ class SequenceChart(ScrollView, can_focus=True):
         self._data = data
         self._lay_out()
         if another or (at_end and data.growing):
-            self.scroll_to(y=self.max_scroll_y if data.growing else 0, animate=False)
+            # By force: that there is something to scroll now is only known after the next layout.
+            self.scroll_to(y=self.max_scroll_y if data.growing else 0, animate=False, force=True)
         self.refresh()
 
     def on_resize(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tui.monitor.model.cluster import TableData, TableLine
 
-EMPTY = "No node has told of the line yet."
+EMPTY = "No node tells of the line now."
 
 
 class Succession(RowList["TableLine"]):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 TALL_LINES: Final = 30
 WIDE_CELLS: Final = 100
+NARROW_CELLS: Final = 78
+"""Narrower than this, all parts stand below each other, and a state machine is only seen in its window."""
 
 
 class ElectionPane(MonitorPane):
@@ -72,6 +74,7 @@ class ElectionPane(MonitorPane):
         """Draw larger where there is room."""
         self.set_class(event.size.height >= TALL_LINES, "-tall")
         self.set_class(event.size.width >= WIDE_CELLS, "-wide")
+        self.set_class(event.size.width < NARROW_CELLS, "-narrow")
 
     def take_focus(self) -> None:
         """The list of elections."""
