@@ -179,7 +179,7 @@ async def test_the_measure_key_charts_something_else_on_a_common_scale():
         for _ in range(4):
             await pilot.press("m")
             await repainted(pilot)
-            scales = {chart._scale for chart in app.screen.query(LoadChart) if chart.display}
+            scales = {chart._shown.scale for chart in app.screen.query(LoadChart) if chart.display}
             assert len(scales) == 1
             titles.append(
                 next(title for title in ("requests/s", "in flight", "cpu %", "load ") if f"{title}" in caption(app))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.segment import Segment
@@ -64,7 +65,8 @@ class HeartbeatStrip(Widget):
     ) -> None:  # fmt: skip
         super().__init__(id=id, classes=classes)
         self._label_cells = label_cells
-        self._shown: tuple[int, tuple[int, ...], int | None, str, str, bool] = (0, (), None, "", "", False)
+        self._looks: dict[str, Style] = {}
+        self._shown: tuple[int, bytes, int | None, str, str, bool] = (0, b"", None, "", "", False)
 
     def paint(
         self, marks: Sequence[int], *, first: int, label: str, note: str = "", alarm: bool = False,
@@ -75,7 +77,7 @@ class HeartbeatStrip(Widget):
         The newest `at_least` of them (None: all) are seen at any width. Label and note are plain texts of this
         program's; `alarm` says that the note is bad news. Notes of one length keep strips below each other in line.
         """
-        shown = (first, tuple(marks), at_least, label, note, alarm)
+        shown = (first, bytes(marks), at_least, label, note, alarm)
         if shown != self._shown:
             self._shown = shown
             self.refresh()
@@ -84,15 +86,23 @@ class HeartbeatStrip(Widget):
         """Return the line."""
         width = self.size.width
         if y:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.visual_style.rich_style)
         first, marks, at_least, label, note, alarm = self._shown
         room = max(0, width - self._label_cells - len(note))
         segments = [Segment(label[: self._label_cells].ljust(self._label_cells), self._style("label"))]
-        for column in columns(first, marks, room, at_least):
-            glyph, part = _LOOKS[Mark(max(column, default=Mark.NOTHING))]
-            segments.append(Segment(glyph, self._style(part)))
+        seen = [max(column, default=Mark.NOTHING) for column in columns(first, marks, room, at_least)]
+        for mark, run in groupby(seen):
+            glyph, part = _LOOKS[Mark(mark)]
+            segments.append(Segment(glyph * len(list(run)), self._style(part)))
         segments.append(Segment(note, self._style("alarm" if alarm else "note")))
-        return Strip(Segment.simplify(segments)).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self.visual_style.rich_style)
+
+    def notify_style_update(self) -> None:
+        """Forget the colours."""
+        super().notify_style_update()
+        self._looks.clear()
 
     def _style(self, part: str) -> Style:
-        return self.get_component_rich_style(f"heartbeatstrip--{part}")
+        if part not in self._looks:
+            self._looks[part] = self.get_component_rich_style(f"heartbeatstrip--{part}")
+        return self._looks[part]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.text import Text
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -13,6 +14,8 @@ from tui.widgets.celltext import fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tui.widgets.columns import Align
 
 
 class TextLines(Widget):
@@ -33,33 +36,40 @@ class TextLines(Widget):
     def show(self, lines: Sequence[Text | tuple[Text, Text]]) -> None:
         """Show these lines."""
         pairs = tuple((line, None) if isinstance(line, Text) else line for line in lines)
-        if not _same(pairs, self._lines):
-            self._lines = pairs
+        before, self._lines = self._lines, pairs
+        if len(pairs) != len(before):
             self.refresh()
+            return
+        for y, (new, old) in enumerate(zip(pairs, before, strict=True)):
+            if not (_alike(new[0], old[0]) and _alike(new[1], old[1])):
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""
-        width, style = self.size.width, self.rich_style
+        width, style = self.size.width, self.visual_style.rich_style
         if y >= len(self._lines):
             return Strip.blank(width, style)
         left, right = self._lines[y]
-        console = self.app.console
         room = 0 if right is None else min(right.cell_len, max(0, width - 1))
-        segments = fit(left, width - room - (1 if room else 0), "left", console)
+        segments = self._fitted(left, width - room - (1 if room else 0), "left")
         if right is not None and room:
-            segments = [*segments, Segment(" "), *fit(right, room, "right", console)]
-        return Strip(segments, width).apply_style(style)
+            segments = [*segments, Segment(" "), *self._fitted(right, room, "right")]
+        return Strip(Segment.apply_style(segments, style), width)
 
-
-def _same(new: Sequence[tuple[Text, Text | None]], old: Sequence[tuple[Text, Text | None]]) -> bool:
-    """Return whether lines look the same: texts compare by their words alone, styles are looked at as well."""
-    return len(new) == len(old) and all(
-        _alike(left, was_left) and _alike(right, was_right)
-        for (left, right), (was_left, was_right) in zip(new, old, strict=True)
-    )
+    def _fitted(self, text: Text, width: int, align: Align) -> list[Segment]:
+        """Return a text as segments that cover exactly the width; the usual one, which fits as it is, costs little."""
+        cells = text.cell_len
+        if cells > width or not text.plain.isprintable():
+            return fit(text, width, align, self.app.console)
+        segments = list(text.render(self.app.console, end=""))
+        if cells < width:
+            padding = Segment(" " * (width - cells))
+            segments = [padding, *segments] if align == "right" else [*segments, padding]
+        return segments
 
 
 def _alike(new: Text | None, old: Text | None) -> bool:
+    """Return whether texts look the same: they compare by their words alone, styles are looked at as well."""
     if new is None or old is None:
         return new is old
     return new.plain == old.plain and new.style == old.style and new.spans == old.spans

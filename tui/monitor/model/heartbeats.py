@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from tui.monitor.model.series import MINUTE_S, SPAN_S
+from tui.monitor.model.series import MINUTE_S, SPAN_S, blank
 from tui.monitor.model.tallies import Tallies
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class BeatRow:
     first: int
     """Number of the first cell since the monitor's time 0, see `Curve.first`."""
     bucket_s: float
-    cells: tuple[Beat, ...]
+    cells: bytes
+    """Values of `Beat`."""
     leads: bool
     follows: bool
     """The other one sends the heartbeats now."""
@@ -100,15 +101,18 @@ class BeatBuckets:
         """Return what is kept."""
         size, last = len(self._cells), int(now / self.bucket_s)
         first = last - size + 1
-        oldest = self._newest - size
-        known = [number if oldest < number <= self._newest else None for number in range(first, last + 1)]
-        cells = tuple(Beat.NOTHING if number is None else Beat(self._cells[number % size]) for number in known)
-        minute = known[-round(MINUTE_S / self.bucket_s) :]
-        missed = sum(self._missed[number % size] for number in minute if number is not None)
+        start = first % size
+        cells = list(self._cells[start:] + self._cells[:start])
+        missed = self._missed[start:] + self._missed[:start]
+        for ring in (cells, missed):
+            blank(ring, last - self._newest, 0)
+        minute = round(MINUTE_S / self.bucket_s)
         beats = self.last
         heard_ms = None if beats is None else beats.heard_ms
         heard_s = None if heard_ms is None else heard_ms / 1000 + max(0.0, now - self.last_at)
-        return BeatRow(other, name, first, self.bucket_s, cells, leads, follows, missed, heard_s, rtt_us)
+        return BeatRow(
+            other, name, first, self.bucket_s, bytes(cells), leads, follows, sum(missed[-minute:]), heard_s, rtt_us
+        )
 
     def _index(self, now: float) -> int:
         size, number = len(self._cells), int(now / self.bucket_s)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
+T = TypeVar("T")
 MINUTE_S: Final = 60.0
 """What charts and strips show at least."""
 SPAN_S: Final = 2 * MINUTE_S
@@ -35,6 +37,16 @@ class Curve:
         return next((value for value in reversed(self.values) if value is not None), None)
 
 
+def blank(ring: MutableSequence[T], behind: int, nothing: T) -> None:
+    """Blank what a ring, turned so that it ends with the present, still holds of an earlier round.
+
+    `behind`: how many buckets its newest one is behind the present; negative if it is ahead.
+    """
+    size = len(ring)
+    start, end = (max(0, size - behind), size) if behind >= 0 else (0, min(size, -behind))
+    ring[start:end] = [nothing] * (end - start)
+
+
 class Series:
     """Values in a ring of buckets; what is older than the span falls out. Times in seconds of the monitor's clock."""
 
@@ -59,12 +71,9 @@ class Series:
         """Return the buckets up to the one of `now`."""
         size, last = len(self._values), int(now / self.bucket_s)
         first = last - size + 1
-        oldest = self._newest - size
-        values = tuple(
-            self._values[number % size] if oldest < number <= self._newest else None
-            for number in range(first, last + 1)
-        )
-        return Curve(first, self.bucket_s, values)
+        values = self._values[first % size :] + self._values[: first % size]
+        blank(values, last - self._newest, None)
+        return Curve(first, self.bucket_s, tuple(values))
 
     def _index(self, at: float) -> int | None:
         size, number = len(self._values), int(at / self.bucket_s)

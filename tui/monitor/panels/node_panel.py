@@ -9,7 +9,6 @@ from rich.text import Text
 from textual.containers import Vertical
 
 from tui.client.wording import plain
-from tui.monitor.model.heartbeats import Beat
 from tui.monitor.model.nodes import Badge, NodeData, Presence
 from tui.monitor.model.series import MINUTE_S
 from tui.monitor.panels.measures import MEASURES
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.monitor.model.heartbeats import BeatRow
-    from tui.monitor.model.series import Curve
     from tui.monitor.panels.measures import Measure
 
 _MANY: Final = 4
@@ -80,38 +78,33 @@ class NodePanel(Vertical, can_focus=True):
     def __init__(self, place: int, nodes: int) -> None:
         super().__init__(id=f"node-{place}")
         self.place = place
-        self._strips = 1 if nodes - 1 > _MANY else max(0, nodes - 1)
+        self._title = TextLines(classes="title")
+        self._figures = TextLines(classes="figures")
+        self._charts = [(TextLines(classes="caption"), LoadChart()) for _ in MEASURES]
+        self._strips = [HeartbeatStrip() for _ in range(1 if nodes - 1 > _MANY else nodes - 1)]
         self._state = ""
 
     def compose(self) -> ComposeResult:
         """Compose the lines."""
-        yield TextLines(classes="title")
-        yield TextLines(classes="figures")
-        for _ in MEASURES:
-            yield TextLines(classes="caption")
-            yield LoadChart()
-        for _ in range(self._strips):
-            yield HeartbeatStrip()
+        yield self._title
+        yield self._figures
+        for caption, chart in self._charts:
+            yield caption
+            yield chart
+        yield from self._strips
 
     def paint(self, data: NodePanelData) -> None:
         """Show the node."""
         node, palette = data.node, Palette.of(self.app)
         self._set_state(_state(node))
-        width = self.query_one(".figures", TextLines).size.width
-        wide = width >= _WIDE_CELLS
-        self.query_one(".title", TextLines).show([_title(node, palette, wide=wide)])
-        self.query_one(".figures", TextLines).show(_figures(node, palette, wide=wide))
-        seen = zip(self.query(".caption").results(TextLines), self.query(LoadChart), data.charts, strict=False)
-        for caption, chart, scaled in seen:
+        wide = self._figures.size.width >= _WIDE_CELLS
+        self._title.show([_title(node, palette, wide=wide)])
+        self._figures.show(_figures(node, palette, wide=wide))
+        for (caption, chart), scaled in zip(self._charts, data.charts, strict=True):
             if chart.display:
-                curve = scaled.measure.curve(node.curves)
-                caption.show([_caption(node, scaled, curve)])
-                chart.paint(
-                    curve.values, first=curve.first, scale=scaled.scale, alarm=scaled.measure.alarm(node),
-                    at_least=round(MINUTE_S / curve.bucket_s),
-                )  # fmt: skip
+                _paint_chart(caption, chart, node, scaled)
         rows = node.beats if len(node.beats) <= _MANY else _together(node.beats)
-        for strip, row in zip(self.query(HeartbeatStrip), rows, strict=False):
+        for strip, row in zip(self._strips, rows, strict=True):
             _paint_strip(strip, row, of_many=len(node.beats) > _MANY, wide=wide)
 
     def _set_state(self, state: str) -> None:
@@ -122,9 +115,9 @@ class NodePanel(Vertical, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         """Show as many charts as there is room for."""
-        room = event.size.height - _LINES - self._strips
+        room = event.size.height - _LINES - len(self._strips)
         charts = max(1, room // _CHART_LINES)
-        for number, (caption, chart) in enumerate(zip(self.query(".caption"), self.query(LoadChart), strict=True)):
+        for number, (caption, chart) in enumerate(self._charts):
             caption.display = chart.display = number < charts
 
 
@@ -215,11 +208,18 @@ def _short(incarnation: int) -> str:
     return f"…{incarnation % 16**5:05x}"
 
 
-def _caption(node: NodeData, scaled: Scaled, curve: Curve) -> tuple[Text, Text]:
+def _paint_chart(caption: TextLines, chart: LoadChart, node: NodeData, scaled: Scaled) -> None:
+    measure = scaled.measure
+    curve = measure.curve(node.curves)
     value = curve.last if node.presence is Presence.UP else None
-    left = Text(f"{scaled.measure.title} ", _MUTED)
-    left.append("–" if value is None else scaled.measure.text(value), "not dim")
-    return left, Text(f"of {scaled.measure.text(scaled.scale)}", _MUTED)
+    left = Text(f"{measure.title} ", _MUTED)
+    left.append("–" if value is None else measure.text(value), "not dim")
+    caption.show([(left, Text(f"of {measure.text(scaled.scale)}", _MUTED))])
+    # The bucket that is not full yet is left out: so a chart changes when time has moved on, not with every frame.
+    chart.paint(
+        curve.values[:-1], first=curve.first, scale=scaled.scale, alarm=measure.alarm(node),
+        at_least=round(MINUTE_S / curve.bucket_s),
+    )  # fmt: skip
 
 
 def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
@@ -229,7 +229,7 @@ def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
         return (following,)
     base = rows[0]
     leading = [row for row in rows if row.leads]
-    cells = tuple(Beat(max(column)) for column in zip(*(row.cells for row in leading or rows), strict=False))
+    cells = bytes(max(column) for column in zip(*(row.cells for row in leading or rows), strict=True))
     rtts = [row.rtt_us for row in leading if row.rtt_us is not None]
     missed = sum(row.missed for row in leading)
     together = replace(

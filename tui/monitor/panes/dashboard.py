@@ -40,25 +40,25 @@ class DashboardPane(MonitorPane):
     def __init__(self, roster: Roster, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._count = len(roster.nodes)
+        self._panels = [NodePanel(place, self._count) for place in roster.places]
         self._measure = 0
 
     def compose(self) -> ComposeResult:
         """Compose the grid."""
         with VerticalScroll(id="nodes", can_focus=False), Grid(id="node-grid"):
-            for place in range(self._count):
-                yield NodePanel(place, self._count)
+            yield from self._panels
 
     def paint(self, model: Model, now: float) -> None:
         """Show every node."""
         nodes = model.nodes(now)
         measures = MEASURES[self._measure :] + MEASURES[: self._measure]
         charts = tuple(Scaled(measure, measure.scale(nodes)) for measure in measures)
-        for panel in self.query(NodePanel):
+        for panel in self._panels:
             panel.paint(NodePanelData(nodes[panel.place], charts))
 
     def take_focus(self) -> None:
         """The first node's panel."""
-        self.query(NodePanel).first().focus()
+        self._panels[0].focus()
 
     def on_resize(self, event: events.Resize) -> None:
         """Share out the width."""

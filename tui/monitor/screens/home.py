@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
 
@@ -55,6 +54,15 @@ class Home(Screen[None]):
     def __init__(self, source: FeedSource) -> None:
         super().__init__()
         self._source = source
+        self._header = ClusterHeader()
+        self._bar = None if source.player is None else ReplayBar(source.player)
+        self._panes: dict[str, MonitorPane] = {
+            "dashboard": DashboardPane(source.roster, id="dashboard-pane"),
+            "election": ElectionPane(id="election-pane"),
+            "requests": RequestsPane(id="requests-pane"),
+            "events": EventsPane(id="events-pane"),
+        }
+        self._active = TABS[0][0]
 
     @property
     def monitor(self) -> GlimpseMonitor:
@@ -63,54 +71,47 @@ class Home(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Compose the frame."""
-        yield ClusterHeader()
+        yield self._header
         with TabbedContent(id="tabs"):
-            for (name, title), pane in zip(TABS, self._panes(), strict=True):
+            for name, title in TABS:
                 with TabPane(title, id=name):
-                    yield pane
-        if self._source.player is not None:
-            yield ReplayBar(self._source.player)
+                    yield self._panes[name]
+        if self._bar is not None:
+            yield self._bar
         yield Footer()
-
-    def _panes(self) -> tuple[MonitorPane, ...]:
-        return (
-            DashboardPane(self._source.roster, id="dashboard-pane"), ElectionPane(id="election-pane"),
-            RequestsPane(id="requests-pane"), EventsPane(id="events-pane"),
-        )  # fmt: skip
 
     def on_mount(self) -> None:
         """Begin to paint."""
         self.set_interval(PAINT_EVERY_S, self.paint)
         self.call_after_refresh(self.paint)
-        self.query_one("#dashboard-pane", DashboardPane).take_focus()
+        self.pane.take_focus()
 
     @property
     def pane(self) -> MonitorPane:
         """The tab that is seen."""
-        active = self.query_one("#tabs", TabbedContent).active or TABS[0][0]
-        return cast("MonitorPane", self.query_one(f"#{active}-pane"))
+        return self._panes[self._active]
 
     def paint(self) -> None:
-        """Show the present; nothing while the screen is being put together or taken apart."""
-        try:
-            header, pane = self.query_one(ClusterHeader), self.pane
-        except NoMatches:
+        """Show the present; nothing while the screen is being taken apart."""
+        if self._pruning or not self.pane.is_attached:
             return
         model, now = self._source.step()
-        header.paint(
-            model.cluster(now), now, self.monitor.time_of_day, recorder=self._source.recorder,
-            replayed=self._source.player is not None,
-        )  # fmt: skip
-        for bar in self.query(ReplayBar):
-            bar.paint(self.monitor.time_of_day)
-        pane.paint(model, now)
+        time_of_day = self.monitor.time_of_day
+        self._header.paint(
+            model.cluster(now), now, time_of_day, recorder=self._source.recorder, replayed=self._bar is not None
+        )
+        if self._bar is not None:
+            self._bar.paint(time_of_day)
+        self.pane.paint(model, now)
 
     @on(TabbedContent.TabActivated)
-    def _seen(self) -> None:
+    def _activated(self, message: TabbedContent.TabActivated) -> None:
+        self._active = message.pane.id or self._active
         self.paint()
 
     def action_tab(self, name: str) -> None:
         """Go to a tab."""
+        self._active = name
         self.query_one("#tabs", TabbedContent).active = name
         self.pane.take_focus()
 
