@@ -82,8 +82,12 @@ class GlimpseMonitor(App[str]):
             self.action_show_help_panel()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Put every action of the present screen into the command palette."""
+        """Put every action of the present screen, and orders to each node, into the command palette."""
+        from tui.monitor.screens.commanding import CommandingScreen
+
         yield from super().get_system_commands(screen)
+        if isinstance(screen, CommandingScreen):
+            yield from screen.order_commands()
         for active in screen.active_bindings.values():
             binding = active.binding
             if binding.description and active.enabled and binding.id and binding.id != "app.quit":

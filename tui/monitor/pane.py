@@ -26,5 +26,10 @@ class MonitorPane(Vertical):
         """
         raise NotImplementedError
 
+    @property
+    def chosen_place(self) -> int | None:
+        """The node that the person has chosen here, for orders to it; None where they cannot choose one."""
+        return None
+
     def take_focus(self) -> None:
         """Put the focus where a person who comes to this tab wants it; the default leaves it."""

@@ -56,6 +56,11 @@ class DashboardPane(MonitorPane):
         for panel in self._panels:
             panel.paint(NodePanelData(nodes[panel.place], charts))
 
+    @property
+    def chosen_place(self) -> int | None:
+        """The node whose panel has the focus."""
+        return next((panel.place for panel in self._panels if panel is self.screen.focused), None)
+
     def take_focus(self) -> None:
         """The first node's panel."""
         self._panels[0].focus()

@@ -76,6 +76,11 @@ class ElectionPane(MonitorPane):
         self.set_class(event.size.width >= WIDE_CELLS, "-wide")
         self.set_class(event.size.width < NARROW_CELLS, "-narrow")
 
+    @property
+    def chosen_place(self) -> int | None:
+        """The node whose state machine is shown."""
+        return self._place
+
     def take_focus(self) -> None:
         """The list of elections."""
         self._elections.focus()

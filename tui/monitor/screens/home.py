@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
 
 from tui.monitor.panels.cluster_header import ClusterHeader
@@ -15,11 +14,11 @@ from tui.monitor.panes.dashboard import DashboardPane
 from tui.monitor.panes.election import ElectionPane
 from tui.monitor.panes.events import EventsPane
 from tui.monitor.panes.requests import RequestsPane
+from tui.monitor.screens.commanding import CommandingScreen
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from tui.monitor.app import GlimpseMonitor
     from tui.monitor.pane import MonitorPane
     from tui.monitor.player import Player
     from tui.monitor.source import FeedSource
@@ -33,7 +32,7 @@ TABS: Final = (
 )
 
 
-class Home(Screen[None]):
+class Home(CommandingScreen):
     """Header, tabs, the bar of a recording if one is played, footer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,8 +51,7 @@ class Home(Screen[None]):
     ]
 
     def __init__(self, source: FeedSource) -> None:
-        super().__init__()
-        self._source = source
+        super().__init__(source)
         self._header = ClusterHeader()
         self._bar = None if source.player is None else ReplayBar(source.player)
         self._panes: dict[str, MonitorPane] = {
@@ -63,11 +61,6 @@ class Home(Screen[None]):
             "events": EventsPane(id="events-pane"),
         }
         self._active = TABS[0][0]
-
-    @property
-    def monitor(self) -> GlimpseMonitor:
-        """The program that this screen belongs to."""
-        return cast("GlimpseMonitor", self.app)
 
     def compose(self) -> ComposeResult:
         """Compose the frame."""
@@ -91,6 +84,11 @@ class Home(Screen[None]):
         """The tab that is seen."""
         return self._panes[self._active]
 
+    @property
+    def chosen_place(self) -> int | None:
+        """The node that is chosen on the tab that is seen."""
+        return self.pane.chosen_place
+
     def paint(self) -> None:
         """Show the present; nothing while the screen is being taken apart."""
         if self._pruning or not self.pane.is_attached:
@@ -103,6 +101,7 @@ class Home(Screen[None]):
         if self._bar is not None:
             self._bar.paint(time_of_day)
         self.pane.paint(model, now)
+        self.heed(model, now)
 
     @on(TabbedContent.TabActivated)
     def _activated(self, message: TabbedContent.TabActivated) -> None:
