@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.geometry import Region
 from textual.strip import Strip
@@ -61,7 +62,9 @@ class TextLines(Widget):
         cells = text.cell_len
         if cells > width or not text.plain.isprintable():
             return fit(text, width, align, self.app.console)
-        segments = list(text.render(self.app.console, end=""))
+        console = self.app.console
+        base = console.get_style(text.style, default=Style.null())
+        segments = list(Segment.apply_style(text.render(console, end=""), base))
         if cells < width:
             padding = Segment(" " * (width - cells))
             segments = [padding, *segments] if align == "right" else [*segments, padding]
