@@ -98,6 +98,7 @@ class FakeCloud:
         self._script: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._requests = count(1)
+        self._records = count(1)
         self._owed = 0.0
         self._beat_at = 0.0
         self._lead(self.nodes[0], term=3)
@@ -192,11 +193,14 @@ class FakeCloud:
         elif ok and leader is None:
             self._elect(self.nodes[0], lost_s=0.0)
 
-    def order(self, place: int, order: str, value: str = "", *, obeyed: bool = True, text: str = "") -> None:
+    def order(
+        self, place: int, order: str, value: str = "", *, obeyed: bool = True, text: str = "",
+        operator: str = "amber basil cedar delta",
+    ) -> None:  # fmt: skip
         """An operator gives a node an order; every node that answers has it in its audit log."""
         record = AuditRecord(
-            self.roster.name(place), self.nodes[place].incarnation, 1 + self.nodes[place].done % 1000,
-            1_800_000_000.0 + self.now, "amber basil cedar delta", order, value, obeyed, text,
+            self.roster.name(place), self.nodes[place].incarnation, next(self._records),
+            1_800_000_000.0 + self.now, operator, order, value, obeyed, text,
         )  # fmt: skip
         for node in self.nodes:
             if node.speaks(self.now):

@@ -33,37 +33,39 @@ def operator_name(words: str) -> str:
 
 
 def done(order: str, value: str, node: str) -> str:
-    """Return what was done as a phrase in the past: `made n2 deaf for 20 s`. All three may come from anywhere."""
+    """Return what was done: `made n2 deaf for 20 s`. All three may come from anywhere."""
+    return _phrase(order, value, node, past=True)
+
+
+def to_do(order: str, value: str, node: str) -> str:
+    """Return what is to be done: `make n2 deaf for 20 s`. All three may come from anywhere."""
+    return _phrase(order, value, node, past=False)
+
+
+def _phrase(order: str, value: str, node: str, *, past: bool) -> str:
     name, what = plain(node, _NAME_CELLS), plain(value, _VALUE_CELLS)
-    match order:
-        case "deaf":
-            return f"made {name} deaf for {what} s"
-        case "token":
-            return "took the token out of the game" if what == "stop" else "sent the token round"
-        case "drain":
-            return f"drained {name}"
-        case "undrain":
-            return f"undrained {name}"
-        case "step_down":
-            return f"made {name} step down"
-        case "lead":
-            return f"asked {name} to lead"
-        case "policy":
-            return f"chose the policy “{policy_name(value)}”"
-        case "slow":
-            return f"slowed the encoder of {name} {what} times"
-        case "stop":
-            return f"stopped {name}"
-        case _:
-            return f"gave {name} the order {plain(order, _VALUE_CELLS)} {what}".rstrip()
+    phrases = {
+        "deaf": ("make", "made", f"{name} deaf for {what} s"),
+        "token": ("take", "took", "the token out") if what == "stop" else ("send", "sent", "the token round"),
+        "drain": ("drain", "drained", name),
+        "undrain": ("undrain", "undrained", name),
+        "step_down": ("have", "had", f"{name} step down"),
+        "lead": ("ask", "asked", f"{name} to lead"),
+        "policy": ("choose", "chose", f"the policy “{policy_name(value)}”"),
+        "slow": ("slow", "slowed", f"the encoder of {name} {what} times"),
+        "stop": ("stop", "stopped", name),
+    }
+    unknown = "give", "gave", f"{name} the order {plain(order, _VALUE_CELLS)} {what}".rstrip()
+    present_verb, past_verb, rest = phrases.get(order, unknown)
+    return f"{past_verb if past else present_verb} {rest}"
 
 
 def record_line(record: AuditRecord) -> str:
     """Return a record of the audit log as a harmless sentence, who first."""
-    who, what = operator_name(record.operator), done(record.order, record.value, record.node)
+    who, order = operator_name(record.operator), (record.order, record.value, record.node)
     if record.obeyed:
-        return f"{who} {what}"
-    return f"{who} was refused: {what}. {objection(record.text)}".rstrip()
+        return f"{who} {done(*order)}."
+    return f"{who} wanted to {to_do(*order)}, which was refused: {objection(record.text)}"
 
 
 def objection(text: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.text import Text
+from textual import on
 
 from tui.client.wording import counted, plain
 from tui.monitor.dialogs.details import Details
-from tui.monitor.order_words import done, objection, operator_name
+from tui.monitor.order_words import done, operator_name, record_line, to_do
 from tui.widgets.palette import Palette
 from tui.widgets.rowlist import Column, RowList
+from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 class LastActions(Details):
     """Goes on showing them as they come."""
 
+    DEFAULT_CSS = "LastActions #action-text { height: 3; }"
+
     def __init__(self, roster: Roster, time_of_day: Callable[[float], str]) -> None:
         super().__init__()
         self._roster = roster
@@ -35,11 +39,12 @@ class LastActions(Details):
         yield RowList(
             (
                 Column("time", "Time", 8), Column("operator", "Operator", 20, hide_below=80), Column("what", "What"),
-                Column("result", "Result", 20), Column("logged", "In the logs of", 20, hide_below=70),
+                Column("result", "Result", 10), Column("logged", "In the logs of", 14, hide_below=60),
             ),
             key=_key, cells=self._cells, empty="No operator has ordered anything, as far as the nodes still know.",
             id="last-actions",
         )  # fmt: skip
+        yield TextLines(id="action-text")
 
     def _cells(self, action: Action) -> Sequence[Text | str]:
         palette, record = Palette.of(self.app), action.record
@@ -50,10 +55,11 @@ class LastActions(Details):
             logged = f"{logged} only" if len(action.logged_by) == 1 else logged
         result = Text("✓ obeyed", palette.good)
         if not record.obeyed:
-            result = Text(f"✗ {objection(record.text) or 'refused'}", palette.warning)
+            result = Text("✗ refused", palette.warning)
+        words = done if record.obeyed else to_do
         return (
             Text(self._time_of_day(action.at), palette.muted), operator_name(record.operator),
-            Text(done(record.order, record.value, record.node), "bold"), result, logged,
+            Text(words(record.order, record.value, record.node), "bold"), result, logged,
         )  # fmt: skip
 
     def on_mount(self) -> None:
@@ -67,6 +73,22 @@ class LastActions(Details):
             self.head(Text("Last actions of operators"), Text(counted(len(actions), "action"), "dim"))
             rows: RowList[Action] = self.query_one(RowList)
             rows.set_rows(actions)
+            self._say()
+
+    @on(RowList.Highlighted, "#last-actions")
+    def _moved(self, event: RowList.Highlighted) -> None:
+        event.stop()
+        self._say()
+
+    def _say(self) -> None:
+        """Show the whole of the action under the cursor, which its row may have cut."""
+        rows: RowList[Action] = self.query_one(RowList)
+        block = self.query_one("#action-text", TextLines)
+        if rows.current is None:
+            block.show([])
+        else:
+            text = Text(record_line(rows.current.record))
+            block.show(list(text.wrap(self.app.console, max(1, block.size.width))))
 
 
 def _key(action: Action) -> str:

@@ -35,11 +35,6 @@ class OrderMenu(Dialog[str]):
 
     HEADING = "Orders to the nodes"
     ACCEPT = "Go on…"
-    DEFAULT_CSS = """
-    OrderMenu {
-        & > .dialog { width: 76; }
-    }
-    """
 
     def __init__(self, choices: Sequence[Choice]) -> None:
         super().__init__()

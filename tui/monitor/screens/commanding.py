@@ -19,7 +19,7 @@ from tui.monitor.dialogs.order import OrderDialog
 from tui.monitor.dialogs.order_menu import Choice, OrderMenu
 from tui.monitor.dialogs.policy import PolicyDialog
 from tui.monitor.order_plans import Situation, drains, first_choice
-from tui.monitor.order_words import POLICIES, done, objection, record_line
+from tui.monitor.order_words import POLICIES, done, objection, record_line, to_do
 from tui.monitor.orders import DEAF_S, NOBODY, ON_A_NODE, Deed, Orders
 from tui.widgets.working import work
 
@@ -42,18 +42,18 @@ class CommandingScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "orders", "Orders…", id="orders.menu", tooltip="All that can be ordered of the nodes"),
         Binding("D", "order('deaf')", "Deaf", id="orders.deaf", show=False,
-                tooltip=f"Make a node deaf for {DEAF_S} s, as if its cable were pulled"),
+                tooltip=f"Deaf for {DEAF_S} s, as if its cable were pulled"),
         Binding("T", "token", "Token", id="orders.token", show=False,
-                tooltip="Send a token round that makes one node after the other deaf, or stop it"),
+                tooltip="A token makes one node after the other deaf"),
         Binding("R", "drain", "Drain", id="orders.drain", show=False,
-                tooltip="Have a node stand aside before a restart, or take it back"),
+                tooltip="Stand aside before a restart, or come back"),
         Binding("S", "order('step_down')", "Step down", id="orders.step_down", show=False,
-                tooltip="Have the leader give up leadership; another one is elected"),
+                tooltip="The leader gives up; another one is elected"),
         Binding("L", "order('lead')", "Lead", id="orders.lead", show=False, tooltip="Ask a node to take leadership"),
         Binding("P", "policy", "Policy", id="orders.policy", show=False,
-                tooltip="Choose by what the leader picks who serves a request"),
+                tooltip="How it is chosen who serves a request"),
         Binding("A", "last_actions", "Last actions", id="orders.last", show=False,
-                tooltip="What operators did last, and which audit logs have it"),
+                tooltip="What was ordered, and whose audit logs have it"),
     ]  # fmt: skip
 
     class Given(Message, bubble=False):
@@ -205,12 +205,12 @@ class CommandingScreen(Screen[None]):
     @on(Given)
     def _given(self, message: Given) -> None:
         order, error = message.order, message.error
-        what = done(order.command, order.value, order.node)
+        words = order.command, order.value, order.node
         if error is None:
-            self.monitor.tell(f"You {what}.", title="Done")
+            self.monitor.tell(f"You {done(*words)}.", title="Done")
         else:
             self.monitor.notify(
-                objection(str(error)), title=f"Not done: you would have {what}", severity="error", markup=False,
+                objection(str(error)), title=f"Could not {to_do(*words)}", severity="error", markup=False,
                 timeout=10,
             )  # fmt: skip
 
