@@ -35,7 +35,7 @@ class RequestList(RowList["RequestData"]):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(
             (
-                Column("began", "Came", 8),
+                Column("began", "Came", 8, hide_below=66),
                 Column("request", "Request", 8, hide_below=70),
                 Column("account", "Account", 7, align="right"),
                 Column("kind", "Kind", 13),

@@ -30,15 +30,18 @@ if TYPE_CHECKING:
 
 TALL_LINES: Final = 30
 WIDE_CELLS: Final = 100
-LIST_EVERY_S: Final = 0.4
+NARROW_CELLS: Final = 78
+LIST_EVERY_S: Final = 0.39
 """The list changes no more often than this by itself: it is to be read."""
+STALE_S: Final = 1.0
+"""Without news it is made anew after this, as requests are lost sight of by time alone."""
 SHOWN_AT_MOST: Final = 200
 _MOST_TRAFFIC_LINES: Final = 5
 _MOST_TRAFFIC_LINES_TALL: Final = 11
 
-SHOWN: Final = ("all", "under way", "out of the ordinary")
+SHOWN: Final = ("all", "under way", "unusual")
 """Which of the followed requests are listed, apart from the filter."""
-_OUT_OF_THE_ORDINARY: Final = frozenset(
+_UNUSUAL: Final = frozenset(
     {RequestState.TAKEN_OVER, RequestState.REFUSED, RequestState.FAILED, RequestState.BUSY, RequestState.LOST}
 )
 
@@ -48,7 +51,7 @@ class RequestsPane(MonitorPane):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", id="requests.filter", tooltip="By account (#7), kind, state or id"),
-        Binding("f", "shown", "Which", id="requests.shown", tooltip="All, those under way, or what went otherwise"),
+        Binding("f", "shown", "Which", id="requests.shown", tooltip="All, those under way, or the unusual"),
         Binding(
             "t", "tallies", "Kinds", id="requests.tallies", tooltip="Count by kind of request, or by what happened"
         ),
@@ -60,6 +63,7 @@ class RequestsPane(MonitorPane):
         self._names: tuple[str, ...] = ()
         self._which = 0
         self._kinds = False
+        self._found = self._known = 0
         self._listed: tuple[object, ...] = ()
         self._listed_at = float("-inf")
         self._listed_of: weakref.ref[Model] | None = None
@@ -79,6 +83,7 @@ class RequestsPane(MonitorPane):
         tall = event.size.height >= TALL_LINES
         self.set_class(tall, "-tall")
         self.set_class(event.size.width >= WIDE_CELLS, "-wide")
+        self.set_class(event.size.width < NARROW_CELLS, "-narrow")
         most = _MOST_TRAFFIC_LINES_TALL if tall else _MOST_TRAFFIC_LINES
         self.query_one(TrafficList).styles.height = min(most, len(self.monitor.source.roster.nodes) + 2)
 
@@ -107,22 +112,25 @@ class RequestsPane(MonitorPane):
 
     def _paint_list(self, model: Model, now: float, chosen: TrafficRow) -> None:
         bar = self.query_one(FilterBar)
-        same_model = self._listed_of is not None and self._listed_of() is model
         wanted = (bar.text, self._which, chosen.place, model.requests.version)
-        if same_model and wanted[:3] == self._listed[:3]:
-            fresh = 0 <= now - self._listed_at < LIST_EVERY_S
-            aged = not 0 <= now - self._listed_at < 1.0
-            if fresh or (wanted == self._listed and not aged):
-                return
-        self._listed, self._listed_at, self._listed_of = wanted, now, weakref.ref(model)
-        found = model.requests.shown(now, RequestFilter.parse(bar.text), at_most=MAX_REQUESTS)
-        rows = [request for request in found if self._takes(request, chosen.place)]
-        self._requests.empty = self._nothing(model, bar.text, chosen)
-        self._requests.paint(rows[:SHOWN_AT_MOST], self._names, self.monitor.time_of_day)
-        bar.say(
-            self._which_text(chosen, len(rows), len(model.requests)), _sampling(model, wide=self.has_class("-wide"))
-        )
-        self._paint_details(found)
+        if self._is_due(model, now, wanted):
+            self._listed, self._listed_at, self._listed_of = wanted, now, weakref.ref(model)
+            found = model.requests.shown(now, RequestFilter.parse(bar.text), at_most=MAX_REQUESTS)
+            rows = [request for request in found if self._takes(request, chosen.place)]
+            self._found, self._known = len(rows), len(model.requests)
+            self._requests.empty = self._nothing(bar.text, chosen)
+            self._requests.paint(rows[:SHOWN_AT_MOST], self._names, self.monitor.time_of_day)
+            self._paint_details(found)
+        bar.say(self._which_text(chosen), _sampling(model, wide=self.has_class("-wide")))
+
+    def _is_due(self, model: Model, now: float, wanted: tuple[object, ...]) -> bool:
+        """Return whether the list must be made anew: what is wanted has changed, or its contents, or just the time."""
+        if self._listed_of is None or self._listed_of() is not model or wanted[:-1] != self._listed[:-1]:
+            return True
+        passed = now - self._listed_at
+        if passed < 0 or passed >= STALE_S:
+            return True
+        return wanted != self._listed and passed >= LIST_EVERY_S
 
     def _takes(self, request: RequestData, place: int | None) -> bool:
         if place is not None and request.place != place:
@@ -131,23 +139,23 @@ class RequestsPane(MonitorPane):
             case 1:
                 return not request.state.done
             case 2:
-                return bool(request.moves or request.repeats) or request.state in _OUT_OF_THE_ORDINARY
+                return bool(request.moves or request.repeats) or request.state in _UNUSUAL
             case _:
                 return True
 
-    def _nothing(self, model: Model, text: str, chosen: TrafficRow) -> str:
+    def _nothing(self, text: str, chosen: TrafficRow) -> str:
         """Return what is said where no request is listed."""
-        if not len(model.requests):
+        if not self._known:
             return "No request has come since the monitor began.\n`glimpse load` makes some."
         where = "" if chosen.place is None else f" at {plain(chosen.name, 16)}"
         if text.strip():
             return f"None of the requests{where} is like that.\nEscape clears the filter."
         return f"No request{where} is {SHOWN[self._which]}." if self._which else f"No followed request{where}."
 
-    def _which_text(self, chosen: TrafficRow, count: int, known: int) -> Text:
+    def _which_text(self, chosen: TrafficRow) -> Text:
         where = "" if chosen.place is None else f" at {plain(chosen.name, 16)}"
         which = "" if self._which == 0 else f" {SHOWN[self._which]}"
-        return Text.assemble((f"{thousands(count)} of {thousands(known)}", "bold"), f"{which}{where}")
+        return Text.assemble((f"{thousands(self._found)} of {thousands(self._known)}", "bold"), f"{which}{where}")
 
     def _paint_details(self, requests: tuple[RequestData, ...]) -> None:
         """Keep a window that is open up to date."""
@@ -185,7 +193,7 @@ class RequestsPane(MonitorPane):
         self.monitor.repaint()
 
     def action_shown(self) -> None:
-        """List all, those under way, or those that went otherwise than they should."""
+        """List all, those under way, or those that went otherwise than most."""
         self._which = (self._which + 1) % len(SHOWN)
         self.monitor.repaint()
 
