@@ -252,9 +252,9 @@ def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list
 
         _list_keys(MONITOR_PACKAGES)
         return
-    from tui.commands.monitor import monitor as command
+    from tui.monitor.run import run_monitor
 
-    sys.exit(_run(command, cluster, record, replay, _tell))
+    sys.exit(run_monitor(cluster, record, replay, _tell))
 
 
 def _list_keys(packages: tuple[str, ...]) -> None:

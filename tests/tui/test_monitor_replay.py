@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import UTC
 from pathlib import Path
 
@@ -13,12 +15,13 @@ from tests.tui.fake_feed import one_down
 from tests.tui.quiet import settled
 from tests.tui.test_monitor_dashboard import header, panel, words
 from tui import cli
-from tui.commands.monitor import monitor
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.panels.replay_bar import ReplayBar
 from tui.monitor.player import Player
 from tui.monitor.recorder import Recorder
 from tui.monitor.recording import read_recording
+from tui.monitor.run import open_live, open_recording, run_screens
+from tui.monitor.screens.home import Home
 from tui.monitor.source import ReplaySource
 
 BEGAN = 1_800_000_000.0
@@ -157,23 +160,86 @@ async def test_what_moves_a_recording_is_in_the_palette(app):
 
 
 # --- The command -----------------------------------------------------------------------------------------------------
+@pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("opening", "said"),
     [
-        (["--replay", "{tmp}/none"], "There is no recording at"),
-        (["--replay", "{tmp}/half", "--record", "{tmp}/x"], "leave --cluster and --record away"),
-        (["--cluster", "{tmp}/none.toml"], "There is no cluster file at"),
-        (["--replay", "{tmp}/damaged"], "damaged in line"),
+        (lambda tmp: open_recording(tmp / "none"), "There is no recording at"),
+        (lambda tmp: open_recording(tmp / "damaged"), "damaged in line"),
+        (lambda tmp: open_live(tmp / "none.toml", None), "There is no cluster file at"),
     ],
 )
-@pytest.mark.anyio
-async def test_what_cannot_be_shown_is_refused_before_any_screen(recording, tmp_path, options, said):
+async def test_what_cannot_be_shown_closes_the_screens_and_says_why(recording, tmp_path, opening, said):
     whole = bytearray(recording.read_bytes())
     whole[len(whole) // 2] ^= 0x55
     (tmp_path / "damaged").write_bytes(whole)
-    given = {name[2:]: Path(text.format(tmp=tmp_path)) for name, text in zip(options[::2], options[1::2], strict=True)}
-    with pytest.raises(InvalidInput, match=said):
-        await monitor(given.get("cluster"), given.get("record"), given.get("replay"), lambda _text: None)
+    ending = await run_screens(GlimpseMonitor(), lambda: opening(tmp_path), headless=True)
+    assert isinstance(ending.error, InvalidInput)
+    assert said in str(ending.error)
+
+
+def test_a_recording_is_played_without_a_cluster(tmp_path):
+    result = CliRunner().invoke(cli.glimpse, ["monitor", "--replay", str(tmp_path), "--record", str(tmp_path)])
+    assert isinstance(result.exception, InvalidInput)
+    assert "leave --cluster and --record away" in str(result.exception)
+
+
+@pytest.mark.anyio
+async def test_the_first_sentence_is_painted_before_anything_is_opened(recording, monkeypatch):
+    app = GlimpseMonitor(sentence="Reading the recording…", zone=UTC)
+    seen = []
+
+    async def opening():
+        seen.append((app.opened, app.export_screenshot()))
+        return await open_recording(recording)
+
+    mounted = Home.on_mount
+
+    def on_mount(self: Home) -> None:
+        mounted(self)
+        app.exit()
+
+    monkeypatch.setattr(Home, "on_mount", on_mount)
+    ending = await run_screens(app, opening, headless=True)
+    assert (ending.code, ending.error) == (0, None)
+    ((opened, picture),) = seen
+    assert not opened
+    assert "Reading&#160;the&#160;recording…" in picture
+    assert app.source.player is not None
+
+
+@pytest.mark.anyio
+async def test_a_source_that_breaks_closes_the_screens_and_says_so(recording):
+    class Broken(ReplaySource):
+        async def run(self) -> None:
+            raise ZeroDivisionError("three")
+
+    async def opening():
+        return Broken(Player(read_recording(recording)))
+
+    ending = await run_screens(GlimpseMonitor(), opening, headless=True)
+    assert ending.code == 1
+    assert ending.text == "The monitor failed (ZeroDivisionError: three); start it again."
+
+
+@pytest.mark.anyio
+async def test_a_signal_closes_the_screens_and_the_recording_is_whole(recording, tmp_path):
+    class Recorded(ReplaySource):
+        async def run(self) -> None:
+            self.recorder.take(0, read_recording(recording).block(0)[0].message, 1.0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await self.recorder.run()
+
+    async def opening():
+        source = Recorded(Player(read_recording(recording)))
+        source.recorder = Recorder(tmp_path / "new", source.roster, BEGAN)
+        return source
+
+    ending = await run_screens(GlimpseMonitor(), opening, headless=True)
+    assert ending.code == 128 + signal.SIGTERM
+    assert f"in {tmp_path / 'new'}; play it with `glimpse monitor --replay" in ending.text
+    assert read_recording(tmp_path / "new").messages == 1
+    assert not read_recording(tmp_path / "new").cut_off
 
 
 def test_actions_and_their_keys_can_be_listed():

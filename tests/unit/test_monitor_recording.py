@@ -124,7 +124,7 @@ async def test_a_disk_that_is_full_ends_the_recording_and_not_the_monitor(tmp_pa
     recorder._file.close()
     recorder._file = full.open("wb", buffering=0)  # noqa: ASYNC230 - a device
     await recorder.run()
-    assert recorder.trouble == "The recording has ended: No space left on device."
+    assert recorder.trouble == "The recording has ended (No space left on device)"
 
 
 # --- Damage ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from shared.errors import GlimpseError
     from tui.monitor.source import FeedSource
 
-_STYLES = ("client", "monitor", "monitor_election", "monitor_requests", "monitor_events")
+_STYLES = ("client",)
+"""What the first screen needs; the home brings the rest along."""
 
 
 class GlimpseMonitor(App[str]):
-    """The monitor. `source` brings the news; `zone` is the clock that people read (None: the machine's).
+    """The monitor. `source` brings the news; without one, a `sentence` is shown until `enter` is called with it.
 
-    The source's `run` must run beside it, see `tui.commands.monitor`.
+    The source's `run` must run beside the app, see `tui.monitor.run`. `zone` is the clock that people read (None: the
+    machine's).
     """
 
     TITLE = "Glimpse monitor"
@@ -39,20 +42,49 @@ class GlimpseMonitor(App[str]):
     ]
 
     def __init__(
-        self, source: FeedSource, *, settings: MonitorSettings | None = None, zone: tzinfo | None = None
+        self, source: FeedSource | None = None, *, sentence: str = "", settings: MonitorSettings | None = None,
+        zone: tzinfo | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.source = source
         self.settings = settings or MonitorSettings()
         self.zone = zone
+        self.painted = asyncio.Event()
+        """The first sentence has been painted."""
+        self._feed_source = source
+        self._sentence = sentence
         begin_in(self, self.settings.theme)
         self.set_keymap(self.settings.keys)
 
+    @property
+    def opened(self) -> bool:
+        """Whether it is known where the news come from."""
+        return self._feed_source is not None
+
+    @property
+    def source(self) -> FeedSource:
+        """Where the news come from. Only once it is `opened`."""
+        assert self._feed_source is not None
+        return self._feed_source
+
     def get_default_screen(self) -> Screen[None]:
-        """Return the one screen, which is painted before all else."""
+        """Return the first screen, which is painted before all else."""
+        if self._feed_source is None:
+            from tui.monitor.screens.starting import Starting
+
+            return Starting(self._sentence, self.painted.set)
         from tui.monitor.screens.home import Home
 
-        return Home(self.source)
+        return Home(self._feed_source)
+
+    def enter(self, source: FeedSource) -> None:
+        """Show what comes from this source, soon. May be called from any task of the loop."""
+        self._feed_source = source
+        self.call_later(self._enter, source)
+
+    def _enter(self, source: FeedSource) -> None:
+        from tui.monitor.screens.home import Home
+
+        self.switch_screen(Home(source))
 
     def repaint(self) -> None:
         """Show the present now, not with the next tick."""

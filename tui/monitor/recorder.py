@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import StorageError
+from tui.client.wording import size
 from tui.monitor.recording import header_line, message_line
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ class Recorder:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.close)
 
+    def farewell(self) -> str:
+        """Return what is to be said in the terminal when the monitor has closed."""
+        play = f"play it with `glimpse monitor --replay {self.path}`."
+        if self.trouble:
+            return f"{self.trouble}; what there is of it lies in {self.path}: {play}"
+        return f"Recorded {size(self.written_bytes)} in {self.path}; {play}"
+
     def close(self) -> None:
         """Write the rest and close the file. Blocks."""
         if not self._file.closed:
@@ -91,9 +99,9 @@ class Recorder:
                 packed = packed[self._file.write(packed) :]
             self.written_bytes = self._file.tell()
         except OSError as error:
-            self._end(f"The recording has ended: {error.strerror}.")
+            self._end(f"The recording has ended ({error.strerror})")
         if self.written_bytes > self._max_bytes:
-            self._end(f"The recording has ended: it is {self.written_bytes // 2**20} MB long.")
+            self._end(f"The recording has ended, {self.written_bytes // 2**20} MB long")
 
     def _end(self, reason: str) -> None:
         self.trouble = self.trouble or reason

@@ -17,12 +17,15 @@ from tui.monitor.panes.requests import RequestsPane
 from tui.monitor.screens.commanding import CommandingScreen
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from textual.app import ComposeResult
 
     from tui.monitor.pane import MonitorPane
     from tui.monitor.player import Player
     from tui.monitor.source import FeedSource
 
+_STYLES: Final = ("monitor", "monitor_election", "monitor_requests", "monitor_events")
 PAINT_EVERY_S: Final = 0.2
 TABS: Final = (
     ("dashboard", "Dashboard"),
@@ -34,6 +37,8 @@ TABS: Final = (
 
 class Home(CommandingScreen):
     """Header, tabs, the bar of a recording if one is played, footer."""
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = [f"../../styles/{name}.tcss" for name in _STYLES]
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "tab('dashboard')", "Dashboard", id="tab.dashboard", show=False, tooltip="The nodes side by side"),
