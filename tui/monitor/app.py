@@ -74,7 +74,10 @@ class GlimpseMonitor(App[str]):
             return Starting(self._sentence, self.painted.set)
         from tui.monitor.screens.home import Home
 
-        return Home(self._feed_source)
+        home = Home(self._feed_source)
+        for path in home.css_path:  # which Textual does only for a screen that is pushed
+            self.stylesheet.read(path)
+        return home
 
     def enter(self, source: FeedSource) -> None:
         """Show what comes from this source, soon. May be called from any task of the loop."""
@@ -84,7 +87,7 @@ class GlimpseMonitor(App[str]):
     def _enter(self, source: FeedSource) -> None:
         from tui.monitor.screens.home import Home
 
-        self.switch_screen(Home(source))
+        self.push_screen(Home(source))
 
     def repaint(self) -> None:
         """Show the present now, not with the next tick."""
