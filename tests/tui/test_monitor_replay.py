@@ -193,13 +193,13 @@ async def test_the_first_sentence_is_painted_before_anything_is_opened(recording
         seen.append((app.opened, app.export_screenshot()))
         return await open_recording(recording)
 
-    mounted = Home.on_mount
+    paint = Home.paint
 
-    def on_mount(self: Home) -> None:
-        mounted(self)
-        app.exit()
+    def painted(self: Home) -> None:
+        paint(self)
+        app.call_after_refresh(app.exit)
 
-    monkeypatch.setattr(Home, "on_mount", on_mount)
+    monkeypatch.setattr(Home, "paint", painted)
     ending = await run_screens(app, opening, headless=True)
     assert (ending.code, ending.error) == (0, None)
     ((opened, picture),) = seen
