@@ -37,7 +37,7 @@ class Announcing:
         recent = list(takewhile(lambda action: action.at > oldest, model.actions.newest_first()))
         said, self._said = self._said, frozenset(_key(action) for action in recent)
         return tuple(
-            action for action in reversed(recent)
+            action for action in sorted(recent, key=lambda action: action.at)
             if _key(action) not in said and now + wall_offset_s - action.record.at <= SKEW_S
         )  # fmt: skip
 

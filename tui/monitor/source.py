@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from shared.errors import InvalidInput
+from shared.fingerprint import words_of
 from tui.monitor.feed_client import FeedClient
 from tui.monitor.model import Model
 from tui.monitor.roster import Roster
@@ -65,7 +67,7 @@ class FeedSource(Protocol):
 class LiveSource:
     """The nodes' own feed. `file` is the cluster file, beside which the operator's key lies.
 
-    Raises `InvalidInput` if there is no operator's key.
+    Raises `InvalidInput` if there is no operator's key, or one that the cluster file does not list.
     """
 
     player: Player | None = None
@@ -76,7 +78,13 @@ class LiveSource:
     ) -> None:  # fmt: skip
         self.roster = Roster.of(cluster)
         self.recorder = recorder
-        self.operator: Operator | None = Operator(cluster, file)
+        operator = Operator(cluster, file)
+        if operator.words not in map(words_of, cluster.operators):
+            raise InvalidInput(
+                f"The key beside {file} is none of this cluster's operators' keys, so no node would answer it; "
+                "use the cluster file and the key of who set the cluster up, or have your key listed in it."
+            )
+        self.operator: Operator | None = operator
         self._clock = clock
         self._began = clock()
         self.wall_offset_s = wall()
