@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 class RoleDetails(Details):
     """Shows a node's state machine, and goes on showing it as it changes."""
 
+    DEFAULT_CSS = """
+    RoleDetails RolePanel > RoleDiagram { height: 1fr; max-height: 13; }
+    RoleDetails RolePanel > .notes { height: 7; margin-top: 1; }
+    """
+
     def __init__(self, place: int) -> None:
         super().__init__()
         self.place = place
