@@ -235,7 +235,7 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
 @glimpse.command()
 @_cluster
 @click.option("--record", type=_FILE, help="Record what is shown into a new file.")
-@click.option("--replay", type=_FILE, help="Play a recording: no cluster is needed.")
+@click.option("--replay", type=_FILE, help="Play a recording, or `election`, which comes with Glimpse.")
 @click.option("--list-keys", is_flag=True, help="List all actions with their keys, for monitor.toml, and end.")
 def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list_keys: bool) -> None:
     """Watch the nodes: who leads, who is next in line, what they do.

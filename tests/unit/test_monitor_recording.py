@@ -13,9 +13,11 @@ import pytest
 
 from shared.errors import InvalidInput, StorageError
 from tests.tui.fake_feed import FakeCloud, one_down
+from tui.monitor.model.elections import Outcome
 from tui.monitor.player import SPEEDS, Player
 from tui.monitor.recorder import Recorder
 from tui.monitor.recording import MAX_LINE_BYTES, header_line, message_line, read_recording
+from tui.monitor.run import find_recording
 from tui.monitor.source import ReplaySource
 
 BEGAN = 1_800_000_000.0
@@ -358,3 +360,31 @@ def test_copies_of_the_model_are_whole(player):
     now = player.position_s
     assert copy.nodes(now) == player.model.nodes(now)
     assert copy.elections(now) == player.model.elections(now)
+
+
+# --- The one that comes with Glimpse ---------------------------------------------------------------------------------
+def test_the_recording_for_lessons_shows_a_leader_killed_a_restart_and_a_deaf_leader():
+    path = find_recording(Path("election"))
+    assert path.stat().st_size < 300_000
+    player = indexed(Player(read_recording(path)))
+    assert 60 < player.end_s - player.start_s < 120
+    player.seek(player.end_s)
+    won = [known for known in player.model.elections(player.end_s) if known.outcome is Outcome.WON]
+    assert len(won) == 3
+    deaf, killed, _ = won
+    assert killed.message_count == deaf.message_count == 2
+    assert all(0.3 < known.took_s < 1.0 for known in (deaf, killed))
+    assert all(1.0 < known.outage_s < 2.0 for known in (deaf, killed))
+    said = [known.text for known in player.model.events.shown()]
+    assert any(text.startswith("has started again") for text in said)
+    assert any(text.startswith("order deaf") for text in said)
+    assert player.model.cluster(player.end_s).requests_done > 1_000
+
+
+def test_a_file_of_ones_own_goes_before_a_bundled_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_recording(Path("election")).parent.name == "recordings"
+    assert find_recording(Path("other")) == Path("other")
+    assert find_recording(Path("x/election")) == Path("x/election")
+    (tmp_path / "election").touch()
+    assert find_recording(Path("election")) == Path("election")

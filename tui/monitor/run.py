@@ -10,7 +10,8 @@ import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from shared.errors import GlimpseError, InvalidInput
 from tui.monitor.app import GlimpseMonitor
@@ -18,10 +19,12 @@ from tui.monitor.settings import load_settings, settings_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from tui.monitor.source import FeedSource
 
+RECORDINGS: Final = Path(__file__).parents[1] / "recordings"
+"""Recordings that come with Glimpse, for lessons and for its tests."""
+SUFFIX: Final = ".rec"
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _BY_SIGNAL = 128
 """Added to a signal's number, as shells do, it is the exit code of a program that the signal ended."""
@@ -121,12 +124,18 @@ def _live(cluster: Path | None, record: Path | None) -> FeedSource:
     return source
 
 
+def find_recording(given: Path) -> Path:
+    """Return a recording's file: the one given or, by a bare name such as `election`, one that comes with Glimpse."""
+    bundled = RECORDINGS / f"{given.name}{SUFFIX}"
+    return bundled if not given.exists() and given.name == str(given) and bundled.exists() else given
+
+
 def _replayed(path: Path) -> FeedSource:
     from tui.monitor.player import Player
     from tui.monitor.recording import read_recording
     from tui.monitor.source import ReplaySource
 
-    return ReplaySource(Player(read_recording(path)))
+    return ReplaySource(Player(read_recording(find_recording(path))))
 
 
 def _load_screens() -> None:
