@@ -200,6 +200,17 @@ async def test_the_node_whose_state_machine_is_shown_is_meant():
         assert at.heading == "Make n2 deaf for 20 s?"
 
 
+@pytest.mark.anyio
+async def test_whom_to_ask_to_lead_is_never_who_leads_already():
+    async with desk() as at:
+        await at.press("L")
+        assert at.heading == "Ask n2 to lead?"
+        assert at.said("does") == "It asks n1 to hand over, which then goes on as a follower."
+        await at.press("up")
+        assert at.button.disabled
+        assert at.said("costs") == "n1 leads already."
+
+
 # --- By palette and menu ----------------------------------------------------------------------------------------------
 BY_PALETTE = {
     "Make n2 deaf for 20 s…": ("n2", "deaf", 20, ""),
@@ -604,6 +615,7 @@ def test_the_last_actions(snap, look):
         app.source.cloud.order(1, "deaf", "20")
         app.source.cloud.order(2, "drain", obeyed=False, text=HOSTILE)
         await repainted(pilot, 0.4)
+        app.clear_notifications()
         await pilot.press("A")
         await settled(pilot)
 

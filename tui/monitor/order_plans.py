@@ -166,6 +166,8 @@ def _lead(node: NodeData, situation: Situation) -> Plan:
         f"It asks {plain(leader.name, _NAME_CELLS)} to hand over, which then goes on as a follower."
     )  # fmt: skip
     needless = f"{name} drains; undrain it first." if drains(node) else ""
+    if _leads(node, situation):
+        way = "Choose the node that shall lead instead."
     return Plan(
         f"Ask {name} to lead?", f"Ask {name}", way,
         f"There is no leader for a moment, and the term grows. {NOTHING_LOST}",

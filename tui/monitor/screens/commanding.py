@@ -18,7 +18,7 @@ from tui.monitor.dialogs.last_actions import LastActions
 from tui.monitor.dialogs.order import OrderDialog
 from tui.monitor.dialogs.order_menu import Choice, OrderMenu
 from tui.monitor.dialogs.policy import PolicyDialog
-from tui.monitor.order_plans import Situation, drains, first_choice
+from tui.monitor.order_plans import Situation, drains, first_choice, plan
 from tui.monitor.order_words import POLICIES, done, objection, record_line, to_do
 from tui.monitor.orders import DEAF_S, NOBODY, ON_A_NODE, Deed, Orders
 from tui.widgets.working import work
@@ -42,18 +42,18 @@ class CommandingScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "orders", "Orders…", id="orders.menu", tooltip="All that can be ordered of the nodes"),
         Binding("D", "order('deaf')", "Deaf", id="orders.deaf", show=False,
-                tooltip=f"Deaf for {DEAF_S} s, as if its cable were pulled"),
+                tooltip=f"Make a node deaf for {DEAF_S} s, as if it were cut off"),
         Binding("T", "token", "Token", id="orders.token", show=False,
-                tooltip="A token makes one node after the other deaf"),
+                tooltip="Make one node after the other deaf, or stop that"),
         Binding("R", "drain", "Drain", id="orders.drain", show=False,
-                tooltip="Stand aside before a restart, or come back"),
+                tooltip="Have a node stand aside, or come back into line"),
         Binding("S", "order('step_down')", "Step down", id="orders.step_down", show=False,
-                tooltip="The leader gives up; another one is elected"),
+                tooltip="Have the leader give up, and another one elected"),
         Binding("L", "order('lead')", "Lead", id="orders.lead", show=False, tooltip="Ask a node to take leadership"),
         Binding("P", "policy", "Policy", id="orders.policy", show=False,
-                tooltip="How it is chosen who serves a request"),
+                tooltip="Choose how it is decided who serves a request"),
         Binding("A", "last_actions", "Last actions", id="orders.last", show=False,
-                tooltip="What was ordered, and whose audit logs have it"),
+                tooltip="See what was ordered, and whose logs have it"),
     ]  # fmt: skip
 
     class Given(Message, bubble=False):
@@ -129,7 +129,7 @@ class CommandingScreen(Screen[None]):
             self.monitor.tell("Nobody leads now, so nobody can step down.", warning=True)
             return
         chosen = self.chosen_place if place is None else place
-        if wanted not in ON_A_NODE or chosen is None or chosen >= len(situation.nodes):
+        if wanted not in ON_A_NODE or chosen is None or (place is None and _is_needless(wanted, chosen, situation)):
             chosen = first_choice(wanted, situation).place
         self.app.push_screen(OrderDialog(wanted, chosen, situation), self._give)
 
@@ -213,6 +213,10 @@ class CommandingScreen(Screen[None]):
                 objection(str(error)), title=f"Could not {to_do(*words)}", severity="error", markup=False,
                 timeout=10,
             )  # fmt: skip
+
+
+def _is_needless(deed: Deed, place: int, situation: Situation) -> bool:
+    return bool(plan(deed, situation.nodes[place], situation).needless)
 
 
 def _situation(model: Model, now: float) -> Situation:
