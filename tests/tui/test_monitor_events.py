@@ -143,7 +143,7 @@ async def test_the_log_is_bounded_and_says_what_it_dropped():
         log = app.source.model.events
         for number in range(MAX_EVENTS + 500):
             log.add(20.0 + number / 1000, Level.INFO, Topic.LOG, 0, f"line {number}")
-        await repainted(pilot)
+        await repainted(pilot, 0.4)
         assert len(events(app).rows) <= MAX_EVENTS
         assert log.dropped > 0
         assert f"{log.dropped:,} older ones dropped".replace(",", " ") in bar(app)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections import Counter
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
@@ -20,12 +22,15 @@ from shared.wire.feed_messages import (
     LeaseNotice,
     RequestEvent,
 )
+from tests.tui.fake_feed import roster
 from tests.unit.test_monitor_elections import BEFORE, NEXT_IN_LINE, Watched, read, role, sent
 from tui.monitor.election_lines import ON_ITS_WAY_S, ChartLine, Lane, Tone, chart_lines, with_gaps
 from tui.monitor.event_text import event_line, events_text, filter_words
+from tui.monitor.model import Model
 from tui.monitor.model.events import Event, EventFilter, EventLog, Level, Topic
 from tui.monitor.model.latency import Latency
 from tui.monitor.model.requests import RequestData, Requests
+from tui.monitor.pace import Pace
 from tui.monitor.panels.latency_panel import BUCKETS, TICKS, histogram_of
 from tui.monitor.request_lines import WAY_NODES, request_lines, state_tone, way
 from tui.monitor.role_drawing import COMPACT_LINES, FULL_LINES, LEAST_CELLS, drawing, edges, exits
@@ -407,6 +412,35 @@ def test_a_filter_is_put_into_words():
     assert filter_words(EventFilter(), NAMES) == "info and above"
     assert filter_words(EventFilter(Level.DEBUG), NAMES) == "all levels"
     assert filter_words(EventFilter(text=" \x1b[2J "), NAMES) == "info and above, with “�[2J”"
+
+
+# --- Pace ------------------------------------------------------------------------------------------------------------
+def test_what_is_to_be_read_changes_at_a_pace_of_its_own_but_at_once_when_something_else_is_wanted():
+    pace, model, other = Pace(0.4), Model(roster()), Model(roster())
+    told = [
+        (model, 10.0, "all", True), (model, 10.0, "all", False), (model, 10.39, "all", False),
+        (model, 10.41, "all", True), (model, 10.5, "n1", True), (model, 10.6, "n1", False),
+        (model, 3.0, "n1", True),  # a recording went back, to a model that is the same by chance
+        (other, 3.0, "n1", True), (other, 3.1, "n1", False),
+    ]  # fmt: skip
+    assert [pace.due(*asked) for *asked, _ in told] == [expected for *_, expected in told]
+    pace.forget()
+    assert pace.due(other, 3.1, "n1")
+    assert not pace.due(other, 3.1, "n1")
+
+
+def test_a_pace_tells_whether_the_model_is_another_and_keeps_none_alive():
+    pace, model = Pace(0.4), Model(roster())
+    assert pace.due(model, 0.0, None)
+    assert pace.another_model
+    assert pace.due(model, 1.0, None)
+    assert not pace.another_model
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None
+    assert pace.due(Model(roster()), 1.0, None)
+    assert pace.another_model
 
 
 # --- Files -----------------------------------------------------------------------------------------------------------

@@ -80,15 +80,14 @@ class Histogram(Widget):
             return Strip([Segment(text, self._style("ticks"))]).adjust_cell_length(width, self.rich_style)
         total = sum(data.counts)
         full = scale_of(data.counts) * total
+        styles = [self._style(part) for part in (*ZONES, "ground")]
         segments = []
         for bucket, count in enumerate(data.counts):
             glyph = _glyph(count / full if full else 0.0, y, height)
             if glyph == " " and y == height - 1:
-                segments.append(Segment("▁" * each, self._style("ground")))
+                segments.append(Segment("▁" * each, styles[-1]))
             else:
-                segments.append(
-                    Segment(glyph * each, self._style(ZONES[sum(bucket >= bound for bound in data.bounds)]))
-                )
+                segments.append(Segment(glyph * each, styles[sum(bucket >= bound for bound in data.bounds)]))
         return Strip(Segment.simplify(segments)).adjust_cell_length(width, self.rich_style)
 
     def _style(self, part: str) -> Style:

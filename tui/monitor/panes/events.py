@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -16,6 +15,7 @@ from tui.client.wording import counted, plain
 from tui.monitor.dialogs.save_events import SaveEvents
 from tui.monitor.event_text import event_line, events_text, filter_words, node_name
 from tui.monitor.model.events import EventFilter, Level, Topic
+from tui.monitor.pace import Pace
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.event_list import EventList, level_style
 from tui.monitor.panels.filter_bar import FilterBar
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 CLIPBOARD_BYTES: Final = 64 * 1024
 """Terminals throw longer copies away, or cut them off; a file takes everything."""
+READABLE_S: Final = 0.39
+"""The list grows no more often than this by itself: it is to be read."""
 _TOPICS: Final = (None, *Topic)
 
 
@@ -57,7 +59,7 @@ class EventsPane(MonitorPane):
         self._filter = EventFilter()
         self._names: tuple[str, ...] = ()
         self._listed: tuple[object, ...] = ()
-        self._listed_of: weakref.ref[Model] | None = None
+        self._pace = Pace(READABLE_S)
         self._known = 0
 
     def compose(self) -> ComposeResult:
@@ -76,16 +78,16 @@ class EventsPane(MonitorPane):
         return self.query_one(EventList)
 
     # --- Painting ----------------------------------------------------------------------------------------------------
-    def paint(self, model: Model, now: float) -> None:  # noqa: ARG002 - events have their own times
-        """Show the events that the filter lets through, if there are others than before."""
+    def paint(self, model: Model, now: float) -> None:
+        """Show the events that the filter lets through, if there are others than before, and the chosen one."""
         log, events = model.events, self._list
-        another = self._listed_of is None or self._listed_of() is not model
-        if another or self._listed != (log.version, self._filter):
-            to_end = another or events.at_end
-            self._listed, self._listed_of = (log.version, self._filter), weakref.ref(model)
-            self._known = len(log)
-            events.empty = self._nothing()
-            events.paint(log.shown(self._filter), self.monitor.time_of_day, to_end=to_end)
+        if self._pace.due(model, now, self._filter):
+            shown = (log.version, self._filter)
+            if self._pace.another_model or shown != self._listed:
+                to_end = self._pace.another_model or events.at_end
+                self._listed, self._known = shown, len(log)
+                events.empty = self._nothing()
+                events.paint(log.shown(self._filter), self.monitor.time_of_day, to_end=to_end)
         self._say(log.dropped)
         self._show_text(events.current)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -13,6 +12,7 @@ from textual.containers import Horizontal
 from tui.client.wording import plain
 from tui.monitor.dialogs.request_details import RequestDetails
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState
+from tui.monitor.pace import Pace
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.filter_bar import FilterBar
 from tui.monitor.panels.latency_panel import LatencyPanel, LatencyPanelData
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 TALL_LINES: Final = 30
 WIDE_CELLS: Final = 100
 NARROW_CELLS: Final = 78
-LIST_EVERY_S: Final = 0.39
-"""The list changes no more often than this by itself: it is to be read."""
-STALE_S: Final = 1.0
-"""Without news it is made anew after this, as requests are lost sight of by time alone."""
+READABLE_S: Final = 0.39
+"""Figures and rows change no more often than this by themselves: they are to be read."""
 SHOWN_AT_MOST: Final = 200
 _MOST_TRAFFIC_LINES: Final = 5
 _MOST_TRAFFIC_LINES_TALL: Final = 11
@@ -64,9 +62,7 @@ class RequestsPane(MonitorPane):
         self._which = 0
         self._kinds = False
         self._found = self._known = 0
-        self._listed: tuple[object, ...] = ()
-        self._listed_at = float("-inf")
-        self._listed_of: weakref.ref[Model] | None = None
+        self._pace = Pace(READABLE_S)
 
     def compose(self) -> ComposeResult:
         """Compose the parts."""
@@ -86,6 +82,12 @@ class RequestsPane(MonitorPane):
         self.set_class(event.size.width < NARROW_CELLS, "-narrow")
         most = _MOST_TRAFFIC_LINES_TALL if tall else _MOST_TRAFFIC_LINES
         self.query_one(TrafficList).styles.height = min(most, len(self.monitor.source.roster.nodes) + 2)
+        self.call_after_refresh(self._paint_now)
+
+    def _paint_now(self) -> None:
+        """Paint as soon as all parts have their new sizes."""
+        self._pace.forget()
+        self.monitor.repaint()
 
     def take_focus(self) -> None:
         """The list of requests."""
@@ -97,40 +99,29 @@ class RequestsPane(MonitorPane):
 
     # --- Painting ----------------------------------------------------------------------------------------------------
     def paint(self, model: Model, now: float) -> None:
-        """Show the figures, and, at most every `LIST_EVERY_S`, the requests."""
+        """Show the figures and the requests, at most every `READABLE_S` unless something else is wanted."""
+        table, bar = self.query_one(TrafficList), self.query_one(FilterBar)
+        place = None if table.current is None else table.current.place
+        if not self._pace.due(model, now, (bar.text, self._which, place)):
+            return
         self._names = tuple(node.name for node in model.roster.nodes)
         traffic = model.traffic(now)
         rows = traffic_rows(traffic)
-        table = self.query_one(TrafficList)
         table.paint(rows)
         chosen = table.current or rows[0]
         self.query_one(LatencyPanel).paint(LatencyPanelData(_of(chosen), chosen.latency))
-        happened, kinds = self.query_one("#happened", TalliesPanel), self.query_one("#kinds", TalliesPanel)
-        happened.paint_happenings(_of(chosen), chosen.counts)
-        kinds.paint_kinds(traffic.kinds)
-        self._paint_list(model, now, chosen)
-
-    def _paint_list(self, model: Model, now: float, chosen: TrafficRow) -> None:
-        bar = self.query_one(FilterBar)
-        wanted = (bar.text, self._which, chosen.place, model.requests.version)
-        if self._is_due(model, now, wanted):
-            self._listed, self._listed_at, self._listed_of = wanted, now, weakref.ref(model)
-            found = model.requests.shown(now, RequestFilter.parse(bar.text), at_most=MAX_REQUESTS)
-            rows = [request for request in found if self._takes(request, chosen.place)]
-            self._found, self._known = len(rows), len(model.requests)
-            self._requests.empty = self._nothing(bar.text, chosen)
-            self._requests.paint(rows[:SHOWN_AT_MOST], self._names, self.monitor.time_of_day)
-            self._paint_details(found)
+        self.query_one("#happened", TalliesPanel).paint_happenings(_of(chosen), chosen.counts)
+        self.query_one("#kinds", TalliesPanel).paint_kinds(traffic.kinds)
+        found = model.requests.shown(now, RequestFilter.parse(bar.text), at_most=MAX_REQUESTS)
+        self._paint_list(found, chosen, len(model.requests))
+        self._paint_details(found)
         bar.say(self._which_text(chosen), _sampling(model, wide=self.has_class("-wide")))
 
-    def _is_due(self, model: Model, now: float, wanted: tuple[object, ...]) -> bool:
-        """Return whether the list must be made anew: what is wanted has changed, or its contents, or just the time."""
-        if self._listed_of is None or self._listed_of() is not model or wanted[:-1] != self._listed[:-1]:
-            return True
-        passed = now - self._listed_at
-        if passed < 0 or passed >= STALE_S:
-            return True
-        return wanted != self._listed and passed >= LIST_EVERY_S
+    def _paint_list(self, found: tuple[RequestData, ...], chosen: TrafficRow, known: int) -> None:
+        rows = [request for request in found if self._takes(request, chosen.place)]
+        self._found, self._known = len(rows), known
+        self._requests.empty = self._nothing(self.query_one(FilterBar).text, chosen)
+        self._requests.paint(rows[:SHOWN_AT_MOST], self._names, self.monitor.time_of_day)
 
     def _takes(self, request: RequestData, place: int | None) -> bool:
         if place is not None and request.place != place:
@@ -201,7 +192,7 @@ class RequestsPane(MonitorPane):
         """Where there is room for one of them, show kinds instead of what happened, or the other way round."""
         self._kinds = not self._kinds
         self.set_class(self._kinds, "-kinds")
-        self.call_after_refresh(self.monitor.repaint)
+        self.call_after_refresh(self._paint_now)
 
     # --- Details -----------------------------------------------------------------------------------------------------
     @on(RequestList.Selected, "#requests-list")
