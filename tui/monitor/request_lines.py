@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.wire.feed_messages import Happening
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from tui.monitor.model.requests import RequestData, RequestStep
 
 _NAME_CELLS = 16
-WAY_NODES = 4
+_STOPS = frozenset({Happening.SERVED, Happening.REFUSED, Happening.TAKEN_OVER, Happening.FAILED})
+WAY_NODES = 3
 """More of a request's way is only seen in its details."""
 
 
@@ -31,38 +33,41 @@ def request_lines(request: RequestData, names: Sequence[str]) -> tuple[ChartLine
 def way(request: RequestData, names: Sequence[str]) -> Pieces:
     """Return which nodes had the request, one after another, the last `WAY_NODES` of them.
 
-    `n2`: it was given to n2, or n2 served it; `n2×`: n2 could not serve it; `n3!`: n3 took it over unasked.
+    `n2`: it was given to n2, or n2 served it; `n3!`: n3 took it over unasked; `n2×`: n2 could not serve it; `n2×5`:
+    five times.
     """
-    stops: list[tuple[int, str, Tone]] = []
+    stops: list[_Stop] = []
     for step in request.steps:
-        stop = _stop(step)
-        if stop is None:
+        place = step.node if step.what is Happening.ASSIGNED else step.place if step.what in _STOPS else None
+        if place is None:
             continue
-        place, sign, tone = stop
-        if not stops or stops[-1][0] != place:
-            stops.append(stop)
-        elif sign:
-            stops[-1] = place, stops[-1][1] + sign, tone
+        if not stops or stops[-1].place != place:
+            stops.append(_Stop(place))
+        stops[-1].taken_over |= step.what is Happening.TAKEN_OVER
+        stops[-1].failures += step.what is Happening.FAILED
     shown = stops[-WAY_NODES:]
     pieces: list[tuple[str, Tone]] = [("… › ", Tone.MUTED)] if len(shown) < len(stops) else []
-    for number, (place, sign, tone) in enumerate(shown):
-        pieces.append((f"{' › ' if number else ''}{_name(place, names)}{sign}", tone))
+    for number, stop in enumerate(shown):
+        pieces.append((f"{' › ' if number else ''}{_name(stop.place, names)}{stop.sign}", stop.tone))
     return tuple(pieces)
 
 
-def _stop(step: RequestStep) -> tuple[int, str, Tone] | None:
-    """Return the node that a step brings the request to, with a sign where that is not as it should be."""
-    match step.what:
-        case Happening.ASSIGNED if step.node is not None:
-            return step.node, "", Tone.PLAIN
-        case Happening.SERVED | Happening.REFUSED:
-            return step.place, "", Tone.PLAIN
-        case Happening.TAKEN_OVER:
-            return step.place, "!", Tone.WARNING
-        case Happening.FAILED:
-            return step.place, "×", Tone.BAD
-        case _:
-            return None
+@dataclass(slots=True)
+class _Stop:
+    """A node that had the request for a while."""
+
+    place: int
+    taken_over: bool = False
+    failures: int = 0
+
+    @property
+    def sign(self) -> str:
+        failed = "" if not self.failures else "×" if self.failures == 1 else f"×{self.failures}"
+        return f"{'!' if self.taken_over else ''}{failed}"
+
+    @property
+    def tone(self) -> Tone:
+        return Tone.BAD if self.failures else Tone.WARNING if self.taken_over else Tone.PLAIN
 
 
 def state_tone(state: RequestState) -> Tone:

@@ -36,7 +36,7 @@ class RequestList(RowList["RequestData"]):
         super().__init__(
             (
                 Column("began", "Came", 8, hide_below=66),
-                Column("request", "Request", 8, hide_below=70),
+                Column("request", "Request", 8, hide_below=90),
                 Column("account", "Account", 7, align="right"),
                 Column("kind", "Kind", 13),
                 Column("state", "State", 13),

@@ -43,8 +43,8 @@ class ElectionPane(MonitorPane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "node(1)", "Next node", id="election.next", tooltip="Show the state machine of the next node"),
         Binding("h", "node(-1)", "Node before", id="election.before", show=False, tooltip="Of the node before"),
-        Binding("right", "live_node(1)", "Next node", id="election.right", show=False),
-        Binding("left", "live_node(-1)", "Node before", id="election.left", show=False),
+        Binding("right", "live_node(1)", "Next node", show=False),
+        Binding("left", "live_node(-1)", "Node before", show=False),
         Binding("enter", "details", "Details", id="election.details", tooltip="Everything about what is chosen"),
     ]
 
