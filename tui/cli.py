@@ -222,10 +222,9 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
               in ~/.bashrc; zsh_source for zsh, fish_source for fish
     """
     if list_keys:
-        from tui.client.keys import actions
+        from tui.client.keys import CLIENT_PACKAGES
 
-        for action in actions():
-            click.echo(f"{action.id:22} {action.keys:20} {action.what}")
+        _list_keys(CLIENT_PACKAGES)
         return
     from tui.starting import begin
 
@@ -238,11 +237,38 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
 
 @glimpse.command()
 @_cluster
-@click.option("--record", type=_FILE, help="Record what is shown.")
-@click.option("--replay", type=_FILE, help="Show a recording.")
-def monitor(cluster: Path | None, record: Path | None, replay: Path | None) -> None:  # noqa: ARG001
-    """Open the monitor (its screens are not there yet)."""
-    raise InvalidInput("The monitor's screens are not there yet; `glimpse status` shows the nodes.")
+@click.option("--record", type=_FILE, help="Record what is shown into a new file.")
+@click.option("--replay", type=_FILE, help="Play a recording, or `election`, which comes with Glimpse.")
+@click.option("--list-keys", is_flag=True, help="List all actions with their keys, for monitor.toml, and end.")
+def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list_keys: bool) -> None:
+    """Watch the nodes: who leads, who is next in line, what they do.
+
+    \b
+    Keys      ? shows all keys, ctrl+p every action, q quits
+    Settings  monitor.toml in the user's configuration folder
+              (~/.config/glimpse): theme and [keys], such as
+              "dashboard.measure" = "m,f2"
+    Variables GLIMPSE_CLUSTER names the cluster file, NO_COLOR turns colours off
+    """
+    if list_keys:
+        from tui.client.keys import MONITOR_PACKAGES
+
+        _list_keys(MONITOR_PACKAGES)
+        return
+    from tui.monitor.run import run_monitor
+
+    sys.exit(run_monitor(cluster, record, replay, _tell))
+
+
+def _list_keys(packages: tuple[str, ...]) -> None:
+    from tui.client.keys import actions
+
+    for action in actions(packages):
+        click.echo(f"{action.id:22} {action.keys:20} {action.what}")
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _directory_url(url: str | None, file: Path | None) -> str | None:

@@ -1,5 +1,8 @@
 """The two looks of both screen programs; every theme of Textual can be chosen beside them."""
 
+from typing import Any
+
+from textual.app import App
 from textual.theme import Theme
 
 DARK = Theme(
@@ -32,3 +35,19 @@ LIGHT = Theme(
     dark=False,
     variables={"footer-key-foreground": "#8a5a00", "block-cursor-text-style": "bold"},
 )
+
+
+def begin_in(app: App[Any], name: str) -> None:
+    """Give an app its theme before anything is styled; one that is not known is `DARK`. Call it from the constructor.
+
+    Setting it as one does later has all styles read once more.
+    """
+    for theme in (DARK, LIGHT):
+        app.register_theme(theme)
+    chosen = name if name in app.available_themes else DARK.name
+    if not app.available_themes[chosen].dark:  # the colours of a terminal's own palette go by dark themes at first
+        app.theme = chosen
+        return
+    app.set_reactive(App.theme, chosen)
+    app.set_class(True, f"-theme-{chosen}", update=False)
+    app.stylesheet.set_variables(app.get_css_variables())

@@ -15,7 +15,7 @@ from tui.client.copying import Copies
 from tui.client.messages import Happened, Trouble
 from tui.client.settings import ClientSettings
 from tui.places import log_folder
-from tui.themes import DARK, LIGHT
+from tui.themes import begin_in
 from tui.widgets.cells import Mode
 from tui.widgets.working import work
 
@@ -70,20 +70,8 @@ class GlimpseClient(App[str]):
         self.copies = Copies()
         self.leaving = False
         """Whether what is open is being closed, and nothing is to be opened any more."""
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self._begin_in(self.settings.theme if self.settings.theme in self.available_themes else DARK.name)
+        begin_in(self, self.settings.theme)
         self.set_keymap(self.settings.keys)
-
-    def _begin_in(self, name: str) -> None:
-        """Take a theme before anything is styled. Setting it as one does later has all styles read once more."""
-        theme = self.available_themes[name]
-        if not theme.dark:  # the colours of a terminal's own palette go by dark themes at first
-            self.theme = name
-            return
-        self.set_reactive(App.theme, name)
-        self.set_class(True, f"-theme-{name}", update=False)
-        self.stylesheet.set_variables(self.get_css_variables())
 
     def get_default_screen(self) -> Screen[None]:
         """Return the first screen, which is painted before all else."""

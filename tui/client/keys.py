@@ -10,25 +10,26 @@ from importlib import import_module
 from textual.binding import Binding
 from textual.dom import DOMNode
 
-_PACKAGES = ("tui.client", "tui.widgets")
+CLIENT_PACKAGES = ("tui.client", "tui.widgets")
+MONITOR_PACKAGES = ("tui.monitor", "tui.widgets")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The id that `client.toml` knows an action by, its keys (with commas between them), and what it does."""
+    """The id that the settings know an action by, its keys (with commas between them), and what it does."""
 
     id: str
     keys: str
     what: str
 
 
-def actions() -> list[Action]:
-    """Return every action with an id, by id. Imports all screens, which takes a moment."""
-    for package in _PACKAGES:
+def actions(packages: tuple[str, ...] = CLIENT_PACKAGES) -> list[Action]:
+    """Return every action with an id in these packages, by id. Imports all screens, which takes a moment."""
+    for package in packages:
         _import_all(package)
     found: dict[str, Action] = {}
     for node in _descendants(DOMNode):
-        if node.__module__.startswith(_PACKAGES):
+        if node.__module__.startswith(packages):
             for binding in node.__dict__.get("BINDINGS", ()):
                 if isinstance(binding, Binding) and binding.id:
                     found.setdefault(

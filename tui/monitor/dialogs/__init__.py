@@ -1,0 +1,1 @@
+"""What opens in front of the monitor's tabs, one dialog a file."""

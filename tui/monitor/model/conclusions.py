@@ -1,0 +1,176 @@
+"""What the monitor concludes by itself: who is silent, who is deaf, whether there is a leader. Each change is an event.
+
+A node that falls silent does not say so, unless it is made deaf; a leader that is lost is not announced. Both are seen
+by letting time pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared.wire import feed_messages as feed
+from tui.monitor.model.cluster import ClusterState, directory_of, leader_of
+from tui.monitor.model.elections import Outcome
+from tui.monitor.model.events import Level, Topic
+from tui.monitor.model.nodes import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui.monitor.model.elections import Elections
+    from tui.monitor.model.events import EventLog
+    from tui.monitor.model.nodes import NodeRecord
+    from tui.monitor.roster import Roster
+
+FEED_INTERVAL_S: Final = feed.MIN_INTERVAL_MS / 1000
+DOWN_AFTER_HEARTBEATS: Final = 2
+"""A node is down when it was silent for this many heartbeats longer than a frame takes to be due."""
+ASLEEP_S: Final = 1.0
+"""If the monitor itself was not asked for so long, it was paused: then nobody was silent but the monitor."""
+
+
+class Conclusions:
+    """Looks at the records of all nodes whenever time has passed. Times in seconds of the monitor's clock."""
+
+    def __init__(
+        self, records: Sequence[NodeRecord], roster: Roster, elections: Elections, events: EventLog, interval_s: float
+    ) -> None:
+        self.down_after_s = interval_s + DOWN_AFTER_HEARTBEATS * roster.timing.heartbeat_s
+        self.state = ClusterState.LOOKING
+        self.since: float | None = None
+        """Since when the cluster is in that state."""
+        self.last_leader: int | None = None
+        self._records = records
+        self._roster = roster
+        self._elections = elections
+        self._events = events
+        self._interval_s = interval_s
+        self._awake_since = 0.0
+        self._observed_at: float | None = None
+        self._missing: frozenset[int] | None = None
+        self._told_term = 0
+
+    def observe(self, now: float) -> None:
+        """Let time pass."""
+        if self._observed_at is None or not 0 <= now - self._observed_at <= ASLEEP_S:
+            self._awake_since = now
+        self._observed_at = now
+        for record in self._records:
+            self.look_at(record, now)
+        self._look_at_cluster(now)
+        self._look_at_directory(now)
+        self._look_at_elections(now)
+
+    def deaf_until(self, record: NodeRecord) -> float:
+        """Return until when a node is deaf, as it or, of the token's holder, the others said; the past if it is not."""
+        return max(record.deaf_until, self._deaf_by_token(record))
+
+    def presence(self, record: NodeRecord, now: float) -> Presence:
+        """Return whether a node answers."""
+        if record.heard_at is None:
+            return Presence.UNKNOWN
+        deaf_until = record.deaf_until
+        if now - record.heard_at > 2 * self._interval_s:
+            deaf_until = self.deaf_until(record)
+        if record.heard_at < now <= deaf_until:
+            return Presence.DEAF
+        silent_s = now - max(record.heard_at, self._awake_since, deaf_until)
+        return Presence.DOWN if silent_s > self.down_after_s else Presence.UP
+
+    def look_at(self, record: NodeRecord, now: float) -> None:
+        """See whether a node answers, and note it where that has changed."""
+        before, found = record.presence, self.presence(record, now)
+        if found is before:
+            return
+        record.presence = found
+        heard_at = now if record.heard_at is None else record.heard_at
+        match found:
+            case Presence.DOWN:
+                self._elections.fell_silent(record.place, heard_at)
+                self._events.add(now, Level.ERROR, Topic.FEED, record.place, "does not answer")
+            case Presence.DEAF:
+                self._elections.fell_silent(record.place, heard_at)
+                self._events.add(now, Level.WARNING, Topic.FAILURE, record.place, "is deaf")
+            case _:
+                text = "is heard" if before is Presence.UNKNOWN else "is heard again"
+                self._events.add(now, Level.INFO, Topic.FEED, record.place, text)
+
+    def fate(self, now: float) -> str:
+        """Return what became of the last leader, where there is none now; empty if there is, or never was."""
+        if self.last_leader is None or leader_of(self._records) is not None:
+            return ""
+        match self.presence(self._records[self.last_leader], now):
+            case Presence.DEAF:
+                return "is deaf"
+            case Presence.DOWN:
+                return "does not answer"
+            case _:
+                return "no longer leads"
+
+    def _deaf_by_token(self, record: NodeRecord) -> float:
+        told = (
+            other.heard_at + other.state.standing.token_ms / 1000
+            for other in self._records
+            if other is not record and other.presence is Presence.UP and other.heard_at is not None
+            and other.state is not None and other.state.standing.token == record.place
+        )  # fmt: skip
+        return max(told, default=float("-inf"))
+
+    # --- The cluster -------------------------------------------------------------------------------------------------
+    def _look_at_cluster(self, now: float) -> None:
+        leader = leader_of(self._records)
+        if leader is not None:
+            found = ClusterState.LED
+            self.last_leader = leader.place
+        elif any(record.presence in (Presence.UP, Presence.DEAF) for record in self._records):
+            found = ClusterState.LEADERLESS
+        elif self.state is ClusterState.LOOKING:
+            return
+        else:
+            found = ClusterState.SILENT
+        if found is self.state:
+            return
+        before, self.state, self.since = self.state, found, self._changed_at(found, now)
+        if found is ClusterState.SILENT:
+            self._events.add(now, Level.ERROR, Topic.FEED, None, "nothing answers; trying again by itself")
+        elif before is ClusterState.SILENT:
+            self._events.add(now, Level.INFO, Topic.FEED, None, "the cluster answers again")
+
+    def _changed_at(self, found: ClusterState, now: float) -> float:
+        """Return since when that is so: silent, or without the leader that fell silent, since the last word."""
+        if found is ClusterState.SILENT:
+            return max((record.heard_at for record in self._records if record.heard_at is not None), default=now)
+        last = None if self.last_leader is None else self._records[self.last_leader]
+        if found is ClusterState.LEADERLESS and last is not None and last.presence is not Presence.UP:
+            return now if last.heard_at is None else last.heard_at
+        return now
+
+    def _look_at_directory(self, now: float) -> None:
+        directory = directory_of(self._records, self._roster, now)
+        errors = dict(directory.missed_by)
+        missing = frozenset(place for place in self._roster.places if self._roster.name(place) in errors)
+        before, self._missing = self._missing, missing
+        if before is None or before == missing:
+            return
+        for place in sorted(missing - before):
+            text = f"does not reach the directory: {errors[self._roster.name(place)] or 'no reason given'}"
+            self._events.add(now, Level.ERROR, Topic.DIRECTORY, place, text)
+        for place in sorted(before - missing):
+            if self._roster.name(place) in directory.reached_by:
+                self._events.add(now, Level.INFO, Topic.DIRECTORY, place, "reaches the directory again")
+
+    def _look_at_elections(self, now: float) -> None:
+        """Note how an election was won, once each."""
+        before = self._elections.version
+        elections = self._elections.newest_first(now)
+        if self._elections.version == before:
+            return
+        for election in reversed(elections):
+            if election.outcome is Outcome.WON and election.term > self._told_term and election.ended is not None:
+                self._told_term = election.term
+                text = (
+                    f"{self._roster.name(election.leader)} leads term {election.term}: found in "
+                    f"{1000 * (election.took_s or 0.0):.0f} ms with {election.message_count} messages "
+                    f"(classic Bully: {election.bully_best} to {election.bully_worst})"
+                )
+                self._events.add(election.ended, Level.INFO, Topic.ELECTION, None, text)

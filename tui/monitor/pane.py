@@ -1,0 +1,35 @@
+"""What the tabs have in common: they are handed the model when they are seen, and hand its data to their panels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual.containers import Vertical
+
+if TYPE_CHECKING:
+    from tui.monitor.app import GlimpseMonitor
+    from tui.monitor.model import Model
+
+
+class MonitorPane(Vertical):
+    """One tab. Sub-classes compose their panels and say in `paint` which data of the model goes to which."""
+
+    @property
+    def monitor(self) -> GlimpseMonitor:
+        """The program that this tab belongs to."""
+        return cast("GlimpseMonitor", self.app)
+
+    def paint(self, model: Model, now: float) -> None:
+        """Show the model as it stands. Called five times a second while the tab is seen, and when it comes into view.
+
+        Ask the model here and nowhere else; keep nothing of it. After a jump in a recording it is another model.
+        """
+        raise NotImplementedError
+
+    @property
+    def chosen_place(self) -> int | None:
+        """The node that the person has chosen here, for orders to it; None where they cannot choose one."""
+        return None
+
+    def take_focus(self) -> None:
+        """Put the focus where a person who comes to this tab wants it; the default leaves it."""

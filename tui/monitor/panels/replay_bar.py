@@ -1,0 +1,72 @@
+"""The line of a recording that is played: where it is, how fast, and the keys that move it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from tui.monitor.wording import lasting
+from tui.widgets.palette import Palette
+from tui.widgets.text_lines import TextLines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual import events
+
+    from tui.monitor.player import Player
+
+_TRACK_LEFT: Final = 26
+_TRACK_RIGHT: Final = 22
+
+
+class ReplayBar(TextLines):
+    """Shows and moves a player. A click on the track goes there."""
+
+    DEFAULT_CSS = "ReplayBar { height: 1; background: $panel; padding: 0 1; }"
+
+    def __init__(self, player: Player) -> None:
+        super().__init__(id="replay")
+        self.player = player
+
+    def paint(self, time_of_day: Callable[[float], str]) -> None:
+        """Show where the recording is."""
+        player, palette = self.player, Palette.of(self.app)
+        left = Text("▶ " if player.playing else "‖ ", palette.accent)
+        left.append(time_of_day(player.position_s), "bold")
+        left.append(f"  {player.speed:g}x".ljust(8))
+        width = max(0, self.size.width - _TRACK_LEFT - _TRACK_RIGHT)
+        left.append(" " * max(0, _TRACK_LEFT - left.cell_len))
+        left.append_text(self._track(width, palette))
+        passed = player.position_s - player.start_s
+        right = Text(f"{lasting(passed)} of {lasting(player.end_s - player.start_s)}")
+        if player.going_to_s is not None:
+            right = Text(f"going to {time_of_day(player.going_to_s)}: {player.indexed_share:.0%}", palette.accent)
+        elif player.indexed_share < 1:
+            right = Text(f"reading ahead {player.indexed_share:.0%}", palette.muted)
+        elif player.recording.cut_off and player.ended:
+            right.append("  cut off here", palette.warning)
+        self.show([(left, right)])
+
+    def _track(self, width: int, palette: Palette) -> Text:
+        if width <= 0:
+            return Text("")
+        at = round(self._share() * (width - 1))
+        track = Text("━" * at, palette.primary)
+        track.append("●", palette.accent)
+        track.append("─" * (width - 1 - at), palette.muted)
+        return track
+
+    def _share(self) -> float:
+        length = self.player.end_s - self.player.start_s
+        return (self.player.position_s - self.player.start_s) / length if length > 0 else 1.0
+
+    def on_click(self, event: events.Click) -> None:
+        """Go to the place on the track."""
+        width = max(0, self.size.width - _TRACK_LEFT - _TRACK_RIGHT)
+        place = event.get_content_offset(self)
+        if place is None or not 0 <= place.x - _TRACK_LEFT < width or width < 2:
+            return
+        share = (place.x - _TRACK_LEFT) / (width - 1)
+        self.player.seek(self.player.start_s + share * (self.player.end_s - self.player.start_s))

@@ -1,0 +1,66 @@
+"""The coordination table in order: the leader, its line of succession, and who is not fit to lead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+
+from tui.client.wording import plain
+from tui.monitor.wording import figure, lasting, ordinal, thousands
+from tui.widgets.badge import badge
+from tui.widgets.palette import Palette
+from tui.widgets.rowlist import Column, RowList
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui.monitor.model.cluster import TableData, TableLine
+
+EMPTY = "No node tells of the line now."
+
+
+class Succession(RowList["TableLine"]):
+    """One row for each node; the cursor chooses the node whose state machine is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Details", id="election.role", tooltip="Its state machine in full size"),
+    ]
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(
+            (
+                Column("rank", "Line", 4),
+                Column("name", "Node"),
+                Column("role", "Role", 10),
+                Column("cost", "Cost", 5, align="right"),
+                Column("priority", "1/load", 6, align="right", hide_below=44),
+                Column("load", "Load", 5, align="right", hide_below=60),
+                Column("in_flight", "In flight", 9, align="right", hide_below=70),
+                Column("heard", "Heard", 6, align="right", hide_below=44),
+            ),
+            key=lambda line: str(line.place), cells=self._row_cells, empty=EMPTY, id=id,
+        )  # fmt: skip
+        self._table: TableData | None = None
+
+    def paint(self, data: TableData) -> None:
+        """Show the table."""
+        if self._table is None or data.lines != self._table.lines:
+            self._table = data
+            self.set_rows(data.lines)
+
+    def _row_cells(self, line: TableLine) -> Sequence[Text | str]:
+        palette = Palette.of(self.app)
+        rank = Text("–", palette.muted)
+        if line.rank is not None:
+            words = {0: "lead", 1: "next"}
+            rank = Text(words.get(line.rank, ordinal(line.rank)), palette.accent if line.rank == 1 else "")
+        heard = Text(
+            "" if line.rank == 0 else lasting(line.heard_s),
+            "" if line.fit and line.rank is not None else palette.warning,
+        )
+        return (
+            rank, Text(plain(line.name, 24), "bold"), badge(line.badge, palette), figure(line.cost),
+            figure(line.priority), figure(line.load1), thousands(line.in_flight), heard,
+        )  # fmt: skip

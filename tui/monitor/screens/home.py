@@ -1,0 +1,155 @@
+"""The monitor's one screen: the cluster's sentence above four tabs. One timer paints what is seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widgets import Footer, TabbedContent, TabPane
+
+from tui.monitor.panels.cluster_header import ClusterHeader
+from tui.monitor.panels.replay_bar import ReplayBar
+from tui.monitor.panes.dashboard import DashboardPane
+from tui.monitor.panes.election import ElectionPane
+from tui.monitor.panes.events import EventsPane
+from tui.monitor.panes.requests import RequestsPane
+from tui.monitor.screens.commanding import CommandingScreen
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
+
+    from textual.app import ComposeResult
+
+    from tui.monitor.pane import MonitorPane
+    from tui.monitor.player import Player
+    from tui.monitor.source import FeedSource
+
+_STYLES: Final = ("monitor", "monitor_election", "monitor_requests", "monitor_events")
+PAINT_EVERY_S: Final = 0.2
+TABS: Final = (
+    ("dashboard", "Dashboard"),
+    ("election", "Election"),
+    ("requests", "Requests"),
+    ("events", "Events"),
+)
+
+
+class Home(CommandingScreen):
+    """Header, tabs, the bar of a recording if one is played, footer."""
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = [f"../../styles/{name}.tcss" for name in _STYLES]
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "tab('dashboard')", "Dashboard", id="tab.dashboard", show=False, tooltip="The nodes side by side"),
+        Binding("2", "tab('election')", "Election", id="tab.election", show=False, tooltip="The line, and who won it"),
+        Binding("3", "tab('requests')", "Requests", id="tab.requests", show=False, tooltip="Who serves what, how fast"),
+        Binding("4", "tab('events')", "Events", id="tab.events", show=False, tooltip="Everything that happened"),
+        Binding("space", "replay_toggle", "Play/pause", id="replay.toggle", tooltip="Play the recording, or stop it"),
+        Binding("right", "replay_step(5)", "+5 s", id="replay.forward", show=False, tooltip="Five seconds on"),
+        Binding("left", "replay_step(-5)", "-5 s", id="replay.back", show=False, tooltip="Five seconds back"),
+        Binding("shift+right", "replay_step(60)", "+1 min", id="replay.far", show=False, tooltip="A minute on"),
+        Binding("shift+left", "replay_step(-60)", "-1 min", id="replay.far_back", show=False, tooltip="A minute back"),
+        Binding("full_stop", "replay_message", "Next message", id="replay.message", tooltip="On to the next message"),
+        Binding("plus,equals_sign", "replay_faster", "Faster", id="replay.faster", tooltip="Up to 64 times"),
+        Binding("minus", "replay_slower", "Slower", id="replay.slower", tooltip="Down to a quarter"),
+    ]
+
+    def __init__(self, source: FeedSource) -> None:
+        super().__init__(source)
+        self._header = ClusterHeader()
+        self._bar = None if source.player is None else ReplayBar(source.player)
+        self._panes: dict[str, MonitorPane] = {
+            "dashboard": DashboardPane(source.roster, id="dashboard-pane"),
+            "election": ElectionPane(id="election-pane"),
+            "requests": RequestsPane(id="requests-pane"),
+            "events": EventsPane(id="events-pane"),
+        }
+        self._active = TABS[0][0]
+
+    def compose(self) -> ComposeResult:
+        """Compose the frame."""
+        yield self._header
+        with TabbedContent(id="tabs"):
+            for name, title in TABS:
+                with TabPane(title, id=name):
+                    yield self._panes[name]
+        if self._bar is not None:
+            yield self._bar
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to paint."""
+        self.set_interval(PAINT_EVERY_S, self.paint)
+        self.call_after_refresh(self.paint)
+        self.pane.take_focus()
+
+    @property
+    def pane(self) -> MonitorPane:
+        """The tab that is seen."""
+        return self._panes[self._active]
+
+    @property
+    def chosen_place(self) -> int | None:
+        """The node that is chosen on the tab that is seen."""
+        return self.pane.chosen_place
+
+    def paint(self) -> None:
+        """Show the present; nothing while the screen is being taken apart."""
+        if self._pruning or not self.pane.is_attached:
+            return
+        model, now = self._source.step()
+        time_of_day = self.monitor.time_of_day
+        self._header.paint(
+            model.cluster(now), now, time_of_day, recorder=self._source.recorder, replayed=self._bar is not None
+        )
+        if self._bar is not None:
+            self._bar.paint(time_of_day)
+        self.pane.paint(model, now)
+        self.heed(model, now)
+
+    @on(TabbedContent.TabActivated)
+    def _activated(self, message: TabbedContent.TabActivated) -> None:
+        self._active = message.pane.id or self._active
+        self.paint()
+
+    def action_tab(self, name: str) -> None:
+        """Go to a tab."""
+        self._active = name
+        self.query_one("#tabs", TabbedContent).active = name
+        self.pane.take_focus()
+
+    # --- A recording -------------------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer what moves a recording only where one is played."""
+        return not action.startswith("replay_") or self._source.player is not None
+
+    def action_replay_toggle(self) -> None:
+        """Play or pause."""
+        self._player.toggle()
+        self.paint()
+
+    def action_replay_step(self, seconds: int) -> None:
+        """Go on, or back if negative; it goes on playing if it did."""
+        self._player.seek(self._player.position_s + seconds)
+        self.paint()
+
+    def action_replay_message(self) -> None:
+        """Pause, and go on to the next message."""
+        self._player.step_message()
+        self.paint()
+
+    def action_replay_faster(self) -> None:
+        """Take the next higher speed."""
+        self._player.faster()
+        self.paint()
+
+    def action_replay_slower(self) -> None:
+        """Take the next lower speed."""
+        self._player.slower()
+        self.paint()
+
+    @property
+    def _player(self) -> Player:
+        assert self._source.player is not None
+        return self._source.player
