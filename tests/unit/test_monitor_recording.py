@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import pickle
 from pathlib import Path
@@ -130,6 +131,27 @@ async def test_a_disk_that_is_full_ends_the_recording_and_not_the_monitor(tmp_pa
 
 
 # --- Damage ----------------------------------------------------------------------------------------------------------
+@pytest.mark.anyio
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_monitor_that_is_left_at_any_moment_leaves_a_whole_recording(tmp_path, steps):
+    """Lines that were taken for a thread which was then never begun were lost, the first line of the file among them:
+    a monitor that was ended right after its start left a file that was no recording."""
+    cloud = FakeCloud()
+    messages = told(cloud, 2.0)
+    recorder = Recorder(tmp_path / "short", cloud.roster, BEGAN)
+    running = asyncio.create_task(recorder.run())
+    await asyncio.sleep(0)
+    for at, place, message in messages:
+        recorder.take(place, message, at)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    recording = read_recording(tmp_path / "short")
+    assert (recording.messages, recording.cut_off) == (len(messages), False)
+
+
 def test_every_truncated_file_plays_up_to_its_end_or_says_that_it_is_none(recorded, tmp_path):
     path, messages = recorded
     whole = path.read_bytes()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
+from collections import deque
 from io import FileIO
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +44,8 @@ class Recorder:
         """Why the recording has ended early; empty while it goes on."""
         self._max_bytes = max_bytes
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-        self._waiting: list[bytes] = [header_line(roster, began)]
+        self._waiting = deque([header_line(roster, began)])
+        self._writing = threading.Lock()
         self._last_at = 0.0
         try:
             self._file = FileIO(path, "xb", opener=_private)
@@ -77,22 +80,27 @@ class Recorder:
 
     def close(self) -> None:
         """Write the rest and close the file. Blocks."""
-        if not self._file.closed:
-            self._write(self._taken(), zlib.Z_FINISH)
-            self._file.close()
+        with self._writing:
+            if not self._file.closed:
+                self._write(zlib.Z_FINISH)
+                self._file.close()
 
     async def _flush(self) -> None:
-        data = self._taken()
-        if data:
-            await anyio.to_thread.run_sync(self._write, data, zlib.Z_SYNC_FLUSH)
+        if self._waiting:
+            await anyio.to_thread.run_sync(self._write_some)
 
-    def _taken(self) -> bytes:
-        data = b"".join(self._waiting)
-        self._waiting.clear()
-        return data
+    def _write_some(self) -> None:
+        with self._writing:
+            if not self._file.closed:
+                self._write(zlib.Z_SYNC_FLUSH)
 
-    def _write(self, data: bytes, mode: int) -> None:
-        """Pack and write whole lines; in a thread."""
+    def _write(self, mode: int) -> None:
+        """Take what waits, pack and write it; in a thread.
+
+        Whoever waits for that thread may be cancelled at any moment, so lines are taken where they are written: taken
+        before, they were lost when the thread never began.
+        """
+        data = b"".join(self._waiting.popleft() for _ in range(len(self._waiting)))
         packed = self._packer.compress(data) + self._packer.flush(mode)
         try:
             while packed:
