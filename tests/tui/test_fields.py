@@ -192,6 +192,15 @@ async def test_a_click_on_date_goes_to_the_date() -> None:
 
 
 @pytest.mark.anyio
+async def test_enter_on_date_goes_to_the_date() -> None:
+    """By keys alone one stayed on the word `date`: what one typed then went nowhere."""
+    app = Fields(ExpiryField(zone=UTC))
+    async with app.run_test() as pilot:
+        await pilot.press("tab", "enter", "end", "enter", *"2027-02-01 12:00")
+        assert app.widgets[0].value(NOW, UTC) == datetime(2027, 2, 1, 12, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.anyio
 async def test_a_moment_that_stands_is_kept_to_the_second_and_a_past_one_refused() -> None:
     stands = NOW + 123.456
     app = Fields(ExpiryField(stands, zone=UTC))

@@ -214,7 +214,9 @@ async def test_every_action_of_the_screen_is_in_the_palette(make_client) -> None
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        titles = {command.title for command in app.get_system_commands(app.screen)}
+        commands = [(command.title, command.help) for command in app.get_system_commands(app.screen)]
+        assert len(commands) == len(set(commands)), "an action on two keys is offered once"
+        titles = {title for title, _ in commands}
         shown = {found.binding.description for found in app.screen.active_bindings.values() if found.binding.id}
         assert shown - {"Quit"} <= titles
         assert {"Users", "Requests", "Peer images", "My images", "Outbox", "Reload", "Account"} <= titles
@@ -239,6 +241,51 @@ async def test_keys_for_what_is_no_action_are_told(make_client) -> None:
         await settled(pilot)
         said = [toast.message for toast in app._notifications]
     assert said == ["client.toml sets keys for users.reqest, which is no action; see glimpse client --list-keys."]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("width", [80, 100, 120])
+async def test_the_offline_banner_is_never_cut(make_client, width: int) -> None:
+    """At 80 and 100 cells its last words were cut off in the middle."""
+    app = make_client()
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settled(pilot)
+        banner = app.screen.query_one(OfflineBanner)
+        banner.away, banner.waiting = True, 12
+        await settled(pilot)
+        said = words(banner).strip()
+        assert "12 items waiting in the outbox (o). Trying again" in said
+        assert said.endswith(".")
+
+
+@pytest.mark.anyio
+async def test_toasts_leave_the_buttons_of_dialogs_free(make_client) -> None:
+    """At 80x24 a toast lay over the buttons of a dialog, and over the guided path, for as long as it stayed."""
+    app = make_client(guide=Guide())
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        for _ in range(2):
+            app.tell("Bob asks for 3 views", title="A request")
+        await settled(pilot)
+        buttons = [button.region for button in app.screen.query("Dialog Button, .buttons Button")]
+        assert buttons
+        for toast in app.screen.query("Toast"):
+            assert toast.region
+            assert not any(toast.region.overlaps(button) for button in buttons)
+
+
+@pytest.mark.anyio
+async def test_settings_that_cannot_be_heeded_are_told(make_client) -> None:
+    """A theme that there is not was passed over in silence, and so was a key that no terminal sends."""
+    app = make_client(settings=ClientSettings(theme="mist", keys={"users.request": "f2,enterr"}))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        said = [toast.message for toast in app._notifications]
+    assert said == [
+        "client.toml names the theme 'mist', which there is not; Ctrl+P shows all under Theme.",
+        "client.toml sets 'enterr', which is no key; write it as f2, r or ctrl+x.",
+    ]
 
 
 @pytest.mark.anyio

@@ -239,6 +239,17 @@ async def test_a_viewer_is_added_by_mouse_to_what_stands(tab) -> None:
 
 
 @pytest.mark.anyio
+async def test_views_are_not_added_to_rights_that_expired_without_a_new_date(tab) -> None:
+    """Added to rights that had expired, without a date, the views could not be used by anybody."""
+    peer = ada()
+    peer.rights[LAKE] = [viewer(12, "Ben", expires=NOW - 60)]
+    at = await tab(peer)
+    await at.press("a", *"ben", "enter", "enter")
+    assert at.peer.calls("grant") == []
+    assert "choose a new expiry" in at.said(".complaint")
+
+
+@pytest.mark.anyio
 async def test_nobody_is_given_anything_where_nobody_was_found(tab) -> None:
     at = await tab()
     await at.press("a", *"zzz", "enter", "enter")

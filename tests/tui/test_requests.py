@@ -511,6 +511,22 @@ async def test_the_words_stand_out_at_the_first_yes_to_somebody(open_at) -> None
 
 
 @pytest.mark.anyio
+async def test_coming_to_the_tab_leads_to_what_needs_an_answer(open_at) -> None:
+    """The cursor stayed on a request answered long ago: `2` and `a`, as the toast invites to, told only that."""
+    peer = people_asking()
+    pilot = await open_at(peer)
+    await pilot.press("j", "j", "1", "2", "a")
+    await settled(pilot)
+    assert isinstance(pilot.app.screen, Accept)
+    await pilot.press("enter")
+    await settled(pilot)
+    assert peer.calls("accept")[0][0] == (number(1),)
+    await pilot.press("1", "2")
+    await settled(pilot)
+    assert rows(pilot, "incoming").current.request.request_id == number(2)
+
+
+@pytest.mark.anyio
 async def test_views_that_somebody_has_already_are_told_before_more_are_given(open_at) -> None:
     peer = people_asking()
     peer.rights[LAKE] = [
@@ -525,6 +541,27 @@ async def test_views_that_somebody_has_already_are_told_before_more_are_given(op
     await pilot.press("up")
     await settled(pilot)
     assert "Adds 4 views" in shown(meaning)
+
+
+@pytest.mark.anyio
+async def test_views_are_not_added_to_rights_that_expired_without_a_new_date(open_at) -> None:
+    """Whoever asked for more after the expiry was given views that nobody could use: `never` kept the old expiry."""
+    peer = people_asking()
+    peer.rights[LAKE] = [
+        Viewer("e" * 32, 12, "Ben", WORDS[12], granted=3, consumed=2, left=1, expires=NOW - 60, revoked=False)
+    ]
+    pilot = await open_at(peer)
+    await pilot.press("a")
+    await settled(pilot)
+    meaning = pilot.app.screen.query_one("#accept-meaning")
+    assert "(expired; choose a new expiry)" in " ".join(shown(meaning).split())
+    await pilot.press("enter")
+    await settled(pilot)
+    assert peer.calls("accept") == []
+    assert "choose a new expiry" in shown(pilot.app.screen.query_one(".complaint"))
+    await pilot.press("tab", "tab", "right", "tab", "tab", "enter")
+    await settled(pilot)
+    assert [options["expires"] for _, options in peer.calls("accept")] == [NOW + 3600]
 
 
 @pytest.mark.anyio

@@ -2,7 +2,7 @@
 
 import re
 
-from tui.client.keys import actions, unknown
+from tui.client.keys import actions, unknown, unusable
 
 
 def test_actions_of_every_part_are_found():
@@ -15,3 +15,9 @@ def test_actions_of_every_part_are_found():
 
 def test_names_of_no_action_are_told_apart():
     assert unknown({"users.request", "users.reqest", "app.quit"}) == ["users.reqest"]
+
+
+def test_keys_that_no_terminal_sends_are_told_apart():
+    """A slip in a key's name left an action without any key, and nobody said so."""
+    assert unusable({"a.a": "f2, r,ctrl+x", "b.b": "question_mark,?,slash,minus,+,ä,shift+up,space,pageup"}) == []
+    assert unusable({"a.a": "notakey,f2", "b.b": "", "c.c": "cntrl+x", "d.d": "F2"}) == ["", "F2", "cntrl+x", "notakey"]

@@ -125,9 +125,12 @@ class GlimpseClient(App[str]):
             # What a view shows is not to be kept, so the program does not offer to keep it.
             if command.title != "Screenshot" or not getattr(screen, "KEEPS_NOTHING", False):
                 yield command
+        offered = {"app.quit"}
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.description and active.enabled and binding.id and binding.id != "app.quit":
+            # An action with several keys has a binding for each.
+            if binding.description and active.enabled and binding.id and binding.id not in offered:
+                offered.add(binding.id)
                 yield SystemCommand(
                     binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
                     lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),

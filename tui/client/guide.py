@@ -21,7 +21,9 @@ class Step:
 STEPS: Final = (
     Step("Three people share pictures here. Choose Ada in the list, then press r to ask her for one.", "requested"),
     Step("Ada answers by herself in a moment: watch your request in the tab Requests (2).", "received"),
-    Step("It is here, hidden in a cover. Press 3 for Peer images, then Enter to look; that costs one view.", "viewed"),
+    Step(
+        "It is here, hidden in a cover. Press 3 for Peer images, Enter, and choose Look; that costs one view.", "viewed"
+    ),
     Step(
         "That look was counted before you saw it. Press 4 and n to share a picture of your own; Ben takes his time, Cem"
         " may be away. Press ? for all keys.",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys
 
 CLIENT_PACKAGES = ("tui.client", "tui.widgets")
 MONITOR_PACKAGES = ("tui.monitor", "tui.widgets")
+_MODIFIERS = frozenset({"alt", "ctrl", "hyper", "meta", "shift", "super"})
+_NAMED = frozenset({key.value for key in Keys} | set(KEY_NAME_REPLACEMENTS.values()) | set(KEY_TO_UNICODE_NAME))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,27 @@ def actions(packages: tuple[str, ...] = CLIENT_PACKAGES) -> list[Action]:
 def unknown(names: set[str]) -> list[str]:
     """Return which of the ids that somebody set keys for belong to no action."""
     return sorted(names - {action.id for action in actions()})
+
+
+def unusable(keys: Mapping[str, str]) -> list[str]:
+    """Return which of the keys that somebody set no terminal sends; `''` where an action was given none."""
+    found = {key.strip() for listed in keys.values() for key in listed.split(",")}
+    return sorted(key for key in found if not _is_key(key))
+
+
+def _is_key(key: str) -> bool:
+    *modifiers, last = key.split("+") if len(key) > 1 else [key]
+    if not set(modifiers) <= _MODIFIERS:
+        return False
+    return len(last) == 1 or last in _NAMED or _is_character(last)
+
+
+def _is_character(name: str) -> bool:
+    try:
+        unicodedata.lookup(name.replace("_", " "))
+    except KeyError:
+        return False
+    return name.islower()
 
 
 def _import_all(package: str) -> None:

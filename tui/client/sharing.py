@@ -34,6 +34,20 @@ def left(viewer: Viewer) -> str:
     return f"{0 if viewer.revoked else viewer.left} of {viewer.granted}"
 
 
+def is_over(rights: Viewer | None, now: float) -> bool:
+    """Whether rights are past their expiry at `now`, in seconds since 1970."""
+    return rights is not None and rights.expires is not None and rights.expires <= now
+
+
+def need_date(rights: Viewer | None, expires: float | None, now: float) -> None:
+    """Raise `ValueError` where views would be added to rights that are over, and no new date is given with them.
+
+    Views alone leave the expiry as it stands, so nobody could use them.
+    """
+    if expires is None and is_over(rights, now):
+        raise ValueError("These rights have expired: choose a new expiry, or the views cannot be used.")
+
+
 def standing(viewers: list[Viewer], account: int) -> Viewer | None:
     """Return somebody's rights that are not revoked, if there are any."""
     return next((viewer for viewer in viewers if viewer.account == account and not viewer.revoked), None)

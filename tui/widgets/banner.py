@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -28,9 +29,13 @@ class OfflineBanner(Static):
         """Say the new number."""
         self.update(self._text())
 
+    def on_resize(self) -> None:
+        """Say as much as there is room for."""
+        self.update(self._text())
+
     def _text(self) -> Text:
         what = f"{counted(self.waiting, 'item')} waiting in the outbox (o)" if self.waiting else "nothing is waiting"
-        return Text(
-            f"The cloud does not answer: {what}. Trying again by itself; pictures of your own still open.",
-            no_wrap=True, overflow="ellipsis",
-        )  # fmt: skip
+        said = f"The cloud does not answer: {what}. Trying again"
+        whole = f"{said} by itself; pictures of your own still open."
+        fits = cell_len(whole) <= self.content_size.width
+        return Text(whole if fits else f"{said}.", no_wrap=True, overflow="ellipsis")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
@@ -61,6 +62,12 @@ class ExpiryField(Vertical):
     ExpiryField Static { width: 1fr; margin-left: 2; color: $text-muted; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "to_date", "To the date", id="expiry.date", show=False, tooltip="From the word date to its field"
+        )
+    ]
+
     def __init__(
         self,
         expires: float | None = None,
@@ -105,6 +112,11 @@ class ExpiryField(Vertical):
         if until > MAX_EXPIRES_S:
             raise ValueError("That moment is too far away; choose an earlier one, or never.")
         return until
+
+    def action_to_date(self) -> None:
+        """Go to the date, if a date it shall be."""
+        if self.query_one(Chips).value == "date":
+            self.query_one(Input).focus()
 
     @on(Chips.Chosen)
     def _chosen(self, event: Chips.Chosen) -> None:

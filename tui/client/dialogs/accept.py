@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import Input, Label, Static
 
 from shared.errors import GlimpseError
+from tui.client import sharing
 from tui.client.dialogs.base import Dialog
 from tui.client.wording import plain, until, views
 from tui.widgets.expiry import ExpiryField
@@ -148,9 +149,11 @@ class Accept(Dialog[Acceptance]):
         if standing is None:
             meaning = f"{name} may look at the picture {_times(number)}; every look is counted."
         else:
+            ends = until(standing.expires, self.client.wall())
+            keeps = "choose a new expiry" if sharing.is_over(standing, self.client.wall()) else "never keeps that"
             meaning = (
                 f"Adds {views(number)} to the {standing.left} of {standing.granted} that {name} has left"
-                f" ({until(standing.expires, self.client.wall())}; never keeps that)."
+                f" ({ends}; {keeps})."
             )
         self.query_one("#accept-meaning", Static).update(f"{meaning} You can change or revoke this in My images.")
 
@@ -163,6 +166,7 @@ class Accept(Dialog[Acceptance]):
         try:
             number = self.query_one(ViewsField).value()
             expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            sharing.need_date(self._standing, expires, self.client.wall())
         except ValueError as error:
             self.complain(str(error))
             return None

@@ -178,6 +178,7 @@ class AddViewer(DeedDialog[Given]):
         try:
             number = self.query_one(ViewsField).value()
             expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            sharing.need_date(sharing.standing(self._viewers, user.account), expires, self.client.wall())
         except ValueError as error:
             self.complain(str(error))
             return None

@@ -94,6 +94,15 @@ class RequestLists(Vertical):
         """The request that keys and buttons are about."""
         return self.in_use.current
 
+    def go_to_unanswered(self) -> None:
+        """Make the newest request that needs an answer the current one, unless the current one does, or none does."""
+        row_list = self._incoming
+        first = next((ask for ask in row_list.rows if ask.unanswered), None)
+        if first is not None and (self.current is None or not self.current.unanswered):
+            row_list.select_key(first.request.request_id)
+            self._focused = row_list
+            self._mark_in_use()
+
     def show(self, asks: Asks) -> None:
         """Show these; the cursors stay on their requests."""
         self.asks = asks

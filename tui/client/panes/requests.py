@@ -200,7 +200,8 @@ class RequestsPane(Pane):
         return self._lists.current
 
     def take_focus(self) -> None:
-        """Go to the list in use."""
+        """Go to the list in use, and there to what needs an answer, if the current request needs none."""
+        self._lists.go_to_unanswered()
         self._lists.in_use.focus()
 
     @on(RequestLists.Chosen)

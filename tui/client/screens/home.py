@@ -20,7 +20,7 @@ from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.panes.requests import RequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
-from tui.client.wording import counted
+from tui.client.wording import counted, plain
 from tui.peer.events import ImageReceived
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.header import StatusHeader
@@ -41,6 +41,7 @@ _STYLES = ("users", "requests", "peer_images", "my_images", "viewer")
 _LOOK_S = 1.0
 """How often the header looks at the peer's standing; that asks nobody."""
 _SIGN_IN_AGAIN_S = 2.0
+_MAX_COMPLAINT_CELLS = 300
 TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer images"), ("my-images", "My images"))
 
 
@@ -103,8 +104,7 @@ class Home(Screen[None]):
         """Begin to listen, sign in, and look at the cloud's state from time to time."""
         work(self, self._listen, group="listen")
         work(self, self._sign_in, group="sign-in")
-        if self.client.settings.keys:
-            work(self, self._check_keys)
+        work(self, self._check_settings)
         self.set_interval(_LOOK_S, self._look)
         self._look()
 
@@ -126,14 +126,24 @@ class Home(Screen[None]):
                 return
         self.post_message(StandingChanged(self.peer.status()))
 
-    async def _check_keys(self) -> None:
-        """Say which of the keys that a person has set belong to no action."""
-        from tui.client.keys import unknown
+    async def _check_settings(self) -> None:
+        """Say what of a person's settings could not be heeded."""
+        theme, keys = self.client.settings.theme, self.client.settings.keys
+        if theme not in self.client.available_themes:
+            self._complain(f"client.toml names the theme {theme!r}, which there is not; Ctrl+P shows all under Theme.")
+        if keys:
+            from tui.client.keys import unknown, unusable
 
-        names = await anyio.to_thread.run_sync(unknown, set(self.client.settings.keys))
-        if names:
-            said = f"client.toml sets keys for {', '.join(names)}, which is no action; see glimpse client --list-keys."
-            self.post_message(Trouble(InvalidInput(said)))
+            if names := await anyio.to_thread.run_sync(unknown, set(keys)):
+                said = f"client.toml sets keys for {', '.join(names)}, which is no action"
+                self._complain(f"{said}; see glimpse client --list-keys.")
+            if wrong := unusable(keys):
+                self._complain(
+                    f"client.toml sets {', '.join(map(repr, wrong))}, which is no key; write it as f2, r or ctrl+x."
+                )
+
+    def _complain(self, text: str) -> None:
+        self.post_message(Trouble(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))
 
     def _look(self) -> None:
         status = self.peer.status()
