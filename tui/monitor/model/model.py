@@ -171,7 +171,6 @@ class Model:
     def _take_requests(self, record: NodeRecord, message: feed.FeedRequests) -> None:
         clock = self._clocks.of(record.place)
         self.requests.one_in[record.place] = message.one_in
-        self.requests.left_out += message.left_out
         for event in message.events:
             self.requests.take(event, record.place, clock.moment(event.at_ms))
 

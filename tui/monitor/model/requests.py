@@ -194,8 +194,6 @@ class Requests:
         self.version = 0
         self.one_in: dict[int, int] = {}
         """By place: the node follows one request in so many."""
-        self.left_out = 0
-        """Events that no node told of singly, since the start; they are in the counts."""
         self._followed: OrderedDict[tuple[str, str], _Followed] = OrderedDict()
 
     def take(self, event: RequestEvent, place: int, at: float) -> None:
