@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tui.monitor.panels.role_panel import RoleDiagram, RolePanel
 from tui.monitor.panels.sequence_chart import LEGEND, SequenceChart, spacing
 from tui.monitor.panels.succession import Succession
 from tui.monitor.panels.timers import Timers
+from tui.monitor.panes import election as election_pane
 from tui.monitor.panes.election import ElectionPane
 from tui.monitor.player import Player
 from tui.monitor.recorder import Recorder
@@ -370,6 +372,35 @@ async def test_a_long_election_can_be_scrolled_and_is_followed_while_it_grows():
         await pilot.press("end")
         await repainted(pilot, 3.0)
         assert chart.scroll_offset.y == chart.max_scroll_y
+
+
+@pytest.mark.anyio
+async def test_a_long_election_is_drawn_less_often_than_it_is_painted(monkeypatch):
+    """Hundreds of steps cost some ms to draw: too much, five times a second, for one that goes on for minutes."""
+    cloud = FakeCloud()
+    app = make_monitor(cloud, seconds=5.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        drawn: list[float] = []
+        chart_lines = election_pane.chart_lines
+
+        def counted(election: Any, *rest: Any) -> Any:
+            drawn.append(cloud.now)
+            return chart_lines(election, *rest)
+
+        monkeypatch.setattr(election_pane, "chart_lines", counted)
+        node = cloud.nodes[1]
+        for number in range(160):
+            cloud.at(0.05 * number, lambda: cloud._role(node, "elect", "LINE_UNKNOWN"))
+            cloud.at(0.05 * number + 0.02, lambda: cloud._role(node, "follower", "NOBODY_ANSWERED"))
+        for _ in range(40):
+            app.source.pass_time(0.2)
+            app.repaint()
+        few = [at for at in drawn if at < 7.0]
+        many = [at for at in drawn if at > 9.0]
+        assert len(few) >= 8
+        assert 2 <= len(many) <= 6
+        assert all(later - earlier >= 0.89 for earlier, later in pairwise(many))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from shared.wire.feed_messages import (
 )
 from tests.tui.fake_feed import roster
 from tests.unit.test_monitor_elections import BEFORE, NEXT_IN_LINE, Watched, read, role, sent
-from tui.monitor.election_lines import ON_ITS_WAY_S, ChartLine, Lane, Tone, chart_lines, with_gaps
+from tui.monitor.election_lines import ON_ITS_WAY_S, chart_lines
 from tui.monitor.event_text import event_line, events_text, filter_words
 from tui.monitor.model import Model
 from tui.monitor.model.events import Event, EventFilter, EventLog, Level, Topic
@@ -35,6 +35,7 @@ from tui.monitor.panels.latency_panel import BUCKETS, TICKS, histogram_of
 from tui.monitor.request_lines import WAY_NODES, request_lines, state_tone, way
 from tui.monitor.role_drawing import COMPACT_LINES, FULL_LINES, LEAST_CELLS, drawing, edges, exits
 from tui.monitor.saving import save_text, typed_path
+from tui.monitor.sequence import ChartLine, Lane, Tone, with_gaps
 from tui.widgets.histogram import SCALES, scale_of
 
 NAMES = ("n1", "n2", "n3")

@@ -1,98 +1,35 @@
 """An election as the lines of a sequence chart: a lane for each node, time going down, one line for what is one thing.
 
-Only what the model says of an election comes in, and nothing of a screen: a line says which lanes it touches, in which
-of a few tones, and what is to be read beside it.
+Only what the model says of an election comes in, and nothing of a screen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from shared.wire.feed_messages import DeafNotice, ElectionNotice, LeaderNotice, LeaseNotice, RoleNotice
 from tui.client.wording import plain
 from tui.monitor.model.election_reading import Outcome
 from tui.monitor.model.notices import reason
+from tui.monitor.sequence import Arrow, ChartLine, Lane, Mark, Pieces, Tone
 from tui.monitor.wording import lasting, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tui.monitor.model.elections import ElectionData, ElectionStep
 
 TOGETHER_S: Final = 0.005
 """What several nodes do alike within this stands in one line: a message to all, all following the new leader."""
+MOST_AT_ONCE: Final = 64
+"""No more lines than these are looked through for what belongs together: nodes' clocks can be wrong or stand still."""
 ON_ITS_WAY_S: Final = 1.5
 """A message is lost when its receiver has not told of it for so long; the feed needs some of that."""
 NAMED_AT_MOST: Final = 3
 """More nodes than these are only counted in words: their lanes show which they are."""
-SHORT_GAP_S: Final = 0.05
-LONG_GAP_S: Final = 0.5
 _NAME_CELLS: Final = 16
 _ELECTING: Final = ("probe", "elect", "wait", "claim")
-
-
-class Tone(StrEnum):
-    """What a colour stands for."""
-
-    PLAIN = "plain"
-    MUTED = "muted"
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
-    PRIMARY = "primary"
-    ACCENT = "accent"
-    SECONDARY = "secondary"
-
-
-class Lane(StrEnum):
-    """What a node is at some moment, as its lane shows it."""
-
-    FOLLOWS = "follows"
-    LEADS = "leads"
-    ELECTS = "looks for a leader"
-    LOST = "knows of no leader"
-    DEAF = "is deaf"
-    SILENT = "says nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A glyph on a lane."""
-
-    place: int
-    glyph: str
-    tone: Tone
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """A message from one lane to others."""
-
-    sender: int
-    arrived: tuple[int, ...]
-    lost: tuple[int, ...]
-    on_its_way: tuple[int, ...]
-    tone: Tone
-
-
-Pieces = tuple[tuple[str, Tone], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ChartLine:
-    """One line. `at` in seconds of the monitor's clock; None for a line that only lets time pass."""
-
-    at: float | None
-    pieces: Pieces
-    """What is said beside the lanes."""
-    marks: tuple[Mark, ...] = ()
-    arrow: Arrow | None = None
-    lanes: tuple[Lane, ...] = ()
-    """What each node is when the line begins, by place."""
-
-
 KIND_TONES: Final = {
     "NEW_LEADER": Tone.GOOD, "CRASH_LEADER": Tone.WARNING, "ELECTION": Tone.WARNING, "RESIGN": Tone.WARNING,
     "HAND_OVER": Tone.WARNING, "OK": Tone.PRIMARY, "YIELD": Tone.PRIMARY, "LEADER_IS": Tone.PRIMARY,
@@ -117,7 +54,7 @@ def chart_lines(
     """
     folded = _folded(election, now, single=single)
     if not single:
-        folded = [line for line in folded if not _said_twice(line, folded)]
+        folded = [line for number, line in enumerate(folded) if not _said_twice(number, folded)]
     writer = _Writer(election, names, single=single)
     lines: list[ChartLine] = []
     last_word = _last_word(election)
@@ -131,20 +68,6 @@ def chart_lines(
         lines.append(ChartLine(now, ((text, Tone.ACCENT),), lanes=writer.lanes))
     lines.append(ChartLine(None, (), lanes=writer.lanes))
     return tuple(lines)
-
-
-def with_gaps(lines: Sequence[ChartLine], room: int) -> tuple[ChartLine, ...]:
-    """Return the lines with blank ones between them where time passes, if all of that fits into so many."""
-    spread: list[ChartLine] = []
-    for line in lines:
-        before = spread[-1].at if spread else None
-        passed = 0.0 if before is None or line.at is None else line.at - before
-        blanks = (passed >= SHORT_GAP_S) + (passed >= LONG_GAP_S)
-        spread += [*[ChartLine(None, (), lanes=line.lanes)] * blanks, line]
-    if len(spread) <= room:
-        return tuple(spread)
-    told = lines if len(lines) <= room else [line for line in lines if line.at is not None]
-    return tuple(told)
 
 
 def _last_word(election: ElectionData) -> float | None:
@@ -161,7 +84,6 @@ class _Folded:
     """Steps that are one line: of one kind, at nearly one time."""
 
     at: float
-    key: tuple[object, ...]
     step: ElectionStep
     places: list[int] = field(default_factory=list)
     arrived: list[int] = field(default_factory=list)
@@ -169,9 +91,7 @@ class _Folded:
     on_its_way: list[int] = field(default_factory=list)
 
     def takes(self, step: ElectionStep) -> bool:
-        """Return whether a step belongs to this line."""
-        if self.key != _key(step) or step.at - self.at > TOGETHER_S:
-            return False
+        """Return whether a step of the same key belongs to this line."""
         if isinstance(step.body, ElectionNotice):
             return step.body.node not in (*self.arrived, *self.lost, *self.on_its_way)
         return step.place not in self.places
@@ -191,18 +111,14 @@ class _Folded:
 
 def _folded(election: ElectionData, now: float, *, single: bool) -> list[_Folded]:
     lines: list[_Folded] = []
+    newest: dict[tuple[object, ...], _Folded] = {}
     for step in election.steps:
-        found = None
-        for line in reversed(lines):
-            if single or step.at - line.at > TOGETHER_S:
-                break
-            if line.takes(step):
-                found = line
-                break
-        if found is None:
-            found = _Folded(step.at, _key(step), step)
-            lines.append(found)
-        found.add(step, now)
+        key = _key(step)
+        line = newest.get(key)
+        if single or line is None or step.at - line.at > TOGETHER_S or not line.takes(step):
+            line = newest[key] = _Folded(step.at, step)
+            lines.append(line)
+        line.add(step, now)
     return lines
 
 
@@ -217,19 +133,34 @@ def _key(step: ElectionStep) -> tuple[object, ...]:
             return type(body).__name__, body, step.deaf
 
 
-def _said_twice(line: _Folded, lines: Sequence[_Folded]) -> bool:
+def _said_twice(number: int, lines: Sequence[_Folded]) -> bool:
     """Return whether a change of role says what this line says: that one asks for the lease, has it, leads."""
+    line = lines[number]
     body, place = line.step.body, line.step.place
     role = None
     if isinstance(body, LeaseNotice):
         role = _ROLES_OF_LEASE.get(body.what)
     elif isinstance(body, LeaderNotice) and body.leader == place:
         role = "leader"
-    return role is not None and any(
+    if role is None:
+        return False
+    return any(
         isinstance(other.step.body, RoleNotice) and other.step.body.role == role and place in other.places
-        and abs(other.at - line.at) <= TOGETHER_S
-        for other in lines
+        for other in _around(number, lines)
     )  # fmt: skip
+
+
+def _around(number: int, lines: Sequence[_Folded]) -> Iterator[_Folded]:
+    """Yield the lines at nearly the same time as one, before it and after it."""
+    at = lines[number].at
+    for other in reversed(lines[max(0, number - MOST_AT_ONCE) : number]):
+        if at - other.at > TOGETHER_S:
+            break
+        yield other
+    for other in lines[number + 1 : number + 1 + MOST_AT_ONCE]:
+        if other.at - at > TOGETHER_S:
+            break
+        yield other
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------

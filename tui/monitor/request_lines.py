@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from shared.wire.feed_messages import Happening
 from tui.client.wording import plain
-from tui.monitor.election_lines import Arrow, ChartLine, Lane, Mark, Pieces, Tone
 from tui.monitor.model.requests import RequestState
+from tui.monitor.sequence import Arrow, ChartLine, Lane, Mark, Pieces, Tone
 from tui.monitor.wording import milliseconds
 
 if TYPE_CHECKING:

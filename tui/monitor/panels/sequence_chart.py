@@ -12,13 +12,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.client.wording import plain
-from tui.monitor.election_lines import ChartLine, Lane, Tone, with_gaps
 from tui.monitor.panels.tones import tone_style
+from tui.monitor.sequence import ChartLine, Lane, Tone, with_gaps
 from tui.widgets.celltext import fit
 from tui.widgets.palette import Palette
 
 if TYPE_CHECKING:
-    from tui.monitor.election_lines import Arrow
+    from tui.monitor.sequence import Arrow
 
 _TIME_CELLS: Final = 8
 _TEXT_CELLS: Final = 28

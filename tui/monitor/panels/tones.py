@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.style import Style
 
-from tui.monitor.election_lines import Tone
+from tui.monitor.sequence import Tone
 
 if TYPE_CHECKING:
     from tui.widgets.palette import Palette

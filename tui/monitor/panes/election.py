@@ -13,6 +13,7 @@ from tui.monitor.dialogs.election_details import ElectionDetails, summary
 from tui.monitor.dialogs.role_details import RoleDetails
 from tui.monitor.election_lines import chart_lines
 from tui.monitor.model.election_reading import Outcome
+from tui.monitor.pace import Pace
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.election_list import ElectionList
 from tui.monitor.panels.message_bars import MessageBars
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from tui.monitor.model.elections import ElectionData
 
 TALL_LINES: Final = 30
+MANY_STEPS: Final = 100
+MANY_EVERY_S: Final = 0.9
+"""An election of more steps is drawn this often."""
 WIDE_CELLS: Final = 100
 NARROW_CELLS: Final = 78
 """Narrower than this, all parts stand below each other, and a state machine is only seen in its window."""
@@ -52,6 +56,7 @@ class ElectionPane(MonitorPane):
         super().__init__(id=id)
         self._place = 0
         self._names: tuple[str, ...] = ()
+        self._pace = Pace(MANY_EVERY_S)
 
     def compose(self) -> ComposeResult:
         """Compose the four parts."""
@@ -103,27 +108,40 @@ class ElectionPane(MonitorPane):
         elections = model.elections(now)
         self.query_one("#election-list > .caption", TextLines).show([_list_title(elections)])
         self._elections.paint(elections, self._names, time_of_day)
-        self._paint_election(self._elections.current, now)
-        self._paint_details(role, elections, now)
+        election = self._elections.current
+        self._paint_caption(election, now)
+        if self._is_due(model, election, now):
+            self._paint_election(election, now)
+            self._paint_window(elections, now)
+        window = self.app.screen
+        if isinstance(window, RoleDetails) and window.is_mounted and window.place == role.node.place:
+            window.paint(role, time_of_day)
 
-    def _paint_election(self, election: ElectionData | None, now: float) -> None:
+    def _is_due(self, model: Model, election: ElectionData | None, now: float) -> bool:
+        """Return whether to draw the election now: a long one is drawn less often, as that costs some ms."""
+        wanted = None if election is None else (election.key, election.outcome, self._place, len(self.app.screen_stack))
+        return self._pace.due(model, now, wanted) or election is None or len(election.steps) <= MANY_STEPS
+
+    def _paint_caption(self, election: ElectionData | None, now: float) -> None:
         caption = self.query_one("#election-chart > .caption", TextLines)
-        chart, bars = self.query_one(SequenceChart), self.query_one(MessageBars)
-        bars.paint(election)
+        self.query_one(MessageBars).paint(election)
         if election is None:
             caption.show([Text("Messages", "bold")])
+        else:
+            caption.show([summary(election, self._names, now, Palette.of(self.app))])
+
+    def _paint_election(self, election: ElectionData | None, now: float) -> None:
+        chart = self.query_one(SequenceChart)
+        if election is None:
             chart.paint(NOTHING)
             return
-        caption.show([summary(election, self._names, now, Palette.of(self.app))])
         growing = election.outcome is Outcome.UNDER_WAY
         lines = chart_lines(election, self._names, now)
         chart.paint(SequenceData(election.key, self._names, election.began, lines, self._place, growing=growing))
 
-    def _paint_details(self, role: RolePanelData, elections: tuple[ElectionData, ...], now: float) -> None:
-        """Keep a window that is open up to date; what is no longer known stays as it was."""
+    def _paint_window(self, elections: tuple[ElectionData, ...], now: float) -> None:
+        """Keep an election's window that is open up to date; one that is no longer known stays as it was."""
         window = self.app.screen
-        if isinstance(window, RoleDetails) and window.is_mounted and window.place == role.node.place:
-            window.paint(role, self.monitor.time_of_day)
         if isinstance(window, ElectionDetails) and window.is_mounted:
             for election in elections:
                 if election.key == window.key:
@@ -178,7 +196,11 @@ class ElectionPane(MonitorPane):
 
     def _open(self, window: RoleDetails | ElectionDetails) -> None:
         self.app.push_screen(window)
-        self.call_after_refresh(self.monitor.repaint)
+        self.call_after_refresh(self._paint_now)
+
+    def _paint_now(self) -> None:
+        self._pace.forget()
+        self.monitor.repaint()
 
 
 def _table_title(table: TableData) -> tuple[Text, Text]:
