@@ -222,7 +222,7 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
               in ~/.bashrc; zsh_source for zsh, fish_source for fish
     """
     if list_keys:
-        from tui.client.keys import CLIENT_PACKAGES
+        from tui.keys import CLIENT_PACKAGES
 
         _list_keys(CLIENT_PACKAGES)
         return
@@ -251,7 +251,7 @@ def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list
     Variables GLIMPSE_CLUSTER names the cluster file, NO_COLOR turns colours off
     """
     if list_keys:
-        from tui.client.keys import MONITOR_PACKAGES
+        from tui.keys import MONITOR_PACKAGES
 
         _list_keys(MONITOR_PACKAGES)
         return
@@ -261,7 +261,7 @@ def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list
 
 
 def _list_keys(packages: tuple[str, ...]) -> None:
-    from tui.client.keys import actions
+    from tui.keys import actions
 
     for action in actions(packages):
         click.echo(f"{action.id:22} {action.keys:20} {action.what}")

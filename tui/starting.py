@@ -1,6 +1,9 @@
-"""A quick start for the programs with screens."""
+"""The start of the programs with screens: in a terminal, and quick."""
 
 import gc
+import sys
+
+from shared.errors import InvalidInput
 
 
 def begin() -> None:
@@ -13,3 +16,9 @@ def painted() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+
+
+def need_terminal(what: str, instead: str) -> None:
+    """Refuse to paint a screen into a file or a pipe. Raises `InvalidInput` that names what works `instead`."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidInput(f"There is no terminal here, and {what} needs one; `{instead}` works without.")

@@ -90,3 +90,14 @@ def test_layers_hold_at_run_time() -> None:
             [sys.executable, "-c", program.format(top=top)], capture_output=True, text=True, timeout=60, check=True
         )
         assert result.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("command", ["client", "monitor"])
+def test_no_screen_is_painted_into_a_pipe(command: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "tui.cli", command], capture_output=True, text=True, timeout=60, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert f"There is no terminal here, and the {command} needs one" in result.stderr

@@ -18,6 +18,7 @@ from tui.client.host import LocalHost, describe
 from tui.client.settings import load_settings, settings_path
 from tui.peer.profiles import profile_names
 from tui.places import profiles_root
+from tui.starting import need_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ def run_client(profile: str | None, cluster: Path | None, *, root: Path | None =
     the folder of the profiles. Exit code 1 after a failure, 128 + n after signal n. Raises `InvalidInput` for settings
     that cannot be used.
     """
+    need_terminal("the client", "glimpse agent")
     settings = load_settings(settings_path())
     folder = root or profiles_root()
     ending = asyncio.run(

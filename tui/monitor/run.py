@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import GlimpseError, InvalidInput
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.settings import load_settings, settings_path
+from tui.starting import need_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -48,6 +49,7 @@ def run_monitor(
     """
     if replay is not None and (record is not None or cluster is not None):
         raise InvalidInput("A recording is played by itself: leave --cluster and --record away.")
+    need_terminal("the monitor", "glimpse status")
     if replay is not None:
         opening, sentence = partial(open_recording, replay), "Reading the recording…"
     else:

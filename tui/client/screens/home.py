@@ -22,6 +22,7 @@ from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
 from tui.client.wording import counted, plain
 from tui.peer.events import ImageReceived
+from tui.settings import complaints
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.header import StatusHeader
 from tui.widgets.working import work
@@ -128,19 +129,13 @@ class Home(Screen[None]):
 
     async def _check_settings(self) -> None:
         """Say what of a person's settings could not be heeded."""
-        theme, keys = self.client.settings.theme, self.client.settings.keys
-        if theme not in self.client.available_themes:
-            self._complain(f"client.toml names the theme {theme!r}, which there is not; Ctrl+P shows all under Theme.")
-        if keys:
-            from tui.client.keys import unknown, unusable
+        from tui.keys import CLIENT_PACKAGES
 
-            if names := await anyio.to_thread.run_sync(unknown, set(keys)):
-                said = f"client.toml sets keys for {', '.join(names)}, which is no action"
-                self._complain(f"{said}; see glimpse client --list-keys.")
-            if wrong := unusable(keys):
-                self._complain(
-                    f"client.toml sets {', '.join(map(repr, wrong))}, which is no key; write it as f2, r or ctrl+x."
-                )
+        settings = self.client.settings
+        for said in await anyio.to_thread.run_sync(
+            complaints, "client", settings.theme, self.client.available_themes, settings.keys, CLIENT_PACKAGES
+        ):
+            self._complain(said)
 
     def _complain(self, text: str) -> None:
         self.post_message(Trouble(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer, TabbedContent, TabPane
 
+from tui.client.wording import plain
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.replay_bar import ReplayBar
 from tui.monitor.panes.dashboard import DashboardPane
@@ -15,6 +17,8 @@ from tui.monitor.panes.election import ElectionPane
 from tui.monitor.panes.events import EventsPane
 from tui.monitor.panes.requests import RequestsPane
 from tui.monitor.screens.commanding import CommandingScreen
+from tui.settings import complaints
+from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 _STYLES: Final = ("monitor", "monitor_election", "monitor_requests", "monitor_events")
 PAINT_EVERY_S: Final = 0.2
+_MAX_COMPLAINT_CELLS: Final = 300
 TABS: Final = (
     ("dashboard", "Dashboard"),
     ("election", "Election"),
@@ -83,6 +88,17 @@ class Home(CommandingScreen):
         self.set_interval(PAINT_EVERY_S, self.paint)
         self.call_after_refresh(self.paint)
         self.pane.take_focus()
+        work(self, self._check_settings)
+
+    async def _check_settings(self) -> None:
+        """Say what of a person's settings could not be heeded."""
+        from tui.keys import MONITOR_PACKAGES
+
+        settings = self.monitor.settings
+        for said in await asyncio.to_thread(
+            complaints, "monitor", settings.theme, self.monitor.available_themes, settings.keys, MONITOR_PACKAGES
+        ):
+            self.monitor.tell(plain(said, _MAX_COMPLAINT_CELLS), warning=True)
 
     @property
     def pane(self) -> MonitorPane:

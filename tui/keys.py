@@ -42,9 +42,9 @@ def actions(packages: tuple[str, ...] = CLIENT_PACKAGES) -> list[Action]:
     return [found[name] for name in sorted(found)]
 
 
-def unknown(names: set[str]) -> list[str]:
-    """Return which of the ids that somebody set keys for belong to no action."""
-    return sorted(names - {action.id for action in actions()})
+def unknown(names: set[str], packages: tuple[str, ...] = CLIENT_PACKAGES) -> list[str]:
+    """Return which of the ids that somebody set keys for belong to no action in these packages."""
+    return sorted(names - {action.id for action in actions(packages)})
 
 
 def unusable(keys: Mapping[str, str]) -> list[str]:

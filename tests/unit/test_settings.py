@@ -1,0 +1,47 @@
+"""The settings files of the screen programs: what is wrong in one is named, and what cannot be heeded is said."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import InvalidInput
+from tui.client.settings import ClientSettings, load_settings
+from tui.keys import CLIENT_PACKAGES, MONITOR_PACKAGES
+from tui.settings import complaints
+
+
+def test_no_file_means_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(tmp_path / "client.toml") == ClientSettings("glimpse-dark", {}, "auto")
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    file = tmp_path / "client.toml"
+    file.write_text('theme = "nord"\npictures = "half"\n[keys]\n"users.request" = "f2,r"\n')
+    assert load_settings(file) == ClientSettings("nord", {"users.request": "f2,r"}, "half")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("theme = 3", "theme must be the name of a theme"), ("[keys]\na = 1", "keys. must hold lines like"),
+        ("keys = 3", "keys. must hold lines like"), ("colour = 1", "name 'colour', which is not known"),
+        ('pictures = "oil"', "pictures must be one of auto, cells, half"), ("pictures = []", "pictures must be one of"),
+        ("=", "cannot be read"), ("#" * 70_000, "too long"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "client.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=said):
+        load_settings(file)
+
+
+def test_what_cannot_be_heeded_is_said() -> None:
+    keys = {"users.reqest": "f2", "app.quit": "F2"}
+    assert complaints("client", "nrod", {"nord"}, keys, CLIENT_PACKAGES) == [
+        "client.toml names the theme 'nrod', which there is not; Ctrl+P shows all under Theme.",
+        "client.toml sets keys for users.reqest, which is no action; see glimpse client --list-keys.",
+        "client.toml sets 'F2', which is no key; write it as f2, r or ctrl+x.",
+    ]
+    assert complaints("monitor", "nord", {"nord"}, {"dashboard.measure": "f2"}, MONITOR_PACKAGES) == []
+    assert complaints("monitor", "nord", {"nord"}, {"users.request": "f2"}, MONITOR_PACKAGES) != []
