@@ -33,6 +33,7 @@ SECTIONS = {
     "election": "tests.bench.cloud:election_rows",
     "load": "tests.bench.load:rows",
     "feed": "tests.bench.feed:rows",
+    "monitor": "tests.bench.monitor:rows",
 }
 """Where each section's rows come from; imported when it is its turn."""
 

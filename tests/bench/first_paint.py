@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tests.bench.rows import Row
 from tests.databases import ROOT
+from tui.commands.up import set_up
 
 ROUNDS = 15
 PATIENCE_S = 30.0
@@ -39,6 +40,7 @@ Empty().run()
 """
 FIRST = b"Glimpse"
 FORM = b"What should others call you?"
+FINDING = b"Looking for the nodes"
 _ANSWERS = {
     re.compile(rb"\x1b\[c"): b"\x1b[?62;22c",
     re.compile(rb"\x1b\[16t"): b"\x1b[6;16;8t",
@@ -52,9 +54,11 @@ def rows() -> list[Row]:
         empty = Path(folder) / "empty.py"
         empty.write_text(EMPTY)
         env = fresh_environment(Path(folder))
+        place = set_up(Path(folder) / "cluster")
         ways: dict[str, tuple[list[str], list[bytes]]] = {
             "empty": ([sys.executable, str(empty)], [FIRST]),
             "client": ([str(GLIMPSE), "client"], [FIRST, FORM]),
+            "monitor": ([str(GLIMPSE), "monitor", "--cluster", str(place.file)], [FINDING]),
         }
         times: dict[str, list[list[float]]] = {name: [] for name in ways}
         for number in range(ROUNDS + 1):

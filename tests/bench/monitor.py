@@ -1,0 +1,87 @@
+"""What a monitor costs that watches three busy nodes at 5 Hz, in a real terminal, and what an hour leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import psutil
+
+from tests.bench.load import cluster, load
+from tests.bench.rows import Row
+from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.tui.fake_feed import healthy
+from tests.tui.terminal import Terminal
+from tui.monitor.model.model import Model
+
+SETTLE_S, MEASURED_S = 5.0, 20.0
+CPU_BAR, GROWTH_BAR = 0.12, 1.1
+LOAD_REQUESTS = 300
+"""Again and again, until the measurement is over."""
+WARM_S, HOUR_S = 900.0, 3_600.0
+
+
+def rows() -> list[Row]:
+    """Measure all of it."""
+    with cluster() as running:
+        share = share_under_load(running)
+    before, after = hour()
+    note = f"{MEASURED_S:.0f} s at 120x40, three nodes under load"
+    return [
+        Row("monitor at 5 Hz, 3 nodes: share of a core", share, "", "", None, share, "at most", CPU_BAR, note),
+        Row(
+            "monitor: memory of the model an hour later", after / 1024, "KB", "after a quarter of an hour",
+            before / 1024, after / before, "at most", GROWTH_BAR,
+        ),
+    ]  # fmt: skip
+
+
+def share_under_load(running: RunningCluster) -> float:
+    """Return the share of a core that the monitor's process takes while the nodes are busy."""
+    stop = threading.Event()
+    busy = threading.Thread(target=_load, args=(running, stop), daemon=True)
+    busy.start()
+    with tempfile.TemporaryDirectory() as folder:
+        places = {f"XDG_{kind}_HOME": str(Path(folder) / kind.lower()) for kind in ("DATA", "CONFIG", "STATE")}
+        env = {**os.environ, **places, "GLIMPSE_CLUSTER": str(running.file)}
+        with Terminal([*GLIMPSE, "monitor"], env=env, columns=120, rows=40) as terminal:
+            terminal.wait_for("leads")
+            terminal.read_for(SETTLE_S)
+            process = psutil.Process(terminal.process.pid)
+            before, began = process.cpu_times(), time.perf_counter()
+            terminal.read_for(MEASURED_S)
+            after, took = process.cpu_times(), time.perf_counter() - began
+            terminal.press("ctrl+q")
+            terminal.wait_until_over()
+    stop.set()
+    busy.join()
+    return ((after.user + after.system) - (before.user + before.system)) / took
+
+
+def _load(running: RunningCluster, stop: threading.Event) -> None:
+    while not stop.is_set():
+        load(running, requests=LOAD_REQUESTS)
+
+
+def hour() -> tuple[int, int]:
+    """Return the bytes that a model of three nodes holds after a quarter of an hour, and after an hour more."""
+    cloud = healthy()
+    model = Model(cloud.roster)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for at, place, message in cloud.run(WARM_S):
+            model.take(place, message, at)
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for at, place, message in cloud.run(HOUR_S):
+            model.take(place, message, at)
+        gc.collect()
+        return before, tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
