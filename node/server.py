@@ -31,6 +31,7 @@ from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage
 from shared.net.endpoint import Endpoint, Session
+from shared.orphan import until_orphaned
 from shared.wire.codec import decode
 from shared.wire.feed_messages import Unwatch, Watch, WatchMessage
 from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Received, Request, StatusQuery
@@ -40,7 +41,6 @@ log = logging.getLogger(__name__)
 DRAIN_S = 5.0
 """How long a node that was asked to stop goes on with what it has in its hands."""
 _SWEEP_EVERY_S = 10.0
-_PARENT_CHECK_S = 0.5
 _ENCODER_WORKERS = 2
 
 
@@ -213,8 +213,7 @@ class NodeServer:
 
     async def _watch_parent(self, parent: int) -> None:
         """Stop when the process that started this one is gone, however it went."""
-        while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of the death of a parent
-            await anyio.sleep(_PARENT_CHECK_S)
+        await until_orphaned(parent)
         log.warning("the parent process is gone")
         self.stop()
 
