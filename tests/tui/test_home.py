@@ -355,8 +355,17 @@ def test_the_question_before_leaving_with_something_waiting(make_client, snap, l
 
 
 def test_the_keys_panel(make_client, snap, look) -> None:
+    """The panel composes itself anew whenever keys change, after the screen was painted; its picture has to wait."""
     size, theme = look
-    snap(make_client(theme=theme), size, press=("question_mark",))
+    app = make_client(theme=theme)
+
+    async def rest(pilot) -> None:
+        shown: list[str] = []
+        while len(shown) < 3 or len(set(shown[-3:])) > 1 or "Sort" not in shown[-1]:
+            await settled(pilot)
+            shown.append("\n".join(words(table) for table in app.screen.query("BindingsTable")))
+
+    snap(app, size, press=("question_mark",), before=rest)
 
 
 def test_the_guided_path(make_client, snap, look) -> None:
