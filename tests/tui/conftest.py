@@ -11,9 +11,10 @@ import pytest
 from textual.app import App
 
 from tests.tui.fake_peer import FakeHost, FakePeer
-from tests.tui.quiet import settled
+from tests.tui.quiet import settled, still
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
+from tui.monitor.app import GlimpseMonitor
 
 NOW = 1_800_000_000.0
 """The moment at which every picture is taken: 2027-01-15 08:00 UTC."""
@@ -89,7 +90,9 @@ def snap(
                 await settled(pilot)
             if before is not None:
                 await before(pilot)
-                await (settled(pilot) if waits else pilot.pause())
+            await (settled(pilot) if waits else pilot.pause())
+            if waits and isinstance(app, GlimpseMonitor):
+                await still(pilot)
 
         assert snap_compare(app, terminal_size=size, run_before=prepare)
 

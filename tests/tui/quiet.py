@@ -6,11 +6,27 @@ from contextlib import suppress
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.worker import WorkerCancelled, WorkerState
 
 LASTING_GROUPS = frozenset({"listen", "watch"})
 """Workers that run as long as their screen does."""
 _ROUNDS = 60
+
+
+async def still(pilot: Pilot[Any]) -> None:
+    """Return when a monitor shows the same three times in a row.
+
+    It may need a second paint for what a first one made room for; no worker and no message tells of that.
+    """
+    shown: list[list[Strip]] = []
+    for _ in range(_ROUNDS):
+        pilot.app.repaint()
+        await settled(pilot)
+        shown.append(pilot.app.screen._compositor.render_strips())
+        if len(shown) >= 3 and shown[-1] == shown[-2] == shown[-3]:
+            return
+    raise AssertionError("the monitor never shows the same for long")
 
 
 async def settled(pilot: Pilot[Any]) -> None:
