@@ -354,9 +354,9 @@ def test_the_question_before_leaving_with_something_waiting(make_client, snap, l
     snap(app, size, before=leave, waits=False)
 
 
-def test_the_keys_panel(make_client, snap, look) -> None:
+@pytest.mark.parametrize("theme", ["glimpse-dark", "glimpse-light"], ids=["dark", "light"])
+def test_the_keys_panel(make_client, snap, theme) -> None:
     """The panel composes itself anew whenever keys change, after the screen was painted; its picture has to wait."""
-    size, theme = look
     app = make_client(theme=theme)
 
     async def rest(pilot) -> None:
@@ -365,7 +365,7 @@ def test_the_keys_panel(make_client, snap, look) -> None:
             await settled(pilot)
             shown.append("\n".join(words(table) for table in app.screen.query("BindingsTable")))
 
-    snap(app, size, press=("question_mark",), before=rest)
+    snap(app, (80, 24), press=("question_mark",), before=rest)
 
 
 def test_the_guided_path(make_client, snap, look) -> None:

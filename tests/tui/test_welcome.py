@@ -394,7 +394,8 @@ async def test_an_account_is_imported_from_a_file(make_client, tmp_path: Path) -
         assert "does not open this export" in text_of(app, ".complaint")
         assert app.screen.query_one("#source", Input).value == str(file), "nothing that was typed is lost"
         host.fail.clear()
-        await pilot.click("#accept")
+        app.screen.query_one("#passphrase", Input).focus()
+        await pilot.press("enter")
         await settled(pilot)
         asked = ("restore", "ada", EXPORT.encode(), "four words")
         assert [found for found in host.asked if found[0] == "restore"] == [asked, asked]
