@@ -376,7 +376,7 @@ class Dispatch:
         grace_ends = request.sign_at + _UNHELD_GRACE_HEARTBEATS * self.timing.heartbeat_s
         if now < grace_ends:
             return grace_ends
-        if self._leader is not None:
+        if self._leader not in (None, self.me):  # a leader that does not trust its lease has nobody to tell
             self._outbox.put(self._leader, Kind("unheld", self._term), request.key, now, urgent=True)
         self._set_assigned(request, None, now)
         return _FOREVER
