@@ -12,7 +12,7 @@ from shared.text import is_clean
 from tui.client import paths
 
 HOME = Path("/home/ada")
-HERE = Path("/work/here")
+HERE = Path("/home/ada/here")
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_a_path_being_typed_has_folder_and_fragment(text: str, parts: tuple[str,
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("", "/work/here"),
+        ("", "/home/ada/here"),
         ("~", "/home/ada"),
         ("~/Pictures/", "/home/ada/Pictures"),
-        ("~bob/x", "/work/here/~bob/x"),
+        ("~bob/x", "/home/ada/here/~bob/x"),
         ("/etc/", "/etc"),
-        ("../x", "/work/x"),
-        ("./x//y", "/work/here/x/y"),
+        ("../x", "/home/ada/x"),
+        ("./x//y", "/home/ada/here/x/y"),
         ("/../../x", "/x"),
     ],
 )
