@@ -376,9 +376,11 @@ class Dispatch:
         grace_ends = request.sign_at + _UNHELD_GRACE_HEARTBEATS * self.timing.heartbeat_s
         if now < grace_ends:
             return grace_ends
-        if self._leader not in (None, self.me):  # a leader that does not trust its lease has nobody to tell
-            self._outbox.put(self._leader, Kind("unheld", self._term), request.key, now, urgent=True)
         self._set_assigned(request, None, now)
+        if self._i_lead:  # it was given to this node by the leader before: now it is for this node to give
+            return self._assign(request, now)
+        if self._leader is not None:
+            self._outbox.put(self._leader, Kind("unheld", self._term), request.key, now, urgent=True)
         return _FOREVER
 
     def _watch(self, request: _Request, now: float) -> float:

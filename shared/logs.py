@@ -58,7 +58,11 @@ def log_to(path: Path, level: str = "info") -> logging.Handler:
 
 
 def end_log(handler: logging.Handler) -> None:
-    """Stop sending logs to what `log_to` opened, and close it."""
+    """Stop sending logs to what `log_to` opened, and close it; the loggers are afterwards as they were before the first."""
     for name in _LOGGERS:
-        logging.getLogger(name).removeHandler(handler)
+        logger = logging.getLogger(name)
+        logger.removeHandler(handler)
+        if not any(isinstance(other, _PrivateFile) for other in logger.handlers):
+            logger.setLevel(logging.NOTSET)
+            logger.propagate = True
     handler.close()

@@ -234,6 +234,14 @@ def test_a_follower_says_that_it_does_not_hold_the_request() -> None:
     assert not bench.actions()
 
 
+def test_who_became_leader_meanwhile_gives_a_request_it_does_not_hold_to_one_who_does() -> None:
+    bench = Bench(me="b").get("a", Assign(term=1, node="b", keys=keys_of(key(1))))
+    bench.led_by("b", term=2).get("c", Forward(keys=keys_of(key(1)))).sent()
+    sent = bench.at(0.3 * HB).sent()
+    assert {(to, message.node) for to, message in sent if isinstance(message, Assign)} == {("a", "c"), ("c", "c")}
+    assert not any(to == "b" for to, _ in sent)
+
+
 def test_an_assignment_of_an_earlier_term_is_ignored() -> None:
     bench = Bench(me="b").led_by("c", term=2).hold(key(1))
     bench.get("a", Assign(term=1, node="b", keys=keys_of(key(1))))

@@ -14,15 +14,9 @@ from shared import logs
 @pytest.fixture
 def log_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(logs, "MAX_LOG_BYTES", 400)
-    roots = [logging.getLogger(name) for name in ("node", "shared", "tui")]
-    before = [(root.level, root.propagate) for root in roots]
     handler = logs.log_to(tmp_path / "node.log")
     yield tmp_path / "node.log"
-    handler.close()
-    for root, (level, propagate) in zip(roots, before, strict=True):
-        root.removeHandler(handler)
-        root.setLevel(level)
-        root.propagate = propagate
+    logs.end_log(handler)
 
 
 def test_every_line_is_json_whatever_it_carries(log_file: Path) -> None:
@@ -42,3 +36,14 @@ def test_a_rotated_log_stays_private(log_file: Path) -> None:
     files = sorted(log_file.parent.iterdir())
     assert len(files) == 1 + logs.KEPT_LOGS
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_loggers_are_as_before_when_the_last_log_ends(tmp_path: Path) -> None:
+    """A client that had once kept a log would otherwise swallow what the rest of its process has to say."""
+    loggers = [logging.getLogger(name) for name in ("node", "shared", "tui")]
+    before = [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    first, second = logs.log_to(tmp_path / "a.log", "debug"), logs.log_to(tmp_path / "b.log")
+    logs.end_log(first)
+    assert not any(logger.propagate for logger in loggers)
+    logs.end_log(second)
+    assert [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers] == before
