@@ -18,6 +18,7 @@ from tui.widgets.cells import CELL_ASPECT
 from tui.widgets.face import Face, Styles, draw_face
 from tui.widgets.lines import centred
 from tui.widgets.looks import look_of
+from tui.widgets.movement import row_keys
 from tui.widgets.ordering import successor
 from tui.widgets.painting import Look, Painting, paint
 from tui.widgets.tiling import Tiling
@@ -80,12 +81,7 @@ class Gallery(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "cursor(-1)", "Left", id="gallery.left", show=False),
         Binding("right,l", "cursor(1)", "Right", id="gallery.right", show=False),
-        Binding("up,k", "row(-1)", "Up", id="gallery.up", show=False),
-        Binding("down,j", "row(1)", "Down", id="gallery.down", show=False),
-        Binding("home,g", "first", "First", id="gallery.first", show=False),
-        Binding("end,G", "last", "Last", id="gallery.last", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", id="gallery.page_up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", id="gallery.page_down", show=False),
+        *row_keys("gallery", step="row"),
     ]
 
     cursor: reactive[int] = reactive(0, init=False)

@@ -19,6 +19,7 @@ from textual.strip import Strip
 from tui.widgets.celltext import fit
 from tui.widgets.columns import EDGE, Column, Slot, lay_out
 from tui.widgets.lines import centred, heading, joined
+from tui.widgets.movement import row_keys
 from tui.widgets.ordering import Sort, in_order, orders, sorted_by, successor
 
 __all__ = ["Column", "RowList", "Sort"]
@@ -78,12 +79,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor(-1)", "Up", id="list.up", show=False),
-        Binding("down,j", "cursor(1)", "Down", id="list.down", show=False),
-        Binding("home,g", "first", "First", id="list.first", show=False),
-        Binding("end,G", "last", "Last", id="list.last", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", id="list.page_up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", id="list.page_down", show=False),
+        *row_keys("list"),
         Binding("enter", "select", "Open", id="list.select", show=False),
         Binding("s", "sort", "Sort", id="list.sort", tooltip="Sort by the next column, or the other way round"),
     ]
