@@ -11,13 +11,16 @@ import pytest
 from textual.app import App
 
 from tests.tui.fake_peer import FakeHost, FakePeer
-from tests.tui.quiet import settled, still
+from tests.tui.quiet import drained, pressed, settled, still
+from tui.client import pauses
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
 from tui.monitor.app import GlimpseMonitor
 
 NOW = 1_800_000_000.0
 """The moment at which every picture is taken: 2027-01-15 08:00 UTC."""
+_AT_ONCE_S = 0.001
+"""Not 0: a timer of Textual divides by it."""
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 THEMES = {"dark": "glimpse-dark", "light": "glimpse-light"}
 _SNAPSHOTS = Path(__file__).resolve().parents[2] / "snapshots"
@@ -25,10 +28,19 @@ _SNAPSHOTS = Path(__file__).resolve().parents[2] / "snapshots"
 
 @pytest.fixture(autouse=True)
 def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No animation, no blinking cursor, no colours of the environment, settings and copies in the test's folder."""
+    """No animation, no blinking cursor, no colours of the environment, settings and copies in the test's folder.
+
+    What the client puts off for a moment is done at once, and waiting for rest does not go by the clock.
+    """
+    import textual.app
     import textual.constants
+    import textual.pilot
     from textual.widgets import Input, TextArea
 
+    for module in (textual.app, textual.pilot):
+        monkeypatch.setattr(module, "wait_for_idle", drained)
+    for name in ("TOGETHER_S", "PAINT_S", "REST_S", "TYPING_S"):
+        monkeypatch.setattr(pauses, name, _AT_ONCE_S)
     monkeypatch.setattr(textual.constants, "TEXTUAL_ANIMATIONS", "none")
     monkeypatch.setattr(Input, "cursor_blink", False)
     monkeypatch.setattr(TextArea, "cursor_blink", False)
@@ -85,9 +97,7 @@ def snap(
     ) -> None:
         async def prepare(pilot: Any) -> None:
             await settled(pilot)
-            if press:
-                await pilot.press(*press)
-                await settled(pilot)
+            await pressed(pilot, *press)
             if before is not None:
                 await before(pilot)
             await (settled(pilot) if waits else pilot.pause())

@@ -74,14 +74,8 @@ def ada() -> FakePeer:
 
 
 def home_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the pictures in a home of the test's; what is put off for a moment is done at once."""
+    """Return the pictures in a home of the test's."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for place in (
-        "pane._TOGETHER_S", "panes.images_shown._REST_S", "panes.images_shown._PAINT_S", "dialogs.encrypt._REST_S",
-        "dialogs.pick_file._REST_S", "dialogs.add_viewer._REST_S", "dialogs.preview._REST_S",
-    ):  # fmt: skip
-        # Not 0: a timer of Textual divides by it.
-        monkeypatch.setattr(f"tui.client.{place}", 0.001)
     return album(tmp_path / "Pictures")
 
 

@@ -84,7 +84,7 @@ async def test_without_the_cloud_the_banner_says_what_waits_and_goes_when_it_is_
 @pytest.mark.anyio
 async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, monkeypatch) -> None:
     """Opening the client while the cloud is away shows what is on this machine, and signs in when it can."""
-    monkeypatch.setattr("tui.client.screens.home._SIGN_IN_AGAIN_S", 0)
+    monkeypatch.setattr("tui.client.screens.home._SIGN_IN_AGAIN_S", 0.001)
     peer = FakePeer(signed_in=False, reachable=False, fail={"sign_in": Unavailable("No node of the cloud answers.")})
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:

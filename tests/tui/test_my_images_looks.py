@@ -12,7 +12,7 @@ import pytest
 from shared.errors import Unavailable
 from tests.tui.fake_peer import FakePeer
 from tests.tui.my_images_tab import ada, home_of
-from tests.tui.quiet import settled
+from tests.tui.quiet import pressed, settled
 from tui.widgets.path_field import PathField
 
 
@@ -50,7 +50,7 @@ def named(*keys: str, path: str = "~/Pictures/with place.jpg") -> Callable[..., 
         field.value = path
         field.cursor_position = len(path)
         await settled(pilot)
-        await pilot.press(*keys)
+        await pressed(pilot, *keys)
 
     return before
 

@@ -15,6 +15,7 @@ from textual.widgets import Checkbox, Static
 from shared.text import is_clean
 from tests.tui.picture_files import album, write
 from tests.tui.quiet import settled
+from tui.client import pauses
 from tui.client.dialogs.pick_file import PickFile
 from tui.client.folders import Entry, Listing
 from tui.widgets.path_field import PathField
@@ -26,10 +27,9 @@ ALL = ["..", "2026", "Holidays", "cut.png", "harbour.png", "Lake at dawn.png", "
 
 @pytest.fixture(autouse=True)
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with pictures; what is put off for a moment is done at once."""
+    """A home with pictures."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_PICTURES_DIR", raising=False)
-    monkeypatch.setattr("tui.client.dialogs.pick_file._REST_S", 0)
     return album(tmp_path / "Pictures")
 
 
@@ -271,7 +271,7 @@ async def test_a_picture_that_tells_its_place_is_marked(picker) -> None:
 @pytest.mark.anyio
 async def test_a_held_arrow_key_reads_no_picture_on_its_way(picker, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr("tui.client.dialogs.pick_file._REST_S", 3600)
+    monkeypatch.setattr(pauses, "REST_S", 3600)
     monkeypatch.setattr("tui.client.dialogs.pick_file.examine", lambda path, _box: read.append(path))
     found = await picker()
     await found.pilot.press(*["down"] * 7)

@@ -17,7 +17,7 @@ from textual.color import Color
 from textual.containers import Vertical
 
 from tests.databases import ROOT
-from tests.tui.quiet import settled
+from tests.tui.quiet import resized, settled
 from tui.client.settings import ClientSettings
 from tui.widgets import picture as picture_module
 from tui.widgets.cells import Mode
@@ -262,7 +262,7 @@ async def test_while_it_is_built_anew_no_line_is_longer_than_the_widget(painter)
         await settled(pilot)
         painter.may_go_on.clear()
         for size in ((20, 6), (70, 24)):
-            await pilot.resize_terminal(*size)
+            await resized(pilot, *size)
             assert [len(line) for line in lines(app.picture)] == [size[0]] * size[1]
         painter.may_go_on.set()
         await settled(pilot)

@@ -99,14 +99,6 @@ async def until(pilot: Any, holds: Callable[[], Any]) -> None:
     await settled(pilot)
 
 
-@pytest.fixture(autouse=True)
-def without_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is put off for a moment is done at once."""
-    monkeypatch.setattr("tui.client.pane._TOGETHER_S", 0.001)
-    monkeypatch.setattr("tui.client.panes.requests._PAINT_S", 0.001)
-    monkeypatch.setattr("tui.client.panes.requests._REST_S", 0)
-
-
 @pytest.fixture
 async def open_at(make_client) -> AsyncIterator[Callable[..., Any]]:
     """Return a function that opens the tab of a peer at a size."""

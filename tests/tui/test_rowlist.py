@@ -10,6 +10,7 @@ from textual import on
 from textual.app import App, ComposeResult
 from textual.widgets import Footer
 
+from tests.tui.quiet import settled
 from tui.themes import DARK, LIGHT
 from tui.widgets.rowlist import Column, RowList
 
@@ -360,7 +361,7 @@ async def test_narrow_lists_leave_columns_out_and_the_cursor_stays_in_sight(list
     await pilot.press(*["down"] * 9)
     assert "Word" in app.lines()[0]
     await pilot.resize_terminal(40, 8)
-    await pilot.pause()
+    await settled(pilot)
     assert "Word" not in app.lines()[0]
     assert app.list.current.name in app.row_lines()
     assert all(app.list.render_line(y).cell_length == app.list.scrollable_content_region.width for y in range(7))

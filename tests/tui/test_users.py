@@ -15,7 +15,7 @@ from shared.errors import Refused, Unavailable
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import ME, PAGE_ROWS, FakePeer
 from tests.tui.quiet import settled
-from tui.client import roster
+from tui.client import pauses, roster
 from tui.client.dialogs.request import RequestViews
 from tui.client.guide import Guide
 from tui.client.panes import person
@@ -339,7 +339,10 @@ async def test_who_is_not_known_here_is_looked_for_in_the_cloud(make_client, mon
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         assert "Zacharias" not in names(app)
-        await pilot.press("slash", *"zach")
+        monkeypatch.setattr(pauses, "TYPING_S", 3600)
+        await pilot.press("slash", *"zac")
+        monkeypatch.setattr(pauses, "TYPING_S", 0.001)
+        await pilot.press("h")
         await settled(pilot)
         assert someone.calls("users")[1:] == [(("zach",), {"page": 0})], "asked once, when the typing paused"
         assert names(app) == ["Zacharias"]
@@ -618,7 +621,6 @@ async def test_asking_again_says_how_the_first_request_stands(opened, state, sai
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_hostile_text_is_harmless_in_list_and_details(make_client, size, monkeypatch) -> None:
-    monkeypatch.setattr(person, "REST_S", 0)
     people = [
         User(20 + number, text, text, online=True, images=1, last_seen=NOW) for number, text in enumerate(HOSTILE)
     ]
@@ -636,7 +638,7 @@ async def test_hostile_text_is_harmless_in_list_and_details(make_client, size, m
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[4], HOSTILE[5]])
+@pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[4], HOSTILE[5]], ids=["escapes", "emoji", "long"])
 async def test_hostile_text_is_harmless_where_views_are_asked_for(make_client, text) -> None:
     hostile = User(20, text, text, online=True, images=1, last_seen=NOW)
     someone = FakePeer(people=[hostile], offers={20: [offer(20, 0, text)]})

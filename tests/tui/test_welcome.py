@@ -524,8 +524,8 @@ async def test_the_cluster_is_asked_again_by_key_and_by_click(make_client) -> No
 
 @pytest.mark.anyio
 async def test_the_cluster_is_asked_again_by_itself_until_something_else_is_in_front(make_client, monkeypatch) -> None:
-    monkeypatch.setattr(welcome, "_AGAIN_S", 0)
-    monkeypatch.setattr(welcome, "_STILL_S", 0)
+    monkeypatch.setattr(welcome, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(welcome, "_STILL_S", 0.001)
     host = FakeHost(peers={"ada": FakePeer(signed_in=False)}, found=[ADA], reached=AWAY)
     app = make_client(host=host)
     async with app.run_test(size=(80, 24)) as pilot:

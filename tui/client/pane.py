@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from shared.errors import GlimpseError
+from tui.client import pauses
 from tui.client.messages import PeerEvent, StandingChanged, Trouble
 from tui.widgets.working import work
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from tui.peer import Peer
 
 T = TypeVar("T")
-_TOGETHER_S = 0.15
-"""Events that come as a flock, such as mail after sign-in, are answered by one look at the peer."""
 
 
 class Pane(Vertical):
@@ -79,7 +78,7 @@ class Pane(Vertical):
         """Look at the peer again in a moment, once for all that ask for it meanwhile."""
         if not self._load_soon:
             self._load_soon = True
-            self.set_timer(_TOGETHER_S, self.load)
+            self.set_timer(pauses.TOGETHER_S, self.load)
 
     def attempt(
         self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None

@@ -8,6 +8,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -28,6 +29,9 @@ class TextLines(Widget):
     ALLOW_SELECT = False
     DEFAULT_CSS = "TextLines { height: 1; width: 1fr; }"
 
+    class Resized(Message):
+        """There is more room than before, or less: what was shown may have been made for another size."""
+
     def __init__(
         self, *, id: str | None = None, classes: str | None = None  # noqa: A002 - the name that every widget has for it
     ) -> None:  # fmt: skip
@@ -44,6 +48,10 @@ class TextLines(Widget):
         for y, (new, old) in enumerate(zip(pairs, before, strict=True)):
             if not (_alike(new[0], old[0]) and _alike(new[1], old[1])):
                 self.refresh(Region(0, y, self.size.width, 1))
+
+    def on_resize(self) -> None:
+        """Tell whoever decides what is shown."""
+        self.post_message(self.Resized())
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""

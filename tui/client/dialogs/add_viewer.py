@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Label, Static
 
 from shared.errors import GlimpseError
-from tui.client import sharing
+from tui.client import pauses, sharing
 from tui.client.dialogs.deed import DeedDialog
 from tui.client.wording import plain, until
 from tui.peer.models import Sent, User, UserPage, Viewer
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tui.peer import Peer
     from tui.peer.models import MyImage
 
-_REST_S: Final = 0.2
-"""Without another key for so long, the cloud is asked."""
 _MAX_CHARS: Final = 64
 
 
@@ -104,7 +102,7 @@ class AddViewer(DeedDialog[Given]):
     @on(Input.Changed, "#add-find")
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._search(event.value.strip(), _REST_S)
+        self._search(event.value.strip(), pauses.TYPING_S)
 
     def _search(self, text: str, rest_s: float) -> None:
         work(self, partial(self._find, text, rest_s), group="search", exclusive=True)

@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Label, Static
 
 from shared.config import MAX_TITLE_CHARS
 from shared.text import clean, is_clean
-from tui.client import paths
+from tui.client import paths, pauses
 from tui.client.dialogs.base import Dialog
 from tui.client.dialogs.pick_file import PickFile
 from tui.client.examining import Examined, examine
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
 PICTURE, COVER, PREVIEW = "picture", "cover", "preview"
-_REST_S: Final = 0.15
-"""A path rests for so long before what it names is read, so that no half-typed name is."""
 _NOT_SHOWN_PX: Final = (8, 8)
 _HEADINGS: Final = {
     PICTURE: "Choose a picture to encrypt",
@@ -159,7 +157,7 @@ class Encrypt(Dialog[Wish]):
     async def _examine(self, use: str, path: Path | None, box_px: tuple[int, int]) -> None:
         if path is None:
             return
-        await anyio.sleep(_REST_S)
+        await anyio.sleep(pauses.TYPING_S)
         found = await anyio.to_thread.run_sync(examine, path, box_px, limiter=self._one_thread)
         self.post_message(self.Found(use, found))
 

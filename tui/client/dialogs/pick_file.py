@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Static
 
 from shared.text import clean
-from tui.client import paths
+from tui.client import paths, pauses
 from tui.client.dialogs.base import Dialog
 from tui.client.examining import Examined, examine
 from tui.client.folders import PARENT, Entry, Listing, beginning, counts, kind
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
     from textual.widgets import Input
 
-_REST_S = 0.08
-"""The cursor stays on a picture for so long before it is read, so that a held arrow key reads none on its way."""
 _UP = Entry(PARENT, PARENT, is_folder=True)
 
 
@@ -224,7 +222,7 @@ class PickFile(Dialog[Path]):
     async def _look(self, path: Path | None, box_px: tuple[int, int]) -> None:
         if path is None:
             return
-        await anyio.sleep(_REST_S)
+        await anyio.sleep(pauses.REST_S)
         found = await anyio.to_thread.run_sync(examine, path, box_px, limiter=self._one_thread)
         self.post_message(self.Looked(found))
 

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Static
 
 from shared.errors import GlimpseError
 from shared.stego.pictures import decode_preview, make_preview, read_picture
+from tui.client import pauses
 from tui.client.dialogs.deed import DeedDialog
 from tui.client.dialogs.pick_file import PickFile
 from tui.client.wording import plain
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tui.peer import Peer
     from tui.peer.models import MyImage
 
-_REST_S: Final = 0.15
 _NOW: Final = ""
 """The choice before anything was chosen, where there is a preview already."""
 _NOTES: Final = {
@@ -107,7 +107,7 @@ class PreviewChoice(DeedDialog[bool]):
     @on(PathField.Changed)
     def _path_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._look(_REST_S)
+        self._look(pauses.TYPING_S)
 
     def _look(self, rest_s: float) -> None:
         choice = self._choice

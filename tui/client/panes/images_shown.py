@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
+from tui.client import pauses
 from tui.client.pane import Pane
 from tui.client.panes.image_details import ImageDetails
 from tui.client.panes.image_lists import ImagesList, ViewersList
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from tui.peer.models import MyImage, Viewer
 
 _WIDE_FROM_CELLS: Final = 100
-_REST_S: Final = 0.12
-"""How long the cursor rests on an image before its picture and viewers are fetched."""
-_PAINT_S: Final = 0.25
-"""Progress comes with every few packets and is painted together."""
 _TICK_S: Final = 10.0
 """How often ages are told anew, and transfers forgotten that broke off."""
 
@@ -161,7 +158,7 @@ class ImagesShown(Pane):
     def _repaint_in_a_moment(self) -> None:
         if not self._repaint_soon:
             self._repaint_soon = True
-            self.set_timer(_PAINT_S, self._repaint)
+            self.set_timer(pauses.PAINT_S, self._repaint)
 
     def _repaint(self) -> None:
         self._repaint_soon = False
@@ -199,7 +196,7 @@ class ImagesShown(Pane):
 
     async def _find_picture(self, image: str) -> None:
         if self.thumbnails.known("own", image) is None:
-            await anyio.sleep(_REST_S)
+            await anyio.sleep(pauses.REST_S)
         self.post_message(self.Pictured(image, await self.thumbnails.own(image)))
 
     @on(Pictured)
@@ -209,7 +206,7 @@ class ImagesShown(Pane):
 
     async def _find_viewers(self, image: str) -> None:
         if image not in self._viewers:
-            await anyio.sleep(_REST_S)
+            await anyio.sleep(pauses.REST_S)
         try:
             self.post_message(self.Looked(image, await self.peer.viewers(image)))
         except Unavailable:

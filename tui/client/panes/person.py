@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
+from tui.client import pauses
 from tui.client.messages import Trouble
 from tui.client.wording import ago, plain, size
 from tui.peer.models import AskState
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from tui.peer import Peer
     from tui.peer.models import OfferedImage, User
 
-REST_S: Final = 0.12
-"""A cursor that runs through the list asks nobody; only where it rests for so long is the cloud asked."""
 _MOST_PAGES: Final = 5
 """Pages of one person's images that are asked for."""
 _ASKED_WORDS: Final = {
@@ -164,7 +163,7 @@ class PersonPanel(Vertical):
 
     async def _look(self, user: User) -> None:
         if self._told_of != user.account:
-            await anyio.sleep(REST_S)
+            await anyio.sleep(pauses.REST_S)
         offers: list[OfferedImage] = []
         asked: dict[str, AskState] = {}
         try:

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
+from tui.client import pauses
 from tui.client.asks import Deed, arranged, why_not
 from tui.client.dialogs.confirm import Confirm
 from tui.client.messages import Trouble, Waiting
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 _WIDE_FROM_CELLS: Final = 100
 _TICK_S: Final = 10.0
 """How often ages are told anew, and transfers forgotten that broke off."""
-_PAINT_S: Final = 0.25
-"""Progress comes with every few packets and is painted together."""
-_REST_S: Final = 0.12
-"""How long the cursor rests on a row before its picture is fetched."""
 
 
 class RequestsPane(Pane):
@@ -153,7 +150,7 @@ class RequestsPane(Pane):
     def _arrange_soon(self) -> None:
         if not self._paint_soon:
             self._paint_soon = True
-            self.set_timer(_PAINT_S, self._arrange)
+            self.set_timer(pauses.PAINT_S, self._arrange)
 
     def _arrange(self) -> None:
         """Put what is known into the lists, the badge and the details."""
@@ -179,7 +176,7 @@ class RequestsPane(Pane):
     async def _find_picture(self, ask: Ask) -> None:
         image = ask.request.image
         if self.thumbnails.known("own" if ask.incoming else "preview", image) is None:
-            await anyio.sleep(_REST_S)
+            await anyio.sleep(pauses.REST_S)
         found = await (self.thumbnails.own(image) if ask.incoming else self.thumbnails.preview(image))
         self.post_message(self.PictureFound(ask.request.request_id, found))
 

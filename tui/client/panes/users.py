@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from shared.errors import GlimpseError, Unavailable
+from tui.client import pauses
 from tui.client.dialogs.request import RequestViews, Wish
 from tui.client.messages import Happened, Trouble
 from tui.client.pane import Pane
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 15.0
 """How often it is asked who is online, while the tab is seen."""
-TYPING_S: Final = 0.25
-"""Without another key for so long, a filter is also looked for in the cloud, unless everybody is known here."""
-_TOGETHER_S: Final = 0.25
-"""Pages that come one after another are painted together."""
 _PRESENCE_PAGES: Final = 10
 _SEARCH_PAGES: Final = 3
 _MAX_FILTER_CHARS: Final = 64
@@ -224,7 +221,7 @@ class UsersPane(Pane):
         self._roster.merge(message.page)
         if not self._paint_waits:
             self._paint_waits = True
-            self.set_timer(_TOGETHER_S, self._paint)
+            self.set_timer(pauses.PAINT_S, self._paint)
 
     @on(Filled)
     def _no_more_pages(self, message: Filled) -> None:
@@ -247,7 +244,7 @@ class UsersPane(Pane):
             work(self, partial(self._ask_for, text), group="search", exclusive=True)
 
     async def _ask_for(self, text: str) -> None:
-        await anyio.sleep(TYPING_S)
+        await anyio.sleep(pauses.TYPING_S)
         pages: list[UserPage] = []
         try:
             while len(pages) < _SEARCH_PAGES:

@@ -13,7 +13,6 @@ from tui.monitor.dialogs.election_details import ElectionDetails, summary
 from tui.monitor.dialogs.role_details import RoleDetails
 from tui.monitor.election_lines import chart_lines
 from tui.monitor.model.election_reading import Outcome
-from tui.monitor.pace import Pace
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.election_list import ElectionList
 from tui.monitor.panels.message_bars import MessageBars
@@ -53,10 +52,9 @@ class ElectionPane(MonitorPane):
     ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+        super().__init__(id=id, readable_s=MANY_EVERY_S)
         self._place = 0
         self._names: tuple[str, ...] = ()
-        self._pace = Pace(MANY_EVERY_S)
 
     def compose(self) -> ComposeResult:
         """Compose the four parts."""
@@ -196,11 +194,7 @@ class ElectionPane(MonitorPane):
 
     def _open(self, window: RoleDetails | ElectionDetails) -> None:
         self.app.push_screen(window)
-        self.call_after_refresh(self._paint_now)
-
-    def _paint_now(self) -> None:
-        self._pace.forget()
-        self.monitor.repaint()
+        self.paint_anew()
 
 
 def _table_title(table: TableData) -> tuple[Text, Text]:

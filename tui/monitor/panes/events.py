@@ -15,7 +15,6 @@ from tui.client.wording import counted, plain
 from tui.monitor.dialogs.save_events import SaveEvents
 from tui.monitor.event_text import event_line, events_text, filter_words, node_name
 from tui.monitor.model.events import EventFilter, Level, Topic
-from tui.monitor.pace import Pace
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.event_list import EventList, level_style
 from tui.monitor.panels.filter_bar import FilterBar
@@ -54,12 +53,11 @@ class EventsPane(MonitorPane):
     ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+        super().__init__(id=id, readable_s=READABLE_S)
         self.copies = Copies()
         self._filter = EventFilter()
         self._names: tuple[str, ...] = ()
         self._listed: tuple[object, ...] = ()
-        self._pace = Pace(READABLE_S)
         self._known = 0
 
     def compose(self) -> ComposeResult:

@@ -12,7 +12,6 @@ from textual.containers import Horizontal
 from tui.client.wording import plain
 from tui.monitor.dialogs.request_details import RequestDetails
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState
-from tui.monitor.pace import Pace
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.filter_bar import FilterBar
 from tui.monitor.panels.latency_panel import LatencyPanel, LatencyPanelData
@@ -57,12 +56,11 @@ class RequestsPane(MonitorPane):
     ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+        super().__init__(id=id, readable_s=READABLE_S)
         self._names: tuple[str, ...] = ()
         self._which = 0
         self._kinds = False
         self._found = self._known = 0
-        self._pace = Pace(READABLE_S)
 
     def compose(self) -> ComposeResult:
         """Compose the parts."""
@@ -82,12 +80,6 @@ class RequestsPane(MonitorPane):
         self.set_class(event.size.width < NARROW_CELLS, "-narrow")
         most = _MOST_TRAFFIC_LINES_TALL if tall else _MOST_TRAFFIC_LINES
         self.query_one(TrafficList).styles.height = min(most, len(self.monitor.source.roster.nodes) + 2)
-        self.call_after_refresh(self._paint_now)
-
-    def _paint_now(self) -> None:
-        """Paint as soon as all parts have their new sizes."""
-        self._pace.forget()
-        self.monitor.repaint()
 
     def take_focus(self) -> None:
         """The list of requests."""
@@ -192,7 +184,7 @@ class RequestsPane(MonitorPane):
         """Where there is room for one of them, show kinds instead of what happened, or the other way round."""
         self._kinds = not self._kinds
         self.set_class(self._kinds, "-kinds")
-        self.call_after_refresh(self._paint_now)
+        self.paint_anew()
 
     # --- Details -----------------------------------------------------------------------------------------------------
     @on(RequestList.Selected, "#requests-list")

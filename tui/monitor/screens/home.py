@@ -18,6 +18,7 @@ from tui.monitor.panes.events import EventsPane
 from tui.monitor.panes.requests import RequestsPane
 from tui.monitor.screens.commanding import CommandingScreen
 from tui.settings import complaints
+from tui.widgets.text_lines import TextLines
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Home(CommandingScreen):
             "events": EventsPane(id="events-pane"),
         }
         self._active = TABS[0][0]
+        self._paints_soon = False
 
     def compose(self) -> ComposeResult:
         """Compose the frame."""
@@ -123,6 +125,17 @@ class Home(CommandingScreen):
             self._bar.paint(time_of_day)
         self.pane.paint(model, now)
         self.heed(model, now)
+
+    @on(TextLines.Resized)
+    def _resized(self) -> None:
+        """Paint once for all parts that have another size now, instead of a tick later."""
+        if not self._paints_soon:
+            self._paints_soon = True
+            self.call_after_refresh(self._paint_resized)
+
+    def _paint_resized(self) -> None:
+        self._paints_soon = False
+        self.paint()
 
     @on(TabbedContent.TabActivated)
     def _activated(self, message: TabbedContent.TabActivated) -> None:
