@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import Button, Footer, Label, Static
+from textual.widgets import Button, Label, Static
 
 from shared.errors import InvalidInput, Unavailable
 from shared.wire.node_messages import AuditRecord
 from tests.tui.fake_feed import SCENARIOS
 from tests.tui.fake_operator import WORDS, FakeOperator
+from tests.tui.key_places import place_of
 from tests.tui.monitor_fixtures import make_monitor, repainted
 from tests.tui.quiet import settled
 from tui.monitor.announcing import Announcing
@@ -28,6 +29,7 @@ from tui.monitor.order_plans import Situation, first_choice, plan
 from tui.monitor.order_words import done, objection, record_line, to_do
 from tui.monitor.orders import EXPECTED_FOR_S, NOBODY, Deed, Order, Orders, order_for
 from tui.monitor.screens.home import TABS, Home
+from tui.widgets.key_line import KeyLine
 from tui.widgets.rowlist import RowList
 
 HOSTILE = "[bold red]no[/] \x1b]0;owned\x07\u202eevil\nsecond line"
@@ -287,8 +289,7 @@ async def test_the_menu_has_all_orders_with_their_keys():
 @pytest.mark.anyio
 async def test_an_order_by_mouse_alone():
     async with desk() as at:
-        key = next(key for key in at.app.screen.query_one(Footer).children if "Orders" in str(key.render()))
-        await at.pilot.click(key)
+        await at.pilot.click(KeyLine, offset=place_of(at.app.screen, "Orders…"))
         await settled(at.pilot)
         assert isinstance(at.app.screen, OrderMenu)
         orders = at.app.screen.query_one(RowList)

@@ -8,10 +8,10 @@ import pytest
 from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
-from textual.widgets import Footer
 
 from tests.tui.quiet import settled
 from tui.themes import DARK, LIGHT
+from tui.widgets.key_line import KeyLine
 from tui.widgets.rowlist import Column, RowList
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ class ListApp(App[None]):
 
     def compose(self) -> ComposeResult:
         yield RowList(COLUMNS, key=lambda row: row.name, cells=self.cells, id="list", **self.options)
-        yield Footer()
+        yield KeyLine()
 
     def cells(self, row: Entry):
         self.asked.append(row)
@@ -224,7 +224,7 @@ async def test_the_row_under_the_mouse_is_marked(listed) -> None:
     marked = app.list.render_line(4)
     assert marked.text == plain.text
     assert {segment.style.bgcolor for segment in marked} != {segment.style.bgcolor for segment in plain}
-    await pilot.hover(Footer)
+    await pilot.hover(KeyLine)
     assert app.list.render_line(4) == plain
 
 

@@ -16,6 +16,7 @@ from shared.errors import UnusableImage
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.held_images import PICTURE, bands, held, holding
+from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
 from tui.client.screens import viewer as viewer_module
 from tui.client.screens.home import Home
@@ -23,6 +24,7 @@ from tui.client.screens.viewer import Viewer
 from tui.peer.models import View
 from tui.widgets.decoding import full
 from tui.widgets.graphics import Graphics
+from tui.widgets.key_line import KeyLine
 from tui.widgets.painting import Painting
 from tui.widgets.zooming import ZoomablePicture
 
@@ -118,7 +120,7 @@ async def test_it_is_closed_by_keys_and_by_mouse(make_client, how: str) -> None:
         if how == "click":
             await pilot.click("#viewer-close")
         elif how == "footer":
-            await pilot.click(next(key for key in screen.query("FooterKey") if key.description == "Close"))
+            await pilot.click(KeyLine, offset=place_of(screen, "Close"))
         else:
             await pilot.press(how)
         await settled(pilot)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from textual import events
-from textual.widgets import Footer
 
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, colors, lines, noise, painter, plain
+from tui.widgets.key_line import KeyLine
 from tui.widgets.viewport import Viewport
 from tui.widgets.zooming import ZoomablePicture
 
@@ -22,7 +22,7 @@ class Zooms(Shows):
 
     def compose(self):
         yield from super().compose()
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self):
         self.picture.focus()

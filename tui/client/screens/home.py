@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Tab, TabbedContent, TabPane
+from textual.widgets import Tab, TabbedContent, TabPane
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement
@@ -25,6 +25,7 @@ from tui.peer.events import ImageReceived
 from tui.settings import complaints
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.header import StatusHeader
+from tui.widgets.key_line import KeyLine
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Home(Screen[None]):
             from tui.widgets.guide import GuideStrip
 
             yield GuideStrip(self.client.guide)
-        yield Footer()
+        yield KeyLine()
 
     def _panes(self) -> tuple[Pane, ...]:
         thumbnails = Thumbnails(self.peer)

@@ -12,12 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Button, Footer, Static
+from textual.widgets import Button, Static
 
 from shared.errors import UnusableImage
 from tui.client.wording import plain, views
 from tui.widgets.decoding import full
 from tui.widgets.graphics import picture_widget
+from tui.widgets.key_line import KeyLine
 from tui.widgets.working import work
 from tui.widgets.zooming import ZoomablePicture
 
@@ -83,7 +84,7 @@ class Viewer(Screen[None]):
             yield Static(self._views_left(), id="viewer-left", markup=False)
             yield Button("Close", id="viewer-close", compact=True)
         yield picture_widget(self.client.graphics, id="viewer-picture")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Begin to decode; the clock over the picture goes from now on."""

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from shared.errors import GlimpseError
 from tui.client.welcome_messages import Entered, Listed, Made, Nameless, Reached, Stayed
@@ -20,6 +20,7 @@ from tui.client.wording import plain
 from tui.starting import painted
 from tui.widgets.cluster_line import ClusterLine
 from tui.widgets.header import StatusHeader
+from tui.widgets.key_line import KeyLine
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Welcome(Screen[None]):
             yield Static("", id="welcome-busy", markup=False, classes="muted")
             yield Static("", id="welcome-trouble", markup=False)
         yield ClusterLine(id="welcome-cluster", markup=False)
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Paint first; then open the profile that was asked for, or see which ones there are."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer
 
+from tui.widgets.key_line import KeyLine
 from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Details(ModalScreen[None]):
             width: 96%; height: 94%; background: $background; border: round $primary; padding: 0 1;
             & > .heading { height: 1; text-style: bold; color: $primary; }
         }
-        & > Footer { dock: bottom; }
+        & > KeyLine { dock: bottom; }
     }
     """
 
@@ -48,7 +48,7 @@ class Details(ModalScreen[None]):
         with Vertical(classes="details"):
             yield TextLines(classes="heading")
             yield from self.body()
-        yield Footer()
+        yield KeyLine()
 
     def body(self) -> Iterable[Widget]:
         """Return what stands below the heading."""

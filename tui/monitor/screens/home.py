@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.widgets import Footer, TabbedContent, TabPane
+from textual.widgets import TabbedContent, TabPane
 
 from tui.client.wording import plain
 from tui.monitor.panels.cluster_header import ClusterHeader
@@ -18,6 +18,7 @@ from tui.monitor.panes.events import EventsPane
 from tui.monitor.panes.requests import RequestsPane
 from tui.monitor.screens.commanding import CommandingScreen
 from tui.settings import complaints
+from tui.widgets.key_line import KeyLine
 from tui.widgets.text_lines import TextLines
 from tui.widgets.working import work
 
@@ -83,7 +84,7 @@ class Home(CommandingScreen):
                     yield self._panes[name]
         if self._bar is not None:
             yield self._bar
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Begin to paint."""
