@@ -11,7 +11,7 @@ import pytest
 from textual.app import App
 
 from tests.tui.fake_peer import FakeHost, FakePeer
-from tests.tui.quiet import drained, pressed, settled, still
+from tests.tui.quiet import drained, pressed, settled
 from tui.client import pauses
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
@@ -50,11 +50,10 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / "xdg" / name.lower()))
 
 
-@pytest.fixture(params=[(size, theme) for size in SIZES for theme in THEMES], ids="-".join)
+@pytest.fixture(params=SIZES)
 def look(request: pytest.FixtureRequest) -> tuple[tuple[int, int], str]:
-    """Size and theme: a test that takes this runs once for each of the four looks."""
-    size, theme = request.param
-    return SIZES[size], THEMES[theme]
+    """Size, and the theme to begin with: a test that takes this runs at both sizes, with a picture in every theme."""
+    return SIZES[request.param], next(iter(THEMES.values()))
 
 
 @pytest.fixture
@@ -73,19 +72,33 @@ def make_client() -> Callable[..., GlimpseClient]:
     return make
 
 
+class Taken(App[str]):
+    """Stands in for a program of which the picture was taken before."""
+
+    def __init__(self, picture: str) -> None:
+        super().__init__()
+        self._picture = picture
+
+    def run(self, *_: Any, **__: Any) -> str:
+        """Return the picture."""
+        return self._picture
+
+
 @pytest.fixture
 def snap(
     snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Callable[..., None]:
     """Compare a screen with its baseline: `snap(app, size, press=(...), before=async function of the pilot)`.
 
+    With `look` there is a baseline for each theme: the program is told to change it, as a person can at any moment.
     `waits=False` is for a screen that is shown while something is under way.
     """
-    import pytest_textual_snapshot
+    from pytest_textual_snapshot import SVGImageExtension
 
-    folder = str(_SNAPSHOTS / request.module.__name__.rpartition(".")[2])
-    dirname = classmethod(lambda _cls, *, test_location: folder)
-    monkeypatch.setattr(pytest_textual_snapshot.SVGImageExtension, "dirname", dirname)
+    themes = list(THEMES) if "look" in request.fixturenames else [""]
+    folder, baseline = _SNAPSHOTS / request.module.__name__.rpartition(".")[2], Baseline()
+    monkeypatch.setattr(SVGImageExtension, "dirname", classmethod(lambda _cls, *, test_location: str(folder)))
+    monkeypatch.setattr(SVGImageExtension, "get_snapshot_name", classmethod(baseline.name))
 
     def compare(
         app: App[Any],
@@ -95,15 +108,42 @@ def snap(
         before: Callable[..., Any] | None = None,
         waits: bool = True,
     ) -> None:
+        taken: dict[str, str] = {}
+
         async def prepare(pilot: Any) -> None:
             await settled(pilot)
             await pressed(pilot, *press)
             if before is not None:
                 await before(pilot)
-            await (settled(pilot) if waits else pilot.pause())
-            if waits and isinstance(app, GlimpseMonitor):
-                await still(pilot)
+            for theme in themes:
+                if taken:
+                    app.theme = THEMES[theme]
+                if isinstance(app, GlimpseMonitor):  # What happened since its last tick is to be seen.
+                    await settled(pilot)
+                    app.repaint()
+                await (settled(pilot) if waits else pilot.pause())
+                if theme != themes[-1]:
+                    taken[theme] = app.export_screenshot(simplify=True)
 
-        assert snap_compare(app, terminal_size=size, run_before=prepare)
+        baseline.theme = themes[-1]
+        alike = {themes[-1]: snap_compare(app, terminal_size=size, run_before=prepare)}
+        for theme, picture in taken.items():
+            baseline.theme = theme
+            alike[theme] = snap_compare(Taken(picture))
+        assert all(alike.values()), [theme for theme in alike if not alike[theme]]
 
     return compare
+
+
+class Baseline:
+    """How the file of a picture is called: like the test, with the theme behind the size."""
+
+    def __init__(self) -> None:
+        self.theme = ""
+
+    def name(self, extension: type[Any], *, test_location: Any, index: Any = 0) -> str:
+        """Return the name without its ending."""
+        name: str = super(extension, extension).get_snapshot_name(test_location=test_location, index=0)
+        for size in SIZES if self.theme else ():
+            name = name.replace(size, f"{size}-{self.theme}")
+        return name

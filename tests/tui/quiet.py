@@ -10,7 +10,6 @@ from typing import Any
 from textual._context import active_app
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.strip import Strip
 from textual.timer import Timer
 from textual.worker import Worker, WorkerCancelled, WorkerState
 
@@ -78,21 +77,6 @@ async def resized(pilot: Pilot[Any], width: int, height: int) -> None:
     for timer in _timers_soon(pilot):
         await _ended(timer)
     await pilot.pause()
-
-
-async def still(pilot: Pilot[Any]) -> None:
-    """Return when a monitor shows the same three times in a row.
-
-    It may need a second paint for what a first one made room for; no worker and no message tells of that.
-    """
-    shown: list[list[Strip]] = []
-    for _ in range(_ROUNDS):
-        pilot.app.repaint()
-        await settled(pilot)
-        shown.append(pilot.app.screen._compositor.render_strips())
-        if len(shown) >= 3 and shown[-1] == shown[-2] == shown[-3]:
-            return
-    raise AssertionError("the monitor never shows the same for long")
 
 
 def _ending_workers(pilot: Pilot[Any]) -> Iterator[Worker[Any]]:

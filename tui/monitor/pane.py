@@ -40,6 +40,10 @@ class MonitorPane(Vertical):
         """The node that the person has chosen here, for orders to it; None where they cannot choose one."""
         return None
 
+    def on_mount(self) -> None:
+        """Paint in the colours of another theme at once."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.paint_anew())
+
     def on_text_lines_resized(self) -> None:
         """Let the next paint, which the screen sees to, show all that there is room for now."""
         self._pace.forget()

@@ -70,6 +70,7 @@ class Sealing(Dialog["MyImage"]):
     def on_mount(self) -> None:
         """Begin."""
         self.set_interval(_PAINT_S, self._paint)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._paint())
         self._start()
 
     def _start(self) -> None:
