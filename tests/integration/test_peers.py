@@ -90,7 +90,7 @@ async def shared_image(owner: Peer, viewer: Peer, photo: Path, views: int) -> Pe
 
 async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben")
-    with owner.subscribe() as events:
+    with owner.subscribe() as events, viewer.subscribe() as told:
         image = await owner.encrypt(photo, title="fractal")
         sent = await viewer.request(image.image, 5, note="please")
         assert sent.delivered
@@ -114,7 +114,8 @@ async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Pa
         assert [(entry.viewer_name, entry.left) for entry in log] == [("ben", 4)]
         assert [row.left for row in await owner.viewers(image.image)] == [4]
         assert (await viewer.peer_images())[0].left == 4
-        await _event(events, "ViewSpentEvent")
+        for name, heard in (("RequestArrived", events), ("ViewSpentEvent", events), ("ImageReceived", told)):
+            assert (await _event(heard, name)).title == "fractal"  # type: ignore[attr-defined]
 
 
 async def _event(events: AsyncIterator[Event], name: str) -> Event:

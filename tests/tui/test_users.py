@@ -615,6 +615,16 @@ async def test_asking_again_says_how_the_first_request_stands(opened, state, sai
     assert not standing if said is None else said in text_of(standing.first(Static))
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("width", [80, 90, 100, 105, 106, 120])
+async def test_buttons_show_their_whole_text_at_every_width(make_client, width: int) -> None:
+    app = make_client(peer())
+    async with app.run_test(size=(width, 40)) as pilot:
+        await settled(pilot)
+        edge = pane(app).person.region.right
+        assert all(button.region.right <= edge for button in pane(app).person.query(Button) if button.display)
+
+
 # --- Hostile text ----------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,26 @@ def test_a_request_rings_the_bell():
     assert said is not None
     assert said.text == "Ben asks for 1 view"
     assert said.bell
+    said = announcement(events.RequestArrived(REQUEST, IMAGE, "Ben", 2, "Lake"))
+    assert said is not None
+    assert said.text == "Ben asks for 2 views of “Lake”"
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (events.RequestAnswered(REQUEST, IMAGE, True, title="Lake"), "Your request for “Lake” was accepted"),
+        (events.RequestAnswered(REQUEST, IMAGE, False, title="Lake"), "Your request for “Lake” was rejected"),
+        (events.ImageReceived(IMAGE, GRANT, "Lake"), "“Lake” arrived; it is in Peer images"),
+        (events.ImageReceived(IMAGE, GRANT), "A picture arrived; it is in Peer images"),
+        (events.ViewSpentEvent(IMAGE, "Ben", 0.0, 2, "Lake"), "Ben looked at “Lake”; 2 views left"),
+        (events.RightsUpdated(IMAGE, GRANT, 0, True, "Lake"), "Your rights on “Lake” were revoked"),
+    ],
+)
+def test_a_toast_names_the_picture(event, text):
+    said = announcement(event)
+    assert said is not None
+    assert said.text == text
 
 
 def test_an_answer_says_which_and_why():
@@ -47,7 +67,10 @@ def test_what_the_screens_show_anyway_is_no_toast(event):
 @pytest.mark.parametrize(
     "event",
     [
-        events.RequestArrived(REQUEST, IMAGE, HOSTILE, 3),
+        events.RequestArrived(REQUEST, IMAGE, HOSTILE, 3, HOSTILE),
+        events.RequestAnswered(REQUEST, IMAGE, accepted=True, title=HOSTILE),
+        events.ImageReceived(IMAGE, GRANT, HOSTILE),
+        events.RightsUpdated(IMAGE, GRANT, 0, True, HOSTILE),
         events.RequestAnswered(REQUEST, IMAGE, accepted=False, reason=HOSTILE),
         events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1),
         events.Undeliverable(REQUEST, HOSTILE, HOSTILE),

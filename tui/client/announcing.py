@@ -24,19 +24,20 @@ class Announcement:
 def announcement(event: events.Event) -> Announcement | None:
     """Return what to say about an event, None where the screens show it anyway."""
     match event:
-        case events.RequestArrived(viewer_name=name, views=asked):
-            return Announcement(f"{plain(name, 48)} asks for {views(asked)}", "A request", bell=True)
+        case events.RequestArrived(viewer_name=name, views=asked, title=title):
+            return Announcement(f"{plain(name, 48)} asks for {views(asked)}{_of(title)}", "A request", bell=True)
         case events.RequestWithdrawn():
             return Announcement("A request was taken back")
-        case events.RequestAnswered(accepted=True):
-            return Announcement("Your request was accepted", "Accepted")
-        case events.RequestAnswered(reason=reason):
+        case events.RequestAnswered(accepted=True, title=title):
+            return Announcement(f"Your request{_for(title)} was accepted", "Accepted")
+        case events.RequestAnswered(reason=reason, title=title):
             because = f": {plain(reason, 200)}" if reason else ""
-            return Announcement(f"Your request was rejected{because}", "Rejected", "warning")
-        case events.ImageReceived():
-            return Announcement("A picture arrived; it is in Peer images", "Received")
-        case events.ViewSpentEvent(viewer_name=name, left=left):
-            return Announcement(f"{plain(name, 48)} looked at a picture of yours; {views(left)} left")
+            return Announcement(f"Your request{_for(title)} was rejected{because}", "Rejected", "warning")
+        case events.ImageReceived(title=title):
+            return Announcement(f"{_named(title) or 'A picture'} arrived; it is in Peer images", "Received")
+        case events.ViewSpentEvent(viewer_name=name, left=left, title=title):
+            seen = _named(title) or "a picture of yours"
+            return Announcement(f"{plain(name, 48)} looked at {seen}; {views(left)} left")
         case events.Undeliverable(what=what, reason=reason):
             return Announcement(
                 f"The {plain(what, 40)} was refused: {plain(reason, 200)}", "Refused", "error", bell=True
@@ -47,7 +48,19 @@ def announcement(event: events.Event) -> Announcement | None:
                 " that person in another way. Nothing is sent to it and nothing taken from it.",
                 "WARNING: the key changed", "error", bell=True,
             )  # fmt: skip
-        case events.RightsUpdated(revoked=True):
-            return Announcement("Your rights on a picture were revoked", severity="warning")
+        case events.RightsUpdated(revoked=True, title=title):
+            return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
         case _:
             return None
+
+
+def _named(title: str) -> str:
+    return f"“{plain(title, 40)}”" if title else ""
+
+
+def _of(title: str) -> str:
+    return f" of {_named(title)}" if title else ""
+
+
+def _for(title: str) -> str:
+    return f" for {_named(title)}" if title else ""

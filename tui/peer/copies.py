@@ -174,7 +174,9 @@ class Copies:
     async def _keep(self, label: CopyObject, data: bytes) -> None:
         context = self._context
         row = await context.store.run(
-            lambda store: store.one("SELECT record, granted, consumed FROM held WHERE grant_id = :g", g=label.grant)
+            lambda store: store.one(
+                "SELECT title, record, granted, consumed FROM held WHERE grant_id = :g", g=label.grant
+            )
         )
         if row is None:
             raise MalformedMessage("an image without a grant")
@@ -193,7 +195,7 @@ class Copies:
                 digest=digest, grant=label.grant,
             )
         )  # fmt: skip
-        context.events.emit(ImageReceived(label.image, label.grant))
+        context.events.emit(ImageReceived(label.image, label.grant, str(row["title"])))
 
 
 def _copy_of(path: Path, task: CopyTask) -> bytes:

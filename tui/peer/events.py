@@ -1,4 +1,7 @@
-"""What a peer tells whoever listens: frozen values, fanned out to any number of subscribers."""
+"""What a peer tells whoever listens: frozen values, fanned out to any number of subscribers.
+
+Titles and names are texts of others, made harmless; a title is empty where this machine does not know the image.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -28,6 +31,7 @@ class RequestArrived:
     image: str
     viewer_name: str
     views: int
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class RequestAnswered:
     image: str
     accepted: bool
     reason: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class ImageReceived:
 
     image: str
     grant: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class RightsUpdated:
     grant: str
     left: int
     revoked: bool
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class ViewSpentEvent:
     viewer_name: str
     at: float
     left: int
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

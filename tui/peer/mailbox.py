@@ -89,19 +89,24 @@ class Mailbox:
         match letter:
             case ops.AskArrived(ask=ask):
                 await self.remember_ask(ask, incoming=True)
-                emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views))
+                emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views, clean(ask.title)))
             case ops.AskAnswered(ask=ask):
                 await self.remember_ask(ask, incoming=False)
-                emit(RequestAnswered(ask.ask, ask.image, ask.state == "accepted", clean(ask.reason)))
+                accepted = ask.state == "accepted"
+                emit(RequestAnswered(ask.ask, ask.image, accepted, clean(ask.reason), clean(ask.title)))
             case ops.AskWithdrawn(ask=withdrawn):
                 await self._context.store.run(lambda s: s.do("DELETE FROM asks WHERE ask = :ask", ask=withdrawn))
                 emit(RequestWithdrawn(withdrawn))
             case ops.GrantArrived(grant=grant, ask=answered) | ops.RightsChanged(grant=grant, ask=answered):
                 await self.take_grant(grant)
                 if answered is not None:
-                    emit(RequestAnswered(answered, grant.image, accepted=True))
+                    emit(RequestAnswered(answered, grant.image, accepted=True, title=clean(grant.title)))
             case ops.ViewHappened(image=image, view=view):
-                emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left))
+                own = await self._context.store.run(
+                    lambda s: s.one("SELECT title FROM own_images WHERE image = :image", image=image)
+                )
+                title = "" if own is None else str(own["title"])
+                emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
 
     async def remember_ask(self, ask: ops.AskRow, *, incoming: bool) -> None:
         """Keep a request for views as the cloud last told it."""
@@ -147,7 +152,7 @@ class Mailbox:
         if held is not None and held["received"]:
             async with context.files:
                 await files.rewrite_rights(context.store, path, record, left)
-        context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked))
+        context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked, clean(grant.title)))
 
     def _check(self, record: RightsRecord, grant: ops.GrantRow) -> None:
         mine = self._context.identity.public.signing_key

@@ -41,7 +41,7 @@ LOOK_S: Final = 15.0
 _PRESENCE_PAGES: Final = 10
 _SEARCH_PAGES: Final = 3
 _MAX_FILTER_CHARS: Final = 64
-BESIDE_FROM_CELLS: Final = 100
+BESIDE_FROM_CELLS: Final = 106
 """Width from which the person stands beside the list, not below it."""
 
 
