@@ -14,7 +14,7 @@ from shared.config import MAX_NOTE_CHARS
 from shared.errors import Refused, Unavailable
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import ME, PAGE_ROWS, FakePeer
-from tests.tui.quiet import settled
+from tests.tui.quiet import pressed, settled
 from tui.client import pauses, roster
 from tui.client.dialogs.request import RequestViews
 from tui.client.guide import Guide
@@ -100,6 +100,11 @@ async def opened(make_client):
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await settled(pilot)
         yield someone, app, pilot
+
+
+def offers_shown(app) -> str:
+    offers = pane(app).person.offers
+    return "".join(offers.render_line(y).text for y in range(offers.size.height))
 
 
 def toasts(app) -> list[str]:
@@ -623,6 +628,28 @@ async def test_buttons_show_their_whole_text_at_every_width(make_client, width: 
         await settled(pilot)
         edge = pane(app).person.region.right
         assert all(button.region.right <= edge for button in pane(app).person.query(Button) if button.display)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fails", [None, Refused("not_allowed", "Not now.")])
+async def test_a_request_that_takes_a_while_is_seen_to_be_under_way(make_client, fails) -> None:
+    """Without the cloud it takes seconds until a request is known to wait; nothing told of it meanwhile."""
+    someone = peer()
+    someone.gates["request"] = anyio.Event()
+    if fails is not None:
+        someone.fail["request"] = fails
+    app = make_client(someone)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await _to_cem(pilot)
+        await pressed(pilot, "r")
+        assert isinstance(app.screen, RequestViews)
+        await pilot.press("enter")
+        assert len(someone.calls("request")) == 1
+        assert "asking…" in offers_shown(app)
+        someone.gates["request"].set()
+        await settled(pilot)
+        assert "asking…" not in offers_shown(app)
 
 
 # --- Hostile text ----------------------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ class PersonPanel(Vertical):
         self._peer = peer
         self._thumbnails = thumbnails
         self._asked: Mapping[str, AskState] = {}
+        self._asking: set[str] = set()
         self._told_of: int | None = None
         self._wanted_when_told = False
         self.user: User | None = None
@@ -204,12 +205,24 @@ class PersonPanel(Vertical):
 
     def _cells(self, offer: OfferedImage) -> tuple[str | Text, ...]:
         state = self._asked.get(offer.image)
+        asked = "" if state is None else _ASKED_WORDS.get(state, "")
         return (
             plain(offer.title, 80) or Text("untitled", "dim"),
             Text(f"{offer.width} x {offer.height}", "dim"),
             Text(size(offer.size), "dim"),
-            "" if state is None else _ASKED_WORDS.get(state, ""),
+            "asking…" if offer.image in self._asking else asked,
         )
+
+    def begin_asking(self, image: str) -> None:
+        """Show that a request is on its way: without the cloud it takes a while until it is known to wait."""
+        self._asking.add(image)
+        self.offers.redraw()
+
+    def end_asking(self, image: str) -> None:
+        """Show what has become of it."""
+        self._asking.discard(image)
+        self.offers.redraw()
+        self.look_again()
 
     # --- How it looks ------------------------------------------------------------------------------------------------
     @on(RowList.Highlighted, "#person-offers")

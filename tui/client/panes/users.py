@@ -84,6 +84,12 @@ class UsersPane(Pane):
         pages: Sequence[UserPage]
 
     @dataclass
+    class Asked(Message, bubble=False):
+        """The peer is no longer at it, whatever came of it."""
+
+        image: str
+
+    @dataclass
     class Requested(Message, bubble=False):
         """A request is on disk, or with the cloud already."""
 
@@ -373,10 +379,18 @@ class UsersPane(Pane):
 
     def _request(self, offer: OfferedImage, owner: User, wish: Wish | None) -> None:
         if wish is not None:
-            self.attempt(
-                partial(self.peer.request, offer.image, wish.views, note=wish.note),
-                lambda sent: self.Requested(sent, offer, owner, wish),
-            )
+            self.person.begin_asking(offer.image)
+            self.attempt(partial(self._ask, offer.image, wish), lambda sent: self.Requested(sent, offer, owner, wish))
+
+    async def _ask(self, image: str, wish: Wish) -> Sent:
+        try:
+            return await self.peer.request(image, wish.views, note=wish.note)
+        finally:
+            self.post_message(self.Asked(image))
+
+    @on(Asked)
+    def _asked(self, message: Asked) -> None:
+        self.person.end_asking(message.image)
 
     @on(Requested)
     def _requested(self, message: Requested) -> None:
@@ -386,4 +400,3 @@ class UsersPane(Pane):
         else:
             self.client.tell(f"{asked}: the request waits in the outbox until the cloud answers.")
         self.post_message(Happened("requested"))
-        self.person.look_again()
