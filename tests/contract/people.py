@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node.directory import Directory, Query, Step, Tx, open_directory
 from node.services.operations import Caller, Served, Services
 from shared.config import LOCAL, Timing
+from shared.errors import Refused
 from shared.identity import Identity
 from shared.records import RightsRecord
 from shared.rights import create_grant, encode_record, open_share, spend_signature
@@ -194,3 +196,10 @@ async def town(url: str, *, timing: Timing = LOCAL) -> AsyncIterator[Town]:
 
 
 __all__ = ["CLUSTER", "HOST", "Caller", "Given", "Look", "Person", "Town", "encrypt", "new_id", "services_on", "town"]
+
+
+async def refused(awaitable) -> str:
+    """Return the code that something is refused with."""
+    with pytest.raises(Refused) as caught:
+        await awaitable
+    return str(caught.value.code)

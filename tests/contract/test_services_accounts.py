@@ -14,12 +14,6 @@ from tests.contract.people import CLUSTER, Person, encrypt, new_id, services_on,
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def place(directory_url):
-    async with town(directory_url) as made:
-        yield made
-
-
 async def refused(awaitable) -> str:
     with pytest.raises(Refused) as caught:
         await awaitable

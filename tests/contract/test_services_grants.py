@@ -9,31 +9,9 @@ from node.services import mail
 from shared.errors import Refused
 from shared.rights import change_rights, decode_record, encode_record, with_left
 from shared.wire import operations as ops
-from tests.contract.people import HOST, SHARE_KEY, new_id, services_on, town
+from tests.contract.people import HOST, SHARE_KEY, new_id, refused, services_on
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def place(directory_url):
-    async with town(directory_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def ann(place):
-    return await place.person("Ann")
-
-
-@pytest.fixture
-async def bob(place):
-    return await place.person("Bob")
-
-
-async def refused(awaitable) -> str:
-    with pytest.raises(Refused) as caught:
-        await awaitable
-    return str(caught.value.code)
 
 
 async def standing(person, grant) -> ops.GrantRow:

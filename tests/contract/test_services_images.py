@@ -5,33 +5,10 @@ import pytest
 
 from node.services import asks, images
 from shared.config import MAILBOX_PER_SENDER
-from shared.errors import Refused
 from shared.wire import operations as ops
-from tests.contract.people import HOST, encrypt, new_id, services_on, town
+from tests.contract.people import HOST, encrypt, new_id, refused, services_on
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def place(directory_url):
-    async with town(directory_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def ann(place):
-    return await place.person("Ann")
-
-
-@pytest.fixture
-async def bob(place):
-    return await place.person("Bob")
-
-
-async def refused(awaitable) -> str:
-    with pytest.raises(Refused) as caught:
-        await awaitable
-    return str(caught.value.code)
 
 
 # --- Images ----------------------------------------------------------------------------------------------------------

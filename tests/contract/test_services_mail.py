@@ -4,27 +4,11 @@ import pytest
 
 from node.services.mail import MAIL_PAGE_ROWS
 from shared.wire import operations as ops
-from tests.contract.people import new_id, town
+from tests.contract.people import new_id
 
 pytestmark = pytest.mark.anyio
 
 DAY_S = 86_400.0
-
-
-@pytest.fixture
-async def place(directory_url):
-    async with town(directory_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def ann(place):
-    return await place.person("Ann")
-
-
-@pytest.fixture
-async def bob(place):
-    return await place.person("Bob")
 
 
 async def test_mail_comes_until_it_is_acknowledged_and_to_each_device(ann, bob):

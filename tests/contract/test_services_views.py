@@ -9,25 +9,9 @@ from shared.config import VIEW_REPEAT_S
 from shared.errors import LocalError, Refused, RemoteError, ViewRefused
 from shared.rights import change_rights, decode_record, encode_record
 from shared.wire import operations as ops
-from tests.contract.people import CLUSTER, HOST, Services, new_id, services_on, town
+from tests.contract.people import CLUSTER, HOST, Services, new_id, services_on
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def place(directory_url):
-    async with town(directory_url) as made:
-        yield made
-
-
-@pytest.fixture
-async def ann(place):
-    return await place.person("Ann")
-
-
-@pytest.fixture
-async def bob(place):
-    return await place.person("Bob")
 
 
 async def refused(awaitable, kind=Refused) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
+from textual.app import App
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from tests.tui.fake_feed import SCENARIOS, SCENE_S, FakeCloud
 from tests.tui.quiet import settled
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.model import Model
+from tui.monitor.screens.home import Home
 from tui.monitor.settings import MonitorSettings
+
+W = TypeVar("W", bound=Widget)
 
 WALL_S = 1_800_000_000.0
 """What the people's clock shows at the fake cloud's time 0: 2027-01-15 08:00 UTC."""
@@ -61,3 +66,22 @@ async def repainted(pilot: Pilot[Any], seconds: float = 0.0) -> None:
     app.source.pass_time(seconds)
     app.repaint()
     await settled(pilot)
+
+
+async def opened(pilot: Pilot[Any], tab: str) -> None:
+    """Go to the tab that this key opens, and wait until it shows what has happened."""
+    await repainted(pilot)
+    await pilot.press(tab)
+    await repainted(pilot)
+
+
+def words(widget: Widget) -> str:
+    """Return what a widget and those in it show, as text."""
+    region = widget.region
+    lines = widget.screen._compositor.render_strips()[region.y : region.bottom]
+    return "\n".join(line.crop(region.x, region.right).text.lstrip("▏").rstrip() for line in lines)
+
+
+def on_home(app: App[Any], kind: type[W]) -> W:
+    """Return the only widget of a kind on the home screen, whatever window is in front of it."""
+    return next(screen for screen in app.screen_stack if isinstance(screen, Home)).query_one(kind)

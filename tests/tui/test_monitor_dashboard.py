@@ -10,7 +10,7 @@ import pytest
 from textual.widgets import TabbedContent
 
 from tests.tui.fake_feed import FakeCloud
-from tests.tui.monitor_fixtures import FakeSource, make_monitor, repainted
+from tests.tui.monitor_fixtures import FakeSource, make_monitor, repainted, words
 from tui.monitor.model import Model
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.node_panel import NodePanel
@@ -19,14 +19,6 @@ from tui.monitor.screens.home import TABS, Home
 from tui.monitor.settings import MonitorSettings, load_settings
 from tui.widgets.heartbeat_strip import HeartbeatStrip
 from tui.widgets.load_chart import LoadChart
-
-
-def words(widget: Any) -> str:
-    """Return what a widget and those in it show, as text."""
-    screen = widget.screen
-    region = widget.region
-    lines = screen._compositor.render_strips()[region.y : region.bottom]
-    return "\n".join(line.crop(region.x, region.right).text for line in lines)
 
 
 def header(app: Any) -> str:

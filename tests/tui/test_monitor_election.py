@@ -11,7 +11,7 @@ import pytest
 
 from shared.wire.feed_messages import LeaseNotice, RoleNotice
 from tests.tui.fake_feed import FakeCloud, one_down
-from tests.tui.monitor_fixtures import WALL_S, make_monitor, repainted
+from tests.tui.monitor_fixtures import WALL_S, make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.dialogs.election_details import ElectionDetails
@@ -36,16 +36,8 @@ from tui.widgets.text_lines import TextLines
 HOSTILE = "\x1b[2J\x1b]0;title\x07[red]x[/red][@click=app.quit]y[/]\u202e"
 
 
-def words(widget: Any) -> str:
-    """Return what a widget and those in it show, as text."""
-    region = widget.region
-    lines = widget.screen._compositor.render_strips()[region.y : region.bottom]
-    return "\n".join(line.crop(region.x, region.right).text.lstrip("▏").rstrip() for line in lines)
-
-
 def pane(app: Any) -> ElectionPane:
-    home = next(screen for screen in app.screen_stack if isinstance(screen, Home))
-    return home.query_one(ElectionPane)
+    return on_home(app, ElectionPane)
 
 
 def part(app: Any, kind: type) -> Any:
@@ -56,20 +48,12 @@ def rows(app: Any) -> list[str]:
     return [line.name for line in part(app, Succession).rows]
 
 
-async def opened(pilot: Any) -> GlimpseMonitor:
-    """Go to the tab."""
-    await repainted(pilot)
-    await pilot.press("2")
-    await repainted(pilot)
-    return pilot.app
-
-
 # --- The line --------------------------------------------------------------------------------------------------------
 @pytest.mark.anyio
 async def test_the_line_is_shown_in_order_with_who_is_next_and_who_is_not_fit():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert rows(app) == ["n2", "n3", "n1"]
         shown = words(part(app, Succession)).splitlines()
         assert shown[0].split() == ["Line", "Node", "Role", "Cost", "1/load", "Heard"]
@@ -83,7 +67,7 @@ async def test_the_line_is_shown_in_order_with_who_is_next_and_who_is_not_fit():
 async def test_the_timers_of_the_cluster_are_told_where_there_is_room():
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         told = " ".join(words(part(app, Timers)).split())
         for said in ("Every 250 ms", "silent for 1.0 s", "1.5 s after its last heartbeat", "60 ms later"):
             assert said in told
@@ -96,7 +80,7 @@ async def test_the_timers_of_the_cluster_are_told_where_there_is_room():
 async def test_before_anybody_is_heard_there_is_nothing_and_it_is_said():
     app = make_monitor("healthy", seconds=0.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert "No node tells of the line now." in words(part(app, Succession))
         assert "No election yet." in words(part(app, ElectionList))
         assert "drawn here" in words(part(app, SequenceChart))
@@ -121,7 +105,7 @@ def lit(app: Any) -> tuple[str | None, bool, str | None]:
 async def test_the_state_machine_lights_the_role_and_marks_the_last_transition_in_words():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert lit(app) == ("leader", True, "claim leader")
         shown = words(part(app, RolePanel))
         for said in ("n2  LEADER", "leads since 08:00:09", "claim → leader: lease won, term 4", "08:00:09.5  10 s ago",
@@ -133,7 +117,7 @@ async def test_the_state_machine_lights_the_role_and_marks_the_last_transition_i
 async def test_a_node_that_never_changed_its_role_says_so():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         await pilot.press("l")
         await repainted(pilot)
         assert lit(app) == ("follower", True, None)
@@ -158,7 +142,7 @@ async def test_a_node_that_never_changed_its_role_says_so():
 async def test_a_node_that_is_not_as_it_should_be_is_shown_as_it_is(scenario, place, said, present):
     app = make_monitor(scenario)
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         pane(app)._choose(place)
         await repainted(pilot)
         shown = words(part(app, RolePanel))
@@ -171,7 +155,7 @@ async def test_a_node_that_is_not_as_it_should_be_is_shown_as_it_is(scenario, pl
 async def test_a_change_of_role_is_seen_as_it_comes():
     app = make_monitor("electing")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         pane(app)._choose(1)
         await repainted(pilot)
         assert lit(app) == ("follower", True, None)
@@ -183,7 +167,7 @@ async def test_a_change_of_role_is_seen_as_it_comes():
 async def test_a_new_life_of_a_node_has_no_last_transition():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         pane(app)._choose(0)
         await repainted(pilot)
         assert lit(app) == ("leader", False, "follower leader")
@@ -196,7 +180,7 @@ async def test_a_new_life_of_a_node_has_no_last_transition():
 async def test_the_diagram_is_drawn_in_full_where_there_is_room():
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert part(app, RoleDiagram).size.height == 7
         assert "↻" not in words(part(app, RoleDiagram))
         await pilot.resize_terminal(120, 40)
@@ -211,7 +195,7 @@ async def test_the_diagram_is_drawn_in_full_where_there_is_room():
 async def test_in_a_narrow_terminal_the_state_machine_is_in_its_window():
     app = make_monitor("one_down")
     async with app.run_test(size=(60, 20)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert not part(app, RolePanel).display
         assert len(rows(app)) == 3
         assert "n1 was heard last" in words(part(app, SequenceChart))
@@ -225,7 +209,7 @@ async def test_in_a_narrow_terminal_the_state_machine_is_in_its_window():
 async def test_where_there_is_little_room_the_reason_stands_before_the_time():
     app = make_monitor("directory_gone")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert "leader → follower: lease no longer trust" in words(part(app, RolePanel)).splitlines()[-1]
 
 
@@ -235,7 +219,7 @@ async def test_where_there_is_little_room_the_reason_stands_before_the_time():
 async def test_keys_go_from_node_to_node_and_round(forth, back):
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         seen = []
         for key in (forth, forth, forth, back, back):
             await pilot.press(key)
@@ -249,7 +233,7 @@ async def test_keys_go_from_node_to_node_and_round(forth, back):
 async def test_the_cursor_of_the_line_and_a_click_choose_a_node():
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         part(app, Succession).focus()
         await pilot.press("down", "down")
         await repainted(pilot)
@@ -264,7 +248,7 @@ async def test_the_cursor_of_the_line_and_a_click_choose_a_node():
 async def test_the_chosen_node_stays_chosen_when_the_line_changes():
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         await pilot.press("l")
         app.source.cloud.kill(0)
         await repainted(pilot, 4.0)
@@ -278,7 +262,7 @@ async def test_the_chosen_node_stays_chosen_when_the_line_changes():
 async def test_an_election_is_drawn_with_its_messages_beside_bullys_number():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         row = words(part(app, ElectionList)).splitlines()[1].split()
         assert row == ["08:00:09", "n2", "4", "512", "ms", "2", "2–5"]
         assert "n2 leads term 4 after 512 ms; 1.7 s without n1" in words(
@@ -303,7 +287,7 @@ async def test_an_election_is_drawn_with_its_messages_beside_bullys_number():
 async def test_an_election_grows_while_it_is_under_way_and_is_then_won():
     app = make_monitor("electing")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         caption = pane(app).query_one("#election-chart > .caption")
         assert "under way for 0.4 s: leader silent" in words(caption)
         assert "now…" in words(part(app, ElectionList))
@@ -319,7 +303,7 @@ async def test_an_election_grows_while_it_is_under_way_and_is_then_won():
 async def test_who_looks_at_the_newest_election_sees_the_next_one_who_looks_at_another_stays():
     app = make_monitor("one_down", seconds=20.0)
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         app.source.cloud.restart(0)
         await repainted(pilot, 3.0)
         app.source.cloud.kill(1)
@@ -342,7 +326,7 @@ async def test_who_looks_at_the_newest_election_sees_the_next_one_who_looks_at_a
 async def test_an_election_that_nobody_won_says_so():
     app = make_monitor("directory_gone")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert "nobody" in words(part(app, ElectionList))
         assert "nobody won: lease no longer trusted" in words(pane(app).query_one("#election-chart > .caption"))
         assert words(part(app, MessageBars)).splitlines()[0].split()[:2] == ["messages", "0"]
@@ -354,7 +338,7 @@ async def test_a_long_election_can_be_scrolled_and_is_followed_while_it_grows():
     cloud = FakeCloud()
     app = make_monitor(cloud, seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         node = cloud.nodes[1]
         for number in range(30):
             cloud.at(0.3 * number, lambda: cloud._role(node, "elect", "LINE_UNKNOWN"))
@@ -380,7 +364,7 @@ async def test_a_long_election_is_drawn_less_often_than_it_is_painted(monkeypatc
     cloud = FakeCloud()
     app = make_monitor(cloud, seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         drawn: list[float] = []
         chart_lines = election_pane.chart_lines
 
@@ -416,7 +400,7 @@ def test_lanes_share_what_the_text_leaves(width, lanes, cells):
 async def test_enter_opens_everything_about_an_election_and_closes_it(size):
     app = make_monitor("one_down")
     async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         await pilot.press("enter")
         await repainted(pilot)
         assert isinstance(app.screen, ElectionDetails)
@@ -439,7 +423,7 @@ async def test_enter_opens_everything_about_an_election_and_closes_it(size):
 async def test_the_window_of_an_election_under_way_goes_on():
     app = make_monitor("electing")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         await pilot.press("enter")
         await repainted(pilot)
         assert "under way for 0.4 s" in words(app.screen.query_one(".heading"))
@@ -455,7 +439,7 @@ async def test_the_window_of_an_election_under_way_goes_on():
 async def test_enter_on_the_line_opens_the_state_machine_of_the_node():
     app = make_monitor("electing")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         part(app, Succession).focus()
         await pilot.press("down", "up", "enter")
         await repainted(pilot)
@@ -533,7 +517,7 @@ async def test_before_its_election_a_recording_shows_none(replayed):
 async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted_again(monkeypatch):
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         await repainted(pilot)
         laid_out: list[int] = []
         painted: list[Any] = []
@@ -560,7 +544,7 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
     cloud.at(12.0, lambda: cloud._notice(cloud.nodes[1], LeaseNotice(HOSTILE, 4)))
     app = make_monitor(cloud)
     async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         for keys in ((), ("l",), ("enter",), ("escape", "tab", "enter"), ("escape",)):
             if keys:
                 await pilot.press(*keys)
@@ -575,7 +559,7 @@ async def test_without_colours_everything_can_still_be_told(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert os.environ["NO_COLOR"]
         assert "━" in words(part(app, RoleDiagram))  # the arrow that was taken
         assert "n2  LEADER" in words(part(app, RolePanel))
@@ -588,7 +572,7 @@ async def test_nine_nodes_are_all_in_the_line_and_have_lanes():
     cloud.at(8.0, lambda: cloud.kill(0))
     app = make_monitor(cloud)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2")
         assert rows(app) == [f"n{number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 1)]
         await pilot.press("h", "h")
         await repainted(pilot)

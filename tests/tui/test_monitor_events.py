@@ -10,7 +10,7 @@ import pytest
 from textual.widgets import Button, Input, Static
 
 from tests.tui.fake_feed import FakeCloud
-from tests.tui.monitor_fixtures import make_monitor, repainted
+from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
 from tui.client.copying import Copies
 from tui.monitor import saving
@@ -29,16 +29,8 @@ HOSTILE = (
 )
 
 
-def words(widget: Any) -> str:
-    """Return what a widget and those in it show, as text."""
-    region = widget.region
-    lines = widget.screen._compositor.render_strips()[region.y : region.bottom]
-    return "\n".join(line.crop(region.x, region.right).text.rstrip() for line in lines)
-
-
 def pane(app: Any) -> EventsPane:
-    home = next(screen for screen in app.screen_stack if isinstance(screen, Home))
-    return home.query_one(EventsPane)
+    return on_home(app, EventsPane)
 
 
 def events(app: Any) -> EventList:
@@ -57,12 +49,6 @@ def toasts(app: Any) -> list[str]:
     return [toast.message for toast in app._notifications]
 
 
-async def opened(pilot: Any) -> None:
-    await repainted(pilot)
-    await pilot.press("4")
-    await repainted(pilot)
-
-
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What was given to the terminal's clipboard. The file beside it is `copied.txt` in the test's folder."""
@@ -77,7 +63,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 async def test_events_stand_in_order_of_time_with_the_newest_under_the_cursor():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         times = [event.at for event in events(app).rows]
         assert times == sorted(times)
         assert events(app).current is events(app).rows[-1]
@@ -94,7 +80,7 @@ async def test_events_stand_in_order_of_time_with_the_newest_under_the_cursor():
 async def test_what_happens_is_seen_as_it_comes_unless_one_has_gone_up():
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         assert "newest" in bar(app)
         for number in range(20):
             app.source.cloud.log(1, "info", f"line {number}")
@@ -121,7 +107,7 @@ async def test_what_happens_is_seen_as_it_comes_unless_one_has_gone_up():
 async def test_the_whole_text_of_an_event_is_seen_below():
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         app.source.cloud.log(2, "error", " ".join(f"word{number}" for number in range(18)))
         await repainted(pilot, 1.0)
         assert "word17" not in words(events(app))
@@ -139,7 +125,7 @@ async def test_the_whole_text_of_an_event_is_seen_below():
 async def test_the_log_is_bounded_and_says_what_it_dropped():
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         log = app.source.model.events
         for number in range(MAX_EVENTS + 500):
             log.add(20.0 + number / 1000, Level.INFO, Topic.LOG, 0, f"line {number}")
@@ -154,7 +140,7 @@ async def test_the_log_is_bounded_and_says_what_it_dropped():
 async def test_before_anything_has_happened_that_is_said():
     app = make_monitor("healthy", seconds=0.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         assert "Nothing has happened yet." in words(events(app))
         for key in ("c", "C", "w"):
             await pilot.press(key)
@@ -168,7 +154,7 @@ async def test_another_model_is_shown_at_once_from_its_end():
     """After a jump in a recording the model is another one, whose numbers mean other events."""
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await pilot.press("g")
         another = Model(app.source.roster)
         while another.events.version < app.source.model.events.version:
@@ -185,7 +171,7 @@ async def test_another_model_is_shown_at_once_from_its_end():
 async def test_levels_are_gone_through_by_key():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         seen = []
         for _ in range(4):
             lowest = min(event.level for event in events(app).rows)
@@ -203,7 +189,7 @@ async def test_levels_are_gone_through_by_key():
 async def test_nodes_and_topics_are_gone_through_by_key():
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         for place in range(3):
             await pilot.press("n")
             await repainted(pilot)
@@ -226,7 +212,7 @@ async def test_nodes_and_topics_are_gone_through_by_key():
 async def test_words_are_found_and_the_filter_is_cleared():
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         everything = len(texts(app))
         await pilot.press("slash", *"LEASE won")
         await repainted(pilot)
@@ -251,7 +237,7 @@ async def test_words_are_found_and_the_filter_is_cleared():
 async def test_the_cursor_stays_on_its_event_when_the_filter_still_shows_it():
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         kept = next(event for event in events(app).rows if event.level is Level.ERROR)
         events(app).select_key(str(kept.number))
         await pilot.press("l")
@@ -264,7 +250,7 @@ async def test_the_cursor_stays_on_its_event_when_the_filter_still_shows_it():
 async def test_an_event_is_copied_to_the_clipboard_and_to_a_file(copied, tmp_path):
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         kept = next(event for event in events(app).rows if event.level is Level.ERROR)
         events(app).select_key(str(kept.number))
         await pilot.press("c")
@@ -279,7 +265,7 @@ async def test_an_event_is_copied_to_the_clipboard_and_to_a_file(copied, tmp_pat
 async def test_all_that_is_shown_is_copied_up_to_what_a_terminal_takes(copied, monkeypatch):
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await pilot.press("l", "C")
         await settled(pilot)
         lines = copied[-1].splitlines()
@@ -297,7 +283,7 @@ async def test_a_copy_whose_file_cannot_be_written_is_a_copy_all_the_same(copied
     (tmp_path / "copied.txt").mkdir()
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await pilot.press("c")
         await settled(pilot)
         assert len(copied) == 1
@@ -323,7 +309,7 @@ async def test_what_is_shown_is_saved_to_a_new_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await pilot.press("l")
         await repainted(pilot)
         window = await dialog(pilot)
@@ -346,7 +332,7 @@ async def test_nothing_is_overwritten_and_what_goes_wrong_is_said_where_it_can_b
     there.write_text("old")
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         window = await dialog(pilot)
         for path, said in (
             (there, "exists already and is not overwritten"),
@@ -369,7 +355,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
 
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         window = await dialog(pilot)
         monkeypatch.setattr(saving.os, "fsync", full)
         await type_path(pilot, tmp_path / "new.txt")
@@ -384,7 +370,7 @@ async def test_saving_is_begun_once_however_often_one_presses(tmp_path, monkeypa
     monkeypatch.setattr("tui.monitor.dialogs.save_events.save_text", lambda path, _text: saved.append(path))
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         window = await dialog(pilot)
         window.query_one("#save-path", Input).value = str(tmp_path / "new.txt")
         button = window.query_one("#accept", Button)
@@ -398,7 +384,7 @@ async def test_saving_is_begun_once_however_often_one_presses(tmp_path, monkeypa
 async def test_saving_can_be_given_up(tmp_path):
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await dialog(pilot)
         await pilot.press("escape")
         await settled(pilot)
@@ -410,7 +396,7 @@ async def test_saving_can_be_given_up(tmp_path):
 async def test_what_is_saved_is_what_was_shown_when_one_asked(tmp_path):
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await dialog(pilot)
         app.source.cloud.log(1, "error", "later")
         await repainted(pilot, 1.0)
@@ -423,7 +409,7 @@ async def test_what_is_saved_is_what_was_shown_when_one_asked(tmp_path):
 async def test_a_paint_asks_for_no_layout_and_without_news_for_nothing_at_all(monkeypatch):
     app = make_monitor("one_down")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await repainted(pilot)
         laid_out: list[int] = []
         painted: list[Any] = []
@@ -451,7 +437,7 @@ async def test_hostile_lines_are_shown_copied_and_saved_as_harmless_text(size, c
     object.__setattr__(cloud.roster.nodes[1], "name", HOSTILE)
     app = make_monitor(cloud, seconds=5.0)
     async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         await pilot.press("up")
         await repainted(pilot)
         shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
@@ -473,7 +459,7 @@ async def test_without_colours_levels_can_still_be_told(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "4")
         assert os.environ["NO_COLOR"]
         assert {"ERROR", "WARN", "info"} <= set(words(events(app)).split())
 

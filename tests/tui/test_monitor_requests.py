@@ -10,7 +10,7 @@ import pytest
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
 from tests.tui.fake_feed import FakeCloud
-from tests.tui.monitor_fixtures import make_monitor, repainted
+from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
 from tui.monitor.dialogs.request_details import RequestDetails
 from tui.monitor.model import Model
@@ -27,16 +27,8 @@ from tui.widgets.text_lines import TextLines
 HOSTILE = "\x1b[2J\x07[red]x[/]\u202e"
 
 
-def words(widget: Any) -> str:
-    """Return what a widget and those in it show, as text."""
-    region = widget.region
-    lines = widget.screen._compositor.render_strips()[region.y : region.bottom]
-    return "\n".join(line.crop(region.x, region.right).text.lstrip("▏").rstrip() for line in lines)
-
-
 def pane(app: Any) -> RequestsPane:
-    home = next(screen for screen in app.screen_stack if isinstance(screen, Home))
-    return home.query_one(RequestsPane)
+    return on_home(app, RequestsPane)
 
 
 def part(app: Any, kind: Any) -> Any:
@@ -46,12 +38,6 @@ def part(app: Any, kind: Any) -> Any:
 def listed(app: Any) -> list[str]:
     """Return the ids of the requests that are listed."""
     return [request.request for request in part(app, RequestList).rows]
-
-
-async def opened(pilot: Any) -> None:
-    await repainted(pilot)
-    await pilot.press("3")
-    await repainted(pilot)
 
 
 def event(
@@ -95,7 +81,7 @@ def eventful() -> FakeCloud:
 async def test_rates_and_percentiles_of_each_node_and_of_all_are_shown():
     app = make_monitor("healthy", seconds=60.0)
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         heading, all_of_them, *nodes = words(part(app, TrafficList)).splitlines()
         assert heading.split()[:5] == ["Node", "Answers", "p50", "p90", "p99"]
         assert all_of_them.split()[:8] == ["all", "60/s", "8.1", "ms", "23", "ms", "44", "ms"]
@@ -113,7 +99,7 @@ async def test_rates_and_percentiles_of_each_node_and_of_all_are_shown():
 async def test_a_node_that_is_down_is_named_so_and_answers_nothing():
     app = make_monitor("one_down")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         line = words(part(app, TrafficList)).splitlines()[2]
         assert line.split()[:3] == ["n1", "down", "0/s"]
 
@@ -123,7 +109,7 @@ async def test_a_node_that_is_down_is_named_so_and_answers_nothing():
 async def test_everything_that_happened_is_counted_in_all_and_at_the_chosen_node(size):
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         shown = " ".join(words(pane(app).query_one("#happened")).split())
         for said in ("all nodes", "came 2", "came again 1", "assigned 2", "reassigned 1", "taken over 1", "served 1",
                      "refused 1", "given back 0", "too busy 0"):  # fmt: skip
@@ -141,7 +127,7 @@ async def test_everything_that_happened_is_counted_in_all_and_at_the_chosen_node
 async def test_kinds_are_counted_beside_it_or_in_its_place():
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         kinds = words(pane(app).query_one("#kinds"))
         for name in ("encrypt", "ask views", "grant", "spend view", "list users", "ack mail"):
             assert name in kinds
@@ -174,7 +160,7 @@ async def test_the_histogram_has_the_same_scale_whatever_the_latencies():
 
     app = make_monitor(quiet(), seconds=5.0)
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         ticks = words(part(app, Histogram)).splitlines()[-1]
         assert ticks.split() == ["1", "ms", "10", "ms", "0.1", "s", "1", "s", "10", "s"]
         assert "nothing answered" in words(part(app, LatencyPanel)).splitlines()[0]
@@ -195,7 +181,7 @@ async def test_the_histogram_has_the_same_scale_whatever_the_latencies():
 async def test_the_histogram_is_that_of_the_chosen_node():
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert "Latency all nodes" in words(part(app, LatencyPanel))
         everybody = words(part(app, LatencyPanel)).splitlines()[0]
         part(app, TrafficList).focus()
@@ -210,7 +196,7 @@ async def test_the_histogram_is_that_of_the_chosen_node():
 async def test_requests_are_listed_with_whose_which_and_where_they_are():
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         lines = {
             line.split()[1]: " ".join(line.split()[2:]) for line in words(part(app, RequestList)).splitlines()[1:5]
         }
@@ -226,7 +212,7 @@ async def test_requests_are_listed_with_whose_which_and_where_they_are():
 async def test_that_only_one_in_so_many_is_followed_is_said_plainly():
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert "only one in 4 is followed" in words(part(app, FilterBar))
         await pilot.resize_terminal(120, 40)
         await repainted(pilot, 0.4)
@@ -250,7 +236,7 @@ async def test_that_only_one_in_so_many_is_followed_is_said_plainly():
 async def test_a_filter_finds_by_account_kind_state_code_or_id(typed, found):
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         await pilot.press("slash")
         part(app, FilterField).value = typed
         await repainted(pilot)
@@ -264,7 +250,7 @@ async def test_a_filter_finds_by_account_kind_state_code_or_id(typed, found):
 async def test_the_filter_is_typed_left_and_cleared_by_key():
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert part(app, RequestList).has_focus
         await pilot.press("slash", *"grant")
         await repainted(pilot)
@@ -284,7 +270,7 @@ async def test_the_filter_is_typed_left_and_cleared_by_key():
 async def test_only_those_under_way_or_unusual_can_be_listed():
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         await pilot.press("f")
         await repainted(pilot)
         assert set(listed(app)) == {"00000002", "00000004"}
@@ -302,7 +288,7 @@ async def test_only_those_under_way_or_unusual_can_be_listed():
 async def test_the_chosen_node_lists_what_it_serves():
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         part(app, TrafficList).focus()
         await pilot.press("end")
         await repainted(pilot)
@@ -324,7 +310,7 @@ async def test_the_chosen_node_lists_what_it_serves():
 async def test_before_the_first_request_it_is_said_how_to_make_some():
     app = make_monitor(quiet(), seconds=3.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert "No request has come since the monitor began." in words(part(app, RequestList))
         assert "followed" not in words(part(app, FilterBar))
 
@@ -333,7 +319,7 @@ async def test_before_the_first_request_it_is_said_how_to_make_some():
 async def test_the_first_row_is_always_the_newest_any_other_stays_under_the_cursor():
     app = make_monitor("healthy", seconds=10.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         newest = part(app, RequestList).current
         await repainted(pilot, 2.0)
         assert part(app, RequestList).cursor == 0
@@ -349,7 +335,7 @@ async def test_the_first_row_is_always_the_newest_any_other_stays_under_the_curs
 async def test_the_list_changes_no_more_often_than_it_can_be_read(monkeypatch):
     app = make_monitor("healthy", seconds=10.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         shown: list[float] = []
         monkeypatch.setattr(RequestList, "paint", lambda *_a, **_k: shown.append(app.source.cloud.now))
         for _ in range(20):
@@ -364,7 +350,7 @@ async def test_another_model_is_shown_at_once_though_its_versions_are_the_same()
     """After a jump in a recording the model is another one, at an earlier time."""
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert len(listed(app)) == 4
         empty = Model(app.source.roster)
         empty.requests.version = app.source.model.requests.version
@@ -378,7 +364,7 @@ async def test_another_model_is_shown_at_once_though_its_versions_are_the_same()
 async def test_a_request_of_which_nothing_more_is_heard_is_lost_sight_of_in_its_time():
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert "waiting" in words(part(app, RequestList))
         await repainted(pilot, 61.0)
         assert "waiting" not in words(part(app, RequestList))
@@ -391,7 +377,7 @@ async def test_a_request_of_which_nothing_more_is_heard_is_lost_sight_of_in_its_
 async def test_enter_opens_the_way_of_a_request_and_closes_it(size):
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert part(app, RequestList).select_key("0000abcd-00000002")
         await pilot.press("enter")
         await repainted(pilot)
@@ -420,7 +406,7 @@ async def test_enter_opens_the_way_of_a_request_and_closes_it(size):
 async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted_again(monkeypatch):
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         await repainted(pilot)
         laid_out: list[int] = []
         painted: list[Any] = []
@@ -449,7 +435,7 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
     cloud.at(2.0, happen)
     app = make_monitor(cloud, seconds=5.0)
     async with app.run_test(size=size) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         for keys in ((), ("enter",), ("escape", "end", "enter"), ("escape", "slash", *"[b]"), ("escape", "escape")):
             if keys:
                 await pilot.press(*keys)
@@ -464,7 +450,7 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
 async def test_nine_nodes_can_be_walked_through():
     app = make_monitor("nine")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "3")
         assert "n9" not in words(part(app, TrafficList))
         part(app, TrafficList).focus()
         await pilot.press("end")
