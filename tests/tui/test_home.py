@@ -14,6 +14,7 @@ from tui.client.dialogs.confirm import Confirm
 from tui.client.dialogs.outbox import Outbox
 from tui.client.guide import Guide
 from tui.client.messages import Happened
+from tui.client.panes.users import BESIDE_FROM_CELLS, UsersPane
 from tui.client.screens.home import TABS, Home
 from tui.client.settings import ClientSettings
 from tui.peer.events import CloudChanged, Delivered, ImageReceived, RequestArrived
@@ -296,9 +297,14 @@ async def test_the_keys_panel_comes_and_goes(make_client) -> None:
         await pilot.press("question_mark")
         await settled(pilot)
         assert app.screen.query("HelpPanel")
+        users = app.screen.query_one(UsersPane)
+        assert users.size.width < BESIDE_FROM_CELLS
+        assert users.has_class("-narrow"), "a tab hears that it has less room"
         await pilot.press("question_mark")
         await settled(pilot)
         assert not app.screen.query("HelpPanel")
+        assert users.size.width == 120
+        assert not users.has_class("-narrow")
 
 
 @pytest.mark.anyio

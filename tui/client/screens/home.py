@@ -24,6 +24,7 @@ from tui.client.wording import counted, plain
 from tui.peer.events import ImageReceived
 from tui.settings import complaints
 from tui.widgets.banner import OfflineBanner
+from tui.widgets.compositor import FaithfulCompositor
 from tui.widgets.header import StatusHeader
 from tui.widgets.key_line import KeyLine
 from tui.widgets.working import work
@@ -65,6 +66,7 @@ class Home(Screen[None]):
 
     def __init__(self, peer: Peer) -> None:
         super().__init__()
+        self._compositor = FaithfulCompositor()
         self.peer = peer
         self.waiting = 0
         self._last: PeerStatus | None = None

@@ -18,6 +18,7 @@ from tui.monitor.panes.events import EventsPane
 from tui.monitor.panes.requests import RequestsPane
 from tui.monitor.screens.commanding import CommandingScreen
 from tui.settings import complaints
+from tui.widgets.compositor import FaithfulCompositor
 from tui.widgets.key_line import KeyLine
 from tui.widgets.text_lines import TextLines
 from tui.widgets.working import work
@@ -64,6 +65,7 @@ class Home(CommandingScreen):
 
     def __init__(self, source: FeedSource) -> None:
         super().__init__(source)
+        self._compositor = FaithfulCompositor()
         self._header = ClusterHeader()
         self._bar = None if source.player is None else ReplayBar(source.player)
         self._panes: dict[str, MonitorPane] = {
