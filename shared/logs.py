@@ -58,7 +58,7 @@ def log_to(path: Path, level: str = "info") -> logging.Handler:
 
 
 def end_log(handler: logging.Handler) -> None:
-    """Stop sending logs to what `log_to` opened, and close it; the loggers are afterwards as they were before the first."""
+    """Stop sending logs to what `log_to` opened, and close it. After the last, the loggers are as before the first."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.removeHandler(handler)
