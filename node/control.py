@@ -111,6 +111,16 @@ class Control:
         self.dispatch.failed_to_serve(RequestKey(*key), self._clock())
         self._wake.set()
 
+    def unwanted(self, key: tuple[bytes, str]) -> None:
+        """The peer waits for a request no more."""
+        self.dispatch.unwanted(RequestKey(*key), self._clock())
+        self._wake.set()
+
+    def peer_gone(self, key: tuple[bytes, str]) -> None:
+        """The session in which a peer sent a request is over."""
+        self.dispatch.peer_gone(RequestKey(*key), self._clock())
+        self._wake.set()
+
     def audited(self, record: AuditRecord, *, shared: bool) -> None:
         """An order to this node is in its audit log, and obeyed if it is to be: `shared` with the other nodes."""
         if shared:

@@ -55,6 +55,12 @@ class Dispatching(Protocol):
     def failed_to_serve(self, key: RequestKey) -> None:
         """This node could not serve the request; another should."""
 
+    def unwanted(self, key: RequestKey) -> None:
+        """The peer waits for the request no more; nobody should serve it."""
+
+    def peer_gone(self, key: RequestKey) -> None:
+        """The session in which the peer sent the request is over: it is held here no more."""
+
 
 @dataclass(slots=True)
 class Held:
@@ -67,6 +73,8 @@ class Held:
     kind: int = 0
     """Kind of its operation, once that is known."""
     serving: bool = False
+    wanted: bool = True
+    """False once its peer has said that it waits no more."""
 
 
 class Desk:
@@ -101,7 +109,7 @@ class Desk:
         key = (session.remote_key, request.request)
         held = self._held.get(key)
         if held is not None:
-            held.session = session
+            held.session, held.wanted = session, True
             self.dispatching.request_held(key)
             return
         if request.operation is None and not 0 < request.large_size <= MAX_REPLY_OBJECT_BYTES:
@@ -125,8 +133,26 @@ class Desk:
             return self._pulls.offered(session, label.request, "operation", offer)
         return None
 
+    def unwanted(self, session: Session, request: str) -> None:
+        """The peer waits for a request no more: work on it ends here where it can, and is not begun anywhere."""
+        assert self.dispatching is not None
+        key = (session.remote_key, request)
+        if (held := self._held.get(key)) is None:
+            return
+        if held.serving:
+            held.wanted = False
+            self._pulls.unwanted(*key)
+        else:
+            self._drop(key)
+            self.dispatching.unwanted(key)
+
     def closed(self, session: Session) -> None:
-        """Forget whose session this was."""
+        """Forget whose session this was, and let go of what came in it: the peer sends it again when it is back."""
+        assert self.dispatching is not None
+        if session.remote_key in self._of_key:
+            for key in [key for key, held in self._held.items() if held.session is session and not held.serving]:
+                self._drop(key)
+                self.dispatching.peer_gone(key)
         account = self._account_of.pop(session, None)
         if account is not None:
             sessions = self._accounts[account]
@@ -158,8 +184,13 @@ class Desk:
     # --- From dispatch -----------------------------------------------------------------------------------------------
     def serve(self, key: RequestKey) -> None:
         """Serve a held request in a task of its own."""
+        assert self.dispatching is not None
         held = self._held.get(key)
-        if held is None or held.serving:
+        if held is None:  # let go of since dispatch decided
+            self.dispatching.peer_gone(key)
+            self.dispatching.failed_to_serve(key)
+            return
+        if held.serving:
             return
         held.serving = True
         self.in_flight += 1
@@ -176,13 +207,27 @@ class Desk:
                 self.idle.set()
                 self.idle = anyio.Event()
         if refusal is None:
-            self.dispatching.failed_to_serve(key)
+            self._not_served(key, held)
             return
         self.requests_done += 1
         known = Known(held.kind, self._account_of.get(held.session))
         self._observer.answered(DispatchKey(*key), known, self._clock() - held.since, refusal)
         self._drop(key)
         self.dispatching.served(key)
+
+    def _not_served(self, key: RequestKey, held: Held) -> None:
+        """Let another node serve, unless nobody waits; keep the request only where its peer can be answered."""
+        assert self.dispatching is not None
+        if not held.wanted:
+            self._drop(key)
+            self.dispatching.unwanted(key)
+            return
+        alive = held.session.alive
+        if not alive:
+            self.dispatching.peer_gone(key)
+        self.dispatching.failed_to_serve(key)
+        if not alive:
+            self._drop(key)
 
     async def _answer(self, key: RequestKey, held: Held) -> str | None:
         """Serve and answer one request.
@@ -201,7 +246,8 @@ class Desk:
             code = refusal.code
             self._refuse(held.session, request, code, str(refusal))
         except (Unavailable, TransferCancelled) as error:
-            log.warning("a request was not served", extra={"request": request, "reason": str(error)})
+            level = logging.WARNING if held.wanted else logging.DEBUG
+            log.log(level, "a request was not served", extra={"request": request, "reason": str(error)})
             if not isinstance(error, TransferFailed | TransferCancelled):
                 self._post(held.session, NoLeader(request=request, reason=str(error)))
             return None

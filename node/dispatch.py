@@ -6,7 +6,10 @@ leader assigns anew. A follower that sees no assignment forwards the request to 
 one that sees neither assignment nor end takes over, in the order of the line, leader or no leader. Serving twice is
 harmless: effects are made once by the directory, so nothing here is about truth, only about who bothers.
 
-A request that is repeated after it was served opens anew and is served again, from the directory's stored answer.
+A request that is repeated after it was served opens anew and is served again, from the directory's stored answer,
+unless its peer says that it has its answer: the repeat and the answer crossed. A request is held only as long as its
+peer can be told the answer: one that is gone, or silent for `OPEN_REPEATS`, gets no more work; what it sends when it is
+back opens anew.
 """
 
 import heapq
@@ -27,12 +30,14 @@ __all__ = [
     "Counts", "Dispatch", "DispatchAction", "Forget", "Held", "NobodyServes", "Policy", "RequestKey", "Serve",
 ]  # fmt: skip
 
-OPEN_REQUEST_S = 60.0
-"""An unserved request that its peer has not repeated for this long is dropped: the peer is gone."""
+OPEN_REPEATS = 3
+"""An unserved request that its peer has not repeated for this many of its longest pauses is dropped: it is gone."""
 _PATIENCE_HEARTBEATS = 0.08
 """How long news that nobody waits for is held back to share a datagram."""
 _UNHELD_GRACE_HEARTBEATS = 0.2
 """How long an assigned node waits for the request itself, which may be a moment behind its assignment."""
+_CROSSING_HEARTBEATS = 1.0
+"""A repeat that comes this soon after the end has probably crossed the answer: nobody begins it at once."""
 _MAX_DOUBLINGS = 3
 """A node that failed to serve a request waits twice as long before it takes over again, up to eight times."""
 _FOREVER = float("inf")
@@ -108,6 +113,8 @@ class _Request:
     forwarded_at: float | None = None
     complained: bool = False
     tries: int = 0
+    rests_until: float = 0.0
+    """Until then its peer may say that this repeat crossed the answer."""
     holders: set[str] = field(default_factory=set)
     """Other nodes that said they hold it."""
     failed: set[str] = field(default_factory=set)
@@ -183,7 +190,10 @@ class Dispatch:
         if not known and not self._room_for(key):
             self.on_happening(Happening.BUSY, key, None)
             return Held.BUSY
-        again = self._done.pop(key, None) is not None
+        done_at = self._done.pop(key, None)
+        again = done_at is not None
+        if again:  # the shell may not have let go of it yet: now it must not
+            self._actions = [action for action in self._actions if action != Forget(key)]
         if not known:
             self.on_happening(Happening.REPEATED if again else Happening.HELD, key, None)
         if request is None:
@@ -192,6 +202,8 @@ class Dispatch:
         request.complained = False
         if not known:
             request.held = True
+            if done_at is not None:
+                request.rests_until = done_at + _CROSSING_HEARTBEATS * self.timing.heartbeat_s
             self._held_of[key.account_key] = self._held_of.get(key.account_key, 0) + 1
             self._consider(request, now)
         self._totals["repeated"] += again
@@ -244,9 +256,20 @@ class Dispatch:
         self._finish(RequestKey(*key), now)
         self._totals["served"] += 1
 
-    def answered_from_store(self, key: RequestKey, now: float) -> None:
-        """This node has answered the request from the directory's stored answer, without having been asked to serve."""
-        self._finish(RequestKey(*key), now)
+    def unwanted(self, key: RequestKey, now: float) -> None:
+        """The peer waits for the request no more: it is over for all nodes. This node is not at work on it any more."""
+        if RequestKey(*key) in self._open:
+            self._finish(RequestKey(*key), now)
+
+    def peer_gone(self, key: RequestKey, now: float) -> None:
+        """The session in which the peer sent the request is over: this node cannot answer it. Others may."""
+        self._now = now
+        request = self._open.get(RequestKey(*key))
+        if request is None or not request.held:
+            return
+        request.held = False
+        self._release(request.key)
+        self._consider(request, now)
 
     def failed_to_serve(self, key: RequestKey, now: float) -> None:
         """This node could not serve the request (no directory, or no way to the peer): another one should."""
@@ -327,7 +350,8 @@ class Dispatch:
         for key in unpack_keys(message.keys):
             self._done.pop(key, None)
             request = self._open.get(key) or self._opened(key, now)
-            request.seen_at = now
+            if not request.held:  # whoever holds it itself knows best how long its peer has been silent
+                request.seen_at = now
             request.holders.add(sender)
             request.failed.discard(sender)
             self._consider(request, now)
@@ -354,7 +378,7 @@ class Dispatch:
         """Do what is to be done about a request now, and set when to look again."""
         if request.serving:
             return
-        if now - request.seen_at > OPEN_REQUEST_S:
+        if now - request.seen_at > self._open_s:
             self._drop(request)
             return
         if request.assigned == self.me:
@@ -366,7 +390,7 @@ class Dispatch:
                 self._lapse(request, request.assigned, now)
             due = self._assign(request, now) if self._i_lead else self._await(request, now)
         if not request.serving and request.key in self._open:
-            self._look_again(request, min(due, request.seen_at + OPEN_REQUEST_S + self.timing.heartbeat_s))
+            self._look_again(request, min(due, request.seen_at + self._open_s + self.timing.heartbeat_s))
 
     def _consider_own(self, request: _Request, now: float) -> float:
         """An assignment to this node: serve, or say that the request itself never came."""
@@ -399,6 +423,8 @@ class Dispatch:
 
     def _assign(self, request: _Request, now: float) -> float:
         """Give the request to the best node that holds it; without any, forgive old failures and look again later."""
+        if now < request.rests_until:
+            return request.rests_until
         candidates = set(self.nodes) if request.held else request.holders
         chosen = self._placement.choose(candidates - request.failed, now)
         if chosen is None:
@@ -485,8 +511,10 @@ class Dispatch:
         request = self._open.get(key)
         if request is not None:
             self._serving.discard(key)
-            request.serving = request.held = False
-            self._release(key)
+            request.serving = False
+            if request.held:
+                request.held = False
+                self._release(key)
         self._close(key, now)
         self._tell_all(DONE, key, now, urgent=False)
 
@@ -533,6 +561,10 @@ class Dispatch:
     @property
     def _lapse_s(self) -> float:
         return self.timing.assign_lapse_heartbeats * self.timing.heartbeat_s
+
+    @property
+    def _open_s(self) -> float:
+        return OPEN_REPEATS * self.timing.request_retry_max_s
 
     def _room_for(self, key: RequestKey) -> bool:
         if len(self._open) >= REMEMBERED_REQUESTS:

@@ -29,6 +29,7 @@ class _Expected:
     sha256: bytes
     offered: anyio.Event
     incoming: Incoming | None = None
+    wanted: bool = True
 
 
 class Pulls:
@@ -50,8 +51,19 @@ class Pulls:
             return expected.incoming
         return None
 
+    def unwanted(self, peer: bytes, request: str) -> None:
+        """The peer with this key has said that it waits for a request no more: it will send nothing."""
+        for what in ("operation", "upload"):
+            expected = self._expected.get((peer, request, what))
+            if expected is not None:
+                expected.wanted = False
+                expected.offered.set()
+
     async def pull(self, session: Session, request: str, what: str, *, size: int, sha256: bytes) -> bytes:
-        """Ask the peer for an object and return it. Raises `TransferFailed` if the peer does not send it."""
+        """Ask the peer for an object and return it.
+
+        Raises `TransferFailed` if the peer does not send it, `TransferCancelled` if it says that it waits no more.
+        """
         key = (session.remote_key, request, what)
         expected = self._expected[key] = _Expected(size, sha256, anyio.Event())
         message = encode(Pull(request=request, what=what), cap_bytes=MAX_MESSAGE_BYTES)
@@ -63,6 +75,8 @@ class Pulls:
                 if expected.incoming is not None:
                     data: bytes = await expected.incoming.wait()
                     return data
+                if not expected.wanted:
+                    raise TransferCancelled("The peer waits for this no more.")
                 if not session.alive:
                     break
             raise TransferFailed("The peer did not send what it announced.")

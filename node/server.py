@@ -183,7 +183,7 @@ class NodeServer:
             case Watch() | Unwatch():
                 parts.feed.receive(session, message)
             case Received():
-                return
+                parts.desk.unwanted(session, message.request)
             case _:
                 raise MalformedMessage("a message that nodes do not take")
 

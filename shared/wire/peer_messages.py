@@ -45,7 +45,11 @@ class Pull(Message, frozen=True, tag=52):
 
 
 class Received(Message, frozen=True, tag=53):
-    """From the peer: the answer to this request arrived; the node forgets what it kept for repeats."""
+    """From the peer: it has the answer to this request, or wants none; the node forgets what it kept for repeats.
+
+    Sent to all nodes once a request is answered that had to be repeated (a repeat may have crossed the answer), and to
+    a node that pulls what belongs to a request that is over.
+    """
 
     request: Id128
 

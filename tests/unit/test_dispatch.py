@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from node.dispatch import OPEN_REQUEST_S, Dispatch, DispatchAction, Forget, Held, NobodyServes, RequestKey, Serve
+from node.dispatch import OPEN_REPEATS, Dispatch, DispatchAction, Forget, Held, NobodyServes, RequestKey, Serve
 from shared.config import LIMITS, LOCAL, REMEMBERED_REQUESTS_S
 from shared.wire.node_messages import (
     Assign,
@@ -22,6 +22,7 @@ from shared.wire.node_messages import (
 HB = LOCAL.heartbeat_s
 NODES = ("a", "b", "c")
 LAPSE_S = LOCAL.assign_lapse_heartbeats * HB
+OPEN_S = OPEN_REPEATS * LOCAL.request_retry_max_s
 
 
 def key(number: int, account: int = 1) -> RequestKey:
@@ -331,6 +332,69 @@ def test_a_repeat_after_it_was_served_is_served_again() -> None:
     assert bench.machine.counts().repeated == 1
 
 
+def test_a_repeat_that_may_have_crossed_the_answer_waits_for_word_of_its_peer() -> None:
+    bench = Bench().hold(key(1), key(2))
+    bench.actions()
+    bench.machine.served(key(1), 0.5)
+    bench.get("b", Done(keys=keys_of(key(2))))
+    bench.now = 0.51
+    bench.hold(key(1), key(2)).at(0.6)
+    bench.machine.unwanted(key(1), 0.6)
+    bench.at(1.0)
+    assert bench.actions() == [Serve(key(2))], "its peer did not say that it has the answer"
+    assert bench.machine.counts().failed == 0
+
+
+def test_what_nobody_wants_is_over_for_all_nodes() -> None:
+    bench = Bench(me="b", leader="a").hold(key(1))
+    bench.machine.unwanted(key(1), 0.1)
+    assert bench.told("a", Done) == [key(1)]
+    assert bench.machine.counts().open == 0
+    bench.machine.unwanted(key(1), 0.2)
+    bench.machine.unwanted(key(2), 0.2)
+    assert bench.at(1.0).told("a", Done) == []
+    assert bench.machine.request_held(key(1), 1.0) is Held.AGAIN, "its peer wants it after all"
+
+
+def test_a_repeat_that_meets_the_end_is_not_let_go_of() -> None:
+    bench = Bench(me="b", leader="a").hold(key(1))
+    bench.get("c", Done(keys=keys_of(key(1)))).hold(key(1))
+    assert bench.actions() == [], "the shell would let go of what is held again"
+    bench.at(3 * HB)
+    assert bench.told("a", Forward) == [key(1)]
+
+
+def test_a_node_whose_session_with_the_peer_is_over_neither_forwards_nor_takes_over() -> None:
+    bench = Bench(me="b", leader=None, dead=("a", "c")).hold(key(1))
+    bench.machine.peer_gone(key(1), 0.1)
+    bench.at(OPEN_S / 2)
+    assert bench.actions() == []
+    bench.hold(key(1)).at(OPEN_S / 2 + 8 * HB)
+    assert Serve(key(1)) in bench.actions(), "the peer is back"
+
+
+def test_a_leader_whose_session_with_the_peer_is_over_gives_the_request_to_one_who_forwards_it() -> None:
+    bench = Bench().hold(key(1))
+    assert bench.actions() == [Serve(key(1))]
+    bench.at(0.1).sent()
+    bench.machine.peer_gone(key(1), 0.1)
+    bench.machine.failed_to_serve(key(1), 0.1)
+    assert Assign not in {type(message) for _, message in bench.at(2 * HB).sent()}, "it cannot know who holds it"
+    bench.get("b", Forward(keys=keys_of(key(1))))
+    assert bench.told("b", Assign) == [key(1)]
+    assert bench.actions() == []
+
+
+def test_a_request_that_was_let_go_of_while_it_was_served_ends_as_any_other() -> None:
+    bench = Bench().hold(key(1))
+    bench.machine.peer_gone(key(1), 0.1)
+    bench.machine.served(key(1), 0.2)
+    counts = bench.machine.counts()
+    assert (counts.open, counts.serving, counts.served) == (0, 0, 1)
+    share = LIMITS.requests_in_flight_per_key
+    assert [bench.machine.request_held(key(n), 1.0) for n in range(2, share + 3)].count(Held.BUSY) == 1
+
+
 def test_an_account_cannot_have_more_than_its_share_open() -> None:
     bench = Bench(me="b")
     results = [bench.machine.request_held(key(number), 0.0) for number in range(LIMITS.requests_in_flight_per_key + 1)]
@@ -344,9 +408,26 @@ def test_an_account_cannot_have_more_than_its_share_open() -> None:
 def test_what_its_peer_no_longer_repeats_is_dropped() -> None:
     bench = Bench(me="b", leader="a").hold(key(1))
     bench.get("a", Assign(term=1, node="c", keys=keys_of(key(1))))
-    for step in range(int(OPEN_REQUEST_S / HB) + 8):
+    for step in range(int(OPEN_S / HB) + 8):
         bench.at(step * HB).get("c", Working(keys=keys_of(key(1))))
     assert bench.actions() == [Forget(key(1))]
+
+
+def test_the_request_of_a_silent_peer_is_not_handed_round_for_ever() -> None:
+    """Whoever begins it waits in vain for the upload and gives it back; a peer repeats what it waits for."""
+    bench = Bench(me="a").hold(key(1))
+    served, step_s = 0, 5.0  # as long as a pull is tried
+    for step in range(int(5 * OPEN_S / step_s)):
+        if Serve(key(1)) in bench.at(step * step_s).actions():
+            served += 1
+            bench.machine.failed_to_serve(key(1), bench.now)
+        if bench.now < OPEN_S:
+            bench.get("b", Forward(keys=keys_of(key(1))))
+        bench.get("b", Unserved(keys=keys_of(key(1)))).get("c", Unserved(keys=keys_of(key(1))))
+    assert 1 <= served <= OPEN_S / step_s + 2
+    assert bench.machine.counts().open == 0
+    assert bench.machine.request_held(key(1), bench.now) is Held.NEW
+    assert Serve(key(1)) in bench.actions(), "a peer that comes back is served"
 
 
 def test_served_requests_are_forgotten_in_time_and_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """A peer's side of the request plane: sessions to every node, requests repeated until answered, keep-alives.
 
 A request goes to all nodes under an id that stays the same however often it is repeated; the first answer counts. The
-nodes make each effect once, so repeating is always safe.
+nodes make each effect once, so repeating is always safe. Where a repeat may have crossed the answer, the nodes are told
+that nobody waits any more.
 """
 
 import hashlib
@@ -20,7 +21,17 @@ from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
 from shared.wire.operations import Encrypted, Operation, Outcome
-from shared.wire.peer_messages import Answer, CloudState, KeepAlive, MailNudge, NodeToPeer, NoLeader, Pull, Request
+from shared.wire.peer_messages import (
+    Answer,
+    CloudState,
+    KeepAlive,
+    MailNudge,
+    NodeToPeer,
+    NoLeader,
+    Pull,
+    Received,
+    Request,
+)
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +53,8 @@ class _Pending:
     stegos: dict[bytes, bytes] = field(default_factory=dict)
     """Stego images that arrived, by hash: the answer says which one is meant, for two nodes may have served."""
     reason: str = ""
+    repeated: bool = False
+    """It was sent more than once: a repeat may still be on its way when the answer is here."""
     sending: set[tuple[Session, str]] = field(default_factory=set)
     receiving: int = 0
     transfers: list[Callable[[], None]] = field(default_factory=list)
@@ -140,6 +153,7 @@ class CloudLink:
                     self._sessions[node.name] = session
                     pause = self._timing.request_retry_s
                     for request, pending in self._pending.items():
+                        pending.repeated = True
                         self._send_to(session, request, pending)
                 except GlimpseError as error:
                     log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
@@ -175,6 +189,9 @@ class CloudLink:
             finally:
                 self._pending.pop(request, None)
                 pending.end()
+                if pending.repeated and pending.answer is not None:
+                    for session in self._sessions.values():
+                        self._end_at(session, request)
 
     async def _await_answer(self, request: str, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
         deadline = self._clock() + wait_s
@@ -192,6 +209,7 @@ class CloudLink:
                     return answer
                 if pending.receiving or pending.sending:
                     deadline = max(deadline, self._clock() + self._timing.transfer_idle_s)
+            pending.repeated = True
         reason = pending.reason or (
             "No node of the cloud answers" if not self._sessions else "The cloud did not answer in time"
         )
@@ -223,6 +241,11 @@ class CloudLink:
             digest = hashlib.sha256(pending.operation).digest()
             message = Request(request=request, large_sha256=digest, large_size=len(pending.operation))
         self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+
+    def _end_at(self, session: Session, request: str) -> None:
+        """Tell a node that nobody waits for a request: it need not serve it again."""
+        if session.alive:
+            self._endpoint.post(session, encode(Received(request=request), cap_bytes=MAX_MESSAGE_BYTES))
 
     # --- From nodes --------------------------------------------------------------------------------------------------
     def receive(self, session: Session, data: bytes) -> None:
@@ -291,7 +314,10 @@ class CloudLink:
 
     def _pulled(self, session: Session, pull: Pull) -> None:
         pending = self._pending.get(pull.request)
-        if pending is None or (session, pull.what) in pending.sending:
+        if pending is None:
+            self._end_at(session, pull.request)
+            return
+        if (session, pull.what) in pending.sending:
             return
         data = pending.operation if pull.what == "operation" else pending.upload
         if data is not None:

@@ -1,0 +1,133 @@
+"""What a peer tells the nodes about requests that nobody waits for any more."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from shared.config import LOCAL
+from shared.errors import Refused
+from shared.net.session import Session
+from shared.wire.codec import decode, encode
+from shared.wire.operations import ListUsers, Users
+from shared.wire.peer_messages import Answer, AnyPeerMessage, Pull, Received, Request
+from tui.peer.cloud import CloudLink
+
+pytestmark = pytest.mark.anyio
+NAMES = ("a", "b", "c")
+ASKED = f"{7:032x}"
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 1
+
+    @property
+    def key(self) -> bytes:
+        return self.name.encode() * 32
+
+
+@dataclass
+class Cluster:
+    """Three nodes; peers repeat at once, or only long after any test."""
+
+    retry_s: float
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(map(Node, NAMES))
+
+    @property
+    def timing(self) -> object:
+        return replace(LOCAL, request_retry_s=self.retry_s, request_retry_max_s=self.retry_s)
+
+
+@dataclass
+class Posts:
+    """An endpoint that notes what is posted, with the node that it goes to."""
+
+    sent: list[tuple[str, AnyPeerMessage]] = field(default_factory=list)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def connect(self, address: tuple[str, int], key: bytes) -> Session:
+        session = Session(next(self._numbers), key, address, initiator=True, opened_at=0.0)
+        self.sessions[key[:1].decode()] = session
+        return session
+
+    def post(self, session: Session, data: bytes) -> None:
+        self.sent.append((session.remote_key[:1].decode(), decode(data, AnyPeerMessage, cap_bytes=len(data))))
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(message, kind) for _, message in self.sent)
+
+    def ended(self) -> list[tuple[str, str]]:
+        """Nodes that were told of a request's end, and which."""
+        return [(node, message.request) for node, message in self.sent if isinstance(message, Received)]
+
+
+@dataclass
+class Peer:
+    cloud: CloudLink
+    posts: Posts
+
+    async def ask(self, answer: Answer, *, times_sent: int) -> None:
+        """Ask, and let node a answer once the request went out so often to all."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._answer, answer, times_sent)
+            await self.cloud.ask(ListUsers(), request=ASKED)
+
+    async def _answer(self, answer: Answer, times_sent: int) -> None:
+        while self.posts.count(Request) < times_sent * len(NAMES):
+            await anyio.lowlevel.checkpoint()
+        self.cloud.receive(self.posts.sessions["a"], encode(answer, cap_bytes=1000))
+
+
+@pytest.fixture
+async def peer(request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
+    posts = Posts()
+    async with anyio.create_task_group() as tasks:
+        cluster, endpoint = cast("Any", Cluster(request.param)), cast("Any", posts)
+        cloud = CloudLink(cluster, endpoint, tasks, clock=anyio.current_time)
+        cloud.start()
+        while len(posts.sessions) < len(NAMES):
+            await anyio.lowlevel.checkpoint()
+        yield Peer(cloud, posts)
+        tasks.cancel_scope.cancel()
+
+
+PROMPT = pytest.mark.parametrize("peer", [0.001], indirect=True)
+PATIENT = pytest.mark.parametrize("peer", [1000.0], indirect=True)
+ANSWER = Answer(request=ASKED, outcome=Users([], 0))
+
+
+@PROMPT
+async def test_all_nodes_are_told_of_the_answer_to_what_was_repeated(peer: Peer) -> None:
+    await peer.ask(ANSWER, times_sent=2)
+    assert peer.posts.ended() == [(name, ASKED) for name in NAMES]
+
+
+@PROMPT
+async def test_a_refusal_ends_what_was_repeated_too(peer: Peer) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await peer.ask(Answer(request=ASKED, code="busy_elsewhere", text="No."), times_sent=2)
+    assert caught.group_contains(Refused)
+    assert peer.posts.ended() == [(name, ASKED) for name in NAMES]
+
+
+@PATIENT
+async def test_what_was_answered_at_once_costs_no_word(peer: Peer) -> None:
+    await peer.ask(ANSWER, times_sent=1)
+    assert peer.posts.ended() == []
+
+
+@PATIENT
+async def test_who_pulls_what_nobody_waits_for_is_told(peer: Peer) -> None:
+    peer.cloud.receive(peer.posts.sessions["b"], encode(Pull(request=ASKED, what="upload"), cap_bytes=1000))
+    assert peer.posts.ended() == [("b", ASKED)]

@@ -1,0 +1,154 @@
+"""The desk between peers that fall silent, come back, or have their answer already, and dispatch."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from node.desk import Desk, RequestKey
+from node.encrypting import Pulls
+from node.observer import Observer
+from shared.config import LIMITS, LOCAL
+from shared.net.session import Session
+from shared.wire.codec import decode
+from shared.wire.peer_messages import AnyPeerMessage, Pull, Request
+
+pytestmark = pytest.mark.anyio
+PEER = bytes(32)
+LARGE = hashlib.sha256(b"an operation").digest()
+
+
+@dataclass
+class Told:
+    """A dispatch that notes what it is told."""
+
+    calls: list[tuple[str, RequestKey]] = field(default_factory=list)
+
+    def request_held(self, key: RequestKey) -> bool:
+        self.calls.append(("held", key))
+        return True
+
+    def served(self, key: RequestKey) -> None:
+        self.calls.append(("served", key))
+
+    def failed_to_serve(self, key: RequestKey) -> None:
+        self.calls.append(("failed", key))
+
+    def unwanted(self, key: RequestKey) -> None:
+        self.calls.append(("unwanted", key))
+
+    def peer_gone(self, key: RequestKey) -> None:
+        self.calls.append(("gone", key))
+
+    def taken(self) -> list[str]:
+        names, self.calls = [name for name, _ in self.calls], []
+        return names
+
+
+@dataclass
+class Posts:
+    """An endpoint that notes what is posted."""
+
+    messages: list[AnyPeerMessage] = field(default_factory=list)
+
+    def post(self, _session: Session, data: bytes) -> None:
+        self.messages.append(decode(data, AnyPeerMessage, cap_bytes=len(data)))
+
+
+@dataclass
+class Bench:
+    desk: Desk
+    told: Told
+    posts: Posts
+
+    def take(self, session: Session, number: int) -> RequestKey:
+        """A request whose operation has to be pulled."""
+        request = Request(request=f"{number:032x}", large_sha256=LARGE, large_size=12)
+        self.desk.take(session, request)
+        return session.remote_key, request.request
+
+    async def pulling(self, key: RequestKey) -> None:
+        """Serve a request up to where the node waits for its peer."""
+        self.desk.serve(key)
+        while not any(isinstance(message, Pull) for message in self.posts.messages):
+            await anyio.lowlevel.checkpoint()
+
+    async def done(self) -> None:
+        while self.desk.in_flight:
+            await self.desk.idle.wait()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    posts, told = Posts(), Told()
+    endpoint = cast("Any", posts)
+    observer = Observer("a", ["a", "b", "c"], LOCAL.heartbeat_s, lambda: 0.0)
+    async with anyio.create_task_group() as tasks:
+        desk = Desk(
+            endpoint, cast("Any", None), cast("Any", None), Pulls(endpoint, LOCAL), LIMITS, tasks,
+            observer=observer, clock=lambda: 0.0,
+        )  # fmt: skip
+        desk.dispatching = told
+        yield Bench(desk, told, posts)
+        tasks.cancel_scope.cancel()
+
+
+def session(number: int = 1) -> Session:
+    return Session(number, PEER, ("127.0.0.1", 1), initiator=False, opened_at=0.0)
+
+
+def end(desk: Desk, over: Session) -> None:
+    over.alive = False
+    desk.closed(over)
+
+
+async def test_a_peer_that_has_its_answer_ends_the_wait_for_its_upload(bench: Bench) -> None:
+    with anyio.fail_after(LOCAL.heartbeat_s * 10):  # far less than a peer is waited for that says nothing
+        here = session()
+        key = bench.take(here, 1)
+        await bench.pulling(key)
+        bench.desk.unwanted(here, key[1])
+        await bench.done()
+    assert bench.told.taken() == ["held", "unwanted"]
+
+
+async def test_what_is_held_and_wanted_no_more_is_let_go_of(bench: Bench) -> None:
+    here = session()
+    bench.desk.unwanted(here, bench.take(here, 1)[1])
+    bench.desk.unwanted(here, f"{2:032x}")
+    assert bench.told.taken() == ["held", "unwanted"]
+    bench.take(here, 1)
+    assert bench.told.taken() == ["held"], "its peer wants it after all"
+
+
+async def test_only_who_sent_a_request_can_end_it(bench: Bench) -> None:
+    key = bench.take(session(), 1)
+    stranger = Session(2, bytes([1] * 32), ("127.0.0.1", 2), initiator=False, opened_at=0.0)
+    bench.desk.unwanted(stranger, key[1])
+    assert bench.told.taken() == ["held"]
+
+
+async def test_requests_of_a_session_that_is_over_are_let_go_of(bench: Bench) -> None:
+    old, young = session(1), session(2)
+    gone, stays = bench.take(old, 1), bench.take(old, 2)
+    bench.take(young, 2)
+    bench.told.taken()
+    end(bench.desk, old)
+    assert bench.told.calls == [("gone", gone)]
+    end(bench.desk, young)
+    assert bench.told.calls == [("gone", gone), ("gone", stays)]
+
+
+async def test_a_request_whose_peer_left_while_it_was_served_is_given_back_and_let_go_of(bench: Bench) -> None:
+    here = session()
+    key = bench.take(here, 1)
+    await bench.pulling(key)
+    end(bench.desk, here)
+    await bench.done()
+    assert bench.told.taken() == ["held", "gone", "failed"], "dispatch must not give it to this node again"
+    bench.desk.serve(key)
+    assert bench.told.taken() == ["gone", "failed"], "dispatch must not wait for a node that has let go"
