@@ -11,6 +11,7 @@ from textual.widgets import TabbedContent
 
 from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import FakeSource, make_monitor, repainted, words
+from tests.tui.quiet import resized
 from tui.monitor.model import Model
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.node_panel import NodePanel
@@ -51,6 +52,27 @@ async def test_the_sentence_says_how_the_cluster_is(scenario, said):
         await repainted(pilot)
         for part in said:
             assert part in header(app)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+@pytest.mark.parametrize("scenario", ["healthy", "electing", "deaf", "nothing"])
+async def test_the_sentence_is_never_cut_in_the_middle_of_something(scenario, width):
+    app = make_monitor(scenario)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await repainted(pilot)
+        assert "…" not in header(app)
+
+
+@pytest.mark.anyio
+async def test_a_narrow_panel_says_that_its_node_drains_rather_than_that_it_follows():
+    app = make_monitor("draining")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await repainted(pilot)
+        assert "n3  DRAINING" in panel(app, 2)
+        await resized(pilot, 120, 40)
+        await repainted(pilot)
+        assert "n3  FOLLOWER   DRAINING" in panel(app, 2)
 
 
 @pytest.mark.anyio
