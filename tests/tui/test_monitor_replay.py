@@ -23,6 +23,7 @@ from tui.monitor.recording import read_recording
 from tui.monitor.run import open_live, open_recording, run_screens
 from tui.monitor.screens.home import Home
 from tui.monitor.source import ReplaySource
+from tui.widgets.key_line import KeyLine
 
 BEGAN = 1_800_000_000.0
 
@@ -157,6 +158,20 @@ async def test_what_moves_a_recording_is_in_the_palette(app):
         await looked(pilot, app)
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Play/pause", "Next message", "Faster", "Slower"} <= offered
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("tab", "1234")
+async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and_the_way_to_the_rest(app, tab):
+    """Orders, which nobody obeys here, and two keys for the speed had displaced the keys to all keys and to the end."""
+    async with app.run_test(size=(80, 24)) as pilot:
+        await looked(pilot, app)
+        await pilot.press(tab)
+        await looked(pilot, app)
+        shown = words(app.screen.query_one(KeyLine))
+        for said in ("Play/pause", "Next message", "Speed", "Quit", "Keys"):
+            assert said in shown
+        assert "Orders" not in shown
 
 
 # --- The command -----------------------------------------------------------------------------------------------------
