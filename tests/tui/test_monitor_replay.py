@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from shared.errors import InvalidInput
-from tests.tui.fake_feed import one_down
+from tests.tui.fake_feed import FakeCloud, one_down
 from tests.tui.quiet import settled
 from tests.tui.test_monitor_dashboard import header, panel, words
 from tui import cli
@@ -172,6 +172,25 @@ async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and
         for said in ("Play/pause", "Next message", "Speed", "Quit", "Keys"):
             assert said in shown
         assert "Orders" not in shown
+
+
+@pytest.mark.anyio
+async def test_the_bar_has_room_for_any_time(tmp_path):
+    cloud = FakeCloud(requests_per_s=0.0)
+    recorder = Recorder(tmp_path / "long", cloud.roster, BEGAN)
+    messages = list(cloud.run(1.0))
+    for at, place, message in (*messages, (3_599.0, *messages[-1][1:])):
+        recorder.take(place, message, at)
+    recorder.close()
+    player = Player(read_recording(tmp_path / "long"))
+    while player.index_some():
+        pass
+    player.seek(player.end_s - 2.0)
+    app = GlimpseMonitor(ReplaySource(player, clock=lambda: 0.0), zone=UTC)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await looked(pilot, app)
+        assert bar(app).endswith("59 min 57 s of 59 min 59 s")
+        assert "…" not in bar(app)
 
 
 # --- The command -----------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tui.monitor.player import Player
 
 _TRACK_LEFT: Final = 26
-_TRACK_RIGHT: Final = 22
+_TRACK_RIGHT: Final = 28
+"""Room for `59 min 59 s of 59 min 59 s`, the longest there is."""
 
 
 class ReplayBar(TextLines):
@@ -46,7 +47,7 @@ class ReplayBar(TextLines):
         elif player.indexed_share < 1:
             right = Text(f"reading ahead {player.indexed_share:.0%}", palette.muted)
         elif player.recording.cut_off and player.ended:
-            right.append("  cut off here", palette.warning)
+            right = Text.assemble(f"{lasting(passed)}  ", ("cut off here", palette.warning))
         self.show([(left, right)])
 
     def _track(self, width: int, palette: Palette) -> Text:
