@@ -175,7 +175,8 @@ async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and
 
 
 @pytest.mark.anyio
-async def test_the_bar_has_room_for_any_time(tmp_path):
+@pytest.mark.parametrize("width", [50, 80])
+async def test_the_bar_has_room_for_any_time(tmp_path, width):
     cloud = FakeCloud(requests_per_s=0.0)
     recorder = Recorder(tmp_path / "long", cloud.roster, BEGAN)
     messages = list(cloud.run(1.0))
@@ -187,7 +188,7 @@ async def test_the_bar_has_room_for_any_time(tmp_path):
         pass
     player.seek(player.end_s - 2.0)
     app = GlimpseMonitor(ReplaySource(player, clock=lambda: 0.0), zone=UTC)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(width, 24)) as pilot:
         await looked(pilot, app)
         assert bar(app).endswith("59 min 57 s of 59 min 59 s")
         assert "…" not in bar(app)

@@ -38,8 +38,9 @@ class ReplayBar(TextLines):
         left.append(time_of_day(player.position_s), "bold")
         left.append(f"  {player.speed:g}x".ljust(8))
         width = max(0, self.size.width - _TRACK_LEFT - _TRACK_RIGHT)
-        left.append(" " * max(0, _TRACK_LEFT - left.cell_len))
-        left.append_text(self._track(width, palette))
+        if width:
+            left.append(" " * max(0, _TRACK_LEFT - left.cell_len))
+            left.append_text(self._track(width, palette))
         passed = player.position_s - player.start_s
         right = Text(f"{lasting(passed)} of {lasting(player.end_s - player.start_s)}")
         if player.going_to_s is not None:
@@ -51,8 +52,6 @@ class ReplayBar(TextLines):
         self.show([(left, right)])
 
     def _track(self, width: int, palette: Palette) -> Text:
-        if width <= 0:
-            return Text("")
         at = round(self._share() * (width - 1))
         track = Text("━" * at, palette.primary)
         track.append("●", palette.accent)
