@@ -86,6 +86,25 @@ async def test_before_anybody_is_heard_the_nodes_are_looked_for():
 
 
 @pytest.mark.anyio
+async def test_who_is_answered_by_nobody_is_told_what_may_be_the_matter():
+    """Nodes leave strangers without any answer, so a wrong key looks as nodes do that are not there."""
+    cloud = FakeCloud()
+    for node in cloud.nodes:
+        node.alive = False
+    app = make_monitor(cloud, seconds=0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await repainted(pilot, 2.0)
+        assert "Looking for 3 nodes…" in header(app)
+        assert "key" not in header(app)
+        await repainted(pilot, 3.0)
+        assert "Looking for 3 nodes…" in header(app)
+        assert "Do they run, and do they know your key as an operator's?" in header(app)
+        cloud.nodes[0].alive = True
+        await repainted(pilot, 2.0)
+        assert "key" not in header(app)
+
+
+@pytest.mark.anyio
 async def test_losing_everything_is_said_and_recovers_by_itself():
     app = make_monitor("healthy")
     async with app.run_test(size=(120, 40)) as pilot:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _GAP: Final = "  "
 _WIDE_CELLS: Final = 100
+_LONG_S: Final = 4.0
+"""Who has heard nobody by then is told what may be the matter: nodes do not answer strangers at all."""
 
 
 class ClusterHeader(TextLines):
@@ -33,12 +35,14 @@ class ClusterHeader(TextLines):
         """Show the cluster. `time_of_day` puts a moment of the monitor's clock into words."""
         palette = Palette.of(self.app)
         wide = self.size.width >= _WIDE_CELLS
-        leadership = _leadership(data, now, time_of_day, palette)
+        leadership, figures = _leadership(data, now, time_of_day, palette), _figures(data, palette, wide=wide)
+        if data.state is ClusterState.LOOKING and now >= _LONG_S:
+            figures = [Text("None answers so far. Do they run,"), Text(" and do they know your key as an operator's?")]
         rights = _right(data, palette, recorder, replayed=replayed), _simulation(data, palette)
         self.show(
             [
                 (_as_fits(parts, self.size.width - right.cell_len - 1), right)
-                for parts, right in zip((leadership, _figures(data, palette, wide=wide)), rights, strict=True)
+                for parts, right in zip((leadership, figures), rights, strict=True)
             ]
         )
 
