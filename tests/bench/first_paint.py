@@ -67,14 +67,15 @@ def rows() -> list[Row]:
                 if number:  # the first turn fills caches
                     times[name].append(took)
     return [
-        _row("client: start to first paint", times, 0, BAR),
-        _row("client: start to the field for a name", times, 1, None),
+        _row("client: start to first paint", times, "client", 0, BAR),
+        _row("client: start to the field for a name", times, "client", 1, None),
+        _row("monitor: start to first paint", times, "monitor", 0, BAR),
     ]
 
 
-def _row(what: str, times: Mapping[str, Sequence[Sequence[float]]], mark: int, bar: float | None) -> Row:
+def _row(what: str, times: Mapping[str, Sequence[Sequence[float]]], way: str, mark: int, bar: float | None) -> Row:
     """Return the figure for a mark. The ratio is the median of those of one turn each: neighbours in time."""
-    ours = [took[mark] for took in times["client"]]
+    ours = [took[mark] for took in times[way]]
     empty = [took[0] for took in times["empty"]]
     ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, empty, strict=True))
     return Row(

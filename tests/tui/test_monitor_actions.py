@@ -281,6 +281,8 @@ async def test_the_menu_has_all_orders_with_their_keys():
         assert at.heading == "Have n1 step down?"
         await at.press("escape", "o", "P")
         assert isinstance(at.app.screen, PolicyDialog)
+        await at.press("escape", "o", "d")  # in the menu, where nothing else goes by letters, small ones do
+        assert at.heading == "Make n1 deaf for 20 s?"
         await at.press("escape", "o", "escape")
         assert isinstance(at.app.screen, Home)
         assert at.operator.asked == []

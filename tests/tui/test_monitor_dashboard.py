@@ -11,6 +11,7 @@ from textual.widgets import TabbedContent
 
 from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import FakeSource, make_monitor, repainted, words
+from tests.tui.quiet import resized
 from tui.monitor.model import Model
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.node_panel import NodePanel
@@ -54,6 +55,27 @@ async def test_the_sentence_says_how_the_cluster_is(scenario, said):
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+@pytest.mark.parametrize("scenario", ["healthy", "electing", "deaf", "nothing"])
+async def test_the_sentence_is_never_cut_in_the_middle_of_something(scenario, width):
+    app = make_monitor(scenario)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await repainted(pilot)
+        assert "…" not in header(app)
+
+
+@pytest.mark.anyio
+async def test_a_narrow_panel_says_that_its_node_drains_rather_than_that_it_follows():
+    app = make_monitor("draining")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await repainted(pilot)
+        assert "n3  DRAINING" in panel(app, 2)
+        await resized(pilot, 120, 40)
+        await repainted(pilot)
+        assert "n3  FOLLOWER   DRAINING" in panel(app, 2)
+
+
+@pytest.mark.anyio
 async def test_before_anybody_is_heard_the_nodes_are_looked_for():
     app = make_monitor("healthy", seconds=0)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -61,6 +83,25 @@ async def test_before_anybody_is_heard_the_nodes_are_looked_for():
         assert "Looking for 3 nodes…" in header(app)
         assert "NO WORD YET" in panel(app, 0)
         assert "has not been heard yet" in panel(app, 0)
+
+
+@pytest.mark.anyio
+async def test_who_is_answered_by_nobody_is_told_what_may_be_the_matter():
+    """Nodes leave strangers without any answer, so a wrong key looks as nodes do that are not there."""
+    cloud = FakeCloud()
+    for node in cloud.nodes:
+        node.alive = False
+    app = make_monitor(cloud, seconds=0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await repainted(pilot, 2.0)
+        assert "Looking for 3 nodes…" in header(app)
+        assert "key" not in header(app)
+        await repainted(pilot, 3.0)
+        assert "Looking for 3 nodes…" in header(app)
+        assert "Do they run, and do they know your key as an operator's?" in header(app)
+        cloud.nodes[0].alive = True
+        await repainted(pilot, 2.0)
+        assert "key" not in header(app)
 
 
 @pytest.mark.anyio

@@ -59,7 +59,7 @@ async def test_the_line_is_shown_in_order_with_who_is_next_and_who_is_not_fit():
         assert shown[0].split() == ["Line", "Node", "Role", "Cost", "1/load", "Heard"]
         assert shown[1].split()[:3] == ["lead", "n2", "LEADER"]
         assert shown[2].split()[:3] == ["next", "n3", "FOLLOWER"]
-        assert shown[3].split()[:3] == ["–", "n1", "DOWN"]
+        assert shown[3].split()[:5] == ["–", "n1", "DOWN", "–", "–"]
         assert "term 4" in words(pane(app).query_one("#election-table > .caption"))
 
 

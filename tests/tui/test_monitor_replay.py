@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from shared.errors import InvalidInput
-from tests.tui.fake_feed import one_down
+from tests.tui.fake_feed import FakeCloud, one_down
 from tests.tui.quiet import settled
 from tests.tui.test_monitor_dashboard import header, panel, words
 from tui import cli
@@ -23,6 +23,7 @@ from tui.monitor.recording import read_recording
 from tui.monitor.run import open_live, open_recording, run_screens
 from tui.monitor.screens.home import Home
 from tui.monitor.source import ReplaySource
+from tui.widgets.key_line import KeyLine
 
 BEGAN = 1_800_000_000.0
 
@@ -157,6 +158,40 @@ async def test_what_moves_a_recording_is_in_the_palette(app):
         await looked(pilot, app)
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Play/pause", "Next message", "Faster", "Slower"} <= offered
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("tab", "1234")
+async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and_the_way_to_the_rest(app, tab):
+    """Orders, which nobody obeys here, and two keys for the speed had displaced the keys to all keys and to the end."""
+    async with app.run_test(size=(80, 24)) as pilot:
+        await looked(pilot, app)
+        await pilot.press(tab)
+        await looked(pilot, app)
+        shown = words(app.screen.query_one(KeyLine))
+        for said in ("Play/pause", "Next message", "Speed", "Quit", "Keys"):
+            assert said in shown
+        assert "Orders" not in shown
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("width", [50, 80])
+async def test_the_bar_has_room_for_any_time(tmp_path, width):
+    cloud = FakeCloud(requests_per_s=0.0)
+    recorder = Recorder(tmp_path / "long", cloud.roster, BEGAN)
+    messages = list(cloud.run(1.0))
+    for at, place, message in (*messages, (3_599.0, *messages[-1][1:])):
+        recorder.take(place, message, at)
+    recorder.close()
+    player = Player(read_recording(tmp_path / "long"))
+    while player.index_some():
+        pass
+    player.seek(player.end_s - 2.0)
+    app = GlimpseMonitor(ReplaySource(player, clock=lambda: 0.0), zone=UTC)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await looked(pilot, app)
+        assert bar(app).endswith("59 min 57 s of 59 min 59 s")
+        assert "…" not in bar(app)
 
 
 # --- The command -----------------------------------------------------------------------------------------------------

@@ -167,9 +167,52 @@ def test_a_monitor_that_was_paused_does_not_take_the_nodes_for_silent():
     assert [node.presence for node in model.nodes(cloud.now)] == [Presence.UP] * 3
     for node in cloud.nodes:
         node.alive = False
-    for _ in range(6):
+    for _ in range(8):
         cloud.feed(model, FEED_S)
     assert [node.presence for node in model.nodes(cloud.now)] == [Presence.DOWN] * 3
+
+
+@pytest.mark.parametrize("late_s", [0.6, 0.8, 1.0])
+def test_a_monitor_that_was_late_accuses_nobody(late_s):
+    """On a busy machine the monitor read nothing for 0.6 s, looked before it read, and said that a node was silent."""
+    cloud = FakeCloud()
+    model = Model(cloud.roster)
+    cloud.feed(model, 5.0)
+    for _ in range(5):
+        waiting = list(cloud.run(late_s))
+        model.observe(cloud.now)
+        for _, place, message in waiting:
+            model.take(place, message, cloud.now)
+            model.observe(cloud.now)
+        cloud.feed(model, FEED_S)
+    assert "does not answer" not in texts(model)
+
+
+def test_a_node_that_falls_silent_is_seen_by_a_monitor_that_is_always_late():
+    cloud = FakeCloud()
+    model = Model(cloud.roster)
+    last_word = cloud.feed(model, 5.0)
+    cloud.kill(2)
+    while model.nodes(cloud.now)[2].presence is Presence.UP:
+        for _, place, message in list(cloud.run(3 * FEED_S)):
+            model.take(place, message, cloud.now)
+        model.observe(cloud.now)
+        assert cloud.now < last_word + 3
+    assert [node.presence for node in model.nodes(cloud.now)] == [Presence.UP, Presence.UP, Presence.DOWN]
+
+
+def test_the_last_node_that_answered_is_down_within_two_heartbeats_too():
+    cloud = FakeCloud()
+    model = Model(cloud.roster)
+    cloud.feed(model, 5.0)
+    cloud.kill(0)
+    cloud.kill(1)
+    last_word = cloud.feed(model, 5.0)
+    cloud.kill(2)
+    while model.nodes(cloud.now)[2].presence is Presence.UP:
+        cloud.feed(model, FEED_S)
+        assert cloud.now <= last_word + FEED_S + 2 * HEARTBEAT_S + FEED_S
+    assert model.cluster(cloud.now).state is ClusterState.SILENT
 
 
 def test_a_deaf_node_is_deaf_and_not_down_until_its_time_is_over():

@@ -398,6 +398,8 @@ def test_the_recording_for_lessons_shows_a_leader_killed_a_restart_and_a_deaf_le
     assert all(0.3 < known.took_s < 1.0 for known in (deaf, killed))
     assert all(1.0 < known.outage_s < 2.0 for known in (deaf, killed))
     said = [known.text for known in player.model.events.shown()]
+    silent = [known.place for known in player.model.events.shown() if known.text == "does not answer"]
+    assert silent == [killed.former]  # and nobody else at any time: who learns from it is shown nothing false
     assert any(text.startswith("has started again") for text in said)
     assert any(text.startswith("order deaf") for text in said)
     assert player.model.cluster(player.end_s).requests_done > 1_000

@@ -205,6 +205,11 @@ class RowList(ScrollView, Generic[T], can_focus=True):
     # Rows and cursor
 
     @property
+    def allow_vertical_scroll(self) -> bool:
+        """Whether there are more rows than fit, which the scroll bar tells only after the next layout."""
+        return not self.is_disabled and self.max_scroll_y > 0
+
+    @property
     def _page(self) -> int:
         """Number of rows that fit."""
         return max(0, self.scrollable_content_region.height - self._heading_lines)

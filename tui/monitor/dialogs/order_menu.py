@@ -62,9 +62,9 @@ class OrderMenu(Dialog[str]):
         self._orders.focus()
 
     def on_key(self, event: events.Key) -> None:
-        """The key of an order chooses it here too."""
+        """The key of an order chooses it here too, and as nothing else goes by letters, a small one does as well."""
         for choice in self._choices:
-            if event.key == choice.key:
+            if event.key in (choice.key, choice.key.lower()):
                 event.stop()
                 self.dismiss(choice.action)
                 return

@@ -27,6 +27,9 @@ DOWN_AFTER_HEARTBEATS: Final = 2
 """A node is down when it was silent for this many heartbeats longer than a frame takes to be due."""
 ASLEEP_S: Final = 1.0
 """If the monitor itself was not asked for so long, it was paused: then nobody was silent but the monitor."""
+EXCUSED_S: Final = 0.5
+"""Where nothing at all is heard, though several nodes answered, it is rather the monitor that is late (a busy machine,
+its own network): so much of each such gap is held against nobody."""
 
 
 class Conclusions:
@@ -47,6 +50,10 @@ class Conclusions:
         self._interval_s = interval_s
         self._awake_since = 0.0
         self._observed_at: float | None = None
+        self._heard_at: float | None = None
+        """When the last message of any node came."""
+        self._excused_s = 0.0
+        """How long in all the monitor was late, as far as gaps have shown."""
         self._missing: frozenset[int] | None = None
         self._told_term = 0
 
@@ -54,12 +61,20 @@ class Conclusions:
         """Let time pass."""
         if self._observed_at is None or not 0 <= now - self._observed_at <= ASLEEP_S:
             self._awake_since = now
+            for record in self._records:
+                record.excused_s = self._excused_s
         self._observed_at = now
         for record in self._records:
             self.look_at(record, now)
         self._look_at_cluster(now)
         self._look_at_directory(now)
         self._look_at_elections(now)
+
+    def heard(self, record: NodeRecord, now: float) -> None:
+        """Take it that a message of a node came just now."""
+        self._excused_s += self._excuse(now)
+        self._heard_at = now
+        record.heard_at, record.excused_s = now, self._excused_s
 
     def deaf_until(self, record: NodeRecord) -> float:
         """Return until when a node is deaf, as it or, of the token's holder, the others said; the past if it is not."""
@@ -75,6 +90,7 @@ class Conclusions:
         if record.heard_at < now <= deaf_until:
             return Presence.DEAF
         silent_s = now - max(record.heard_at, self._awake_since, deaf_until)
+        silent_s -= self._excused_s + self._excuse(now) - record.excused_s
         return Presence.DOWN if silent_s > self.down_after_s else Presence.UP
 
     def look_at(self, record: NodeRecord, now: float) -> None:
@@ -106,6 +122,17 @@ class Conclusions:
                 return "does not answer"
             case _:
                 return "no longer leads"
+
+    def _excuse(self, now: float) -> float:
+        """Return how much of the time since anybody was heard is the monitor's own lateness.
+
+        One node alone that falls silent is no sign of that.
+        """
+        answering = sum(record.presence is Presence.UP for record in self._records)
+        if self._heard_at is None or answering < 2:
+            return 0.0
+        late_s = now - max(self._heard_at, self._awake_since) - self._interval_s
+        return min(EXCUSED_S, late_s) if late_s > self._interval_s / 2 else 0.0
 
     def _deaf_by_token(self, record: NodeRecord) -> float:
         told = (

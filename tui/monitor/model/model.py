@@ -59,7 +59,8 @@ class Model:
         if record.incarnation == 0 or not record.sequence.fresh(message.seq, message.at_ms):
             return  # before the first FeedState nothing tells whose life this is about; the next frame will
         self._clocks.heard(place, message.at_ms, now)
-        record.heard_at, record.trouble = now, ""
+        self._conclusions.heard(record, now)
+        record.trouble = ""
         self._take(record, message, now)
         if record.presence is not Presence.UP:
             self._conclusions.look_at(record, now)

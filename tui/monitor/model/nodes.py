@@ -135,6 +135,8 @@ class NodeRecord:
         self.state: feed.FeedState | None = None
         self.heard_at: float | None = None
         """When its last message came."""
+        self.excused_s = 0.0
+        """How long the monitor itself had been late by then, see `Conclusions.heard`."""
         self.deaf_until = float("-inf")
         self.presence = Presence.UNKNOWN
         self.trouble = ""

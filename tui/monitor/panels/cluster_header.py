@@ -13,12 +13,14 @@ from tui.widgets.palette import Palette
 from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tui.monitor.recorder import Recorder
 
 _GAP: Final = "  "
 _WIDE_CELLS: Final = 100
+_LONG_S: Final = 4.0
+"""Who has heard nobody by then is told what may be the matter: nodes do not answer strangers at all."""
 
 
 class ClusterHeader(TextLines):
@@ -33,39 +35,49 @@ class ClusterHeader(TextLines):
         """Show the cluster. `time_of_day` puts a moment of the monitor's clock into words."""
         palette = Palette.of(self.app)
         wide = self.size.width >= _WIDE_CELLS
+        leadership, figures = _leadership(data, now, time_of_day, palette), _figures(data, palette, wide=wide)
+        if data.state is ClusterState.LOOKING and now >= _LONG_S:
+            figures = [Text("None answers so far. Do they run,"), Text(" and do they know your key as an operator's?")]
+        rights = _right(data, palette, recorder, replayed=replayed), _simulation(data, palette)
         self.show(
             [
-                (_leadership(data, now, time_of_day, palette), _right(data, palette, recorder, replayed=replayed)),
-                (_figures(data, palette, wide=wide), _simulation(data, palette)),
+                (_as_fits(parts, self.size.width - right.cell_len - 1), right)
+                for parts, right in zip((leadership, figures), rights, strict=True)
             ]
         )
 
 
-def _leadership(data: ClusterData, now: float, time_of_day: Callable[[float], str], palette: Palette) -> Text:
-    line = Text()
+def _as_fits(parts: Sequence[Text], room: int) -> Text:
+    """Return the first parts as one line, as many as there is room for and never half of one; the first in any case."""
+    line = parts[0].copy()
+    for part in parts[1:]:
+        if line.cell_len + part.cell_len > room:
+            break
+        line.append_text(part)
+    return line
+
+
+def _leadership(data: ClusterData, now: float, time_of_day: Callable[[float], str], palette: Palette) -> list[Text]:
+    """Return the sentence in parts, what matters most first."""
     since = None if data.since is None else f"since {time_of_day(data.since)}"
     lasts = "" if data.since is None else lasting(now - data.since)
     match data.state:
         case ClusterState.LED:
-            line.append("● ", palette.good)
-            line.append(f"{plain(data.leader_name, 24)} leads", "bold")
-            line.append(f"{_GAP}term {data.term}", "bold")
-            if since is not None:
-                line.append(f"{_GAP}{since}{_GAP}({lasts})")
+            first = Text.assemble(("● ", palette.good), (f"{plain(data.leader_name, 24)} leads", "bold"))
+            lasting_so = [] if since is None else [Text(f"{_GAP}{since}"), Text(f"{_GAP}({lasts})")]
+            return [first, Text(f"{_GAP}term {data.term}", "bold"), *lasting_so]
         case ClusterState.LEADERLESS:
-            line.append("◌ ", palette.warning)
-            line.append(f"No leader for {lasts}", palette.warning + palette.bold)
-            if data.former_fate:
-                line.append(f"{_GAP}{plain(data.leader_name, 24)} {data.former_fate}")
-            line.append(f"{_GAP}{_prospect(data)}")
+            first = Text.assemble(("◌ ", palette.warning), (f"No leader for {lasts}", palette.warning + palette.bold))
+            fate = [Text(f"{_GAP}{plain(data.leader_name, 24)} {data.former_fate}")] if data.former_fate else []
+            return [first, *fate, Text(f"{_GAP}{_prospect(data)}")]
         case ClusterState.SILENT:
-            line.append("○ ", palette.bad)
-            line.append(f"Nothing answers {since}{_GAP}({lasts})", palette.bad + palette.bold)
-            line.append(f"{_GAP}Trying again by itself; below is what was heard last.")
+            first = Text.assemble(
+                ("○ ", palette.bad), (f"Nothing answers {since}{_GAP}({lasts})", palette.bad + palette.bold)
+            )
+            trying = Text(f"{_GAP}Trying again"), Text(" by itself"), Text("; below is what was heard last.")
+            return [first, *trying]
         case _:
-            line.append("◌ ", palette.warning)
-            line.append(f"Looking for {counted(data.nodes, 'node')}…", "bold")
-    return line
+            return [Text.assemble(("◌ ", palette.warning), (f"Looking for {counted(data.nodes, 'node')}…", "bold"))]
 
 
 def _prospect(data: ClusterData) -> str:
@@ -93,7 +105,19 @@ def _right(data: ClusterData, palette: Palette, recorder: Recorder | None, *, re
     return line
 
 
-def _figures(data: ClusterData, palette: Palette, *, wide: bool) -> Text:
+def _figures(data: ClusterData, palette: Palette, *, wide: bool) -> list[Text]:
+    parts = [
+        _directory(data, palette), Text(f"{_GAP}{counted(data.clients, 'client')}"),
+        Text(f"{_GAP}{thousands(data.requests_done)} requests {per_second(data.requests_per_s)}"),
+        Text(f"{_GAP}{thousands(data.refused)} refused", "" if data.refused else palette.muted),
+        Text(f"{_GAP}{thousands(data.failed)} given back", palette.warning if data.failed else palette.muted),
+    ]  # fmt: skip
+    if wide and data.policy:
+        parts.append(Text(f"{_GAP}policy {plain(data.policy, 16)}", palette.muted))
+    return parts
+
+
+def _directory(data: ClusterData, palette: Palette) -> Text:
     line = Text()
     directory = data.directory
     if directory.ok:
@@ -104,13 +128,6 @@ def _figures(data: ClusterData, palette: Palette, *, wide: bool) -> Text:
         line.append(f"{plain(directory.engine, 12)} does not answer", palette.bad + palette.bold)
     else:
         line.append("directory –", palette.muted)
-    line.append(f"{_GAP}{counted(data.clients, 'client')}")
-    line.append(f"{_GAP}{thousands(data.requests_done)} requests {per_second(data.requests_per_s)}")
-    refused = f"{thousands(data.refused)} refused"
-    line.append(f"{_GAP}{refused}", "" if data.refused else palette.muted)
-    line.append(f"{_GAP}{thousands(data.failed)} given back", palette.warning if data.failed else palette.muted)
-    if wide and data.policy:
-        line.append(f"{_GAP}policy {plain(data.policy, 16)}", palette.muted)
     return line
 
 

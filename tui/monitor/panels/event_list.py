@@ -51,8 +51,6 @@ class EventList(RowList["Event"]):
         self.set_rows(events)
         if to_end:
             self.action_last()
-            # By force: that there is something to scroll now is only known after the next layout.
-            self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
 
     def _row_cells(self, event: Event) -> Sequence[Text | str]:
         palette = Palette.of(self.app)

@@ -20,6 +20,8 @@ from tui.widgets.palette import Palette
 from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual import events
     from textual.app import ComposeResult
 
@@ -98,7 +100,7 @@ class NodePanel(Vertical, can_focus=True):
         node, palette = data.node, Palette.of(self.app)
         self._set_state(_state(node))
         wide = self._figures.size.width >= _WIDE_CELLS
-        self._title.show([_title(node, palette, wide=wide)])
+        self._title.show([_title(node, palette, self._title.size.width, wide=wide)])
         self._figures.show(_figures(node, palette, wide=wide))
         for (caption, chart), scaled in zip(self._charts, data.charts, strict=True):
             if chart.display:
@@ -134,11 +136,10 @@ def _state(node: NodeData) -> str:
             return "leader" if role is Badge.LEADER else "" if role is Badge.FOLLOWER else "electing"
 
 
-def _title(node: NodeData, palette: Palette, *, wide: bool) -> tuple[Text, Text]:
-    left = Text(f"{plain(node.name, 16)} ", "bold")
-    for word in node.badges:
-        left.append_text(badge(word, palette))
-        left.append(" ")
+def _title(node: NodeData, palette: Palette, room: int, *, wide: bool) -> tuple[Text, Text]:
+    left = _named(node, node.badges, palette)
+    if left.cell_len > room and len(node.badges) > 1:  # what is special about it says more than its role
+        left = _named(node, node.badges[1:], palette)
     if node.presence is Presence.DEAF:
         right = Text(lasting(node.deaf_s), palette.secondary)
     elif node.presence is Presence.DOWN and node.silent_s is not None:
@@ -150,6 +151,14 @@ def _title(node: NodeData, palette: Palette, *, wide: bool) -> tuple[Text, Text]
     else:
         right = Text("")
     return left, right
+
+
+def _named(node: NodeData, badges: Sequence[Badge], palette: Palette) -> Text:
+    line = Text(f"{plain(node.name, 16)} ", "bold")
+    for number, word in enumerate(badges):
+        line.append(" " if number else "")
+        line.append_text(badge(word, palette))
+    return line
 
 
 def _figures(node: NodeData, palette: Palette, *, wide: bool) -> list[Text | tuple[Text, Text]]:

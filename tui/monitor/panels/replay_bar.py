@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tui.monitor.player import Player
 
 _TRACK_LEFT: Final = 26
-_TRACK_RIGHT: Final = 22
+_TRACK_RIGHT: Final = 28
+"""Room for `59 min 59 s of 59 min 59 s`, the longest there is."""
 
 
 class ReplayBar(TextLines):
@@ -37,8 +38,9 @@ class ReplayBar(TextLines):
         left.append(time_of_day(player.position_s), "bold")
         left.append(f"  {player.speed:g}x".ljust(8))
         width = max(0, self.size.width - _TRACK_LEFT - _TRACK_RIGHT)
-        left.append(" " * max(0, _TRACK_LEFT - left.cell_len))
-        left.append_text(self._track(width, palette))
+        if width:
+            left.append(" " * max(0, _TRACK_LEFT - left.cell_len))
+            left.append_text(self._track(width, palette))
         passed = player.position_s - player.start_s
         right = Text(f"{lasting(passed)} of {lasting(player.end_s - player.start_s)}")
         if player.going_to_s is not None:
@@ -46,12 +48,10 @@ class ReplayBar(TextLines):
         elif player.indexed_share < 1:
             right = Text(f"reading ahead {player.indexed_share:.0%}", palette.muted)
         elif player.recording.cut_off and player.ended:
-            right.append("  cut off here", palette.warning)
+            right = Text.assemble(f"{lasting(passed)}  ", ("cut off here", palette.warning))
         self.show([(left, right)])
 
     def _track(self, width: int, palette: Palette) -> Text:
-        if width <= 0:
-            return Text("")
         at = round(self._share() * (width - 1))
         track = Text("━" * at, palette.primary)
         track.append("●", palette.accent)

@@ -76,6 +76,11 @@ class SequenceChart(ScrollView, can_focus=True):
         self._data = NOTHING
         self._rows: tuple[ChartLine, ...] = ()
 
+    @property
+    def allow_vertical_scroll(self) -> bool:
+        """Whether there are more lines than fit, which the scroll bar tells only after the next layout."""
+        return not self.is_disabled and self.max_scroll_y > 0
+
     def paint(self, data: SequenceData) -> None:
         """Show an election."""
         if data == self._data:
@@ -85,8 +90,7 @@ class SequenceChart(ScrollView, can_focus=True):
         self._data = data
         self._lay_out()
         if another or (at_end and data.growing):
-            # By force: that there is something to scroll now is only known after the next layout.
-            self.scroll_to(y=self.max_scroll_y if data.growing else 0, animate=False, force=True)
+            self.scroll_to(y=self.max_scroll_y if data.growing else 0, animate=False)
         self.refresh()
 
     def on_resize(self) -> None:

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from tui.client.wording import plain
+from tui.monitor.model.nodes import Badge
 from tui.monitor.wording import figure, lasting, ordinal, thousands
 from tui.widgets.badge import badge
 from tui.widgets.palette import Palette
@@ -60,7 +61,7 @@ class Succession(RowList["TableLine"]):
             "" if line.rank == 0 else lasting(line.heard_s),
             "" if line.fit and line.rank is not None else palette.warning,
         )
-        return (
-            rank, Text(plain(line.name, 24), "bold"), badge(line.badge, palette), figure(line.cost),
-            figure(line.priority), figure(line.load1), thousands(line.in_flight), heard,
-        )  # fmt: skip
+        figures = [figure(line.cost), figure(line.priority), figure(line.load1), thousands(line.in_flight)]
+        if line.badge is Badge.DOWN:  # old figures, or made up where the leader never heard it
+            figures = ["–"] * len(figures)
+        return rank, Text(plain(line.name, 24), "bold"), badge(line.badge, palette), *figures, heard

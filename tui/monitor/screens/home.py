@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _STYLES: Final = ("monitor", "monitor_election", "monitor_requests", "monitor_events")
 PAINT_EVERY_S: Final = 0.2
 _MAX_COMPLAINT_CELLS: Final = 300
+_SPEED: Final = Binding.Group("Speed", compact=True)
 TABS: Final = (
     ("dashboard", "Dashboard"),
     ("election", "Election"),
@@ -59,8 +60,10 @@ class Home(CommandingScreen):
         Binding("shift+right", "replay_step(60)", "+1 min", id="replay.far", show=False, tooltip="A minute on"),
         Binding("shift+left", "replay_step(-60)", "-1 min", id="replay.far_back", show=False, tooltip="A minute back"),
         Binding("full_stop", "replay_message", "Next message", id="replay.message", tooltip="On to the next message"),
-        Binding("plus,equals_sign", "replay_faster", "Faster", id="replay.faster", tooltip="Up to 64 times"),
-        Binding("minus", "replay_slower", "Slower", id="replay.slower", tooltip="Down to a quarter"),
+        Binding(
+            "plus,equals_sign", "replay_faster", "Faster", id="replay.faster", tooltip="Up to 64 times", group=_SPEED
+        ),
+        Binding("minus", "replay_slower", "Slower", id="replay.slower", tooltip="Down to a quarter", group=_SPEED),
     ]
 
     def __init__(self, source: FeedSource) -> None:
@@ -153,8 +156,9 @@ class Home(CommandingScreen):
 
     # --- A recording -------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Offer what moves a recording only where one is played."""
-        return not action.startswith("replay_") or self._source.player is not None
+        """Offer what moves a recording only where one is played, and there no orders, which nobody would obey."""
+        replayed = self._source.player is not None
+        return not replayed if action == "orders" else replayed or not action.startswith("replay_")
 
     def action_replay_toggle(self) -> None:
         """Play or pause."""
