@@ -503,6 +503,24 @@ async def test_a_cancelled_encryption_leaves_nothing(people: Any, tmp_path: Path
     assert [image.image for image in offers] == [again.image]
 
 
+async def test_a_revocation_is_told_once_and_not_at_every_sign_in(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 5)
+    with viewer.subscribe() as events:
+        await owner.revoke(held.image, viewer.me.account)
+        with anyio.fail_after(20):
+            assert (await _event(events, "RightsUpdated")).revoked  # type: ignore[attr-defined]
+        await viewer.sign_out()
+        await viewer.sign_in()
+        (row,) = await viewer.peer_images()
+        assert row.revoked
+        heard = []
+        with suppress(anyio.WouldBlock):
+            while True:
+                heard.append(type(events.receive_nowait()).__name__)
+    assert "RightsUpdated" not in heard
+
+
 async def test_what_a_node_finishes_after_a_cancel_is_withdrawn_without_a_look(people: Any, tmp_path: Path) -> None:
     """Others saw it in the lists and asked for it, and its owner could say yes to it in vain."""
     owner, viewer = await people("ada"), await people("ben")
