@@ -503,6 +503,41 @@ async def test_a_cancelled_encryption_leaves_nothing(people: Any, tmp_path: Path
     assert [image.image for image in offers] == [again.image]
 
 
+async def test_a_revocation_is_told_once_and_not_at_every_sign_in(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 5)
+    with viewer.subscribe() as events:
+        await owner.revoke(held.image, viewer.me.account)
+        with anyio.fail_after(20):
+            assert (await _event(events, "RightsUpdated")).revoked  # type: ignore[attr-defined]
+        await viewer.sign_out()
+        await viewer.sign_in()
+        (row,) = await viewer.peer_images()
+        assert row.revoked
+        heard = []
+        with suppress(anyio.WouldBlock):
+            while True:
+                heard.append(type(events.receive_nowait()).__name__)
+    assert "RightsUpdated" not in heard
+
+
+async def test_what_a_node_finishes_after_a_cancel_is_withdrawn_without_a_look(people: Any, tmp_path: Path) -> None:
+    """Others saw it in the lists and asked for it, and its owner could say yes to it in vain."""
+    owner, viewer = await people("ada"), await people("ben")
+    picture = tmp_path / "picture.png"
+    Image.effect_noise((300, 200), 80).save(picture)
+    scope = anyio.CancelScope()
+    # The upload is complete and the node has made the image when the stego image begins to come back.
+    with scope:
+        await owner.encrypt(
+            picture, progress=lambda stage, _done, _total: scope.cancel() if stage == "receiving" else 0
+        )
+    assert scope.cancelled_caught
+    made = await until(lambda: owner._query(ops.MyImages(), ops.Images), lambda found: found.rows)
+    assert made.total == 1
+    assert await until(lambda: viewer.images_of(owner.me.account), lambda offers: not offers) == []
+
+
 async def test_a_preview_is_made_from_a_file_or_its_bytes_and_taken_back(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben")
     image = await owner.encrypt(photo)

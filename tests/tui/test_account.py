@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button, Input, Static
 
-from shared.errors import InvalidInput, StorageError
+from shared.errors import InvalidInput, ProfileError, StorageError
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import settled
 from tui.client.dialogs.account import Account
@@ -193,6 +193,13 @@ def test_an_export_follows_no_link_and_leaves_nothing_half_written(tmp_path: Pat
     with pytest.raises(StorageError, match="No space"):
         write_export(tmp_path / "e.txt", b"x")
     assert not (tmp_path / "e.txt").exists()
+
+
+def test_a_folder_is_not_called_a_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="is a folder"):
+        read_export(tmp_path)
+    with pytest.raises(ProfileError, match="There is no file"):
+        read_export(tmp_path / "none")
 
 
 def test_a_file_that_is_too_long_for_an_export_is_not_read_to_its_end(tmp_path: Path) -> None:

@@ -145,8 +145,15 @@ async def test_leaving_signs_out_and_says_nothing_where_nothing_waits(make_clien
 
 
 @pytest.mark.anyio
-async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(make_client) -> None:
-    peer = FakePeer(waiting=list(WAITING))
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [
+        (WAITING, "2 items wait in the outbox; they go out the next time you sign in."),
+        (WAITING[:1], "1 item waits in the outbox; it goes out the next time you sign in."),
+    ],
+)
+async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(make_client, waiting, said) -> None:
+    peer = FakePeer(waiting=list(waiting))
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
@@ -162,7 +169,7 @@ async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(m
         await pilot.click("#accept")
         await pilot.pause()
     assert peer.calls("sign_out") == [((), {})]
-    assert app.return_value == "2 items wait in the outbox; they go out the next time you sign in."
+    assert app.return_value == said
 
 
 @pytest.mark.anyio

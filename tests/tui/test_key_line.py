@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pytest
+from anyio.lowlevel import checkpoint
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from tests.tui.key_places import place_of
@@ -149,3 +151,30 @@ async def test_the_key_under_the_mouse_is_marked_and_explained() -> None:
         await pilot.hover(Button)
         assert line.hovered == ""
         assert line.render_line(0) == plain
+
+
+class Hasty(ModalScreen[None]):
+    """A dialog that goes before it was painted, as with a key that was pressed while it came."""
+
+    async def on_mount(self) -> None:
+        home = self.app.screen_stack[0]
+        home.set_focus(None)
+        home.refresh_bindings()
+        for _ in range(20):
+            await checkpoint()
+        self.dismiss()
+
+
+@pytest.mark.anyio
+async def test_a_dialog_that_goes_before_it_was_painted_takes_nothing_with_it() -> None:
+    app = Keyed()
+    async with app.run_test(size=(80, 5)) as pilot:
+        await settled(pilot)
+        line, home = app.query_one(KeyLine), app.screen
+        home.AUTO_FOCUS = ""
+        app.push_screen(Hasty())
+        await settled(pilot)
+        assert text(line).startswith(" ^q Quit ")
+        home.set_focus(app.query_one(Button))
+        await settled(pilot)
+        assert text(line).startswith(" a Add ")

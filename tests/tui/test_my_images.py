@@ -44,6 +44,15 @@ async def tab(make_client) -> AsyncIterator[Callable[..., Any]]:
 
 # --- What is shown ---------------------------------------------------------------------------------------------------
 @pytest.mark.anyio
+@pytest.mark.parametrize("width", [60, 70])
+async def test_where_it_is_tight_the_viewers_names_and_the_buttons_come_before_the_picture(tab, width: int) -> None:
+    at = await tab(size=(width, 24))
+    assert at.pane.query_one("#image-picture").display == (width == 70)
+    assert all(name in at.shown("image-viewers") for name in ("Ben", "Cem", "Dora", "Emil"))
+    assert at.pane.query_one("#image-log").region.right <= width
+
+
+@pytest.mark.anyio
 async def test_images_stand_with_their_counts_and_the_viewers_of_the_current_one(tab) -> None:
     at = await tab()
     assert at.peer.calls("my_images")[0] == ((), {"local": True})

@@ -12,7 +12,7 @@ from shared.errors import DamagedStego, Refused, Unavailable, ViewRefused
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.held_images import DAY, held, holding, in_every_state
-from tests.tui.quiet import settled
+from tests.tui.quiet import pressed, settled
 from tui.client.dialogs.more import More
 from tui.client.dialogs.no_look import NoLook
 from tui.client.dialogs.spend import Spend
@@ -388,6 +388,44 @@ async def test_rights_that_end_while_the_question_is_open_are_the_clouds_to_refu
         await pilot.press("tab", "enter")
         await settled(pilot)
         assert said(pilot, "#no-look-reason") == "The owner has taken it back."
+
+
+@pytest.mark.anyio
+async def test_what_the_owner_changes_during_a_look_is_told_beside_the_picture(make_client) -> None:
+    app = make_client(holding(held(1), held(2)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, "enter", "tab", "enter")
+        assert isinstance(app.screen, Viewer)
+        looked_at, before = pane.tile.image, said(pilot, "#viewer-left")
+        image, grant = looked_at.image, looked_at.grant
+        pane.peer.emit(RightsUpdated(image, "e" * 32, 0, revoked=True))  # an older one on the same image
+        await settled(pilot)
+        assert said(pilot, "#viewer-left") == before
+        pane.peer.emit(RightsUpdated(image, grant, 9, revoked=False))
+        await settled(pilot)
+        assert said(pilot, "#viewer-left") == "9 views left"
+        pane.peer.emit(RightsUpdated(image, grant, 0, revoked=True))
+        await settled(pilot)
+        assert said(pilot, "#viewer-left") == "revoked; this was the last look"
+
+
+@pytest.mark.anyio
+async def test_a_change_of_rights_may_come_before_the_picture_is_on_the_screen(make_client) -> None:
+    """The look itself changes them: the peer tells of it while the screen is still on its way."""
+    app = make_client(holding(held(1)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, "enter", "tab")
+        grant = pane.tile.image.grant
+        push = app.push_screen
+
+        def hasty(screen, *arguments):  # type: ignore[no-untyped-def]
+            pushed = push(screen, *arguments)
+            pane.heard(RightsUpdated(pane.tile.key, grant, 7, revoked=False))
+            return pushed
+
+        app.push_screen = hasty
+        await pressed(pilot, "enter")
+        assert said(pilot, "#viewer-left") == "7 views left"
 
 
 @pytest.mark.anyio

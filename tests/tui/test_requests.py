@@ -19,7 +19,7 @@ from shared.errors import Refused
 from shared.text import is_clean
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
-from tests.tui.quiet import settled
+from tests.tui.quiet import pressed, settled
 from tui.client.dialogs.accept import Accept
 from tui.client.dialogs.confirm import Confirm
 from tui.client.dialogs.reject import Reject
@@ -27,7 +27,7 @@ from tui.client.dialogs.request_shown import RequestShown
 from tui.client.panes.requests import RequestsPane
 from tui.client.screens.home import Home
 from tui.peer.events import CloudChanged, CopyProgress, Delivered, ImageReceived, RequestArrived, RequestWithdrawn
-from tui.peer.models import AskState, MyImage, Viewer, ViewRequest
+from tui.peer.models import AskState, MyImage, OutboxEntry, Viewer, ViewRequest
 from tui.widgets.chips import Chips
 from tui.widgets.expiry import ExpiryField
 from tui.widgets.picture import Picture
@@ -149,6 +149,19 @@ async def test_accepting_by_keys_with_another_number_of_views(open_at) -> None:
     assert peer.calls("accept") == [((number(1),), {"views": 5, "expires": None})]
     assert "✓ accepted" in shown(rows(pilot, "incoming"))
     assert any(text.startswith("Accepted") for text in toasts(pilot))
+
+
+@pytest.mark.anyio
+async def test_enter_on_a_chosen_word_says_yes_and_on_the_word_date_asks_which(open_at) -> None:
+    peer = people_asking()
+    pilot = await open_at(peer)
+    await pilot.press("a", "tab", "tab", "end")
+    assert isinstance(pilot.app.screen.focused, Chips)
+    await pressed(pilot, "enter")
+    assert isinstance(pilot.app.screen.focused, Input)
+    assert peer.calls("accept") == []
+    await pressed(pilot, "shift+tab", "home", "right", "enter")
+    assert peer.calls("accept") == [((number(1),), {"views": 3, "expires": NOW + 3600})]
 
 
 @pytest.mark.anyio
@@ -402,6 +415,20 @@ async def test_without_the_cloud_an_answer_waits_and_is_not_asked_for_again(open
     await pilot.press("a")
     assert len(peer.calls("accept")) == 1
     assert "waits in the outbox" in toasts(pilot)[1]
+
+
+@pytest.mark.anyio
+async def test_a_request_that_waits_in_the_outbox_stands_in_the_list_at_once(open_at) -> None:
+    peer = people_asking()
+    peer.reachable, queued = False, peer.outgoing[0]
+    peer.outgoing = peer.outgoing[1:]
+    pilot = await open_at(peer)
+    assert "in the outbox" not in shown(rows(pilot, "outgoing"))
+    peer.outgoing = [queued, *peer.outgoing]
+    peer.waiting = [OutboxEntry(queued.request_id, "request", NOW, 1, "")]
+    peer.emit(CloudChanged(reachable=False, leader=None, term=3))
+    await settled(pilot)
+    assert "in the outbox" in shown(rows(pilot, "outgoing"))
 
 
 @pytest.mark.anyio

@@ -24,6 +24,7 @@ from tui.client.screens.home import Home
 from tui.peer.events import CloudChanged, Delivered, ImageReceived, KeyChanged, RequestAnswered
 from tui.peer.models import AskState, OfferedImage, User, UserPage, ViewRequest
 from tui.widgets.chips import Chips
+from tui.widgets.key_line import KeyLine
 from tui.widgets.picture import Picture
 
 WORDS = "amber basil cedar delta ember fjord garnet harbor"
@@ -314,6 +315,16 @@ async def test_the_filter_works_as_one_types_and_escape_clears_it(opened) -> Non
     await pilot.press("slash", "x", "q", "escape")
     assert len(names(app)) == 5
     assert pane(app).people.has_focus
+
+
+@pytest.mark.anyio
+async def test_keys_that_are_text_in_the_filter_are_not_offered_there(opened) -> None:
+    _, app, pilot = opened
+    await pressed(pilot, "slash")
+    line = app.screen.query_one(KeyLine)
+    assert [hint.does for _, hint in line.spots()] == ["Quit", "palette"]
+    await pressed(pilot, "escape")
+    assert "Filter" in [hint.does for _, hint in line.spots()]
 
 
 @pytest.mark.anyio

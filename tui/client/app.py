@@ -168,7 +168,7 @@ class GlimpseClient(App[str]):
         self.tell("Signing out…")
         await self.host.close()
         rest = "" if not waiting else (
-            f"{waiting} {'item waits' if waiting == 1 else 'items wait'} in the outbox; "
-            "they go out the next time you sign in."
+            f"{waiting} {'item waits in the outbox; it goes' if waiting == 1 else 'items wait in the outbox; they go'} "
+            "out the next time you sign in."
         )  # fmt: skip
         self.exit(rest)

@@ -56,6 +56,8 @@ def read_export(path: Path) -> bytes:
     from shared.keyexport import MAX_EXPORT_BYTES
 
     try:
+        if path.is_dir():
+            raise ProfileError(f"{path} is a folder; name the file in it that holds the export.")
         if not path.is_file():  # a device or a pipe would be waited for
             raise ProfileError(f"There is no file {path}; check the path.")
         with path.open("rb") as file:

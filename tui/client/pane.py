@@ -65,6 +65,9 @@ class Pane(Vertical):
         """Take it that the peer stands otherwise with the cloud: look again."""
         self.load()
 
+    def outbox_changed(self) -> None:
+        """Take it that more or less waits in the outbox; the default does nothing."""
+
     def take_focus(self) -> None:
         """Put the focus where a person who comes to this tab wants it; the default leaves it."""
 

@@ -1,6 +1,5 @@
 """Encrypting a picture: sealed here, hidden by a node that never sees it, checked when it comes back."""
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +24,10 @@ from tui.peer.models import MyImage
 _WAIT_S = 60.0
 _FORGOTTEN_S = 3600.0
 """When an attempt that did not end well can no longer have become an image of the cloud."""
+_LOOK_S = (1.0, 15.0)
+"""The first and the longest pause between looks at what became of an attempt that was just given up."""
+_LOOKED_FOR_S = 300.0
+"""How long it is looked for; a node that got all of it has long finished by then. Later `settle` sees to it."""
 Progress = Callable[[str, int, int], None]
 """Stage (`reading`, `sealing`, `sending`, `hiding`, `receiving`, `checking`), bytes done, bytes in all."""
 
@@ -43,30 +46,43 @@ class Encrypting:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._under_way: set[str] = set()
+        self._given_up: dict[str, float] = {}
+        """Attempts of this session that nobody waits for any more, and when they were given up, by `clock`."""
+        self._another = anyio.Event()
 
     async def encrypt(self, path: Path, title: str | None, cover: Path | None, progress: Progress | None) -> MyImage:
         """Seal, send, receive, check, keep. Nothing of it stays if it fails; the original is never touched."""
         context = self._context
         context.need_account()
         shown = _title(path, title)
+        report = progress or (lambda _stage, _done, _total: None)
         image = context.new_id()
         self._under_way.add(image)
         try:
-            return await self._attempt(image, path, shown, cover, progress or (lambda _stage, _done, _total: None))
+            report("sealing", 0, 1)
+            prepared = await anyio.to_thread.run_sync(self._prepare, path, cover, image)
+            await self._note(image)
+            return await self._attempt(image, prepared, shown, report)
         finally:
             self._under_way.discard(image)
 
-    async def _attempt(self, image: str, path: Path, title: str, cover: Path | None, report: Progress) -> MyImage:
+    async def _attempt(self, image: str, prepared: _Prepared, title: str, report: Progress) -> MyImage:
+        """Have a sealed picture hidden; what came of it in the cloud is withdrawn if it is not kept here."""
+        try:
+            return await self._hide(image, prepared, title, report)
+        except BaseException:
+            self._given_up[image] = self._context.clock()
+            self._another.set()
+            raise
+
+    async def _hide(self, image: str, prepared: _Prepared, title: str, report: Progress) -> MyImage:
         context = self._context
-        report("sealing", 0, 1)
-        prepared = await anyio.to_thread.run_sync(self._prepare, path, cover, image)
         info = prepared.info
         operation = ops.Encrypt(
             image=image, title=title, format=info.format, width=info.width, height=info.height,
             original_size=info.bytes, upload_size=len(prepared.upload),
             upload_sha256=hashlib.sha256(prepared.upload).digest(),
         )  # fmt: skip
-        await self._note(image)
         outcome, stego = await context.cloud.ask(
             operation, request=context.new_id(), wait_s=_WAIT_S, upload=prepared.upload, progress=report
         )
@@ -105,16 +121,47 @@ class Encrypting:
         A node may have finished what was cancelled here, or what a crash cut short. Without the key, which is gone,
         nobody could open such an image. `known` are all of this account's images in the cloud.
         """
-        rows = await self._context.store.run(lambda s: s.all("SELECT image, created FROM own_images WHERE ready = 0"))
-        attempts = {str(row["image"]): float(row["created"]) for row in rows}
+        attempts = await self._attempts()
         offered = {row.image: row.offered for row in known}
         for image in attempts.keys() - self._under_way:
             if offered.get(image):
-                with contextlib.suppress(GlimpseError):
-                    await self._context.cloud.ask(ops.WithdrawImage(image=image), request=self._context.new_id())
+                await self._withdrawn(image)
             elif image not in offered and self._context.wall() - attempts[image] > _FORGOTTEN_S:
                 await self._forget(image)
         return set(attempts)
+
+    async def run(self) -> None:
+        """Withdraw what attempts that were given up become, as soon as the cloud offers it, until cancelled.
+
+        A node finishes what it has got; without this, others would see it and ask for it until the owner looks again.
+        """
+        while True:
+            await self._another.wait()
+            pause = _LOOK_S[0]
+            while self._given_up:
+                self._another = anyio.Event()
+                with anyio.move_on_after(pause):
+                    await self._another.wait()
+                pause = _LOOK_S[0] if self._another.is_set() else min(2 * pause, _LOOK_S[1])
+                attempts = await self._attempts()  # without one that was kept at the very moment it was given up
+                for image, since in tuple(self._given_up.items()):
+                    late = self._context.clock() - since > _LOOKED_FOR_S
+                    if image not in attempts or await self._withdrawn(image) or late:
+                        del self._given_up[image]
+            self._another = anyio.Event()
+
+    async def _attempts(self) -> dict[str, float]:
+        """Return the ids of attempts that have not become images, and when they began, in seconds since 1970."""
+        rows = await self._context.store.run(lambda s: s.all("SELECT image, created FROM own_images WHERE ready = 0"))
+        return {str(row["image"]): float(row["created"]) for row in rows}
+
+    async def _withdrawn(self, image: str) -> bool:
+        """Withdraw what became of an attempt; return whether that is done, which it cannot be before it is there."""
+        try:
+            await self._context.cloud.ask(ops.WithdrawImage(image=image), request=self._context.new_id())
+        except GlimpseError:
+            return False
+        return True
 
     async def _forget(self, image: str) -> None:
         await self._context.store.run(lambda s: s.do("DELETE FROM own_images WHERE image = :i AND ready = 0", i=image))

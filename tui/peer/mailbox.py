@@ -119,7 +119,8 @@ class Mailbox:
     async def take_grant(self, grant: ops.GrantRow) -> None:
         """Apply a grant or its change, if its record is the owner's word and newer than what is held.
 
-        Raises `RemoteError` for a record that is not. A record that is known already only refreshes the counts.
+        Raises `RemoteError` for a record that is not. A record that is known already only refreshes the counts, and
+        nothing is told where they are known too: every sign-in asks for all of them.
         """
         context = self._context
         record = decode_record(grant.record)
@@ -152,7 +153,8 @@ class Mailbox:
         if held is not None and held["received"]:
             async with context.files:
                 await files.rewrite_rights(context.store, path, record, left)
-        context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked, clean(grant.title)))
+        if held is None or (held["version"], held["consumed"]) != (record.version, consumed):
+            context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked, clean(grant.title)))
 
     def _check(self, record: RightsRecord, grant: ops.GrantRow) -> None:
         mine = self._context.identity.public.signing_key

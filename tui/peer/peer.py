@@ -147,6 +147,7 @@ class Peer:
         cloud.start()
         tasks.start_soon(self._outbox.run)
         tasks.start_soon(self._mailbox.run)
+        tasks.start_soon(self._encrypting.run)
         tasks.start_soon(self._keep_alive)
         tasks.start_soon(self._sign_in_again)
 

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
@@ -115,8 +116,9 @@ class ExpiryField(Vertical):
 
     def action_to_date(self) -> None:
         """Go to the date, if a date it shall be."""
-        if self.query_one(Chips).value == "date":
-            self.query_one(Input).focus()
+        if self.query_one(Chips).value != "date":
+            raise SkipAction  # then Enter means what it means elsewhere in the dialog
+        self.query_one(Input).focus()
 
     @on(Chips.Chosen)
     def _chosen(self, event: Chips.Chosen) -> None:

@@ -95,8 +95,9 @@ class KeyLine(Widget):
         self._looks_soon = False
 
     def on_mount(self) -> None:
-        """Hear when other keys apply."""
+        """Hear when other keys apply, and look again when a screen before this one is gone: it may have kept word."""
         self.screen.bindings_updated_signal.subscribe(self, self._other_keys)
+        self.watch(self.screen, "stack_updates", self._look_soon, init=False)
 
     def on_unmount(self) -> None:
         """Hear no more."""
@@ -104,9 +105,13 @@ class KeyLine(Widget):
 
     # --- Which keys --------------------------------------------------------------------------------------------------
     def _other_keys(self, screen: Screen[object]) -> None:
-        if screen is self.screen and self.app.app_focus and not self._looks_soon:
-            self._looks_soon = True
-            self.call_after_refresh(self._look)
+        if screen is self.screen:
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        # Not after the next refresh: that of a screen that stands before this one never comes where it goes first.
+        if self.app.app_focus and not self._looks_soon:
+            self._looks_soon = self.call_later(self._look)
 
     def _look(self) -> None:
         self._looks_soon = False

@@ -10,6 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Static
 
+from tui.widgets.chips import Chips
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +35,10 @@ class Dialog(ModalScreen[R | None], Generic[R]):
     CANCEL: ClassVar[str] = "Cancel"
     DANGEROUS: ClassVar[bool] = False
     """What cannot be undone has a red button, and Cancel is what Enter means at first."""
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="dialog.cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
+        Binding("enter", "accept_choice", "Accept", id="dialog.accept", show=False, tooltip="Say yes"),
+    ]
 
     @property
     def client(self) -> GlimpseClient:
@@ -77,6 +82,11 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         result = self.result()
         if result is not None:
             self.dismiss(result)
+
+    def action_accept_choice(self) -> None:
+        """Say yes from words that one chooses among, as from an input; elsewhere Enter has its own meaning or none."""
+        if isinstance(self.focused, Chips):
+            self.action_accept()
 
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:

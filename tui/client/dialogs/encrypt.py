@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PICTURE, COVER, PREVIEW = "picture", "cover", "preview"
 _NOT_SHOWN_PX: Final = (8, 8)
+_OF: Final = {PICTURE: "", COVER: "The cover: ", PREVIEW: "The preview: "}
 _HEADINGS: Final = {
     PICTURE: "Choose a picture to encrypt",
     COVER: "Choose a cover: the picture that everybody sees",
@@ -200,7 +201,7 @@ class Encrypt(Dialog[Wish]):
         for use in self._uses():
             found = self._found.get(use)
             if found is not None and found.trouble:
-                return plain(found.trouble, 200)
+                return _OF[use] + plain(found.trouble, 200)
         return ""
 
     def _uses(self) -> list[str]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tui.peer.models import MyImage, Viewer
 
 _WIDE_FROM_CELLS: Final = 100
+_PICTURE_FROM_CELLS: Final = 70
+"""Below it, a picture beside the viewers would leave no room for their names and for the buttons."""
 _TICK_S: Final = 10.0
 """How often ages are told anew, and transfers forgotten that broke off."""
 
@@ -92,8 +94,9 @@ class ImagesShown(Pane):
         self.set_interval(_TICK_S, self._repaint)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Put the details beside the list where there is room."""
+        """Put the details beside the list where there is room; where there is little, leave the picture out."""
         self.set_class(event.size.width >= _WIDE_FROM_CELLS, "-wide")
+        self.set_class(event.size.width < _PICTURE_FROM_CELLS, "-tight")
 
     def take_focus(self) -> None:
         """Go to the list, or to the one thing to be done where there is no image."""

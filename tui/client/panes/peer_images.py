@@ -23,7 +23,7 @@ from tui.client.pane import Pane
 from tui.client.panes.held_details import HeldDetails, HeldLine
 from tui.client.screens.viewer import Viewer
 from tui.client.wording import plain, views
-from tui.peer.events import CopyProgress, ImageReceived
+from tui.peer.events import CopyProgress, ImageReceived, RightsUpdated
 from tui.widgets.face import Face
 from tui.widgets.gallery import Gallery
 from tui.widgets.working import work
@@ -98,6 +98,8 @@ class PeerImagesPane(Pane):
         self._tiles: dict[str, Tile] = {}
         self._order = Order.NEWEST
         self._busy = False
+        self._viewer: tuple[str, Viewer] | None = None
+        """The grant by which an image is looked at, and the screen that shows it."""
 
     def compose(self) -> ComposeResult:
         """Compose gallery and details: beside it where there is room, otherwise below it."""
@@ -144,6 +146,8 @@ class PeerImagesPane(Pane):
     def heard(self, event: Any) -> None:
         """Take what arrives, comes nearer, or changes."""
         changed = self._session.heard(event)
+        if isinstance(event, RightsUpdated) and self._viewer is not None and self._viewer[0] == event.grant:
+            self._viewer[1].rights_changed(event.left, revoked=event.revoked)
         if isinstance(event, ImageReceived):
             self._covers.forget(event.image)
             self.gallery.forget(event.image)
@@ -222,10 +226,12 @@ class PeerImagesPane(Pane):
         self._session.opened(message.tile.key)
         self._show_tiles()
         viewer = Viewer(self.peer, view, person=message.tile.owner, left=view.left)
+        self._viewer = message.tile.image.grant, viewer
         self.app.push_screen(viewer, self._looked)
 
     def _looked(self, _result: None) -> None:
         self._busy = False
+        self._viewer = None
         self.load()
         self.client.post_message(Happened("viewed"))
 

@@ -146,6 +146,10 @@ class RequestsPane(Pane):
             case _:
                 pass
 
+    def outbox_changed(self) -> None:
+        """Look again: a request that waits in the outbox stands in the list too."""
+        self.load_soon()
+
     # --- Showing -----------------------------------------------------------------------------------------------------
     def _arrange_soon(self) -> None:
         if not self._paint_soon:

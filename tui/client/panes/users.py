@@ -50,6 +50,10 @@ class Finder(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("down", "submit", "To the list", show=False)]
 
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Return whether a key is text here; the library does not know that the slash is."""
+        return key == "slash" or super().check_consume_key(key, character)
+
 
 class UsersPane(Pane):
     """The list of users with its filter, and the person under its cursor."""

@@ -154,6 +154,9 @@ class Home(Screen[None]):
             self._last.signed_in, self._last.cloud_reachable
         ):  # fmt: skip
             self._tell_panes(status)
+        elif status.outbox != self._last.outbox:
+            for pane in self.panes:
+                pane.outbox_changed()
         self._last = status
 
     def _tell_panes(self, status: PeerStatus) -> None:

@@ -64,6 +64,7 @@ class Viewer(Screen[None]):
         self._title = plain(view.title, 80) or "untitled"
         self._person = plain(person, 48)
         self._left = left
+        self._revoked = False
         self._view: View | None = view
 
     @property
@@ -131,7 +132,15 @@ class Viewer(Screen[None]):
     def _views_left(self) -> str:
         if self._left is None:
             return "opens free"
+        if self._revoked:
+            return "revoked; this was the last look"
         return f"{views(self._left)} left" if self._left else "that was the last view"
+
+    def rights_changed(self, left: int, *, revoked: bool) -> None:
+        """Show what is left now that the owner changed it. What is on the screen stays: that view is spent."""
+        self._left, self._revoked = left, revoked
+        for shown in self.query("#viewer-left").results(Static):  # it may come before the screen is composed
+            shown.update(self._views_left())
 
     # --- Closing -----------------------------------------------------------------------------------------------------
     @on(Button.Pressed, "#viewer-close")
