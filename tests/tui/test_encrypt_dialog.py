@@ -242,6 +242,18 @@ async def test_a_failure_says_what_to_do_and_may_be_tried_again(tab) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_second_enter_cancels_nothing(tab) -> None:
+    at = await tab()
+    at.peer.gates["encrypt"] = anyio.Event()
+    await at.press("4", "n", *"~/Pictures/harbour.png", "enter", "enter")
+    assert isinstance(at.screen, Sealing)
+    at.peer.gates["encrypt"].set()
+    await settled(at.pilot)
+    assert len(at.peer.calls("encrypt")) == 1
+    assert "harbour" in at.shown("mine-list")
+
+
+@pytest.mark.anyio
 async def test_a_failure_may_be_left(tab) -> None:
     at = await tab()
     at.peer.fail["encrypt"] = Refused("not_allowed", "An account can have 10000 images; use another account for more.")

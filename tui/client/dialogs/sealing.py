@@ -35,6 +35,8 @@ class Sealing(Dialog["MyImage"]):
     """Encrypts what was wished for while it is open. It closes with the image, or with None after a cancel."""
 
     ACCEPT = "Try again"
+    AUTO_FOCUS = ""
+    """Nothing at first: a second Enter of a hasty finger must not cancel what the first one began. Escape does."""
 
     class Moved(Message, bubble=False):
         """From the worker: another stage began."""
@@ -82,7 +84,7 @@ class Sealing(Dialog["MyImage"]):
         again, cancel = self.query_one("#accept", Button), self.query_one("#cancel", Button)
         again.display = False
         cancel.label, cancel.disabled = "Cancel", False
-        cancel.focus()
+        self.set_focus(None)
         # As a watcher, because it lasts as long as the dialog, unless it succeeds.
         work(self, partial(self._run, self._scope), group="watch")
         self._paint()
