@@ -6,8 +6,10 @@ import io
 from dataclasses import dataclass, field, replace
 
 import anyio
+import anyio.lowlevel
 import pytest
 from PIL import Image
+from textual import events
 from textual.widgets import Button, Input, Static
 
 from shared.config import MAX_NOTE_CHARS
@@ -661,6 +663,27 @@ async def test_a_request_that_takes_a_while_is_seen_to_be_under_way(make_client,
         someone.gates["request"].set()
         await settled(pilot)
         assert "asking…" not in offers_shown(app)
+
+
+@pytest.mark.anyio
+async def test_what_is_typed_while_a_dialog_comes_is_typed_into_it(make_client) -> None:
+    """A note typed right after the key that opens the dialog was lost, or sorted the list behind it."""
+    app = make_client(peer())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await _to_cem(pilot)
+        sort = pane(app).people.sort
+        app.post_message(events.Key("r", "r"))
+        while not isinstance(app.screen, RequestViews):
+            await anyio.lowlevel.checkpoint()
+        assert not app.screen.ready
+        for key in ("5", "tab", "tab", *"s please"):
+            app.post_message(events.Key("space" if key == " " else key, key if len(key) == 1 else None))
+        await settled(pilot)
+        assert pane(app).people.sort == sort
+        assert app.screen.query_one("#request-note", Input).value == "s please"
+        app.screen.action_cancel()
+        await settled(pilot)
 
 
 # --- Hostile text ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
 from tui.client.copying import Copies
@@ -16,6 +16,7 @@ from tui.client.messages import Happened, Trouble
 from tui.client.settings import ClientSettings
 from tui.places import log_folder
 from tui.themes import begin_in
+from tui.typing_ahead import TypingAhead
 from tui.widgets.cells import Mode
 from tui.widgets.working import work
 
@@ -37,7 +38,7 @@ _STYLES = ("client", "welcome")
 """What the first screen needs; the home brings the rest along."""
 
 
-class GlimpseClient(App[str]):
+class GlimpseClient(TypingAhead[str]):
     """The client. It returns what is still to be said in the terminal when it has closed.
 
     `host` opens peers; `graphics` is what the terminal can show beyond cells; `profile` is opened without asking;

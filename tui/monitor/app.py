@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
 from tui.monitor.settings import MonitorSettings
 from tui.monitor.wording import time_of_day
 from tui.themes import begin_in
+from tui.typing_ahead import TypingAhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ _STYLES = ("client",)
 """What the first screen needs; the home brings the rest along."""
 
 
-class GlimpseMonitor(App[str]):
+class GlimpseMonitor(TypingAhead[str]):
     """The monitor. `source` brings the news; without one, a `sentence` is shown until `enter` is called with it.
 
     The source's `run` must run beside the app, see `tui.monitor.run`. `zone` is the clock that people read (None: the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from tui.client.app import GlimpseClient
+    from tui.typing_ahead import TypingAhead
 
 R = TypeVar("R")
+_READY_AT_LATEST_S: Final = 1.0
+"""Keys are held back no longer than this, whatever becomes of the first paint."""
 
 
 class Dialog(ModalScreen[R | None], Generic[R]):
@@ -39,6 +42,9 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
         Binding("enter", "accept_choice", "Accept", id="dialog.accept", show=False, tooltip="Say yes"),
     ]
+
+    ready = False
+    """Whether it takes keys: it is laid out, and a field or a button has the focus."""
 
     @property
     def client(self) -> GlimpseClient:
@@ -71,6 +77,17 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         """Put the focus on the first field, or on the safe button."""
         if self.DANGEROUS:
             self.query_one("#cancel", Button).focus()
+        self.call_after_refresh(self._become_ready)
+        self.set_timer(_READY_AT_LATEST_S, self._become_ready)
+
+    def on_unmount(self) -> None:
+        """Leave to what is behind it what was typed for nobody."""
+        self._become_ready()
+
+    def _become_ready(self) -> None:
+        if not self.ready:
+            self.ready = True
+            cast("TypingAhead[Any]", self.app).take_up_early()
 
     def complain(self, text: str) -> None:
         """Say under the fields what is wrong with them."""
