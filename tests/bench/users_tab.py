@@ -20,6 +20,7 @@ from tui.client.app import GlimpseClient
 from tui.client.panes.users import UsersPane
 from tui.client.screens.home import Home
 from tui.peer.models import User
+from tui.starting import begin
 
 SIZE = (120, 40)
 ROUNDS = 5
@@ -79,6 +80,7 @@ async def measure(people: list[User]) -> tuple[float, float, float, float]:
     """
     peer = FakePeer(people=people)
     app = GlimpseClient(FakeHost())
+    begin()  # As the program does: no garbage is looked for before the first paint, nor ever in what is there by then.
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause()
         frames = Frames(app)
