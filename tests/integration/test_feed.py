@@ -95,6 +95,19 @@ class Seen:
             while not holds():
                 await self.news.wait()
 
+    async def accepted(self, name: str, order: str) -> None:
+        """Give an order until it is accepted: where nobody was heard in time just now, the answer is to wait."""
+        with anyio.fail_after(20.0):
+            while True:
+                try:
+                    await self.operator.command(name, order)
+                except InvalidInput as refusal:
+                    if "wait" not in str(refusal):
+                        raise
+                    await self.news.wait()
+                else:
+                    return
+
     @property
     def names(self) -> list[str]:
         return list(self.messages)
@@ -239,7 +252,7 @@ async def test_the_last_node_that_could_lead_is_not_drained(cluster: RunningClus
             await seen.operator.command(first, "step_down")
         await seen.operator.command(first, "undrain")
         await seen.until(lambda: any(row.fit for row in seen.table(last) if seen.names[row.place] == first))
-        await seen.operator.command(last, "step_down")
+        await seen.accepted(last, "step_down")
         await seen.until(lambda: seen.standing(first).role == "leader")
 
 

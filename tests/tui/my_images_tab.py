@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.picture_files import album, encoded
-from tests.tui.quiet import settled
+from tests.tui.quiet import pressed, settled
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.screens.home import Home
 from tui.peer.models import MyImage, User, Viewer, ViewLogEntry
@@ -107,7 +107,7 @@ class Tab:
         return "\n".join(strip.text for strip in rows.render_lines(rows.region.reset_offset))
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        await pressed(self.pilot, *keys)
         await settled(self.pilot)
 
     async def click(self, selector: str, offset: tuple[int, int] | None = None) -> None:
