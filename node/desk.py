@@ -147,12 +147,7 @@ class Desk:
             self.dispatching.unwanted(key)
 
     def closed(self, session: Session) -> None:
-        """Forget whose session this was, and let go of what came in it: the peer sends it again when it is back."""
-        assert self.dispatching is not None
-        if session.remote_key in self._of_key:
-            for key in [key for key, held in self._held.items() if held.session is session and not held.serving]:
-                self._drop(key)
-                self.dispatching.peer_gone(key)
+        """Forget whose session this was. What came in it is still served if that takes nothing more, as a sign-out."""
         account = self._account_of.pop(session, None)
         if account is not None:
             sessions = self._accounts[account]
