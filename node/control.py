@@ -117,7 +117,7 @@ class Control:
         self._wake.set()
 
     def peer_gone(self, key: tuple[bytes, str]) -> None:
-        """The session in which a peer sent a request is over."""
+        """A request that could not be served is held no more: the session in which it came is over."""
         self.dispatch.peer_gone(RequestKey(*key), self._clock())
         self._wake.set()
 

@@ -59,7 +59,7 @@ class Dispatching(Protocol):
         """The peer waits for the request no more; nobody should serve it."""
 
     def peer_gone(self, key: RequestKey) -> None:
-        """The session in which the peer sent the request is over: it is held here no more."""
+        """The request is held here no more: the session in which it came is over, and it could not be served."""
 
 
 @dataclass(slots=True)

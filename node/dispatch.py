@@ -7,9 +7,9 @@ one that sees neither assignment nor end takes over, in the order of the line, l
 harmless: effects are made once by the directory, so nothing here is about truth, only about who bothers.
 
 A request that is repeated after it was served opens anew and is served again, from the directory's stored answer,
-unless its peer says that it has its answer: the repeat and the answer crossed. A request is held only as long as its
-peer can be told the answer: one that is gone, or silent for `OPEN_REPEATS`, gets no more work; what it sends when it is
-back opens anew.
+unless its peer says that it has its answer: the repeat and the answer crossed. A request whose peer is gone is tried
+once by each node, for it may take nothing more than is here; one that is silent for `OPEN_REPEATS` gets no more work.
+What it sends when it is back opens anew.
 """
 
 import heapq
@@ -262,7 +262,7 @@ class Dispatch:
             self._finish(RequestKey(*key), now)
 
     def peer_gone(self, key: RequestKey, now: float) -> None:
-        """The session in which the peer sent the request is over: this node cannot answer it. Others may."""
+        """This node could not serve the request, and the session in which it came is over. Others may."""
         self._now = now
         request = self._open.get(RequestKey(*key))
         if request is None or not request.held:

@@ -136,8 +136,8 @@ class Home(CommandingScreen):
     def _resized(self) -> None:
         """Paint once for all parts that have another size now, instead of a tick later."""
         if not self._paints_soon:
-            self._paints_soon = True
-            self.call_after_refresh(self._paint_resized)
+            # Not after the next refresh: that of a window in front of this screen never comes where it closes first.
+            self._paints_soon = self.call_later(self._paint_resized)
 
     def _paint_resized(self) -> None:
         self._paints_soon = False
