@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import anyio
-import psutil
 
 from tests.bench.rows import Row
+from tests.bench.share import share_of_a_core
 from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.tui.terminal import Terminal
 from tui.peer import Peer
@@ -47,11 +46,7 @@ def _client_share(folder: Path, cluster_file: Path) -> float:
         terminal.wait_for("leads")
         terminal.wait_for("person-1")
         terminal.read_for(SETTLE_S)
-        process = psutil.Process(terminal.process.pid)
-        before, began = process.cpu_times(), time.perf_counter()
-        terminal.read_for(MEASURED_S)
-        after, took = process.cpu_times(), time.perf_counter() - began
-        used = (after.user + after.system) - (before.user + before.system)
+        share = share_of_a_core(terminal, MEASURED_S)
         terminal.press("ctrl+q")
         terminal.wait_until_over()
-    return used / took
+    return share

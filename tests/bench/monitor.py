@@ -11,10 +11,9 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
-
 from tests.bench.load import cluster, load
 from tests.bench.rows import Row
+from tests.bench.share import share_of_a_core
 from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.tui.fake_feed import healthy
 from tests.tui.terminal import Terminal
@@ -63,13 +62,10 @@ def _share(running: RunningCluster, folder: Path) -> float:
     with Terminal([*GLIMPSE, "monitor"], env=env, columns=120, rows=40) as terminal:
         terminal.wait_for("leads")
         terminal.read_for(SETTLE_S)
-        process = psutil.Process(terminal.process.pid)
-        before, began = process.cpu_times(), time.perf_counter()
-        terminal.read_for(MEASURED_S)
-        after, took = process.cpu_times(), time.perf_counter() - began
+        share = share_of_a_core(terminal, MEASURED_S)
         terminal.press("ctrl+q")
         terminal.wait_until_over()
-    return ((after.user + after.system) - (before.user + before.system)) / took
+    return share
 
 
 def _load(running: RunningCluster, stop: threading.Event) -> float:
