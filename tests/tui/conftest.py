@@ -51,22 +51,20 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=SIZES)
-def look(request: pytest.FixtureRequest) -> tuple[tuple[int, int], str]:
-    """Size, and the theme to begin with: a test that takes this runs at both sizes, with a picture in every theme."""
-    return SIZES[request.param], next(iter(THEMES.values()))
+def look(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """Size of the terminal: a test that takes this runs at both sizes, and `snap` takes a picture in every theme."""
+    return SIZES[request.param]
 
 
 @pytest.fixture
 def make_client() -> Callable[..., GlimpseClient]:
     """Return a function that makes a client over fakes: with a peer it opens its home, with a host the first screen."""
 
-    def make(
-        peer: FakePeer | None = None, *, host: FakeHost | None = None, theme: str = "glimpse-dark", **options: Any
-    ):
+    def make(peer: FakePeer | None = None, *, host: FakeHost | None = None, **options: Any):
         if host is None:
             host = FakeHost(peers={"ada": peer or FakePeer()})
             options.setdefault("profile", "ada")
-        settings = options.pop("settings", None) or ClientSettings(theme=theme)
+        settings = options.pop("settings", None) or ClientSettings()
         return GlimpseClient(host, settings=settings, wall=lambda: NOW, zone=UTC, **options)
 
     return make

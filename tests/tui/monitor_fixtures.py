@@ -48,13 +48,11 @@ class FakeSource:
         self.cloud.feed(self.model, seconds)
 
 
-def make_monitor(
-    scenario: str | FakeCloud = "healthy", *, seconds: float = SCENE_S, theme: str = "glimpse-dark", **options: Any
-) -> GlimpseMonitor:
+def make_monitor(scenario: str | FakeCloud = "healthy", *, seconds: float = SCENE_S, **options: Any) -> GlimpseMonitor:
     """Return a monitor that shows a scenario after so many seconds. Its `source` is a `FakeSource`."""
     source = FakeSource(SCENARIOS[scenario]() if isinstance(scenario, str) else scenario)
     source.pass_time(seconds)
-    settings = options.pop("settings", None) or MonitorSettings(theme=theme)
+    settings = options.pop("settings", None) or MonitorSettings()
     return GlimpseMonitor(source, settings=settings, zone=UTC, **options)
 
 

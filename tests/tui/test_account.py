@@ -224,28 +224,25 @@ async def test_hostile_names_are_shown_harmlessly(make_client, name: str) -> Non
 
 # --- Looks -----------------------------------------------------------------------------------------------------------
 def test_account(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(FakePeer(account=Me(7, "Ada", WORDS)), theme=theme), size, press=("i",))
+    snap(make_client(FakePeer(account=Me(7, "Ada", WORDS))), look, press=("i",))
 
 
 def test_export(snap, make_client, look) -> None:
-    size, theme = look
-    app = make_client(theme=theme)
+    app = make_client()
 
     async def begin(pilot) -> None:
         await export_dialog(app, pilot)
         await pilot.press(*"correct horse battery")
 
-    snap(app, size, before=begin)
+    snap(app, look, before=begin)
 
 
 def test_export_that_cannot_be_written(snap, make_client, look) -> None:
-    size, theme = look
-    app = make_client(theme=theme)
+    app = make_client()
 
     async def begin(pilot) -> None:
         await export_dialog(app, pilot)
         fill(app, "correct horse battery staple", "correct horse battery staple", "/nowhere/e.txt")
         await pilot.press("enter")
 
-    snap(app, size, before=begin)
+    snap(app, look, before=begin)

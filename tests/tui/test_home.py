@@ -335,43 +335,37 @@ async def test_the_guided_path_follows_what_is_done_and_can_be_left(make_client)
 
 
 def test_home_with_nobody_there(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(theme=theme), size)
+    snap(make_client(), look)
 
 
 def test_home_without_the_cloud(make_client, snap, look) -> None:
-    size, theme = look
     peer = FakePeer(reachable=False, waiting=list(WAITING))
-    app = make_client(peer, theme=theme)
+    app = make_client(peer)
 
     async def later(_pilot) -> None:
         app.screen._look()
 
-    snap(app, size, before=later)
+    snap(app, look, before=later)
 
 
 def test_the_outbox(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(FakePeer(reachable=False, waiting=list(WAITING)), theme=theme), size, press=("o",))
+    snap(make_client(FakePeer(reachable=False, waiting=list(WAITING))), look, press=("o",))
 
 
 def test_the_question_before_leaving_with_something_waiting(make_client, snap, look) -> None:
-    size, theme = look
-    app = make_client(FakePeer(waiting=list(WAITING)), theme=theme)
+    app = make_client(FakePeer(waiting=list(WAITING)))
 
     async def leave(pilot) -> None:
         await pilot.press("ctrl+q")
         while not isinstance(app.screen, Confirm):
             await pilot.pause()
 
-    snap(app, size, before=leave, waits=False)
+    snap(app, look, before=leave, waits=False)
 
 
 def test_the_keys_panel(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(theme=theme), size, press=("question_mark",))
+    snap(make_client(), look, press=("question_mark",))
 
 
 def test_the_guided_path(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(theme=theme, guide=Guide()), size)
+    snap(make_client(guide=Guide()), look)

@@ -593,26 +593,24 @@ def test_every_deed_has_a_plan_in_every_situation(scenario):
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
-def pictured(scenario: str, theme: str) -> GlimpseMonitor:
-    app = make_monitor(scenario, theme=theme)
+def pictured(scenario: str) -> GlimpseMonitor:
+    app = make_monitor(scenario)
     app.source.operator = FakeOperator(app.source.cloud)
     return app
 
 
 @pytest.mark.parametrize("key", list("DTRSLPo"))
 def test_the_dialogs(snap, look, key):
-    size, theme = look
-    snap(pictured("healthy", theme), size, press=(key,))
+    snap(pictured("healthy"), look, press=(key,))
 
 
 @pytest.mark.parametrize("scenario", ["nine", "one_down", "nothing"])
 def test_the_dialog_where_things_are_otherwise(snap, scenario):
-    snap(pictured(scenario, "glimpse-dark"), (80, 24), press=("D",))
+    snap(pictured(scenario), (80, 24), press=("D",))
 
 
 def test_the_last_actions(snap, look):
-    size, theme = look
-    app = pictured("one_down", theme)
+    app = pictured("one_down")
 
     async def act(pilot: Pilot[Any]) -> None:
         app.source.cloud.order(1, "deaf", "20")
@@ -622,4 +620,4 @@ def test_the_last_actions(snap, look):
         await pilot.press("A")
         await settled(pilot)
 
-    snap(app, size, before=act)
+    snap(app, look, before=act)

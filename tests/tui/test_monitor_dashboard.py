@@ -428,20 +428,11 @@ async def test_without_colours_everything_can_still_be_told(monkeypatch):
 
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
-SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
-
-
-@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize(
     "scenario", ["healthy", "electing", "one_down", "two_down", "deaf", "directory_gone", "draining", "nothing", "nine"]
 )
-def test_scenes(snap, scenario, size):
-    snap(make_monitor(scenario, seconds=60.0 if scenario == "healthy" else 20.0), size)
-
-
-@pytest.mark.parametrize(("scenario", "size"), [("one_down", (120, 40)), ("one_down", (80, 24))])
-def test_scenes_in_the_light_theme(snap, scenario, size):
-    snap(make_monitor(scenario, theme="glimpse-light"), size)
+def test_scenes(snap, look, scenario):
+    snap(make_monitor(scenario, seconds=60.0 if scenario == "healthy" else 20.0), look)
 
 
 def test_a_narrow_terminal(snap):

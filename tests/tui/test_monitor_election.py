@@ -597,26 +597,23 @@ async def on_tab(pilot: Any) -> None:
     "scenario", ["healthy", "electing", "one_down", "two_down", "deaf", "directory_gone", "nothing", "nine"]
 )
 def test_scenes(snap, look, scenario):
-    size, theme = look
-    snap(make_monitor(scenario, theme=theme), size, before=on_tab)
+    snap(make_monitor(scenario), look, before=on_tab)
 
 
 def test_nine_nodes_that_lost_their_leader(snap, look):
-    size, theme = look
     cloud = FakeCloud(9)
     cloud.at(8.0, lambda: cloud.kill(0))
-    snap(make_monitor(cloud, theme=theme), size, before=on_tab)
+    snap(make_monitor(cloud), look, before=on_tab)
 
 
 def test_everything_about_an_election(snap, look):
-    size, theme = look
 
     async def prepare(pilot: Any) -> None:
         await on_tab(pilot)
         await pilot.press("enter")
         await repainted(pilot)
 
-    snap(make_monitor("one_down", theme=theme), size, before=prepare)
+    snap(make_monitor("one_down"), look, before=prepare)
 
 
 def test_a_state_machine_in_full_size(snap):

@@ -473,26 +473,23 @@ async def on_tab(pilot: Any) -> None:
 
 @pytest.mark.parametrize("scenario", ["one_down", "deaf", "directory_gone"])
 def test_scenes(snap, look, scenario):
-    size, theme = look
-    snap(make_monitor(scenario, theme=theme), size, before=on_tab)
+    snap(make_monitor(scenario), look, before=on_tab)
 
 
 def test_hostile_lines(snap, look):
-    size, theme = look
     cloud = FakeCloud()
     cloud.at(12.0, lambda: cloud.log(1, "critical", HOSTILE))
     cloud.at(12.0, lambda: cloud.order(1, "deaf", HOSTILE[:20]))
-    snap(make_monitor(cloud, theme=theme), size, before=on_tab)
+    snap(make_monitor(cloud), look, before=on_tab)
 
 
 def test_saving(snap, look):
-    size, theme = look
 
     async def prepare(pilot: Any) -> None:
         await on_tab(pilot)
         await pilot.press("l", "w")
 
-    snap(make_monitor("one_down", theme=theme), size, before=prepare)
+    snap(make_monitor("one_down"), look, before=prepare)
 
 
 def test_saving_where_there_is_a_file(snap, tmp_path, monkeypatch):

@@ -471,23 +471,20 @@ async def on_tab(pilot: Any) -> None:
 
 @pytest.mark.parametrize("scenario", ["healthy", "one_down", "directory_gone", "nothing", "nine"])
 def test_scenes(snap, look, scenario):
-    size, theme = look
-    snap(make_monitor(scenario, theme=theme), size, before=on_tab)
+    snap(make_monitor(scenario), look, before=on_tab)
 
 
 def test_requests_that_went_otherwise(snap, look):
-    size, theme = look
 
     async def prepare(pilot: Any) -> None:
         await on_tab(pilot)
         await pilot.press("f", "f")
         await repainted(pilot)
 
-    snap(make_monitor(eventful(), seconds=5.0, theme=theme), size, before=prepare)
+    snap(make_monitor(eventful(), seconds=5.0), look, before=prepare)
 
 
 def test_the_way_of_a_request(snap, look):
-    size, theme = look
 
     async def prepare(pilot: Any) -> None:
         await on_tab(pilot)
@@ -495,7 +492,7 @@ def test_the_way_of_a_request(snap, look):
         await pilot.press("enter")
         await repainted(pilot)
 
-    snap(make_monitor(eventful(), seconds=5.0, theme=theme), size, before=prepare)
+    snap(make_monitor(eventful(), seconds=5.0), look, before=prepare)
 
 
 def test_a_filter_that_finds_nothing(snap):

@@ -22,13 +22,11 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_images(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(ada(), theme=theme), size, press=("4",))
+    snap(make_client(ada()), look, press=("4",))
 
 
 def test_no_images(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(FakePeer(), theme=theme), size, press=("4",))
+    snap(make_client(FakePeer()), look, press=("4",))
 
 
 def test_the_cloud_is_away(snap, make_client) -> None:
@@ -56,8 +54,7 @@ def named(*keys: str, path: str = "~/Pictures/with place.jpg") -> Callable[..., 
 
 
 def test_encrypt(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(ada(), theme=theme), size, before=named(path="~/Pictures/harbour.png"))
+    snap(make_client(ada()), look, before=named(path="~/Pictures/harbour.png"))
 
 
 def test_encrypt_with_everything_chosen(snap, make_client) -> None:
@@ -70,10 +67,9 @@ def test_encrypt_a_damaged_picture(snap, make_client) -> None:
 
 
 def test_sealing(snap, make_client, look) -> None:
-    size, theme = look
     peer = ada()
     peer.gates["encrypt"] = anyio.Event()
-    snap(make_client(peer, theme=theme), size, before=named("enter", path="~/Pictures/harbour.png"))
+    snap(make_client(peer), look, before=named("enter", path="~/Pictures/harbour.png"))
 
 
 def test_sealing_failed(snap, make_client) -> None:
@@ -83,8 +79,7 @@ def test_sealing_failed(snap, make_client) -> None:
 
 
 def test_change_rights(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(ada(), theme=theme), size, press=("4", "tab", "j", "e"))
+    snap(make_client(ada()), look, press=("4", "tab", "j", "e"))
 
 
 def test_revoke(snap, make_client) -> None:
@@ -92,18 +87,15 @@ def test_revoke(snap, make_client) -> None:
 
 
 def test_add_viewer(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(ada(), theme=theme), size, press=("4", "a"))
+    snap(make_client(ada()), look, press=("4", "a"))
 
 
 def test_log(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(ada(), theme=theme), size, press=("4", "l"))
+    snap(make_client(ada()), look, press=("4", "l"))
 
 
 def test_preview(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(ada(), theme=theme), size, press=("4", "p", "right", "right"))
+    snap(make_client(ada()), look, press=("4", "p", "right", "right"))
 
 
 def test_withdraw(snap, make_client) -> None:

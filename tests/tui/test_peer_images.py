@@ -560,8 +560,7 @@ async def states(pilot: Any) -> None:
 
 
 def test_every_state(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(in_every_state(), theme=theme), size, press=("3",), before=states)
+    snap(make_client(in_every_state()), look, press=("3",), before=states)
 
 
 def test_room_for_many(make_client, snap) -> None:
@@ -570,19 +569,17 @@ def test_room_for_many(make_client, snap) -> None:
 
 
 def test_nothing_held(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(FakePeer(), theme=theme), size, press=("3",))
+    snap(make_client(FakePeer()), look, press=("3",))
 
 
 def test_without_the_cloud(make_client, snap, look) -> None:
-    size, theme = look
     peer = in_every_state()
 
     async def away(pilot: Any) -> None:
         peer.reachable = False
         peer.emit(CloudChanged(False, None, 3))
 
-    snap(make_client(peer, theme=theme), size, press=("3",), before=away)
+    snap(make_client(peer), look, press=("3",), before=away)
 
 
 def test_an_image_that_opens(make_client, snap) -> None:
@@ -597,8 +594,7 @@ def test_an_image_that_opens(make_client, snap) -> None:
 
 
 def test_the_question_before_a_look(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(in_every_state(), theme=theme), size, press=("3", "l", "enter"))
+    snap(make_client(in_every_state()), look, press=("3", "l", "enter"))
 
 
 def test_the_last_view_is_named_so(make_client, snap) -> None:
@@ -611,8 +607,7 @@ def test_no_look(make_client, snap, number: int) -> None:
 
 
 def test_no_views_left(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(in_every_state(), theme=theme), size, press=("3", "j", "enter"))
+    snap(make_client(in_every_state()), look, press=("3", "j", "enter"))
 
 
 def test_a_damaged_image(make_client, snap) -> None:
@@ -622,5 +617,4 @@ def test_a_damaged_image(make_client, snap) -> None:
 
 
 def test_the_dialog_that_asks_for_more(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(in_every_state(), theme=theme), size, press=("3", "m"))
+    snap(make_client(in_every_state()), look, press=("3", "m"))

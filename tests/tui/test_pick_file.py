@@ -329,8 +329,7 @@ def opened(start: Path, *keys: str) -> Callable[..., Any]:
 
 
 def test_picker(snap, make_client, look, pictures: Path) -> None:
-    size, theme = look
-    snap(make_client(theme=theme), size, press=("4",), before=opened(pictures / "harbour.png"))
+    snap(make_client(), look, press=("4",), before=opened(pictures / "harbour.png"))
 
 
 def test_picker_with_a_damaged_picture(snap, make_client, pictures: Path) -> None:

@@ -744,9 +744,8 @@ async def _to_cem(pilot) -> None:
 
 
 def test_people_and_what_one_of_them_offers(make_client, snap, look) -> None:
-    size, theme = look
     someone = peer(outgoing=[asked_for(CEM_OFFERS[2], AskState.PENDING)])
-    snap(make_client(someone, theme=theme), size, before=_to_cem)
+    snap(make_client(someone), look, before=_to_cem)
 
 
 def test_a_large_terminal(make_client, snap) -> None:
@@ -754,38 +753,33 @@ def test_a_large_terminal(make_client, snap) -> None:
 
 
 def test_the_dialog_that_asks_for_views(make_client, snap, look) -> None:
-    size, theme = look
     someone = peer(outgoing=[asked_for(CEM_OFFERS[0], AskState.RECEIVED)])
 
     async def ask(pilot) -> None:
         await _to_cem(pilot)
         await pilot.press("r")
 
-    snap(make_client(someone, theme=theme), size, before=ask)
+    snap(make_client(someone), look, before=ask)
 
 
 def test_a_wrong_number_of_views(make_client, snap, look) -> None:
-    size, theme = look
 
     async def ask(pilot) -> None:
         await _to_cem(pilot)
         await pilot.press("r", "backspace", "enter")
 
-    snap(make_client(peer(), theme=theme), size, before=ask)
+    snap(make_client(peer()), look, before=ask)
 
 
 def test_a_filter_that_finds_some(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(peer(), theme=theme), size, press=("slash", "l", "i", "n"))
+    snap(make_client(peer()), look, press=("slash", "l", "i", "n"))
 
 
 def test_a_filter_that_finds_nobody(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(peer(), theme=theme), size, press=("slash", "q", "q"))
+    snap(make_client(peer()), look, press=("slash", "q", "q"))
 
 
 def test_somebody_who_shows_another_key(make_client, snap, look) -> None:
-    size, theme = look
     someone = peer()
 
     async def change(pilot) -> None:
@@ -793,13 +787,12 @@ def test_somebody_who_shows_another_key(make_client, snap, look) -> None:
         await _to_cem(pilot)
         pilot.app.clear_notifications()
 
-    snap(make_client(someone, theme=theme), size, before=change)
+    snap(make_client(someone), look, before=change)
 
 
 def test_people_before_the_cloud_has_answered(make_client, snap, look) -> None:
-    size, theme = look
     someone = peer()
-    app = make_client(someone, theme=theme)
+    app = make_client(someone)
 
     async def ask(_pilot) -> None:
         someone.people = []
@@ -807,22 +800,19 @@ def test_people_before_the_cloud_has_answered(make_client, snap, look) -> None:
     someone.gates["users"] = anyio.Event()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.tui.conftest.settled", lambda pilot: pilot.pause())
-        snap(app, size, before=ask, waits=False)
+        snap(app, look, before=ask, waits=False)
 
 
 def test_people_without_the_cloud(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(peer(reachable=False), theme=theme), size)
+    snap(make_client(peer(reachable=False)), look)
 
 
 def test_people_on_a_cloud_that_fell_silent(make_client, snap, look) -> None:
-    size, theme = look
     someone = peer(fail={"users": Unavailable("The cloud did not answer in time.")})
-    snap(make_client(someone, theme=theme), size)
+    snap(make_client(someone), look)
 
 
 def test_hostile_people(make_client, snap, look) -> None:
-    size, theme = look
     people = [User(20 + number, text, text, False, 1, NOW) for number, text in enumerate(HOSTILE)]
     offers = {20 + number: [offer(20 + number, k, HOSTILE[k]) for k in range(3)] for number in range(len(HOSTILE))}
-    snap(make_client(FakePeer(people=people, offers=offers), theme=theme), size)
+    snap(make_client(FakePeer(people=people, offers=offers)), look)

@@ -330,8 +330,7 @@ def push(of: View, person: str = "Bea") -> Any:
 
 
 def test_the_viewer(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(theme=theme), size, before=push(view(bands(("#5b2a86", "#7785ac", "#9ac6c5"), (160, 90)))))
+    snap(make_client(), look, before=push(view(bands(("#5b2a86", "#7785ac", "#9ac6c5"), (160, 90)))))
 
 
 def test_the_last_view_of_a_tall_picture_closely(make_client, snap) -> None:
@@ -348,5 +347,4 @@ def test_a_picture_of_ones_own(make_client, snap) -> None:
 
 
 def test_what_cannot_be_shown(make_client, snap, look) -> None:
-    size, theme = look
-    snap(make_client(theme=theme), size, before=push(view(b"\xff\xd8\xff nothing")))
+    snap(make_client(), look, before=push(view(b"\xff\xd8\xff nothing")))

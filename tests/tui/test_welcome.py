@@ -159,6 +159,13 @@ async def test_without_the_cluster_one_hears_at_once_that_registering_needs_it(m
         assert opened(host) == ["ada"]
 
 
+async def until_asked(pilot, peer: FakePeer, method: str) -> None:
+    """Wait until the peer is at something that the test lets last."""
+    with anyio.fail_after(10):
+        while not peer.calls(method):
+            await pilot.pause()
+
+
 @pytest.mark.anyio
 async def test_what_takes_long_can_be_broken_off(make_client) -> None:
     peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event()})
@@ -167,9 +174,7 @@ async def test_what_takes_long_can_be_broken_off(make_client) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*"Ada", "enter")
-        with anyio.fail_after(10):
-            while not peer.calls("register"):
-                await pilot.pause()
+        await until_asked(pilot, peer, "register")
         assert text_of(app, "#welcome-busy") == "Registering…"
         assert app.screen.query_one(Newcomer).disabled
         await pilot.press("escape")
@@ -189,17 +194,14 @@ async def test_leaving_while_a_profile_is_being_opened_opens_no_home(make_client
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*"Ada", "enter")
-        with anyio.fail_after(10):
-            while not peer.calls("register"):
-                await pilot.pause()
-            await pilot.press("ctrl+q")
-            while not peer.calls("sign_out"):
-                await pilot.pause()
-            peer.gates["register"].set()
-            for _ in range(5):
-                await pilot.pause()
-            assert isinstance(app.screen, Welcome)
-            peer.gates["sign_out"].set()
+        await until_asked(pilot, peer, "register")
+        await pilot.press("ctrl+q")
+        await until_asked(pilot, peer, "sign_out")
+        peer.gates["register"].set()
+        for _ in range(5):
+            await pilot.pause()
+        assert isinstance(app.screen, Welcome)
+        peer.gates["sign_out"].set()
     assert app.return_code == 0
 
 
@@ -582,50 +584,40 @@ def harmless(app) -> None:
 
 # --- Looks -----------------------------------------------------------------------------------------------------------
 def test_first_start(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(host=FakeHost(), theme=theme), size)
+    snap(make_client(host=FakeHost()), look)
 
 
 def test_profiles(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(host=FakeHost(found=FOUND, reached=Reach(("n1", "n3"), ("n2",))), theme=theme), size)
+    snap(make_client(host=FakeHost(found=FOUND, reached=Reach(("n1", "n3"), ("n2",)))), look)
 
 
 def test_no_node_answers_and_a_profile_is_damaged(snap, make_client, look) -> None:
-    size, theme = look
     trouble = ProfileError("The key file /p/broken/identity is damaged or no key file; restore it from a copy.")
     host = FakeHost(found=FOUND, reached=AWAY, fail={"open": trouble})
-    snap(make_client(host=host, theme=theme), size, press=("j", "j", "enter"))
+    snap(make_client(host=host), look, press=("j", "j", "enter"))
 
 
 def test_registering_without_the_cluster(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(host=FakeHost(reached=AWAY), theme=theme), size, press=(*"Ada", "enter"))
+    snap(make_client(host=FakeHost(reached=AWAY)), look, press=(*"Ada", "enter"))
 
 
 def test_new_account(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(host=FakeHost(found=FOUND), theme=theme), size, press=("n", *"Neo"))
+    snap(make_client(host=FakeHost(found=FOUND)), look, press=("n", *"Neo"))
 
 
 def test_account_ready(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(host=FakeHost(), theme=theme), size, press=(*"Ada", "enter"))
+    snap(make_client(host=FakeHost()), look, press=(*"Ada", "enter"))
 
 
 def test_import(snap, make_client, look) -> None:
-    size, theme = look
-    snap(make_client(host=FakeHost(found=FOUND), theme=theme), size, press=("i", "enter"))
+    snap(make_client(host=FakeHost(found=FOUND)), look, press=("i", "enter"))
 
 
 def test_being_busy(snap, make_client, look) -> None:
-    size, theme = look
     peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event()})
 
     async def begin(pilot) -> None:
         await pilot.press(*"Ada", "enter")
-        with anyio.fail_after(10):
-            while not peer.calls("register"):
-                await pilot.pause()
+        await until_asked(pilot, peer, "register")
 
-    snap(make_client(host=FakeHost(peers={"ada": peer}), theme=theme), size, before=begin, waits=False)
+    snap(make_client(host=FakeHost(peers={"ada": peer})), look, before=begin, waits=False)
