@@ -17,6 +17,7 @@ from shared.errors import LocalError, MalformedMessage
 from shared.wire.base import Digest, Id128, Key, Signature
 
 MAX_EXPIRES_S: Final = 1e11
+MAX_LOOK_S: Final = 86_400
 MAX_VERSION: Final = 2**53
 """Versions beyond this are not exact numbers in every JSON reader."""
 _DOUBLE: Final = Struct(">d")
@@ -25,6 +26,7 @@ _NO_SIGNATURE: Final = bytes(64)
 Version = Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
 Total = Annotated[int, msgspec.Meta(ge=0, le=MAX_VIEWS)]
 Expiry = Annotated[float, msgspec.Meta(gt=0, le=MAX_EXPIRES_S)]
+LookLength = Annotated[float, msgspec.Meta(ge=1, le=MAX_LOOK_S)]
 WrappedKey = Annotated[bytes, msgspec.Meta(min_length=48, max_length=48)]
 """A key of 32 bytes and a tag."""
 SealedKey = Annotated[bytes, msgspec.Meta(min_length=80, max_length=80)]
@@ -72,6 +74,8 @@ class RightsRecord(
     share_commitment: Digest
     left: Total
     """Views left as last heard from the ledger: for display, not covered by the signature."""
+    look_s: LookLength | None = None
+    """Seconds that one look may last; None for as long as the right stands. Left out of the JSON where it is None."""
     signature: Signature = _NO_SIGNATURE
 
     def fixed(self) -> tuple[bytes, ...]:
@@ -128,12 +132,16 @@ def parts_of(record: AnyRecord) -> tuple[bytes, ...]:
         str(record.granted).encode(),
         b"" if record.expires is None else _DOUBLE.pack(record.expires),
         b"revoked" if record.revoked else b"",
+        *(() if record.look_s is None else (_DOUBLE.pack(record.look_s),)),
     )
 
 
 def encode_record(record: AnyRecord) -> bytes:
     """Return the record as JSON. Raises `LocalError` where it would outgrow its place in the strip."""
-    data = orjson.dumps(msgspec.to_builtins(record))
+    fields = msgspec.to_builtins(record)
+    if fields.get("look_s", 0) is None:
+        del fields["look_s"]
+    data = orjson.dumps(fields)
     if len(data) > RIGHTS_RECORD_BYTES:
         raise LocalError(f"a rights record of {len(data)} bytes, the cap is {RIGHTS_RECORD_BYTES}")
     return data

@@ -25,6 +25,7 @@ from shared.framing import framed
 from shared.identity import Identity, PublicIdentity, verify_signature
 from shared.records import (
     MAX_EXPIRES_S,
+    MAX_LOOK_S,
     AnyRecord,
     OwnerRecord,
     RightsRecord,
@@ -89,11 +90,13 @@ def create_grant(
     granted: int,
     expires: float | None,
     entropy: Callable[[int], bytes],
+    look_s: float | None = None,
 ) -> NewGrant:
     """Make a grant of `granted` views until `expires` (seconds since 1970, rounded to milliseconds, or None).
 
-    `entropy` yields secret random bytes for the two shares; `grant_id` must be new, also after a revocation. Raises
-    `RemoteError` if the viewer's keys do not hold together, `InvalidInput` for a number out of range.
+    `look_s` is how many seconds one look may last, None for no limit. `entropy` yields secret random bytes for the two
+    shares; `grant_id` must be new, also after a revocation. Raises `RemoteError` if the viewer's keys do not hold
+    together, `InvalidInput` for a number out of range.
     """
     viewer.verify()
     if len(content_key) != CONTENT_KEY_BYTES:
@@ -118,6 +121,7 @@ def create_grant(
         key_commitment=_key_commitment(parties.image_id, parties.owner_key, content_key),
         share_commitment=_share_commitment(parties, cloud_share),
         left=granted,
+        look_s=_look(look_s),
     )
     return NewGrant(_signed(owner, record), cloud_share, owner.sign(_DEPOSIT_DOMAIN, *parties.parts, cloud_share))
 
@@ -129,6 +133,7 @@ def change_rights(
     granted: int | None = None,
     expires: float | EllipsisType | None = ...,
     revoked: bool | None = None,
+    look_s: float | EllipsisType | None = ...,
 ) -> RightsRecord:
     """Return the record with new rights, the next version and the same shares; what is not given stays.
 
@@ -148,6 +153,7 @@ def change_rights(
         expires=record.expires if isinstance(expires, EllipsisType) else _expires(expires),
         revoked=record.revoked or bool(revoked),
         left=min(record.left, total),
+        look_s=record.look_s if isinstance(look_s, EllipsisType) else _look(look_s),
     )
     return _signed(owner, changed)
 
@@ -315,3 +321,11 @@ def _expires(expires: float | None) -> float | None:
     if not 0.001 <= expires <= MAX_EXPIRES_S:
         raise InvalidInput("The time of expiry is not a time that can be reached.")
     return round(float(expires), 3)
+
+
+def _look(look_s: float | None) -> float | None:
+    if look_s is None:
+        return None
+    if not 1 <= look_s <= MAX_LOOK_S:
+        raise InvalidInput(f"One look may last between 1 and {MAX_LOOK_S} seconds.")
+    return round(float(look_s), 3)

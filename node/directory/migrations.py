@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from node.directory.interface import EngineName, Query, Step, Tx
-from node.directory.schema import META, MIGRATIONS, Migration, Seed, Table
+from node.directory.schema import META, MIGRATIONS, Column, Migration, Seed, Table
 from shared.errors import UserError
 
 _SQLITE_TYPES = {
@@ -56,6 +56,8 @@ def migrate(engine: EngineName, migrations: Sequence[Migration] = MIGRATIONS) ->
         for step in migration.steps:
             if isinstance(step, Table):
                 yield from _create(engine, step)
+            elif isinstance(step, Column):
+                yield from _add(engine, step)
             else:
                 yield from _plant(tx, step)
         yield tx.upsert("meta", {"name": "schema_version", "value": migration.version}, keys=("name",))
@@ -73,6 +75,20 @@ def _create(engine: EngineName, table: Table) -> Step[None]:
     if engine == "sqlite":
         for name, columns in table.indexes:
             yield Query(f"CREATE INDEX IF NOT EXISTS {name} ON {table.name} ({columns})")
+
+
+def _add(engine: EngineName, column: Column) -> Step[None]:
+    name = column.line.partition(" ")[0]
+    if engine == "sqlite":
+        columns = yield Query(f"SELECT name FROM pragma_table_info('{column.table}')")  # noqa: S608 - own names
+    else:
+        columns = yield Query(
+            "SELECT column_name AS name FROM information_schema.columns "
+            "WHERE table_schema = DATABASE() AND table_name = :table",
+            {"table": column.table},
+        )
+    if name not in {row["name"] for row in columns.rows}:
+        yield Query(f"ALTER TABLE {column.table} ADD COLUMN {typed(engine, column.line)}")
 
 
 def _plant(tx: Tx, seed: Seed) -> Step[None]:

@@ -30,11 +30,19 @@ class Seed:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a released table gets; `line` is written as in `Table.lines` and must allow NULL."""
+
+    table: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """The steps from the schema before `version` to `version`; each may be repeated after a crash in between."""
 
     version: int
-    steps: tuple[Table | Seed, ...]
+    steps: tuple[Table | Column | Seed, ...]
 
 
 META: Final = Table("meta", ("name {text:32} NOT NULL PRIMARY KEY", "value {big} NOT NULL"))
@@ -235,6 +243,21 @@ NODES: Final = Table(
 )
 """The nodes' own rows. `hears` is 1 while the node hears any other; `heard` is when it last said so."""
 
+WRITERS: Final = Table(
+    "writers",
+    (
+        "name {text:64} NOT NULL PRIMARY KEY",
+        "commits {big} NOT NULL",
+        "latest {time} NOT NULL",
+    ),
+)
+"""A row for each node that writes, raised by each of its group commits. `commits` added up over the rows is the counter
+by which a restored directory is found out; `latest` is the latest directory time that a commit has seen. One row for
+all would make every commit wait for every other."""
+
+PROBE: Final = Table("probe", ("name {text:64} NOT NULL PRIMARY KEY", "filling {blob} NOT NULL"))
+"""Rewritten by a node that could not write, to find out whether it can again."""
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -253,6 +276,16 @@ MIGRATIONS: Final = (
             NODES,
             Seed("meta", (("name", "epoch"), ("value", 1))),
             Seed("lease", (("name", "leader"), ("term", 0), ("holder", None), ("expires", 0.0))),
+        ),
+    ),
+    Migration(
+        2,
+        (
+            WRITERS,
+            PROBE,
+            Column("views", "taken_by {id}"),
+            Column("views", "lasted {time}"),
+            Column("views", "consumed_after {big}"),
         ),
     ),
 )

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,14 +37,24 @@ _STORAGE: Final = {
 }
 
 
+def _create_private(path: Path) -> None:
+    """Make the file with mode 0600 where there is none; SQLite gives its companions (-wal, -shm) the same mode.
+
+    A file that is there is never opened beside SQLite: closing any descriptor of it would drop all the locks that this
+    process holds on it (POSIX), and whoever closes the database next would take itself for its last user and delete
+    the log under the living ones.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 class File:
     """A connection to the directory's file. Used by one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._read_only = read_only
         try:
-            # The file is made private first; SQLite gives its companions (-wal, -shm) the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _create_private(path)
             self._connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(f"The directory's file {str(path)!r} cannot be opened: {error}.") from None

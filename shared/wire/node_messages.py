@@ -262,10 +262,25 @@ class PolicyHeld(Message, frozen=True, tag=35):
     setter: Place
 
 
+# --- What nodes remember of the directory ----------------------------------------------------------------------------
+class DirectoryMark(Message, frozen=True, tag=36):
+    """The furthest state of the directory that the sender has seen, now or in an earlier life.
+
+    A directory that is behind any node's mark was restored from a backup.
+    """
+
+    commits: Sequence
+    """Group commits of all nodes since the directory was made."""
+    epoch: Sequence
+    term: Term
+    accounts: Sequence
+    """Highest account number given."""
+
+
 NodeMessage = (
     Heartbeat | HeartbeatAck | Pulse | CrashLeader | Ok | LeaderIs | Election | Yield | NewLeader | Join | Decline
     | Resign | HandOver | Assign | AssignAck | Done | Forward | Working | Unserved | FaultToken | FaultControl
-    | Audited | AuditHeld | PolicyIs | PolicyHeld
+    | Audited | AuditHeld | PolicyIs | PolicyHeld | DirectoryMark
 )  # fmt: skip
 
 _ENVELOPE_BYTES: Final = 150

@@ -34,6 +34,9 @@ PictureEdge = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 PictureFormat = Annotated[str, msgspec.Meta(max_length=8, pattern=r"^[A-Z0-9]+$")]
 Page = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Preview = Annotated[bytes, msgspec.Meta(max_length=PREVIEW_MAX_BYTES)]
+Receipt = Annotated[bytes, msgspec.Meta(max_length=32)]
+"""The nodes' own proof that they gave an account number to a signing key; empty from nodes that give none."""
+LookSeconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 
 # --- Accounts --------------------------------------------------------------------------------------------------------
 
@@ -49,6 +52,9 @@ class Register(Message, frozen=True, tag=100):
     session_key: Key
     session_signature: Signature
     proof: Signature
+    account: AccountId | None = None
+    """The number that this key was given before the directory was restored from a backup; needs `receipt`."""
+    receipt: Receipt = b""
 
 
 class SignIn(Message, frozen=True, tag=101):
@@ -134,6 +140,24 @@ class MyImages(Message, frozen=True, tag=114):
     page: Page = 0
 
 
+class RestoreImage(Message, frozen=True, tag=115):
+    """Make the row of an own image again that a restored directory lacks. One that is there is left as it is.
+
+    `upload_size` 0 says that the owner's peer no longer knows the upload.
+    """
+
+    image: Id128
+    title: Title
+    format: PictureFormat
+    width: PictureEdge
+    height: PictureEdge
+    original_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEALED_BYTES)]
+    created: Timestamp
+    offered: bool = True
+    upload_size: Annotated[int, msgspec.Meta(ge=0, le=3 * MAX_SEALED_BYTES)] = 0
+    upload_sha256: Digest = bytes(32)
+
+
 # --- Asking and granting ---------------------------------------------------------------------------------------------
 
 
@@ -195,16 +219,34 @@ class ListAsks(Message, frozen=True, tag=125):
 
 
 class ListGrants(Message, frozen=True, tag=126):
-    """Grants that the caller gave on `image`, or with `image` None all that the caller holds as a viewer."""
+    """Grants that the caller gave on `image`, with `given` all that the caller gave, otherwise all that the caller
+    holds as a viewer."""
 
     image: Id128 | None = None
     page: Page = 0
+    given: bool = False
 
 
 class GetGrant(Message, frozen=True, tag=127):
     """One grant, for its owner or its viewer."""
 
     grant: Id128
+
+
+class ConfirmGrant(Message, frozen=True, tag=128):
+    """What the owner's peer knows of a grant, for a directory that was restored: thaws the grant.
+
+    The higher version and the higher count hold, the directory's or these. A grant that the directory lacks is made
+    anew from the share, which is needed only then. `consumed` is the highest count that the owner was told.
+    """
+
+    grant: Id128
+    image: Id128
+    viewer: AccountId
+    record: Record
+    consumed: Count
+    cloud_share: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] | None = None
+    share_signature: Signature | None = None
 
 
 # --- Views -----------------------------------------------------------------------------------------------------------
@@ -214,18 +256,37 @@ class SpendView(Message, frozen=True, tag=130):
     """Spend one view. The request id of this operation is the view id, for ever.
 
     `signature` is the viewer's over (cluster, grant, view id, ephemeral key). The answer holds the cloud's share sealed
-    to `ephemeral_key`; it is recomputed for a repeat and never stored.
+    to `ephemeral_key`; it is recomputed for a repeat and never stored. `known_version` and `known_consumed` are what
+    the viewer's peer was told before: a directory that is behind them was restored, and freezes this grant.
     """
 
     grant: Id128
     ephemeral_key: Key
     signature: Signature
+    known_version: Count = 0
+    known_consumed: Count = 0
 
 
 class TakenView(Message, frozen=True, tag=131):
-    """The picture is decrypted and about to be shown: never answer this view id again."""
+    """The picture is decrypted and about to be shown: never answer this view id again.
+
+    The first one wins, for ever: another request id gets `repeat_over`, so that copies of a profile show one picture.
+    """
 
     view: Id128
+
+
+class LookEnded(Message, frozen=True, tag=133):
+    """The picture of this view was shown for so many seconds. The first word on it holds."""
+
+    view: Id128
+    lasted_s: LookSeconds
+
+
+class WantCopy(Message, frozen=True, tag=134):
+    """This device of a viewer lacks the stego image of a grant: the owner's peer is asked to send it, by mail."""
+
+    grant: Id128
 
 
 class ViewsLog(Message, frozen=True, tag=132):
@@ -253,9 +314,9 @@ class AckMail(Message, frozen=True, tag=141):
 
 Operation = (
     Register | SignIn | SignOut | ListUsers | FindAccount | OfferedImages
-    | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages
-    | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant
-    | SpendView | TakenView | ViewsLog
+    | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages | RestoreImage
+    | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant | ConfirmGrant
+    | SpendView | TakenView | LookEnded | WantCopy | ViewsLog
     | FetchMail | AckMail
 )  # fmt: skip
 
@@ -271,14 +332,30 @@ class Registered(Message, frozen=True, tag=151):
 
     account: AccountId
     name: Name
+    receipt: Receipt = b""
+    epoch: Count = 0
+
+
+class GivenSums(msgspec.Struct, frozen=True):
+    """All grants that an account gave, added up: its peer compares more only where its own sums differ."""
+
+    grants: Count
+    versions: Count
+    consumed: Count
+    frozen: Count
 
 
 class SignedIn(Message, frozen=True, tag=152):
-    """The account of this session's key."""
+    """The account of this session's key. `epoch` is the directory's: it rises when the directory was restored."""
 
     account: AccountId
     name: Name
     mail_waiting: Count
+    receipt: Receipt = b""
+    epoch: Count = 0
+    given: GivenSums | None = None
+    other_device: bool = False
+    """Another device of this account was signed in at this moment."""
 
 
 class UserRow(msgspec.Struct, frozen=True):
@@ -413,13 +490,18 @@ class GrantState(Message, frozen=True, tag=160):
 
 
 class ViewSpent(Message, frozen=True, tag=161):
-    """A view is counted; `sealed_share` opens with the ephemeral key of the request."""
+    """A view is counted; `sealed_share` opens with the ephemeral key of the request.
+
+    `version` and `consumed` are the grant's after the view; 0 from nodes that do not tell them.
+    """
 
     view: Id128
     grant: Id128
     sealed_share: Annotated[bytes, msgspec.Meta(max_length=256)]
     left: Count
     at: Timestamp
+    version: Count = 0
+    consumed: Count = 0
 
 
 class ViewRow(msgspec.Struct, frozen=True):
@@ -431,6 +513,11 @@ class ViewRow(msgspec.Struct, frozen=True):
     at: Timestamp
     left: Count
     taken: bool
+    grant: Id128 | None = None
+    consumed: Count = 0
+    """The grant's count with this view; 0 where it is not told."""
+    lasted_s: LookSeconds | None = None
+    """How long the picture was shown; None while that is not known."""
 
 
 class ViewRows(Message, frozen=True, tag=162):
@@ -511,4 +598,20 @@ class AskWithdrawn(Message, frozen=True, tag=205):
     ask: Id128
 
 
-Letter = AskArrived | AskAnswered | GrantArrived | RightsChanged | ViewHappened | AskWithdrawn
+class GrantFrozen(Message, frozen=True, tag=206):
+    """To an owner: the directory was behind what a viewer knows, so this grant waits for the owner's word."""
+
+    grant: Id128
+
+
+class CopyWanted(Message, frozen=True, tag=207):
+    """To an owner: a viewer's device lacks the stego image of this grant."""
+
+    grant: Id128
+    image: Id128
+    viewer: AccountId
+
+
+Letter = (
+    AskArrived | AskAnswered | GrantArrived | RightsChanged | ViewHappened | AskWithdrawn | GrantFrozen | CopyWanted
+)

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from shared.wire.base import Count, Digest, Id128, Message, NodeName, Note, Timestamp
-from shared.wire.operations import GrantRow, Operation, Outcome
+from shared.wire.base import Count, Digest, Id128, Message, NodeName, Note, Signature, Timestamp, ViewsOrNone
+from shared.wire.operations import LookSeconds, Operation, Outcome
 
 Text = Annotated[str, msgspec.Meta(max_length=400)]
 
@@ -70,6 +70,10 @@ class CloudState(Message, frozen=True, tag=55):
     signed_in: bool
     mail_waiting: Count
     now: Timestamp
+    epoch: Count = 0
+    """The directory's; it rises when the directory was restored from a backup. 0 where the node does not know it."""
+    other_device: bool = False
+    """Another device of this account is the one that others are sent to; this one need not sign in again."""
 
 
 class MailNudge(Message, frozen=True, tag=56):
@@ -83,10 +87,22 @@ class NoLeader(Message, frozen=True, tag=57):
     reason: Text
 
 
-class RightsNotice(Message, frozen=True, tag=70):
-    """An owner's peer tells a viewer's peer of changed rights without waiting for the cloud's mail."""
+class RightsNotice(Message, frozen=True, tag=73):
+    """An owner's peer tells a viewer's peer of changed rights without waiting for the cloud's mail.
 
-    grant: GrantRow
+    It holds only what a change can change; the rest of the record is the one that the viewer's peer holds, and the
+    signature covers both. (Kind 70 was a whole grant, which no datagram could hold.)
+    """
+
+    grant: Id128
+    version: Count
+    granted: ViewsOrNone
+    expires: Timestamp | None
+    revoked: bool
+    look_s: LookSeconds | None
+    signature: Signature
+    consumed: Count
+    """As the directory told the owner's peer; the higher count holds."""
 
 
 class RightsNoticed(Message, frozen=True, tag=71):
@@ -143,6 +159,11 @@ class DirectoryStatus(msgspec.Struct, frozen=True):
     ok: bool
     latency_ms: float | None
     error: Text = ""
+    writable: bool = True
+    """Whether the last write went through, as this node found; `ok` is false without it."""
+    ahead_s: float = 0.0
+    """How far directory time stands before the database's clock, which was set back."""
+    epoch: Count = 0
 
 
 class StatusReport(Message, frozen=True, tag=81):

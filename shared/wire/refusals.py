@@ -32,6 +32,14 @@ class RefusalCode(StrEnum):
     UNSUPPORTED = "unsupported"
 
 
+FINAL_CODES: Final = frozenset({
+    RefusalCode.NOT_FOUND, RefusalCode.NOT_ALLOWED, RefusalCode.NO_VIEWS, RefusalCode.EXPIRED, RefusalCode.REVOKED,
+    RefusalCode.CONFLICT, RefusalCode.ID_REUSED, RefusalCode.ALREADY_REGISTERED, RefusalCode.TOO_LARGE,
+    RefusalCode.INVALID, RefusalCode.REPEAT_OVER, RefusalCode.UNSUPPORTED,
+})  # fmt: skip
+"""Refusals that repeating the same request cannot change. Every other code, also one that this version does not know,
+is passing: what was asked for waits and is tried again."""
+
 VIEW_CODES: Final = frozenset(
     {RefusalCode.NO_VIEWS, RefusalCode.EXPIRED, RefusalCode.REVOKED, RefusalCode.FROZEN, RefusalCode.REPEAT_OVER}
 )

@@ -147,6 +147,7 @@ TAMPERED: dict[str, object] = {
     "owner_share": bytes(80),
     "key_commitment": bytes(32),
     "share_commitment": bytes(32),
+    "look_s": 30.0,
     "signature": bytes(64),
 }
 

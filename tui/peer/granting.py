@@ -12,7 +12,6 @@ from shared.rights import change_rights, create_grant
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
-from shared.wire.peer_messages import RightsNotice
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
 from tui.peer.models import RightsResult, Sent, Viewer
@@ -171,7 +170,6 @@ class Granting:
                 await self._forget_signed(row.request)
                 raise
             await self._forget_signed(row.request)
-            await self._notice(changed)
             return changed
         raise Unavailable(
             "The image is being looked at so often that the change did not get through; it goes on later."
@@ -217,25 +215,8 @@ class Granting:
         )
         if isinstance(outcome, ops.GrantState) and outcome.grant.record == signed[1]:
             await self._forget_signed(request)
-            await self._notice(outcome.grant)
             return outcome.grant
         return None
-
-    async def _notice(self, grant: ops.GrantRow) -> None:
-        """Tell the viewer's peer at once, if it is online; its mail tells it in any case."""
-        self._context.tasks.start_soon(self._notice_now, grant)
-
-    async def _notice_now(self, grant: ops.GrantRow) -> None:
-        try:
-            viewer = await self._people.find(grant.viewer)
-            if viewer.host is None or viewer.port is None:
-                return
-            session = await self._context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
-            data = encode(RightsNotice(grant=grant), cap_bytes=4 * MAX_MESSAGE_BYTES)
-            if len(data) <= MAX_MESSAGE_BYTES:
-                self._context.endpoint.post(session, data)
-        except (Unavailable, Refused):
-            return
 
     # --- Look-ups ----------------------------------------------------------------------------------------------------
     async def _grants(self, image: str | None, *, wait_s: float = 8.0) -> list[ops.GrantRow]:

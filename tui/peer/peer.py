@@ -29,9 +29,9 @@ from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.text import clean, is_clean
 from shared.wire import operations as ops
-from shared.wire.codec import decode, encode
+from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
-from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
+from shared.wire.peer_messages import CopyHeld, PeerToPeer
 from tui.peer import files
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
 from tui.peer.cloud import CloudLink, monotonic
@@ -652,19 +652,8 @@ class Peer:
             self._context.cloud.receive(session, data)
             return
         message: PeerToPeer = decode(data, PeerToPeer, cap_bytes=MAX_MESSAGE_BYTES)
-        if isinstance(message, RightsNotice):
-            self._context.tasks.start_soon(self._noticed, session, message)
-        elif isinstance(message, CopyHeld):
+        if isinstance(message, CopyHeld):
             self._copies.stored(message)
-
-    async def _noticed(self, session: Session, notice: RightsNotice) -> None:
-        try:
-            await self._mailbox.take_grant(notice.grant)
-        except GlimpseError:
-            return
-        reply = RightsNoticed(grant=notice.grant.grant, version=notice.grant.version)
-        if session.alive:
-            self._context.endpoint.post(session, encode(reply, cap_bytes=MAX_MESSAGE_BYTES))
 
     def _offered(self, session: Session, offer: Offer) -> Incoming | None:
         label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)

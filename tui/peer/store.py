@@ -18,8 +18,8 @@ from shared.errors import ProfileError, StorageError
 
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 1
-_SCHEMA = """
+_SCHEMA_VERSION = 2
+_VERSION_1 = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (
     account INTEGER PRIMARY KEY, name TEXT NOT NULL, signing_key BLOB NOT NULL, session_key BLOB NOT NULL,
@@ -46,6 +46,25 @@ CREATE TABLE IF NOT EXISTS offers (
 CREATE TABLE IF NOT EXISTS mail_seen (mail TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rewrites (path TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 """
+_VERSION_2 = """
+ALTER TABLE outbox ADD COLUMN lane TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN signed BLOB;
+ALTER TABLE own_images ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE own_images ADD COLUMN upload_sha256 BLOB;
+ALTER TABLE own_images ADD COLUMN upload_size INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE given (
+    grant_id TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, record BLOB NOT NULL,
+    version INTEGER NOT NULL, consumed INTEGER NOT NULL, cloud_share BLOB, share_signature BLOB,
+    compared INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE seen_views (
+    view TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, viewer_name TEXT NOT NULL, at REAL NOT NULL,
+    left INTEGER NOT NULL, grant_id TEXT, consumed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE set_aside (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, from_table TEXT NOT NULL, reason TEXT NOT NULL, row TEXT NOT NULL,
+    at REAL NOT NULL);
+"""
+_MIGRATIONS = (_VERSION_1, _VERSION_2)
+"""Each brings a store from the version before to its own. A migration that has been released is never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +96,8 @@ class Store:
             version = self._sql.execute("PRAGMA user_version").fetchone()[0]
             if version > _SCHEMA_VERSION:
                 raise ProfileError(f"{path} was written by a newer Glimpse; update this one.")
-            self._sql.executescript(_SCHEMA)
-            self._sql.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+                self._sql.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
         except sqlite3.DatabaseError as error:
             raise _translated(error, path) from error
         self._path = path
