@@ -84,7 +84,7 @@ class NodeServer:
         `InvalidInput` if an address is taken."""
         async with AsyncExitStack() as stack:
             directory = await stack.enter_async_context(
-                open_directory(self._settings.directory_url, timing=self._cluster.timing)
+                open_directory(self._settings.directory_url, timing=self._cluster.timing, writer=self._name)
             )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._tasks = tasks

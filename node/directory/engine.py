@@ -16,11 +16,12 @@ class Engine(ABC):
     """A directory without its database: the engines add how transactions are run."""
 
     engine: ClassVar[EngineName]
-    clock: ClassVar[str]
-    """SQL for database time in epoch seconds."""
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, clock: str, writer: str) -> None:
+        """`clock` is SQL for database time in epoch seconds; `writer` is the node whose commits are counted here."""
         self._timing = timing
+        self.clock = clock
+        self.writer = writer
         self.ok = True
         self.last_error = ""
 

@@ -63,11 +63,10 @@ class SqliteDirectory(Engine):
     """See `node.directory.interface.Directory`."""
 
     engine: ClassVar[EngineName] = "sqlite"
-    clock: ClassVar[str] = CLOCK
 
-    def __init__(self, path: Path, timing: Timing, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: Path, timing: Timing, loop: asyncio.AbstractEventLoop, writer: str) -> None:
         """Open and migrate the file. Blocks; raises StorageError, Unavailable or UserError."""
-        super().__init__(timing)
+        super().__init__(timing, CLOCK, writer)
         self._loop = loop
         self._closed = False
         deadline = time.monotonic() + timing.directory_deadline_s
@@ -94,14 +93,14 @@ class SqliteDirectory(Engine):
             self._lanes.append(_Lane("directory-reader", self._reads, partial(self._serve_read, reader)))
 
     @staticmethod
-    async def open(path: Path, timing: Timing) -> "SqliteDirectory":
+    async def open(path: Path, timing: Timing, writer: str = "") -> "SqliteDirectory":
         """Open the directory in `path`; its folder must be there. Raises InvalidInput, StorageError or UserError."""
         loop = asyncio.get_running_loop()
 
         def build() -> SqliteDirectory:
             if not path.parent.is_dir():
                 raise InvalidInput(f"The folder {str(path.parent)!r} of the directory is not there: create it first.")
-            return SqliteDirectory(path, timing, loop)
+            return SqliteDirectory(path, timing, loop, writer)
 
         return await anyio.to_thread.run_sync(build)
 
@@ -226,7 +225,7 @@ class SqliteDirectory(Engine):
         with self._gate.held(deadline):
             self._writer.begin(deadline)
         try:
-            verdicts = drive(run_group(jobs, self.engine, self.clock), self._writer.execute)
+            verdicts = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
             self._writer.execute(_COMMIT)
         finally:
             self._writer.roll_back()

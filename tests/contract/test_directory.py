@@ -12,6 +12,7 @@ from node.directory import (
     Directory,
     DuplicateKey,
     EffectKey,
+    Marks,
     MissingReference,
     NodeRow,
     Query,
@@ -24,6 +25,7 @@ from node.directory import (
     open_directory,
     raise_epoch,
     read_epoch,
+    read_marks,
 )
 from node.directory.migrations import migrate
 from node.directory.schema import MIGRATIONS, Migration, Table
@@ -588,3 +590,34 @@ class TestSweeping:
         assert [row["account_id"] for row in await rows(directory, "SELECT account_id FROM presence")] == account_ids[
             1:
         ]
+
+
+class TestMarks:
+    async def test_each_group_commit_of_each_node_raises_the_counter(self, directory_url: str) -> None:
+        """The counter is what a restored directory is found out by, so no node's commits may be missing from it."""
+        async with (
+            open_directory(directory_url, timing=PATIENT, writer="n1") as one,
+            open_directory(directory_url, timing=PATIENT, writer="n2") as two,
+        ):
+            began = await one.read(read_marks)
+            assert (began.commits, began.epoch, began.accounts) == (0, 1, 0)
+            for directory in (one, two, one):
+                await directory.write(insert_account())
+            marks = await two.read(read_marks)
+            assert marks == Marks(commits=3, epoch=1, term=0, accounts=3)
+            assert began.is_behind(marks)
+            assert not marks.is_behind(began)
+            per_node = await rows(one, "SELECT name, commits FROM writers ORDER BY name")
+            assert [(row["name"], row["commits"]) for row in per_node] == [("n1", 2), ("n2", 1)]
+
+    async def test_what_failed_raises_nothing(self, directory: Directory) -> None:
+        def fail(tx: Tx) -> Step[int]:
+            yield from insert_account("Mallory")(tx)
+            raise Refused("busy", "Not now.")
+
+        with pytest.raises(Refused):
+            await directory.write(fail)
+        assert (await directory.read(read_marks)).commits == 0
+
+    async def test_the_furthest_of_two(self) -> None:
+        assert Marks(1, 9, 3, 4).furthest(Marks(5, 2, 7, 0)) == Marks(5, 9, 7, 4)
