@@ -22,6 +22,7 @@ from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
 from node.figures import Figures
 from node.links import NodeLinks
+from node.lock import running_once
 from node.observer import Observer
 from node.orders import Orders
 from node.reports import Reports
@@ -30,6 +31,7 @@ from node.settings import NodeSettings
 from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage
+from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
 from shared.orphan import until_orphaned
 from shared.wire.codec import decode
@@ -250,10 +252,13 @@ def _log_to_feed(observer: Observer) -> Iterator[None]:
 
 def serve(
     name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
-    metrics: tuple[str, int] | None = None,
+    metrics: tuple[str, int] | None = None, log_level: str = "info",
 ) -> None:  # fmt: skip
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
-    `folder` takes the node's audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    `folder` takes the node's log and audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    Raises `UserError`, before anything of the node is touched, if it runs already; otherwise as `NodeServer.run`.
     """
-    anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)
+    with running_once(folder, name):
+        log_to(folder / f"node-{name}.log", log_level)
+        anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)

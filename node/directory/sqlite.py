@@ -31,7 +31,7 @@ from node.directory.groups import (
 )
 from node.directory.interface import EngineName, Query, T, Transaction, Tx
 from node.directory.migrations import migrate
-from node.directory.sqlite_file import CLOCK, File, Gate
+from node.directory.sqlite_file import CLOCK, File, Gate, Users
 from shared.config import Timing
 from shared.errors import InvalidInput, StorageError, Unavailable
 
@@ -70,9 +70,11 @@ class SqliteDirectory(Engine):
         self._loop = loop
         self._closed = False
         deadline = time.monotonic() + timing.directory_deadline_s
-        self._writer = File(path)
-        self._files = [self._writer]
+        self._users = Users(path)
+        self._files: list[File] = []
         try:
+            self._writer = File(path)
+            self._files.append(self._writer)
             self._writer.prepare(deadline)
             self._migrate(deadline)
             self._files += [File(path)] + [File(path, read_only=True) for _ in range(_READERS)]
@@ -81,6 +83,7 @@ class SqliteDirectory(Engine):
             self._gate = Gate(path.with_name(path.name + "-gate"))
         except BaseException:
             self._close_files()
+            self._users.close()
             raise
         self._writes: SimpleQueue[Job | None] = SimpleQueue()
         self._standing: SimpleQueue[Job | None] = SimpleQueue()
@@ -167,6 +170,7 @@ class SqliteDirectory(Engine):
             lane.join()
         self._close_files()
         self._gate.close()
+        self._users.close()
 
     def _close_files(self) -> None:
         for file in self._files:
