@@ -72,9 +72,9 @@ class Engine(ABC):
         """See `Directory.release_lease`."""
         return await self._stand(lambda _: standing.release_lease(holder, term))
 
-    async def read_lease(self) -> LeaseRow:
+    async def read_lease(self, lease_s: float | None = None) -> LeaseRow:
         """See `Directory.read_lease`."""
-        return await self._stand(lambda _: standing.read_lease(self.clock))
+        return await self._stand(lambda _: standing.read_lease(self.clock, lease_s))
 
     async def announce_node(self, row: NodeRow) -> None:
         """See `Directory.announce_node`."""
