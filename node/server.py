@@ -22,6 +22,8 @@ from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
 from node.figures import Figures
 from node.links import NodeLinks
+from node.lives import Lives
+from node.lock import running_once
 from node.observer import Observer
 from node.orders import Orders
 from node.reports import Reports
@@ -30,6 +32,7 @@ from node.settings import NodeSettings
 from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage
+from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
 from shared.orphan import until_orphaned
 from shared.wire.codec import decode
@@ -84,11 +87,13 @@ class NodeServer:
         `InvalidInput` if an address is taken."""
         async with AsyncExitStack() as stack:
             directory = await stack.enter_async_context(
-                open_directory(self._settings.directory_url, timing=self._cluster.timing)
+                open_directory(self._settings.directory_url, timing=self._cluster.timing, writer=self._name)
             )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._tasks = tasks
-            parts = await self._compose(stack, directory, tasks)
+            lives = Lives(self._folder, self._name)
+            incarnation = await anyio.to_thread.run_sync(lives.begin, await self._in_directory(directory))
+            parts = await self._compose(stack, directory, tasks, lives, incarnation)
             tasks.start_soon(self._watch_signals)
             if self._with_parent:
                 tasks.start_soon(self._watch_parent, os.getppid())
@@ -101,12 +106,18 @@ class NodeServer:
             await self._drain(parts)
             tasks.cancel_scope.cancel()
 
-    async def _compose(self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup) -> _Parts:
+    async def _in_directory(self, directory: Directory) -> int:
+        """Return the incarnation of this node that the directory has; 0 for one that is new."""
+        return max((row.incarnation for row in await directory.nodes() if row.name == self._name), default=0)
+
+    async def _compose(
+        self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup, lives: Lives, incarnation: int
+    ) -> _Parts:
         cluster, me = self._cluster, self._cluster.node(self._name)
         private = self._settings.private_key
         requests = Endpoint(private, bind=(me.host, me.port), timing=cluster.timing, prologue=cluster.prologue)
         nodes = Endpoint(private, bind=(me.host, me.node_port), timing=cluster.timing, prologue=cluster.prologue)
-        clock, incarnation = time.monotonic, time.time_ns() // 1000
+        clock = time.monotonic
         operators = frozenset(cluster.operators)
         observer = Observer(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
         stack.enter_context(_log_to_feed(observer))
@@ -128,7 +139,7 @@ class NodeServer:
             nodes.pause(deaf)
 
         control = Control(
-            self._name, cluster, incarnation, directory=directory, links=links, desk=desk, audit=audit,
+            self._name, cluster, incarnation, lives=lives, directory=directory, links=links, desk=desk, audit=audit,
             observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf,
         )  # fmt: skip
         figures = Figures(
@@ -142,7 +153,7 @@ class NodeServer:
             requests=requests, operators=operators, clock=clock,
         )  # fmt: skip
         orders = Orders(
-            self._name, incarnation, requests, control=control, encoder=encoder, audit=audit, operators=operators,
+            self._name, requests, control=control, encoder=encoder, audit=audit, operators=operators,
             heartbeat_s=cluster.timing.heartbeat_s, clock=clock, wall_clock=time.time, stop=self.stop,
             hurry=feed.hurry,
         )  # fmt: skip
@@ -250,10 +261,13 @@ def _log_to_feed(observer: Observer) -> Iterator[None]:
 
 def serve(
     name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
-    metrics: tuple[str, int] | None = None,
+    metrics: tuple[str, int] | None = None, log_level: str = "info",
 ) -> None:  # fmt: skip
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
-    `folder` takes the node's audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    `folder` takes the node's log and audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    Raises `UserError`, before anything of the node is touched, if it runs already; otherwise as `NodeServer.run`.
     """
-    anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)
+    with running_once(folder, name):
+        log_to(folder / f"node-{name}.log", log_level)
+        anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)

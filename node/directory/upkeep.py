@@ -12,7 +12,7 @@ SWEEP_BATCH_ROWS: Final = 500
 def sweep_batch(tx: Tx) -> Step[int]:
     """Delete one batch of stored answers and lapsed presence; return how many rows went."""
     swept = yield from _delete_oldest("requests", "created", tx.now - REQUEST_ROW_KEPT_S)
-    return swept + (yield from _delete_oldest("presence", "expires", tx.now))
+    return swept + (yield from _delete_oldest("presence", "expires", tx.clock))
 
 
 def _delete_oldest(table: str, column: str, before: float) -> Step[int]:

@@ -127,9 +127,9 @@ class Services:
         """Return the transaction of an operation that changes nothing."""
         match operation:
             case ops.ListUsers():
-                return accounts.list_users(operation)
+                return accounts.list_users(operation, presence_s=self._timing.presence_s)
             case ops.FindAccount():
-                return accounts.find(operation)
+                return accounts.find(operation, presence_s=self._timing.presence_s)
             case ops.OfferedImages():
                 return images.offered(operation)
             case ops.GetPreview():
@@ -162,7 +162,7 @@ class Services:
             case ops.WithdrawImage():
                 return images.withdraw(known, operation)
             case ops.AskViews():
-                return asks.make(known, request_id, operation)
+                return asks.make(known, request_id, operation, presence_s=self._timing.presence_s)
             case ops.WithdrawAsk():
                 return asks.withdraw(known, operation)
             case ops.RejectAsk():
@@ -227,9 +227,9 @@ class Services:
         write does. A presence that has lapsed is not revived; the peer is asked to sign in again.
         """
         known = await self._registered(caller)
-        found = await self._directory.read(accounts.standing(known, device))
+        found = await self._directory.read(accounts.standing(known, device, presence_s=self._timing.presence_s))
         present = found.present
-        fresh_until = found.now + self._timing.presence_s - self._timing.keep_alive_s / 2
+        fresh_until = found.clock + self._timing.presence_s - self._timing.keep_alive_s / 2
         if present and found.device == device and found.expires < fresh_until:
             present = await self._directory.write(accounts.refresh(known, device, presence_s=self._timing.presence_s))
         return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now)

@@ -12,6 +12,7 @@ from node.directory import (
     Directory,
     DuplicateKey,
     EffectKey,
+    Marks,
     MissingReference,
     NodeRow,
     Query,
@@ -24,12 +25,14 @@ from node.directory import (
     open_directory,
     raise_epoch,
     read_epoch,
+    read_marks,
 )
 from node.directory.migrations import migrate
 from node.directory.schema import MIGRATIONS, Migration, Table
 from node.directory.upkeep import SWEEP_BATCH_ROWS
 from shared.config import LOCAL, REQUEST_ROW_KEPT_S
 from shared.errors import Refused, Unavailable, UserError
+from tests.contract.clocks import DAY_S, set_clock
 from tests.contract.directory_process import count_up, effect_key, processes, request_id, results
 
 pytestmark = pytest.mark.anyio
@@ -588,3 +591,90 @@ class TestSweeping:
         assert [row["account_id"] for row in await rows(directory, "SELECT account_id FROM presence")] == account_ids[
             1:
         ]
+
+
+class TestMarks:
+    async def test_each_group_commit_of_each_node_raises_the_counter(self, directory_url: str) -> None:
+        """The counter is what a restored directory is found out by, so no node's commits may be missing from it."""
+        async with (
+            open_directory(directory_url, timing=PATIENT, writer="n1") as one,
+            open_directory(directory_url, timing=PATIENT, writer="n2") as two,
+        ):
+            began = await one.read(read_marks)
+            assert (began.commits, began.epoch, began.accounts) == (0, 1, 0)
+            for directory in (one, two, one):
+                await directory.write(insert_account())
+            marks = await two.read(read_marks)
+            assert marks == Marks(commits=3, epoch=1, term=0, accounts=3)
+            assert began.is_behind(marks)
+            assert not marks.is_behind(began)
+            per_node = await rows(one, "SELECT name, commits FROM writers ORDER BY name")
+            assert [(row["name"], row["commits"]) for row in per_node] == [("n1", 2), ("n2", 1)]
+
+    async def test_what_failed_raises_nothing(self, directory: Directory) -> None:
+        def fail(tx: Tx) -> Step[int]:
+            yield from insert_account("Mallory")(tx)
+            raise Refused("busy", "Not now.")
+
+        with pytest.raises(Refused):
+            await directory.write(fail)
+        assert (await directory.read(read_marks)).commits == 0
+
+    async def test_the_furthest_of_two(self) -> None:
+        assert Marks(1, 9, 3, 4).furthest(Marks(5, 2, 7, 0)) == Marks(5, 9, 7, 4)
+
+
+def look_at_clock(tx: Tx) -> Step[tuple[float, float]]:
+    yield Query("SELECT 1 AS one")
+    return tx.now, tx.clock
+
+
+class TestTime:
+    async def test_directory_time_does_not_go_back_with_the_clock(self, directory_url: str) -> None:
+        """The clock of the machine was set back by a day, and every grant that had expired could be looked at again."""
+        async with several(directory_url, 2) as [one, two]:
+            before, _ = await one.write(look_at_clock)
+            for directory in (one, two):
+                set_clock(directory, -DAY_S)
+                read, clock = await directory.read(look_at_clock)
+                assert read > before
+                assert clock < before - DAY_S / 2
+                written, _ = await directory.write(look_at_clock)
+                assert written > before
+                before = written
+            set_clock(one, 0.0)
+            forward, clock = await one.write(look_at_clock)
+            assert forward == clock > before
+
+    async def test_each_commit_is_later_than_the_one_before(self, directory: Directory) -> None:
+        set_clock(directory, 0.0)
+        await directory.write(look_at_clock)
+        set_clock(directory, -DAY_S)
+        times = [(await directory.write(look_at_clock))[0] for _ in range(5)]
+        assert times == sorted(set(times))
+        assert times[-1] - times[0] < 1.0
+
+    async def test_a_lease_further_ahead_than_it_can_be_is_free(self, directory: Directory) -> None:
+        """A clock that was an hour ahead before the power failed left the cloud without a leader for an hour."""
+        set_clock(directory, 3600.0)
+        assert await directory.claim_lease("a#1", 0, 5.0) == 1
+        set_clock(directory, 0.0)
+        assert (await directory.read_lease(5.0)).is_free
+        assert await directory.claim_lease("b#1", 1, 5.0) == 2
+        assert not (await directory.read_lease(5.0)).is_free
+        assert not await directory.renew_lease("a#1", 1, 5.0)
+
+    async def test_a_lease_survives_a_clock_that_is_set_by_a_moment(self, directory: Directory) -> None:
+        """Otherwise two nodes would lead, as a leader trusts its lease by its own clock, which nobody sets."""
+        assert await directory.claim_lease("a#1", 0, 60.0) == 1
+        set_clock(directory, -30.0)
+        assert not (await directory.read_lease(60.0)).is_free
+        assert await directory.claim_lease("b#1", 1, 60.0) is None
+        assert await directory.renew_lease("a#1", 1, 60.0)
+
+    async def test_a_step_forward_expires_the_lease_once(self, directory: Directory) -> None:
+        assert await directory.claim_lease("a#1", 0, 60.0) == 1
+        set_clock(directory, DAY_S)
+        assert (await directory.read_lease(60.0)).is_free
+        assert await directory.claim_lease("b#1", 1, 60.0) == 2
+        assert await directory.claim_lease("c#1", 2, 60.0) is None
