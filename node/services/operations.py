@@ -18,7 +18,7 @@ from node.services import accounts, asks, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
 from node.services.shares import ShareBox
 from shared.config import Timing
-from shared.errors import LocalError, Refused, RemoteError
+from shared.errors import LocalError, Refused, RemoteError, Unavailable
 from shared.identity import PublicIdentity, verify_signature
 from shared.rights import seal_share_for_view, verify_spend
 from shared.wire import operations as ops
@@ -67,17 +67,20 @@ class Services:
     """Serves operations against a directory. All calls from one event loop.
 
     `share_key` (32 bytes, the same on every node) encrypts cloud shares at rest; `entropy` gives random bytes.
+    `must_wait` says that the directory was restored and is not safe to use yet: nothing takes effect then.
     """
 
     def __init__(
         self, directory: Directory, *, cluster_id: str, share_key: bytes, entropy: Callable[[int], bytes],
-        timing: Timing, node_name: str,
+        timing: Timing, node_name: str, must_wait: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._cluster_id = cluster_id
         self._box = ShareBox(share_key, entropy)
         self._timing = timing
         self._node_name = node_name
+        self._must_wait = must_wait
+        self._generation = 0
         self._known: OrderedDict[bytes, tuple[int, str, bytes]] = OrderedDict()
 
     # --- Who asks ----------------------------------------------------------------------------------------------------
@@ -87,19 +90,27 @@ class Services:
         return Caller(None if known is None else known[0], session_key, host)
 
     async def _look_up(self, session_key: bytes) -> tuple[int, str, bytes] | None:
-        """Return id, name and signing key of an account; none of them ever changes, so that they may be remembered."""
+        """Return id, name and signing key of an account; none of them changes while the directory loses nothing, so
+        that they may be remembered."""
         known = self._known.get(session_key)
         if known is not None:
             self._known.move_to_end(session_key)
             return known
+        generation = self._generation
         row = await self._directory.read(accounts.by_session_key(session_key))
         if row is None:
             return None
         known = (int(row["id"]), str(row["name"]), bytes(row["signing_key"]))
-        self._known[session_key] = known
+        if generation == self._generation:
+            self._known[session_key] = known
         while len(self._known) > _KNOWN_ACCOUNTS:
             self._known.popitem(last=False)
         return known
+
+    def forget_accounts(self) -> None:
+        """The directory was restored: it may lack accounts that were seen before, or know them by other numbers."""
+        self._generation += 1
+        self._known.clear()
 
     async def _registered(self, caller: Caller) -> Known:
         found = await self._look_up(caller.session_key)
@@ -185,6 +196,7 @@ class Services:
     async def _effect(
         self, session_key: bytes, request_id: str, operation: Operation, transaction: Transaction[Effect]
     ) -> Served:
+        self._refuse_while_waiting()
         key = EffectKey(session_key, request_id, hashlib.sha256(msgspec.json.encode(operation)).digest())
 
         def run(tx: Tx) -> Step[bytes]:
@@ -194,6 +206,10 @@ class Services:
         made = await self._directory.effect(key, run)
         stored = msgspec.json.decode(made.answer, type=_Stored)
         return Served(stored.outcome, stored.nudges)
+
+    def _refuse_while_waiting(self) -> None:
+        if self._must_wait():
+            raise Unavailable("The directory was restored from a backup and is being compared; your request waits.")
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
     async def _register(self, caller: Caller, request_id: str, operation: ops.Register) -> Served:
@@ -262,6 +278,7 @@ class Services:
             raise Refused(
                 RefusalCode.NOT_ALLOWED, "A look needs the signature of the viewer's own key: check the profile."
             ) from None
+        self._refuse_while_waiting()
         self._seal(bytes(_SHARE_BYTES), operation, request_id)  # a key that nothing can be sealed to costs no view
         spent = await self._directory.write(views.spend(known, request_id, operation, self._box))
         sealed = self._seal(spent.share, operation, request_id)
