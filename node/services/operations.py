@@ -14,8 +14,10 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, grants, holdings, images, mail, views
+from node.services import accounts, asks, confirming, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
+from node.services.freezing import Frozen, GrantIsFrozen
+from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import Timing
 from shared.errors import LocalError, Refused, RemoteError, Unavailable
@@ -77,6 +79,7 @@ class Services:
         self._directory = directory
         self._cluster_id = cluster_id
         self._box = ShareBox(share_key, entropy)
+        self._receipts = Receipts(share_key, cluster_id)
         self._timing = timing
         self._node_name = node_name
         self._must_wait = must_wait
@@ -165,13 +168,13 @@ class Services:
             case ops.SignIn():
                 self._check_sign_in(known, request_id, operation)
                 presence_s = self._timing.presence_s
-                return accounts.sign_in(known, operation, node=self._node_name, presence_s=presence_s)
+                return accounts.sign_in(
+                    known, operation, node=self._node_name, presence_s=presence_s, receipts=self._receipts
+                )
             case ops.SignOut():
                 return accounts.sign_out(known, operation)
-            case ops.SetPreview():
-                return images.set_preview(known, operation)
-            case ops.WithdrawImage():
-                return images.withdraw(known, operation)
+            case ops.SetPreview() | ops.WithdrawImage() | ops.RestoreImage():
+                return _image_change(known, operation)
             case ops.AskViews():
                 return asks.make(known, request_id, operation, presence_s=self._timing.presence_s)
             case ops.WithdrawAsk():
@@ -180,6 +183,8 @@ class Services:
                 return asks.reject(known, operation)
             case ops.Grant() | ops.ChangeRights():
                 return self._rights(known, operation)
+            case ops.ConfirmGrant():
+                return self._confirming(known, operation)
             case ops.TakenView():
                 return views.take(known, operation)
             case ops.AckMail():
@@ -192,6 +197,11 @@ class Services:
             return grants.change(known, operation, record)
         grants.check_share(operation, record)
         return grants.give(known, operation, record, self._box.close(operation.grant, operation.cloud_share))
+
+    def _confirming(self, known: Known, operation: ops.ConfirmGrant) -> Transaction[Effect]:
+        claim = confirming.checked_claim(known, operation)
+        share = operation.cloud_share
+        return confirming.confirm(known, claim, None if share is None else self._box.close(operation.grant, share))
 
     async def _effect(
         self, session_key: bytes, request_id: str, operation: Operation, transaction: Transaction[Effect]
@@ -225,7 +235,8 @@ class Services:
             raise Refused(
                 RefusalCode.NOT_ALLOWED, "The registration is not signed by the key that it names: make a new profile."
             ) from None
-        return await self._effect(caller.session_key, request_id, operation, accounts.register(operation, name))
+        registering = accounts.register(operation, name, self._receipts)
+        return await self._effect(caller.session_key, request_id, operation, registering)
 
     def _check_sign_in(self, known: Known, request_id: str, operation: ops.SignIn) -> None:
         parts = (self._cluster_id.encode(), operation.device.encode(), request_id.encode())
@@ -281,6 +292,8 @@ class Services:
         self._refuse_while_waiting()
         self._seal(bytes(_SHARE_BYTES), operation, request_id)  # a key that nothing can be sealed to costs no view
         spent = await self._directory.write(views.spend(known, request_id, operation, self._box))
+        if isinstance(spent, Frozen):
+            raise GrantIsFrozen(spent.nudges)
         sealed = self._seal(spent.share, operation, request_id)
         outcome = ops.ViewSpent(
             view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at
@@ -301,6 +314,18 @@ class Services:
             if batch < mail.SWEEP_ROWS:
                 break
         return swept
+
+
+def _image_change(
+    known: Known, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
+) -> Transaction[Effect]:
+    match operation:
+        case ops.SetPreview():
+            return images.set_preview(known, operation)
+        case ops.WithdrawImage():
+            return images.withdraw(known, operation)
+        case ops.RestoreImage():
+            return confirming.restore_image(known, operation)
 
 
 def _refused(code: RefusalCode) -> Refused:
