@@ -24,8 +24,10 @@ from node.figures import Figures
 from node.links import NodeLinks
 from node.lives import Lives
 from node.lock import running_once
+from node.memory_file import memory_path
 from node.observer import Observer
 from node.orders import Orders
+from node.remembering import Remembering
 from node.reports import Reports
 from node.services.operations import Services
 from node.settings import NodeSettings
@@ -58,6 +60,7 @@ class _Parts:
     orders: Orders
     feed: Feed
     services: Services
+    remembering: Remembering
 
 
 class NodeServer:
@@ -99,6 +102,7 @@ class NodeServer:
                 tasks.start_soon(self._watch_parent, os.getppid())
             tasks.start_soon(parts.links.keep)
             tasks.start_soon(parts.control.run)
+            tasks.start_soon(parts.remembering.run)
             tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
@@ -123,7 +127,7 @@ class NodeServer:
         stack.enter_context(_log_to_feed(observer))
         services = Services(
             directory, cluster_id=cluster.cluster_id, share_key=self._settings.share_key, entropy=os.urandom,
-            timing=cluster.timing, node_name=self._name,
+            timing=cluster.timing, node_name=self._name, must_wait=lambda: remembering.must_wait,
         )  # fmt: skip
         encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)
@@ -132,6 +136,12 @@ class NodeServer:
             observer=observer, clock=clock,
         )  # fmt: skip
         links = NodeLinks(self._name, cluster, nodes)
+        remembering = Remembering(
+            memory_path(self._folder, self._name), cluster.cluster_id, directory=directory,
+            others=[node.name for node in cluster.nodes if node is not me], heartbeat_s=cluster.timing.heartbeat_s,
+            clock=clock, send=links.send, recovered=observer.restored, forget=services.forget_accounts,
+        )  # fmt: skip
+        await remembering.start()
         audit = AuditLog(self._folder / f"audit-{self._name}.log")
 
         def set_deaf(deaf: bool) -> None:
@@ -140,11 +150,11 @@ class NodeServer:
 
         control = Control(
             self._name, cluster, incarnation, lives=lives, directory=directory, links=links, desk=desk, audit=audit,
-            observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf,
+            observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf, remembering=remembering,
         )  # fmt: skip
         figures = Figures(
-            me, incarnation, control=control, desk=desk, directory=directory, encoder=encoder, requests=requests,
-            nodes=nodes, observer=observer, clock=clock,
+            me, incarnation, control=control, desk=desk, directory=directory, remembering=remembering,
+            encoder=encoder, requests=requests, nodes=nodes, observer=observer, clock=clock,
         )  # fmt: skip
         self._serve_metrics(stack, figures)
         feed = Feed(requests, figures, operators=operators, clock=clock, tasks=tasks)
@@ -157,7 +167,7 @@ class NodeServer:
             heartbeat_s=cluster.timing.heartbeat_s, clock=clock, wall_clock=time.time, stop=self.stop,
             hurry=feed.hurry,
         )  # fmt: skip
-        parts = _Parts(requests, nodes, links, desk, control, reports, orders, feed, services)
+        parts = _Parts(requests, nodes, links, desk, control, reports, orders, feed, services, remembering)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
         requests.on_offer = desk.offered
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
@@ -233,6 +243,7 @@ class NodeServer:
         with anyio.move_on_after(DRAIN_S):
             while parts.desk.in_flight:
                 await parts.desk.idle.wait()
+        await parts.remembering.stop()
         log.info("drained", extra={"left": parts.desk.in_flight})
 
     async def _sweep(self, directory: Directory, services: Services) -> None:

@@ -27,8 +27,9 @@ from node.directory.interface import (
     in_list,
 )
 from node.directory.marks import Marks, read_marks
+from node.directory.recovery import Recovered, recover
 from node.directory.sqlite import SqliteDirectory
-from node.directory.upkeep import ensure_term_at_least, raise_epoch, read_epoch
+from node.directory.upkeep import read_epoch
 from node.directory.url import SqliteUrl, parse_directory_url
 from shared.config import Timing
 
@@ -42,6 +43,7 @@ __all__ = [
     "NodeRow",
     "Outcome",
     "Query",
+    "Recovered",
     "Row",
     "Rows",
     "StatementFailed",
@@ -49,12 +51,11 @@ __all__ = [
     "Transaction",
     "Tx",
     "Value",
-    "ensure_term_at_least",
     "in_list",
     "open_directory",
-    "raise_epoch",
     "read_epoch",
     "read_marks",
+    "recover",
 ]
 
 

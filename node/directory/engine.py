@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from node.directory import standing, upkeep
 from node.directory.idempotency import exactly_once, stored_answer
 from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
+from node.directory.marks import Marks, read_marks
 from shared.config import Timing
 
 _SWEEP_BATCHES: Final = 40
@@ -83,6 +84,10 @@ class Engine(ABC):
     async def nodes(self) -> list[NodeRow]:
         """See `Directory.nodes`."""
         return await self._stand(lambda _: standing.nodes(self.clock))
+
+    async def marks(self) -> Marks:
+        """See `Directory.marks`."""
+        return await self._stand(read_marks)
 
     async def sweep(self) -> int:
         """See `Directory.sweep`."""

@@ -21,9 +21,12 @@ import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from shared.errors import LocalError
+
+if TYPE_CHECKING:
+    from node.directory.marks import Marks
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = Mapping[str, Any]
@@ -268,6 +271,9 @@ class Directory(Protocol):
 
     async def nodes(self) -> list[NodeRow]:
         """Return the rows of all nodes by name."""
+
+    async def marks(self) -> "Marks":
+        """Return how far the directory is, in one consistent reading."""
 
     async def ping(self) -> float:
         """Return how long the database takes to answer, in seconds."""

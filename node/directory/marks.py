@@ -20,7 +20,7 @@ class Marks:
     term: int
     """Term of the lease of leadership."""
     accounts: int
-    """Highest account number given; 0 while there is none."""
+    """Highest account number given or passed over; 0 while there is none."""
 
     def is_behind(self, other: "Marks") -> bool:
         """Tell whether this is less far than `other` in any of the four."""
@@ -42,15 +42,17 @@ class Marks:
 
 
 def read_marks(_: Tx) -> Step[Marks]:
-    """Return how far the directory is: one statement over a row per node and three look-ups by key."""
+    """Return how far the directory is: one statement over a row per node and four look-ups by key."""
     rows = yield Query(
         "SELECT (SELECT COALESCE(SUM(commits), 0) FROM writers) AS commits, "
         "(SELECT value FROM meta WHERE name = 'epoch') AS epoch, "
         "(SELECT term FROM lease WHERE name = 'leader') AS term, "
-        "(SELECT COALESCE(MAX(id), 0) FROM accounts) AS accounts"
+        "(SELECT COALESCE(MAX(id), 0) FROM accounts) AS accounts, "
+        "(SELECT COALESCE(MAX(value), 0) FROM meta WHERE name = 'accounts') AS passed_over"
     )
     row = rows.rows[0]
-    return Marks(int(row["commits"]), int(row["epoch"]), int(row["term"]), int(row["accounts"]))
+    accounts = max(int(row["accounts"]), int(row["passed_over"]))
+    return Marks(int(row["commits"]), int(row["epoch"]), int(row["term"]), accounts)
 
 
 def note_commit(engine: EngineName, writer: str, now: float) -> Query:

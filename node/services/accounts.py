@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
-from node.services import mail
-from node.services.common import Effect, Known, not_found, page_of
+from node.services import holdings, mail
+from node.services.common import Effect, Known, not_found, page_of, read_epoch
+from node.services.receipts import Receipts
 from shared.errors import Refused
 from shared.text import is_clean
 from shared.wire.operations import (
@@ -78,8 +79,15 @@ def by_session_key(session_key: bytes) -> Transaction[Row | None]:
     return run
 
 
-def register(operation: Register, name: str) -> Transaction[Effect]:
-    """Make an account for a pair of keys; the same pair again is the same account under its first name."""
+def register(operation: Register, name: str, receipts: Receipts) -> Transaction[Effect]:
+    """Make an account for a pair of keys; the same pair again is the same account under its first name.
+
+    With a genuine receipt the account gets the number back that it had before the directory was restored, unless that
+    belongs to somebody else by now.
+    """
+    again = operation.account
+    if again is not None and not receipts.holds(again, operation.signing_key, operation.receipt):
+        again = None
 
     def run(tx: Tx) -> Step[Effect]:
         row: dict[str, Value] = {
@@ -90,7 +98,8 @@ def register(operation: Register, name: str) -> Transaction[Effect]:
             "created": tx.now,
             "last_seen": 0.0,
         }
-        yield tx.insert_if_absent("accounts", row)
+        if again is None or not (yield tx.insert_if_absent("accounts", row | {"id": again})).rowcount:
+            yield tx.insert_if_absent("accounts", row)
         mine = yield Query(
             "SELECT id, name FROM accounts WHERE signing_key = :signing_key AND session_key = :session_key"
             + tx.for_update,
@@ -102,12 +111,17 @@ def register(operation: Register, name: str) -> Transaction[Effect]:
                 RefusalCode.ALREADY_REGISTERED,
                 "One of these keys belongs to an account with another key: make a new profile.",
             )
-        return Effect(Registered(account=account["id"], name=account["name"]))
+        number = int(account["id"])
+        receipt = receipts.of(number, operation.signing_key)
+        epoch = yield from read_epoch()
+        return Effect(Registered(account=number, name=account["name"], receipt=receipt, epoch=epoch))
 
     return run
 
 
-def sign_in(caller: Known, operation: SignIn, *, node: str, presence_s: float) -> Transaction[Effect]:
+def sign_in(
+    caller: Known, operation: SignIn, *, node: str, presence_s: float, receipts: Receipts
+) -> Transaction[Effect]:
     """Write the account's presence. The latest device to sign in is the one that others are sent to."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -120,10 +134,20 @@ def sign_in(caller: Known, operation: SignIn, *, node: str, presence_s: float) -
             "since": tx.now,
             "expires": tx.clock + presence_s,
         }
+        others = yield Query(
+            f"SELECT nonce FROM presence WHERE account_id = :account AND nonce <> :device AND {_PRESENT}",
+            {"account": caller.account, "device": operation.device, **_span(tx.clock, presence_s)},
+        )
         yield tx.upsert("presence", row, keys=("account_id",))
         yield _seen(caller.account, tx.now, tx.now)
         waiting = yield from mail.waiting_for(caller.account, operation.device)
-        return Effect(SignedIn(account=caller.account, name=caller.name, mail_waiting=waiting))
+        epoch = yield from read_epoch()
+        outcome = SignedIn(
+            account=caller.account, name=caller.name, mail_waiting=waiting, epoch=epoch, other_device=bool(others.rows),
+            receipt=receipts.of(caller.account, caller.signing_key),
+            given=(yield from holdings.given_sums(caller.account, epoch)),
+        )  # fmt: skip
+        return Effect(outcome)
 
     return run
 
