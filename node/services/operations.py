@@ -170,7 +170,9 @@ class Services:
             case ops.Grant() | ops.ChangeRights():
                 return self._rights(known, operation)
             case ops.TakenView():
-                return views.take(known, operation)
+                return views.take(known, request_id, operation)
+            case ops.LookEnded():
+                return views.ended(known, operation)
             case ops.AckMail():
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
@@ -266,8 +268,9 @@ class Services:
         spent = await self._directory.write(views.spend(known, request_id, operation, self._box))
         sealed = self._seal(spent.share, operation, request_id)
         outcome = ops.ViewSpent(
-            view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at
-        )
+            view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at,
+            version=spent.version, consumed=spent.consumed,
+        )  # fmt: skip
         return Served(outcome, spent.nudges)
 
     def _seal(self, share: bytes, operation: ops.SpendView, view: str) -> bytes:
