@@ -113,7 +113,9 @@ async def test_one_recovers_and_the_others_go_on(directory, directory_url, tmp_p
         assert all(node.forgot for node in nodes), "both may remember accounts that the directory lacks"
 
 
-async def test_a_recovery_that_fails_is_tried_again_and_nothing_served_meanwhile(directory, tmp_path, monkeypatch):
+async def test_a_recovery_that_fails_is_tried_again_and_nothing_served_meanwhile(
+    directory, tmp_path, monkeypatch, caplog
+):
     save_memory(memory_path(tmp_path, "n1"), CLUSTER, Marks(commits=500, epoch=1, term=9, accounts=20))
     node = Node(tmp_path, directory)
 
@@ -122,8 +124,16 @@ async def test_a_recovery_that_fails_is_tried_again_and_nothing_served_meanwhile
 
     with monkeypatch.context() as patch:
         patch.setattr(directory, "write", away)
-        await node.remembering.start()
+        with caplog.at_level(logging.WARNING):
+            await node.remembering.start()
+            for _ in range(3):
+                await node.remembering._compare()
         assert (node.remembering.must_wait, node.recovered) == (True, [])
+        said = [(record.getMessage().partition(":")[0], record.levelname) for record in caplog.records]
+        assert said == [
+            ("the directory is behind what is remembered of it", "WARNING"),
+            ("the restored directory is not safe to use yet; all requests wait", "WARNING"),
+        ]
     await node.remembering._compare()
     assert (node.remembering.must_wait, node.recovered) == (False, [(2, 0)])
 
