@@ -118,6 +118,7 @@ class Remembering:
         self._trouble = ""
         if not self.must_wait and self.epoch != self._epoch:
             if self._epoch:
+                log.info("the directory is in a new epoch", extra={"epoch": self.epoch})
                 self._forget()
             self._epoch, self._counted_at = self.epoch, -math.inf
         await self._count()
