@@ -146,6 +146,7 @@ class Remembering:
         if done is not None:
             self.recoveries += 1
             self.frozen = done.frozen
+            log.info("the directory is safe to use again", extra={"epoch": done.epoch, "frozen_grants": done.frozen})
             self._recovered(done.epoch, done.frozen)
 
     async def _count(self) -> None:
