@@ -152,6 +152,26 @@ async def test_a_directory_that_is_away_at_the_start_is_compared_later(directory
     assert not node.remembering.must_wait
 
 
+@pytest.mark.parametrize("table", ["meta", "lease"])
+async def test_a_directory_into_which_a_dump_is_being_loaded_is_not_judged(directory, tmp_path, table):
+    """A dump replaces one table after the other, and each is empty for a moment: the node that looked just then ended
+    with a TypeError."""
+    node = Node(tmp_path, directory)
+    await node.remembering.start()
+
+    def empty(_: Tx) -> Step[None]:
+        yield Query(f"DELETE FROM {table} WHERE name IN ('epoch', 'leader')")
+
+    await directory.write(empty)
+    await node.remembering._compare()
+    assert node.recovered == []
+    with pytest.raises(Unavailable, match="lacks rows of its own"):
+        await directory.marks()
+    if table == "lease":
+        with pytest.raises(Unavailable, match="has no lease"):
+            await directory.read_lease()
+
+
 async def test_a_folder_that_cannot_be_written_is_said_once(directory, tmp_path, caplog):
     node = Node(tmp_path, directory)
     node.path = node.remembering._path = tmp_path / "gone" / "memory-n1.json"

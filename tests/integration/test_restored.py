@@ -268,6 +268,8 @@ async def test_a_server_whose_dump_was_loaded_under_running_nodes_is_found(mysql
                     pass  # the nodes, which should have been stopped, were in its way
             await anyio.to_thread.run_sync(until, lambda: place.epoch() >= 2)
             assert await refusal_of(viewer, image) == "frozen"
+        roles = [node["role"] for node in (await anyio.to_thread.run_sync(place.running.status))["nodes"]]
+        assert "down" not in roles
         epoch = await anyio.to_thread.run_sync(place.epoch)
         await anyio.to_thread.run_sync(place.stop)
         said = await anyio.to_thread.run_sync(place.glimpse, "restore", "--loaded")
