@@ -33,7 +33,8 @@ from node.directory.groups import (
 )
 from node.directory.interface import EngineName, Jitter, Query, T, Transaction, Tx, Value
 from node.directory.migrations import migrate
-from node.directory.mysql_link import CLOCK, Link, Lost, NoConnection, close_all, tls_context
+from node.directory.mysql_errors import Lost
+from node.directory.mysql_link import CLOCK, Link, NoConnection, close_all, tls_context
 from node.directory.url import MysqlUrl
 from shared.config import Timing
 from shared.errors import StorageError, Unavailable
@@ -46,6 +47,7 @@ _ATTEMPTS: Final = 7
 _BACKOFF_S: Final = 0.010
 """Wait before the second run; doubles each time, and half of it is left to chance so that nodes come apart."""
 
+_SILENT: Final = "The directory's server did not answer in time: try again."
 _BEGIN: Final = Query("START TRANSACTION", deferred=True)
 _BEGIN_SNAPSHOT: Final = Query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", deferred=True)
 _COMMIT: Final = Query("COMMIT")
@@ -65,7 +67,7 @@ class MysqlDirectory(Engine):
         self._database = url.database
         self._writer = Link(url, context, "READ COMMITTED")
         self._standing = Link(url, context, "READ COMMITTED")
-        readers = [Link(url, context, "REPEATABLE READ") for _ in range(_READERS)]
+        readers = [Link(url, context, "REPEATABLE READ", reads_only=True) for _ in range(_READERS)]
         self._links = [self._writer, self._standing, *readers]
         self._standing_turn = asyncio.Lock()
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue()
@@ -90,7 +92,7 @@ class MysqlDirectory(Engine):
             raise Unavailable(f"The directory's server {url.place} does not answer.") from None
         except Interrupted as error:
             directory._writer.drop()
-            raise Unavailable(f"The directory's server {url.place} could not be prepared: {error}.") from None
+            raise Unavailable(f"The directory on {url.place} could not be prepared. {error}") from None
         except BaseException:
             directory._writer.drop()
             raise
@@ -165,7 +167,7 @@ class MysqlDirectory(Engine):
             raise Unavailable("The directory did not answer in time: try again.") from None
         except Interrupted as error:
             self._failed(error)
-            raise Unavailable(f"The directory was interrupted: {error}.") from None
+            raise Unavailable(str(error)) from None
         except NoConnection as error:
             self._failed(error)
             raise Unavailable(str(error)) from None
@@ -228,9 +230,14 @@ class MysqlDirectory(Engine):
                 committing = True
                 await self._writer.execute(_COMMIT)
         except TimeoutError:
-            raise Interrupted("the server did not answer in time", in_doubt=committing) from None
+            raise Interrupted(_SILENT, in_doubt=committing) from None
         except Lost as error:
             raise Interrupted(str(error), in_doubt=committing) from None
+        except Unavailable as error:
+            await self._writer.roll_back()
+            if committing:  # whatever the server says there, it may have committed before
+                raise Interrupted(str(error), in_doubt=True) from None
+            raise
         except BaseException:
             await self._writer.roll_back()
             raise

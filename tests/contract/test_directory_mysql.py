@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from node.directory import NodeRow, Query, Step, Tx, open_directory
 from node.directory.interface import Rows
 from node.directory.mysql import MysqlDirectory
-from node.directory.mysql_link import Lost
+from node.directory.mysql_errors import Lost
 from shared.config import LOCAL
 from shared.errors import InvalidInput, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id

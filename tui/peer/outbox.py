@@ -15,9 +15,10 @@ import anyio
 import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, Unavailable
+from shared.errors import GlimpseError, LocalError, Refused, RemoteError, StorageError
 from shared.wire.codec import decode, encode
 from shared.wire.operations import Operation, Outcome
+from shared.wire.refusals import FINAL_CODES
 from tui.peer.context import Context
 from tui.peer.events import Delivered, Undeliverable
 from tui.peer.models import OutboxEntry
@@ -31,7 +32,7 @@ _TRY_S = 10.0
 _PAUSE_MAX_S = 8.0
 
 Handler = Callable[[OutboxRow, float], Awaitable[object]]
-"""Delivers one row within so many seconds; raises `Unavailable` to be tried again, `Refused` to be given up."""
+"""Delivers one row within so many seconds. What it raises decides whether the row is tried again, see `is_passing`."""
 
 
 @dataclass(slots=True)
@@ -127,16 +128,10 @@ class Outbox:
         waiter = self._waiters.get(row.request)
         try:
             result = await self._handlers[row.kind](row, _TRY_S)
-        except Unavailable as error:
-            text = str(error)
-            await self._context.store.run(
-                lambda store: store.do(
-                    "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
-                    text=text, request=row.request,
-                )
-            )  # fmt: skip
-            return
         except GlimpseError as error:
+            if is_passing(error):
+                await self._keep(row, str(error))
+                return
             await self.remove(row.request)
             log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
             self._context.events.emit(Undeliverable(row.request, row.what, str(error)))
@@ -150,10 +145,30 @@ class Outbox:
             waiter.result = result
             waiter.done.set()
 
+    async def _keep(self, row: OutboxRow, trouble: str) -> None:
+        """Note why a row waits on; where even that cannot be written, it waits without."""
+        try:
+            await self._context.store.run(
+                lambda store: store.do(
+                    "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
+                    text=trouble, request=row.request,
+                )
+            )  # fmt: skip
+        except StorageError as error:
+            log.warning("why something waits could not be stored", extra={"what": row.what, "reason": str(error)})
+
     async def _deliver_operation(self, row: OutboxRow, wait_s: float) -> Outcome:
         operation: Operation = decode(row.body, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         return outcome
+
+
+def is_passing(error: GlimpseError) -> bool:
+    """Tell whether what failed may succeed later. Final are refusals of a closed list, what cannot be read, and what
+    this program itself will not do; a full disk of one's own passes like the cloud's."""
+    if isinstance(error, Refused):
+        return error.code not in FINAL_CODES
+    return isinstance(error, StorageError) or not isinstance(error, LocalError | RemoteError)
 
 
 def packed(value: msgspec.Struct) -> bytes:
