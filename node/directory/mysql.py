@@ -163,7 +163,7 @@ class MysqlDirectory(Engine):
             with anyio.fail_after(deadline_s):
                 yield
         except TimeoutError:
-            self._failed("no answer in time")
+            self._failed(_SILENT)
             raise Unavailable("The directory did not answer in time: try again.") from None
         except Interrupted as error:
             self._failed(error)
@@ -187,7 +187,7 @@ class MysqlDirectory(Engine):
             with anyio.fail_after(self._timing.directory_deadline_s):
                 return await future
         except TimeoutError:
-            self._failed("no answer in time")
+            self._failed_to_write(_SILENT)
             raise Unavailable("The directory did not answer in time: try again.") from None
 
     async def _run_writer(self) -> None:
@@ -197,7 +197,7 @@ class MysqlDirectory(Engine):
             taken: list[Job] = []
             try:
                 settle_all(await self._commit(self._take(job, taken)))
-                self._worked()
+                self._wrote()
             except (Interrupted, Unavailable, StorageError, NoConnection) as error:
                 await self._again(taken or [job], error, 1)
             except Exception as error:  # noqa: BLE001 - the task must outlive a defect, and its callers be told
@@ -256,7 +256,7 @@ class MysqlDirectory(Engine):
                 self._break(job, error)
             return
         if not isinstance(error, Interrupted):
-            self._failed(error)
+            self._failed_to_write(error)
         await self._back_off(attempt)
         middle = len(jobs) // 2 if isinstance(error, (Interrupted, StorageError)) else 0
         for part in (jobs[:middle], jobs[middle:]):
@@ -264,7 +264,7 @@ class MysqlDirectory(Engine):
                 continue
             try:
                 settle_all(await self._commit(part))
-                self._worked()
+                self._wrote()
             except (Interrupted, Unavailable, StorageError, NoConnection) as failure:
                 await self._again(part, failure, attempt + 1)
             except Exception as failure:  # noqa: BLE001 - as above
@@ -275,7 +275,7 @@ class MysqlDirectory(Engine):
 
     def _break(self, job: Job, error: Exception) -> None:
         """Tell a job that the directory failed, with an error of its own (one instance is raised only once)."""
-        self._failed(error)
+        self._failed_to_write(error)
         kind = StorageError if isinstance(error, StorageError) else Unavailable
         Verdict(job, error=kind(str(error))).settle()
 
