@@ -57,6 +57,7 @@ _RIGHTS: Final = "The directory's server denies its user a right: give it all ri
 _CONNECTIONS: Final = "The directory's server has no connection left: raise max_connections, or end other users of it."
 _READ_ONLY: Final = "The directory's server is read-only now: end that, or name the server that can be written."
 _TOO_SLOW: Final = "The directory's server ended a statement that took too long: see its load and max_statement_time."
+_LOCKED: Final = "The directory's user is locked on the server: unlock it."
 _GONE: Final = "The directory's tables are not all there: restore the directory from a backup."
 _NOT_COMMITTED: Final = "The directory's server could not commit: see its log and disk; try again."
 SENTENCES: Final = MappingProxyType({
@@ -86,8 +87,10 @@ SENTENCES: Final = MappingProxyType({
     1862: "The password of the directory's user has run out on the server: set a new one.",
     1969: _TOO_SLOW,
     3024: _TOO_SLOW,
+    3118: _LOCKED,
     3100: _NOT_COMMITTED,
     3101: _NOT_COMMITTED,
+    4151: _LOCKED,
     4166: _READ_ONLY,
 })  # fmt: skip
 """What passes by itself or by what an operator does, in one sentence each."""
