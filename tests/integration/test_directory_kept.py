@@ -180,6 +180,18 @@ def lives(place: Place) -> dict[str, int]:
         file.close()
 
 
+async def test_a_node_that_is_taken_for_its_earlier_life_comes_back_by_itself(place: Place) -> None:
+    """It was restarted with its clock set back, its incarnation was lower, and everybody ignored it for good."""
+    forgotten = 2**52
+    file = sqlite3.connect(place.data / "directory.sqlite", timeout=60)
+    file.execute("UPDATE nodes SET incarnation = ? WHERE name = 'n2'", (forgotten,))
+    file.commit()
+    file.close()
+    await anyio.to_thread.run_sync(until, lambda: lives(place)["n2"] > forgotten)
+    assert int((place.data / "node-n2.life").read_text()) == lives(place)["n2"]
+    await until_there(place, "n1", "n2", "n3")
+
+
 def test_a_directory_of_a_newer_version_is_one_sentence(tmp_path: Path) -> None:
     """From `node` and from `up`, and nothing else."""
     cluster = RunningCluster(tmp_path / "cluster")
