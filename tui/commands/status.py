@@ -60,7 +60,7 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
 def _summary(directory: dict[str, Any]) -> str:
     if not directory["ok"]:
         return "does not answer" if directory["latency_ms"] is None else "cannot be written"
-    late = f", its time is {directory['ahead_s']:.0f} s before the clock" if directory["ahead_s"] else ""
+    late = f", its time runs {directory['ahead_s']:.0f} s ahead of the clock" if directory["ahead_s"] else ""
     epoch = directory.get("epoch", 0)
     restored = f", restored from a backup (epoch {epoch})" if epoch > 1 else ""
     return f"{directory['latency_ms']:.1f} ms{late}{restored}"
