@@ -212,7 +212,7 @@ def _why_it_ended(out: Path, name: str) -> str:
         last = ""
     if last.startswith("glimpse: "):
         return f"Node {name} did not start: {clean(last.removeprefix('glimpse: '), max_chars=400)}"
-    return f"Node {name} ended at once; {out} says why."
+    return f"Node {name} ended at once; {out} says why, unless its disk is full."
 
 
 async def _stop(processes: dict[str, anyio.abc.Process]) -> None:
