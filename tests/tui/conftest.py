@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 from textual.app import App
 
-from tests.tui.fake_peer import FakeHost, FakePeer
+from tests.tui.fake_peer import NOW, FakeHost, FakePeer
 from tests.tui.quiet import drained, pressed, settled
 from tui.client import pauses
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
 from tui.monitor.app import GlimpseMonitor
 
-NOW = 1_800_000_000.0
-"""The moment at which every picture is taken: 2027-01-15 08:00 UTC."""
 _AT_ONCE_S = 0.001
 """Not 0: a timer of Textual divides by it."""
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}

@@ -404,9 +404,11 @@ async def test_what_the_owner_changes_during_a_look_is_told_beside_the_picture(m
         pane.peer.emit(RightsUpdated(image, grant, 9, revoked=False))
         await settled(pilot)
         assert said(pilot, "#viewer-left") == "9 views left"
+        assert app.screen.picture.image is not None
         pane.peer.emit(RightsUpdated(image, grant, 0, revoked=True))
         await settled(pilot)
-        assert said(pilot, "#viewer-left") == "revoked; this was the last look"
+        assert said(pilot, "#viewer-left") == "the look has ended"
+        assert app.screen.picture.image is None
 
 
 @pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""The answer yes: to whom, for which image, how many views, until when."""
+"""The answer yes: to whom, for which image, how many views, until when, how long each look."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tui.client import sharing
 from tui.client.dialogs.base import Dialog
 from tui.client.wording import plain, until, views
 from tui.widgets.expiry import ExpiryField
+from tui.widgets.look_field import LookField
 from tui.widgets.picture import Picture
 from tui.widgets.views_field import ViewsField
 from tui.widgets.working import work
@@ -39,10 +40,14 @@ _TALL_FROM_ROWS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """So many views, until a moment in seconds since 1970; None leaves the expiry as it is, by default none."""
+    """So many views, until a moment in seconds since 1970, each look for so many seconds.
+
+    None leaves expiry and length as they are, by default none.
+    """
 
     views: int
     expires: float | None
+    look_s: float | None = None
 
 
 class Accept(Dialog[Acceptance]):
@@ -88,6 +93,9 @@ class Accept(Dialog[Acceptance]):
         with Horizontal(classes="accept-field"):
             yield Label("Expires")
             yield ExpiryField(zone=self.client.zone, id="accept-expiry")
+        with Horizontal(classes="accept-field"):
+            yield Label("A look")
+            yield LookField(id="accept-look")
         yield Static("", id="accept-meaning", markup=False, classes="text")
 
     def _asked(self) -> Text:
@@ -166,11 +174,12 @@ class Accept(Dialog[Acceptance]):
         try:
             number = self.query_one(ViewsField).value()
             expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            look_s = self.query_one(LookField).value()
             sharing.need_date(self._standing, expires, self.client.wall())
         except ValueError as error:
             self.complain(str(error))
             return None
-        return Acceptance(number, expires)
+        return Acceptance(number, expires, look_s)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

@@ -9,6 +9,7 @@ from textual.widgets import Button, Static
 
 from tui.client.dialogs.base import Dialog
 from tui.client.gallery import expiry_words, use_words
+from tui.client.wording import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +48,14 @@ class Spend(Dialog[bool]):
         uses = use_words(tile)
         ends = expiry_words(tile, self.client.wall())
         yield Static(
-            f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.", markup=False, classes="text", id="spend-uses"
-        )
+            f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.{self._lasts()}", markup=False, classes="text",
+            id="spend-uses",
+        )  # fmt: skip
         yield Static(LIMIT, markup=False, classes="text muted", id="spend-limit")
+
+    def _lasts(self) -> str:
+        look_s = self._tile.image.look_s
+        return "" if look_s is None else f" The picture closes by itself after {lasting(look_s)}."
 
     def result(self) -> bool:
         """Yes."""

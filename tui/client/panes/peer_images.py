@@ -147,7 +147,7 @@ class PeerImagesPane(Pane):
         """Take what arrives, comes nearer, or changes."""
         changed = self._session.heard(event)
         if isinstance(event, RightsUpdated) and self._viewer is not None and self._viewer[0] == event.grant:
-            self._viewer[1].rights_changed(event.left, revoked=event.revoked)
+            self._viewer[1].rights_changed(event)
         if isinstance(event, ImageReceived):
             self._covers.forget(event.image)
             self.gallery.forget(event.image)
@@ -228,6 +228,8 @@ class PeerImagesPane(Pane):
         viewer = Viewer(self.peer, view, person=message.tile.owner, left=view.left)
         self._viewer = message.tile.image.grant, viewer
         self.app.push_screen(viewer, self._looked)
+        if view.unwritten:
+            self.client.tell(view.unwritten, title="Not written down", warning=True)
 
     def _looked(self, _result: None) -> None:
         self._busy = False
