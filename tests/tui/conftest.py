@@ -39,6 +39,8 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(module, "wait_for_idle", drained)
     for name in ("TOGETHER_S", "PAINT_S", "REST_S", "TYPING_S"):
         monkeypatch.setattr(pauses, name, _AT_ONCE_S)
+    # A toast stays until the test has looked at it, however busy the machine is.
+    monkeypatch.setattr(App, "NOTIFICATION_TIMEOUT", 600)
     monkeypatch.setattr(textual.constants, "TEXTUAL_ANIMATIONS", "none")
     monkeypatch.setattr(Input, "cursor_blink", False)
     monkeypatch.setattr(TextArea, "cursor_blink", False)

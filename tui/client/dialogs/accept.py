@@ -157,8 +157,8 @@ class Accept(Dialog[Acceptance]):
         if standing is None:
             meaning = f"{name} may look at the picture {_times(number)}; every look is counted."
         else:
-            ends = until(standing.expires, self.client.wall())
-            keeps = "choose a new expiry" if sharing.is_over(standing, self.client.wall()) else "never keeps that"
+            ends = until(standing.expires, self._peer.now())
+            keeps = "choose a new expiry" if sharing.is_over(standing, self._peer.now()) else "never keeps that"
             meaning = (
                 f"Adds {views(number)} to the {standing.left} of {standing.granted} that {name} has left"
                 f" ({ends}; {keeps})."
@@ -173,9 +173,9 @@ class Accept(Dialog[Acceptance]):
         """Return the fields; None after complaining about them."""
         try:
             number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
             look_s = self.query_one(LookField).value()
-            sharing.need_date(self._standing, expires, self.client.wall())
+            sharing.need_date(self._standing, expires, self._peer.now())
         except ValueError as error:
             self.complain(str(error))
             return None

@@ -140,7 +140,7 @@ class AddViewer(DeedDialog[Given]):
                     "has no rights on it yet; compare the fingerprint if you give to this person for the first time"
                 )
             else:
-                lasts = until(rights.expires, self.client.wall())
+                lasts = until(rights.expires, self._peer.now())
                 stands = f"has {sharing.left(rights)} left, {lasts}: this adds to them"
             told = f"{plain(user.words)}\n{sharing.person(user.name, user.account)} {stands}."
         self.query_one("#add-told", Static).update(told)
@@ -179,9 +179,9 @@ class AddViewer(DeedDialog[Given]):
             return None
         try:
             number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
             look_s = self.query_one(LookField).value()
-            sharing.need_date(sharing.standing(self._viewers, user.account), expires, self.client.wall())
+            sharing.need_date(sharing.standing(self._viewers, user.account), expires, self._peer.now())
         except ValueError as error:
             self.complain(str(error))
             return None

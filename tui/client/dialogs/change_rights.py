@@ -64,7 +64,7 @@ class ChangeRights(DeedDialog[RightsResult]):
 
     def _until(self) -> str:
         viewer = self._viewer
-        told = until(viewer.expires, self.client.wall())
+        told = until(viewer.expires, self._peer.now())
         return told if viewer.expires is None else f"{told} ({moment(viewer.expires, self.client.zone)})"
 
     def on_mount(self) -> None:
@@ -76,7 +76,7 @@ class ChangeRights(DeedDialog[RightsResult]):
         viewer = self._viewer
         try:
             number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
             look_s = self.query_one(LookField).value()
         except ValueError as error:
             self.complain(str(error))
