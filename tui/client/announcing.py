@@ -38,6 +38,14 @@ def announcement(event: events.Event) -> Announcement | None:
         case events.ViewSpentEvent(viewer_name=name, left=left, title=title):
             seen = _named(title) or "a picture of yours"
             return Announcement(f"{plain(name, 48)} looked at {seen}; {views(left)} left")
+        case events.RightsHeard(viewer_name=name, revoked=True):
+            return Announcement(f"{plain(name, 48)}'s client has heard of the revocation and shows the picture no more")
+        case events.LookWaits(title=title):
+            return Announcement(
+                f"The view of {_named(title) or 'the picture'} is counted, but the cloud went away. The picture opens"
+                " as soon as the cloud answers; that costs no other view.",
+                "Waiting for the cloud", "warning",
+            )  # fmt: skip
         case events.Undeliverable(what=what, reason=reason):
             return Announcement(
                 f"The {plain(what, 40)} was refused: {plain(reason, 200)}", "Refused", "error", bell=True
