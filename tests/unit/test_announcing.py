@@ -75,6 +75,7 @@ def test_what_the_screens_show_anyway_is_no_toast(event):
         events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1),
         events.Undeliverable(REQUEST, HOSTILE, HOSTILE),
         events.KeyChanged(9, HOSTILE),
+        events.RowSetAside(HOSTILE, HOSTILE),
     ],
 )
 def test_remote_texts_are_cleaned_and_cut(event):

@@ -121,12 +121,13 @@ def test_what_version_1_had_signed_is_sent_again_and_never_signed_anew(tmp_path:
     connection.execute("INSERT INTO facts VALUES (?, ?)", (f"grant {ids[0]}", data.hex()))
     connection.execute("INSERT INTO facts VALUES (?, ?)", (f"signed {ids[1]}", f"{GIVEN} {record.hex()}"))
     connection.execute("INSERT INTO facts VALUES (?, ?)", (f"signed {ids[4]}", f"{GIVEN} {record.hex()[:50]}"))
+    connection.execute("UPDATE outbox SET what = 'request' WHERE kind = 'operation'")
     connection.close()
 
     store = Store(path)
     waiting = {row.request: row for row in store.outbox()}
     lane = lane_of(MY_IMAGE, 2)
-    assert [waiting[each].lane for each in ids[:6]] == [lane, lane, lane, "", lane, ""]
+    assert [waiting[each].lane for each in ids[:6]] == [lane, lane, lane, "", lane, f"request/{ids[5]}"]
     assert [waiting[each].kind for each in ids[:3]] == [GRANT, RIGHTS, REVOCATION]
     assert waiting[ids[0]].signed == data
     carried: ops.ChangeRights = decode(waiting[ids[1]].signed or b"", ops.ChangeRights, cap_bytes=10_000)

@@ -242,9 +242,6 @@ class Granting:
 
     async def _next_record(self, row: OutboxRow, intent: RightsIntent, grant: ops.GrantRow) -> ops.ChangeRights:
         """Return a wish as the next record of a grant that stands."""
-        if grant.frozen and not intent.revoke:
-            # Signed against counts that a restored directory may have forgotten, it would give views back.
-            raise Unavailable("The cloud was restored from a backup; this goes on when the rights have been compared.")
         record = change_rights(
             self._context.identity, decode_record(grant.record), granted=_granted_for(intent, grant),
             expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
