@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import fresh_database, shared_server, skip_or_fail_without_server
+from tests.disks import mounted
 
 
 def pytest_collection_finish() -> None:
@@ -51,3 +52,10 @@ def directory_url(request: pytest.FixtureRequest) -> str:
     """URL of a fresh directory, once for each engine."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that a test may fill; skipped where none can be mounted."""
+    with mounted(tmp_path / "disk") as folder:
+        yield folder
