@@ -210,6 +210,20 @@ async def test_a_revocation_of_nothing_is_refused(bob, image, device):
         assert "no rights" in device.ended(Undeliverable)[0].reason
 
 
+async def test_more_of_a_grant_that_a_restore_froze_waits_and_its_end_does_not(place, ann, bob, image, device):
+    """Signed against counts that the directory has forgotten, three more would give views back as well."""
+    async with device:
+        await ann.give(bob, image, 4)
+        await place.run("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
+        await device.granting.change(RightsIntent(image, bob.account, more=1))
+        await device.turn()
+        assert await device.waiting() == ["rights"]
+        assert (await standing(ann, image)).granted == 4
+        await device.granting.change(RightsIntent(image, bob.account, revoke=True))
+        await device.deliver_all()
+        assert await standing(ann, image) is None
+
+
 async def test_what_was_tried_is_not_taken_back_half(ann, image, device):
     """Taken out of the outbox while it was under way, a request was gone here and lay with the owner all the same."""
     async with device:
