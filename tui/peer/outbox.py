@@ -80,6 +80,8 @@ class Outbox:
         """Requests of this session that were not tried yet: nobody can have heard of them."""
         self._faults: dict[str, int] = {}
         self.count = 0
+        self.on_settled: Callable[[OutboxRow, bool], Awaitable[None]] = _ignore
+        """Told of each row that leaves, and whether it was refused; before anybody hears of it."""
 
     def handle(self, kind: str, handler: Handler, *, urgent: bool = False) -> None:
         """Say how rows of a kind are delivered; `urgent` ones go before all others of their lane."""
@@ -168,7 +170,7 @@ class Outbox:
         """End a row that was delivered together with others that it makes pointless: all at once, or none."""
         await self._remove([row.request, *(other.request for other in others)])
         for other in others:
-            self._end(other, error=Refused("revoked", reason))
+            await self._end(other, error=Refused("revoked", reason))
 
     # --- Delivering --------------------------------------------------------------------------------------------------
     async def run(self) -> None:
@@ -212,7 +214,7 @@ class Outbox:
             await self._failed(row, error)
             return
         await self._remove([row.request])
-        self._end(row, result=result)
+        await self._end(row, result=result)
 
     async def _failed(self, row: OutboxRow, error: Exception) -> None:
         """Keep a row that may still succeed; give up one that the cloud refused for good or that cannot be used."""
@@ -223,7 +225,7 @@ class Outbox:
         else:
             await self._remove([row.request])
             log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
-            self._end(row, error=error)
+            await self._end(row, error=error)
 
     async def _fault(self, row: OutboxRow, error: Exception) -> None:
         faults = self._faults[row.request] = self._faults.get(row.request, 0) + 1
@@ -235,7 +237,7 @@ class Outbox:
         log.error("a row of the outbox is set aside", extra={"what": row.what, "reason": reason})
         await self._context.store.run(lambda store: store.set_aside("outbox", reason, request=row.request))
         self.count -= 1
-        self._end(row, error=LocalError(f"It cannot be carried out and was set aside: {reason}."))
+        await self._end(row, error=LocalError(f"It cannot be carried out and was set aside: {reason}."))
 
     async def _wait(self, row: OutboxRow, text: str) -> None:
         await self._context.store.run(
@@ -255,9 +257,13 @@ class Outbox:
             self.wake()  # the next of its lane may go
         return gone
 
-    def _end(self, row: OutboxRow, *, result: object = None, error: GlimpseError | None = None) -> None:
+    async def _end(self, row: OutboxRow, *, result: object = None, error: GlimpseError | None = None) -> None:
         """Tell how a row ended: whoever still waits for it, and all who listen."""
         self._faults.pop(row.request, None)
+        try:
+            await self.on_settled(row, error is not None)
+        except Exception:
+            log.exception("how a row of the outbox ended could not be noted", extra={"what": row.what})
         if error is None:
             self._context.events.emit(Delivered(row.request, row.what))
         else:
@@ -274,6 +280,10 @@ class Outbox:
             raise Unreadable(f"what was stored of it cannot be read ({error})") from error
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         return outcome
+
+
+async def _ignore(_row: OutboxRow, _refused: bool) -> None:
+    return
 
 
 async def _unknown(_row: OutboxRow, _wait_s: float) -> object:
