@@ -86,6 +86,7 @@ def test_what_the_screens_show_anyway_is_no_toast(event):
         events.KeyChanged(9, HOSTILE),
         events.RightsHeard(IMAGE, GRANT, HOSTILE, 0, revoked=True),
         events.LookWaits(IMAGE, GRANT, HOSTILE),
+        events.RowSetAside(HOSTILE, HOSTILE),
     ],
 )
 def test_remote_texts_are_cleaned_and_cut(event):

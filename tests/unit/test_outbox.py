@@ -39,7 +39,7 @@ REQUEST = f"{5:032x}"
         (ViewRefused("frozen", "Restored."), True), (ViewRefused("revoked", "Taken back."), False),
         (Unavailable("The cloud did not answer."), True), (TransferCancelled("cancelled"), True),
         (StorageError("The disk is full."), True), (InvalidInput("No number."), False),
-        (MalformedMessage("garbage"), False), (BadSignature("forged"), False),
+        (MalformedMessage("garbage of one node"), True), (BadSignature("forged"), True),
     ],
 )  # fmt: skip
 async def test_only_a_closed_list_is_final(error: GlimpseError, passing: bool) -> None:

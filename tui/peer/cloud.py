@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import anyio
@@ -35,6 +36,7 @@ from shared.wire.peer_messages import (
     Request,
 )
 from shared.wire.refusals import FINAL_CODES, VIEW_CODES, RefusalCode
+from tui.peer.tending import tend
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +148,7 @@ class CloudLink:
     def start(self) -> None:
         """Begin to open sessions to every node, and go on whenever one is lost."""
         for node in self._cluster.nodes:
-            self._tasks.start_soon(self._keep_session, node)
+            self._tasks.start_soon(tend, f"session to {node.name}", partial(self._keep_session, node))
 
     def session_closed(self, session: Session) -> None:
         """Note that a session to a node ended; it is opened again."""
