@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from node.directory.interface import Query, Step, Tx
+from node.directory.interface import Query, Step, Transaction, Tx
 from shared.config import REQUEST_ROW_KEPT_S
 
 SWEEP_BATCH_ROWS: Final = 500
