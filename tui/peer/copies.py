@@ -22,7 +22,7 @@ from shared.wire.peer_messages import CopyHeld
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, ImageReceived
-from tui.peer.outbox import Outbox, packed, unpacked
+from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow
 
@@ -213,4 +213,8 @@ def _copy_of(path: Path, task: CopyTask) -> bytes:
         raise Refused(
             "not_found", "The stego image is no longer in this profile; encrypt the picture again and share that."
         ) from None
-    return container.replace_record(png, encode_record(with_left(decode_record(task.record), task.left)))
+    try:
+        record = decode_record(task.record)
+    except MalformedMessage as error:
+        raise Unreadable(f"its rights record cannot be read ({error})") from error
+    return container.replace_record(png, encode_record(with_left(record, task.left)))
