@@ -50,8 +50,18 @@ def announcement(event: events.Event) -> Announcement | None:
                 " that person in another way. Nothing is sent to it and nothing taken from it.",
                 "WARNING: the key changed", "error", bell=True,
             )  # fmt: skip
-        case events.RightsUpdated(revoked=True, title=title):
-            return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
+        case events.OtherDevice(newer=True):
+            return Announcement(
+                "Your account has just signed in on another device, which others reach from now on; this one keeps"
+                " working. If that was not you, somebody has your keys: revoke what matters and make a new account.",
+                "Another device", "warning", bell=True,
+            )  # fmt: skip
+        case events.OtherDevice():
+            return Announcement(
+                "Your account is signed in on another device as well. If that is not you, somebody has your keys:"
+                " revoke what matters and make a new account.",
+                "Another device", "warning", bell=True,
+            )  # fmt: skip
         case _:
             return _of_a_look(event)
 

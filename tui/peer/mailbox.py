@@ -11,27 +11,32 @@ from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, Refus
 from shared.records import decode_record
 from shared.text import clean
 from shared.wire import operations as ops
-from shared.wire.codec import decode, encode
+from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES
+from tui.peer.asks import Asks
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
 from tui.peer.holding import Holding, belongs
 from tui.peer.people import People
+from tui.peer.store import Store
 
 log = logging.getLogger(__name__)
 
 _LETTER_CAP_BYTES = 16_384
+_CATCHING_UP = "catching_up"
+_BEGUN, _DONE = "1", "0"
 
 
 class Mailbox:
     """Fetches and applies mail."""
 
-    def __init__(self, context: Context, people: People, copies: Copies, holding: Holding) -> None:
+    def __init__(self, context: Context, people: People, copies: Copies, holding: Holding, asks: Asks) -> None:
         self._context = context
         self._people = people
         self._copies = copies
         self._holding = holding
+        self._asks = asks
         self._wanted = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
@@ -52,9 +57,28 @@ class Mailbox:
                 except GlimpseError:
                     log.exception("mail could not be applied")
 
+    # --- A device's first mail ---------------------------------------------------------------------------------------
+    async def catches_up(self) -> bool:
+        """Return whether this device is new: what it is told at its first sign-in is history, and no event.
+
+        That holds until `caught_up`, also when the first sign-in was cut short.
+        """
+        context = self._context
+        if context.catching_up is None:
+            context.catching_up = await context.store.run(_begin_to_catch_up)
+        return context.catching_up
+
+    async def caught_up(self) -> None:
+        """All that lay in the cloud before this device was there is applied; from now on mail is news."""
+        if await self.catches_up():
+            await self._context.store.run(lambda s: s.set_fact(_CATCHING_UP, _DONE))
+            self._context.catching_up = False
+
+    # --- Mail --------------------------------------------------------------------------------------------------------
     async def fetch(self) -> None:
         """Fetch and apply all that waits. Raises `Unavailable` without the cloud."""
         async with self._one_at_a_time:
+            await self.catches_up()
             while True:
                 outcome, _ = await self._ask(ops.FetchMail(device=self._context.device))
                 if not isinstance(outcome, ops.Mails):
@@ -95,17 +119,17 @@ class Mailbox:
         await self._context.store.run(lambda s: s.put("mail_seen", mail=item.mail, at=at))
 
     async def _apply(self, letter: ops.Letter) -> None:
-        emit = self._context.events.emit
+        emit = self._context.news
         match letter:
             case ops.AskArrived(ask=ask):
-                await self.remember_ask(ask, incoming=True)
+                await self._asks.arrived(ask)
                 emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views, clean(ask.title)))
             case ops.AskAnswered(ask=ask):
-                await self.remember_ask(ask, incoming=False)
+                await self._asks.answered(ask)
                 accepted = ask.state == "accepted"
                 emit(RequestAnswered(ask.ask, ask.image, accepted, clean(ask.reason), clean(ask.title)))
             case ops.AskWithdrawn(ask=withdrawn):
-                await self._context.store.run(lambda s: s.do("DELETE FROM asks WHERE ask = :ask", ask=withdrawn))
+                await self._asks.close(withdrawn, "withdrawn")
                 emit(RequestWithdrawn(withdrawn))
             case ops.GrantArrived(grant=grant, ask=answered) | ops.RightsChanged(grant=grant, ask=answered):
                 await self.take_grant(grant)
@@ -117,14 +141,8 @@ class Mailbox:
                 )
                 title = "" if own is None else str(own["title"])
                 emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
-
-    async def remember_ask(self, ask: ops.AskRow, *, incoming: bool) -> None:
-        """Keep a request for views as the cloud last told it."""
-        letter = ops.AskArrived(ask=ask)
-        body = encode(letter, cap_bytes=_LETTER_CAP_BYTES)
-        await self._context.store.run(
-            lambda s: s.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=ask.created)
-        )
+            case ops.CopyWanted(grant=wanted, image=image, viewer=viewer):
+                await self._copies.wanted(wanted, image, viewer)
 
     async def take_grant(self, grant: ops.GrantRow) -> None:
         """Apply a grant or its change, if its record is the owner's word; the higher version and count hold.
@@ -141,3 +159,11 @@ class Mailbox:
             await self._holding.take(grant, record)
         finally:
             self._copies.expect(grant.grant, owner.session_key)
+
+
+def _begin_to_catch_up(store: Store) -> bool:
+    """Return whether a profile is on its first sign-in, and note that it is. One that had mail before is not."""
+    state = store.fact(_CATCHING_UP)
+    if state is None and store.one("SELECT 1 FROM mail_seen LIMIT 1") is None:
+        store.set_fact(_CATCHING_UP, state := _BEGUN)
+    return state == _BEGUN
