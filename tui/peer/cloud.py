@@ -8,7 +8,7 @@ that nobody waits any more.
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import anyio
@@ -48,6 +48,7 @@ class _Pending:
     operation: bytes
     upload: bytes | None
     progress: Progress | None
+    told: frozenset[str]
     changed: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
     stegos: dict[bytes, bytes] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class CloudLink:
         self.on_mail: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_signed_out: Callable[[], None] = lambda: None
+        self.on_epoch: Callable[[int], None] = lambda _epoch: None
         self._last_view: tuple[bool, str | None, int] = (False, None, 0)
 
     # --- State of the cloud ------------------------------------------------------------------------------------------
@@ -174,16 +176,17 @@ class CloudLink:
     # --- Requests ----------------------------------------------------------------------------------------------------
     async def ask(
         self, operation: Operation, *, request: str, wait_s: float = DEFAULT_WAIT_S, upload: bytes | None = None,
-        progress: Progress | None = None,
+        progress: Progress | None = None, told: Collection[str] = (),
     ) -> tuple[Outcome, bytes | None]:  # fmt: skip
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
+        `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
         Raises `Refused` or `ViewRefused` with the cloud's reason, `Unavailable` if no answer came within `wait_s`
         seconds: what was asked for may then have happened, and asking again under the same id finds out.
         """
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-            pending = self._pending[request] = _Pending(body, upload, progress)
+            pending = self._pending[request] = _Pending(body, upload, progress, frozenset(told))
             try:
                 return await self._await_answer(request, pending, wait_s)
             finally:
@@ -348,6 +351,8 @@ class CloudLink:
             self.latency_s = now - asked
         self._states[name] = (now, state)
         self._check_change()
+        if state.epoch:
+            self.on_epoch(state.epoch)
         if not state.signed_in:
             self.on_signed_out()
         if state.mail_waiting:

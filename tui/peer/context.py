@@ -44,6 +44,16 @@ class Context:
     files: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while a stego image is read or its rights are rewritten in place: a half-written strip looks damaged."""
 
+    frozen: set[str] = field(default_factory=set)
+    """Grants held that wait for their owner after a restore of the directory, as the cloud told last."""
+
+    def note_frozen(self, grant: str, *, frozen: bool) -> bool:
+        """Note whether a grant that is held waits for its owner; return whether that is new."""
+        if frozen == (grant in self.frozen):
+            return False
+        (self.frozen.add if frozen else self.frozen.discard)(grant)
+        return True
+
     @property
     def timing(self) -> Timing:
         """The timers of the cluster."""

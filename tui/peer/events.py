@@ -118,9 +118,16 @@ class KeyChanged:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryRestored:
+    """The cloud was restored from a backup; `text` says what of one's own was brought back and what waits for whom."""
+
+    text: str
+
+
 Event = (
     CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
-    | Delivered | Undeliverable | CopyProgress | KeyChanged
+    | Delivered | Undeliverable | CopyProgress | KeyChanged | DirectoryRestored
 )  # fmt: skip
 
 

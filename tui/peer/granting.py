@@ -14,6 +14,7 @@ from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
+from tui.peer.given import Given
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, packed
 from tui.peer.people import People, public_of, words_of
@@ -59,8 +60,9 @@ class GiveIntent(msgspec.Struct, frozen=True):
 class Granting:
     """Gives, changes and revokes rights. Every method stores its intention before it asks the cloud."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies, given: Given) -> None:
         self._context = context
+        self._given = given
         self._people = people
         self._outbox = outbox
         self._copies = copies
@@ -100,6 +102,7 @@ class Granting:
                 left_of(row),
                 row.expires,
                 row.revoked,
+                row.frozen,
             )
             for row in await self._grants(image)
         ]
@@ -113,7 +116,7 @@ class Granting:
             return True
         operation = await self._grant(row.request, intent)
         try:
-            await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
+            outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         except Refused as refusal:
             await self._forget(f"grant {row.request}")
             if refusal.code != "conflict":
@@ -121,6 +124,8 @@ class Granting:
             # Another device of this account gave this person rights at this very moment.
             await self._apply(replace(row, body=packed(intent.as_more())), wait_s)
             return True
+        if isinstance(outcome, ops.GrantState):
+            await self._given.remember(outcome.grant, share=operation.cloud_share, signature=operation.share_signature)
         await self._copies.queue(CopyTask(intent.grant, intent.image, intent.viewer, operation.record, intent.views))
         await self._forget(f"grant {row.request}")
         return True
@@ -193,6 +198,7 @@ class Granting:
         )  # fmt: skip
         if not isinstance(outcome, ops.GrantState):
             raise RemoteError("the cloud answered a change of rights with something else")
+        await self._given.remember(outcome.grant)
         return outcome.grant
 
     async def _signed(self, request: str) -> tuple[str, bytes] | None:
@@ -236,7 +242,9 @@ class Granting:
     async def _standing(self, image: str, viewer: int, *, wait_s: float) -> ops.GrantRow | None:
         """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`."""
         rows = await self._grants(image, wait_s=wait_s)
-        return next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+        standing = next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+        await self._given.trust(image, viewer, standing)
+        return standing
 
     async def _content_key(self, image: str) -> bytes:
         row = await self._context.store.run(

@@ -4,6 +4,7 @@ Delivery is at least once; a mail that was applied before is only acknowledged a
 """
 
 import logging
+from collections.abc import Callable
 
 import anyio
 
@@ -14,10 +15,13 @@ from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tui.peer import files
+from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, RightsUpdated, ViewSpentEvent
+from tui.peer.given import Given
 from tui.peer.people import People
+from tui.peer.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +31,15 @@ _LETTER_CAP_BYTES = 16_384
 class Mailbox:
     """Fetches and applies mail; also the rights that an owner's peer tells directly."""
 
-    def __init__(self, context: Context, people: People, copies: Copies) -> None:
+    def __init__(self, context: Context, people: People, copies: Copies, given: Given) -> None:
         self._context = context
         self._people = people
         self._copies = copies
+        self._given = given
+        self.on_frozen: Callable[[str], None] = lambda _grant: None
+        """Called with a grant that the directory froze, because its viewer's peer knew more of it."""
+        self.on_reopened: Callable[[], None] = lambda: None
+        """Called when a request that was answered here arrives as an open one."""
         self._wanted = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
@@ -88,7 +97,9 @@ class Mailbox:
         emit = self._context.events.emit
         match letter:
             case ops.AskArrived(ask=ask):
-                await self.remember_ask(ask, incoming=True)
+                if (await self.remember_ask(ask, incoming=True)).state != ask.state:
+                    self.on_reopened()
+                    return
                 emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views, clean(ask.title)))
             case ops.AskAnswered(ask=ask):
                 await self.remember_ask(ask, incoming=False)
@@ -106,15 +117,22 @@ class Mailbox:
                     lambda s: s.one("SELECT title FROM own_images WHERE image = :image", image=image)
                 )
                 title = "" if own is None else str(own["title"])
+                await self._given.saw_view(image, view)
                 emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
+            case ops.GrantFrozen(grant=frozen):
+                self.on_frozen(frozen)
 
-    async def remember_ask(self, ask: ops.AskRow, *, incoming: bool) -> None:
-        """Keep a request for views as the cloud last told it."""
-        letter = ops.AskArrived(ask=ask)
-        body = encode(letter, cap_bytes=_LETTER_CAP_BYTES)
-        await self._context.store.run(
-            lambda s: s.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=ask.created)
-        )
+    async def remember_ask(self, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
+        """Keep a request for views as the cloud told it, unless a later state is known; return what is kept."""
+
+        def keep(store: Store) -> ops.AskRow:
+            row = store.one("SELECT row FROM asks WHERE ask = :ask", ask=ask.ask)
+            latest = later_ask(None if row is None else _stored_ask(row["row"]), ask)
+            body = encode(ops.AskArrived(ask=latest), cap_bytes=_LETTER_CAP_BYTES)
+            store.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=latest.created)
+            return latest
+
+        return await self._context.store.run(keep)
 
     async def take_grant(self, grant: ops.GrantRow) -> None:
         """Apply a grant or its change, if its record is the owner's word and newer than what is held.
@@ -132,6 +150,7 @@ class Mailbox:
         held = await context.store.run(
             lambda s: s.one("SELECT version, consumed, received FROM held WHERE grant_id = :g", g=grant.grant)
         )
+        thawed = context.note_frozen(grant.grant, frozen=grant.frozen)
         if held is not None and held["version"] > record.version:
             return
         consumed = max(grant.consumed, held["consumed"] if held is not None else 0)
@@ -139,7 +158,7 @@ class Mailbox:
             lambda s: s.do(
                 "INSERT INTO held (grant_id, image, owner, owner_name, title, record, version, granted, consumed,"
                 " expires, revoked) VALUES (:g, :image, :owner, :owner_name, :title, :record, :version, :granted,"
-                " :consumed, :expires, :revoked) ON CONFLICT (grant_id) DO UPDATE SET record = :record,"
+                " :consumed, :expires, :revoked) ON CONFLICT (grant_id) DO UPDATE SET owner = :owner, record = :record,"
                 " version = :version, granted = :granted, consumed = :consumed, expires = :expires,"
                 " revoked = :revoked",
                 g=grant.grant, image=grant.image, owner=grant.owner, owner_name=clean(grant.owner_name),
@@ -153,10 +172,19 @@ class Mailbox:
         if held is not None and held["received"]:
             async with context.files:
                 await files.rewrite_rights(context.store, path, record, left)
-        if held is None or (held["version"], held["consumed"]) != (record.version, consumed):
+        if thawed or held is None or (held["version"], held["consumed"]) != (record.version, consumed):
             context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked, clean(grant.title)))
 
     def _check(self, record: RightsRecord, grant: ops.GrantRow) -> None:
         mine = self._context.identity.public.signing_key
         if (record.grant_id, record.image_id, record.viewer_key) != (grant.grant, grant.image, mine):
             raise MalformedMessage("a rights record that does not belong to this grant")
+
+
+def _stored_ask(data: bytes) -> ops.AskRow | None:
+    """Return a request from the store, None for a row that cannot be read: what the cloud tells takes its place."""
+    try:
+        letter: ops.AskArrived = decode(bytes(data), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
+    except (RemoteError, TypeError):
+        return None
+    return letter.ask

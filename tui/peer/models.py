@@ -153,6 +153,8 @@ class PeerImage:
     revoked: bool
     path: Path | None
     """The stego image; None while the owner's peer has not delivered it."""
+    frozen: bool = False
+    """The cloud was restored from a backup, and the owner's peer has not confirmed these rights yet: no look is had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class Viewer:
     left: int
     expires: float | None
     revoked: bool
+    frozen: bool = False
+    """The cloud was restored from a backup and these rights are not confirmed yet; setting them anew confirms them."""
 
 
 @dataclass(frozen=True, slots=True)

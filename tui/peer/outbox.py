@@ -34,6 +34,18 @@ Handler = Callable[[OutboxRow, float], Awaitable[object]]
 """Delivers one row within so many seconds; raises `Unavailable` to be tried again, `Refused` to be given up."""
 
 
+Reprieve = Callable[[OutboxRow, GlimpseError], Awaitable[str | None]]
+Answered = Callable[[Operation, str, Outcome], Awaitable[None]]
+
+
+async def _no_reprieve(_row: OutboxRow, _error: GlimpseError) -> str | None:
+    return None
+
+
+async def _not_noted(_operation: Operation, _request: str, _outcome: Outcome) -> None:
+    return
+
+
 @dataclass(slots=True)
 class _Waiter:
     done: anyio.Event
@@ -51,6 +63,12 @@ class Outbox:
         self._work = anyio.Event()
         self._under_way: set[str] = set()
         self.count = 0
+        self.holds_back: Callable[[OutboxRow], bool] = lambda _row: False
+        """Says of a row that it has to wait for now."""
+        self.reprieve: Reprieve = _no_reprieve
+        """Says why a row that was refused is kept, None where it is given up."""
+        self.answered: Answered = _not_noted
+        """Called with every operation that was delivered, its request id and its outcome."""
 
     def handle(self, kind: str, handler: Handler) -> None:
         """Say how rows of a kind are delivered."""
@@ -109,7 +127,7 @@ class Outbox:
             self.count = len(rows)
             if self._context.signed_in:
                 for row in rows:
-                    if row.request not in self._under_way:
+                    if row.request not in self._under_way and not self.holds_back(row):
                         self._under_way.add(row.request)
                         self._context.tasks.start_soon(self._try, row)
             pause = min(2 * pause, _PAUSE_MAX_S) if rows else self._context.timing.request_retry_s
@@ -128,15 +146,12 @@ class Outbox:
         try:
             result = await self._handlers[row.kind](row, _TRY_S)
         except Unavailable as error:
-            text = str(error)
-            await self._context.store.run(
-                lambda store: store.do(
-                    "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
-                    text=text, request=row.request,
-                )
-            )  # fmt: skip
+            await self._keep(row, str(error))
             return
         except GlimpseError as error:
+            if (reason := await self.reprieve(row, error)) is not None:
+                await self._keep(row, reason)
+                return
             await self.remove(row.request)
             log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
             self._context.events.emit(Undeliverable(row.request, row.what, str(error)))
@@ -150,9 +165,19 @@ class Outbox:
             waiter.result = result
             waiter.done.set()
 
+    async def _keep(self, row: OutboxRow, reason: str) -> None:
+        """Note why a row was not delivered; it is tried again."""
+        await self._context.store.run(
+            lambda store: store.do(
+                "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
+                text=reason, request=row.request,
+            )
+        )  # fmt: skip
+
     async def _deliver_operation(self, row: OutboxRow, wait_s: float) -> Outcome:
         operation: Operation = decode(row.body, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
+        await self.answered(operation, row.request, outcome)
         return outcome
 
 

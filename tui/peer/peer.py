@@ -32,6 +32,7 @@ from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import CopyHeld, PeerToPeer
+from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
 from tui.peer.cloud import CloudLink, monotonic
@@ -39,6 +40,7 @@ from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.encrypting import Encrypting, Progress
 from tui.peer.events import CloudChanged, Event, EventHub
+from tui.peer.given import Given
 from tui.peer.granting import Granting, RightsIntent, check_views
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import (
@@ -64,12 +66,14 @@ from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
 from tui.peer.people import People, words_of
 from tui.peer.profile import Profile
+from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
 from tui.peer.viewing import Viewing
 
 M = TypeVar("M")
 _LETTER_CAP_BYTES = 16_384
 _GOODBYE_S = 2.0
+_NOT_REGISTERED = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
 _READY_S = 0.2
 
 
@@ -133,14 +137,20 @@ class Peer:
         self._people = People(context)
         self._outbox = Outbox(context)
         self._copies = Copies(context, self._people, self._outbox)
-        self._granting = Granting(context, self._people, self._outbox, self._copies)
-        self._mailbox = Mailbox(context, self._people, self._copies)
+        self._given = Given(context)
+        self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
+        self._mailbox = Mailbox(context, self._people, self._copies, self._given)
+        self._restoring = Restoring(context, self._people, self._outbox, self._given, self._mailbox)
+        self._restoring.refresh_held = self._refresh_held
         self._viewing = Viewing(context, self._copies)
         self._offers = Offers(context)
         self._encrypting = Encrypting(context)
+        self._mailbox.on_frozen = self._restoring.doubted
+        self._mailbox.on_reopened = self._restoring.reopened
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._signed_out
+        cloud.on_epoch = self._restoring.heard
         self._sign_in_wanted = anyio.Event()
         await files.repair(store)
         await self._copies.recall()
@@ -148,6 +158,7 @@ class Peer:
         tasks.start_soon(self._outbox.run)
         tasks.start_soon(self._mailbox.run)
         tasks.start_soon(self._encrypting.run)
+        tasks.start_soon(self._restoring.run)
         tasks.start_soon(self._keep_alive)
         tasks.start_soon(self._sign_in_again)
 
@@ -196,7 +207,12 @@ class Peer:
 
         `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
         """
-        name = checked_name(name)
+        await self._register(checked_name(name))
+        assert self.me is not None
+        return self.me
+
+    async def _register(self, name: str, *, account: int | None = None, receipt: bytes = b"") -> None:
+        """Register, with the number that the nodes gave these keys before if there is one, and keep the answer."""
         context = self._context
         public = context.identity.public
         proof = context.identity.sign(
@@ -205,31 +221,35 @@ class Peer:
         outcome, _ = await context.cloud.ask(
             ops.Register(
                 name=name, signing_key=public.signing_key, session_key=public.session_key,
-                session_signature=public.session_signature, proof=proof,
+                session_signature=public.session_signature, proof=proof, account=account, receipt=receipt,
             ),
             request=context.new_id(),
         )  # fmt: skip
         if not isinstance(outcome, ops.Registered):
             raise RemoteError("the cloud answered a registration with something else")
-        account, shown = outcome.account, clean(outcome.name)
+        given, shown = outcome.account, clean(outcome.name)
 
         def remember(store: Store) -> None:
-            store.set_fact("account", str(account))
+            store.set_fact("account", str(given))
             store.set_fact("name", shown)
+            if outcome.receipt:
+                store.set_fact(RECEIPT, outcome.receipt.hex())
 
         await context.store.run(remember)
-        context.account, context.name = account, shown
-        return Me(account, shown, public.words)
+        context.account, context.name = given, shown
 
     async def sign_in(self) -> Me:
         """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.
 
-        Raises `ProfileError` before registration, `Refused` for keys that the cloud does not know, `Unavailable`.
+        A cloud that was restored to a time before this account was registered is told of it again, by the same keys;
+        `me` may have another number then. What else it forgot is brought back in the background (`DirectoryRestored`).
+        Raises `ProfileError` before registration, `Unavailable`.
         """
         context = self._context
         context.need_account()
         await self._prove()
         context.signed_in = True
+        self._restoring.wake()
         context.cloud.keep_alive(context.device)
         await self._mailbox.fetch()
         await self._refresh_held()
@@ -238,15 +258,43 @@ class Peer:
         return self.me
 
     async def _prove(self) -> None:
+        try:
+            outcome = await self._send_sign_in()
+        except Refused as refusal:
+            if refusal.code != RefusalCode.UNKNOWN_ACCOUNT or not self._context.name:
+                raise  # without a name this profile was never registered
+            await self._register_again()
+            outcome = await self._send_sign_in()
+        if not isinstance(outcome, ops.SignedIn) or outcome.account != self._context.account:
+            raise RemoteError("the cloud signed in another account")
+        await self._restoring.signed_in(outcome)
+
+    async def _send_sign_in(self) -> ops.Outcome:
         context = self._context
         request = context.new_id()
         proof = context.identity.sign(
             "sign-in", context.cluster.cluster_id.encode(), context.device.encode(), request.encode()
         )
         operation = ops.SignIn(device=context.device, port=context.endpoint.local_address[1], proof=proof)
-        outcome, _ = await context.cloud.ask(operation, request=request)
-        if not isinstance(outcome, ops.SignedIn) or outcome.account != context.account:
-            raise RemoteError("the cloud signed in another account")
+        outcome, _ = await context.cloud.ask(operation, request=request, told=_NOT_REGISTERED)
+        return outcome
+
+    async def _register_again(self) -> None:
+        """Make this account known to a directory that was restored to before its registration."""
+        before = self._context.need_account()
+        receipt = await self._context.store.run(lambda s: s.fact(RECEIPT)) or ""
+        await self._register(self._context.name, account=before if receipt else None, receipt=bytes.fromhex(receipt))
+        if self._context.account != before:
+            self._restoring.renumbered(self._context.need_account())
+        self._restoring.registered_again()
+
+    async def restored_notice(self) -> str:
+        """Return what the owner was told after a restore of the cloud and has not read yet, empty if nothing."""
+        return await self._context.store.run(lambda s: s.fact(NOTICE)) or ""
+
+    async def read_restored_notice(self) -> None:
+        """Note that it was read."""
+        await self._context.store.run(lambda s: s.do("DELETE FROM facts WHERE name = :name", name=NOTICE))
 
     async def sign_out(self) -> int:
         """Tell the cloud that this peer goes; return how many items still wait in the outbox."""
@@ -358,15 +406,22 @@ class Peer:
         return await self._granting.viewers(_id(image_id))
 
     async def views_log(self, image_id: str) -> list[ViewLogEntry]:
-        """Return who looked at an image of one's own and when, newest first."""
-        rows: list[ViewLogEntry] = []
+        """Return who looked at an image of one's own and when, newest first.
+
+        Views that this device was told of and that a restored cloud has forgotten are among them.
+        """
+        rows: list[ops.ViewRow] = []
         page = 0
         while True:
             outcome = await self._query(ops.ViewsLog(image=_id(image_id), page=page), ops.ViewRows)
-            rows.extend(ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left) for row in outcome.rows)
+            rows.extend(outcome.rows)
             if not outcome.rows or len(rows) >= outcome.total:
-                return rows
+                break
             page += 1
+        return [
+            ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left)
+            for row in await self._given.logged(image_id, rows)
+        ]
 
     # --- Other people ------------------------------------------------------------------------------------------------
     async def users(self, text: str = "", *, page: int = 0) -> UserPage:
@@ -443,8 +498,11 @@ class Peer:
         waiting = waiting_answers(outbox)
         incoming_rows: list[ViewRequest] = []
         outgoing_rows = await self._queued_asks(outbox)
+        queued = {row.request for row in outbox}
         for row in rows:
             letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
+            if not row["incoming"] and letter.ask.ask in queued:
+                continue  # asked again after a restore of the cloud: it is told as queued
             target = incoming_rows if row["incoming"] else outgoing_rows
             target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received, waiting=waiting))
         return Requests(tuple(incoming_rows), tuple(outgoing_rows), complete)
@@ -557,6 +615,7 @@ class Peer:
                 0 if row["revoked"] else max(0, row["granted"] - row["consumed"]), row["expires"],
                 bool(row["revoked"]),
                 files.held_path(context.profile.images, row["grant_id"]) if row["received"] else None,
+                str(row["grant_id"]) in context.frozen,
             )
             for row in rows
         ]  # fmt: skip
@@ -605,17 +664,23 @@ class Peer:
 
     async def _refresh_held(self) -> None:
         page = fetched = 0
+        told: set[str] = set()
         while True:
             outcome = await self._query(ops.ListGrants(page=page), ops.Grants)
             for row in outcome.rows:
+                told.add(row.grant)
                 try:
                     await self._mailbox.take_grant(row)
                 except (RemoteError, ProfileError):
                     continue
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
-                return
+                break
             page += 1
+        held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
+        # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
+        for grant in {str(mine["grant_id"]) for mine in held} - told:
+            self._context.note_frozen(grant, frozen=True)
 
     async def _keep_alive(self) -> None:
         while True:
