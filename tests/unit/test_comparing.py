@@ -41,7 +41,9 @@ SAME = replace(MINE, remakeable=False)
         (replace(MINE, revoked=True), SAME, Deed.REVOKE),
         (replace(MINE, revoked=True), replace(SAME, version=9), Deed.REVOKE),
         (replace(MINE, revoked=True), replace(SAME, revoked=True), Deed.NOTHING),
+        (replace(MINE, revoked=True), replace(SAME, revoked=True, frozen=True), Deed.NOTHING),
         (None, SAME, Deed.LEARN),
+        (None, replace(SAME, frozen=True, revoked=True), Deed.LEARN),
         (None, replace(SAME, frozen=True), Deed.UNKNOWN),
     ],
 )

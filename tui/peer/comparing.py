@@ -118,10 +118,11 @@ def _deed(known: GrantSide | None, found: GrantSide | None) -> Deed:
             return Deed.REMAKE
         return Deed.NOTHING if known.revoked else Deed.LOST  # without the grant nobody can look anyway
     if known is None:
-        return Deed.UNKNOWN if found.frozen else Deed.LEARN
+        return Deed.UNKNOWN if found.frozen and not found.revoked else Deed.LEARN
     if known.revoked and not found.revoked and found.version >= known.version:
         return Deed.REVOKE
-    if found.frozen or found.version < known.version or found.consumed < known.consumed:
+    waits = found.frozen and not found.revoked  # a revocation stands whether it is confirmed or not
+    if waits or found.version < known.version or found.consumed < known.consumed:
         return Deed.CONFIRM
     same = (found.version, found.consumed, found.record) == (known.version, known.consumed, known.record)
     return Deed.NOTHING if same else Deed.LEARN

@@ -136,12 +136,6 @@ class Given:
             lambda store: store.do("UPDATE given SET compared = :epoch WHERE grant_id = :g", epoch=epoch, g=grant)
         )
 
-    async def moved(self, grant: str, viewer: int) -> None:
-        """Note that the viewer of a grant has another account number now."""
-        await self._context.store.run(
-            lambda store: store.do("UPDATE given SET viewer = :viewer WHERE grant_id = :g", viewer=viewer, g=grant)
-        )
-
     async def gave(self, image: str, viewer: int) -> bool:
         """Return whether this device knows of a grant for `viewer` on an image that is not revoked."""
         return any(

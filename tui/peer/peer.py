@@ -140,7 +140,7 @@ class Peer:
         self._given = Given(context)
         self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
         self._mailbox = Mailbox(context, self._people, self._copies, self._given)
-        self._restoring = Restoring(context, self._people, self._outbox, self._given, self._mailbox)
+        self._restoring = Restoring(context, self._outbox, self._given, self._mailbox)
         self._restoring.refresh_held = self._refresh_held
         self._viewing = Viewing(context, self._copies)
         self._offers = Offers(context)

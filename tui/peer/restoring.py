@@ -10,7 +10,7 @@ import logging
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -35,11 +35,10 @@ from tui.peer.given import Given
 from tui.peer.granting import GRANT, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.mailbox import Mailbox
 from tui.peer.outbox import Outbox
-from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
-M = TypeVar("M", bound=ops.Grants | ops.Images | ops.Asks | ops.Users)
+M = TypeVar("M", bound=ops.Grants | ops.Images | ops.Asks)
 
 NOTICE = "restored_notice"
 """Name of the fact that holds what the owner has not read yet."""
@@ -54,7 +53,6 @@ _TRIES = 6
 """How often one grant is tried in a row where views or another device come in between."""
 _PAGES = 5_000
 """A list of more pages than this is not read on: a node that never ends it must not hold a peer for ever."""
-_USER_PAGES = 5
 _PAUSE_S = (0.5, 60.0)
 """The first and the longest pause before a comparison that failed is tried again."""
 _FAILURES = 3
@@ -63,6 +61,8 @@ _DOUBTED = 1_000
 _STILL_COMES_S = 7 * 86_400.0
 """How long after a restore a request for a missing image is kept: its owner's peer makes the image known again."""
 _ROW_CAP_BYTES = 65_536
+_COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
+"""Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
 _MENDED = frozenset({Deed.CONFIRM, Deed.REMAKE, Deed.REVOKE})
 
 
@@ -85,9 +85,8 @@ class _Want:
 class Restoring:
     """Compares with the directory whenever there is a reason to, in the background."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, given: Given, mailbox: Mailbox) -> None:
+    def __init__(self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox) -> None:
         self._context = context
-        self._people = people
         self._outbox = outbox
         self._given = given
         self._mailbox = mailbox
@@ -376,13 +375,11 @@ class Restoring:
             if operation is None:
                 return _End.REFUSED
             try:
-                outcome, _ = await self._ask(operation)
+                outcome, _ = await self._ask(operation, told=_COMES_LATER)
             except Refused as refusal:
                 if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
                     step = again
-                elif refusal.code == RefusalCode.NOT_FOUND and (moved := await self._moved(step)) is not None:
-                    step = moved
-                elif refusal.code == RefusalCode.NOT_FOUND:
+                elif refusal.code in _COMES_LATER:
                     return _End.ABSENT
                 else:
                     log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(refusal)})
@@ -431,28 +428,6 @@ class Restoring:
         except Refused:
             return None
         return await self._met(outcome.grant) if isinstance(outcome, ops.GrantState) else None
-
-    async def _moved(self, step: Step) -> Step | None:
-        """Return the step for a viewer who was registered again under another number, None if there is none such."""
-        known = step.known
-        if known is None:
-            return None
-        key = decode_record(known.record).viewer_key
-        row = await self._context.store.run(
-            lambda s: s.one("SELECT name FROM accounts WHERE signing_key = :key ORDER BY first_seen DESC", key=key)
-        )
-        if row is None:
-            return None
-        name = str(row["name"])[:64]
-        async for page in self._pages(
-            lambda number: ops.ListUsers(text=name, page=number), ops.Users, most=_USER_PAGES
-        ):
-            for user in page.rows:
-                if user.signing_key == key and user.account != known.viewer:
-                    await self._given.moved(step.grant, user.account)
-                    await self._people.find(user.account)
-                    return step_for(await self._given.find(step.grant), step.found)
-        return None
 
     async def _look_at_doubted(self, epoch: int) -> None:
         """Compare grants that the directory froze one by one. What is forgotten there asks for a look at all."""
@@ -575,15 +550,15 @@ class Restoring:
             await self._given.remember(changed.grant)
 
     # --- Asking ------------------------------------------------------------------------------------------------------
-    async def _ask(self, operation: ops.Operation) -> tuple[ops.Outcome, bytes | None]:
-        return await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S)
+    async def _ask(
+        self, operation: ops.Operation, *, told: Collection[str] = ()
+    ) -> tuple[ops.Outcome, bytes | None]:  # fmt: skip
+        return await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S, told=told)
 
-    async def _pages(
-        self, make: Callable[[int], ops.Operation], expected: type[M], *, most: int = _PAGES
-    ) -> AsyncIterator[M]:
+    async def _pages(self, make: Callable[[int], ops.Operation], expected: type[M]) -> AsyncIterator[M]:
         """Yield the pages of a list until all of it is there, bounded whatever the cloud answers."""
         fetched = 0
-        for number in range(most):
+        for number in range(_PAGES):
             outcome, _ = await self._ask(make(number))
             if not isinstance(outcome, expected):
                 raise RemoteError("the cloud answered a list with something else")
