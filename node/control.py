@@ -29,12 +29,13 @@ from node.leasing import Leasing
 from node.links import NodeLinks
 from node.membership import NodeRow
 from node.observer import Observer
+from node.remembering import Remembering
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
 from shared.errors import GlimpseError, StorageError
 from shared.net.endpoint import Session
 from shared.wire.codec import decode
-from shared.wire.node_messages import AuditRecord, NodeMessage, RequestKey
+from shared.wire.node_messages import AuditRecord, DirectoryMark, NodeMessage, RequestKey
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Control:
     def __init__(
         self, me: str, cluster: Cluster, incarnation: int, *, directory: Directory, links: NodeLinks, desk: Desk,
         audit: AuditLog, observer: Observer, tasks: TaskGroup, clock: Callable[[], float],
-        set_deaf: Callable[[bool], None],
+        set_deaf: Callable[[bool], None], remembering: Remembering,
     ) -> None:  # fmt: skip
         names = [node.name for node in cluster.nodes]
         now = clock()
@@ -64,6 +65,7 @@ class Control:
         self._incarnation = incarnation
         self._audit = audit
         self._observer = observer
+        self._remembering = remembering
         self._leasing = Leasing(me, incarnation, directory, cluster.timing.lease_s, self._lease_answered)
         node = cluster.node(me)
         self._address = f"{node.host}:{node.port}"
@@ -90,6 +92,9 @@ class Control:
         now = self._clock()
         if sender == self.election.leader:
             self.leader_heard_at = now
+        if isinstance(message, DirectoryMark):
+            self._remembering.heard(sender, message)
+            return
         self._observer.heard(sender, message, now)
         for machine in self._machines:
             machine.receive(sender, message, now)

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from node.encrypting import EncryptService, Pulls
 from node.observer import Known, Observer
+from node.services.freezing import GrantIsFrozen
 from node.services.operations import Caller, Served, Services
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
 from shared.errors import (
@@ -240,6 +241,8 @@ class Desk:
         except Refused as refusal:
             code = refusal.code
             self._refuse(held.session, request, code, str(refusal))
+            for account in refusal.nudges if isinstance(refusal, GrantIsFrozen) else ():
+                self.nudge(account)
         except (Unavailable, TransferCancelled) as error:
             level = logging.WARNING if held.wanted else logging.DEBUG
             log.log(level, "a request was not served", extra={"request": request, "reason": str(error)})

@@ -14,6 +14,7 @@ from node.desk import Desk
 from node.directory import Directory
 from node.encoder import Encoder
 from node.observer import Observer
+from node.remembering import Remembering
 from shared.cluster import NodeAddress
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint
@@ -39,13 +40,15 @@ class Figures:
 
     def __init__(
         self, me: NodeAddress, incarnation: int, *, control: Control, desk: Desk, directory: Directory,
-        encoder: Encoder, requests: Endpoint, nodes: Endpoint, observer: Observer, clock: Callable[[], float],
+        remembering: Remembering, encoder: Encoder, requests: Endpoint, nodes: Endpoint, observer: Observer,
+        clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._me = me
         self.incarnation = incarnation
         self.observer = observer
         self.control = control
         self.desk = desk
+        self.remembering = remembering
         self._directory = directory
         self._encoder = encoder
         self._requests = requests

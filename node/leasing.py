@@ -57,6 +57,6 @@ class Leasing:
                 return LeaseReleased(action.term)
 
     async def _lost(self, sent_at: float) -> LeaseLost:
-        row = await self._directory.read_lease()
+        row = await self._directory.read_lease(self._lease_s)
         holder = row.holder.partition("/")[0] if row.holder and not row.is_free else None
         return LeaseLost(row.term, holder, max(0.0, row.expires - row.now) if holder else 0.0, sent_at)

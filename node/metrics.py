@@ -57,6 +57,9 @@ class Snapshot:
     leaderships: int
     cpu_s: float
     rss_bytes: int
+    epoch: int = 0
+    recoveries: int = 0
+    frozen: int = 0
 
 
 async def snapshot(figures: Figures, now: float) -> Snapshot:
@@ -69,7 +72,8 @@ async def snapshot(figures: Figures, now: float) -> Snapshot:
         tuple(observer.places), directory, tuple(observer.samples.counts), tuple(observer.latency.counts),
         observer.latency.sum_ms,
         {kind: (totals.served, totals.refused) for kind, totals in observer.kinds.items()}, figures.dropped(),
-        observer.term_changes, cpu_s, rss_bytes,
+        observer.term_changes, cpu_s, rss_bytes, figures.remembering.epoch, figures.remembering.recoveries,
+        figures.remembering.frozen,
     )  # fmt: skip
 
 
@@ -149,6 +153,9 @@ def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
     started = (life.wall_offset_ms + 1000 * time.monotonic() - life.uptime_ms) / 1000
     yield _gauge("glimpse_process_start_time_seconds", "When the process began, since 1970.", node, round(started, 1))
     yield _gauge("glimpse_directory_up", "1 if the directory answered.", node, taken.directory.ok)
+    yield _gauge("glimpse_directory_epoch", "1, and one more for every restore from a backup.", node, taken.epoch)
+    yield _counter("glimpse_directory_recoveries", "Restored directories that it recovered.", node, taken.recoveries)
+    yield _gauge("glimpse_grants_frozen", "Grants that wait for their owners since a restore.", node, taken.frozen)
     latency_ms = taken.directory.latency_ms
     if latency_ms is not None:
         yield _gauge("glimpse_directory_latency_seconds", "How long it took to.", node, latency_ms / 1000)

@@ -33,6 +33,7 @@ from shared.wire.feed_messages import (
     LeaderNotice,
     LeaseNotice,
     RequestEvent,
+    RestoredNotice,
     RoleNotice,
     TokenNotice,
 )
@@ -159,6 +160,10 @@ class Observer:
     def audited(self, record: AuditRecord) -> None:
         """The audit log of this node has a new record."""
         self.notices.add(AuditNotice(record), self._clock())
+
+    def restored(self, epoch: int, frozen: int) -> None:
+        """This node has recovered a directory that was restored: so many grants wait for their owners."""
+        self.notices.add(RestoredNotice(epoch, frozen), self._clock())
 
     def logged(self, level: str, source: str, text: str) -> None:
         """The node wrote a line to its log."""

@@ -61,7 +61,7 @@ class Reports:
         election = self._control.election
         state = CloudState(
             node=self._me, leader=election.leader, term=election.term, directory_ok=directory_ok, signed_in=signed_in,
-            mail_waiting=waiting, now=now,
+            mail_waiting=waiting, now=now, epoch=self._figures.remembering.epoch,
         )  # fmt: skip
         if session.alive:
             self._requests.post(session, encode(state, cap_bytes=MAX_MESSAGE_BYTES))
@@ -71,7 +71,10 @@ class Reports:
         if not self.is_operator(session):
             return
         seen = await self._figures.ping()
-        directory = DirectoryStatus(engine=seen.engine, ok=seen.ok, latency_ms=seen.latency_ms, error=seen.error)
+        directory = DirectoryStatus(
+            engine=seen.engine, ok=seen.ok, latency_ms=seen.latency_ms, error=seen.error,
+            epoch=self._figures.remembering.epoch,
+        )  # fmt: skip
         await send_answer(
             self._requests, session, query.request,
             StatusReport(request=query.request, status=self._own_status(), directory=directory),

@@ -22,14 +22,18 @@ from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
 from node.figures import Figures
 from node.links import NodeLinks
+from node.lock import running_once
+from node.memory_file import memory_path
 from node.observer import Observer
 from node.orders import Orders
+from node.remembering import Remembering
 from node.reports import Reports
 from node.services.operations import Services
 from node.settings import NodeSettings
 from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage
+from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
 from shared.orphan import until_orphaned
 from shared.wire.codec import decode
@@ -55,6 +59,7 @@ class _Parts:
     orders: Orders
     feed: Feed
     services: Services
+    remembering: Remembering
 
 
 class NodeServer:
@@ -84,7 +89,7 @@ class NodeServer:
         `InvalidInput` if an address is taken."""
         async with AsyncExitStack() as stack:
             directory = await stack.enter_async_context(
-                open_directory(self._settings.directory_url, timing=self._cluster.timing)
+                open_directory(self._settings.directory_url, timing=self._cluster.timing, writer=self._name)
             )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._tasks = tasks
@@ -94,6 +99,7 @@ class NodeServer:
                 tasks.start_soon(self._watch_parent, os.getppid())
             tasks.start_soon(parts.links.keep)
             tasks.start_soon(parts.control.run)
+            tasks.start_soon(parts.remembering.run)
             tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
@@ -112,7 +118,7 @@ class NodeServer:
         stack.enter_context(_log_to_feed(observer))
         services = Services(
             directory, cluster_id=cluster.cluster_id, share_key=self._settings.share_key, entropy=os.urandom,
-            timing=cluster.timing, node_name=self._name,
+            timing=cluster.timing, node_name=self._name, must_wait=lambda: remembering.must_wait,
         )  # fmt: skip
         encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)
@@ -121,6 +127,12 @@ class NodeServer:
             observer=observer, clock=clock,
         )  # fmt: skip
         links = NodeLinks(self._name, cluster, nodes)
+        remembering = Remembering(
+            memory_path(self._folder, self._name), cluster.cluster_id, directory=directory,
+            others=[node.name for node in cluster.nodes if node is not me], heartbeat_s=cluster.timing.heartbeat_s,
+            clock=clock, send=links.send, recovered=observer.restored, forget=services.forget_accounts,
+        )  # fmt: skip
+        await remembering.start()
         audit = AuditLog(self._folder / f"audit-{self._name}.log")
 
         def set_deaf(deaf: bool) -> None:
@@ -129,11 +141,11 @@ class NodeServer:
 
         control = Control(
             self._name, cluster, incarnation, directory=directory, links=links, desk=desk, audit=audit,
-            observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf,
+            observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf, remembering=remembering,
         )  # fmt: skip
         figures = Figures(
-            me, incarnation, control=control, desk=desk, directory=directory, encoder=encoder, requests=requests,
-            nodes=nodes, observer=observer, clock=clock,
+            me, incarnation, control=control, desk=desk, directory=directory, remembering=remembering,
+            encoder=encoder, requests=requests, nodes=nodes, observer=observer, clock=clock,
         )  # fmt: skip
         self._serve_metrics(stack, figures)
         feed = Feed(requests, figures, operators=operators, clock=clock, tasks=tasks)
@@ -146,7 +158,7 @@ class NodeServer:
             heartbeat_s=cluster.timing.heartbeat_s, clock=clock, wall_clock=time.time, stop=self.stop,
             hurry=feed.hurry,
         )  # fmt: skip
-        parts = _Parts(requests, nodes, links, desk, control, reports, orders, feed, services)
+        parts = _Parts(requests, nodes, links, desk, control, reports, orders, feed, services, remembering)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
         requests.on_offer = desk.offered
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
@@ -222,6 +234,7 @@ class NodeServer:
         with anyio.move_on_after(DRAIN_S):
             while parts.desk.in_flight:
                 await parts.desk.idle.wait()
+        await parts.remembering.stop()
         log.info("drained", extra={"left": parts.desk.in_flight})
 
     async def _sweep(self, directory: Directory, services: Services) -> None:
@@ -250,10 +263,13 @@ def _log_to_feed(observer: Observer) -> Iterator[None]:
 
 def serve(
     name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
-    metrics: tuple[str, int] | None = None,
+    metrics: tuple[str, int] | None = None, log_level: str = "info",
 ) -> None:  # fmt: skip
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
-    `folder` takes the node's audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    `folder` takes the node's log and audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
+    Raises `UserError`, before anything of the node is touched, if it runs already; otherwise as `NodeServer.run`.
     """
-    anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)
+    with running_once(folder, name):
+        log_to(folder / f"node-{name}.log", log_level)
+        anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)

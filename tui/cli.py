@@ -77,14 +77,12 @@ def node(cluster: Path, name: str, log_level: str, with_parent: bool, metrics: i
     from node.server import serve
     from node.settings import load_node_settings
     from shared.cluster import load_cluster
-    from shared.logs import log_to
 
     known = load_cluster(cluster)
     known.node(name)
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
-    log_to(cluster.parent / f"node-{name}.log", log_level)
     place = None if metrics is None else (metrics_host, metrics)
-    serve(name, known, settings, cluster.parent, with_parent=with_parent, metrics=place)
+    serve(name, known, settings, cluster.parent, with_parent=with_parent, metrics=place, log_level=log_level)
 
 
 @glimpse.command()

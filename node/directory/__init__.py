@@ -26,8 +26,10 @@ from node.directory.interface import (
     Value,
     in_list,
 )
+from node.directory.marks import Marks, read_marks
+from node.directory.recovery import Recovered, recover
 from node.directory.sqlite import SqliteDirectory
-from node.directory.upkeep import ensure_term_at_least, raise_epoch, read_epoch
+from node.directory.upkeep import read_epoch
 from node.directory.url import SqliteUrl, parse_directory_url
 from shared.config import Timing
 
@@ -36,10 +38,12 @@ __all__ = [
     "DuplicateKey",
     "EffectKey",
     "LeaseRow",
+    "Marks",
     "MissingReference",
     "NodeRow",
     "Outcome",
     "Query",
+    "Recovered",
     "Row",
     "Rows",
     "StatementFailed",
@@ -47,28 +51,31 @@ __all__ = [
     "Transaction",
     "Tx",
     "Value",
-    "ensure_term_at_least",
     "in_list",
     "open_directory",
-    "raise_epoch",
     "read_epoch",
+    "read_marks",
+    "recover",
 ]
 
 
 @asynccontextmanager
-async def open_directory(url: str, *, timing: Timing, jitter: Jitter = random.random) -> AsyncIterator[Directory]:
+async def open_directory(
+    url: str, *, timing: Timing, writer: str = "", jitter: Jitter = random.random
+) -> AsyncIterator[Directory]:
     """Open the directory that a URL names, bring its schema up to date, and close it at the end.
 
+    `writer` is the name of the node that opens it: its commits are counted under that name.
     Raises InvalidInput for a URL that cannot be used, UserError for a directory made by a newer program, Unavailable
     when the server cannot be reached, and StorageError when the file cannot be used. No text holds the password.
     """
     place = parse_directory_url(url)
     if isinstance(place, SqliteUrl):
-        directory: Directory = await SqliteDirectory.open(place.path, timing)
+        directory: Directory = await SqliteDirectory.open(place.path, timing, writer)
     else:
         from node.directory.mysql import MysqlDirectory
 
-        directory = await MysqlDirectory.open(place, timing, jitter)
+        directory = await MysqlDirectory.open(place, timing, jitter, writer)
     try:
         yield directory
     finally:

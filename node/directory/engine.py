@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from node.directory import standing, upkeep
 from node.directory.idempotency import exactly_once, stored_answer
 from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
+from node.directory.marks import Marks, read_marks
 from shared.config import Timing
 
 _SWEEP_BATCHES: Final = 40
@@ -16,11 +17,12 @@ class Engine(ABC):
     """A directory without its database: the engines add how transactions are run."""
 
     engine: ClassVar[EngineName]
-    clock: ClassVar[str]
-    """SQL for database time in epoch seconds."""
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, clock: str, writer: str) -> None:
+        """`clock` is SQL for database time in epoch seconds; `writer` is the node whose commits are counted here."""
         self._timing = timing
+        self.clock = clock
+        self.writer = writer
         self.ok = True
         self.last_error = ""
 
@@ -71,9 +73,9 @@ class Engine(ABC):
         """See `Directory.release_lease`."""
         return await self._stand(lambda _: standing.release_lease(holder, term))
 
-    async def read_lease(self) -> LeaseRow:
+    async def read_lease(self, lease_s: float | None = None) -> LeaseRow:
         """See `Directory.read_lease`."""
-        return await self._stand(lambda _: standing.read_lease(self.clock))
+        return await self._stand(lambda _: standing.read_lease(self.clock, lease_s))
 
     async def announce_node(self, row: NodeRow) -> None:
         """See `Directory.announce_node`."""
@@ -82,6 +84,10 @@ class Engine(ABC):
     async def nodes(self) -> list[NodeRow]:
         """See `Directory.nodes`."""
         return await self._stand(lambda _: standing.nodes(self.clock))
+
+    async def marks(self) -> Marks:
+        """See `Directory.marks`."""
+        return await self._stand(read_marks)
 
     async def sweep(self) -> int:
         """See `Directory.sweep`."""

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, cast
 
 from node.directory.interface import EngineName, Query, Rows, StatementFailed, Step, T, Transaction, Tx
+from node.directory.marks import note_commit
 
 GROUP_JOBS: Final = 128
 """Most transactions in one commit. More save little, and when a group has to be run again all of it is."""
 GROUP_SECONDS: Final = 0.020
 """A group takes in further transactions for no longer than this, since it keeps other nodes from writing meanwhile."""
+
+TIME_STEP_S: Final = 1e-6
+"""How far directory time moves with each commit while the database's clock stands behind it."""
 
 _SAVEPOINT: Final = Query("SAVEPOINT job", deferred=True)
 _ROLL_BACK: Final = Query("ROLLBACK TO SAVEPOINT job", deferred=True)
@@ -72,8 +76,11 @@ def settle_all(verdicts: Iterable[Verdict]) -> None:
         verdict.settle()
 
 
-def run_group(jobs: Iterable[Job], engine: EngineName, clock: str) -> Step[list[Verdict]]:
-    """Run jobs one after the other inside an open transaction, each behind a savepoint; the engine commits after it."""
+def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) -> Step[list[Verdict]]:
+    """Run jobs one after the other inside an open transaction, each behind a savepoint; the engine commits after it.
+
+    What any of them did is counted in the row of `writer`, the node whose group it is.
+    """
     tx = yield from read_time(engine, clock)
     verdicts = []
     for job in jobs:
@@ -87,6 +94,8 @@ def run_group(jobs: Iterable[Job], engine: EngineName, clock: str) -> Step[list[
             verdicts.append(Verdict(job, error=error))
         if engine == "sqlite":  # MySQL replaces a savepoint of the same name, SQLite would stack them
             yield _RELEASE
+    if any(verdict.error is None for verdict in verdicts):
+        yield note_commit(engine, writer, tx.now)
     return verdicts
 
 
@@ -114,9 +123,10 @@ def run_alone(transaction: Transaction[T], engine: EngineName, clock: str) -> Ge
 
 
 def read_time(engine: EngineName, clock: str) -> Step[Tx]:
-    """Ask the database for its time."""
-    now = (yield Query(f"SELECT {clock} AS now")).scalar()
-    return Tx(now=now, engine=engine)
+    """Ask the database for its time, and for the latest time that any commit has seen."""
+    rows = yield Query(f"SELECT {clock} AS clock, (SELECT MAX(latest) FROM writers) AS latest")  # noqa: S608
+    at, latest = rows.rows[0]["clock"], rows.rows[0]["latest"]
+    return Tx(now=at if latest is None else max(at, latest + TIME_STEP_S), engine=engine, clock=at)
 
 
 def drive(step: Step[T], execute: Callable[[Query], Rows]) -> T:

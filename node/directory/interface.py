@@ -17,12 +17,16 @@ that its neighbours in the same commit did.
 SQL is the part that SQLite and MySQL share; what differs is behind the helpers of `Tx`.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from shared.errors import LocalError
+
+if TYPE_CHECKING:
+    from node.directory.marks import Marks
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = Mapping[str, Any]
@@ -98,12 +102,16 @@ Step: TypeAlias = Generator[Query, Rows, T]
 class Tx:
     """What a transaction is handed.
 
-    `now` is database time in epoch seconds, read once when the group of transactions began. `for_update` is appended
-    to a SELECT whose rows are to be held until the commit ("" where the engine locks anyway).
+    `now` is directory time in epoch seconds, read once when the group of transactions began: the database's clock, but
+    never before the latest time that a commit has seen, so that a clock set back opens nothing that had expired.
+    `clock` is the database's clock as it stands, for what lives a few seconds (presence) and must not wait for a clock
+    that was set back. `for_update` is appended to a SELECT whose rows are to be held until the commit ("" where the
+    engine locks anyway).
     """
 
     now: float
     engine: EngineName
+    clock: float = 0.0
 
     @property
     def for_update(self) -> str:
@@ -173,18 +181,20 @@ class Outcome:
 class LeaseRow:
     """The lease of leadership, all of it in database time.
 
-    `holder` is None while nobody holds it; `expires` and `now` are epoch seconds of the same reading.
+    `holder` is None while nobody holds it; `expires` and `now` are epoch seconds of the same reading. A lease more than
+    `furthest_s` ahead of `now` was taken before the clock was set back: nobody renews it.
     """
 
     term: int
     holder: str | None
     expires: float
     now: float
+    furthest_s: float = math.inf
 
     @property
     def is_free(self) -> bool:
         """Tell whether anybody could claim it."""
-        return self.holder is None or self.expires < self.now
+        return self.holder is None or not self.now <= self.expires <= self.now + self.furthest_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +251,8 @@ class Directory(Protocol):
         """Run a transaction that only selects, on one consistent state, without waiting for writers."""
 
     async def claim_lease(self, holder: str, seen_term: int, lease_s: float) -> int | None:
-        """Take the lease if its term is still `seen_term` and it is free, expired or `holder`'s own.
+        """Take the lease if its term is still `seen_term` and it is free, expired, further ahead than it can be, or
+        `holder`'s own.
 
         Returns the new term, or None if the claim lost. `holder` must differ between incarnations.
         """
@@ -252,14 +263,17 @@ class Directory(Protocol):
     async def release_lease(self, holder: str, term: int) -> bool:
         """Give up the lease so that another can claim it at once; False if it was not held."""
 
-    async def read_lease(self) -> LeaseRow:
-        """Return the lease as it is."""
+    async def read_lease(self, lease_s: float | None = None) -> LeaseRow:
+        """Return the lease as it is. With the length of leases given, one that lies too far ahead shows as free."""
 
     async def announce_node(self, row: NodeRow) -> None:
         """Write this node's own row; the row of an older incarnation is replaced, one of a newer stays."""
 
     async def nodes(self) -> list[NodeRow]:
         """Return the rows of all nodes by name."""
+
+    async def marks(self) -> "Marks":
+        """Return how far the directory is, in one consistent reading."""
 
     async def ping(self) -> float:
         """Return how long the database takes to answer, in seconds."""

@@ -55,11 +55,10 @@ class MysqlDirectory(Engine):
     """See `node.directory.interface.Directory`."""
 
     engine: ClassVar[EngineName] = "mysql"
-    clock: ClassVar[str] = CLOCK
 
-    def __init__(self, url: MysqlUrl, timing: Timing, jitter: Jitter) -> None:
+    def __init__(self, url: MysqlUrl, timing: Timing, jitter: Jitter, writer: str) -> None:
         """Make the links without connecting them. Raises InvalidInput for an unusable certificate authority."""
-        super().__init__(timing)
+        super().__init__(timing, CLOCK, writer)
         self._jitter = jitter
         self._closed = False
         context = tls_context(url)
@@ -76,9 +75,9 @@ class MysqlDirectory(Engine):
         self._task: asyncio.Task[None] | None = None
 
     @staticmethod
-    async def open(url: MysqlUrl, timing: Timing, jitter: Jitter) -> "MysqlDirectory":
+    async def open(url: MysqlUrl, timing: Timing, jitter: Jitter, writer: str = "") -> "MysqlDirectory":
         """Connect and migrate. Raises InvalidInput, Unavailable or UserError."""
-        directory = MysqlDirectory(url, timing, jitter)
+        directory = MysqlDirectory(url, timing, jitter, writer)
         try:
             with anyio.fail_after(timing.directory_deadline_s):
                 await directory._writer.open()
@@ -223,7 +222,9 @@ class MysqlDirectory(Engine):
             with anyio.fail_after(self._timing.directory_deadline_s):
                 await self._writer.open()
                 await self._writer.execute(_BEGIN)
-                verdicts = await drive_async(run_group(jobs, self.engine, self.clock), self._writer.execute)
+                verdicts = await drive_async(
+                    run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute
+                )
                 committing = True
                 await self._writer.execute(_COMMIT)
         except TimeoutError:

@@ -46,7 +46,8 @@ class Migration:
 
 
 META: Final = Table("meta", ("name {text:32} NOT NULL PRIMARY KEY", "value {big} NOT NULL"))
-"""Small numbers about the directory itself: `schema_version`, and `epoch`, raised when a backup was restored."""
+"""Small numbers about the directory itself: `schema_version`; `epoch`, raised when a backup was restored; and once that
+has happened `accounts`, the number up to which account numbers were passed over."""
 
 ACCOUNTS: Final = Table(
     "accounts",

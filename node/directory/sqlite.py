@@ -31,7 +31,7 @@ from node.directory.groups import (
 )
 from node.directory.interface import EngineName, Query, T, Transaction, Tx
 from node.directory.migrations import migrate
-from node.directory.sqlite_file import CLOCK, File, Gate
+from node.directory.sqlite_file import CLOCK, File, Gate, Users
 from shared.config import Timing
 from shared.errors import InvalidInput, StorageError, Unavailable
 
@@ -63,17 +63,18 @@ class SqliteDirectory(Engine):
     """See `node.directory.interface.Directory`."""
 
     engine: ClassVar[EngineName] = "sqlite"
-    clock: ClassVar[str] = CLOCK
 
-    def __init__(self, path: Path, timing: Timing, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: Path, timing: Timing, loop: asyncio.AbstractEventLoop, writer: str) -> None:
         """Open and migrate the file. Blocks; raises StorageError, Unavailable or UserError."""
-        super().__init__(timing)
+        super().__init__(timing, CLOCK, writer)
         self._loop = loop
         self._closed = False
         deadline = time.monotonic() + timing.directory_deadline_s
-        self._writer = File(path)
-        self._files = [self._writer]
+        self._users = Users(path)
+        self._files: list[File] = []
         try:
+            self._writer = File(path)
+            self._files.append(self._writer)
             self._writer.prepare(deadline)
             self._migrate(deadline)
             self._files += [File(path)] + [File(path, read_only=True) for _ in range(_READERS)]
@@ -82,6 +83,7 @@ class SqliteDirectory(Engine):
             self._gate = Gate(path.with_name(path.name + "-gate"))
         except BaseException:
             self._close_files()
+            self._users.close()
             raise
         self._writes: SimpleQueue[Job | None] = SimpleQueue()
         self._standing: SimpleQueue[Job | None] = SimpleQueue()
@@ -94,14 +96,14 @@ class SqliteDirectory(Engine):
             self._lanes.append(_Lane("directory-reader", self._reads, partial(self._serve_read, reader)))
 
     @staticmethod
-    async def open(path: Path, timing: Timing) -> "SqliteDirectory":
+    async def open(path: Path, timing: Timing, writer: str = "") -> "SqliteDirectory":
         """Open the directory in `path`; its folder must be there. Raises InvalidInput, StorageError or UserError."""
         loop = asyncio.get_running_loop()
 
         def build() -> SqliteDirectory:
             if not path.parent.is_dir():
                 raise InvalidInput(f"The folder {str(path.parent)!r} of the directory is not there: create it first.")
-            return SqliteDirectory(path, timing, loop)
+            return SqliteDirectory(path, timing, loop, writer)
 
         return await anyio.to_thread.run_sync(build)
 
@@ -168,6 +170,7 @@ class SqliteDirectory(Engine):
             lane.join()
         self._close_files()
         self._gate.close()
+        self._users.close()
 
     def _close_files(self) -> None:
         for file in self._files:
@@ -226,7 +229,7 @@ class SqliteDirectory(Engine):
         with self._gate.held(deadline):
             self._writer.begin(deadline)
         try:
-            verdicts = drive(run_group(jobs, self.engine, self.clock), self._writer.execute)
+            verdicts = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
             self._writer.execute(_COMMIT)
         finally:
             self._writer.roll_back()

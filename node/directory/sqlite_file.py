@@ -26,6 +26,10 @@ _DUPLICATES: Final = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
     sqlite3.SQLITE_CONSTRAINT_ROWID,
 }
+_NO_LOCKS: Final = (
+    "The file system of the directory has no locks that work, as some network file systems: put the directory on a "
+    "disk of this machine."
+)
 _STORAGE: Final = {
     sqlite3.SQLITE_FULL: "The directory's disk is full: make room, then try again.",
     sqlite3.SQLITE_IOERR: "The directory's file cannot be read or written: check the disk.",
@@ -128,6 +132,40 @@ class File:
         self._connection.close()
 
 
+class Users:
+    """A place among those who have the directory's file open, held for as long as this lives.
+
+    It is a lock on a file of our own beside the database. Whoever must have the database to itself, as a restore
+    must, takes the same lock alone and so finds out whether any process still uses it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the database's. Raises Unavailable while somebody has it alone, StorageError without locks."""
+        place = users_file(path)
+        try:
+            self._descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageError(f"The file {str(place)!r} cannot be opened: {error.strerror}.") from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            if isinstance(error, BlockingIOError):
+                raise Unavailable(
+                    f"The directory {str(path)!r} is being restored: start again when that is done."
+                ) from None
+            raise StorageError(_NO_LOCKS) from None
+
+    def close(self) -> None:
+        """Give the place up."""
+        os.close(self._descriptor)
+
+
+def users_file(path: Path) -> Path:
+    """Return the file whose lock tells who uses the database in `path`."""
+    return path.with_name(path.name + "-users")
+
+
 class Gate:
     """The place of the next in line for the write lock, held by one process at a time.
 
@@ -137,7 +175,10 @@ class Gate:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageError(f"The file {str(path)!r} cannot be opened: {error.strerror}.") from None
 
     @contextmanager
     def held(self, deadline: float) -> Iterator[None]:
@@ -150,6 +191,8 @@ class Gate:
                 if time.monotonic() >= deadline:
                     raise Unavailable("Other processes keep the directory's file busy: try again.") from None
                 time.sleep(_GATE_RETRY_S)
+            except OSError:
+                raise StorageError(_NO_LOCKS) from None
         try:
             yield
         finally:

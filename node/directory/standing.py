@@ -5,18 +5,28 @@ number of contenders can win. All comparisons use database time inside the state
 matters. `clock` is the engine's expression for it, in epoch seconds.
 """
 
+import math
+from typing import Final
+
 from node.directory.interface import LeaseRow, NodeRow, Query, Step, Value
+
+GENUINE_LEASES: Final = 2.0
+"""Lengths of the lease that one may lie ahead: one, and as much again because a statement's clock stands still while
+the statement waits for the row, and because clocks are also set back by moments."""
 
 # S608: the only text put into statements here is the engine's own clock expression.
 
 
 def claim_lease(clock: str, holder: str, seen_term: int, lease_s: float) -> Step[int | None]:
-    """Take the lease from a term that still stands; the new term, or None if somebody was faster or it is held."""
+    """Take the lease from a term that still stands; the new term, or None if somebody was faster or it is held.
+
+    A lease that lies further ahead than any can was taken before the clock was set back, and is free.
+    """
     claimed = yield Query(
         f"UPDATE lease SET term = term + 1, holder = :holder, expires = {clock} + :lease_s "  # noqa: S608
         "WHERE name = 'leader' AND term = :seen_term "
-        f"AND (holder IS NULL OR holder = :holder OR expires < {clock})",
-        {"holder": holder, "seen_term": seen_term, "lease_s": lease_s},
+        f"AND (holder IS NULL OR holder = :holder OR expires < {clock} OR expires > {clock} + :furthest_s)",
+        {"holder": holder, "seen_term": seen_term, "lease_s": lease_s, "furthest_s": GENUINE_LEASES * lease_s},
     )
     return seen_term + 1 if claimed.rowcount else None
 
@@ -40,10 +50,10 @@ def release_lease(holder: str, term: int) -> Step[bool]:
     return bool(released.rowcount)
 
 
-def read_lease(clock: str) -> Step[LeaseRow]:
+def read_lease(clock: str, lease_s: float | None) -> Step[LeaseRow]:
     """Read the lease and the database's time together."""
     rows = yield Query(f"SELECT term, holder, expires, {clock} AS now FROM lease WHERE name = 'leader'")  # noqa: S608
-    return LeaseRow(**rows.rows[0])
+    return LeaseRow(**rows.rows[0], furthest_s=math.inf if lease_s is None else GENUINE_LEASES * lease_s)
 
 
 def announce_node(clock: str, row: NodeRow) -> Step[None]:

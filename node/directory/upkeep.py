@@ -1,8 +1,8 @@
-"""Transactions about the directory itself: sweeping, and what protects the ledger after a restore from a backup."""
+"""Transactions about the directory itself."""
 
 from typing import Final
 
-from node.directory.interface import Query, Step, Transaction, Tx
+from node.directory.interface import Query, Step, Tx
 from shared.config import REQUEST_ROW_KEPT_S
 
 SWEEP_BATCH_ROWS: Final = 500
@@ -12,7 +12,7 @@ SWEEP_BATCH_ROWS: Final = 500
 def sweep_batch(tx: Tx) -> Step[int]:
     """Delete one batch of stored answers and lapsed presence; return how many rows went."""
     swept = yield from _delete_oldest("requests", "created", tx.now - REQUEST_ROW_KEPT_S)
-    return swept + (yield from _delete_oldest("presence", "expires", tx.now))
+    return swept + (yield from _delete_oldest("presence", "expires", tx.clock))
 
 
 def _delete_oldest(table: str, column: str, before: float) -> Step[int]:
@@ -33,25 +33,3 @@ def _delete_oldest(table: str, column: str, before: float) -> Step[int]:
 def read_epoch(_: Tx) -> Step[int]:
     """Return the directory's epoch: 1, and one more for every restore from a backup."""
     return int((yield Query("SELECT value FROM meta WHERE name = 'epoch'")).scalar())
-
-
-def raise_epoch(_: Tx) -> Step[int]:
-    """Begin a new epoch after a restore and return it: grants of earlier epochs wait for their owners' word."""
-    yield Query("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
-    return int((yield Query("SELECT value FROM meta WHERE name = 'epoch'")).scalar())
-
-
-def ensure_term_at_least(term: int) -> Transaction[bool]:
-    """Lift the lease to a term that was already seen, free for the next claim; False if it stands there or higher.
-
-    A restored directory would otherwise hand out terms a second time.
-    """
-
-    def lift(_: Tx) -> Step[bool]:
-        lifted = yield Query(
-            "UPDATE lease SET term = :term, holder = NULL, expires = 0 WHERE name = 'leader' AND term < :term",
-            {"term": term},
-        )
-        return bool(lifted.rowcount)
-
-    return lift

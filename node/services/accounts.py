@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
-from node.services import mail
-from node.services.common import Effect, Known, not_found, page_of
+from node.services import holdings, mail
+from node.services.common import Effect, Known, not_found, page_of, read_epoch
+from node.services.receipts import Receipts
 from shared.errors import Refused
 from shared.text import is_clean
 from shared.wire.operations import (
@@ -27,17 +28,32 @@ from shared.wire.refusals import RefusalCode
 
 _LAST_SEEN_STEP_S: Final = 60.0
 """How exactly keep-alives record when an account was last seen; finer would be a write each time."""
+_PRESENT: Final = "expires > :clock AND expires <= :furthest"
+"""Condition for a presence that stands, with the parameters of `_span`. One that lies further ahead than a presence can
+was written before the clock was set back, and its peer has said nothing since."""
+_GENUINE_PRESENCES: Final = 2.0
+"""Lengths of a presence that one may lie ahead: one, and as much again for a clock read by another node later."""
+
+
+def _span(clock: float, presence_s: float) -> dict[str, Value]:
+    """Return the parameters of `_PRESENT`. Presence goes by the database's clock as it stands: directory time stands
+    still while a clock that was set back catches up, and peers come and go meanwhile."""
+    return {"clock": clock, "furthest": clock + _GENUINE_PRESENCES * presence_s}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a keep-alive finds: whether the account is present, which device holds it, and until when."""
+    """What a keep-alive finds: whether the account is present, which device holds it, and until when.
+
+    `now` is directory time; `clock` and `expires` are the database's clock, which presence goes by.
+    """
 
     present: bool
     device: str
     expires: float
     mail_waiting: int
     now: float
+    clock: float
 
 
 def checked_name(name: str) -> str:
@@ -63,8 +79,15 @@ def by_session_key(session_key: bytes) -> Transaction[Row | None]:
     return run
 
 
-def register(operation: Register, name: str) -> Transaction[Effect]:
-    """Make an account for a pair of keys; the same pair again is the same account under its first name."""
+def register(operation: Register, name: str, receipts: Receipts) -> Transaction[Effect]:
+    """Make an account for a pair of keys; the same pair again is the same account under its first name.
+
+    With a genuine receipt the account gets the number back that it had before the directory was restored, unless that
+    belongs to somebody else by now.
+    """
+    again = operation.account
+    if again is not None and not receipts.holds(again, operation.signing_key, operation.receipt):
+        again = None
 
     def run(tx: Tx) -> Step[Effect]:
         row: dict[str, Value] = {
@@ -75,7 +98,8 @@ def register(operation: Register, name: str) -> Transaction[Effect]:
             "created": tx.now,
             "last_seen": 0.0,
         }
-        yield tx.insert_if_absent("accounts", row)
+        if again is None or not (yield tx.insert_if_absent("accounts", row | {"id": again})).rowcount:
+            yield tx.insert_if_absent("accounts", row)
         mine = yield Query(
             "SELECT id, name FROM accounts WHERE signing_key = :signing_key AND session_key = :session_key"
             + tx.for_update,
@@ -87,12 +111,17 @@ def register(operation: Register, name: str) -> Transaction[Effect]:
                 RefusalCode.ALREADY_REGISTERED,
                 "One of these keys belongs to an account with another key: make a new profile.",
             )
-        return Effect(Registered(account=account["id"], name=account["name"]))
+        number = int(account["id"])
+        receipt = receipts.of(number, operation.signing_key)
+        epoch = yield from read_epoch()
+        return Effect(Registered(account=number, name=account["name"], receipt=receipt, epoch=epoch))
 
     return run
 
 
-def sign_in(caller: Known, operation: SignIn, *, node: str, presence_s: float) -> Transaction[Effect]:
+def sign_in(
+    caller: Known, operation: SignIn, *, node: str, presence_s: float, receipts: Receipts
+) -> Transaction[Effect]:
     """Write the account's presence. The latest device to sign in is the one that others are sent to."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -103,12 +132,22 @@ def sign_in(caller: Known, operation: SignIn, *, node: str, presence_s: float) -
             "node": node,
             "nonce": operation.device,
             "since": tx.now,
-            "expires": tx.now + presence_s,
+            "expires": tx.clock + presence_s,
         }
+        others = yield Query(
+            f"SELECT nonce FROM presence WHERE account_id = :account AND nonce <> :device AND {_PRESENT}",
+            {"account": caller.account, "device": operation.device, **_span(tx.clock, presence_s)},
+        )
         yield tx.upsert("presence", row, keys=("account_id",))
         yield _seen(caller.account, tx.now, tx.now)
         waiting = yield from mail.waiting_for(caller.account, operation.device)
-        return Effect(SignedIn(account=caller.account, name=caller.name, mail_waiting=waiting))
+        epoch = yield from read_epoch()
+        outcome = SignedIn(
+            account=caller.account, name=caller.name, mail_waiting=waiting, epoch=epoch, other_device=bool(others.rows),
+            receipt=receipts.of(caller.account, caller.signing_key),
+            given=(yield from holdings.given_sums(caller.account, epoch)),
+        )  # fmt: skip
+        return Effect(outcome)
 
     return run
 
@@ -134,20 +173,20 @@ def _seen(account: int, now: float, before: float) -> Query:
     )
 
 
-def standing(caller: Known, device: str) -> Transaction[Standing]:
+def standing(caller: Known, device: str, *, presence_s: float) -> Transaction[Standing]:
     """Return what a keep-alive finds, without writing."""
 
     def run(tx: Tx) -> Step[Standing]:
         row = (
             yield Query(
-                "SELECT nonce, expires FROM presence WHERE account_id = :account AND expires > :now",
-                {"account": caller.account, "now": tx.now},
+                f"SELECT nonce, expires FROM presence WHERE account_id = :account AND {_PRESENT}",
+                {"account": caller.account, **_span(tx.clock, presence_s)},
             )
         ).one()
         waiting = yield from mail.waiting_for(caller.account, device)
         if row is None:
-            return Standing(present=False, device="", expires=0.0, mail_waiting=waiting, now=tx.now)
-        return Standing(True, row["nonce"], row["expires"], waiting, tx.now)
+            return Standing(False, "", 0.0, waiting, tx.now, tx.clock)
+        return Standing(True, row["nonce"], row["expires"], waiting, tx.now, tx.clock)
 
     return run
 
@@ -157,8 +196,13 @@ def refresh(caller: Known, device: str, *, presence_s: float) -> Transaction[boo
 
     def run(tx: Tx) -> Step[bool]:
         refreshed = yield Query(
-            "UPDATE presence SET expires = :expires WHERE account_id = :account AND nonce = :device AND expires > :now",
-            {"account": caller.account, "device": device, "now": tx.now, "expires": tx.now + presence_s},
+            f"UPDATE presence SET expires = :expires WHERE account_id = :account AND nonce = :device AND {_PRESENT}",
+            {
+                "account": caller.account,
+                "device": device,
+                "expires": tx.clock + presence_s,
+                **_span(tx.clock, presence_s),
+            },
         )
         if refreshed.rowcount:
             yield _seen(caller.account, tx.now, tx.now - _LAST_SEEN_STEP_S)
@@ -170,7 +214,7 @@ def refresh(caller: Known, device: str, *, presence_s: float) -> Transaction[boo
 # --- Finding people --------------------------------------------------------------------------------------------------
 
 
-def list_users(operation: ListUsers) -> Transaction[Users]:
+def list_users(operation: ListUsers, *, presence_s: float) -> Transaction[Users]:
     """Return a page of the accounts that match, online ones first, then by name."""
 
     def run(tx: Tx) -> Step[Users]:
@@ -179,9 +223,9 @@ def list_users(operation: ListUsers) -> Transaction[Users]:
         rows = yield Query(
             "SELECT a.id, a.name, a.signing_key, a.last_seen, "
             "CASE WHEN p.account_id IS NULL THEN 0 ELSE 1 END AS online "
-            "FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND p.expires > :now"
+            f"FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND {_PRESENT}"
             f"{where} ORDER BY online DESC, LOWER(a.name), a.id" + page_of(operation.page, operation.page_rows),
-            {**parameters, "now": tx.now},
+            {**parameters, **_span(tx.clock, presence_s)},
         )
         images = yield from _image_counts([row["id"] for row in rows.rows])
         return Users(rows=[_user_row(row, images, tx.now) for row in rows.rows], total=int(total))
@@ -233,14 +277,14 @@ def _user_row(row: Row, images: dict[int, int], now: float) -> UserRow:
     )
 
 
-def find(operation: FindAccount) -> Transaction[Account]:
+def find(operation: FindAccount, *, presence_s: float) -> Transaction[Account]:
     """Return one account with its keys, and its address while it is present."""
 
     def run(tx: Tx) -> Step[Account]:
         rows = yield Query(
             "SELECT a.id, a.name, a.signing_key, a.session_key, a.session_signature, p.host, p.port "
-            "FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND p.expires > :now WHERE a.id = :account",
-            {"account": operation.account, "now": tx.now},
+            f"FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND {_PRESENT} WHERE a.id = :account",
+            {"account": operation.account, **_span(tx.clock, presence_s)},
         )
         row = rows.one()
         if row is None:
@@ -258,10 +302,10 @@ def find(operation: FindAccount) -> Transaction[Account]:
     return run
 
 
-def is_online(account: int, now: float) -> Step[bool]:
-    """Tell whether an account's peer is present."""
+def is_online(account: int, clock: float, presence_s: float) -> Step[bool]:
+    """Tell whether an account's peer is present, by the database's `clock`."""
     rows = yield Query(
-        "SELECT account_id FROM presence WHERE account_id = :account AND expires > :now",
-        {"account": account, "now": now},
+        f"SELECT account_id FROM presence WHERE account_id = :account AND {_PRESENT}",
+        {"account": account, **_span(clock, presence_s)},
     )
     return rows.one() is not None

@@ -68,7 +68,7 @@ def read_ask(ask: str) -> Step[AskRow]:
     return ask_row(rows.rows[0])
 
 
-def make(caller: Known, request_id: str, operation: AskViews) -> Transaction[Effect]:
+def make(caller: Known, request_id: str, operation: AskViews, *, presence_s: float) -> Transaction[Effect]:
     """Write an ask under the id of its request and mail it to the owner."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -98,7 +98,7 @@ def make(caller: Known, request_id: str, operation: AskViews) -> Transaction[Eff
             nudges = (owner,)
         else:
             yield from _same_ask(tx, caller, request_id, operation)
-        online = yield from accounts.is_online(owner, tx.now)
+        online = yield from accounts.is_online(owner, tx.clock, presence_s)
         return Effect(AskMade(ask=request_id, owner=owner, owner_online=online), nudges)
 
     return run

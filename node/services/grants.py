@@ -66,7 +66,7 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
             "image_id": operation.image,
             "owner_id": caller.account,
             "viewer_id": operation.viewer,
-            **_rights(record),
+            **rights_of(record),
             "consumed": 0,
             "record": operation.record,
             "cloud_share": closed_share,
@@ -78,7 +78,7 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
         if not (yield tx.insert_if_absent("grants", row)).rowcount:
             yield from _refuse_unless_made(caller, operation.grant, digest)
             return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
-        yield _change_row(tx, caller, record, digest, met_consumed=0)
+        yield change_row(tx, caller, record, digest, met_consumed=0)
         if operation.ask is not None:
             yield from asks.accept(
                 tx, caller, operation.ask, image=operation.image, viewer=operation.viewer, grant=operation.grant
@@ -93,7 +93,8 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
     return run
 
 
-def _rights(record: RightsRecord) -> dict[str, int | float | None]:
+def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
+    """Return the rights of a record as columns of its grant's row."""
     return {
         "granted": record.granted,
         "expires": record.expires,
@@ -136,7 +137,8 @@ def _refuse_unless_made(caller: Known, grant: str, digest: bytes) -> Step[None]:
         )
 
 
-def _change_row(tx: Tx, caller: Known, record: RightsRecord, digest: bytes, *, met_consumed: int) -> Query:
+def change_row(tx: Tx, caller: Known, record: RightsRecord, digest: bytes, *, met_consumed: int) -> Query:
+    """Return the statement that notes a change of rights, once per version."""
     row: dict[str, Value] = {
         "grant_id": record.grant_id,
         "version": record.version,
@@ -161,7 +163,7 @@ def change(caller: Known, operation: ChangeRights, record: RightsRecord) -> Tran
         if (yield from _changed_before(operation.grant, record.version, digest)):
             return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
         _refuse_change(operation, record, row, epoch)
-        yield _change_row(tx, caller, record, digest, met_consumed=row["consumed"])
+        yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
         yield _replace(tx, operation, record, epoch)
         if operation.ask is not None:
             yield from asks.accept(
@@ -227,7 +229,7 @@ def _replace(tx: Tx, operation: ChangeRights, record: RightsRecord, epoch: int) 
         "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
         "record = :record, epoch = :epoch, updated = :now WHERE id = :grant",
         {
-            **_rights(record),
+            **rights_of(record),
             "record": operation.record,
             "epoch": epoch,
             "now": tx.now,

@@ -58,7 +58,7 @@ def ready(caller: Known, operation: Encrypt, hidden: Hidden) -> Transaction[Effe
             "created": tx.now,
         }
         if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from _refuse_too_many(caller)
+            yield from refuse_too_many(caller)
             created = tx.now
         else:
             created = yield from _made_before(tx, caller, operation)
@@ -68,7 +68,8 @@ def ready(caller: Known, operation: Encrypt, hidden: Hidden) -> Transaction[Effe
     return run
 
 
-def _refuse_too_many(caller: Known) -> Step[None]:
+def refuse_too_many(caller: Known) -> Step[None]:
+    """Refuse the image that was just made if it is one more than an account can have."""
     owned = yield from count(
         Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
     )

@@ -32,6 +32,7 @@ class MailKind(StrEnum):
     RIGHTS_FOR_ASK = "rights_for_ask"
     """A change of rights that answers an ask: a later change does not replace it."""
     VIEW = "view"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, grants, holdings, images, mail, views
+from node.services import accounts, asks, confirming, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
+from node.services.freezing import Frozen, GrantIsFrozen
+from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import Timing
-from shared.errors import LocalError, Refused, RemoteError
+from shared.errors import LocalError, Refused, RemoteError, Unavailable
 from shared.identity import PublicIdentity, verify_signature
 from shared.rights import seal_share_for_view, verify_spend
 from shared.wire import operations as ops
@@ -67,17 +69,21 @@ class Services:
     """Serves operations against a directory. All calls from one event loop.
 
     `share_key` (32 bytes, the same on every node) encrypts cloud shares at rest; `entropy` gives random bytes.
+    `must_wait` says that the directory was restored and is not safe to use yet: nothing takes effect then.
     """
 
     def __init__(
         self, directory: Directory, *, cluster_id: str, share_key: bytes, entropy: Callable[[int], bytes],
-        timing: Timing, node_name: str,
+        timing: Timing, node_name: str, must_wait: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._cluster_id = cluster_id
         self._box = ShareBox(share_key, entropy)
+        self._receipts = Receipts(share_key, cluster_id)
         self._timing = timing
         self._node_name = node_name
+        self._must_wait = must_wait
+        self._generation = 0
         self._known: OrderedDict[bytes, tuple[int, str, bytes]] = OrderedDict()
 
     # --- Who asks ----------------------------------------------------------------------------------------------------
@@ -87,19 +93,27 @@ class Services:
         return Caller(None if known is None else known[0], session_key, host)
 
     async def _look_up(self, session_key: bytes) -> tuple[int, str, bytes] | None:
-        """Return id, name and signing key of an account; none of them ever changes, so that they may be remembered."""
+        """Return id, name and signing key of an account; none of them changes while the directory loses nothing, so
+        that they may be remembered."""
         known = self._known.get(session_key)
         if known is not None:
             self._known.move_to_end(session_key)
             return known
+        generation = self._generation
         row = await self._directory.read(accounts.by_session_key(session_key))
         if row is None:
             return None
         known = (int(row["id"]), str(row["name"]), bytes(row["signing_key"]))
-        self._known[session_key] = known
+        if generation == self._generation:
+            self._known[session_key] = known
         while len(self._known) > _KNOWN_ACCOUNTS:
             self._known.popitem(last=False)
         return known
+
+    def forget_accounts(self) -> None:
+        """The directory was restored: it may lack accounts that were seen before, or know them by other numbers."""
+        self._generation += 1
+        self._known.clear()
 
     async def _registered(self, caller: Caller) -> Known:
         found = await self._look_up(caller.session_key)
@@ -127,9 +141,9 @@ class Services:
         """Return the transaction of an operation that changes nothing."""
         match operation:
             case ops.ListUsers():
-                return accounts.list_users(operation)
+                return accounts.list_users(operation, presence_s=self._timing.presence_s)
             case ops.FindAccount():
-                return accounts.find(operation)
+                return accounts.find(operation, presence_s=self._timing.presence_s)
             case ops.OfferedImages():
                 return images.offered(operation)
             case ops.GetPreview():
@@ -154,21 +168,23 @@ class Services:
             case ops.SignIn():
                 self._check_sign_in(known, request_id, operation)
                 presence_s = self._timing.presence_s
-                return accounts.sign_in(known, operation, node=self._node_name, presence_s=presence_s)
+                return accounts.sign_in(
+                    known, operation, node=self._node_name, presence_s=presence_s, receipts=self._receipts
+                )
             case ops.SignOut():
                 return accounts.sign_out(known, operation)
-            case ops.SetPreview():
-                return images.set_preview(known, operation)
-            case ops.WithdrawImage():
-                return images.withdraw(known, operation)
+            case ops.SetPreview() | ops.WithdrawImage() | ops.RestoreImage():
+                return _image_change(known, operation)
             case ops.AskViews():
-                return asks.make(known, request_id, operation)
+                return asks.make(known, request_id, operation, presence_s=self._timing.presence_s)
             case ops.WithdrawAsk():
                 return asks.withdraw(known, operation)
             case ops.RejectAsk():
                 return asks.reject(known, operation)
             case ops.Grant() | ops.ChangeRights():
                 return self._rights(known, operation)
+            case ops.ConfirmGrant():
+                return self._confirming(known, operation)
             case ops.TakenView():
                 return views.take(known, operation)
             case ops.AckMail():
@@ -182,9 +198,15 @@ class Services:
         grants.check_share(operation, record)
         return grants.give(known, operation, record, self._box.close(operation.grant, operation.cloud_share))
 
+    def _confirming(self, known: Known, operation: ops.ConfirmGrant) -> Transaction[Effect]:
+        claim = confirming.checked_claim(known, operation)
+        share = operation.cloud_share
+        return confirming.confirm(known, claim, None if share is None else self._box.close(operation.grant, share))
+
     async def _effect(
         self, session_key: bytes, request_id: str, operation: Operation, transaction: Transaction[Effect]
     ) -> Served:
+        self._refuse_while_waiting()
         key = EffectKey(session_key, request_id, hashlib.sha256(msgspec.json.encode(operation)).digest())
 
         def run(tx: Tx) -> Step[bytes]:
@@ -194,6 +216,10 @@ class Services:
         made = await self._directory.effect(key, run)
         stored = msgspec.json.decode(made.answer, type=_Stored)
         return Served(stored.outcome, stored.nudges)
+
+    def _refuse_while_waiting(self) -> None:
+        if self._must_wait():
+            raise Unavailable("The directory was restored from a backup and is being compared; your request waits.")
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
     async def _register(self, caller: Caller, request_id: str, operation: ops.Register) -> Served:
@@ -209,7 +235,8 @@ class Services:
             raise Refused(
                 RefusalCode.NOT_ALLOWED, "The registration is not signed by the key that it names: make a new profile."
             ) from None
-        return await self._effect(caller.session_key, request_id, operation, accounts.register(operation, name))
+        registering = accounts.register(operation, name, self._receipts)
+        return await self._effect(caller.session_key, request_id, operation, registering)
 
     def _check_sign_in(self, known: Known, request_id: str, operation: ops.SignIn) -> None:
         parts = (self._cluster_id.encode(), operation.device.encode(), request_id.encode())
@@ -227,9 +254,9 @@ class Services:
         write does. A presence that has lapsed is not revived; the peer is asked to sign in again.
         """
         known = await self._registered(caller)
-        found = await self._directory.read(accounts.standing(known, device))
+        found = await self._directory.read(accounts.standing(known, device, presence_s=self._timing.presence_s))
         present = found.present
-        fresh_until = found.now + self._timing.presence_s - self._timing.keep_alive_s / 2
+        fresh_until = found.clock + self._timing.presence_s - self._timing.keep_alive_s / 2
         if present and found.device == device and found.expires < fresh_until:
             present = await self._directory.write(accounts.refresh(known, device, presence_s=self._timing.presence_s))
         return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now)
@@ -262,8 +289,11 @@ class Services:
             raise Refused(
                 RefusalCode.NOT_ALLOWED, "A look needs the signature of the viewer's own key: check the profile."
             ) from None
+        self._refuse_while_waiting()
         self._seal(bytes(_SHARE_BYTES), operation, request_id)  # a key that nothing can be sealed to costs no view
         spent = await self._directory.write(views.spend(known, request_id, operation, self._box))
+        if isinstance(spent, Frozen):
+            raise GrantIsFrozen(spent.nudges)
         sealed = self._seal(spent.share, operation, request_id)
         outcome = ops.ViewSpent(
             view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at
@@ -284,6 +314,18 @@ class Services:
             if batch < mail.SWEEP_ROWS:
                 break
         return swept
+
+
+def _image_change(
+    known: Known, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
+) -> Transaction[Effect]:
+    match operation:
+        case ops.SetPreview():
+            return images.set_preview(known, operation)
+        case ops.WithdrawImage():
+            return images.withdraw(known, operation)
+        case ops.RestoreImage():
+            return confirming.restore_image(known, operation)
 
 
 def _refused(code: RefusalCode) -> Refused:

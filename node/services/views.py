@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
 from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
+from node.services.freezing import Frozen, freeze_if_behind
 from node.services.holdings import state_of
 from node.services.mail import MailKind, Post
 from node.services.shares import ShareBox
@@ -36,11 +37,16 @@ class Spent:
         return f"Spent(left={self.left}, at={self.at})"
 
 
-def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent]:
-    """Count one view, or find it counted. Raises ViewRefused where no view may be had; nothing is counted then."""
+def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent | Frozen]:
+    """Count one view, or find it counted. Raises ViewRefused where no view may be had; nothing is counted then.
 
-    def run(tx: Tx) -> Step[Spent]:
+    Returns `Frozen` where the directory turns out to be behind what the viewer knows.
+    """
+
+    def run(tx: Tx) -> Step[Spent | Frozen]:
         grant = yield from _hold(tx, caller, operation.grant)
+        if (frozen := (yield from freeze_if_behind(tx, caller, grant, operation))) is not None:
+            return frozen
         epoch = yield from read_epoch()
         state = state_of(grant, epoch)
         row: dict[str, Value] = {

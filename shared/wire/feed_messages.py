@@ -398,9 +398,19 @@ class AuditNotice(msgspec.Struct, frozen=True, array_like=True, tag=8):
     record: AuditRecord
 
 
+class RestoredNotice(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """The node found that the directory was restored from a backup, and made it safe to use again."""
+
+    epoch: Sequence
+    """The directory's from now on."""
+    frozen: Tally
+    """Grants that wait for their owners' word."""
+
+
 AnyNotice = (
     RoleNotice | LeaderNotice | ElectionNotice | LeaseNotice | DeafNotice | TokenNotice | LogNotice | AuditNotice
-)
+    | RestoredNotice
+)  # fmt: skip
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):

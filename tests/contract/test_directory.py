@@ -12,6 +12,7 @@ from node.directory import (
     Directory,
     DuplicateKey,
     EffectKey,
+    Marks,
     MissingReference,
     NodeRow,
     Query,
@@ -19,17 +20,19 @@ from node.directory import (
     StatementFailed,
     Step,
     Tx,
-    ensure_term_at_least,
     in_list,
     open_directory,
-    raise_epoch,
     read_epoch,
+    read_marks,
+    recover,
 )
 from node.directory.migrations import migrate
+from node.directory.recovery import ACCOUNTS_PASSED_OVER
 from node.directory.schema import MIGRATIONS, Migration, Table
 from node.directory.upkeep import SWEEP_BATCH_ROWS
 from shared.config import LOCAL, REQUEST_ROW_KEPT_S
 from shared.errors import Refused, Unavailable, UserError
+from tests.contract.clocks import DAY_S, set_clock
 from tests.contract.directory_process import count_up, effect_key, processes, request_id, results
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +52,10 @@ async def several(url: str, count: int) -> AsyncIterator[list[Directory]]:
 async def directory(directory_url: str) -> AsyncIterator[Directory]:
     async with open_directory(directory_url, timing=PATIENT) as opened:
         yield opened
+
+
+NOTHING = Marks(commits=0, epoch=0, term=0, accounts=0)
+restored = recover(NOTHING, certain=True)
 
 
 def insert_account(name: str = "Ada"):
@@ -306,7 +313,7 @@ class TestReading:
 
     async def test_a_read_does_not_write(self, directory: Directory) -> None:
         with pytest.raises(StatementFailed):
-            await directory.read(raise_epoch)
+            await directory.read(restored)
         assert await directory.read(read_epoch) == 1
         assert directory.ok
 
@@ -475,16 +482,68 @@ class TestLease:
 
     async def test_a_restored_directory_does_not_repeat_terms(self, directory: Directory) -> None:
         assert await directory.claim_lease("a#1", 0, 60.0) == 1
-        assert await directory.write(ensure_term_at_least(7))
-        assert not await directory.write(ensure_term_at_least(7))
-        assert not await directory.write(ensure_term_at_least(3))
+        assert await directory.write(recover(replace(NOTHING, term=7)))
+        assert await directory.write(recover(replace(NOTHING, term=7))) is None
+        assert await directory.write(recover(replace(NOTHING, term=3))) is None
         assert not await directory.renew_lease("a#1", 1, 60.0)
         assert await directory.claim_lease("b#1", 7, 60.0) == 8
 
-    async def test_a_restore_raises_the_epoch(self, directory: Directory) -> None:
-        assert await directory.read(read_epoch) == 1
-        assert await directory.write(raise_epoch) == 2
-        assert await directory.read(read_epoch) == 2
+
+class TestRestored:
+    async def test_what_nobody_remembers_further_is_left_as_it_is(self, directory: Directory) -> None:
+        """An ordinary start must never freeze what people hold."""
+        await directory.write(insert_account())
+        before = await directory.marks()
+        assert await directory.write(recover(before)) is None
+        assert await directory.write(recover(NOTHING)) is None
+        after = await directory.marks()
+        assert (after.epoch, after.term, after.accounts) == (before.epoch, before.term, before.accounts)
+
+    @pytest.mark.parametrize("number", ["commits", "epoch", "term", "accounts"])
+    async def test_each_of_the_numbers_gives_a_restore_away(self, directory: Directory, number: str) -> None:
+        """`raise_epoch` was there and nothing called it: a restored backup gave every view back."""
+        await directory.write(insert_account())
+        now = await directory.marks()
+        ahead = replace(now, **{number: getattr(now, number) + 5})
+        done = await directory.write(recover(ahead))
+        assert done is not None
+        assert done.epoch == ahead.epoch + 1
+        recovered = await directory.marks()
+        assert not recovered.is_behind(ahead)
+        assert recovered.epoch == await directory.read(read_epoch) == done.epoch
+        assert recovered.commits > ahead.commits
+        assert await directory.write(recover(ahead)) is None, "once is enough"
+
+    async def test_nodes_that_find_it_together_recover_it_once(self, directory_url: str) -> None:
+        async with several(directory_url, 3) as directories:
+            ahead = Marks(commits=900, epoch=4, term=7, accounts=50)
+            done = await asyncio.gather(*(each.write(recover(ahead)) for each in directories))
+            assert sorted(each is None for each in done) == [False, True, True]
+            assert [(await each.marks()).epoch for each in directories] == [5, 5, 5]
+            assert (await directories[0].marks()).accounts == 1_050
+
+    async def test_a_node_that_remembers_a_little_more_finds_no_second_restore(self, directory: Directory) -> None:
+        ahead = Marks(commits=900, epoch=1, term=7, accounts=50)
+        await directory.write(recover(ahead))
+        assert await directory.write(recover(replace(ahead, commits=5_000, accounts=60))) is None
+
+    async def test_account_numbers_go_on_behind_all_that_were_given(self, directory_url: str) -> None:
+        """A restored directory gave the number of somebody that it had forgotten to the next who registered. The
+        numbers that are left out stay so when the directory is opened again."""
+        async with open_directory(directory_url, timing=PATIENT) as directory:
+            first = await directory.write(insert_account())
+            await directory.write(recover(Marks(commits=0, epoch=1, term=0, accounts=first + 40)))
+            assert await rows(directory, "SELECT id FROM accounts") == [{"id": first}]
+        async with open_directory(directory_url, timing=PATIENT) as directory:
+            assert (await directory.marks()).accounts == first + 40 + ACCOUNTS_PASSED_OVER
+            assert await directory.write(insert_account()) == first + 41 + ACCOUNTS_PASSED_OVER
+
+    async def test_what_is_known_to_be_restored_is_recovered_whatever_the_numbers_say(
+        self, directory: Directory
+    ) -> None:
+        done = await directory.write(recover(await directory.marks(), certain=True))
+        assert done is not None
+        assert done.epoch == 2
 
 
 class TestNodes:
@@ -530,7 +589,7 @@ class TestSchema:
 
     async def test_a_later_migration_finds_the_earlier_done(self, directory: Directory) -> None:
         newer = (*MIGRATIONS, Migration(99, (Table("later", ("id {id} NOT NULL PRIMARY KEY", "note {text:8}")),)))
-        await directory.write(raise_epoch)
+        await directory.write(restored)
         for _ in range(2):
             assert await directory.write(lambda tx: migrate(tx.engine, newer)) == 99
         assert await rows(directory, "SELECT * FROM later") == []
@@ -588,3 +647,90 @@ class TestSweeping:
         assert [row["account_id"] for row in await rows(directory, "SELECT account_id FROM presence")] == account_ids[
             1:
         ]
+
+
+class TestMarks:
+    async def test_each_group_commit_of_each_node_raises_the_counter(self, directory_url: str) -> None:
+        """The counter is what a restored directory is found out by, so no node's commits may be missing from it."""
+        async with (
+            open_directory(directory_url, timing=PATIENT, writer="n1") as one,
+            open_directory(directory_url, timing=PATIENT, writer="n2") as two,
+        ):
+            began = await one.read(read_marks)
+            assert (began.commits, began.epoch, began.accounts) == (0, 1, 0)
+            for directory in (one, two, one):
+                await directory.write(insert_account())
+            marks = await two.read(read_marks)
+            assert marks == Marks(commits=3, epoch=1, term=0, accounts=3)
+            assert began.is_behind(marks)
+            assert not marks.is_behind(began)
+            per_node = await rows(one, "SELECT name, commits FROM writers ORDER BY name")
+            assert [(row["name"], row["commits"]) for row in per_node] == [("n1", 2), ("n2", 1)]
+
+    async def test_what_failed_raises_nothing(self, directory: Directory) -> None:
+        def fail(tx: Tx) -> Step[int]:
+            yield from insert_account("Mallory")(tx)
+            raise Refused("busy", "Not now.")
+
+        with pytest.raises(Refused):
+            await directory.write(fail)
+        assert (await directory.read(read_marks)).commits == 0
+
+    async def test_the_furthest_of_two(self) -> None:
+        assert Marks(1, 9, 3, 4).furthest(Marks(5, 2, 7, 0)) == Marks(5, 9, 7, 4)
+
+
+def look_at_clock(tx: Tx) -> Step[tuple[float, float]]:
+    yield Query("SELECT 1 AS one")
+    return tx.now, tx.clock
+
+
+class TestTime:
+    async def test_directory_time_does_not_go_back_with_the_clock(self, directory_url: str) -> None:
+        """The clock of the machine was set back by a day, and every grant that had expired could be looked at again."""
+        async with several(directory_url, 2) as [one, two]:
+            before, _ = await one.write(look_at_clock)
+            for directory in (one, two):
+                set_clock(directory, -DAY_S)
+                read, clock = await directory.read(look_at_clock)
+                assert read > before
+                assert clock < before - DAY_S / 2
+                written, _ = await directory.write(look_at_clock)
+                assert written > before
+                before = written
+            set_clock(one, 0.0)
+            forward, clock = await one.write(look_at_clock)
+            assert forward == clock > before
+
+    async def test_each_commit_is_later_than_the_one_before(self, directory: Directory) -> None:
+        set_clock(directory, 0.0)
+        await directory.write(look_at_clock)
+        set_clock(directory, -DAY_S)
+        times = [(await directory.write(look_at_clock))[0] for _ in range(5)]
+        assert times == sorted(set(times))
+        assert times[-1] - times[0] < 1.0
+
+    async def test_a_lease_further_ahead_than_it_can_be_is_free(self, directory: Directory) -> None:
+        """A clock that was an hour ahead before the power failed left the cloud without a leader for an hour."""
+        set_clock(directory, 3600.0)
+        assert await directory.claim_lease("a#1", 0, 5.0) == 1
+        set_clock(directory, 0.0)
+        assert (await directory.read_lease(5.0)).is_free
+        assert await directory.claim_lease("b#1", 1, 5.0) == 2
+        assert not (await directory.read_lease(5.0)).is_free
+        assert not await directory.renew_lease("a#1", 1, 5.0)
+
+    async def test_a_lease_survives_a_clock_that_is_set_by_a_moment(self, directory: Directory) -> None:
+        """Otherwise two nodes would lead, as a leader trusts its lease by its own clock, which nobody sets."""
+        assert await directory.claim_lease("a#1", 0, 60.0) == 1
+        set_clock(directory, -30.0)
+        assert not (await directory.read_lease(60.0)).is_free
+        assert await directory.claim_lease("b#1", 1, 60.0) is None
+        assert await directory.renew_lease("a#1", 1, 60.0)
+
+    async def test_a_step_forward_expires_the_lease_once(self, directory: Directory) -> None:
+        assert await directory.claim_lease("a#1", 0, 60.0) == 1
+        set_clock(directory, DAY_S)
+        assert (await directory.read_lease(60.0)).is_free
+        assert await directory.claim_lease("b#1", 1, 60.0) == 2
+        assert await directory.claim_lease("c#1", 2, 60.0) is None

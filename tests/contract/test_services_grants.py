@@ -4,7 +4,7 @@ import anyio
 import msgspec
 import pytest
 
-from node.directory import raise_epoch
+from node.directory import Marks, recover
 from node.services import mail
 from shared.errors import Refused
 from shared.rights import change_rights, decode_record, encode_record, with_left
@@ -313,7 +313,7 @@ async def test_grants_are_for_their_two_parties(place, ann, bob):
 
 async def test_a_restored_directory_freezes_grants_until_their_owner_confirms(place, ann, bob):
     grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
-    await place.directory.write(raise_epoch)
+    await place.directory.write(recover(Marks(0, 0, 0, 0), certain=True))
     assert (await standing(bob, grant)).frozen
     assert await refused(bob.spend(bob.look(grant))) == "frozen"
     changed = await ann.get(await changing(ann, grant))

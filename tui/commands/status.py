@@ -51,5 +51,7 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
         )
     directory = status["directory"]
     state = f"{directory['latency_ms']:.1f} ms" if directory["ok"] else "does not answer"
-    lines.append(f"directory {directory['engine']}: {state}")
+    epoch = directory.get("epoch", 0)
+    restored = f", restored from a backup (epoch {epoch})" if epoch > 1 else ""
+    lines.append(f"directory {directory['engine']}: {state}{restored}")
     return "\n".join(lines)

@@ -43,6 +43,8 @@ def line_of(body: feed.AnyNotice, place: int, roster: Roster) -> tuple[Level, To
             return Level.INFO, Topic.FAILURE, f"{text} (hop {hop})"
         case feed.LogNotice(level, source, text):
             return Level.of_log(level), Topic.LOG, f"{source}: {text}"
+        case feed.RestoredNotice(epoch, frozen):
+            return Level.WARNING, Topic.DIRECTORY, restored_line(epoch, frozen)
         case feed.AuditNotice(record):
             return (Level.INFO if record.obeyed else Level.WARNING), Topic.ACTION, order_line(record)
 
@@ -53,6 +55,12 @@ def reason(why: str) -> str:
         return Input[why].value
     except KeyError:
         return why.replace("_", " ").lower()
+
+
+def restored_line(epoch: int, frozen: int) -> str:
+    """Return what a restored directory means, as a line."""
+    waiting = "1 grant waits for its owner" if frozen == 1 else f"{frozen} grants wait for their owners"
+    return f"the directory was restored from a backup: {waiting}, epoch {epoch}"
 
 
 def order_line(record: AuditRecord) -> str:

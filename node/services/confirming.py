@@ -1,0 +1,248 @@
+"""What owners' peers put right in a directory that was restored: grants are confirmed, images are made again.
+
+The higher version and the higher count hold, the directory's or the owner's, so that confirming in any order, twice,
+or from two devices of one owner comes to the same.
+"""
+
+# ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
+
+import hashlib
+from dataclasses import dataclass
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+from node.services import mail
+from node.services.common import Effect, Known, mail_id, not_found, read_epoch
+from node.services.grants import change_row, checked_record, rights_of
+from node.services.holdings import read_grant
+from node.services.images import READY, WITHDRAWN, refuse_too_many
+from node.services.mail import MailKind, Post
+from shared.config import MAX_VIEWS
+from shared.errors import Refused, RemoteError
+from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit
+from shared.text import clean
+from shared.wire.operations import ConfirmGrant, Done, GrantArrived, GrantRow, GrantState, RestoreImage, RightsChanged
+from shared.wire.refusals import RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an owner's peer says of a grant, checked as far as that needs no directory."""
+
+    operation: ConfirmGrant
+    record: RightsRecord
+    digest: bytes
+
+    @property
+    def consumed(self) -> int:
+        """The count that the owner was told."""
+        return min(self.operation.consumed, MAX_VIEWS)
+
+
+def checked_claim(caller: Known, operation: ConfirmGrant) -> Claim:
+    """Check the record and, where there is one, the share. Refuses what the caller did not sign."""
+    record = checked_record(caller, operation.grant, operation.record)
+    if record.image_id != operation.image:
+        raise Refused(RefusalCode.INVALID, "The rights record is about another image: read the grant again.")
+    if operation.cloud_share is not None:
+        try:
+            verify_cloud_share_deposit(record, operation.cloud_share, operation.share_signature or b"")
+        except RemoteError:
+            raise Refused(
+                RefusalCode.INVALID, "The share of the key is not the one that the rights record names."
+            ) from None
+    return Claim(operation, record, hashlib.sha256(operation.record).digest())
+
+
+def confirm(caller: Known, claim: Claim, closed_share: bytes | None) -> Transaction[Effect]:
+    """Bring a grant up to what its owner knows, and thaw it; make it anew where the directory lacks it.
+
+    `closed_share` is the share as it may lie in the directory, None if the owner sent none. Refuses, as passing, what
+    another word of the same owner or the viewer's own return must come before.
+    """
+
+    def run(tx: Tx) -> Step[Effect]:
+        epoch = yield from read_epoch()
+        found = yield Query(
+            "SELECT owner_id, viewer_id, consumed, version, epoch, record FROM grants WHERE id = :grant"
+            + tx.for_update,
+            {"grant": claim.record.grant_id},
+        )
+        row = found.one()
+        if row is None:
+            return (yield from _make_again(tx, caller, claim, closed_share, epoch))
+        if row["owner_id"] != caller.account:
+            raise not_found("grant")
+        return (yield from _bring_up(tx, caller, claim, row, epoch))
+
+    return run
+
+
+# --- A grant that is there -------------------------------------------------------------------------------------------
+
+
+def _bring_up(tx: Tx, caller: Known, claim: Claim, row: Row, epoch: int) -> Step[Effect]:
+    """Thaw a grant under the higher version and the higher count."""
+    is_newer = _is_newer(claim.record, bytes(row["record"]))
+    consumed = max(row["consumed"], claim.consumed)
+    record = claim.operation.record if is_newer else bytes(row["record"])
+    rights = rights_of(claim.record if is_newer else _decoded(record))
+    yield Query(
+        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
+        "record = :record, consumed = :consumed, epoch = :epoch, updated = :now WHERE id = :grant",
+        {
+            **rights,
+            "record": record,
+            "consumed": consumed,
+            "epoch": epoch,
+            "now": tx.now,
+            "grant": claim.record.grant_id,
+        },
+    )
+    confirmed = yield from read_grant(claim.record.grant_id, epoch)
+    if not is_newer:
+        return Effect(GrantState(grant=confirmed))
+    yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
+    letter = RightsChanged(grant=confirmed)
+    identity = mail_id("rights", confirmed.grant, confirmed.version)
+    yield from mail.deposit(tx, Post(identity, confirmed.viewer, caller.account, MailKind.RIGHTS, letter))
+    return Effect(GrantState(grant=confirmed), (confirmed.viewer,))
+
+
+def _is_newer(record: RightsRecord, standing: bytes) -> bool:
+    """Tell whether the owner's record takes the place of the one that stands.
+
+    Of two with the same version the directory's stands: it may have been acknowledged since the restore. A revocation
+    stands against a later record that would undo it.
+    """
+    stands = _decoded(standing)
+    if record.fixed() != stands.fixed():
+        raise Refused(RefusalCode.INVALID, "The rights record is not about the same grant as the one that stands.")
+    if stands.revoked and not record.revoked:
+        return False
+    return supersedes(stands, record)
+
+
+def _decoded(record: bytes) -> RightsRecord:
+    decoded = decode_record(record)
+    assert isinstance(decoded, RightsRecord), "only these are ever stored"
+    return decoded
+
+
+# --- A grant that the directory lacks --------------------------------------------------------------------------------
+
+
+def _make_again(tx: Tx, caller: Known, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Effect]:
+    """Make a grant anew from what its owner kept."""
+    record, operation = claim.record, claim.operation
+    if closed_share is None or operation.share_signature is None:
+        raise not_found("grant")
+    viewer = yield from _viewer_of(caller, record)
+    yield from _refuse_beside_another(record, viewer)
+    yield from mail.refuse_if_full(viewer, caller.account, MailKind.GRANT)
+    row: dict[str, Value] = {
+        "id": record.grant_id,
+        "image_id": record.image_id,
+        "owner_id": caller.account,
+        "viewer_id": viewer,
+        **rights_of(record),
+        "consumed": claim.consumed,
+        "record": operation.record,
+        "cloud_share": closed_share,
+        "share_signature": operation.share_signature,
+        "epoch": epoch,
+        "created": tx.now,
+        "updated": tx.now,
+    }
+    if not (yield tx.insert_if_absent("grants", row)).rowcount:
+        raise Refused(RefusalCode.NOT_READY, "The same grant is being made by another device: try again.")
+    yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
+    made: GrantRow = yield from read_grant(record.grant_id, epoch)
+    identity = mail_id("grant", record.grant_id)
+    letter = GrantArrived(grant=made)
+    yield from mail.deposit(tx, Post(identity, viewer, caller.account, MailKind.GRANT, letter))
+    return Effect(GrantState(grant=made), (viewer,))
+
+
+def _viewer_of(caller: Known, record: RightsRecord) -> Step[int]:
+    """Return the viewer's present number, by the key that the record names, or refuse.
+
+    The image must be there, and the viewer have come back: both are for their own peers to see to.
+    """
+    image = yield Query(
+        "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
+        {"image": record.image_id, "owner": caller.account},
+    )
+    if image.one() is None:
+        raise not_found("image")
+    viewer = yield Query("SELECT id FROM accounts WHERE signing_key = :key", {"key": record.viewer_key})
+    row = viewer.one()
+    if row is None:
+        raise Refused(
+            RefusalCode.NOT_READY,
+            "This person has not signed in since the cloud was restored from a backup; the grant waits for them.",
+        )
+    if row["id"] == caller.account:
+        raise Refused(RefusalCode.NOT_ALLOWED, "Your own images open without a grant.")
+    return int(row["id"])
+
+
+def _refuse_beside_another(record: RightsRecord, viewer: int) -> Step[None]:
+    """Refuse a second live grant of one image to one viewer.
+
+    One that was given or confirmed since the restore is the later word of the same owner and stands. One that is
+    frozen may be what the owner revoked before this was given: the owner's word on it comes first.
+    """
+    if record.revoked:
+        return
+    others = yield Query(
+        "SELECT g.epoch, m.value AS present FROM grants g JOIN meta m ON m.name = 'epoch' "
+        "WHERE g.image_id = :image AND g.viewer_id = :viewer AND g.revoked = 0",
+        {"image": record.image_id, "viewer": viewer},
+    )
+    other = others.one()
+    if other is None:
+        return
+    if other["epoch"] < other["present"]:
+        raise Refused(
+            RefusalCode.NOT_READY,
+            "Older rights of this person on this image wait to be confirmed: confirm those first.",
+        )
+    raise Refused(
+        RefusalCode.CONFLICT,
+        "This person was given other rights on this image since the cloud was restored; those stand.",
+    )
+
+
+# --- Images ----------------------------------------------------------------------------------------------------------
+
+
+def restore_image(caller: Known, operation: RestoreImage) -> Transaction[Effect]:
+    """Make the row of a caller's own image again; one that is there is left as it is."""
+
+    def run(tx: Tx) -> Step[Effect]:
+        row: dict[str, Value] = {
+            "id": operation.image,
+            "owner_id": caller.account,
+            "title": clean(operation.title),
+            "format": operation.format,
+            "width": operation.width,
+            "height": operation.height,
+            "size": operation.original_size,
+            "sealed_sha256": operation.upload_sha256,
+            "sealed_size": operation.upload_size,
+            "state": READY if operation.offered else WITHDRAWN,
+            "preview": None,
+            "created": min(operation.created, tx.now),
+        }
+        if (yield tx.insert_if_absent("images", row)).rowcount:
+            yield from refuse_too_many(caller)
+            return Effect(Done())
+        mine = yield Query(
+            "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
+            {"image": operation.image, "owner": caller.account},
+        )
+        if mine.one() is None:
+            raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
+        return Effect(Done())
+
+    return run
