@@ -186,7 +186,9 @@ class Services:
             case ops.ConfirmGrant():
                 return self._confirming(known, operation)
             case ops.TakenView():
-                return views.take(known, operation)
+                return views.take(known, request_id, operation)
+            case ops.LookEnded():
+                return views.ended(known, operation)
             case ops.AckMail():
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
@@ -296,8 +298,9 @@ class Services:
             raise GrantIsFrozen(spent.nudges)
         sealed = self._seal(spent.share, operation, request_id)
         outcome = ops.ViewSpent(
-            view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at
-        )
+            view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at,
+            version=spent.version, consumed=spent.consumed,
+        )  # fmt: skip
         return Served(outcome, spent.nudges)
 
     def _seal(self, share: bytes, operation: ops.SpendView, view: str) -> bytes:

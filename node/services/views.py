@@ -3,6 +3,9 @@
 A view is a row whose key is the id of its request. Counting, row and mail are one transaction that holds the grant's
 row, so that of any number of looks at once exactly as many are counted as were granted. The answer is never stored: a
 repeat finds the row and has the share sealed again, to the same key only, for a short time, until it was taken.
+
+Copies of a viewer's profile can all hold the answer to one view. Whose TAKEN comes first may show the picture, for
+ever; it is known by its request id, which was drawn after the answer and is in no copy.
 """
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
@@ -20,7 +23,16 @@ from shared.config import VIEW_REPEAT_S
 from shared.errors import Refused, ViewRefused
 from shared.ledger import left, refusal
 from shared.ledger import spend as spend_one
-from shared.wire.operations import Done, SpendView, TakenView, ViewHappened, ViewRow, ViewRows, ViewsLog
+from shared.wire.operations import (
+    Done,
+    LookEnded,
+    SpendView,
+    TakenView,
+    ViewHappened,
+    ViewRow,
+    ViewRows,
+    ViewsLog,
+)
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 
 
@@ -31,10 +43,12 @@ class Spent:
     share: bytes
     left: int
     at: float
+    version: int
+    consumed: int
     nudges: tuple[int, ...]
 
     def __repr__(self) -> str:
-        return f"Spent(left={self.left}, at={self.at})"
+        return f"Spent(left={self.left}, at={self.at}, version={self.version}, consumed={self.consumed})"
 
 
 def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent | Frozen]:
@@ -55,6 +69,7 @@ def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Tran
             "viewer_id": caller.account,
             "ephemeral_key": operation.ephemeral_key,
             "granted_left_after": max(0, left(state) - 1),
+            "consumed_after": state.consumed + 1,
             "at": tx.now,
             "taken": None,
         }
@@ -63,14 +78,19 @@ def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Tran
             first = yield from _repeat(tx, caller, view, operation)
             if (code := refusal(state, tx.now)) not in (None, RefusalCode.NO_VIEWS):
                 raise ViewRefused(code, REFUSAL_TEXTS[code])
-            return Spent(share, first["granted_left_after"], first["at"], ())
+            consumed = state.consumed if first["consumed_after"] is None else first["consumed_after"]
+            return Spent(share, first["granted_left_after"], first["at"], state.version, consumed, ())
         counted = spend_one(state, tx.now)
         yield Query(
             "UPDATE grants SET consumed = :consumed WHERE id = :grant",
             {"consumed": counted.consumed, "grant": operation.grant},
         )
-        yield from _tell_owner(tx, caller, view, grant, left(counted))
-        return Spent(share, left(counted), tx.now, (grant["owner_id"],))
+        seen = ViewRow(
+            view=view, viewer=caller.account, viewer_name=caller.name, at=tx.now, left=left(counted), taken=False,
+            grant=operation.grant, consumed=counted.consumed,
+        )  # fmt: skip
+        yield from _tell_owner(tx, caller, grant, seen)
+        return Spent(share, left(counted), tx.now, counted.version, counted.consumed, (grant["owner_id"],))
 
     return run
 
@@ -91,8 +111,8 @@ def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
 def _repeat(tx: Tx, caller: Known, view: str, operation: SpendView) -> Step[Row]:
     """Return the row of a view that was counted before, if it may be answered again."""
     rows = yield Query(
-        "SELECT grant_id, viewer_id, ephemeral_key, granted_left_after, at, taken FROM views WHERE id = :view"
-        + tx.for_update,
+        "SELECT grant_id, viewer_id, ephemeral_key, granted_left_after, consumed_after, at, taken FROM views "
+        "WHERE id = :view" + tx.for_update,
         {"view": view},
     )
     row = rows.rows[0]
@@ -104,30 +124,76 @@ def _repeat(tx: Tx, caller: Known, view: str, operation: SpendView) -> Step[Row]
     return row
 
 
-def _tell_owner(tx: Tx, caller: Known, view: str, grant: Row, remaining: int) -> Step[None]:
+def _tell_owner(tx: Tx, caller: Known, grant: Row, seen: ViewRow) -> Step[None]:
     """Mail the view to the owner. A full mailbox costs the notice only: the log of views has them all."""
     owner = grant["owner_id"]
     if (yield from mail.is_full(owner, caller.account, MailKind.VIEW)):
         return
-    seen = ViewRow(view=view, viewer=caller.account, viewer_name=caller.name, at=tx.now, left=remaining, taken=False)
     letter = ViewHappened(image=grant["image_id"], view=seen)
-    yield from mail.deposit(tx, Post(mail_id("view", view), owner, caller.account, MailKind.VIEW, letter))
+    yield from mail.deposit(tx, Post(mail_id("view", seen.view), owner, caller.account, MailKind.VIEW, letter))
 
 
-def take(caller: Known, operation: TakenView) -> Transaction[Effect]:
-    """Mark a caller's own view as taken: it is never answered again."""
+# --- What becomes of a view ------------------------------------------------------------------------------------------
+
+
+def take(caller: Known, request: str, operation: TakenView) -> Transaction[Effect]:
+    """Mark a caller's own view as taken by this request: it is never answered again, and nobody else may take it.
+
+    The same request again is done already. Raises ViewRefused with `repeat_over` for any other, and with the ledger's
+    reason where the right has ended since the view was counted.
+    """
 
     def run(tx: Tx) -> Step[Effect]:
-        mine: dict[str, Value] = {"view": operation.view, "viewer": caller.account}
+        row, grant = yield from _own_view(tx, caller, operation.view)
+        if row["taken"] is not None:
+            if row["taken_by"] == request:
+                return Effect(Done())
+            raise ViewRefused(RefusalCode.REPEAT_OVER, REFUSAL_TEXTS[RefusalCode.REPEAT_OVER])
+        state = state_of(grant, (yield from read_epoch()))
+        if (code := refusal(state, tx.now)) not in (None, RefusalCode.NO_VIEWS):
+            raise ViewRefused(code, REFUSAL_TEXTS[code])
         taken = yield Query(
-            "UPDATE views SET taken = COALESCE(taken, :now) WHERE id = :view AND viewer_id = :viewer",
-            {**mine, "now": tx.now},
+            "UPDATE views SET taken = :now, taken_by = :request WHERE id = :view AND taken IS NULL",
+            {"now": tx.now, "request": request, "view": operation.view},
         )
         if not taken.rowcount:
-            raise not_found("view")
+            raise ViewRefused(RefusalCode.REPEAT_OVER, REFUSAL_TEXTS[RefusalCode.REPEAT_OVER])
         return Effect(Done())
 
     return run
+
+
+def ended(caller: Known, operation: LookEnded) -> Transaction[Effect]:
+    """Note how long a caller's own view was looked at, as its peer says. The first word on it holds.
+
+    No look lasts longer than the time since it was counted.
+    """
+
+    def run(tx: Tx) -> Step[Effect]:
+        row, _ = yield from _own_view(tx, caller, operation.view)
+        yield Query(
+            "UPDATE views SET lasted = :lasted WHERE id = :view AND lasted IS NULL",
+            {"lasted": min(operation.lasted_s, max(0.0, tx.now - row["at"])), "view": operation.view},
+        )
+        return Effect(Done())
+
+    return run
+
+
+def _own_view(tx: Tx, caller: Known, view: str) -> Step[tuple[Row, Row]]:
+    """Return the rows of a caller's own view and of its grant.
+
+    The grant's row is held first, as by whoever counts a view, so that no two transactions wait for each other.
+    """
+    found = yield Query(
+        "SELECT grant_id FROM views WHERE id = :view AND viewer_id = :viewer", {"view": view, "viewer": caller.account}
+    )
+    row = found.one()
+    if row is None:
+        raise not_found("view")
+    grant = yield from _hold(tx, caller, row["grant_id"])
+    rows = yield Query("SELECT at, taken, taken_by FROM views WHERE id = :view" + tx.for_update, {"view": view})
+    return rows.rows[0], grant
 
 
 def log(caller: Known, operation: ViewsLog) -> Transaction[ViewRows]:
@@ -142,7 +208,8 @@ def log(caller: Known, operation: ViewsLog) -> Transaction[ViewRows]:
         where = "g.image_id = :image AND g.owner_id = :owner"
         total = yield from count(Query(f"SELECT COUNT(*) AS n FROM {tables} WHERE {where}", parameters))
         rows = yield Query(
-            "SELECT w.id, w.viewer_id, v.name AS viewer_name, w.at, w.granted_left_after, w.taken "
+            "SELECT w.id, w.grant_id, w.viewer_id, v.name AS viewer_name, w.at, w.granted_left_after, w.taken, "
+            "w.consumed_after, w.lasted "
             f"FROM {tables} JOIN accounts v ON v.id = w.viewer_id WHERE {where} "
             f"ORDER BY w.at DESC, w.id{page_of(operation.page)}",
             parameters,
@@ -160,4 +227,7 @@ def _view_row(row: Row) -> ViewRow:
         at=row["at"],
         left=row["granted_left_after"],
         taken=row["taken"] is not None,
+        grant=row["grant_id"],
+        consumed=row["consumed_after"] or 0,
+        lasted_s=row["lasted"],
     )

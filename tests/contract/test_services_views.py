@@ -110,14 +110,115 @@ async def test_a_taken_view_is_never_answered_again(place, ann, bob):
     for stranger in (ann, await place.person("Cem")):
         assert await refused(stranger.ask(ops.TakenView(view=look.view))) == "not_found"
     await bob.spend(look)
-    taken = "SELECT taken FROM views"
-    await bob.ask(ops.TakenView(view=look.view))
-    first = (await place.rows(taken))[0]["taken"]
-    await bob.ask(ops.TakenView(view=look.view))
-    assert (await place.rows(taken))[0]["taken"] == first
+    taken, request = "SELECT taken, taken_by FROM views", new_id()
+    await bob.ask(ops.TakenView(view=look.view), request)
+    first = (await place.rows(taken))[0]
+    assert first["taken_by"] == request
+    await place.forget_requests()
+    await bob.ask(ops.TakenView(view=look.view), request)
+    assert (await place.rows(taken))[0] == first
     assert await refused(bob.spend(look), ViewRefused) == "repeat_over"
     assert await refused(bob.ask(ops.TakenView(view=new_id()))) == "not_found"
     assert await consumed(ann, grant) == 1
+
+
+async def test_one_taken_wins_and_all_others_hear_that_the_repeat_is_over(place, ann, bob):
+    """Copies of a profile that held the answer to one view were all told Done: eight pictures for one counted view."""
+    given = await ann.give(bob, await ann.image(), 1)
+    look = bob.look(given.operation.grant)
+    for _ in range(6):
+        assert look.share(await bob.spend(look)) == given.share
+    nodes = [services_on(place.directory, node=name) for name in ("north", "south", "west")]
+    requests = [new_id() for _ in range(6)]
+    answers: dict[str, set[str]] = {request: set() for request in requests}
+
+    async def take(services, request):
+        try:
+            served = await services.serve(await services.caller(bob.key, HOST), request, ops.TakenView(view=look.view))
+            answers[request].add(type(served.outcome).__name__)
+        except ViewRefused as refusal:
+            answers[request].add(str(refusal.code))
+
+    async with anyio.create_task_group() as tasks:
+        for number, request in enumerate(requests):
+            tasks.start_soon(take, nodes[number % 3], request)
+            tasks.start_soon(take, nodes[(number + 1) % 3], request)
+    assert sorted(answer for heard in answers.values() for answer in heard) == ["Done", *["repeat_over"] * 5]
+    [winner] = [request for request, heard in answers.items() if heard == {"Done"}]
+    await place.forget_requests()
+    for request in requests:
+        if request == winner:
+            await bob.ask(ops.TakenView(view=look.view), request)
+        else:
+            assert await refused(bob.ask(ops.TakenView(view=look.view), request), ViewRefused) == "repeat_over"
+
+
+async def test_a_view_that_an_older_node_noted_as_taken_is_taken(place, ann, bob):
+    """Before a directory had the column, nobody knows by whom a view was taken."""
+    grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
+    look = bob.look(grant)
+    await bob.spend(look)
+    await place.run("UPDATE views SET taken = at, consumed_after = NULL")
+    assert await refused(bob.ask(ops.TakenView(view=look.view)), ViewRefused) == "repeat_over"
+
+
+@pytest.mark.parametrize(("rights", "code"), [({"revoked": True}, "revoked"), ({"expires": 1e9}, "expired")])
+async def test_what_ends_a_grant_ends_a_look_that_is_not_taken_yet(ann, bob, rights, code):
+    grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
+    taken, open_look = bob.look(grant), bob.look(grant)
+    request = new_id()
+    for look in (taken, open_look):
+        await bob.spend(look)
+    await bob.ask(ops.TakenView(view=taken.view), request)
+    await change(ann, grant, **rights)
+    assert await refused(bob.ask(ops.TakenView(view=open_look.view)), ViewRefused) == code
+    await bob.ask(ops.TakenView(view=taken.view), request)
+
+
+async def test_the_last_view_can_be_taken(ann, bob):
+    grant = (await ann.give(bob, await ann.image(), 1)).operation.grant
+    look = bob.look(grant)
+    await bob.spend(look)
+    assert isinstance(await bob.get(ops.TakenView(view=look.view)), ops.Done)
+
+
+async def test_an_answer_says_version_and_count_and_so_do_log_and_mail(place, ann, bob):
+    image = await ann.image()
+    grant = (await ann.give(bob, image, 3)).operation.grant
+    first, second = bob.look(grant), bob.look(grant)
+    spent = await bob.spend(first)
+    assert (spent.version, spent.consumed) == (1, 1)
+    await change(ann, grant, granted=5)
+    spent = await bob.spend(second)
+    assert (spent.version, spent.consumed, spent.left) == (2, 2, 3)
+    again = await bob.spend(first)
+    assert (again.version, again.consumed, again.left) == (2, 1, 2)
+    log = await ann.get(ops.ViewsLog(image=image))
+    assert {(row.view, row.grant, row.consumed) for row in log.rows} == {
+        (first.view, grant, 1), (second.view, grant, 2),
+    }  # fmt: skip
+    mails = [letter.view for letter in await ann.mail() if isinstance(letter, ops.ViewHappened)]
+    assert {(row.view, row.grant, row.consumed) for row in mails} == {
+        (first.view, grant, 1), (second.view, grant, 2),
+    }  # fmt: skip
+
+
+async def test_the_log_says_how_long_a_look_lasted(place, ann, bob):
+    image = await ann.image()
+    grant = (await ann.give(bob, image, 3)).operation.grant
+    look, other = bob.look(grant), bob.look(grant)
+    for one in (look, other):
+        await bob.spend(one)
+    await place.run("UPDATE views SET at = at - 60")
+    for stranger in (ann, await place.person("Cem")):
+        assert await refused(stranger.ask(ops.LookEnded(view=look.view, lasted_s=3.0))) == "not_found"
+    await bob.ask(ops.LookEnded(view=look.view, lasted_s=12.5))
+    await bob.ask(ops.LookEnded(view=look.view, lasted_s=44.0))
+    lasted = {row.view: row.lasted_s for row in (await ann.get(ops.ViewsLog(image=image))).rows}
+    assert lasted == {look.view: 12.5, other.view: None}, "the first word holds"
+    await bob.ask(ops.LookEnded(view=other.view, lasted_s=9_999_999.0))
+    lasted = {row.view: row.lasted_s for row in (await ann.get(ops.ViewsLog(image=image))).rows}
+    assert 60 <= lasted[other.view] < 9_999_999, "no longer than since it was counted"
 
 
 @pytest.mark.parametrize(("rights", "code"), [({"revoked": True}, "revoked"), ({"expires": 1e9}, "expired")])

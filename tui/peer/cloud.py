@@ -87,6 +87,8 @@ class CloudLink:
         self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
+        self._told_time: tuple[float, float] | None = None
+        """Directory time as a node told it last, and when that was by `clock`."""
         self.latency_s: float | None = None
         self.on_mail: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
@@ -113,6 +115,13 @@ class CloudLink:
     def term(self) -> int:
         """The highest term that the nodes tell of."""
         return self._view()[2]
+
+    def directory_time(self) -> float | None:
+        """Return seconds since 1970 by the directory's clock: as last told, and gone on since; None before."""
+        if self._told_time is None:
+            return None
+        told, at = self._told_time
+        return told + (self._clock() - at)
 
     def _view(self) -> tuple[bool, str | None, int]:
         horizon = self._clock() - self._timing.presence_s
@@ -350,6 +359,7 @@ class CloudLink:
         if (asked := self._asked_at.pop(name, None)) is not None:
             self.latency_s = now - asked
         self._states[name] = (now, state)
+        self._told_time = (state.now, now)
         self._check_change()
         if state.epoch:
             self.on_epoch(state.epoch)

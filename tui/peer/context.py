@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,6 +16,9 @@ from tui.peer.cloud import CloudLink
 from tui.peer.events import EventHub
 from tui.peer.profile import Profile
 from tui.peer.store import Store
+
+if TYPE_CHECKING:
+    from tui.peer.notices import Notices
 
 ID_BYTES = 16
 
@@ -43,6 +47,13 @@ class Context:
     signed_in: bool = False
     files: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while a stego image is read or its rights are rewritten in place: a half-written strip looks damaged."""
+    notices: "Notices" = field(init=False)
+    """Whoever has a change of rights confirmed says so to it: `notices.changed(row)`."""
+
+    def now(self) -> float:
+        """Return seconds since 1970 by the directory's clock as far as the cloud told it, else by this machine's."""
+        told = self.cloud.directory_time()
+        return self.wall() if told is None else told
 
     frozen: set[str] = field(default_factory=set)
     """Grants held that wait for their owner after a restore of the directory, as the cloud told last."""

@@ -133,6 +133,10 @@ class Copies:
         received = self._expected.get(grant, (b"", False))[1]
         self._expected[grant] = (owner_session_key, received)
 
+    def comes_from(self, grant: str, session_key: bytes) -> bool:
+        """Return whether a grant is held here, and its owner's peer has this session key."""
+        return self._expected.get(grant, (b"", False))[0] == session_key
+
     async def miss(self, grant: str) -> None:
         """Note that the copy of a grant no longer opens: it counts as not received, so that another is taken."""
         await self._context.store.run(

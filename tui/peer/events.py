@@ -63,12 +63,34 @@ class ImageReceived:
 
 @dataclass(frozen=True, slots=True)
 class RightsUpdated:
-    """The rights on a received image changed."""
+    """The rights on a received image changed. `expires` in seconds since 1970, `look_s` in seconds for one look."""
 
     image: str
     grant: str
     left: int
     revoked: bool
+    title: str = ""
+    expires: float | None = None
+    look_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RightsHeard:
+    """A viewer's peer has heard of a change of rights directly, before its mail: what it shows follows the change."""
+
+    image: str
+    grant: str
+    viewer_name: str
+    left: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookWaits:
+    """A view is counted, and its picture is shown as soon as the cloud has answered once more; that costs nothing."""
+
+    image: str
+    grant: str
     title: str = ""
 
 
@@ -127,7 +149,7 @@ class DirectoryRestored:
 
 Event = (
     CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
-    | Delivered | Undeliverable | CopyProgress | KeyChanged | DirectoryRestored
+    | RightsHeard | LookWaits | Delivered | Undeliverable | CopyProgress | KeyChanged | DirectoryRestored
 )  # fmt: skip
 
 

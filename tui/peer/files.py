@@ -1,17 +1,20 @@
 """The image files of a profile: generated names, written whole or not at all, rights rewritten under a journal."""
 
 import errno
+import logging
 import os
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from shared.errors import DamagedStego, StorageError
+from shared.errors import DamagedStego, StorageError, UserError
 from shared.records import RightsRecord, encode_record
 from shared.rights import with_left
 from shared.stego import container
 from tui.peer.store import Store
+
+log = logging.getLogger(__name__)
 
 
 def own_path(folder: Path, image: str) -> Path:
@@ -80,11 +83,17 @@ async def rewrite_rights(store: Store, path: Path, record: RightsRecord, left: i
 
 
 async def repair(store: Store) -> None:
-    """Finish the rewrites that a crash interrupted."""
+    """Finish the rewrites that a crash, a full disk or a read-only folder interrupted.
+
+    What cannot be written still is left for the next time: it only displays what is known, and keeps nobody out.
+    """
     for row in await store.run(lambda s: s.all("SELECT path, record FROM rewrites")):
         key, data = str(row["path"]), bytes(row["record"])
-        await anyio.to_thread.run_sync(_rewrite, Path(key), data)
-        await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]
+        try:
+            await anyio.to_thread.run_sync(_rewrite, Path(key), data)
+            await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]
+        except UserError as error:
+            log.warning("a rights strip is still not written", extra={"path": key, "reason": str(error)})
 
 
 def _rewrite(path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from shared.config import MAX_MESSAGE_BYTES, MAX_VIEWS
 from shared.errors import InvalidInput, ProfileError, Refused, RemoteError, Unavailable
 from shared.ledger import granted_for_left
-from shared.records import decode_record, encode_record
+from shared.records import MAX_LOOK_S, decode_record, encode_record
 from shared.rights import change_rights, create_grant
 from shared.text import clean
 from shared.wire import operations as ops
@@ -37,6 +37,8 @@ class RightsIntent(msgspec.Struct, frozen=True):
     set_expires: bool = False
     revoke: bool = False
     ask: str | None = None
+    look_s: float | None = None
+    set_look: bool = False
 
 
 class GiveIntent(msgspec.Struct, frozen=True):
@@ -48,12 +50,13 @@ class GiveIntent(msgspec.Struct, frozen=True):
     expires: float | None
     ask: str | None
     grant: str
+    look_s: float | None = None
 
     def as_more(self) -> RightsIntent:
         """Return the change of a grant that stands which comes to the same."""
         return RightsIntent(
             self.image, self.viewer, more=self.views, expires=self.expires, set_expires=self.expires is not None,
-            ask=self.ask,
+            ask=self.ask, look_s=self.look_s, set_look=self.look_s is not None,
         )  # fmt: skip
 
 
@@ -69,20 +72,24 @@ class Granting:
         outbox.handle(GRANT, self._deliver_grant)
         outbox.handle(RIGHTS, self._apply)
 
-    async def give(self, image: str, viewer: int, views: int, expires: float | None, ask: str | None) -> Sent:
+    async def give(
+        self, image: str, viewer: int, views: int, expires: float | None, ask: str | None, look_s: float | None = None
+    ) -> Sent:
         """Give `viewer` so many views of an image, as a new grant or, where one stands, as more of it."""
         context = self._context
         check_views(views)
+        check_look(look_s)
         if viewer == context.need_account():
             raise InvalidInput("Your own pictures open without a grant.")
         await self._content_key(image)
         request = context.new_id()
-        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id())
+        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s)
         done = await self._outbox.submit(GRANT, GRANT, packed(intent), request)
         return Sent(request, done is not None)
 
     async def change(self, intent: RightsIntent) -> RightsResult:
         """Carry out a change of rights, now or when the cloud is back."""
+        check_look(intent.look_s)
         request = self._context.new_id()
         state = await self._outbox.submit(RIGHTS, RIGHTS, packed(intent), request)
         if not isinstance(state, ops.GrantRow):
@@ -102,6 +109,7 @@ class Granting:
                 left_of(row),
                 row.expires,
                 row.revoked,
+                decode_record(row.record).look_s,
                 row.frozen,
             )
             for row in await self._grants(image)
@@ -140,7 +148,7 @@ class Granting:
         record, share, signature = create_grant(
             context.identity, public_of(account), grant_id=intent.grant, image_id=intent.image,
             content_key=await self._content_key(intent.image), granted=intent.views, expires=intent.expires,
-            entropy=context.entropy,
+            entropy=context.entropy, look_s=intent.look_s,
         )  # fmt: skip
         operation = ops.Grant(
             grant=intent.grant, image=intent.image, viewer=intent.viewer, record=encode_record(record),
@@ -153,6 +161,7 @@ class Granting:
     async def _apply(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
         intent = msgspec.json.decode(row.body, type=RightsIntent)
         grant = await self._changed(row, intent, wait_s)
+        self._context.notices.changed(grant)
         if intent.more is not None:
             # Who asks for more may have lost the image; a viewer's peer that still holds it says so before it is sent.
             await self._copies.queue(CopyTask(grant.grant, grant.image, grant.viewer, grant.record, left_of(grant)))
@@ -186,6 +195,7 @@ class Granting:
         record = change_rights(
             self._context.identity, decode_record(grant.record), granted=_granted_for(intent, grant),
             expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
+            look_s=intent.look_s if intent.set_look else ...,
         )  # fmt: skip
         data = encode_record(record)
         grant_id = grant.grant
@@ -261,6 +271,14 @@ def check_views(views: int) -> None:
     """Raise `InvalidInput` for a number of views that is none."""
     if not 1 <= views <= MAX_VIEWS:
         raise InvalidInput(f"The number of views must lie between 1 and {MAX_VIEWS}.")
+
+
+def check_look(look_s: object) -> None:
+    """Raise `InvalidInput` for a length of a look that is none; None is no limit."""
+    if look_s is None:
+        return
+    if isinstance(look_s, bool) or not isinstance(look_s, int | float) or not 1 <= look_s <= MAX_LOOK_S:
+        raise InvalidInput(f"One look may last between 1 and {MAX_LOOK_S} seconds, or as long as the right stands.")
 
 
 def left_of(row: ops.GrantRow) -> int:

@@ -9,17 +9,16 @@ from collections.abc import Callable
 import anyio
 
 from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, RemoteError, Unavailable
-from shared.records import RightsRecord, decode_record
-from shared.rights import verify_record
+from shared.records import decode_record
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
-from tui.peer import files
 from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.copies import Copies
-from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, RightsUpdated, ViewSpentEvent
+from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
 from tui.peer.given import Given
+from tui.peer.holding import Holding, belongs
 from tui.peer.people import People
 from tui.peer.store import Store
 
@@ -29,12 +28,13 @@ _LETTER_CAP_BYTES = 16_384
 
 
 class Mailbox:
-    """Fetches and applies mail; also the rights that an owner's peer tells directly."""
+    """Fetches and applies mail."""
 
-    def __init__(self, context: Context, people: People, copies: Copies, given: Given) -> None:
+    def __init__(self, context: Context, people: People, copies: Copies, holding: Holding, given: Given) -> None:
         self._context = context
         self._people = people
         self._copies = copies
+        self._holding = holding
         self._given = given
         self.on_frozen: Callable[[str], None] = lambda _grant: None
         """Called with a grant that the directory froze, because its viewer's peer knew more of it."""
@@ -135,50 +135,28 @@ class Mailbox:
         return await self._context.store.run(keep)
 
     async def take_grant(self, grant: ops.GrantRow) -> None:
-        """Apply a grant or its change, if its record is the owner's word and newer than what is held.
+        """Apply a grant or its change, if its record is the owner's word; the higher version and count hold.
 
-        Raises `RemoteError` for a record that is not. A record that is known already only refreshes the counts, and
-        nothing is told where they are known too: every sign-in asks for all of them.
+        Raises `RemoteError` for a record that is not. What is known already is told to nobody: every sign-in asks for
+        all grants.
         """
-        context = self._context
         record = decode_record(grant.record)
-        verify_record(record)
-        self._check(record, grant)
+        belongs(record, grant, self._context.identity.public.signing_key)
         owner = await self._people.find_or_recall(grant.owner)
         if owner.signing_key != record.owner_key:
             raise MalformedMessage("a rights record of somebody other than the image's owner")
-        held = await context.store.run(
-            lambda s: s.one("SELECT version, consumed, received FROM held WHERE grant_id = :g", g=grant.grant)
-        )
-        thawed = context.note_frozen(grant.grant, frozen=grant.frozen)
-        if held is not None and held["version"] > record.version:
-            return
-        consumed = max(grant.consumed, held["consumed"] if held is not None else 0)
-        await context.store.run(
+        try:
+            await self._holding.take(grant, record)
+        finally:
+            self._copies.expect(grant.grant, owner.session_key)
+        await self._context.store.run(
             lambda s: s.do(
-                "INSERT INTO held (grant_id, image, owner, owner_name, title, record, version, granted, consumed,"
-                " expires, revoked) VALUES (:g, :image, :owner, :owner_name, :title, :record, :version, :granted,"
-                " :consumed, :expires, :revoked) ON CONFLICT (grant_id) DO UPDATE SET owner = :owner, record = :record,"
-                " version = :version, granted = :granted, consumed = :consumed, expires = :expires,"
-                " revoked = :revoked",
-                g=grant.grant, image=grant.image, owner=grant.owner, owner_name=clean(grant.owner_name),
-                title=clean(grant.title), record=grant.record, version=record.version, granted=record.granted,
-                consumed=consumed, expires=record.expires, revoked=int(record.revoked),
+                "UPDATE held SET owner = :owner WHERE grant_id = :g AND owner <> :owner",
+                owner=grant.owner, g=grant.grant,
             )
         )  # fmt: skip
-        self._copies.expect(grant.grant, owner.session_key)
-        left = 0 if record.revoked else max(0, record.granted - consumed)
-        path = files.held_path(context.profile.images, grant.grant)
-        if held is not None and held["received"]:
-            async with context.files:
-                await files.rewrite_rights(context.store, path, record, left)
-        if thawed or held is None or (held["version"], held["consumed"]) != (record.version, consumed):
-            context.events.emit(RightsUpdated(grant.image, grant.grant, left, record.revoked, clean(grant.title)))
-
-    def _check(self, record: RightsRecord, grant: ops.GrantRow) -> None:
-        mine = self._context.identity.public.signing_key
-        if (record.grant_id, record.image_id, record.viewer_key) != (grant.grant, grant.image, mine):
-            raise MalformedMessage("a rights record that does not belong to this grant")
+        if self._context.note_frozen(grant.grant, frozen=grant.frozen):
+            await self._holding.tell(grant.grant)
 
 
 def _stored_ask(data: bytes) -> ops.AskRow | None:

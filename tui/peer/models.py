@@ -153,6 +153,8 @@ class PeerImage:
     revoked: bool
     path: Path | None
     """The stego image; None while the owner's peer has not delivered it."""
+    look_s: float | None = None
+    """Seconds that one look may last; None for as long as the right stands."""
     frozen: bool = False
     """The cloud was restored from a backup, and the owner's peer has not confirmed these rights yet: no look is had."""
 
@@ -170,18 +172,31 @@ class Viewer:
     left: int
     expires: float | None
     revoked: bool
+    look_s: float | None = None
+    """Seconds that one look may last; None for as long as the right stands."""
     frozen: bool = False
     """The cloud was restored from a backup and these rights are not confirmed yet; setting them anew confirms them."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture that was opened. `left` is None for pictures of one's own."""
+    """A picture that was opened. `left` is None for pictures of one's own, and so is all that follows.
+
+    Whoever shows it shows it for `look_s` seconds at most, not beyond `expires`, and not after a revocation is heard
+    of (`RightsUpdated`); then it says so with `Peer.look_ended`.
+    """
 
     image: str
     title: str
     data: bytes
     left: int | None
+    view_id: str | None = None
+    look_s: float | None = None
+    """Seconds that this look may last; None for as long as the right stands."""
+    expires: float | None = None
+    """Seconds since 1970 by the directory's clock (`Peer.now`); None for never."""
+    unwritten: str = ""
+    """What this machine could not write down about the look, in a sentence; empty where all was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +207,8 @@ class ViewLogEntry:
     viewer_name: str
     at: float
     left: int
+    lasted_s: float | None = None
+    """How long the picture was shown, as the viewer's peer says; None while it has not said it."""
 
 
 @dataclass(frozen=True, slots=True)

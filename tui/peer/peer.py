@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any, TypeVar
 
 import anyio
@@ -31,7 +31,7 @@ from shared.text import clean, is_clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
-from shared.wire.peer_messages import CopyHeld, PeerToPeer
+from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
 from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
@@ -42,6 +42,7 @@ from tui.peer.encrypting import Encrypting, Progress
 from tui.peer.events import CloudChanged, Event, EventHub
 from tui.peer.given import Given
 from tui.peer.granting import Granting, RightsIntent, check_views
+from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import (
     AskState,
@@ -62,6 +63,7 @@ from tui.peer.models import (
     ViewRequest,
 )  # fmt: skip
 from tui.peer.names import checked_name
+from tui.peer.notices import Notices
 from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
 from tui.peer.people import People, words_of
@@ -139,10 +141,12 @@ class Peer:
         self._copies = Copies(context, self._people, self._outbox)
         self._given = Given(context)
         self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
-        self._mailbox = Mailbox(context, self._people, self._copies, self._given)
+        self._holding = Holding(context)
+        context.notices = Notices(context, self._people, self._copies, self._holding)
+        self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._given)
         self._restoring = Restoring(context, self._outbox, self._given, self._mailbox)
         self._restoring.refresh_held = self._refresh_held
-        self._viewing = Viewing(context, self._copies)
+        self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
         self._offers = Offers(context)
         self._encrypting = Encrypting(context)
         self._mailbox.on_frozen = self._restoring.doubted
@@ -419,7 +423,7 @@ class Peer:
                 break
             page += 1
         return [
-            ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left)
+            ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left, row.lasted_s)
             for row in await self._given.logged(image_id, rows)
         ]
 
@@ -532,16 +536,21 @@ class Peer:
                 )  # fmt: skip
         return queued
 
-    async def accept(self, request_id: str, *, views: int | None = None, expires: float | None = None) -> Sent:
-        """Grant a request, with other `views` or an expiry (seconds since 1970) if given.
+    async def accept(
+        self, request_id: str, *, views: int | None = None, expires: float | None = None, look_s: float | None = None
+    ) -> Sent:
+        """Grant a request, with other `views`, an expiry (seconds since 1970) or a length of each look if given.
 
+        `look_s` is how many seconds one look may last, 1 to 86 400; None leaves it as it is, by default no limit.
         The stego image with the viewer's rights goes to the viewer's peer as soon as both are online.
         """
         ask = await self._ask_row(_id(request_id))
         if ask.state != "pending":
             raise InvalidInput(f"This request was {ask.state} already; nothing was changed.")
         await self._refuse_second_answer(request_id)
-        return await self._granting.give(ask.image, ask.viewer, ask.views if views is None else views, expires, ask.ask)
+        return await self._granting.give(
+            ask.image, ask.viewer, ask.views if views is None else views, expires, ask.ask, look_s
+        )
 
     async def reject(self, request_id: str, reason: str = "") -> Sent:
         """Answer a request with no."""
@@ -571,18 +580,21 @@ class Peer:
         letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
         return letter.ask
 
-    async def grant(self, image_id: str, viewer: int, views: int, *, expires: float | None = None) -> Sent:
-        """Give somebody views without having been asked."""
-        return await self._granting.give(_id(image_id), viewer, views, expires, None)
+    async def grant(
+        self, image_id: str, viewer: int, views: int, *, expires: float | None = None, look_s: float | None = None
+    ) -> Sent:
+        """Give somebody views without having been asked. `look_s` as in `accept`."""
+        return await self._granting.give(_id(image_id), viewer, views, expires, None, look_s)
 
     async def set_views(
         self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
-        no_expiry: bool = False,
+        no_expiry: bool = False, look_s: float | EllipsisType | None = ...,
     ) -> RightsResult:  # fmt: skip
         """Set how many views somebody has left, and until when. Takes effect at once, or when the cloud is back.
 
         `views_left` None leaves the number as it is, whatever is spent meanwhile. The expiry (seconds since 1970) stays
-        unless one is given, or taken away with `no_expiry`.
+        unless one is given, or taken away with `no_expiry`. `look_s` is how many seconds one look may last from now on,
+        1 to 86 400, None for no limit; it stays unless it is given.
         """
         if views_left is not None and not 0 <= views_left <= MAX_VIEWS:
             raise InvalidInput(f"The number of views left must lie between 0 and {MAX_VIEWS}.")
@@ -590,9 +602,10 @@ class Peer:
             raise InvalidInput("Rights have an expiry or none; give one of both.")
         return await self._granting.change(
             RightsIntent(
-                _id(image_id), viewer, left=views_left, expires=expires, set_expires=no_expiry or expires is not None
+                _id(image_id), viewer, left=views_left, expires=expires, set_expires=no_expiry or expires is not None,
+                look_s=None if isinstance(look_s, EllipsisType) else look_s, set_look=look_s is not ...,
             )
-        )
+        )  # fmt: skip
 
     async def revoke(self, image_id: str, viewer: int) -> RightsResult:
         """End somebody's rights on an image for good."""
@@ -612,10 +625,13 @@ class Peer:
             PeerImage(
                 row["image"], row["grant_id"], row["title"], row["owner"], row["owner_name"],
                 words_of(bytes(row["signing_key"])), row["granted"],
-                0 if row["revoked"] else max(0, row["granted"] - row["consumed"]), row["expires"],
-                bool(row["revoked"]),
+                0 if row["revoked"] else max(
+                    0, row["granted"] - self._holding.consumed(row["grant_id"], row["consumed"])
+                ),
+                row["expires"], bool(row["revoked"]),
                 files.held_path(context.profile.images, row["grant_id"]) if row["received"] else None,
-                str(row["grant_id"]) in context.frozen,
+                look_s=row["look_s"],
+                frozen=str(row["grant_id"]) in context.frozen,
             )
             for row in rows
         ]  # fmt: skip
@@ -631,6 +647,17 @@ class Peer:
     async def view(self, image_id: str) -> View:
         """Open a picture; for another's image this spends a view. See `tui.peer.viewing` for what it raises."""
         return await self._viewing.view(_id(image_id))
+
+    async def look_ended(self, view_id: str, seconds: float) -> None:
+        """Say how long a view (`View.view_id`) was shown. On disk when this returns, delivered now or later.
+
+        The owner's log says it; the first word on a view holds.
+        """
+        await self._viewing.ended(_id(view_id), seconds)
+
+    def now(self) -> float:
+        """Return the time by which rights expire: seconds since 1970 by the directory's clock, where it is known."""
+        return self._context.now()
 
     # --- State -------------------------------------------------------------------------------------------------------
     async def outbox(self) -> list[OutboxEntry]:
@@ -717,8 +744,13 @@ class Peer:
             self._context.cloud.receive(session, data)
             return
         message: PeerToPeer = decode(data, PeerToPeer, cap_bytes=MAX_MESSAGE_BYTES)
-        if isinstance(message, CopyHeld):
-            self._copies.stored(message)
+        match message:
+            case CopyHeld():
+                self._copies.stored(message)
+            case RightsNotice():
+                self._context.notices.told(session, message)
+            case RightsNoticed():
+                self._context.notices.answered(session, message)
 
     def _offered(self, session: Session, offer: Offer) -> Incoming | None:
         label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)

@@ -52,6 +52,7 @@ ALTER TABLE outbox ADD COLUMN signed BLOB;
 ALTER TABLE own_images ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE own_images ADD COLUMN upload_sha256 BLOB;
 ALTER TABLE own_images ADD COLUMN upload_size INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE held ADD COLUMN look_s REAL;
 CREATE TABLE given (
     grant_id TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, record BLOB NOT NULL,
     version INTEGER NOT NULL, consumed INTEGER NOT NULL, cloud_share BLOB, share_signature BLOB,

@@ -1,40 +1,93 @@
-"""Looking at pictures: one's own free, others' for a view that the ledger counts before anything is shown."""
+"""Looking at pictures: one's own free, others' for a view that the ledger counts before anything is shown.
+
+A look has four steps: SPEND_VIEW is answered (the view is counted), the picture is decrypted, TAKEN is answered (this
+peer alone may show it), it is shown. The view's id and key are on disk before the first step, so that a lost answer or
+a restart costs no other view. The id of the TAKEN is drawn after the answer and is in memory only: a copy of the
+profile does not have it, and of all copies one wins. It is repeated until it is answered, and a look whose caller went
+away meanwhile is finished by the next one. After that nothing withholds the picture.
+"""
 
 import hashlib
+import logging
+import math
 import sqlite3
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.config import VIEW_REPEAT_S
-from shared.errors import DamagedStego, RemoteError, Unavailable, ViewRefused
-from shared.records import decode_record
+from shared.errors import DamagedStego, GlimpseError, InvalidInput, Refused, RemoteError, Unavailable, ViewRefused
 from shared.rights import open_owner_share, unlock
 from shared.sealing import open_picture
 from shared.stego import container
 from shared.viewkeys import open_share, spend_signature
 from shared.wire import operations as ops
+from shared.wire.refusals import FINAL_CODES, REFUSAL_TEXTS, RefusalCode
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.copies import Copies
-from tui.peer.events import RightsUpdated
+from tui.peer.events import LookWaits
+from tui.peer.holding import Holding, Right
+from tui.peer.mailbox import Mailbox
 from tui.peer.models import View
+from tui.peer.outbox import Outbox, packed
+from tui.peer.store import OutboxRow
+
+log = logging.getLogger(__name__)
+
+LOOK_ENDED = "look_ended"
+MAX_LOOKED_S = 10_000_000.0
+_REREAD_S = 3.0
+"""How long the ledger is asked for a grant where the answer would help, but is not needed."""
+_TAKE_S = 5.0
+"""How long TAKEN is repeated before it is said that the look waits; it is repeated on and on."""
+_TEN_MINUTES_LESS_S = VIEW_REPEAT_S - 60
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How long a view was looked at, as it waits in the outbox."""
+
+    view: str
+    lasted_s: float
+
+
+@dataclass(slots=True)
+class _Look:
+    """A look whose view is counted and whose picture was not shown yet."""
+
+    ephemeral: X25519PrivateKey
+    spent: ops.ViewSpent
+    taken: str
+    """The request id of its TAKEN."""
 
 
 class Viewing:
     """Opens pictures."""
 
-    def __init__(self, context: Context, copies: Copies) -> None:
+    def __init__(self, context: Context, copies: Copies, holding: Holding, mailbox: Mailbox, outbox: Outbox) -> None:
         self._context = context
         self._copies = copies
+        self._holding = holding
+        self._mailbox = mailbox
+        self._outbox = outbox
+        self._unfinished: dict[str, _Look] = {}
+        """By grant. Never on disk: a copy of the profile must not be able to finish a look of this one."""
+        self._one_at_a_time: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+        """By grant: looks queue, and each is a look of its own."""
+        outbox.handle(LOOK_ENDED, self._deliver_ended)
 
     async def view(self, image: str) -> View:
         """Open a picture. For another's image this spends one view, unless an earlier look was never finished.
 
-        Raises `ViewRefused` with the ledger's reason, `Unavailable` without the cloud (nothing is spent and nothing is
+        Where the view is counted and the cloud goes away, this waits until it is back, and so does the next call if
+        this one is cancelled. Raises `ViewRefused` with the ledger's reason, or this peer's own where the owner's
+        record or the count speaks against it; `Unavailable` without the cloud (nothing is spent and nothing is
         queued), `DamagedStego` before anything is spent if the file is not what arrived.
         """
         row = await self._context.store.run(
@@ -81,30 +134,43 @@ class Viewing:
         return View(image, title, data, None)
 
     async def _granted(self, held: sqlite3.Row) -> View:
-        context = self._context
-        grant, image = str(held["grant_id"]), str(held["image"])
-        sealed = await self._sealed(held)
-        record = decode_record(bytes(held["record"]))
-        open_owner_share(record, context.identity)  # a record that is not for these keys must cost no view
-        view, ephemeral, resumed = await self._begin(grant)
-        try:
-            spent = await self._spend(grant, view, ephemeral)
-        except ViewRefused as refusal:
-            if not (resumed and refusal.code == "repeat_over"):
-                raise
-            # The earlier look was finished after all, or too long ago: this one is a new look.
-            view, ephemeral, _ = await self._begin(grant)
-            spent = await self._spend(grant, view, ephemeral)
+        grant = str(held["grant_id"])
+        async with self._one_at_a_time[grant]:
+            await self._holding.mend()
+            sealed = await self._sealed(held)
+            right = await self._holding.right(grant)
+            if right is None:
+                raise ViewRefused(
+                    RefusalCode.NOT_READY,
+                    "The rights on this image are read anew from the cloud; try again in a moment.",
+                )
+            open_owner_share(right.record, self._context.identity)  # one that is not for these keys costs no view
+            look = self._unfinished.get(grant)
+            if look is None:
+                look = self._unfinished[grant] = await self._counted(right)
+            return await self._finish(right, look, sealed)
+
+    async def _finish(self, right: Right, look: _Look, sealed: bytes) -> View:
+        """Decrypt and take a counted view, write down what can be, and return the picture."""
+        context, grant, spent = self._context, right.record.grant_id, look.spent
+        if spent.version > right.record.version:
+            right = await self._reread(right)
         share = open_share(
-            _raw(ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant, view_id=view
-        )
-        content_key = unlock(record, context.identity, share)
+            _raw(look.ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant,
+            view_id=spent.view,
+        )  # fmt: skip
+        content_key = unlock(right.record, context.identity, share)
         data = await anyio.to_thread.run_sync(
-            lambda: open_picture(content_key, sealed, owner_key=record.owner_key, image_id=image)
+            lambda: open_picture(content_key, sealed, owner_key=right.record.owner_key, image_id=right.image)
         )
-        await self._taken(view)
-        await self._count(held, spent.left)
-        return View(image, str(held["title"]), data, spent.left)
+        await self._take(right, look)
+        unwritten = await self._write_down(right, spent)
+        del self._unfinished[grant]
+        record = right.record
+        return View(
+            right.image, right.title, data, spent.left, view_id=spent.view, look_s=record.look_s,
+            expires=record.expires, unwritten=unwritten,
+        )  # fmt: skip
 
     async def _sealed(self, held: sqlite3.Row) -> bytes:
         """Return what a held image hides. Where that is not what arrived, the copy counts as missing from now on."""
@@ -116,70 +182,189 @@ class Viewing:
             await self._copies.miss(str(held["grant_id"]))
             raise
 
-    async def _begin(self, grant: str) -> tuple[str, X25519PrivateKey, bool]:
-        """Return the id and key of a look that was begun and not finished (True), or begin one; on disk either way."""
-        now = self._context.wall()
+    # --- Counting ----------------------------------------------------------------------------------------------------
+    async def _counted(self, right: Right) -> _Look:
+        """Have a view counted, or find the one counted that was begun before and never finished."""
+        right = await self._refuse_what_has_ended(right)
+        begun = await self._begun(right.record.grant_id)
+        if begun is not None:
+            try:
+                return await self._spend(right, *begun)
+            except ViewRefused as refusal:
+                if refusal.code != RefusalCode.REPEAT_OVER:
+                    raise
+            # The earlier look was finished after all, or too long ago: this one is a new look.
+        right = await self._refuse_what_is_spent(right)
+        return await self._spend(right, *(await self._begin(right.record.grant_id)))
+
+    async def _refuse_what_has_ended(self, right: Right) -> Right:
+        """Refuse a look at a right that is revoked or expired by the owner's own word, before anything is asked.
+
+        A revocation is for good. An expiry may have been moved meanwhile, so that the cloud is read first.
+        """
+        if right.refusal(self._context.now()) is RefusalCode.EXPIRED:
+            right = await self._reread(right)
+        code = right.refusal(self._context.now())
+        if code in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
+            raise _refused(code)
+        return right
+
+    async def _refuse_what_is_spent(self, right: Right) -> Right:
+        """Refuse a new look where all views are known to be spent, if the owner has given no more meanwhile."""
+        if right.left == 0:
+            right = await self._reread(right)
+        if (code := right.refusal(self._context.now())) is not None:
+            raise _refused(code)
+        return right
+
+    async def _begun(self, grant: str) -> tuple[str, X25519PrivateKey] | None:
+        """Return the id and key of a look that was begun and not finished, while the cloud answers it again."""
         row = await self._context.store.run(
             lambda s: s.one("SELECT view, ephemeral, since FROM pending_views WHERE grant_id = :g", g=grant)
         )
-        if row is not None and now - row["since"] < VIEW_REPEAT_S - 60:
-            return str(row["view"]), X25519PrivateKey.from_private_bytes(bytes(row["ephemeral"])), True
+        if row is None or self._context.wall() - row["since"] >= _TEN_MINUTES_LESS_S:
+            return None
+        return str(row["view"]), X25519PrivateKey.from_private_bytes(bytes(row["ephemeral"]))
+
+    async def _begin(self, grant: str) -> tuple[str, X25519PrivateKey]:
+        """Begin a look; its id and key are on disk when this returns."""
         view, ephemeral = self._context.new_id(), X25519PrivateKey.from_private_bytes(self._context.entropy(32))
-        raw = _raw(ephemeral)
+        raw, now = _raw(ephemeral), self._context.wall()
         await self._context.store.run(
             lambda s: s.put("pending_views", grant_id=grant, view=view, ephemeral=raw, since=now)
         )
-        return view, ephemeral, False
+        return view, ephemeral
 
-    async def _spend(self, grant: str, view: str, ephemeral: X25519PrivateKey) -> ops.ViewSpent:
-        context = self._context
+    async def _spend(self, right: Right, view: str, ephemeral: X25519PrivateKey) -> _Look:
+        context, grant = self._context, right.record.grant_id
         public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        signature = spend_signature(context.identity, context.cluster.cluster_id, grant, view, public)
-        operation = ops.SpendView(grant=grant, ephemeral_key=public, signature=signature)
+        operation = ops.SpendView(
+            grant=grant, ephemeral_key=public,
+            signature=spend_signature(context.identity, context.cluster.cluster_id, grant, view, public),
+            known_version=right.record.version, known_consumed=right.consumed,
+        )  # fmt: skip
         try:
             outcome, _ = await context.cloud.ask(operation, request=view)
         except ViewRefused as refusal:
-            await self._forget(grant)
-            await self._refused(grant, refusal.code)
+            if refusal.code != RefusalCode.FROZEN:  # where it is thawed, the same look goes on
+                await self._let_go(grant)
+            await self._reread(right)
             raise
         except Unavailable as error:
             raise Unavailable(f"Views need the cloud. {error}") from error
         if not isinstance(outcome, ops.ViewSpent) or (outcome.view, outcome.grant) != (view, grant):
             raise RemoteError("the cloud answered a view with something else")
-        return outcome
+        return _Look(ephemeral, outcome, context.new_id())
 
-    async def _taken(self, view: str) -> None:
+    async def _reread(self, right: Right) -> Right:
+        """Read a grant from the ledger again, if the cloud answers, and return what is known then."""
+        context, grant = self._context, right.record.grant_id
+        if not context.cloud.reachable:
+            return right
         try:
-            await self._context.cloud.ask(ops.TakenView(view=view), request=self._context.new_id())
-        except Unavailable as error:
-            raise Unavailable(
-                "The view is counted, but the cloud went away before the picture could be shown;"
-                " open it again within ten minutes, it costs no other view."
-            ) from error
+            outcome, _ = await context.cloud.ask(ops.GetGrant(grant=grant), request=context.new_id(), wait_s=_REREAD_S)
+            if isinstance(outcome, ops.GrantState):
+                await self._mailbox.take_grant(outcome.grant)
+        except GlimpseError as error:
+            log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
+        try:
+            return await self._holding.right(grant) or right
+        except GlimpseError:
+            return right
 
-    async def _count(self, held: sqlite3.Row, left: int) -> None:
-        grant = str(held["grant_id"])
-        await self._context.store.run(
-            lambda s: s.do(
-                "UPDATE held SET consumed = granted - :left WHERE grant_id = :g AND granted >= :left",
-                left=left,
-                g=grant,
-            )
-        )
-        await self._forget(grant)
-        path = files.held_path(self._context.profile.images, grant)
-        async with self._context.files:
-            await files.rewrite_rights(self._context.store, path, decode_record(bytes(held["record"])), left)
-        self._context.events.emit(RightsUpdated(str(held["image"]), grant, left, revoked=False))
+    # --- Taking ------------------------------------------------------------------------------------------------------
+    async def _take(self, right: Right, look: _Look) -> None:
+        """Say TAKEN until it is answered. Raises `Refused` where this picture may not be shown any more."""
+        context, told = self._context, False
+        while True:
+            try:
+                outcome, _ = await context.cloud.ask(
+                    ops.TakenView(view=look.spent.view), request=look.taken, wait_s=_TAKE_S
+                )
+                if isinstance(outcome, ops.Done):
+                    return
+                raise RemoteError("the cloud answered that a view is taken with something else")
+            except Refused as refusal:
+                if refusal.code in FINAL_CODES or refusal.code == RefusalCode.FROZEN:
+                    await self._not_taken(right, RefusalCode(refusal.code))
+                    raise
+            except Unavailable as error:
+                log.info("a counted view waits for the cloud", extra={"view": look.spent.view, "reason": str(error)})
+            now_known = await self._holding.right(right.record.grant_id) or right
+            if (code := now_known.refusal(context.now())) in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
+                raise _refused(code)
+            if not told:
+                context.events.emit(LookWaits(right.image, right.record.grant_id, right.title))
+                told = True
+            await anyio.sleep(context.timing.request_retry_s)
+
+    async def _not_taken(self, right: Right, code: RefusalCode) -> None:
+        """Note that a counted view may not be shown: for good, or until its owner prolongs or confirms the right."""
+        if code not in (RefusalCode.EXPIRED, RefusalCode.FROZEN):
+            grant = right.record.grant_id
+            del self._unfinished[grant]
+            await self._let_go(grant)
+        await self._reread(right)
+
+    async def _write_down(self, right: Right, spent: ops.ViewSpent) -> str:
+        """Write the count, the strip and the end of the look; return in a sentence what could not be written."""
+        grant = right.record.grant_id
+        try:
+            if spent.consumed:
+                await self._holding.learn(grant, consumed=spent.consumed)
+            else:  # a node of an older version does not tell it
+                await self._reread(right)
+            await self._forget(grant)
+        except (GlimpseError, OSError) as error:
+            log.warning("a look could not be written down", extra={"grant": grant, "reason": str(error)})
+            return f"What is left could not be written down on this machine. {error}"
+        return ""
+
+    async def _let_go(self, grant: str) -> None:
+        """Forget a look that was refused. Where that cannot be written, the next look is refused it and goes on."""
+        try:
+            await self._forget(grant)
+        except GlimpseError as error:
+            log.warning("a look could not be forgotten", extra={"grant": grant, "reason": str(error)})
 
     async def _forget(self, grant: str) -> None:
         await self._context.store.run(lambda s: s.do("DELETE FROM pending_views WHERE grant_id = :g", g=grant))
 
-    async def _refused(self, grant: str, code: str) -> None:
-        if code == "no_views":
-            await self._context.store.run(
-                lambda s: s.do("UPDATE held SET consumed = max(granted, consumed) WHERE grant_id = :g", g=grant)
+    # --- The end of a look -------------------------------------------------------------------------------------------
+    async def ended(self, view: str, seconds: float) -> None:
+        """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int | float)
+            or not math.isfinite(seconds)
+            or seconds < 0
+        ):
+            raise InvalidInput("How long a look lasted is a number of seconds, 0 or more.")
+        request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
+        body, since = packed(Ended(view, min(float(seconds), MAX_LOOKED_S))), self._context.wall()
+        await self._context.store.run(
+            lambda store: store.do(
+                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
+                " VALUES (:request, :kind, 'end of a look', :body, :since)",
+                request=request, kind=LOOK_ENDED, body=body, since=since,
             )
+        )  # fmt: skip
+        self._outbox.wake()
+
+    async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
+        ended = msgspec.json.decode(row.body, type=Ended)
+        operation = ops.LookEnded(view=ended.view, lasted_s=ended.lasted_s)
+        try:
+            await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
+        except Refused as refusal:
+            if refusal.code != RefusalCode.NOT_FOUND:
+                raise
+            # The directory was restored to before this view. Nobody misses the length of a look that is not there.
+            log.warning("the cloud no longer knows a view", extra={"view": ended.view})
+
+
+def _refused(code: RefusalCode) -> ViewRefused:
+    return ViewRefused(code, REFUSAL_TEXTS[code])
 
 
 async def _reveal(path: Path, image: str, digest: bytes | None = None) -> bytes:
