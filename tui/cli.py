@@ -21,6 +21,10 @@ _metrics_host = click.option(
     "--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve metrics on; they need no key."
 )
 _ORDERS = ["deaf", "token", "policy", "lead", "step_down", "drain", "undrain", "slow", "stop"]
+_directory = click.option("--directory", help="Directory URL, instead of the one that the nodes of the cluster use.")
+_directory_file = click.option(
+    "--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL."
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -120,6 +124,47 @@ def order(cluster: Path | None, name: str, order: str, value: str) -> None:
     from tui.commands.status import give_order
 
     _run(give_order, cluster, name, order, value)
+
+
+@glimpse.command()
+@click.argument("file", type=_FILE)
+@_cluster
+@_directory
+@_directory_file
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def backup(
+    file: Path, cluster: Path | None, directory: str | None, directory_file: Path | None, force: bool
+) -> None:  # fmt: skip
+    """Copy the directory into FILE while the nodes go on.
+
+    The copy is one consistent state, checked before it gets its name. A directory on a MySQL or MariaDB server is
+    backed up with the server's own tool: the command for it is shown.
+    """
+    from tui.commands.backup import run_backup, target_of
+
+    target = target_of(cluster, _directory_url(directory, directory_file))
+    _run(run_backup, target, file, force, click.echo)
+
+
+@glimpse.command()
+@click.argument("file", type=_FILE, required=False)
+@_cluster
+@_directory
+@_directory_file
+@click.option("--loaded", is_flag=True, help="A dump was loaded by the server's own tool: only mark it as restored.")
+def restore(
+    file: Path | None, cluster: Path | None, directory: str | None, directory_file: Path | None, loaded: bool
+) -> None:  # fmt: skip
+    """Put the directory back to the backup in FILE, while no node runs.
+
+    The present directory is kept beside it. Everything that was granted waits until the owner's client has compared
+    it, so that no view is won by a restore; account numbers are not given twice.
+    """
+    from tui.commands.backup import run_restore, target_of
+
+    if loaded == (file is not None):
+        raise InvalidInput("Give the FILE of a backup, or --loaded where a dump was loaded already, not both.")
+    _run(run_restore, target_of(cluster, _directory_url(directory, directory_file)), file, click.echo)
 
 
 @glimpse.command()
