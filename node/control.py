@@ -27,12 +27,13 @@ from node.faults import Faults
 from node.lease import LeaseAnswer
 from node.leasing import Leasing
 from node.links import NodeLinks
+from node.lives import Lives
 from node.membership import NodeRow
 from node.observer import Observer
 from node.remembering import Remembering
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
-from shared.errors import GlimpseError, StorageError
+from shared.errors import GlimpseError, StorageError, UserError
 from shared.net.endpoint import Session
 from shared.wire.codec import decode
 from shared.wire.node_messages import AuditRecord, DirectoryMark, NodeMessage, RequestKey
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _LOAD_EVERY_S = 1.0
 _ROWS_EVERY_HEARTBEATS = 2
+_REFUTE_AGAIN_S = 5.0
+"""Between attempts to note a higher incarnation on a disk that is full."""
 _NO_LEADER = "The cloud has no leader at the moment; your request waits"
 
 
@@ -48,8 +51,8 @@ class Control:
     """One node's machines, wired to sessions, the desk, the directory and the audit log."""
 
     def __init__(
-        self, me: str, cluster: Cluster, incarnation: int, *, directory: Directory, links: NodeLinks, desk: Desk,
-        audit: AuditLog, observer: Observer, tasks: TaskGroup, clock: Callable[[], float],
+        self, me: str, cluster: Cluster, incarnation: int, *, lives: Lives, directory: Directory, links: NodeLinks,
+        desk: Desk, audit: AuditLog, observer: Observer, tasks: TaskGroup, clock: Callable[[], float],
         set_deaf: Callable[[bool], None], remembering: Remembering,
     ) -> None:  # fmt: skip
         names = [node.name for node in cluster.nodes]
@@ -62,7 +65,7 @@ class Control:
         self._tasks = tasks
         self._clock = clock
         self._set_deaf = set_deaf
-        self._incarnation = incarnation
+        self._lives = lives
         self._audit = audit
         self._observer = observer
         self._remembering = remembering
@@ -144,6 +147,7 @@ class Control:
         """Drive the machines until cancelled."""
         self._tasks.start_soon(self._feed_load)
         self._tasks.start_soon(self._feed_rows)
+        self._tasks.start_soon(self._refute)
         while True:
             now = self._clock()
             self._tick(now)
@@ -245,13 +249,33 @@ class Control:
             except (GlimpseError, TimeoutError):
                 self.election.directory_away()
             else:
+                for row in rows:
+                    if row.name == self._me:
+                        self.election.known_as(row.incarnation)
                 self.election.node_rows([_member_row(row) for row in rows], self._clock())
             self._wake.set()
             await anyio.sleep(every_s)
 
+    async def _refute(self) -> None:
+        """Take a higher incarnation whenever others know one: they take what this node says for an earlier life's."""
+        while True:
+            await anyio.sleep(self._timing.heartbeat_s)
+            if not (outlived := self.election.outlived):
+                continue
+            try:
+                incarnation = await anyio.to_thread.run_sync(self._lives.begin, outlived)
+            except UserError as error:
+                log.error("this node is ignored", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+                await anyio.sleep(_REFUTE_AGAIN_S)
+                continue
+            log.warning("others knew a later life of this node", extra={"their": outlived, "now": incarnation})
+            self.election.live_on(incarnation, self._clock())
+            self._leasing.incarnation = incarnation
+            self._wake.set()
+
     def _own_row(self) -> DirectoryRow:
         hears = bool(self.election.membership.hears(self._clock()))
-        return DirectoryRow(self._me, self._incarnation, hears, self._address, self.election.term)
+        return DirectoryRow(self._me, self.election.incarnation, hears, self._address, self.election.term)
 
 
 def _member_row(row: DirectoryRow) -> NodeRow:

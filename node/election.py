@@ -61,8 +61,10 @@ _CUT_OFF_RETRY_HEARTBEATS = 2
 class Election:
     """One node's part in the election. Feed messages, ticks and lease answers; take sends, actions and events.
 
-    `nodes` are all nodes of the cluster in address order, this one included. `incarnation` must be higher than that of
-    every earlier life of this node. Times are seconds of any monotonic clock. The machine does no I/O.
+    `nodes` are all nodes of the cluster in address order, this one included. `incarnation` should be higher than that
+    of every earlier life of this node. Where others turn out to know a higher one (its file was lost), `outlived` says
+    so, and `live_on` takes a higher one still: the refutation of SWIM. Times are seconds of any monotonic clock. The
+    machine does no I/O.
     """
 
     def __init__(self, me: str, nodes: Sequence[str], *, timing: Timing, incarnation: int, now: float) -> None:
@@ -72,12 +74,15 @@ class Election:
         self.nodes = tuple(nodes)
         self.timing = timing
         self.incarnation = incarnation
+        self.outlived = 0
+        """The highest incarnation that others have of this node, where that is not its own: what it says is ignored."""
         self.role = Role.FOLLOWER
         self.leader: str | None = None
         self.term = 0
         self.table = CoordinationTable()
         self.membership = Membership(me, self.nodes, timing)
         self._places = {node: place for place, node in enumerate(self.nodes)}
+        self._place = self._places[me]
         self._own = NodeState(me, incarnation, 0.0)
         self._draining = False
         self._directory_away = False
@@ -101,10 +106,16 @@ class Election:
     # --- What the shell uses -----------------------------------------------------------------------------------------
     def receive(self, sender: str, message: NodeMessage, now: float) -> None:
         """Feed a message from the node `sender`, whose identity its session has proved. Other kinds are ignored."""
+        if isinstance(message, wire.Outlived):
+            self.known_as(message.incarnation)
         if not isinstance(message, ElectionMessage):
             return
+        if isinstance(message, wire.Heartbeat | wire.NewLeader):
+            self.known_as(max((row.incarnation for row in message.table if row.place == self._place), default=0))
         lived = self.membership.heard(sender, message.incarnation, now)
         if not lived:
+            if (known := self.membership.known(sender)) is not None:
+                self._send(sender, wire.Outlived(incarnation=known))
             return
         if isinstance(message, LoadReport):
             self.membership.loaded(sender, message.load1, message.cores, message.in_flight, fit=message.fit)
@@ -175,6 +186,24 @@ class Election:
         """Feed the directory's table of nodes, read just now, every one or two heartbeats."""
         self.membership.rows(rows, now)
         self._directory_away = False
+
+    def known_as(self, incarnation: int) -> None:
+        """Feed an incarnation of this node that others, or the directory, have of it."""
+        if self.incarnation < incarnation < wire.MAX_INCARNATION:
+            self.outlived = max(self.outlived, incarnation)
+
+    def live_on(self, incarnation: int, now: float) -> None:
+        """Go on under a higher incarnation, which must be on disk by now, and tell the others."""
+        if incarnation <= self.incarnation:
+            raise LocalError(f"incarnation {incarnation} of {self.me} is not higher than {self.incarnation}")
+        self.incarnation = incarnation
+        self._own = replace(self._own, incarnation=incarnation)
+        if self.outlived < incarnation:
+            self.outlived = 0
+        if self.role is Role.LEADER:
+            self._pulse_at = now  # a heartbeat says it as well, and nobody takes it for a restart
+        else:
+            self._broadcast(wire.Join(**self._load_report()))
 
     def directory_away(self) -> None:
         """The directory does not answer: this node is unfit to lead until it does."""

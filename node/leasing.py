@@ -23,12 +23,18 @@ log = logging.getLogger(__name__)
 
 
 class Leasing:
-    """The lease as one life of a node asks for it. `answered` gets what the directory says."""
+    """The lease as a node asks for it. `answered` gets what the directory says.
+
+    The holder is the node and its incarnation. A term is renewed and released under the name that it was claimed by,
+    also when the node has taken a higher incarnation since.
+    """
 
     def __init__(
         self, me: str, incarnation: int, directory: Directory, lease_s: float, answered: Callable[[LeaseAnswer], None]
     ) -> None:
-        self._holder = f"{me}/{incarnation:x}"
+        self._me = me
+        self.incarnation = incarnation
+        self._claimed_as: tuple[int, str] = (0, "")
         self._directory = directory
         self._lease_s = lease_s
         self._answered = answered
@@ -46,15 +52,27 @@ class Leasing:
     async def _answer(self, action: LeaseAction) -> LeaseAnswer:
         match action:
             case ClaimLease(seen_term, sent_at):
-                won = await self._directory.claim_lease(self._holder, seen_term, self._lease_s)
-                return await self._lost(sent_at) if won is None else LeaseWon(won, sent_at)
+                holder = self._holder
+                won = await self._directory.claim_lease(holder, seen_term, self._lease_s)
+                if won is None:
+                    return await self._lost(sent_at)
+                self._claimed_as = (won, holder)
+                return LeaseWon(won, sent_at)
             case RenewLease(term, sent_at):
-                if await self._directory.renew_lease(self._holder, term, self._lease_s):
+                if await self._directory.renew_lease(self._name_in(term), term, self._lease_s):
                     return LeaseRenewed(term, sent_at)
                 return await self._lost(sent_at)
             case _:
-                await self._directory.release_lease(self._holder, action.term)
+                await self._directory.release_lease(self._name_in(action.term), action.term)
                 return LeaseReleased(action.term)
+
+    @property
+    def _holder(self) -> str:
+        return f"{self._me}/{self.incarnation:x}"
+
+    def _name_in(self, term: int) -> str:
+        claimed, holder = self._claimed_as
+        return holder if claimed == term else self._holder
 
     async def _lost(self, sent_at: float) -> LeaseLost:
         row = await self._directory.read_lease(self._lease_s)

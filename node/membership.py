@@ -74,6 +74,11 @@ class Membership:
         member.heard_at = now
         return True
 
+    def known(self, node: str) -> int | None:
+        """Return the incarnation by which another node is known; None for no node of the cluster."""
+        member = self._members.get(node)
+        return None if member is None else member.incarnation
+
     def acked(self, sender: str, sent_at: float, now: float) -> None:
         """Note that `sender` acknowledged a heartbeat that was sent at `sent_at`."""
         member = self._members[sender]

@@ -22,6 +22,7 @@ from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
 from node.figures import Figures
 from node.links import NodeLinks
+from node.lives import Lives
 from node.lock import running_once
 from node.memory_file import memory_path
 from node.observer import Observer
@@ -93,7 +94,9 @@ class NodeServer:
             )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._tasks = tasks
-            parts = await self._compose(stack, directory, tasks)
+            lives = Lives(self._folder, self._name)
+            incarnation = await anyio.to_thread.run_sync(lives.begin, await self._in_directory(directory))
+            parts = await self._compose(stack, directory, tasks, lives, incarnation)
             tasks.start_soon(self._watch_signals)
             if self._with_parent:
                 tasks.start_soon(self._watch_parent, os.getppid())
@@ -107,12 +110,18 @@ class NodeServer:
             await self._drain(parts)
             tasks.cancel_scope.cancel()
 
-    async def _compose(self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup) -> _Parts:
+    async def _in_directory(self, directory: Directory) -> int:
+        """Return the incarnation of this node that the directory has; 0 for one that is new."""
+        return max((row.incarnation for row in await directory.nodes() if row.name == self._name), default=0)
+
+    async def _compose(
+        self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup, lives: Lives, incarnation: int
+    ) -> _Parts:
         cluster, me = self._cluster, self._cluster.node(self._name)
         private = self._settings.private_key
         requests = Endpoint(private, bind=(me.host, me.port), timing=cluster.timing, prologue=cluster.prologue)
         nodes = Endpoint(private, bind=(me.host, me.node_port), timing=cluster.timing, prologue=cluster.prologue)
-        clock, incarnation = time.monotonic, time.time_ns() // 1000
+        clock = time.monotonic
         operators = frozenset(cluster.operators)
         observer = Observer(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
         stack.enter_context(_log_to_feed(observer))
@@ -140,7 +149,7 @@ class NodeServer:
             nodes.pause(deaf)
 
         control = Control(
-            self._name, cluster, incarnation, directory=directory, links=links, desk=desk, audit=audit,
+            self._name, cluster, incarnation, lives=lives, directory=directory, links=links, desk=desk, audit=audit,
             observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf, remembering=remembering,
         )  # fmt: skip
         figures = Figures(
@@ -154,7 +163,7 @@ class NodeServer:
             requests=requests, operators=operators, clock=clock,
         )  # fmt: skip
         orders = Orders(
-            self._name, incarnation, requests, control=control, encoder=encoder, audit=audit, operators=operators,
+            self._name, requests, control=control, encoder=encoder, audit=audit, operators=operators,
             heartbeat_s=cluster.timing.heartbeat_s, clock=clock, wall_clock=time.time, stop=self.stop,
             hurry=feed.hurry,
         )  # fmt: skip

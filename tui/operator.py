@@ -1,5 +1,6 @@
 """An operator's connection to the nodes: status queries, orders and the status feed, over sessions of its key."""
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -22,6 +23,8 @@ from shared.wire.feed_messages import FeedMessage
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
 from shared.wire.peer_messages import NodeToPeer, OperatorAnswer, OperatorCommand, StatusQuery, StatusReport
 from tui.places import OPERATOR_KEY
+
+log = logging.getLogger(__name__)
 
 _WAIT_S = 2.0
 _REPEAT_S = 0.4
@@ -148,8 +151,8 @@ class Operator:
     async def _take_long(self, incoming: Incoming) -> None:
         try:
             self._take(decode(await incoming.wait(), NodeToPeer, cap_bytes=MAX_REPLY_OBJECT_BYTES))
-        except GlimpseError:
-            return
+        except GlimpseError as error:
+            log.info("a long answer did not arrive", extra={"reason": str(error)})
 
 
 def summary(cluster: Cluster, reports: dict[str, StatusReport | None]) -> dict[str, Any]:

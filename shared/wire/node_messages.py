@@ -19,7 +19,8 @@ REQUEST_ID_BYTES: Final = 16
 
 Term = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Number of a leadership; 0 before the first."""
-Incarnation = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+MAX_INCARNATION: Final = 2**53
+Incarnation = Annotated[int, msgspec.Meta(ge=0, le=MAX_INCARNATION)]
 """Number of a node's life; a restarted node takes a higher one."""
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Place = Annotated[int, msgspec.Meta(ge=0, lt=MAX_NODES)]
@@ -277,10 +278,16 @@ class DirectoryMark(Message, frozen=True, tag=36):
     """Highest account number given."""
 
 
+class Outlived(Message, frozen=True, tag=37):
+    """What you send is taken for an earlier life's: the sender knows you by this incarnation. Take a higher one."""
+
+    incarnation: Incarnation
+
+
 NodeMessage = (
     Heartbeat | HeartbeatAck | Pulse | CrashLeader | Ok | LeaderIs | Election | Yield | NewLeader | Join | Decline
     | Resign | HandOver | Assign | AssignAck | Done | Forward | Working | Unserved | FaultToken | FaultControl
-    | Audited | AuditHeld | PolicyIs | PolicyHeld | DirectoryMark
+    | Audited | AuditHeld | PolicyIs | PolicyHeld | DirectoryMark | Outlived
 )  # fmt: skip
 
 _ENVELOPE_BYTES: Final = 150

@@ -25,7 +25,7 @@ class Chaos:
         self.done: list[str] = []
         self._misfortunes = [
             self.crash, self.crash, self.pause, self.deafen, self.partition, self.one_way, self.directory_gone,
-            self.directory_gone_for_one, self.drop_in, self.hand_over, self.stand_down,
+            self.directory_gone_for_one, self.drop_in, self.forget, self.hand_over, self.stand_down,
         ]  # fmt: skip
         if len(cluster.names) == 1:
             self._misfortunes.remove(self.partition)
@@ -105,6 +105,10 @@ class Chaos:
     def drop_in(self) -> None:
         """A node restarts so fast that nobody misses it."""
         self.cluster.restart(self._some_node())
+
+    def forget(self) -> None:
+        """A node restarts and does not know how many lives it had."""
+        self.cluster.restart(self._some_node(), incarnation=1)
 
     def hand_over(self) -> None:
         node = self.cluster.nodes[self._some_node()]

@@ -128,6 +128,8 @@ class SimNode:
         self._armed_for = float("inf")
         self._held: dict[RequestKey, str] = {}
         self._highest_term = 0
+        self._claimed_as = (0, 0)
+        self._refuting = False
         self._rows_at = 0.0
         self._busy_until = 0.0
         cluster.network.attach(name, self._arrived)
@@ -189,6 +191,9 @@ class SimNode:
         cluster, now = self.cluster, self.now
         election, dispatch, faults = self.election, self.dispatch, self.faults
         self._read_rows(now)
+        if election.outlived and not self._refuting:
+            self._refuting = True
+            self._later(0.02, self._refuted)
         i_lead = election.is_leader(now)
         dispatch.leadership(election.leader, election.term, i_lead, now)
         faults.leadership(election.leader, election.term, i_lead, now)
@@ -263,12 +268,32 @@ class SimNode:
                 unknown = LeaseUnknown(getattr(action, "sent_at", None))
                 self._later(DIRECTORY_DEADLINE_S, lambda: self._answered(unknown))
                 return
-            answer = directory.lease((self.name, self.incarnation), action)
+            answer = self._lease(action)
             if self.cluster.random.random() < self.cluster.lost_answers:
                 answer = LeaseUnknown(getattr(action, "sent_at", None))
             self._later(directory.latency(), lambda: self._answered(answer))
 
         self._later(directory.latency(), ask)
+
+    def _lease(self, action: LeaseAction) -> LeaseAnswer:
+        """Ask as `node.leasing` does: a term is renewed and released under the incarnation that claimed it."""
+        claimed, incarnation = self._claimed_as
+        if isinstance(action, ClaimLease) or action.term != claimed:
+            incarnation = self.election.incarnation
+        answer = self.cluster.directory.lease((self.name, incarnation), action)
+        if isinstance(answer, LeaseWon):
+            self._claimed_as = answer.term, incarnation
+        return answer
+
+    def _refuted(self) -> None:
+        self._refuting = False
+        self._live_on()
+
+    def _live_on(self) -> None:
+        """Take a higher incarnation where others know one, as `node.control` does."""
+        if self.election.outlived:
+            self.incarnation = self.election.outlived + 1
+            self.election.live_on(self.incarnation, self.now)
 
     def _answered(self, answer: LeaseAnswer) -> None:
         self.election.lease_answer(answer, self.now)
@@ -381,10 +406,11 @@ class SimCluster:
         usable = (node for node in self.nodes.values() if node.trusts_lease() and not node.deaf and not node.paused)
         return next(usable, None)
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, incarnation: int | None = None) -> None:
+        """Begin a new life of a node; with `incarnation` one that does not know how many it had."""
         node = self.nodes[name]
         node.crash()
-        self.nodes[name] = SimNode(self, name, node.incarnation + 1)
+        self.nodes[name] = SimNode(self, name, node.incarnation + 1 if incarnation is None else incarnation)
 
     def partition(self, *groups: tuple[str, ...]) -> None:
         """Cut the nodes of different groups from each other, both ways."""

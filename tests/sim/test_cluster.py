@@ -67,7 +67,7 @@ def test_no_storm_breaks_the_cloud(first: int) -> None:
 def test_an_unfenced_build_has_two_leaders() -> None:
     """Negative control: the same simulation finds overlapping leaders where every claim of the lease is granted."""
     overlapping = 0
-    for seed in range(60):
+    for seed in range(90):
         cluster = SimCluster(seed, weather=bad_weather(random.Random(seed)), fenced=False)
         Chaos(cluster, seed).run(4.0)
         overlapping += cluster.overlaps > 0
@@ -121,6 +121,32 @@ def settled(seed: int = 1, **options: object) -> SimCluster:
     cluster.run(2.0)
     assert cluster.agreed()
     return cluster
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("which", ["leader", "follower", "all"])
+def test_a_node_that_forgot_its_lives_is_in_the_cluster_again(seed: int, which: str) -> None:
+    """Restarted with its clock set back by a day, a node had a lower incarnation: it was out of the cluster for good,
+    and once the others were gone it could not be followed either."""
+    cluster = settled(seed)
+    for name in cluster.names:
+        cluster.restart(name, incarnation=1_000)
+        cluster.run(3.0)
+    leader = cluster.leader()
+    assert leader is not None
+    follower = next(name for name in cluster.names if name != leader.name)
+    for name in {"leader": (leader.name,), "follower": (follower,), "all": cluster.names}[which]:
+        cluster.restart(name, incarnation=7)
+        cluster.run(4.0)
+    assert cluster.agreed()
+    for node in cluster.nodes.values():
+        for other in cluster.nodes.values():
+            if other is not node:
+                assert other.election.membership.state(node.name, other.now).incarnation == node.election.incarnation
+    peer = cluster.peer()
+    peer.ask()
+    cluster.run(3.0)
+    assert len(peer.answered_at) == 1
 
 
 def test_a_restarted_node_does_not_bully_a_live_leader() -> None:

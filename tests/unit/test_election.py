@@ -33,6 +33,7 @@ from shared.wire.node_messages import (
     NewLeader,
     NodeMessage,
     Ok,
+    Outlived,
     Pulse,
     Resign,
     TableRow,
@@ -352,6 +353,57 @@ def test_what_an_earlier_life_sent_is_ignored() -> None:
     bench = Bench().get("a", pulse(incarnation=2))
     bench.heartbeat(leader="a")
     assert bench.machine.leader is None
+
+
+def table_with(me: int) -> tuple[TableRow, ...]:
+    """Return a leader's table in which this node has incarnation `me`."""
+    return tuple(TableRow(place, me if place == 1 else 1, 0, 0.0, 1, 0, True) for place in range(3))
+
+
+def test_a_node_that_others_take_for_its_earlier_life_says_that_it_lives() -> None:
+    """A node was restarted with its clock set back: its incarnation was lower, everybody ignored it for good, and its
+    own status showed a healthy follower."""
+    bench = Bench()
+    bench.get("a", Heartbeat(term=1, incarnation=1, sequence=1, table=table_with(41)))
+    assert bench.machine.outlived == 41
+    bench.machine.live_on(42, bench.now)
+    assert bench.machine.outlived == 0
+    assert [message for _, message in bench.sent()] == [Join(term=1, incarnation=42, **REPORT)] * 2
+    bench.get("a", Heartbeat(term=1, incarnation=1, sequence=2, table=table_with(42)))
+    assert bench.machine.outlived == 0
+    assert {message.incarnation for _, message in bench.sent(signs_of_life=True)} == {42}
+
+
+def test_who_is_taken_for_an_earlier_life_is_told_so() -> None:
+    bench = Bench().get("a", pulse(incarnation=9))
+    bench.sent()
+    bench.get("a", pulse(incarnation=2))
+    assert bench.sent() == [("a", Outlived(incarnation=9))]
+    bench.get("stranger", pulse(incarnation=0))
+    assert bench.sent() == []
+    bench.get("a", Outlived(incarnation=3))
+    assert bench.machine.outlived == 3
+
+
+def test_a_leader_says_so_by_a_heartbeat_that_nobody_takes_for_a_restart() -> None:
+    bench = Bench().leading()
+    bench.sent(signs_of_life=True)
+    bench.machine.known_as(5)
+    bench.machine.live_on(6, bench.now)
+    bench.at(bench.now)
+    sent = bench.sent(signs_of_life=True)
+    assert {type(message) for _, message in sent} == {Heartbeat}
+    assert {message.incarnation for _, message in sent} == {6}
+    assert bench.machine.is_leader(bench.now)
+
+
+@pytest.mark.parametrize("heard", [0, 1, 2**53])
+def test_an_incarnation_that_is_lower_or_cannot_be_outlived_is_none_to_refute(heard: int) -> None:
+    bench = Bench()
+    bench.get("a", Heartbeat(term=1, incarnation=1, sequence=1, table=table_with(heard)))
+    assert bench.machine.outlived == 0
+    with pytest.raises(LocalError):
+        bench.machine.live_on(1, bench.now)
 
 
 def test_a_leader_that_restarted_is_no_longer_followed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 
+import msgspec
 import pytest
 
 from shared.wire import feed_messages as feed
@@ -301,6 +302,35 @@ def test_what_an_earlier_life_still_has_on_its_way_is_ignored():
     cloud.restart(2)
     cloud.feed(model, 2.0)
     state = model.nodes(cloud.now)[2].state
+    for _, place, message in late:
+        model.take(place, message, cloud.now)
+    assert model.nodes(cloud.now)[2].state == state
+
+
+def test_a_later_life_with_a_lower_incarnation_is_a_new_life():
+    """A node whose clock was set back, as incarnations were once taken from it, or that lost its files and whose
+    directory was restored: the monitor showed its last figures of before for ever."""
+    cloud = FakeCloud()
+    model = Model(cloud.roster)
+    cloud.feed(model, 5.0)
+    late = [told for told in cloud.run(FEED_S) if told[1] == 2]
+    cloud.restart(2)
+    cloud.nodes[2].incarnation = 1
+    began = cloud.now
+
+    def lived(message):
+        if not isinstance(message, feed.FeedState) or message.life.incarnation != 1:
+            return message
+        uptime_ms = int(1000 * (cloud.now - began))
+        return msgspec.structs.replace(message, life=msgspec.structs.replace(message.life, uptime_ms=uptime_ms))
+
+    for _ in range(10):
+        for at, place, message in cloud.run(FEED_S):
+            model.take(place, lived(message), at)
+    assert sum(text.startswith("has started again") for text in texts(model, Topic.FEED)) == 1
+    state = model.nodes(cloud.now)[2].state
+    assert state is not None
+    assert (state.life.incarnation, state.life.uptime_ms) == (1, pytest.approx(1000 * (cloud.now - began), abs=500))
     for _, place, message in late:
         model.take(place, message, cloud.now)
     assert model.nodes(cloud.now)[2].state == state

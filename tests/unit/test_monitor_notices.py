@@ -43,6 +43,15 @@ def test_a_new_life_begins_anew_and_the_old_one_is_ignored() -> None:
     assert order.incarnation == 2
 
 
+def test_a_new_session_tells_of_a_later_life_also_where_it_counts_from_one() -> None:
+    order = NoticeOrder()
+    assert taken(order, message(1, 2, life=7)) == [1, 2]
+    assert taken(order, message(1, life=3)) == []
+    order.reconnected()
+    assert taken(order, message(1, life=3)) == [1]
+    assert taken(order, message(2, life=2)) == []
+
+
 @given(st.data())
 def test_any_order_loss_and_repetition_ends_whole(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 60))

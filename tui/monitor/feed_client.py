@@ -94,6 +94,7 @@ class FeedClient:
                 await anyio.sleep(_RETRY_S)
                 continue
             link.session, link.seq = session, 0
+            link.notices.reconnected()
             await self._renew(link, session)
             # Closing says good-bye; a node that hears nothing now forgets the session by itself.
             self._operator.close_session(session)

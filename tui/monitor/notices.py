@@ -16,12 +16,21 @@ class NoticeOrder:
     gone: int = 0
     """Notices that the node no longer had when they were missed, over all lives."""
     _early: dict[int, Notice] = field(default_factory=dict)
+    _reconnected: bool = False
+
+    def reconnected(self) -> None:
+        """A new session to the node begins: whatever comes in it is of the node's present life.
+
+        A node that lost its files, and the directory's memory of it with a restore, may count its lives from 1 again.
+        """
+        self._reconnected = True
 
     def take(self, message: FeedNotices) -> list[Notice]:
         """Return what can be given out now, in order. Notices of an earlier life are ignored."""
-        if message.incarnation < self.incarnation:
+        if message.incarnation < self.incarnation and not self._reconnected:
             return []
-        if message.incarnation > self.incarnation:
+        self._reconnected = False
+        if message.incarnation != self.incarnation:
             self.incarnation, self.after = message.incarnation, 0
             self._early.clear()
         for notice in message.notices:

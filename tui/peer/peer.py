@@ -9,6 +9,7 @@ All methods raise `shared.errors.GlimpseError` types only: `InvalidInput` and ot
 mend, `Refused` for a no of the cloud, `Unavailable` while the cloud or a person is away.
 """
 
+import logging
 import os
 import sqlite3
 import time
@@ -24,7 +25,16 @@ import msgspec
 
 from shared.cluster import Cluster, load_cluster
 from shared.config import MAX_MESSAGE_BYTES, MAX_NOTE_CHARS, MAX_VIEWS
-from shared.errors import GlimpseError, InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
+from shared.errors import (
+    GlimpseError,
+    InvalidInput,
+    MalformedMessage,
+    ProfileError,
+    Refused,
+    RemoteError,
+    Unavailable,
+    UserError,
+)
 from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
 from shared.text import clean, is_clean
@@ -71,6 +81,8 @@ from tui.peer.profile import Profile
 from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
 from tui.peer.viewing import Viewing
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M")
 _LETTER_CAP_BYTES = 16_384
@@ -698,8 +710,9 @@ class Peer:
                 told.add(row.grant)
                 try:
                     await self._mailbox.take_grant(row)
-                except (RemoteError, ProfileError):
-                    continue
+                except (RemoteError, UserError) as error:
+                    # One grant that cannot be taken over, or written, keeps nobody from the others.
+                    log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
                 break
@@ -726,7 +739,8 @@ class Peer:
             if self._context.signed_in:
                 try:
                     await self._prove()
-                except (GlimpseError, RemoteError):
+                except GlimpseError as error:
+                    log.info("signing in again waits", extra={"reason": str(error)})
                     continue
                 self._outbox.wake()
 

@@ -137,7 +137,7 @@ class Model:
     def _begins(self, record: NodeRecord, message: feed.FeedState, now: float) -> None:
         """See whether a node that tells of itself has begun a new life."""
         incarnation = message.life.incarnation
-        if incarnation <= record.incarnation:
+        if not record.is_earlier_than(message.life, now):
             return
         again = record.lives > 0
         record.begin(incarnation)

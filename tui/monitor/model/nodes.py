@@ -130,9 +130,13 @@ class NodeRecord:
     def __init__(self, place: int, roster: Roster) -> None:
         self.place = place
         self.incarnation = 0
+        self._highest = 0
+        """Of all incarnations seen: higher than the present one where the node has lost its memory of them."""
         self.lives = 0
         """Incarnations seen."""
         self.state: feed.FeedState | None = None
+        self.told_at: float | None = None
+        """When `state` came."""
         self.heard_at: float | None = None
         """When its last message came."""
         self.excused_s = 0.0
@@ -158,11 +162,27 @@ class NodeRecord:
         self.next_notice = 0
         """Number of the notice that is to come; 0 before the first."""
 
+    def is_earlier_than(self, life: feed.Life, now: float) -> bool:
+        """Tell whether a life that is heard of just now began after the one that this record is about.
+
+        Incarnations say so, except where a node has lost its memory of them: then a life that began since the recorded
+        one was last heard is a later one. What comes late of an earlier life began long before that.
+        """
+        if life.incarnation > self._highest:
+            return True
+        if self.state is None or self.told_at is None:
+            return False
+        if life.incarnation == self.incarnation and life.pid == self.state.life.pid:
+            return False
+        return now - life.uptime_ms / 1000 > self.told_at
+
     def begin(self, incarnation: int) -> None:
         """Take it that the node has begun a new life: its counters start at 0."""
         self.incarnation = incarnation
+        self._highest = max(self._highest, incarnation)
         self.lives += 1
         self.state = None
+        self.told_at = None
         self.role_notice = None
         self.deaf_until = float("-inf")
         self.kinds = ()
@@ -178,6 +198,7 @@ class NodeRecord:
         if self.state is not None and message.at_ms <= self.state.at_ms:
             return False
         self.state = message
+        self.told_at = now
         work, traffic = message.work, message.traffic
         self.deaf_until = now + message.standing.deaf_ms / 1000 if message.standing.deaf_ms else float("-inf")
         self.totals.take(
