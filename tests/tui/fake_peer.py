@@ -62,6 +62,7 @@ class FakePeer:
     leader: str | None = "n1"
     term: int = 3
     latency_s: float | None = 0.0042
+    notice: str = ""
     fail: dict[str, Exception] = field(default_factory=dict)
     gates: dict[str, anyio.Event] = field(default_factory=dict)
     """A method named here waits for its event: what a screen shows meanwhile can be looked at."""
@@ -246,6 +247,14 @@ class FakePeer:
         return View(image_id, row.title if row else "mine", self.pictures[image_id], left)
 
     # --- State -------------------------------------------------------------------------------------------------------
+    async def restored_notice(self) -> str:
+        await self._note("restored_notice")
+        return self.notice
+
+    async def read_restored_notice(self) -> None:
+        await self._note("read_restored_notice")
+        self.notice = ""
+
     async def outbox(self) -> list[OutboxEntry]:
         await self._note("outbox")
         return list(self.waiting)
@@ -274,6 +283,7 @@ class FakeHost:
     """What `profiles` returns: `tui.peer.profiles.ProfileSummary`."""
     cluster: str = "cluster.toml"
     reached: Reach = field(default_factory=lambda: Reach(("n1", "n2", "n3"), ()))
+    notice: str = ""
     fail: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     opened: FakePeer | None = None

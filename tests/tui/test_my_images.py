@@ -165,6 +165,19 @@ async def test_a_change_of_nothing_is_not_sent(tab) -> None:
 
 
 @pytest.mark.anyio
+async def test_rights_that_wait_after_a_restore_are_confirmed_as_they_stand(tab) -> None:
+    """Which views a restored cloud forgot only the owner can say, also where the number shown is the right one."""
+    peer = ada()
+    peer.rights[LAKE] = [replace(row, frozen=True) for row in peer.rights[LAKE]]
+    at = await tab(peer)
+    assert "to confirm" in at.said("#image-viewers")
+    await at.press("tab", "e")
+    assert "confirms these rights" in at.said("#change-frozen")
+    await at.press("enter")
+    assert at.peer.calls("set_views")[0][0] == (LAKE, 12, 3)
+
+
+@pytest.mark.anyio
 async def test_a_change_that_fails_leaves_what_was_typed(tab) -> None:
     at = await tab()
     at.peer.fail["set_views"] = Refused("not_found", "This person has no rights on the image that could be changed.")

@@ -48,6 +48,8 @@ def announcement(event: events.Event) -> Announcement | None:
                 " that person in another way. Nothing is sent to it and nothing taken from it.",
                 "WARNING: the key changed", "error", bell=True,
             )  # fmt: skip
+        case events.DirectoryRestored(text=text):
+            return Announcement(plain(text, 600), "The cloud was restored", "warning", bell=True)
         case events.RightsUpdated(revoked=True, title=title):
             return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
         case _:

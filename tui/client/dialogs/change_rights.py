@@ -53,6 +53,11 @@ class ChangeRights(DeedDialog[RightsResult]):
         with Horizontal(classes="rights-field"):
             yield Label("Expires")
             yield ExpiryField(viewer.expires, zone=self.client.zone, id="change-expiry")
+        if viewer.frozen:
+            yield Static(
+                "The cloud was restored from a backup and may have forgotten views: what you set here confirms these"
+                " rights.", markup=False, classes="text", id="change-frozen",
+            )  # fmt: skip
         yield Static(
             "It counts from the moment the cloud has it. Views spent until then stay spent.", markup=False,
             classes="text muted",
@@ -79,9 +84,9 @@ class ChangeRights(DeedDialog[RightsResult]):
         options: dict[str, Any] = {}
         if expires != viewer.expires:
             options = {"no_expiry": True} if expires is None else {"expires": expires}
-        if number == viewer.left and not options:
+        if number == viewer.left and not options and not viewer.frozen:
             self.complain("Nothing is changed yet: type another number, or choose another expiry.")
             return None
         # A number that was not touched is left alone, so that views spent meanwhile are not given back.
-        left = None if number == viewer.left else number
+        left = None if number == viewer.left and not viewer.frozen else number
         return partial(self._peer.set_views, self._image, viewer.account, left, **options)

@@ -153,7 +153,12 @@ class ImagesShown(Pane):
                 if done >= total:
                     self._transfers.end(grant)
                 self._repaint_in_a_moment()
-            case peer_events.ViewSpentEvent() | peer_events.Delivered() | peer_events.Undeliverable():
+            case (
+                peer_events.ViewSpentEvent()
+                | peer_events.Delivered()
+                | peer_events.Undeliverable()
+                | peer_events.DirectoryRestored()
+            ):
                 self.load_soon()
             case _:
                 pass
