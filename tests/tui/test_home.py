@@ -349,6 +349,10 @@ def test_home_without_the_cloud(make_client, snap, look) -> None:
     snap(app, look, before=later)
 
 
+def test_home_after_a_restore_of_the_cloud(make_client, snap, look) -> None:
+    snap(make_client(FakePeer(notice=RESTORED)), look)
+
+
 def test_the_outbox(make_client, snap, look) -> None:
     snap(make_client(FakePeer(reachable=False, waiting=list(WAITING))), look, press=("o",))
 
@@ -390,7 +394,7 @@ async def test_what_a_restore_brought_back_stays_in_sight_until_it_is_read(make_
         peer.emit(DirectoryRestored(RESTORED))
         await settled(pilot)
         assert strip.display
-        assert "1 revocation sent again" in words(strip).replace("\n", " ")
+        assert "1 revocation sent again" in " ".join(words(strip).split())
         await (pilot.click(strip) if by_mouse else pilot.press("4", "y"))
         await settled(pilot)
         assert not strip.display

@@ -17,6 +17,7 @@ from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.my_images_tab import DAY, GARDEN, HOSTILE, LAKE, TOWER, WORDS, ada, home_of, mine, open_tab, viewer
 from tests.tui.picture_files import encoded
+from tui.client import sharing
 from tui.client.dialogs.add_viewer import AddViewer
 from tui.client.dialogs.change_rights import ChangeRights
 from tui.client.dialogs.confirm import Confirm
@@ -170,7 +171,7 @@ async def test_rights_that_wait_after_a_restore_are_confirmed_as_they_stand(tab)
     peer = ada()
     peer.rights[LAKE] = [replace(row, frozen=True) for row in peer.rights[LAKE]]
     at = await tab(peer)
-    assert "to confirm" in at.said("#image-viewers")
+    assert {sharing.state(row, NOW) for row in peer.rights[LAKE] if not row.revoked} == {"to confirm"}
     await at.press("tab", "e")
     assert "confirms these rights" in at.said("#change-frozen")
     await at.press("enter")

@@ -16,7 +16,7 @@ class NoticeStrip(Static):
     """Hidden while there is nothing to read. `notice` is the text, which is shown as it is, without markup."""
 
     DEFAULT_CSS = """
-    NoticeStrip { height: auto; max-height: 4; padding: 0 1; background: $warning; color: $background; display: none; }
+    NoticeStrip { height: auto; max-height: 8; padding: 0 1; background: $warning; color: $background; display: none; }
     NoticeStrip.-shown { display: block; }
     """
     notice: reactive[str] = reactive("")
