@@ -47,7 +47,10 @@ class Given:
         Raises `RemoteError` where the record is not this account's own word.
         """
         side = await anyio.to_thread.run_sync(self._checked, row)
+        held = await self.find(row.grant)
         await self._context.store.run(lambda store: _keep(store, side, share, signature))
+        if held is not None and (held.version > side.version or held.consumed > side.consumed):
+            self.on_doubt()
 
     async def learn(self, sides: Iterable[GrantSide]) -> None:
         """Keep what the directory knows of grants, as `checked` has let it pass."""

@@ -411,6 +411,7 @@ class Peer:
                 break
             page += 1
         given_up = await self._encrypting.settle(rows)
+        await self._restoring.saw_images(rows)
         return {row.image: row for row in rows if row.image not in given_up}
 
     async def withdraw(self, image_id: str) -> None:
@@ -525,14 +526,18 @@ class Peer:
 
     async def _refresh_asks(self, *, incoming: bool) -> None:
         page = fetched = 0
+        listed: set[str] = set()
         while True:
             outcome = await self._query(ops.ListAsks(incoming=incoming, page=page), ops.Asks)
             for row in outcome.rows:
+                listed.add(row.ask)
                 await self._mailbox.remember_ask(row, incoming=incoming)
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
-                return
+                break
             page += 1
+        if not incoming:
+            await self._restoring.saw_asks(listed)
 
     async def _queued_asks(self, outbox: list[OutboxRow]) -> list[ViewRequest]:
         queued = []

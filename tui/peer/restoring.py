@@ -10,7 +10,7 @@ import logging
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -19,6 +19,7 @@ from typing import TypeVar
 import anyio
 import msgspec
 
+from shared.config import MAX_NOTE_CHARS
 from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError, Unavailable
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
@@ -164,6 +165,34 @@ class Restoring:
         self._want.all = True
         self._wanted.set()
 
+    async def saw_images(self, rows: Iterable[ops.ImageRow]) -> None:
+        """Take a whole list of this account's images: what was withdrawn stays so, and what is missing was forgotten.
+
+        Without nodes that remember, as after a snapshot of the whole machine, only this tells of a forgotten image.
+        """
+        offered = {row.image: row.offered for row in rows}
+
+        def compare(store: Store) -> bool:
+            for image, still in offered.items():
+                if not still:
+                    store.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image)
+            mine = store.all("SELECT image FROM own_images WHERE ready = 1")
+            return any(row["image"] not in offered for row in mine)
+
+        self._look_at_all_if(await self._context.store.run(compare))
+
+    async def saw_asks(self, asks: Collection[str]) -> None:
+        """Take a whole list of requests that this account made: one that is open here and not in it was forgotten."""
+        mine = await self._asks(incoming=False)
+        queued = {row.request for row in await self._context.store.run(lambda store: store.outbox())}
+        known = queued.union(asks)
+        self._look_at_all_if(any(ask.state == "pending" and ask.ask not in known for ask in mine))
+
+    def _look_at_all_if(self, forgotten: bool) -> None:
+        if forgotten and not self._want.all:
+            self._want.all = True
+            self._wanted.set()
+
     # --- What must wait meanwhile ------------------------------------------------------------------------------------
     def holds_back(self, row: OutboxRow) -> bool:
         """Return whether an outbox row has to wait: rights must not change on top of what the directory forgot."""
@@ -174,12 +203,20 @@ class Restoring:
 
         What this peer knows to have existed can be missing only in a directory that forgot it; it comes back.
         """
-        if not isinstance(error, Refused) or error.code != RefusalCode.NOT_FOUND:
-            return None
-        if not await self._comes_back(row):
+        is_missing = isinstance(error, Refused) and error.code == RefusalCode.NOT_FOUND
+        if not is_missing or not await self._comes_back(row):
+            await self._end_ask(row.request, str(error))
             return None
         self.suspect()
         return "The cloud was restored from a backup and does not know this yet; it goes as soon as it does."
+
+    async def _end_ask(self, request: str, reason: str) -> None:
+        """Close a request of one's own that was asked again and refused for good: it is not asked a third time."""
+        row = await self._local_ask(request)
+        ask = None if row is None else _ask_in(row)
+        if ask is not None and ask.state == "pending":
+            ended = msgspec.structs.replace(ask, state="rejected", reason=reason[:MAX_NOTE_CHARS])
+            await self._mailbox.remember_ask(ended, incoming=False)
 
     async def _comes_back(self, row: OutboxRow) -> bool:
         if row.kind == GRANT:
@@ -236,7 +273,9 @@ class Restoring:
             await self._mailbox.remember_ask(row, incoming=False)
 
     async def _local_ask(self, ask: str) -> sqlite3.Row | None:
-        return await self._context.store.run(lambda s: s.one("SELECT row FROM asks WHERE ask = :ask", ask=ask))
+        return await self._context.store.run(
+            lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 0", ask=ask)
+        )
 
     # --- The background task -----------------------------------------------------------------------------------------
     async def run(self) -> None:
@@ -488,20 +527,14 @@ class Restoring:
         rows = await self._context.store.run(
             lambda s: s.all("SELECT row FROM asks WHERE incoming = :incoming", incoming=int(incoming))
         )
-        asks = []
-        for row in rows:
-            try:
-                letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_ROW_CAP_BYTES)
-            except (RemoteError, TypeError):
-                continue  # the list of requests says so and sets it aside
-            asks.append(letter.ask)
-        return asks
+        return [ask for ask in map(_ask_in, rows) if ask is not None]
 
     async def _mend_ask(self, ask: ops.AskRow, deed: AskDeed) -> None:
         try:
             match deed:
                 case AskDeed.ASK:
-                    await self._ask_again(ask)
+                    if not await self._ask_again(ask):
+                        return
                 case AskDeed.WITHDRAW:
                     await self._ask(ops.WithdrawAsk(ask=ask.ask))
                 case AskDeed.REJECT:
@@ -513,11 +546,11 @@ class Restoring:
             return
         self._tally.asks += 1
 
-    async def _ask_again(self, ask: ops.AskRow) -> None:
-        """Put a request that is still open into the outbox, under its own id."""
+    async def _ask_again(self, ask: ops.AskRow) -> bool:
+        """Put a request that is still open into the outbox, under its own id; return whether it was not there yet."""
         operation = ops.AskViews(image=ask.image, views=ask.views, note=ask.note)
         body, since = encode(operation, cap_bytes=_ROW_CAP_BYTES), self._context.wall()
-        await self._context.store.run(
+        added = await self._context.store.run(
             lambda store: store.do(
                 "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
                 " VALUES (:request, 'operation', 'request', :body, :since)",
@@ -525,6 +558,7 @@ class Restoring:
             )
         )  # fmt: skip
         self._outbox.wake()
+        return added > 0
 
     async def _close(self, ask: ops.AskRow) -> None:
         """Close a request that was accepted: the next version of the grant's record, with the same rights, does it.
@@ -566,6 +600,15 @@ class Restoring:
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
                 return
+
+
+def _ask_in(row: sqlite3.Row) -> ops.AskRow | None:
+    """Return a stored request, None for one that cannot be read: the list of requests says so and sets it aside."""
+    try:
+        letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_ROW_CAP_BYTES)
+    except (RemoteError, TypeError):
+        return None
+    return letter.ask
 
 
 def _asks_page(incoming: bool, number: int) -> ops.Operation:
