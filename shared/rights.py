@@ -134,8 +134,12 @@ def change_rights(
     expires: float | EllipsisType | None = ...,
     revoked: bool | None = None,
     look_s: float | EllipsisType | None = ...,
+    beyond: int = 0,
 ) -> RightsRecord:
     """Return the record with new rights, the next version and the same shares; what is not given stays.
+
+    The version is also higher than `beyond`, the highest that was ever signed for this grant: one version never stands
+    for two records, not even where a restored directory has forgotten one of them.
 
     A revocation is final: raises `InvalidInput` for an attempt to undo one, or a number out of range. Raises
     `RemoteError` if the record that is to be changed is not the owner's own word.
@@ -148,7 +152,7 @@ def change_rights(
     total = record.granted if granted is None else _views(granted)
     changed = msgspec.structs.replace(
         record,
-        version=record.version + 1,
+        version=max(record.version, beyond) + 1,
         granted=total,
         expires=record.expires if isinstance(expires, EllipsisType) else _expires(expires),
         revoked=record.revoked or bool(revoked),

@@ -27,6 +27,7 @@ from tui.peer.models import (
     Requests,
     RightsResult,
     Sent,
+    Trouble,
     User,
     UserPage,
     View,
@@ -63,6 +64,8 @@ class FakePeer:
     term: int = 3
     latency_s: float | None = 0.0042
     notice: str = ""
+    trouble: str = ""
+    aside: list[Trouble] = field(default_factory=list)
     fail: dict[str, Exception] = field(default_factory=dict)
     gates: dict[str, anyio.Event] = field(default_factory=dict)
     """A method named here waits for its event: what a screen shows meanwhile can be looked at."""
@@ -262,8 +265,12 @@ class FakePeer:
     def status(self) -> PeerStatus:
         return PeerStatus(
             self.account, self.signed_in, self.reachable, self.leader if self.reachable else None, self.term,
-            self.latency_s, len(self.waiting),
+            self.latency_s, len(self.waiting), self.trouble, len(self.aside),
         )  # fmt: skip
+
+    async def troubles(self) -> list[Trouble]:
+        await self._note("troubles")
+        return list(self.aside)
 
     async def events(self) -> AsyncIterator[Event]:
         with self._hub.subscription() as stream:

@@ -42,6 +42,8 @@ def announcement(event: events.Event) -> Announcement | None:
             return Announcement(
                 f"The {plain(what, 40)} was refused: {plain(reason, 200)}", "Refused", "error", bell=True
             )
+        case events.RowSetAside(what=what, reason=reason):
+            return Announcement(set_aside(1, f"{what} ({reason})"), "Set aside", "warning")
         case events.KeyChanged(account=account, name=name):
             return Announcement(
                 f"Account {account} ({plain(name, 48)}) shows another key than before. It may be somebody else: ask"
@@ -54,6 +56,16 @@ def announcement(event: events.Event) -> Announcement | None:
             return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
         case _:
             return None
+
+
+def set_aside(count: int, newest: str) -> str:
+    """Return what to say of things in the profile that could not be read; `newest` names one of them."""
+    if count == 1:
+        return f"Something in this profile could not be read and was set aside: {plain(newest, 200)}. The rest works."
+    return (
+        f"{count} things in this profile could not be read and were set aside, such as {plain(newest, 200)}."
+        " The rest works."
+    )
 
 
 def _named(title: str) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
-
 from shared.config import MAX_MESSAGE_BYTES
+from shared.errors import MalformedMessage
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from tui.peer.copies import COPY, CopyTask
 from tui.peer.granting import GRANT, RIGHTS, GiveIntent, RightsIntent
+from tui.peer.outbox import Unreadable, unpacked
 from tui.peer.store import OutboxRow
 
 REJECTION = "rejection"
@@ -25,23 +25,26 @@ class WaitingAnswers:
 
 
 def waiting_answers(outbox: Iterable[OutboxRow]) -> WaitingAnswers:
-    """Return what the rows of an outbox hold of answers to others."""
+    """Return what the rows of an outbox hold of answers to others. One that cannot be read holds none."""
     requests: set[str | None] = set()
     copies: set[str] = set()
     for row in outbox:
-        if row.kind == COPY:
-            copies.add(msgspec.json.decode(row.body, type=CopyTask).grant)
-        else:
-            requests.add(_answered_by(row))
+        try:
+            if row.kind == COPY:
+                copies.add(unpacked(row, CopyTask).grant)
+            else:
+                requests.add(_answered_by(row))
+        except (Unreadable, MalformedMessage):
+            continue
     return WaitingAnswers(frozenset(request for request in requests if request is not None), frozenset(copies))
 
 
 def _answered_by(row: OutboxRow) -> str | None:
     """Return the id of the request that a row answers, None if it is no answer."""
     if row.kind == RIGHTS:
-        return msgspec.json.decode(row.body, type=RightsIntent).ask
+        return unpacked(row, RightsIntent).ask
     if row.kind == GRANT:
-        return msgspec.json.decode(row.body, type=GiveIntent).ask
+        return unpacked(row, GiveIntent).ask
     if row.what != REJECTION:
         return None
     operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)

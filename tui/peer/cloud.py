@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,6 +33,7 @@ from shared.wire.peer_messages import (
     Received,
     Request,
 )
+from tui.peer.tending import tend
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +143,7 @@ class CloudLink:
     def start(self) -> None:
         """Begin to open sessions to every node, and go on whenever one is lost."""
         for node in self._cluster.nodes:
-            self._tasks.start_soon(self._keep_session, node)
+            self._tasks.start_soon(tend, f"session to {node.name}", partial(self._keep_session, node))
 
     def session_closed(self, session: Session) -> None:
         """Note that a session to a node ended; it is opened again."""

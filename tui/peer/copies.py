@@ -15,13 +15,14 @@ from shared.records import decode_record, encode_record
 from shared.rights import with_left
 from shared.stego import container
 from shared.text import clean
+from shared.wire.base import AccountId, Id128, ViewsOrNone
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject
 from shared.wire.peer_messages import CopyHeld
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, ImageReceived
-from tui.peer.outbox import Outbox, packed
+from tui.peer.outbox import Outbox, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow
 
@@ -39,11 +40,11 @@ _STORED_S = 10.0
 class CopyTask(msgspec.Struct, frozen=True):
     """A copy that a viewer should have."""
 
-    grant: str
-    image: str
-    viewer: int
+    grant: Id128
+    image: Id128
+    viewer: AccountId
     record: bytes
-    left: int
+    left: ViewsOrNone
 
 
 class Copies:
@@ -74,7 +75,7 @@ class Copies:
 
     async def _deliver(self, row: OutboxRow, wait_s: float) -> None:
         context = self._context
-        task = msgspec.json.decode(row.body, type=CopyTask)
+        task = unpacked(row, CopyTask)
         viewer = await self._people.find(task.viewer, wait_s=wait_s)
         if viewer.host is None or viewer.port is None:
             raise Unavailable(f"{viewer.name} is away; the image goes when both are online.")
@@ -168,6 +169,9 @@ class Copies:
             await self._keep(label, await incoming.wait())
         except GlimpseError as error:
             log.info("an image was not received", extra={"grant": label.grant, "reason": str(error)})
+            return
+        except Exception:
+            log.exception("an image was not received by a fault of this program", extra={"grant": label.grant})
             return
         finally:
             self._taking.discard(label.grant)

@@ -115,9 +115,17 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """The cloud refused something from the outbox, and why."""
+    """Something from the outbox cannot be delivered: the cloud refused it for good, or it cannot be carried out."""
 
     request_id: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowSetAside:
+    """Something in this profile's store could not be read and is set aside; the rest works."""
+
     what: str
     reason: str
 
@@ -149,7 +157,7 @@ class DirectoryRestored:
 
 Event = (
     CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
-    | RightsHeard | LookWaits | Delivered | Undeliverable | CopyProgress | KeyChanged | DirectoryRestored
+    | RightsHeard | LookWaits | Delivered | Undeliverable | RowSetAside | CopyProgress | KeyChanged | DirectoryRestored
 )  # fmt: skip
 
 

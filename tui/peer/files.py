@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from shared.stego import container
 from tui.peer.store import Store
 
 log = logging.getLogger(__name__)
+IMAGE_FILE = re.compile(r"(own|held)-[0-9a-f]{32}\.png")
 
 
 def own_path(folder: Path, image: str) -> Path:
@@ -82,18 +84,20 @@ async def rewrite_rights(store: Store, path: Path, record: RightsRecord, left: i
     await store.run(lambda s: s.do("DELETE FROM rewrites WHERE path = :path", path=key))
 
 
-async def repair(store: Store) -> None:
-    """Finish the rewrites that a crash, a full disk or a read-only folder interrupted.
+async def repair(store: Store, folder: Path) -> None:
+    """Finish the rewrites that a crash or a full disk interrupted, in the folder of the image files alone.
 
     What cannot be written still is left for the next time: it only displays what is known, and keeps nobody out.
     """
     for row in await store.run(lambda s: s.all("SELECT path, record FROM rewrites")):
         key, data = str(row["path"]), bytes(row["record"])
-        try:
-            await anyio.to_thread.run_sync(_rewrite, Path(key), data)
-            await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]
-        except UserError as error:
-            log.warning("a rights strip is still not written", extra={"path": key, "reason": str(error)})
+        if Path(key).parent == folder and IMAGE_FILE.fullmatch(Path(key).name):
+            try:
+                await anyio.to_thread.run_sync(_rewrite, Path(key), data)
+            except UserError as error:
+                log.warning("a rights strip is still not written", extra={"path": key, "reason": str(error)})
+                continue
+        await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]
 
 
 def _rewrite(path: Path, data: bytes) -> None:

@@ -146,20 +146,22 @@ class Given:
             for side in await self._of_image(image)
         )  # fmt: skip
 
-    async def trust(self, image: str, viewer: int, row: ops.GrantRow | None) -> None:
+    async def trust(self, image: str, viewer: int, row: ops.GrantRow | None, *, ends: bool = False) -> None:
         """Check a grant as the directory has it, before it is changed: None where it has none.
 
-        A change must not be signed on top of what the directory forgot. Raises `Unavailable` where this peer knows
-        more, and has the two compared; the change goes on after that.
+        A change must not be signed on top of what the directory forgot: it would give views back. Raises `Unavailable`
+        where this peer knows more, and has the two compared; the change goes on after that. Only a revocation (`ends`)
+        of a grant that is there waits for nothing. A frozen grant that this device never saw may be changed: that is
+        how its owner decides on what no device can prove.
         """
         known = [side for side in await self._of_image(image) if side.viewer == viewer]
         if row is None:
             doubt = any(not side.revoked for side in known)
         else:
             mine = next((side for side in known if side.grant == row.grant), None)
-            doubt = mine is not None and (
-                mine.version > row.version or mine.consumed > row.consumed or (mine.revoked and not row.revoked)
-            )
+            doubt = mine is not None and not ends and (
+                row.frozen or mine.version > row.version or mine.consumed > row.consumed or mine.revoked
+            )  # fmt: skip
         if doubt:
             self.on_doubt()
             raise Unavailable(

@@ -1,56 +1,71 @@
-"""The owner's side: grants on one's own images, and their changes."""
+"""The owner's side: grants on one's own images, and their changes.
 
-from dataclasses import replace
+What an owner wants is stored as a wish and becomes one signed operation, a new grant or the next record of one that
+stands. It is stored before it is sent and sent again unchanged until the cloud answers: the cloud knows each record by
+its hash, so that a lost answer costs nothing. Only `conflict`, which says that this very record was not taken because
+another change or a view came first, lets the wish be signed anew against the grant as it stands then.
+
+Wishes about one viewer's rights on one image are a lane of the outbox and go one after the other. A revocation goes
+first and ends those that were queued before it. That is safe because a revoked grant takes no other change, whatever
+is still on its way; only a new grant that may have been made already is asked about before anything is revoked.
+"""
+
+import hashlib
+from typing import Annotated
 
 import msgspec
 
-from shared.config import MAX_MESSAGE_BYTES, MAX_VIEWS
-from shared.errors import InvalidInput, ProfileError, Refused, RemoteError, Unavailable
+from shared.config import MAX_REPLY_OBJECT_BYTES
+from shared.errors import InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
 from shared.ledger import granted_for_left
-from shared.records import MAX_LOOK_S, decode_record, encode_record
+from shared.records import MAX_EXPIRES_S, LookLength, decode_record, encode_record
 from shared.rights import change_rights, create_grant
 from shared.text import clean
 from shared.wire import operations as ops
-from shared.wire.codec import decode, encode
+from shared.wire.base import AccountId, Id128, Views, ViewsOrNone
+from shared.wire.codec import decode
+from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
 from tui.peer.given import Given
 from tui.peer.models import RightsResult, Sent, Viewer
-from tui.peer.outbox import Outbox, packed
+from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People, public_of, words_of
 from tui.peer.store import OutboxRow
 
 GRANT = "grant"
 RIGHTS = "rights"
+REVOCATION = "revocation"
 _CONFLICTS = 8
-_GRANT_CAP_BYTES = 4 * MAX_MESSAGE_BYTES
+_SUPERSEDED = "The rights were revoked afterwards, so this was not needed any more."
+Moment = Annotated[float, msgspec.Meta(gt=0, le=MAX_EXPIRES_S)]
 
 
 class RightsIntent(msgspec.Struct, frozen=True):
     """What the owner wants of a grant: so many views left, so many more, an expiry, or an end."""
 
-    image: str
-    viewer: int
-    left: int | None = None
-    more: int | None = None
-    expires: float | None = None
+    image: Id128
+    viewer: AccountId
+    left: ViewsOrNone | None = None
+    more: Views | None = None
+    expires: Moment | None = None
     set_expires: bool = False
     revoke: bool = False
-    ask: str | None = None
-    look_s: float | None = None
+    ask: Id128 | None = None
+    look_s: LookLength | None = None
     set_look: bool = False
 
 
 class GiveIntent(msgspec.Struct, frozen=True):
     """An owner's wish to give somebody views; it becomes the grant `grant`, or more of one that stands."""
 
-    image: str
-    viewer: int
-    views: int
-    expires: float | None
-    ask: str | None
-    grant: str
-    look_s: float | None = None
+    image: Id128
+    viewer: AccountId
+    views: Views
+    expires: Moment | None
+    ask: Id128 | None
+    grant: Id128
+    look_s: LookLength | None = None
 
     def as_more(self) -> RightsIntent:
         """Return the change of a grant that stands which comes to the same."""
@@ -58,6 +73,9 @@ class GiveIntent(msgspec.Struct, frozen=True):
             self.image, self.viewer, more=self.views, expires=self.expires, set_expires=self.expires is not None,
             ask=self.ask, look_s=self.look_s, set_look=self.look_s is not None,
         )  # fmt: skip
+
+
+Signed = ops.Grant | ops.ChangeRights
 
 
 class Granting:
@@ -69,31 +87,34 @@ class Granting:
         self._people = people
         self._outbox = outbox
         self._copies = copies
-        outbox.handle(GRANT, self._deliver_grant)
-        outbox.handle(RIGHTS, self._apply)
+        outbox.handle(GRANT, self._give)
+        outbox.handle(RIGHTS, self._change)
+        outbox.handle(REVOCATION, self._revoke, urgent=True)
 
     async def give(
         self, image: str, viewer: int, views: int, expires: float | None, ask: str | None, look_s: float | None = None
     ) -> Sent:
         """Give `viewer` so many views of an image, as a new grant or, where one stands, as more of it."""
         context = self._context
-        check_views(views)
-        check_look(look_s)
         if viewer == context.need_account():
             raise InvalidInput("Your own pictures open without a grant.")
         await self._content_key(image)
         request = context.new_id()
         intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s)
-        done = await self._outbox.submit(GRANT, GRANT, packed(intent), request)
+        done = await self._outbox.submit(GRANT, GRANT, packed(intent), request, lane=lane_of(image, viewer))
         return Sent(request, done is not None)
 
     async def change(self, intent: RightsIntent) -> RightsResult:
         """Carry out a change of rights, now or when the cloud is back."""
-        check_look(intent.look_s)
         request = self._context.new_id()
-        state = await self._outbox.submit(RIGHTS, RIGHTS, packed(intent), request)
-        if not isinstance(state, ops.GrantRow):
+        kind = REVOCATION if intent.revoke else RIGHTS
+        state = await self._outbox.submit(
+            kind, kind, packed(intent), request, lane=lane_of(intent.image, intent.viewer)
+        )  # fmt: skip
+        if state is None:
             return RightsResult(request, delivered=False)
+        if not isinstance(state, ops.GrantRow):
+            return RightsResult(request, delivered=True, left=0, met_consumed=0)
         return RightsResult(request, delivered=True, left=left_of(state), met_consumed=state.consumed)
 
     async def viewers(self, image: str) -> list[Viewer]:
@@ -116,123 +137,136 @@ class Granting:
         ]
 
     # --- Deliveries --------------------------------------------------------------------------------------------------
-    async def _deliver_grant(self, row: OutboxRow, wait_s: float) -> bool:
-        intent = msgspec.json.decode(row.body, type=GiveIntent)
-        standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
-        if standing is not None and standing.grant != intent.grant:
-            await self._apply(replace(row, body=packed(intent.as_more())), wait_s)
-            return True
-        operation = await self._grant(row.request, intent)
-        try:
-            outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
-        except Refused as refusal:
-            await self._forget(f"grant {row.request}")
-            if refusal.code != "conflict":
-                raise
-            # Another device of this account gave this person rights at this very moment.
-            await self._apply(replace(row, body=packed(intent.as_more())), wait_s)
-            return True
-        if isinstance(outcome, ops.GrantState):
-            await self._given.remember(outcome.grant, share=operation.cloud_share, signature=operation.share_signature)
-        await self._copies.queue(CopyTask(intent.grant, intent.image, intent.viewer, operation.record, intent.views))
-        await self._forget(f"grant {row.request}")
-        return True
+    async def _give(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
+        intent = unpacked(row, GiveIntent)
+        for _ in range(_CONFLICTS):
+            if row.signed is not None:
+                state = await self._send(row, wait_s)
+                if state is not None:
+                    await self._copies.queue(_copy_of_grant(state))
+                    return state
+            standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
+            if standing is not None:
+                signed: Signed = await self._next_record(row, intent.as_more(), standing)
+            else:
+                signed = await self._new_grant(intent)
+            row = await self._outbox.sign(row, signed)
+        raise _too_busy()
 
-    async def _grant(self, request: str, intent: GiveIntent) -> ops.Grant:
-        """Return the grant that an intention becomes; what was once sent is sent again as it was."""
-        context, name = self._context, f"grant {request}"
-        made = await context.store.run(lambda s: s.fact(name))
-        if made is not None:
-            return decode(bytes.fromhex(made), ops.Grant, cap_bytes=_GRANT_CAP_BYTES)
+    async def _change(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
+        intent = unpacked(row, RightsIntent)
+        for _ in range(_CONFLICTS):
+            if row.signed is not None:
+                state = await self._send(row, wait_s)
+                if state is not None:
+                    if intent.more is not None:
+                        # Who asks for more may have lost the image; a viewer's peer that still holds it says so
+                        # before it is sent.
+                        await self._copies.queue(_copy_of_grant(state))
+                    return state
+            standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
+            if standing is None:
+                raise _nothing_stands()
+            row = await self._outbox.sign(row, await self._next_record(row, intent, standing))
+        raise _too_busy()
+
+    async def _revoke(self, row: OutboxRow, wait_s: float) -> ops.GrantRow | bool:
+        """End what stands; True where nothing does, because what was queued before had not been made."""
+        intent = unpacked(row, RightsIntent)
+        before = await self._outbox.lane_before(row)
+        for _ in range(_CONFLICTS):
+            state = None if row.signed is None else await self._send(row, wait_s)
+            if state is None:
+                made = await self._settle(before, wait_s)
+                standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s, ends=True)
+                if standing is not None:
+                    row = await self._outbox.sign(row, await self._next_record(row, intent, standing))
+                    continue
+                if not before and not made and row.signed is None:
+                    raise _nothing_stands()
+            await self._outbox.supersede(row, before, _SUPERSEDED)
+            return True if state is None else state
+        raise _too_busy()
+
+    async def _settle(self, rows: list[OutboxRow], wait_s: float) -> bool:
+        """Find out what became of new grants that were sent and not answered; return whether there was any.
+
+        One that has not been made yet could be made by a datagram that comes late, after the revocation. Raises
+        `Unavailable` until that is known.
+        """
+        asked = False
+        for row in rows:
+            if not _may_have_made(row):
+                continue
+            asked = True
+            try:
+                await self._send(row, wait_s)
+            except Refused as refusal:
+                if refusal.code not in FINAL_CODES:
+                    raise
+        return asked
+
+    async def _send(self, row: OutboxRow, wait_s: float) -> ops.GrantRow | None:
+        """Send what was signed for a row; None if the cloud did not take it because something else came first.
+
+        Raises `Refused` for any other no, `Unavailable` while it is not answered.
+        """
+        operation = _signed_in(row)
+        request = hashlib.sha256(row.signed or b"").digest()[:16].hex()  # what is the same is asked under the same id
+        try:
+            outcome, _ = await self._context.cloud.ask(operation, request=request, wait_s=wait_s)
+        except Refused as refusal:
+            if refusal.code == RefusalCode.CONFLICT:
+                return None
+            raise
+        if not isinstance(outcome, ops.GrantState):
+            raise RemoteError("the cloud answered a change of rights with something else")
+        await self._delivered(outcome.grant, operation)
+        return outcome.grant
+
+    async def _delivered(self, grant: ops.GrantRow, operation: Signed) -> None:
+        """The cloud has made a grant or a change of this owner. Called once or more for each."""
+        if isinstance(operation, ops.ChangeRights):
+            await self._given.remember(grant)
+            self._context.notices.changed(grant)
+        else:
+            await self._given.remember(grant, share=operation.cloud_share, signature=operation.share_signature)
+
+    # --- Signing -----------------------------------------------------------------------------------------------------
+    async def _new_grant(self, intent: GiveIntent) -> ops.Grant:
+        context = self._context
         account = await self._people.find_or_recall(intent.viewer)
         record, share, signature = create_grant(
             context.identity, public_of(account), grant_id=intent.grant, image_id=intent.image,
             content_key=await self._content_key(intent.image), granted=intent.views, expires=intent.expires,
             entropy=context.entropy, look_s=intent.look_s,
         )  # fmt: skip
-        operation = ops.Grant(
+        return ops.Grant(
             grant=intent.grant, image=intent.image, viewer=intent.viewer, record=encode_record(record),
             cloud_share=share, share_signature=signature, ask=intent.ask,
         )  # fmt: skip
-        data = encode(operation, cap_bytes=_GRANT_CAP_BYTES).hex()
-        await context.store.run(lambda s: s.set_fact(name, data))
-        return operation
 
-    async def _apply(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
-        intent = msgspec.json.decode(row.body, type=RightsIntent)
-        grant = await self._changed(row, intent, wait_s)
-        self._context.notices.changed(grant)
-        if intent.more is not None:
-            # Who asks for more may have lost the image; a viewer's peer that still holds it says so before it is sent.
-            await self._copies.queue(CopyTask(grant.grant, grant.image, grant.viewer, grant.record, left_of(grant)))
-        return grant
-
-    async def _changed(self, row: OutboxRow, intent: RightsIntent, wait_s: float) -> ops.GrantRow:
-        for _ in range(_CONFLICTS):
-            grant = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
-            signed = await self._signed(row.request)
-            if signed is not None and (done := await self._confirmed(row.request, signed, wait_s)) is not None:
-                return done
-            if grant is None:
-                raise Refused("not_found", "This person has no rights on the image that could be changed.")
-            try:
-                changed = await self._send_change(row.request, intent, grant, wait_s)
-            except Refused as refusal:
-                if refusal.code == "conflict":
-                    await self._forget_signed(row.request)
-                    continue
-                await self._forget_signed(row.request)
-                raise
-            await self._forget_signed(row.request)
-            return changed
-        raise Unavailable(
-            "The image is being looked at so often that the change did not get through; it goes on later."
-        )
-
-    async def _send_change(
-        self, request: str, intent: RightsIntent, grant: ops.GrantRow, wait_s: float
-    ) -> ops.GrantRow:
+    async def _next_record(self, row: OutboxRow, intent: RightsIntent, grant: ops.GrantRow) -> ops.ChangeRights:
+        """Return a wish as the next record of a grant that stands."""
         record = change_rights(
             self._context.identity, decode_record(grant.record), granted=_granted_for(intent, grant),
             expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
-            look_s=intent.look_s if intent.set_look else ...,
+            look_s=intent.look_s if intent.set_look else ..., beyond=await self._highest_signed(row, grant.grant),
         )  # fmt: skip
-        data = encode_record(record)
-        grant_id = grant.grant
-        await self._context.store.run(lambda s: s.set_fact(f"signed {request}", f"{grant_id} {data.hex()}"))
-        outcome, _ = await self._context.cloud.ask(
-            ops.ChangeRights(
-                grant=grant.grant, record=data, met_version=grant.version, met_consumed=grant.consumed, ask=intent.ask
-            ),
-            request=self._context.new_id(), wait_s=wait_s,
+        return ops.ChangeRights(
+            grant=grant.grant, record=encode_record(record), met_version=grant.version, met_consumed=grant.consumed,
+            ask=intent.ask,
         )  # fmt: skip
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a change of rights with something else")
-        await self._given.remember(outcome.grant)
-        return outcome.grant
 
-    async def _signed(self, request: str) -> tuple[str, bytes] | None:
-        text = await self._context.store.run(lambda s: s.fact(f"signed {request}"))
-        if text is None:
-            return None
-        grant, _, data = text.partition(" ")
-        return grant, bytes.fromhex(data)
-
-    async def _forget_signed(self, request: str) -> None:
-        await self._forget(f"signed {request}")
-
-    async def _forget(self, name: str) -> None:
-        await self._context.store.run(lambda s: s.do("DELETE FROM facts WHERE name = :n", n=name))
-
-    async def _confirmed(self, request: str, signed: tuple[str, bytes], wait_s: float) -> ops.GrantRow | None:
-        """Return the grant if an earlier attempt, whose answer was lost, has already changed it."""
-        outcome, _ = await self._context.cloud.ask(
-            ops.GetGrant(grant=signed[0]), request=self._context.new_id(), wait_s=wait_s
+    async def _highest_signed(self, row: OutboxRow, grant: str) -> int:
+        """Return the highest version of a grant that this peer knows to have signed, 0 for none."""
+        known = await self._context.store.run(
+            lambda s: s.one("SELECT version FROM given WHERE grant_id = :grant", grant=grant)
         )
-        if isinstance(outcome, ops.GrantState) and outcome.grant.record == signed[1]:
-            await self._forget_signed(request)
-            return outcome.grant
-        return None
+        highest = 0 if known is None else int(known["version"])
+        if row.signed is not None and (signed := _signed_in(row)).grant == grant:
+            highest = max(highest, decode_record(signed.record).version)
+        return highest
 
     # --- Look-ups ----------------------------------------------------------------------------------------------------
     async def _grants(self, image: str | None, *, wait_s: float = 8.0) -> list[ops.GrantRow]:
@@ -249,11 +283,14 @@ class Granting:
                 return rows
             page += 1
 
-    async def _standing(self, image: str, viewer: int, *, wait_s: float) -> ops.GrantRow | None:
-        """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`."""
+    async def _standing(
+        self, image: str, viewer: int, *, wait_s: float, ends: bool = False
+    ) -> ops.GrantRow | None:  # fmt: skip
+        """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`,
+        also where the cloud has forgotten what this peer knows of it; `ends` says that it is to be revoked."""
         rows = await self._grants(image, wait_s=wait_s)
         standing = next((row for row in rows if row.viewer == viewer and not row.revoked), None)
-        await self._given.trust(image, viewer, standing)
+        await self._given.trust(image, viewer, standing, ends=ends)
         return standing
 
     async def _content_key(self, image: str) -> bytes:
@@ -267,23 +304,34 @@ class Granting:
         return bytes(row["content_key"])
 
 
-def check_views(views: int) -> None:
-    """Raise `InvalidInput` for a number of views that is none."""
-    if not 1 <= views <= MAX_VIEWS:
-        raise InvalidInput(f"The number of views must lie between 1 and {MAX_VIEWS}.")
-
-
-def check_look(look_s: object) -> None:
-    """Raise `InvalidInput` for a length of a look that is none; None is no limit."""
-    if look_s is None:
-        return
-    if isinstance(look_s, bool) or not isinstance(look_s, int | float) or not 1 <= look_s <= MAX_LOOK_S:
-        raise InvalidInput(f"One look may last between 1 and {MAX_LOOK_S} seconds, or as long as the right stands.")
+def lane_of(image: str, viewer: int) -> str:
+    """Return the lane of the outbox in which wishes about one viewer's rights on one image follow each other."""
+    return f"rights/{image}/{viewer}"
 
 
 def left_of(row: ops.GrantRow) -> int:
     """Return the views that a grant still allows, whatever its expiry."""
     return 0 if row.revoked else max(0, row.granted - row.consumed)
+
+
+def _signed_in(row: OutboxRow) -> Signed:
+    """Return the operation that was signed for a row. Raises `Unreadable`."""
+    try:
+        return decode(row.signed or b"", Signed, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+    except MalformedMessage as error:
+        raise Unreadable(f"what was signed for it cannot be read ({error})") from error
+
+
+def _may_have_made(row: OutboxRow) -> bool:
+    """Tell whether a new grant was sent for a row."""
+    try:
+        return row.signed is not None and isinstance(_signed_in(row), ops.Grant)
+    except Unreadable:
+        return False  # if it was made, it stands
+
+
+def _copy_of_grant(grant: ops.GrantRow) -> CopyTask:
+    return CopyTask(grant.grant, grant.image, grant.viewer, grant.record, left_of(grant))
 
 
 def _granted_for(intent: RightsIntent, grant: ops.GrantRow) -> int | None:
@@ -292,3 +340,11 @@ def _granted_for(intent: RightsIntent, grant: ops.GrantRow) -> int | None:
     if intent.more is not None:
         return max(grant.granted, grant.consumed) + intent.more
     return None
+
+
+def _nothing_stands() -> Refused:
+    return Refused(RefusalCode.NOT_FOUND, "This person has no rights on the image that could be changed.")
+
+
+def _too_busy() -> Unavailable:
+    return Unavailable("The image is being looked at so often that the change did not get through; it goes on later.")

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 import anyio
 
-from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, RemoteError, Unavailable
+from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, Refused, RemoteError, Unavailable
 from shared.records import decode_record
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
+from shared.wire.refusals import FINAL_CODES
 from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.copies import Copies
@@ -90,6 +91,15 @@ class Mailbox:
         except (RemoteError, IdentityChanged) as error:
             # A letter that does not prove what it says changes nothing; it is put aside, for it will not get better.
             log.warning("a letter was refused", extra={"mail": item.mail, "reason": str(error)})
+        except Refused as error:
+            if error.code not in FINAL_CODES:
+                raise
+            log.warning("a letter is about nothing", extra={"mail": item.mail, "reason": str(error)})
+        except GlimpseError:
+            raise  # the cloud is away, or there is no room: the mail stays where it is
+        except Exception:
+            # One letter must not hold up all that come after it.
+            log.exception("a letter could not be applied by a fault of this program", extra={"mail": item.mail})
         at = self._context.wall()
         await self._context.store.run(lambda s: s.put("mail_seen", mail=item.mail, at=at))
 

@@ -233,3 +233,16 @@ class PeerStatus:
     term: int
     latency_s: float | None
     outbox: int
+    trouble: str = ""
+    """Why nothing can be stored on this machine just now, in a sentence; empty where it can be."""
+    set_aside: int = 0
+    """What of the store could not be read and was set aside since it was opened; `Peer.troubles` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something in the store that could not be read and was set aside at `at`, in seconds since 1970."""
+
+    what: str
+    reason: str
+    at: float

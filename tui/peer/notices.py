@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, IdentityChanged, Refused, RemoteError, Unavailable
+from shared.errors import GlimpseError, RemoteError, Unavailable
 from shared.net.endpoint import Session
 from shared.records import RightsRecord, decode_record, encode_record
 from shared.secure.limiter import TokenBuckets
@@ -88,7 +88,7 @@ class Notices:
                     self._context.events.emit(RightsHeard(grant.image, grant.grant, viewer, left, grant.revoked))
                 else:
                     log.info("a viewer's peer did not answer a notice; mail tells it", extra={"grant": grant.grant})
-        except (Unavailable, Refused, RemoteError, IdentityChanged) as error:
+        except GlimpseError as error:
             log.info("a viewer's peer cannot be told directly; mail tells it", extra={"reason": str(error)})
         finally:
             if self._waiting.get(grant.grant) is waiting:

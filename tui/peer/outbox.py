@@ -1,37 +1,61 @@
 """What must reach the cloud: stored before it is tried, tried until it is answered, delivered once.
 
-Two kinds: an `operation` is sent as it is, again and again under one request id; a change of `rights` is an intention
-("5 left", "3 more", "revoked") that is signed against the grant as it stands at that moment, because views may have
-been spent meanwhile.
+An `operation` is sent as it is, again and again under one request id. A wish about rights ("5 left", "3 more",
+"revoked") is signed against the grant as it stands at that moment; what was signed is stored before it is sent, and
+sent again unchanged until it is answered, so that it is done once however many answers are lost.
+
+Nothing that could still succeed is let go: a row ends when it was delivered, when the cloud refused it for good (a
+closed list), or when it cannot be read or carried out at all; then it is set aside with its reason.
 """
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TypeVar, cast
 
 import anyio
 import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, Unavailable
+from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, RemoteError, StorageError, Unavailable
 from shared.wire.codec import decode, encode
 from shared.wire.operations import Operation, Outcome
+from shared.wire.refusals import FINAL_CODES
 from tui.peer.context import Context
 from tui.peer.events import Delivered, Undeliverable
+from tui.peer.lanes import due
 from tui.peer.models import OutboxEntry
-from tui.peer.store import OutboxRow
+from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
 
 FIRST_TRY_S = 4.0
 """How long a caller waits for the first delivery before it is told that the matter is queued."""
+OPERATION = "operation"
 _TRY_S = 10.0
 _PAUSE_MAX_S = 8.0
+_FAULTS = 5
+"""So often may delivering a row fail by a fault of this program before the row is set aside. Some faults pass."""
 
 Handler = Callable[[OutboxRow, float], Awaitable[object]]
 """Delivers one row within so many seconds; raises `Unavailable` to be tried again, `Refused` to be given up."""
+T = TypeVar("T")
+
+
+class Unreadable(LocalError):
+    """A stored row is not what it must be; it will never be."""
+
+
+class Taken(Enum):
+    """What became of the wish to take something back."""
+
+    BACK = auto()
+    """It was here, and nobody was told of it: it is gone."""
+    UNDER_WAY = auto()
+    """It is here, but the cloud may have it already."""
+    NOT_HERE = auto()
 
 
 Reprieve = Callable[[OutboxRow, GlimpseError], Awaitable[str | None]]
@@ -58,10 +82,15 @@ class Outbox:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._handlers: dict[str, Handler] = {"operation": self._deliver_operation}
+        self._handlers: dict[str, Handler] = {OPERATION: self._deliver_operation}
+        self._urgent: set[str] = set()
         self._waiters: dict[str, _Waiter] = {}
         self._work = anyio.Event()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, str] = {}
+        """Requests that are being delivered, with their lanes."""
+        self._untold: set[str] = set()
+        """Requests of this session that were not tried yet: nobody can have heard of them."""
+        self._faults: dict[str, int] = {}
         self.count = 0
         self.holds_back: Callable[[OutboxRow], bool] = lambda _row: False
         """Says of a row that it has to wait for now."""
@@ -70,34 +99,48 @@ class Outbox:
         self.answered: Answered = _not_noted
         """Called with every operation that was delivered, its request id and its outcome."""
 
-    def handle(self, kind: str, handler: Handler) -> None:
-        """Say how rows of a kind are delivered."""
+    def handle(self, kind: str, handler: Handler, *, urgent: bool = False) -> None:
+        """Say how rows of a kind are delivered; `urgent` ones go before all others of their lane."""
         self._handlers[kind] = handler
+        if urgent:
+            self._urgent.add(kind)
 
     def wake(self) -> None:
         """Try again now: the cloud may be back."""
         self._work.set()
 
+    # --- What waits --------------------------------------------------------------------------------------------------
     async def entries(self) -> list[OutboxEntry]:
         """Return what waits."""
         rows = await self._context.store.run(lambda store: store.outbox())
         self.count = len(rows)
         return [OutboxEntry(row.request, row.what, row.since, row.attempts, row.trouble) for row in rows]
 
-    async def submit_operation(self, what: str, operation: Operation, request: str) -> Outcome | None:
+    async def submit_operation(
+        self, what: str, operation: Operation, request: str, *, lane: str = ""
+    ) -> Outcome | None:  # fmt: skip
         """Store and deliver an operation; None while it waits. Raises `Refused` if the cloud says no at once."""
         body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-        return cast("Outcome | None", await self.submit("operation", what, body, request))
+        return cast("Outcome | None", await self.submit(OPERATION, what, body, request, lane=lane))
 
-    async def submit(self, kind: str, what: str, body: bytes, request: str) -> object | None:
-        """Store a row (on disk when this returns or raises) and wait a moment for its delivery."""
+    async def submit(self, kind: str, what: str, body: bytes, request: str, *, lane: str = "") -> object | None:
+        """Store a row (on disk when this returns or raises) and wait a moment for its delivery.
+
+        Raises `StorageError` where it cannot be stored; then nothing was asked for.
+        """
         since = self._context.wall()
-        await self._context.store.run(
-            lambda store: store.do(
-                "INSERT INTO outbox (request, kind, what, body, since) VALUES (:request, :kind, :what, :body, :since)",
-                request=request, kind=kind, what=what, body=body, since=since,
-            )
-        )  # fmt: skip
+        self._untold.add(request)
+        try:
+            await self._context.store.run(
+                lambda store: store.do(
+                    "INSERT INTO outbox (request, kind, what, body, since, lane)"
+                    " VALUES (:request, :kind, :what, :body, :since, :lane)",
+                    request=request, kind=kind, what=what, body=body, since=since, lane=lane,
+                )
+            )  # fmt: skip
+        except GlimpseError:
+            self._untold.discard(request)
+            raise
         self.count += 1
         waiter = self._waiters[request] = _Waiter(anyio.Event())
         self.wake()
@@ -110,77 +153,171 @@ class Outbox:
             raise waiter.error
         return waiter.result
 
-    async def remove(self, request: str) -> bool:
-        """Take back what was not delivered yet; False if it is no longer here."""
-        gone = await self._context.store.run(
-            lambda store: store.do("DELETE FROM outbox WHERE request = :request", request=request)
-        )
-        self.count -= gone
-        return gone > 0
+    async def take_back(self, request: str) -> Taken:
+        """Take back what nobody can have heard of yet; anything else stays, to be delivered whole."""
+        if request not in self._untold or request in self._under_way:
+            row = await self._context.store.run(lambda store: store.outbox_row(request))
+            return Taken.NOT_HERE if row is None else Taken.UNDER_WAY
+        self._under_way[request] = ""  # nobody begins to deliver it meanwhile
+        try:
+            gone = await self._remove([request])
+        finally:
+            self._under_way.pop(request, None)
+        self._untold.discard(request)
+        return Taken.BACK if gone else Taken.NOT_HERE
 
+    async def sign(self, row: OutboxRow, operation: Operation) -> OutboxRow:
+        """Store what was signed for a row, before it is sent; return the row with it."""
+        signed = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+        await self._context.store.run(
+            lambda store: store.do(
+                "UPDATE outbox SET signed = :signed WHERE request = :request", signed=signed, request=row.request
+            )
+        )
+        return replace(row, signed=signed)
+
+    async def lane_before(self, row: OutboxRow) -> list[OutboxRow]:
+        """Return what waits in the lane of a row and was asked for before it, oldest first."""
+        rows = await self._context.store.run(lambda store: store.outbox(lane=row.lane))
+        requests = [other.request for other in rows]
+        return rows[: requests.index(row.request)] if row.request in requests else []
+
+    async def supersede(self, row: OutboxRow, others: Collection[OutboxRow], reason: str) -> None:
+        """End a row that was delivered together with others that it makes pointless: all at once, or none."""
+        await self._remove([row.request, *(other.request for other in others)])
+        for other in others:
+            self._end(other, error=Refused("revoked", reason))
+
+    # --- Delivering --------------------------------------------------------------------------------------------------
     async def run(self) -> None:
-        """Deliver for ever. Rows are independent: one that cannot go does not hold up the others."""
+        """Deliver for ever. One row that cannot go does not hold up others, unless they are of its lane."""
         pause = self._context.timing.request_retry_s
         while True:
             self._work = anyio.Event()
-            rows = await self._context.store.run(lambda store: store.outbox())
-            self.count = len(rows)
-            if self._context.signed_in:
-                for row in rows:
-                    if row.request not in self._under_way and not self.holds_back(row):
-                        self._under_way.add(row.request)
-                        self._context.tasks.start_soon(self._try, row)
+            rows = await self._sweep()
             pause = min(2 * pause, _PAUSE_MAX_S) if rows else self._context.timing.request_retry_s
             with anyio.move_on_after(pause if rows else math.inf):
                 await self._work.wait()
                 pause = self._context.timing.request_retry_s
 
-    async def _try(self, row: OutboxRow) -> None:
+    async def _sweep(self) -> int:
+        """Begin to deliver all rows whose turn it is; return how many wait in all."""
+        rows = await self._context.store.run(lambda store: store.outbox())
+        self.count = len(rows)
+        if self._context.signed_in:
+            for row in due(rows, self._under_way, self._urgent):
+                if self.holds_back(row):
+                    continue
+                self._under_way[row.request] = row.lane
+                self._context.tasks.start_soon(self._try, row)
+        return len(rows)
+
+    async def _try(self, seen: OutboxRow) -> None:
+        """Try to deliver a row, as it stands now: an attempt that ended just before may have signed or removed it."""
+        self._untold.discard(seen.request)
         try:
-            await self._deliver(row)
+            row = await self._context.store.run(lambda store: store.outbox_row(seen.request))
+            if row is not None:
+                await self._deliver(row)
+        except Exception:
+            # What one row does must end neither the peer nor the delivery of the others.
+            log.exception("a row of the outbox could not be seen to", extra={"what": seen.what})
         finally:
-            self._under_way.discard(row.request)
+            self._under_way.pop(seen.request, None)
 
     async def _deliver(self, row: OutboxRow) -> None:
-        waiter = self._waiters.get(row.request)
         try:
-            result = await self._handlers[row.kind](row, _TRY_S)
-        except Unavailable as error:
-            await self._keep(row, str(error))
+            result = await self._handlers.get(row.kind, _unknown)(row, _TRY_S)
+        except Exception as error:  # noqa: BLE001 - each is judged; none may end the peer
+            await self._failed(row, error)
             return
-        except GlimpseError as error:
-            if (reason := await self.reprieve(row, error)) is not None:
-                await self._keep(row, reason)
-                return
-            await self.remove(row.request)
-            log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
-            self._context.events.emit(Undeliverable(row.request, row.what, str(error)))
-            if waiter is not None:
-                waiter.error = error
-                waiter.done.set()
-            return
-        await self.remove(row.request)
-        self._context.events.emit(Delivered(row.request, row.what))
-        if waiter is not None:
-            waiter.result = result
-            waiter.done.set()
+        await self._remove([row.request])
+        self._end(row, result=result)
 
-    async def _keep(self, row: OutboxRow, reason: str) -> None:
-        """Note why a row was not delivered; it is tried again."""
+    async def _failed(self, row: OutboxRow, error: Exception) -> None:
+        """Keep a row that may still succeed; give up one that the cloud refused for good or that cannot be used."""
+        if _is_passing(error):
+            await self._wait(row, str(error))
+        elif isinstance(error, Unreadable) or not isinstance(error, GlimpseError):
+            await self._fault(row, error)
+        elif (reason := await self.reprieve(row, error)) is not None:
+            await self._wait(row, reason)
+        else:
+            await self._remove([row.request])
+            log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
+            self._end(row, error=error)
+
+    async def _fault(self, row: OutboxRow, error: Exception) -> None:
+        faults = self._faults[row.request] = self._faults.get(row.request, 0) + 1
+        if not isinstance(error, Unreadable) and faults < _FAULTS:
+            log.error("a row of the outbox could not be delivered", exc_info=error, extra={"what": row.what})
+            await self._wait(row, f"This program failed ({type(error).__name__}); it is tried again.")
+            return
+        reason = str(error) if isinstance(error, Unreadable) else f"this program failed ({type(error).__name__})"
+        log.error("a row of the outbox is set aside", extra={"what": row.what, "reason": reason})
+        await self._context.store.run(lambda store: store.set_aside("outbox", reason, request=row.request))
+        self.count -= 1
+        self._end(row, error=LocalError(f"It cannot be carried out and was set aside: {reason}."))
+
+    async def _wait(self, row: OutboxRow, text: str) -> None:
         await self._context.store.run(
             lambda store: store.do(
                 "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
-                text=reason, request=row.request,
+                text=text, request=row.request,
             )
         )  # fmt: skip
 
+    async def _remove(self, requests: Collection[str]) -> int:
+        def remove(store: Store) -> int:
+            return sum(store.do("DELETE FROM outbox WHERE request = :request", request=each) for each in requests)
+
+        gone = await self._context.store.run(remove)
+        self.count -= gone
+        if gone:
+            self.wake()  # the next of its lane may go
+        return gone
+
+    def _end(self, row: OutboxRow, *, result: object = None, error: GlimpseError | None = None) -> None:
+        """Tell how a row ended: whoever still waits for it, and all who listen."""
+        self._faults.pop(row.request, None)
+        if error is None:
+            self._context.events.emit(Delivered(row.request, row.what))
+        else:
+            self._context.events.emit(Undeliverable(row.request, row.what, str(error)))
+        waiter = self._waiters.get(row.request)
+        if waiter is not None:
+            waiter.result, waiter.error = result, error
+            waiter.done.set()
+
     async def _deliver_operation(self, row: OutboxRow, wait_s: float) -> Outcome:
-        operation: Operation = decode(row.body, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+        try:
+            operation: Operation = decode(row.body, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+        except MalformedMessage as error:
+            raise Unreadable(f"what was stored of it cannot be read ({error})") from error
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         await self.answered(operation, row.request, outcome)
         return outcome
 
 
+async def _unknown(_row: OutboxRow, _wait_s: float) -> object:
+    raise Unreadable("this version does not know how to deliver it")
+
+
+def _is_passing(error: Exception) -> bool:
+    """Tell whether trying again may help: all but a closed list of refusals, and what this side cannot do."""
+    if isinstance(error, Refused):
+        return error.code not in FINAL_CODES
+    return isinstance(error, Unavailable | StorageError | RemoteError | OSError)
+
+
 def packed(value: msgspec.Struct) -> bytes:
     """Return a small struct as JSON for the store."""
     return msgspec.json.encode(value)
+
+
+def unpacked(row: OutboxRow, kind: type[T]) -> T:
+    """Return the struct that a row holds. Raises `Unreadable` for anything else."""
+    try:
+        return msgspec.json.decode(row.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+        raise Unreadable(f"what was stored of it cannot be read ({error})") from error

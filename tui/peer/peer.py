@@ -6,14 +6,15 @@
         image = await peer.encrypt("holiday.jpg")
 
 All methods raise `shared.errors.GlimpseError` types only: `InvalidInput` and other `UserError`s for what the caller can
-mend, `Refused` for a no of the cloud, `Unavailable` while the cloud or a person is away.
+mend, `Refused` for a no of the cloud, `Unavailable` while the cloud or a person is away. Arguments are checked before
+anything is stored or sent. What a row of the store or a mail holds never ends a peer.
 """
 
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from types import EllipsisType, TracebackType
@@ -24,7 +25,7 @@ import anyio.to_thread
 import msgspec
 
 from shared.cluster import Cluster, load_cluster
-from shared.config import MAX_MESSAGE_BYTES, MAX_NOTE_CHARS, MAX_VIEWS
+from shared.config import MAX_MESSAGE_BYTES, MAX_TITLE_CHARS
 from shared.errors import (
     GlimpseError,
     InvalidInput,
@@ -32,12 +33,13 @@ from shared.errors import (
     ProfileError,
     Refused,
     RemoteError,
+    StorageError,
     Unavailable,
     UserError,
 )
 from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
-from shared.text import clean, is_clean
+from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
@@ -45,13 +47,28 @@ from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, Rights
 from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
+from tui.peer.checks import (
+    checked_account,
+    checked_bytes,
+    checked_expiry,
+    checked_flag,
+    checked_id,
+    checked_left,
+    checked_look,
+    checked_note,
+    checked_page,
+    checked_path,
+    checked_seconds,
+    checked_text,
+    checked_views,
+)
 from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.encrypting import Encrypting, Progress
-from tui.peer.events import CloudChanged, Event, EventHub
+from tui.peer.events import CloudChanged, Event, EventHub, RowSetAside
 from tui.peer.given import Given
-from tui.peer.granting import Granting, RightsIntent, check_views
+from tui.peer.granting import Granting, RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import (
@@ -65,6 +82,7 @@ from tui.peer.models import (
     Requests,
     RightsResult,
     Sent,
+    Trouble,
     User,
     UserPage,
     View,
@@ -75,17 +93,28 @@ from tui.peer.models import (
 from tui.peer.names import checked_name
 from tui.peer.notices import Notices
 from tui.peer.offers import Offers
-from tui.peer.outbox import Outbox
+from tui.peer.outbox import OPERATION, Outbox, Taken
 from tui.peer.people import People, words_of
 from tui.peer.profile import Profile
 from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
+from tui.peer.tending import tend
 from tui.peer.viewing import Viewing
 
 log = logging.getLogger(__name__)
-
 M = TypeVar("M")
+R = TypeVar("R")
+REQUEST = "request"
+WITHDRAWAL = "withdrawal"
 _LETTER_CAP_BYTES = 16_384
+_TABLE_WORDS = {
+    "facts": "a note of this profile", "accounts": "a person", "own_images": "a picture of yours",
+    "held": "a picture of somebody", "pending_views": "a look that was begun", "asks": "a request",
+    "outbox": "something in the outbox", "offers": "a picture asked for", "mail_seen": "a mail that came",
+    "rewrites": "rights to be written into an image", "given": "rights given",
+    "seen_views": "a look at a picture of yours",
+}  # fmt: skip
+"""Tables of the store in the words of who has never heard of them."""
 _GOODBYE_S = 2.0
 _NOT_REGISTERED = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
 _READY_S = 0.2
@@ -96,6 +125,8 @@ class Peer:
 
     `profile` is a folder, made if it is missing; `cluster` a cluster file or a loaded `Cluster`. `bind_host` is the
     address to be reached at by others, by default the loopback interface for a cluster on it and all interfaces else.
+    Where the disk is full the profile is opened all the same: what is there can be read, what must be stored raises
+    `StorageError`, and `status().trouble` says why.
     """
 
     def __init__(
@@ -103,8 +134,8 @@ class Peer:
         entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        self._profile = Profile(Path(profile))
-        self._source = cluster
+        self._profile = Profile(checked_path(profile, "A profile"))
+        self._source = cluster if isinstance(cluster, Cluster) else checked_path(cluster, "A cluster")
         self._bind_host = bind_host
         self._entropy = entropy
         self._clock = clock
@@ -117,8 +148,13 @@ class Peer:
         stack = AsyncExitStack()
         try:
             await self._open(stack)
-        except BaseException:
-            await stack.aclose()
+        except BaseException as error:
+            try:
+                await stack.aclose()
+            except BaseExceptionGroup as group:  # a background task failed meanwhile, and that ended the opening
+                if (first := _only_error(group)) is not None:
+                    raise first from error
+                raise
             raise
         self._stack = stack
         return self
@@ -130,8 +166,8 @@ class Peer:
         identity = await anyio.to_thread.run_sync(profile.identity)
         cluster = self._source
         if not isinstance(cluster, Cluster):
-            cluster = await anyio.to_thread.run_sync(load_cluster, Path(cluster))
-        store = await anyio.to_thread.run_sync(Store, profile.store_path)
+            cluster = await anyio.to_thread.run_sync(load_cluster, cluster)
+        store = await anyio.to_thread.run_sync(lambda: Store(profile.store_path, wall=self._wall))
         stack.push_async_callback(store.aclose)
         endpoint = Endpoint(
             identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue
@@ -168,15 +204,16 @@ class Peer:
         cloud.on_signed_out = self._signed_out
         cloud.on_epoch = self._restoring.heard
         self._sign_in_wanted = anyio.Event()
-        await files.repair(store)
+        self._set_aside = len(store.found)
+        if not store.read_only:
+            await files.repair(store, profile.images)
         await self._copies.recall()
         cloud.start()
-        tasks.start_soon(self._outbox.run)
-        tasks.start_soon(self._mailbox.run)
-        tasks.start_soon(self._encrypting.run)
-        tasks.start_soon(self._restoring.run)
-        tasks.start_soon(self._keep_alive)
-        tasks.start_soon(self._sign_in_again)
+        for what, task in (
+            ("outbox", self._outbox.run), ("mailbox", self._mailbox.run), ("encrypting", self._encrypting.run),
+            ("restoring", self._restoring.run), ("keep-alive", self._keep_alive), ("sign-in", self._sign_in_again),
+        ):  # fmt: skip
+            tasks.start_soon(tend, what, task)
 
     def _host(self, cluster: Cluster) -> str:
         if self._bind_host is not None:
@@ -192,14 +229,18 @@ class Peer:
         if self._context.signed_in:
             with anyio.CancelScope(shield=True):
                 await self._say_goodbye()
-        await stack.aclose()
+        try:
+            await stack.aclose()
+        except BaseExceptionGroup as group:
+            if (first := _only_error(group)) is not None:
+                raise first from group
+            raise
 
     async def _recall(self, context: Context) -> None:
         def read(store: Store) -> tuple[str | None, str | None, str | None]:
-            if store.fact("device") is None:
-                store.set_fact("device", context.new_id())
-            if store.fact("cluster") is None:
-                store.set_fact("cluster", context.cluster.cluster_id)
+            for name, value in (("device", context.new_id()), ("cluster", context.cluster.cluster_id)):
+                if store.fact(name) is None:
+                    store.set_fact(name, value)
             if store.fact("cluster") != context.cluster.cluster_id:
                 raise ProfileError("This profile belongs to another cluster; choose another profile or that cluster.")
             return store.fact("device"), store.fact("account"), store.fact("name")
@@ -223,7 +264,7 @@ class Peer:
 
         `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
         """
-        await self._register(checked_name(name))
+        await self._register(checked_name(checked_text(name, "A name")))
         assert self.me is not None
         return self.me
 
@@ -267,8 +308,11 @@ class Peer:
         context.signed_in = True
         self._restoring.wake()
         context.cloud.keep_alive(context.device)
-        await self._mailbox.fetch()
-        await self._refresh_held()
+        try:
+            await self._mailbox.fetch()
+            await self._refresh_held()
+        except StorageError as error:  # the mail stays in the cloud until there is room for it
+            log.warning("what changed meanwhile could not be stored", extra={"reason": str(error)})
         self._outbox.wake()
         assert self.me is not None
         return self.me
@@ -330,7 +374,7 @@ class Peer:
 
     def export_identity(self, passphrase: str) -> bytes:
         """Return this profile's keys, protected by a passphrase: the only way to move or restore the account."""
-        if not passphrase:
+        if not checked_text(passphrase, "A passphrase"):
             raise InvalidInput("An export needs a passphrase; choose one that you will remember.")
         return export_identity(self._context.identity, passphrase)
 
@@ -340,7 +384,8 @@ class Peer:
 
         Raises `ProfileError` if the folder already has an identity, the passphrase is wrong or the export is damaged.
         """
-        identity = import_identity(data, passphrase)
+        profile = checked_path(profile, "A profile")
+        identity = import_identity(checked_bytes(data, "An export"), checked_text(passphrase, "A passphrase"))
         with Profile(profile) as opened:
             if (opened.folder / "identity").exists():
                 raise ProfileError(f"The profile {profile.name} already has an identity; choose a new profile.")
@@ -357,47 +402,51 @@ class Peer:
         `progress(stage, done, total)` is called from the event loop. Raises `UnusableImage`, `StorageError`,
         `Unavailable`; nothing is kept of an attempt that failed.
         """
+        if title is not None and len(checked_text(title, "A title")) > 10 * MAX_TITLE_CHARS:
+            raise InvalidInput(f"A title has at most {MAX_TITLE_CHARS} characters.")
+        if progress is not None and not callable(progress):
+            raise InvalidInput("`progress` is something that can be called.")
         return await self._encrypting.encrypt(
-            Path(path).expanduser(), title, None if cover is None else Path(cover).expanduser(), progress
+            checked_path(path, "A picture"), title, None if cover is None else checked_path(cover, "A cover"), progress
         )
 
     async def set_preview(self, image_id: str, picture: Path | str | bytes | None) -> None:
         """Publish a low-resolution preview made from a picture (a path, or a file's bytes); take it back with None."""
-        if isinstance(picture, Path | str):
-            picture = Path(picture).expanduser()
-        await self._encrypting.set_preview(_id(image_id), picture)
+        if picture is not None and not isinstance(picture, bytes):
+            picture = checked_path(picture, "A preview")
+        await self._encrypting.set_preview(checked_id(image_id), picture)
 
     async def my_images(self, *, local: bool = False) -> list[MyImage]:
         """Return one's own images with their viewers and views, newest first.
 
         Without the cloud, or with `local`, which asks nobody, it is what this machine holds, without counts.
         """
+        checked_flag(local, "local")
         stored = {
             str(row["image"]): row
             for row in await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         }
         try:
             remote = {} if local else await self._all_mine()
-        except Unavailable:
+        except (Unavailable, StorageError):
             remote = {}
         folder = self._context.profile.images
         here = await anyio.to_thread.run_sync(
             lambda: {image for image in stored if files.own_path(folder, image).exists()}
         )
-        found: list[MyImage] = []
-        for image in stored.keys() | remote.keys():
-            mine, row = stored.get(image), remote.get(image)
-            path = files.own_path(folder, image)
-            source = _described(mine, row)
-            found.append(
-                MyImage(
-                    image, clean(str(source["title"])), str(source["format"]), int(source["width"]),
-                    int(source["height"]), int(source["size"]), float(source["created"]),
-                    path if image in here else None, offered=row.offered if row else True,
-                    has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
-                    views_spent=row.views_spent if row else 0, counted=row is not None,
-                )
+
+        def described(image: str) -> MyImage:
+            row = remote.get(image)
+            source = _described(stored.get(image), row)
+            return MyImage(
+                image, clean(str(source["title"])), str(source["format"]), int(source["width"]),
+                int(source["height"]), int(source["size"]), float(source["created"]),
+                files.own_path(folder, image) if image in here else None, offered=row.offered if row else True,
+                has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
+                views_spent=row.views_spent if row else 0, counted=row is not None,
             )  # fmt: skip
+
+        found = await self._readable("own_images", stored.keys() | remote.keys(), described)
         return sorted(found, key=lambda entry: -entry.created)
 
     async def _all_mine(self) -> dict[str, ops.ImageRow]:
@@ -416,11 +465,11 @@ class Peer:
 
     async def withdraw(self, image_id: str) -> None:
         """Stop offering an image; rights already given stay."""
-        await self._query(ops.WithdrawImage(image=_id(image_id)), ops.Done)
+        await self._query(ops.WithdrawImage(image=checked_id(image_id)), ops.Done)
 
     async def viewers(self, image_id: str) -> list[Viewer]:
         """Return everybody's rights on an image of one's own."""
-        return await self._granting.viewers(_id(image_id))
+        return await self._granting.viewers(checked_id(image_id))
 
     async def views_log(self, image_id: str) -> list[ViewLogEntry]:
         """Return who looked at an image of one's own and when, newest first.
@@ -430,7 +479,7 @@ class Peer:
         rows: list[ops.ViewRow] = []
         page = 0
         while True:
-            outcome = await self._query(ops.ViewsLog(image=_id(image_id), page=page), ops.ViewRows)
+            outcome = await self._query(ops.ViewsLog(image=checked_id(image_id), page=page), ops.ViewRows)
             rows.extend(outcome.rows)
             if not outcome.rows or len(rows) >= outcome.total:
                 break
@@ -443,7 +492,10 @@ class Peer:
     # --- Other people ------------------------------------------------------------------------------------------------
     async def users(self, text: str = "", *, page: int = 0) -> UserPage:
         """Return one page of accounts whose name or id contains `text`, those online first."""
-        outcome = await self._query(ops.ListUsers(text=text[:64], page=page), ops.Users)
+        checked_page(page)
+        outcome = await self._query(
+            ops.ListUsers(text=checked_text(text, "What is looked for")[:64], page=page), ops.Users
+        )
         rows = tuple(
             User(row.account, clean(row.name), words_of(row.signing_key), row.online, row.images, row.last_seen)
             for row in outcome.rows
@@ -454,6 +506,7 @@ class Peer:
 
     async def images_of(self, account: int, *, page: int = 0) -> list[OfferedImage]:
         """Return images that an account offers."""
+        checked_account(account), checked_page(page)
         outcome = await self._query(ops.OfferedImages(owner=account, page=page), ops.Images)
         for row in outcome.rows:
             self._offers.saw(row.image, clean(row.title), outcome.owner)
@@ -467,7 +520,7 @@ class Peer:
 
     async def preview(self, image_id: str) -> bytes | None:
         """Return an image's public preview (a small JPEG, to be treated as hostile), None if there is none."""
-        return (await self._query(ops.GetPreview(image=_id(image_id)), ops.PreviewAnswer)).preview
+        return (await self._query(ops.GetPreview(image=checked_id(image_id)), ops.PreviewAnswer)).preview
 
     # --- Asking and answering ----------------------------------------------------------------------------------------
     async def request(self, image_id: str, views: int, *, note: str = "") -> Sent:
@@ -475,13 +528,12 @@ class Peer:
 
         Asking for an image that one holds already asks for more views of it.
         """
-        check_views(views)
-        if len(note) > MAX_NOTE_CHARS or not is_clean(note):
-            raise InvalidInput(f"A note has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
+        operation = ops.AskViews(
+            image=checked_id(image_id), views=checked_views(views), note=checked_note(note, "A note")
+        )  # fmt: skip
         request = self._context.new_id()
-        operation = ops.AskViews(image=_id(image_id), views=views, note=note)
         await self._offers.keep(image_id)
-        outcome = await self._outbox.submit_operation("request", operation, request)
+        outcome = await self._outbox.submit_operation(REQUEST, operation, request, lane=_lane_of_ask(request))
         return Sent(request, outcome is not None)
 
     async def request_more(self, image_id: str, views: int, *, note: str = "") -> Sent:
@@ -489,10 +541,24 @@ class Peer:
         return await self.request(image_id, views, note=note)
 
     async def cancel(self, request_id: str) -> None:
-        """Take back a request: out of the outbox if it is still there, otherwise from the owner's list."""
-        if await self._outbox.remove(_id(request_id)):
+        """Take back a request: out of the outbox if nobody was told of it yet, otherwise from the owner's list.
+
+        One that may be on its way at this moment is delivered first and withdrawn then, now or when the cloud is back.
+        Raises `InvalidInput` for something else that waits: once it may be on its way it cannot be taken back.
+        """
+        taken = await self._outbox.take_back(checked_id(request_id))
+        if taken is Taken.BACK:
             return
-        await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+        if taken is Taken.NOT_HERE:
+            await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+            return
+        waiting = await self._context.store.run(lambda s: s.outbox(lane=_lane_of_ask(request_id)))
+        if not waiting:
+            raise InvalidInput("This may be on its way already; change or revoke the rights instead.")
+        if not any(row.what == WITHDRAWAL for row in waiting):
+            await self._outbox.submit_operation(
+                WITHDRAWAL, ops.WithdrawAsk(ask=request_id), self._context.new_id(), lane=_lane_of_ask(request_id)
+            )
 
     async def requests(self, *, local: bool = False) -> Requests:
         """Return requests from and to others, newest first, what waits in the outbox included.
@@ -500,11 +566,11 @@ class Peer:
         With `local` nobody is asked and what this machine knows is returned.
         """
         context = self._context
-        complete = not local
+        complete = not checked_flag(local, "local")
         try:
             for incoming in () if local else (True, False):
                 await self._refresh_asks(incoming=incoming)
-        except Unavailable:
+        except (Unavailable, StorageError):
             complete = False
         rows = await context.store.run(lambda s: s.all("SELECT incoming, row FROM asks ORDER BY created DESC"))
         received = {
@@ -513,16 +579,23 @@ class Peer:
         }
         outbox = await context.store.run(lambda s: s.outbox())
         waiting = waiting_answers(outbox)
-        incoming_rows: list[ViewRequest] = []
-        outgoing_rows = await self._queued_asks(outbox)
-        queued = {row.request for row in outbox}
-        for row in rows:
+        queued = await self._queued_asks(outbox)
+
+        def read(row: sqlite3.Row) -> tuple[bool, ViewRequest]:
             letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
-            if not row["incoming"] and letter.ask.ask in queued:
-                continue  # asked again after a restore of the cloud: it is told as queued
-            target = incoming_rows if row["incoming"] else outgoing_rows
-            target.append(_request_of(letter.ask, incoming=bool(row["incoming"]), received=received, waiting=waiting))
-        return Requests(tuple(incoming_rows), tuple(outgoing_rows), complete)
+            incoming = bool(row["incoming"])
+            return incoming, _request_of(letter.ask, incoming=incoming, received=received, waiting=waiting)
+
+        asked_again = {request.request_id for request in queued}
+        known = await self._readable("asks", rows, read)
+        return Requests(
+            tuple(request for incoming, request in known if incoming),
+            (
+                *queued,
+                *(request for incoming, request in known if not incoming and request.request_id not in asked_again),
+            ),
+            complete,
+        )
 
     async def _refresh_asks(self, *, incoming: bool) -> None:
         page = fetched = 0
@@ -541,9 +614,13 @@ class Peer:
 
     async def _queued_asks(self, outbox: list[OutboxRow]) -> list[ViewRequest]:
         queued = []
+        taken_back = {row.lane for row in outbox if row.what == WITHDRAWAL}
         for row in outbox:
-            if row.kind == "operation" and row.what == "request":
-                operation: ops.AskViews = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
+            if row.kind == OPERATION and row.what == REQUEST and row.lane not in taken_back:
+                try:
+                    operation: ops.AskViews = decode(row.body, ops.AskViews, cap_bytes=_LETTER_CAP_BYTES)
+                except MalformedMessage:
+                    continue  # its delivery says so and sets it aside
                 offer = await self._offers.find(operation.image)
                 queued.append(
                     ViewRequest(
@@ -561,7 +638,9 @@ class Peer:
         `look_s` is how many seconds one look may last, 1 to 86 400; None leaves it as it is, by default no limit.
         The stego image with the viewer's rights goes to the viewer's peer as soon as both are online.
         """
-        ask = await self._ask_row(_id(request_id))
+        views = None if views is None else checked_views(views)
+        expires, look_s = checked_expiry(expires, self._context.now()), checked_look(look_s)
+        ask = await self._ask_row(checked_id(request_id))
         if ask.state != "pending":
             raise InvalidInput(f"This request was {ask.state} already; nothing was changed.")
         await self._refuse_second_answer(request_id)
@@ -571,9 +650,8 @@ class Peer:
 
     async def reject(self, request_id: str, reason: str = "") -> Sent:
         """Answer a request with no."""
-        if len(reason) > MAX_NOTE_CHARS or not is_clean(reason):
-            raise InvalidInput(f"A reason has at most {MAX_NOTE_CHARS} characters and none that control a terminal.")
-        await self._refuse_second_answer(_id(request_id))
+        checked_note(reason, "A reason")
+        await self._refuse_second_answer(checked_id(request_id))
         request = self._context.new_id()
         outcome = await self._outbox.submit_operation(REJECTION, ops.RejectAsk(ask=request_id, reason=reason), request)
         return Sent(request, outcome is not None)
@@ -601,7 +679,10 @@ class Peer:
         self, image_id: str, viewer: int, views: int, *, expires: float | None = None, look_s: float | None = None
     ) -> Sent:
         """Give somebody views without having been asked. `look_s` as in `accept`."""
-        return await self._granting.give(_id(image_id), viewer, views, expires, None, look_s)
+        return await self._granting.give(
+            checked_id(image_id), checked_account(viewer), checked_views(views),
+            checked_expiry(expires, self._context.now()), None, checked_look(look_s),
+        )  # fmt: skip
 
     async def set_views(
         self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
@@ -613,20 +694,20 @@ class Peer:
         unless one is given, or taken away with `no_expiry`. `look_s` is how many seconds one look may last from now on,
         1 to 86 400, None for no limit; it stays unless it is given.
         """
-        if views_left is not None and not 0 <= views_left <= MAX_VIEWS:
-            raise InvalidInput(f"The number of views left must lie between 0 and {MAX_VIEWS}.")
-        if no_expiry and expires is not None:
+        if checked_flag(no_expiry, "no_expiry") and expires is not None:
             raise InvalidInput("Rights have an expiry or none; give one of both.")
         return await self._granting.change(
             RightsIntent(
-                _id(image_id), viewer, left=views_left, expires=expires, set_expires=no_expiry or expires is not None,
-                look_s=None if isinstance(look_s, EllipsisType) else look_s, set_look=look_s is not ...,
+                checked_id(image_id), checked_account(viewer), left=checked_left(views_left),
+                expires=checked_expiry(expires, self._context.now()),
+                set_expires=no_expiry or expires is not None,
+                look_s=None if isinstance(look_s, EllipsisType) else checked_look(look_s), set_look=look_s is not ...,
             )
         )  # fmt: skip
 
     async def revoke(self, image_id: str, viewer: int) -> RightsResult:
         """End somebody's rights on an image for good."""
-        return await self._granting.change(RightsIntent(_id(image_id), viewer, revoke=True))
+        return await self._granting.change(RightsIntent(checked_id(image_id), checked_account(viewer), revoke=True))
 
     # --- Pictures of others ------------------------------------------------------------------------------------------
     async def peer_images(self) -> list[PeerImage]:
@@ -634,28 +715,30 @@ class Peer:
         context = self._context
         rows = await context.store.run(
             lambda s: s.all(
-                "SELECT held.*, accounts.signing_key AS signing_key FROM held JOIN accounts ON account = owner"
+                "SELECT held.*, accounts.signing_key AS signing_key FROM held LEFT JOIN accounts ON account = owner"
                 " ORDER BY held.rowid DESC"
             )
         )
-        return [
-            PeerImage(
-                row["image"], row["grant_id"], row["title"], row["owner"], row["owner_name"],
-                words_of(bytes(row["signing_key"])), row["granted"],
+
+        def read(row: sqlite3.Row) -> PeerImage:
+            return PeerImage(
+                checked_id(row["image"]), checked_id(row["grant_id"]), clean(row["title"]), int(row["owner"]),
+                clean(row["owner_name"]),
+                "" if row["signing_key"] is None else words_of(bytes(row["signing_key"])), int(row["granted"]),
                 0 if row["revoked"] else max(
                     0, row["granted"] - self._holding.consumed(row["grant_id"], row["consumed"])
                 ),
-                row["expires"], bool(row["revoked"]),
+                None if row["expires"] is None else float(row["expires"]), bool(row["revoked"]),
                 files.held_path(context.profile.images, row["grant_id"]) if row["received"] else None,
                 look_s=row["look_s"],
                 frozen=str(row["grant_id"]) in context.frozen,
-            )
-            for row in rows
-        ]  # fmt: skip
+            )  # fmt: skip
+
+        return await self._readable("held", rows, read)
 
     async def cover(self, image_id: str) -> bytes | None:
         """Return the stego image of a picture, of one's own or held: a PNG that shows its cover. None if not here."""
-        path = await self._viewing.stego_path(_id(image_id))
+        path = await self._viewing.stego_path(checked_id(image_id))
         if path is None:
             return None
         async with self._context.files:
@@ -663,14 +746,14 @@ class Peer:
 
     async def view(self, image_id: str) -> View:
         """Open a picture; for another's image this spends a view. See `tui.peer.viewing` for what it raises."""
-        return await self._viewing.view(_id(image_id))
+        return await self._viewing.view(checked_id(image_id))
 
     async def look_ended(self, view_id: str, seconds: float) -> None:
         """Say how long a view (`View.view_id`) was shown. On disk when this returns, delivered now or later.
 
         The owner's log says it; the first word on a view holds.
         """
-        await self._viewing.ended(_id(view_id), seconds)
+        await self._viewing.ended(checked_id(view_id), checked_seconds(seconds))
 
     def now(self) -> float:
         """Return the time by which rights expire: seconds since 1970 by the directory's clock, where it is known."""
@@ -686,8 +769,16 @@ class Peer:
         cloud = self._context.cloud
         return PeerStatus(
             self.me, self._context.signed_in, cloud.reachable, cloud.leader, cloud.term, cloud.latency_s,
-            self._outbox.count,
+            self._outbox.count, self._context.store.trouble, self._set_aside,
         )  # fmt: skip
+
+    async def troubles(self) -> list[Trouble]:
+        """Return what in this profile's store could not be read and was set aside, newest first. Asks nobody.
+
+        Nothing of it counts any more, and nothing of it is deleted: the rows are kept in the table `set_aside`.
+        """
+        asides = await self._context.store.run(lambda s: s.asides())
+        return [Trouble(_TABLE_WORDS.get(aside.table, "something"), clean(aside.reason), aside.at) for aside in asides]
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield what happens from now on, until the caller stops or the peer closes."""
@@ -700,6 +791,26 @@ class Peer:
         return self._hub.subscription()
 
     # --- Inside ------------------------------------------------------------------------------------------------------
+    async def _readable(self, table: str, rows: Iterable[R], read: Callable[[R], M]) -> list[M]:
+        """Read rows of a table one by one; those that cannot be read are set aside and told, and the rest is there."""
+        found: list[M] = []
+        bad = False
+        for row in rows:
+            try:
+                found.append(read(row))
+            except (GlimpseError, ValueError, TypeError, KeyError, AttributeError) as error:
+                bad = True
+                log.warning("a row cannot be read", extra={"table": table, "reason": str(error)})
+        if bad:
+            try:
+                asides = await self._context.store.run(lambda s: s.sort_out(table))
+            except StorageError:
+                return found
+            self._set_aside += len(asides)
+            for aside in asides:
+                self._hub.emit(RowSetAside(_TABLE_WORDS.get(table, "something"), aside.reason))
+        return found
+
     async def _query(self, operation: ops.Operation, expected: type[M]) -> M:
         outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id())
         if not isinstance(outcome, expected):
@@ -745,7 +856,7 @@ class Peer:
                 try:
                     await self._prove()
                 except GlimpseError as error:
-                    log.info("signing in again waits", extra={"reason": str(error)})
+                    log.info("signing in again failed", extra={"reason": str(error)})
                     continue
                 self._outbox.wake()
 
@@ -787,10 +898,17 @@ def _described(mine: sqlite3.Row | None, row: ops.ImageRow | None) -> dict[str, 
     return {} if row is None else msgspec.structs.asdict(row)
 
 
-def _id(text: str) -> str:
-    if len(text) != 32 or any(char not in "0123456789abcdef" for char in text):
-        raise InvalidInput("An id has 32 hexadecimal digits; copy it from the list.")
-    return text
+def _lane_of_ask(request: str) -> str:
+    """Return the lane of the outbox in which a request and its withdrawal follow each other."""
+    return f"request/{request}"
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> GlimpseError | None:
+    """Return the error of ours that is all there is in a group, None for anything else."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, GlimpseError) else None
 
 
 def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str], waiting: WaitingAnswers) -> ViewRequest:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import logging
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,8 @@ from shared.errors import ProfileError, StorageError
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
 from tui.peer.profiles import checked_profile
+
+log = logging.getLogger(__name__)
 
 
 def profile_folder(root: Path, name: str) -> Path:
@@ -33,8 +36,10 @@ class Profile:
 
     def __enter__(self) -> "Profile":
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.images.mkdir(mode=0o700, exist_ok=True)
+            if not self.folder.is_dir():
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.images.is_dir():
+                self.images.mkdir(mode=0o700, exist_ok=True)
             status = self.folder.stat()
             if status.st_uid != os.geteuid():
                 raise ProfileError(f"{self.folder} belongs to somebody else; choose another profile folder.")
@@ -65,7 +70,13 @@ class Profile:
         return load_identity(path)
 
     def _take_lock(self) -> None:
-        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        path, flags = self.folder / "lock", os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            lock = os.open(path, os.O_RDONLY | flags)  # what cannot be written can still be read, by one at a time
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,6 +85,10 @@ class Profile:
             raise ProfileError(
                 f"The profile {self.folder.name} is open in process {holder}; close that one first."
             ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            # The lock holds without the number, which only tells others who has it. A full disk can still be read.
+            log.warning("the holder of a profile could not be noted", extra={"reason": str(error)})

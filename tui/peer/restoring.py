@@ -33,9 +33,9 @@ from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
 from tui.peer.events import DirectoryRestored
 from tui.peer.given import Given
-from tui.peer.granting import GRANT, RIGHTS, GiveIntent, RightsIntent
+from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.mailbox import Mailbox
-from tui.peer.outbox import Outbox
+from tui.peer.outbox import OPERATION, Outbox, unpacked
 from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
@@ -220,16 +220,17 @@ class Restoring:
 
     async def _comes_back(self, row: OutboxRow) -> bool:
         if row.kind == GRANT:
-            give = msgspec.json.decode(row.body, type=GiveIntent)
-            return await self._is_known(give.viewer)
-        if row.kind == RIGHTS:
-            change = msgspec.json.decode(row.body, type=RightsIntent)
+            return await self._is_known(unpacked(row, GiveIntent).viewer)
+        if row.kind in (RIGHTS, REVOCATION):
+            change = unpacked(row, RightsIntent)
             return await self._given.gave(change.image, change.viewer)
         if row.kind == COPY:
-            task = msgspec.json.decode(row.body, type=CopyTask)
+            task = unpacked(row, CopyTask)
             path = files.own_path(self._context.profile.images, task.image)
             is_here = await anyio.to_thread.run_sync(path.exists)
             return is_here and await self._is_known(task.viewer)
+        if row.kind != OPERATION:
+            return False
         operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)
         if isinstance(operation, ops.AskViews | ops.RejectAsk):
             return await self._may_still_come(row)

@@ -2,12 +2,19 @@
 
 The store is a convenience, not an authority: editing it wins no view, because the nodes count views and hold half of
 every key. All calls are synchronous and short; the peer runs them in one thread (see `Store.run`).
+
+It is an ordinary file, so anything may have happened to it. Rows that are not as they must be are set aside when the
+store is opened, each with the reason, and the rest works. Where there is no room to open it, a copy in memory is read
+and nothing can be written.
 """
 
+import json
 import sqlite3
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +22,8 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import ProfileError, StorageError
+from tui.peer.carrying import carry_over
+from tui.peer.rows import TABLES, fault_of
 
 T = TypeVar("T")
 
@@ -70,7 +79,10 @@ _MIGRATIONS = (_VERSION_1, _VERSION_2)
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One waiting item; `kind` says how `body` is to be read."""
+    """One waiting item; `kind` says how `body` is to be read.
+
+    Rows of one `lane` are delivered one after the other. `signed` is the signed operation that was last sent for it.
+    """
 
     request: str
     kind: str
@@ -79,33 +91,129 @@ class OutboxRow:
     since: float
     attempts: int
     trouble: str
+    lane: str = ""
+    signed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A row that could not be used any more: where it stood, since when it is set aside, and why."""
+
+    table: str
+    reason: str
+    at: float
 
 
 class Store:
     """The SQLite file of one profile. Every change is on disk when the call returns.
 
-    Raises `ProfileError` for a file that is no store, `StorageError` when the disk is full; what was stored stays.
+    Raises `ProfileError` for a file that is no store or of a newer Glimpse, `StorageError` when the disk is full; what
+    was stored stays. A store that is there and cannot be written is opened for reading: then `read_only` says why.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._sql.row_factory = sqlite3.Row
-            path.chmod(0o600)
-            self._sql.execute("PRAGMA journal_mode = WAL")
-            self._sql.execute("PRAGMA synchronous = FULL")
-            version = self._sql.execute("PRAGMA user_version").fetchone()[0]
-            if version > _SCHEMA_VERSION:
-                raise ProfileError(f"{path} was written by a newer Glimpse; update this one.")
-            for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-                self._sql.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
-        except sqlite3.DatabaseError as error:
-            raise _translated(error, path) from error
+    def __init__(self, path: Path, *, wall: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._wall = wall
         self._limiter: anyio.CapacityLimiter | None = None
         self._in_use = threading.Lock()
         self._closed = False
+        self.read_only = ""
+        """Why nothing can be written for as long as this store is open, in a sentence; empty where it can be."""
+        self.found: list[Aside] = []
+        """What was set aside when the store was opened."""
+        self.trouble = ""
+        """Why the last change could not be written, in a sentence; empty once one could be."""
+        try:
+            self._sql = self._open()
+        except StorageError as error:
+            if not path.exists() or not path.stat().st_size:
+                raise
+            self._sql = self._open_copy()
+            self.read_only = f"{str(error).rstrip('.')}; until the profile is opened again nothing can be stored."
+            self.trouble = self.read_only
 
+    # --- Opening -----------------------------------------------------------------------------------------------------
+    def _open(self) -> sqlite3.Connection:
+        """Open the file for reading and writing, bring it to this version and set aside what cannot be used."""
+        sql = None
+        try:
+            sql = _connected(str(self._path))
+            self._path.chmod(0o600)
+            sql.execute("PRAGMA journal_mode = WAL")
+            sql.execute("PRAGMA synchronous = FULL")
+            self._prepare(sql)
+            # Whether there is room is found out now, not in the middle of something that must be kept.
+            sql.execute("INSERT OR REPLACE INTO facts VALUES ('opened', :now)", {"now": str(int(self._wall()))})
+        except sqlite3.Error as error:
+            self._close_failed(sql)
+            raise _translated(error, self._path) from error
+        except OSError as error:
+            self._close_failed(sql)
+            raise StorageError(f"The store {self._path} cannot be written: {error.strerror}.") from error
+        except BaseException:
+            self._close_failed(sql)
+            raise
+        return sql
+
+    def _open_copy(self) -> sqlite3.Connection:
+        """Return a copy in memory of a file that cannot be written, brought to this version; it takes no changes."""
+        copy = _connected(":memory:")
+        try:
+            self._read_into(copy)
+            self._prepare(copy)
+            copy.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            copy.close()
+            raise _translated(error, self._path) from error
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+    def _read_into(self, copy: sqlite3.Connection) -> None:
+        """Copy the file with its log. An exclusive lock keeps the log's index in memory, where it needs no room."""
+        uri = self._path.absolute().as_uri()
+        try:
+            with closing(_connected(uri)) as source:
+                source.execute("PRAGMA locking_mode = EXCLUSIVE")
+                source.backup(copy)
+        except sqlite3.OperationalError:
+            # Not even a lock can be had here, as on a medium that is mounted for reading: what the log holds is missed.
+            with closing(_connected(f"{uri}?immutable=1")) as source:
+                source.backup(copy)
+
+    def _prepare(self, sql: sqlite3.Connection) -> None:
+        version = sql.execute("PRAGMA user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            raise ProfileError(f"{self._path} was written by a newer Glimpse; update this one.")
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            sql.execute("BEGIN IMMEDIATE")
+            try:
+                for statement in filter(str.strip, script.split(";")):
+                    sql.execute(statement)
+                if number == 2:
+                    carry_over(sql)
+                sql.execute(f"PRAGMA user_version = {number}")
+                sql.execute("COMMIT")
+            except BaseException:
+                if sql.in_transaction:
+                    sql.execute("ROLLBACK")
+                raise
+        sql.execute("BEGIN")
+        try:
+            self.found = self._sort_out(sql, TABLES)
+            sql.execute("COMMIT")
+        except BaseException:
+            if sql.in_transaction:
+                sql.execute("ROLLBACK")
+            raise
+
+    @staticmethod
+    def _close_failed(sql: sqlite3.Connection | None) -> None:
+        if sql is not None:
+            sql.close()
+
+    # --- Using -------------------------------------------------------------------------------------------------------
     async def run(self, call: "Callable[[Store], T]") -> T:
         """Run `call` on the store in a thread, one at a time; its changes are one transaction."""
         if self._limiter is None:
@@ -131,19 +239,29 @@ class Store:
             return self._carry_out(call)
 
     def _carry_out(self, call: "Callable[[Store], T]") -> T:
+        before = self._sql.total_changes
         try:
-            self._sql.execute("BEGIN IMMEDIATE")
+            self._sql.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
             try:
                 result = call(self)
+                self._sql.execute("COMMIT")
             except BaseException:
-                self._sql.execute("ROLLBACK")
+                if self._sql.in_transaction:  # a full disk has ended it already
+                    self._sql.execute("ROLLBACK")
                 raise
-            self._sql.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._sql.in_transaction:
-                self._sql.execute("ROLLBACK")
-            raise _translated(error, self._path) from error
+            raise self._refused(error) from error
+        if self._sql.total_changes != before:
+            self.trouble = ""
         return result
+
+    def _refused(self, error: sqlite3.Error) -> ProfileError | StorageError:
+        if self.read_only:
+            return StorageError(self.read_only)
+        translated = _translated(error, self._path)
+        if isinstance(translated, StorageError):
+            self.trouble = str(translated)
+        return translated
 
     # --- Generic rows ------------------------------------------------------------------------------------------------
     def all(self, sql: str, **parameters: Any) -> list[sqlite3.Row]:
@@ -175,13 +293,98 @@ class Store:
         self.put("facts", name=name, value=value)
 
     # --- Outbox ------------------------------------------------------------------------------------------------------
-    def outbox(self) -> list[OutboxRow]:
-        """Return what waits, oldest first."""
-        rows = self.all("SELECT request, kind, what, body, since, attempts, trouble FROM outbox ORDER BY id")
+    def outbox(self, *, lane: str | None = None) -> list[OutboxRow]:
+        """Return what waits, oldest first; of one lane if it is given."""
+        where = "" if lane is None else " WHERE lane = :lane"
+        rows = self.all(f"SELECT {_OUTBOX} FROM outbox{where} ORDER BY id", lane=lane)  # noqa: S608 - own names
         return [OutboxRow(**dict(row)) for row in rows]
+
+    def outbox_row(self, request: str) -> OutboxRow | None:
+        """Return one item that waits, None if it does no longer."""
+        row = self.one(f"SELECT {_OUTBOX} FROM outbox WHERE request = :request", request=request)  # noqa: S608
+        return None if row is None else OutboxRow(**dict(row))
+
+    # --- What cannot be used -----------------------------------------------------------------------------------------
+    def sort_out(self, *tables: str) -> list[Aside]:
+        """Set aside the rows of these tables that are not as they must be; return what that was."""
+        return self._sort_out(self._sql, tables)
+
+    def set_aside(self, table: str, reason: str, **key: Any) -> None:
+        """Set aside the rows with this key: they count no longer, and are kept with the reason."""
+        where = " AND ".join(f"{name} = :{name}" for name in key)
+        for row in self.all(f"SELECT * FROM {table} WHERE {where}", **key):  # noqa: S608 - own names
+            _keep_aside(self._sql, table, reason, row, self._wall())
+        self.do(f"DELETE FROM {table} WHERE {where}", **key)  # noqa: S608 - own names
+
+    def asides(self) -> list[Aside]:
+        """Return what was set aside, newest first."""
+        rows = self.all("SELECT from_table, reason, at FROM set_aside ORDER BY id DESC")
+        return [Aside(str(row["from_table"]), str(row["reason"]), _number(row["at"])) for row in rows]
+
+    def _sort_out(self, sql: sqlite3.Connection, tables: Iterable[str]) -> list[Aside]:
+        found, now = [], self._wall()
+        for table in tables:
+            place, listed = _place_of(sql, table), ", ".join(TABLES[table])
+            for row in sql.execute(f"SELECT {place} AS place, {listed} FROM {table}").fetchall():  # noqa: S608
+                reason = fault_of(table, dict(row))
+                if reason is not None:
+                    _keep_aside(sql, table, reason, row, now)
+                    sql.execute(f"DELETE FROM {table} WHERE {place} = :place", {"place": row["place"]})  # noqa: S608
+                    found.append(Aside(table, reason, now))
+        return found
+
+
+_OUTBOX = ", ".join(field.name for field in fields(OutboxRow))
+_KEPT_CHARS = 100_000
+"""Most of a row that was set aside is kept as text; a picture is never in a row."""
+
+
+def _connected(target: str) -> sqlite3.Connection:
+    sql = sqlite3.connect(target, isolation_level=None, check_same_thread=False, uri=target.startswith("file:"))
+    sql.row_factory = sqlite3.Row
+    # Bytes that are no text must not make a whole table unreadable.
+    sql.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+    return sql
+
+
+def _place_of(sql: sqlite3.Connection, table: str) -> str:
+    """Return what names a row of a table for sure, whatever its key holds: its row id, or all of its key's bytes."""
+    columns = sql.execute(f"PRAGMA table_info({table})").fetchall()
+    definitions = sql.execute("SELECT sql FROM sqlite_master WHERE name = :table", {"table": table}).fetchall()
+    if "WITHOUT ROWID" not in "".join(str(row["sql"]).upper() for row in definitions):
+        return "rowid"
+    return " || ".join(f"typeof({row['name']}) || hex({row['name']})" for row in columns if row["pk"])
+
+
+def _keep_aside(sql: sqlite3.Connection, table: str, reason: str, row: sqlite3.Row, at: float) -> None:
+    values = {name: _shown(row[name]) for name in row.keys() if name != "place"}  # noqa: SIM118 - a Row is no mapping
+    text = json.dumps(values)[:_KEPT_CHARS]
+    sql.execute(
+        "INSERT INTO set_aside (from_table, reason, row, at) VALUES (:table, :reason, :row, :at)",
+        {"table": table, "reason": reason, "row": text, "at": at},
+    )
+
+
+def _shown(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+_FULL = frozenset({
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+})  # fmt: skip
+_CANNOT_WRITE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+"""Primary codes; the details stand in the bits above them."""
 
 
 def _translated(error: sqlite3.Error, path: Path) -> ProfileError | StorageError:
-    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code in _FULL:
         return StorageError(f"The disk that holds {path} is full; free some space and try again.")
+    if code & 0xFF in _CANNOT_WRITE:
+        return StorageError(f"The store {path} cannot be written ({error}); see to its disk and try again.")
     return ProfileError(f"The store {path} cannot be used ({error}); restore it from a copy, or use another profile.")

@@ -9,7 +9,6 @@ away meanwhile is finished by the next one. After that nothing withholds the pic
 
 import hashlib
 import logging
-import math
 import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.config import VIEW_REPEAT_S
-from shared.errors import DamagedStego, GlimpseError, InvalidInput, Refused, RemoteError, Unavailable, ViewRefused
+from shared.errors import DamagedStego, GlimpseError, Refused, RemoteError, Unavailable, ViewRefused
 from shared.rights import open_owner_share, unlock
 from shared.sealing import open_picture
 from shared.stego import container
 from shared.viewkeys import open_share, spend_signature
 from shared.wire import operations as ops
+from shared.wire.base import Id128
 from shared.wire.refusals import FINAL_CODES, REFUSAL_TEXTS, RefusalCode
 from tui.peer import files
 from tui.peer.context import Context
@@ -36,13 +36,12 @@ from tui.peer.events import LookWaits
 from tui.peer.holding import Holding, Right
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import View
-from tui.peer.outbox import Outbox, packed
+from tui.peer.outbox import Outbox, packed, unpacked
 from tui.peer.store import OutboxRow
 
 log = logging.getLogger(__name__)
 
 LOOK_ENDED = "look_ended"
-MAX_LOOKED_S = 10_000_000.0
 _REREAD_S = 3.0
 """How long the ledger is asked for a grant where the answer would help, but is not needed."""
 _TAKE_S = 5.0
@@ -53,8 +52,8 @@ _TEN_MINUTES_LESS_S = VIEW_REPEAT_S - 60
 class Ended(msgspec.Struct, frozen=True):
     """How long a view was looked at, as it waits in the outbox."""
 
-    view: str
-    lasted_s: float
+    view: Id128
+    lasted_s: ops.LookSeconds
 
 
 @dataclass(slots=True)
@@ -333,15 +332,8 @@ class Viewing:
     # --- The end of a look -------------------------------------------------------------------------------------------
     async def ended(self, view: str, seconds: float) -> None:
         """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
-        if (
-            isinstance(seconds, bool)
-            or not isinstance(seconds, int | float)
-            or not math.isfinite(seconds)
-            or seconds < 0
-        ):
-            raise InvalidInput("How long a look lasted is a number of seconds, 0 or more.")
         request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
-        body, since = packed(Ended(view, min(float(seconds), MAX_LOOKED_S))), self._context.wall()
+        body, since = packed(Ended(view, seconds)), self._context.wall()
         await self._context.store.run(
             lambda store: store.do(
                 "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
@@ -352,7 +344,7 @@ class Viewing:
         self._outbox.wake()
 
     async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
-        ended = msgspec.json.decode(row.body, type=Ended)
+        ended = unpacked(row, Ended)
         operation = ops.LookEnded(view=ended.view, lasted_s=ended.lasted_s)
         try:
             await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)

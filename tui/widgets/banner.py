@@ -1,4 +1,4 @@
-"""The line that says that the cloud is away, and what waits for it."""
+"""The line that says that the cloud is away and what waits for it, or that nothing can be stored here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from tui.client.wording import counted
 
 
 class OfflineBanner(Static):
-    """Hidden while the cloud is there. `waiting` is the number of items in the outbox."""
+    """Hidden while the cloud is there and there is room on the disk.
+
+    `waiting` is the number of items in the outbox, `trouble` why nothing can be stored on this machine.
+    """
 
     DEFAULT_CSS = """
     OfflineBanner { height: 1; padding: 0 1; background: $warning; color: $background; display: none; }
@@ -19,10 +22,18 @@ class OfflineBanner(Static):
     """
     away: reactive[bool] = reactive(False)
     waiting: reactive[int] = reactive(0)
+    trouble: reactive[str] = reactive("")
 
-    def watch_away(self, away: bool) -> None:
+    def watch_away(self, _away: bool) -> None:
         """Come and go with the cloud."""
-        self.set_class(away, "-shown")
+        self._show()
+
+    def watch_trouble(self, _trouble: str) -> None:
+        """Come and go with the room on the disk."""
+        self._show()
+
+    def _show(self) -> None:
+        self.set_class(self.away or bool(self.trouble), "-shown")
         self.update(self._text())
 
     def watch_waiting(self, _waiting: int) -> None:
@@ -34,6 +45,8 @@ class OfflineBanner(Static):
         self.update(self._text())
 
     def _text(self) -> Text:
+        if self.trouble:
+            return Text(self.trouble, no_wrap=True, overflow="ellipsis")
         what = f"{counted(self.waiting, 'item')} waiting in the outbox (o)" if self.waiting else "nothing is waiting"
         said = f"The cloud does not answer: {what}. Trying again"
         whole = f"{said} by itself; pictures of your own still open."

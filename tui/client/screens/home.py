@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Tab, TabbedContent, TabPane
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
-from tui.client.announcing import announcement
+from tui.client.announcing import announcement, set_aside
 from tui.client.dialogs.confirm import Confirm
 from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, Trouble, Waiting
 from tui.client.pane import Pane
@@ -114,6 +114,7 @@ class Home(Screen[None]):
         work(self, self._sign_in, group="sign-in")
         work(self, self._check_settings)
         work(self, self._find_notice, group="notice")
+        work(self, self._check_store)
         self.set_interval(_LOOK_S, self._look)
         self._look()
 
@@ -163,6 +164,14 @@ class Home(Screen[None]):
         ):
             self._complain(said)
 
+    async def _check_store(self) -> None:
+        """Say what in the profile could not be read when it was opened."""
+        count = self.peer.status().set_aside
+        troubles = await self.peer.troubles() if count else []
+        if troubles:
+            said = set_aside(count, f"{troubles[0].what} ({troubles[0].reason})")
+            self.client.notify(said, title="Set aside", severity="warning", markup=False, timeout=8)
+
     def _complain(self, text: str) -> None:
         self.post_message(Trouble(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))
 
@@ -172,6 +181,7 @@ class Home(Screen[None]):
         self.waiting = status.outbox
         banner = self.query_one(OfflineBanner)
         banner.waiting = status.outbox
+        banner.trouble = plain(status.trouble, _MAX_COMPLAINT_CELLS)
         banner.away = self._last is not None and not status.cloud_reachable
         if self._last is None or (status.signed_in, status.cloud_reachable) != (
             self._last.signed_in, self._last.cloud_reachable

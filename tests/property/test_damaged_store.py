@@ -1,0 +1,96 @@
+"""A store in which any row is damaged in any way opens, says what it set aside, and works."""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import anyio
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.profiles_made import LISTS, NOWHERE, change, make_profile, rows
+from tui.peer import Peer
+from tui.peer import outbox as outbox_module
+from tui.peer.rows import TABLES, fault_of
+from tui.peer.store import Store
+
+COLUMNS = [(table, column) for table, columns in TABLES.items() for column in columns]
+BLOBS = [value for row in rows().values() for value in row.values() if isinstance(value, bytes)]
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
+    ["", "Ada", "0", "-1", "1e999", "nan", "x" * 5_000, "../../etc/passwd", "\x1b]0;x\a", "ffff" * 8]
+)
+VALUES = st.one_of(
+    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=True), TEXTS, st.binary(max_size=200),
+    st.sampled_from(BLOBS).flatmap(lambda blob: st.integers(0, len(blob)).map(lambda size: blob[:size])),
+    st.just(b"\xff\xfe not text").map(lambda data: ("as text", data)),
+)  # fmt: skip
+DAMAGES = st.lists(st.tuples(st.sampled_from(COLUMNS), VALUES), min_size=1, max_size=3)
+QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def damage(path: Path, column: tuple[str, str], value: object) -> bool:
+    """Put a value into one column of every row of a table; return False where SQLite itself refuses it."""
+    table, name = column
+    try:
+        if isinstance(value, tuple):
+            change(path, f"UPDATE {table} SET {name} = CAST(:value AS TEXT)", value=value[1])
+        else:
+            change(path, f"UPDATE {table} SET {name} = :value", value=value)
+    except (sqlite3.IntegrityError, OverflowError):
+        return False
+    return True
+
+
+def damage_all(path: Path, damages) -> bool:
+    """Return whether anything was damaged."""
+    done = [damage(path, column, value) for column, value in damages]
+    return any(done)
+
+
+@given(DAMAGES)
+@settings(QUICK, max_examples=200)
+def test_what_is_left_after_opening_is_as_it_must_be(damages) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = make_profile(Path(folder) / "profile")
+        assume(damage_all(path, damages))
+        store = Store(path)
+        try:
+            for table in TABLES:
+                assert not any(fault_of(table, dict(row)) for row in store.all(f"SELECT * FROM {table}"))
+            asides = store.asides()
+            assert store.found == list(reversed(asides))
+            touched = {table for (table, _), _ in damages}
+            assert {aside.table for aside in asides} <= touched
+            for table in TABLES.keys() - touched:
+                assert store.all(f"SELECT * FROM {table}")
+        finally:
+            store.close()
+        again = Store(path)
+        assert again.found == []
+        again.close()
+
+
+@given(DAMAGES)
+@settings(QUICK, max_examples=60)
+def test_a_peer_over_it_opens_and_works(damages) -> None:
+    """One bad row used to end the peer's task group at every start: client, agent and script alike."""
+
+    async def use(folder: Path) -> None:
+        async with Peer(folder, NOWHERE) as peer:
+            found = peer.status().set_aside
+            for name in LISTS:
+                options = {"local": True} if name in ("my_images", "requests") else {}
+                await getattr(peer, name)(**options)
+            assert len(await peer.troubles()) == found
+            if peer.me is not None:
+                sent = await peer.request("ab" * 16, 1)
+                assert sent.request_id in [entry.request_id for entry in await peer.outbox()]
+
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder) / "profile"
+        path = make_profile(profile)
+        assume(damage_all(path, damages))
+        change(path, "INSERT OR REPLACE INTO facts VALUES ('cluster', :id)", id=NOWHERE.cluster_id)
+        with mock.patch.object(outbox_module, "FIRST_TRY_S", 0.0):
+            anyio.run(use, profile)
