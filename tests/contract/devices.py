@@ -1,7 +1,7 @@
 """An owner's device without sockets: the real store, outbox and granting, over a cloud whose answers can be lost."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from tui.peer import outbox as outbox_module
 from tui.peer.context import Context
 from tui.peer.copies import COPY, Copies
 from tui.peer.events import Delivered, Event, EventHub, Undeliverable
+from tui.peer.given import Given
 from tui.peer.granting import Granting
 from tui.peer.outbox import Outbox
 from tui.peer.people import People
@@ -44,7 +45,9 @@ class Link:
     away: bool = False
     directory_now: float | None = None
 
-    async def ask(self, operation: ops.Operation, *, request: str, wait_s: float = 0.0) -> tuple[ops.Outcome, None]:
+    async def ask(
+        self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, told: Collection[str] = ()
+    ) -> tuple[ops.Outcome, None]:  # fmt: skip
         if self.away:
             raise Unavailable("The cloud is away.")
         fate = ""
@@ -105,7 +108,8 @@ class Device:
         self.people = People(self.context)
         self.outbox = Outbox(self.context)
         self.copies = Copies(self.context, self.people, self.outbox)
-        self.granting = Granting(self.context, self.people, self.outbox, self.copies)
+        self.given = Given(self.context)
+        self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given)
 
     def stop(self) -> None:
         if self.store is not None:

@@ -248,6 +248,12 @@ class Granting:
 
     async def _next_record(self, row: OutboxRow, intent: RightsIntent, grant: ops.GrantRow) -> ops.ChangeRights:
         """Return a wish as the next record of a grant that stands."""
+        if grant.frozen and not intent.revoke and intent.left is None:
+            # Signed against counts that a restored directory may have forgotten, it would give views back.
+            raise Unavailable(
+                "The cloud was restored from a backup and these rights wait to be confirmed: set the views left in My"
+                " images, or sign in with the device that gave them."
+            )
         record = change_rights(
             self._context.identity, decode_record(grant.record), granted=_granted_for(intent, grant),
             expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
