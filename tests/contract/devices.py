@@ -43,7 +43,6 @@ class Link:
     fates: list[str] = field(default_factory=list)
     sent: list[ops.Operation] = field(default_factory=list)
     away: bool = False
-    directory_now: float | None = None
 
     async def ask(
         self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, told: Collection[str] = ()
@@ -105,6 +104,7 @@ class Device:
             cast("Any", None), cast("Any", self.link), cast("Any", self.tasks), self.hub, os.urandom,
             anyio.current_time, lambda: 1_000_000.0, account=self.person.account, signed_in=True,
         )  # fmt: skip
+        self.context.notices = cast("Any", SimpleNamespace(changed=lambda _grant: None))
         self.people = People(self.context)
         self.outbox = Outbox(self.context)
         self.copies = Copies(self.context, self.people, self.outbox)

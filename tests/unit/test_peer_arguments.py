@@ -134,7 +134,7 @@ async def test_the_cloud_s_time_goes_on_between_its_words(tmp_path):
     make_profile(tmp_path / "profile")
     async with Peer(tmp_path / "profile", NOWHERE, wall=lambda: NOW, clock=lambda: moment) as peer:
         context = peer._context
-        assert context.cloud_time() == NOW
+        assert context.now() == NOW
         state = CloudState(
             node="n1", leader="n1", term=1, directory_ok=True, signed_in=True, mail_waiting=0, now=NOW - 7200
         )
@@ -144,4 +144,4 @@ async def test_the_cloud_s_time_goes_on_between_its_words(tmp_path):
 
         context.cloud._heard(Session, state)
         moment = 70.0
-        assert context.cloud_time() == NOW - 7200 + 60
+        assert context.now() == NOW - 7200 + 60
