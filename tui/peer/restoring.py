@@ -97,7 +97,7 @@ class Restoring:
         self._told_epoch = 0
         self._sums: ops.GivenSums | None = None
         self._busy = False
-        self._idle = anyio.Event()
+        self._comparing = False
         self._tally = Tally()
         self.refresh_held: Callable[[], Awaitable[None]] = _nothing
         given.on_doubt = self.suspect
@@ -278,6 +278,11 @@ class Restoring:
             lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 0", ask=ask)
         )
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is still a reason to compare that was not looked into."""
+        return self._comparing or self._wanted.is_set()
+
     # --- The background task -----------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Compare whenever there is a reason, until cancelled."""
@@ -290,6 +295,7 @@ class Restoring:
                 waits = False  # signing in is a reason to look again
                 continue
             want, self._want = self._want, _Want()
+            self._comparing = True
             try:
                 absent = await self._compare(want)
             except Exception as error:  # noqa: BLE001 - whatever it is, grants must not stay frozen for good
@@ -300,6 +306,8 @@ class Restoring:
                 self._busy = self._busy and failures < _FAILURES
                 waits, pause = True, min(2 * pause, _PAUSE_S[1])
                 continue
+            finally:
+                self._comparing = False
             failures = 0
             self._busy = self._want.all
             self._outbox.wake()
@@ -394,6 +402,9 @@ class Restoring:
                         ends.append(await self._mend(step, epoch))
                     except Unavailable as error:
                         trouble.append(error)
+                    except GlimpseError as error:
+                        log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(error)})
+                        ends.append(_End.REFUSED)
 
         async with anyio.create_task_group() as group:
             for lane in lanes.values():
