@@ -16,7 +16,7 @@ from shared.rights import change_rights, encode_record
 from shared.wire import operations as ops
 from tests.contract.devices import Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
-from tui.peer import restoring
+from tui.peer import mending
 from tui.peer.events import DirectoryRestored
 from tui.peer.granting import RightsIntent
 from tui.peer.mailbox import Mailbox
@@ -125,7 +125,7 @@ async def look(viewer: Person, grant: str) -> str:
 
 async def test_a_comparison_that_was_cut_off_goes_on_where_it_was(place, ann, bob, tmp_path, monkeypatch):
     """The process was killed between two confirmations, and the directory restored once more meanwhile."""
-    monkeypatch.setattr(restoring, "_LANES_AT_ONCE", 1)
+    monkeypatch.setattr(mending, "_LANES_AT_ONCE", 1)
     images = [await ann.image() for _ in range(4)]
     async with opened(ann, tmp_path / "one", *images) as device:
         await device.sign_in()
@@ -135,7 +135,7 @@ async def test_a_comparison_that_was_cut_off_goes_on_where_it_was(place, ann, bo
         for image in images:
             await device.change(bob, image, left=1)
         await early.put_back(place)
-        confirm, calls = device.restoring._mend, 0
+        confirm, calls = device.restoring._mending.mend, 0
 
         async def cut_off(step, epoch):
             nonlocal calls
@@ -144,7 +144,7 @@ async def test_a_comparison_that_was_cut_off_goes_on_where_it_was(place, ann, bo
                 raise Unavailable("The cloud went away.")
             return await confirm(step, epoch)
 
-        device.restoring._mend = cut_off
+        device.restoring._mending.mend = cut_off
         await device.restoring.signed_in(await ann.sign_in())
         with pytest.raises(Unavailable):
             await device.restoring._compare(device.restoring._want)
@@ -292,7 +292,6 @@ async def test_a_lie_of_a_viewer_freezes_one_grant_and_alarms_nobody(place, ann,
         with pytest.raises(ViewRefused):
             await bob.get(msgspec.structs.replace(attempt.operation, known_version=99), attempt.view)
         assert await look(bob, other.grant) == "shown"
-        device.mailbox.on_frozen = device.restoring.doubted
         await device.mailbox.fetch()
         await device.sign_in()
         assert device.told == []

@@ -11,7 +11,7 @@ from PIL import Image
 from shared.errors import Refused, ViewRefused
 from tests.integration.restores import RestorableCluster, told, until
 from tui.peer import Peer
-from tui.peer.restoring import Restoring
+from tui.peer.mending import Mending
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("restores"), pytest.mark.timeout(300)]
 
@@ -236,7 +236,7 @@ async def test_a_second_restore_in_the_middle_of_comparing_starts_it_anew(
         await until(owner._given.known, lambda rows: sum(row.consumed for row in rows) == 6)
     await cloud.restore("early")
     half_done, go_on, done = anyio.Event(), anyio.Event(), 0
-    mend = Restoring._mend
+    mend = Mending.mend
 
     async def stopped_half_way(self, step, epoch):
         nonlocal done
@@ -246,7 +246,7 @@ async def test_a_second_restore_in_the_middle_of_comparing_starts_it_anew(
         done += 1
         return await mend(self, step, epoch)
 
-    monkeypatch.setattr(Restoring, "_mend", stopped_half_way)
+    monkeypatch.setattr(Mending, "mend", stopped_half_way)
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
         await owner.sign_in()
         with anyio.fail_after(60):

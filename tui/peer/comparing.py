@@ -172,6 +172,10 @@ class Tally:
         else:
             self.confirmed += 1
 
+    def clear(self) -> None:
+        """Begin to count anew."""
+        self.confirmed = self.revocations = self.views = self.images = self.withdrawn = self.asks = self.account = 0
+
     def __bool__(self) -> bool:
         return any((self.confirmed, self.revocations, self.views, self.images, self.withdrawn, self.asks, self.account))
 

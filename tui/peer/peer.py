@@ -197,8 +197,6 @@ class Peer:
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
         self._offers = Offers(context)
         self._encrypting = Encrypting(context)
-        self._mailbox.on_frozen = self._restoring.doubted
-        self._mailbox.on_reopened = self._restoring.reopened
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._signed_out
