@@ -233,6 +233,8 @@ class CloudLink:
         answer = pending.answer
         if answer is None:
             return None
+        if answer.code in pending.told:
+            raise Refused(answer.code, answer.text)
         if answer.code == "busy":
             pending.answer = None
             pending.reason = "The cloud is busy"

@@ -217,15 +217,14 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
     if held is not None and held.revoked and not side.revoked:
         newer = False
     best = side if newer or held is None else held
-    consumed = max(side.consumed, 0 if held is None else held.consumed)
     store.do(
         "INSERT INTO given (grant_id, image, viewer, record, version, consumed, cloud_share, share_signature)"
         " VALUES (:grant, :image, :viewer, :record, :version, :consumed, :share, :signature)"
         " ON CONFLICT (grant_id) DO UPDATE SET image = :image, viewer = :viewer, record = :record, version = :version,"
-        " consumed = :consumed, cloud_share = COALESCE(cloud_share, :share),"
+        " consumed = max(:consumed, CASE typeof(consumed) WHEN 'integer' THEN consumed ELSE 0 END), cloud_share = COALESCE(cloud_share, :share),"
         " share_signature = COALESCE(share_signature, :signature)",
         grant=side.grant, image=side.image, viewer=side.viewer, record=best.record, version=best.version,
-        consumed=consumed, share=share, signature=signature,
+        consumed=side.consumed, share=share, signature=signature,
     )  # fmt: skip
 
 
