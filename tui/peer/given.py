@@ -221,7 +221,8 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
         "INSERT INTO given (grant_id, image, viewer, record, version, consumed, cloud_share, share_signature)"
         " VALUES (:grant, :image, :viewer, :record, :version, :consumed, :share, :signature)"
         " ON CONFLICT (grant_id) DO UPDATE SET image = :image, viewer = :viewer, record = :record, version = :version,"
-        " consumed = max(:consumed, CASE typeof(consumed) WHEN 'integer' THEN consumed ELSE 0 END), cloud_share = COALESCE(cloud_share, :share),"
+        " consumed = max(:consumed, CASE typeof(consumed) WHEN 'integer' THEN consumed ELSE 0 END),"
+        " cloud_share = COALESCE(cloud_share, :share),"
         " share_signature = COALESCE(share_signature, :signature)",
         grant=side.grant, image=side.image, viewer=side.viewer, record=best.record, version=best.version,
         consumed=side.consumed, share=share, signature=signature,
