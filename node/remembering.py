@@ -55,6 +55,7 @@ class Remembering:
         self._epoch = 0
         self._written = NOTHING
         self._write_failed = False
+        self._trouble = ""
         self._told_at = self._counted_at = -math.inf
 
     @property
@@ -112,21 +113,32 @@ class Remembering:
             if self.memory.read(asked_with, found) is not None:
                 await self._recover()
         except GlimpseError as error:
-            log.debug("the directory was not compared", extra={"reason": str(error)})
+            self._note_trouble(str(error))
             return
+        self._trouble = ""
         if not self.must_wait and self.epoch != self._epoch:
             if self._epoch:
+                log.info("the directory is in a new epoch", extra={"epoch": self.epoch})
                 self._forget()
             self._epoch, self._counted_at = self.epoch, -math.inf
         await self._count()
 
+    def _note_trouble(self, reason: str) -> None:
+        """Say once why a restored directory is not recovered; that one cannot be read is said by everybody else."""
+        if self.memory.restored is None:
+            log.debug("the directory was not compared", extra={"reason": reason})
+        elif reason != self._trouble:
+            self._trouble = reason
+            log.warning("the restored directory is not safe to use yet; all requests wait", extra={"reason": reason})
+
     async def _recover(self) -> None:
         restored = self.memory.restored
         assert restored is not None
-        log.warning(
-            "the directory is behind what is remembered of it: it was restored from a backup",
-            extra={"found": str(restored.found), "remembered": str(restored.highest)},
-        )
+        if not self._trouble:
+            log.warning(
+                "the directory is behind what is remembered of it: it was restored from a backup",
+                extra={"found": str(restored.found), "remembered": str(restored.highest)},
+            )
         done = await self._directory.write(recover(restored.highest))
         self._forget()
         asked_with = self.memory.highest
@@ -134,6 +146,7 @@ class Remembering:
         if done is not None:
             self.recoveries += 1
             self.frozen = done.frozen
+            log.info("the directory is safe to use again", extra={"epoch": done.epoch, "frozen_grants": done.frozen})
             self._recovered(done.epoch, done.frozen)
 
     async def _count(self) -> None:

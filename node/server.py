@@ -128,6 +128,7 @@ class NodeServer:
         services = Services(
             directory, cluster_id=cluster.cluster_id, share_key=self._settings.share_key, entropy=os.urandom,
             timing=cluster.timing, node_name=self._name, must_wait=lambda: remembering.must_wait,
+            remembered_commits=lambda: remembering.memory.highest.commits,
         )  # fmt: skip
         encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.databases import fresh_database, shared_server, skip_or_fail_without_server
+
+settings.register_profile("glimpse", deadline=None)
+settings.load_profile("glimpse")
+"""How long one example takes says more about the machine than about the program."""
 
 
 def pytest_collection_finish() -> None:

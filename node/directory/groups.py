@@ -123,10 +123,13 @@ def run_alone(transaction: Transaction[T], engine: EngineName, clock: str) -> Ge
 
 
 def read_time(engine: EngineName, clock: str) -> Step[Tx]:
-    """Ask the database for its time, and for the latest time that any commit has seen."""
-    rows = yield Query(f"SELECT {clock} AS clock, (SELECT MAX(latest) FROM writers) AS latest")  # noqa: S608
-    at, latest = rows.rows[0]["clock"], rows.rows[0]["latest"]
-    return Tx(now=at if latest is None else max(at, latest + TIME_STEP_S), engine=engine, clock=at)
+    """Ask the database for its time, and for the latest time and the number of all commits."""
+    rows = yield Query(
+        f"SELECT {clock} AS clock, MAX(latest) AS latest, COALESCE(SUM(commits), 0) AS commits FROM writers"  # noqa: S608
+    )
+    at, latest, commits = rows.rows[0]["clock"], rows.rows[0]["latest"], int(rows.rows[0]["commits"])
+    now = at if latest is None else max(at, latest + TIME_STEP_S)
+    return Tx(now=now, engine=engine, clock=at, commits=commits)
 
 
 def drive(step: Step[T], execute: Callable[[Query], Rows]) -> T:

@@ -105,13 +105,14 @@ class Tx:
     `now` is directory time in epoch seconds, read once when the group of transactions began: the database's clock, but
     never before the latest time that a commit has seen, so that a clock set back opens nothing that had expired.
     `clock` is the database's clock as it stands, for what lives a few seconds (presence) and must not wait for a clock
-    that was set back. `for_update` is appended to a SELECT whose rows are to be held until the commit ("" where the
-    engine locks anyway).
+    that was set back. `commits` counts the directory's group commits before this one. `for_update` is appended to a
+    SELECT whose rows are to be held until the commit ("" where the engine locks anyway).
     """
 
     now: float
     engine: EngineName
     clock: float = 0.0
+    commits: int = 0
 
     @property
     def for_update(self) -> str:

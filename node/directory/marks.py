@@ -7,6 +7,7 @@ that was acknowledged further than it now stands has lost commits, whoever made 
 from dataclasses import dataclass
 
 from node.directory.interface import EngineName, Query, Step, Tx
+from shared.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,10 @@ class Marks:
 
 
 def read_marks(_: Tx) -> Step[Marks]:
-    """Return how far the directory is: one statement over a row per node and four look-ups by key."""
+    """Return how far the directory is: one statement over a row per node and four look-ups by key.
+
+    Raises Unavailable where the directory lacks its own rows, as one does into which a dump is being loaded.
+    """
     rows = yield Query(
         "SELECT (SELECT COALESCE(SUM(commits), 0) FROM writers) AS commits, "
         "(SELECT value FROM meta WHERE name = 'epoch') AS epoch, "
@@ -51,6 +55,8 @@ def read_marks(_: Tx) -> Step[Marks]:
         "(SELECT COALESCE(MAX(value), 0) FROM meta WHERE name = 'accounts') AS passed_over"
     )
     row = rows.rows[0]
+    if row["epoch"] is None or row["term"] is None:
+        raise Unavailable("The directory lacks rows of its own: it is being restored just now, or was not in full.")
     accounts = max(int(row["accounts"]), int(row["passed_over"]))
     return Marks(int(row["commits"]), int(row["epoch"]), int(row["term"]), accounts)
 

@@ -9,6 +9,7 @@ import math
 from typing import Final
 
 from node.directory.interface import LeaseRow, NodeRow, Query, Step, Value
+from shared.errors import Unavailable
 
 GENUINE_LEASES: Final = 2.0
 """Lengths of the lease that one may lie ahead: one, and as much again because a statement's clock stands still while
@@ -51,8 +52,10 @@ def release_lease(holder: str, term: int) -> Step[bool]:
 
 
 def read_lease(clock: str, lease_s: float | None) -> Step[LeaseRow]:
-    """Read the lease and the database's time together."""
+    """Read the lease and the database's time together. Raises Unavailable while a dump is being loaded over it."""
     rows = yield Query(f"SELECT term, holder, expires, {clock} AS now FROM lease WHERE name = 'leader'")  # noqa: S608
+    if not rows.rows:
+        raise Unavailable("The directory has no lease: it is being restored just now, or was not in full.")
     return LeaseRow(**rows.rows[0], furthest_s=math.inf if lease_s is None else GENUINE_LEASES * lease_s)
 
 

@@ -28,6 +28,7 @@ from shared.wire.operations import Operation, Outcome
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 
 _SHARE_BYTES: Final = 32
+_RESTORED: Final = "The directory was restored from a backup and is being compared; your request waits."
 _KNOWN_ACCOUNTS: Final = 8_192
 """Accounts whose keys a node remembers; the least recently seen go first."""
 
@@ -70,11 +71,14 @@ class Services:
 
     `share_key` (32 bytes, the same on every node) encrypts cloud shares at rest; `entropy` gives random bytes.
     `must_wait` says that the directory was restored and is not safe to use yet: nothing takes effect then.
+    `remembered_commits` is the highest count of commits that the node knows of. A transaction that finds fewer runs on
+    a directory that was put back under the living node, and comes to nothing, before anybody has looked into it.
     """
 
     def __init__(
         self, directory: Directory, *, cluster_id: str, share_key: bytes, entropy: Callable[[int], bytes],
         timing: Timing, node_name: str, must_wait: Callable[[], bool] = lambda: False,
+        remembered_commits: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._cluster_id = cluster_id
@@ -83,6 +87,7 @@ class Services:
         self._timing = timing
         self._node_name = node_name
         self._must_wait = must_wait
+        self._remembered_commits = remembered_commits
         self._generation = 0
         self._known: OrderedDict[bytes, tuple[int, str, bytes]] = OrderedDict()
 
@@ -212,6 +217,7 @@ class Services:
         key = EffectKey(session_key, request_id, hashlib.sha256(msgspec.json.encode(operation)).digest())
 
         def run(tx: Tx) -> Step[bytes]:
+            self._refuse_behind(tx)
             effect = yield from transaction(tx)
             return msgspec.json.encode(_Stored(effect.outcome, effect.nudges))
 
@@ -221,7 +227,11 @@ class Services:
 
     def _refuse_while_waiting(self) -> None:
         if self._must_wait():
-            raise Unavailable("The directory was restored from a backup and is being compared; your request waits.")
+            raise Unavailable(_RESTORED)
+
+    def _refuse_behind(self, tx: Tx) -> None:
+        if tx.commits < self._remembered_commits():
+            raise Unavailable(_RESTORED)
 
     # --- Accounts ----------------------------------------------------------------------------------------------------
     async def _register(self, caller: Caller, request_id: str, operation: ops.Register) -> Served:
@@ -293,7 +303,13 @@ class Services:
             ) from None
         self._refuse_while_waiting()
         self._seal(bytes(_SHARE_BYTES), operation, request_id)  # a key that nothing can be sealed to costs no view
-        spent = await self._directory.write(views.spend(known, request_id, operation, self._box))
+        spending = views.spend(known, request_id, operation, self._box)
+
+        def run(tx: Tx) -> Step[views.Spent | Frozen]:
+            self._refuse_behind(tx)
+            return (yield from spending(tx))
+
+        spent = await self._directory.write(run)
         if isinstance(spent, Frozen):
             raise GrantIsFrozen(spent.nudges)
         sealed = self._seal(spent.share, operation, request_id)

@@ -36,6 +36,14 @@ def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         (["order", "n1", "dance"], 2, "dance"),
         (["up", "--data", "{home}/c", "--metrics", "65535"], 2, "room"),
         (["node", "--cluster", "x", "--name", "n1", "--metrics", "0"], 2, "metrics"),
+        (["backup", "{home}/b", "--cluster", "nowhere.toml"], 2, "no cluster file"),
+        (["backup", "{home}/b", "--directory", "sqlite:///{home}/absent.sqlite"], 2, "no directory at"),
+        (["backup", "{home}/b", "--directory", "a", "--directory-file", "b"], 2, "not both"),
+        (["restore", "--cluster", "nowhere.toml"], 2, "--loaded"),
+        (["restore", "{home}/b", "--loaded"], 2, "not both"),
+        (["restore", "{home}/b", "--directory", "sqlite:///{home}/d.sqlite"], 2, "no backup at"),
+        (["backup", "b", "--directory", "mysql://u:secret@h/d"], 1, "mariadb-dump --single-transaction --host=h"),
+        (["restore", "b", "--directory", "mysql://u:secret@h/d"], 1, "mariadb --host=h --port=3306 --user=u"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
@@ -44,6 +52,7 @@ def test_bad_input_gets_one_sentence(tmp_path: Path, arguments: list[str], code:
     assert result.returncode == code, result.stderr
     assert words.lower() in result.stderr.lower()
     assert "Traceback" not in result.stderr
+    assert "secret" not in result.stdout + result.stderr
 
 
 def test_help_and_version_answer_without_the_heavy_parts() -> None:

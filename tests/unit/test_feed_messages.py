@@ -57,6 +57,9 @@ LARGEST = [
     feed.FeedNotices(
         **FRAME, incarnation=HUGE, oldest=HUGE, notices=(feed.Notice(HUGE, AT, feed.AuditNotice(RECORD)),)
     ),
+    feed.FeedNotices(
+        **FRAME, incarnation=HUGE, oldest=HUGE, notices=(feed.Notice(HUGE, AT, feed.RestoredNotice(HUGE, TALLY)),)
+    ),
 ]  # fmt: skip
 
 

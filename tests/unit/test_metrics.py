@@ -29,7 +29,7 @@ def taken() -> Snapshot:
         [feed.Beats(1, 9, 8, 1, 0, 0, 0, 0, 20, 350), feed.Beats(2, 9, 9, 0, 0, 0, 0, 0, None, None)],
         ("n1", "n2", "n3"), DirectoryFigures("sqlite", True, 1.5), tuple(range(len(feed.Happening) + 1)),
         tuple(latency.counts), latency.sum_ms, {Encrypt.__struct_config__.tag: (3, 1), 0: (1, 0)},
-        {"malformed message": 2}, 3, 1.25, 64_000_000,
+        {"malformed message": 2}, 3, 1.25, 64_000_000, 2, 1, 12,
     )  # fmt: skip
 
 
@@ -50,6 +50,13 @@ def samples() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         for family in text_string_to_metric_families(exposition())
         for sample in family.samples
     }
+
+
+def test_a_restored_directory_shows() -> None:
+    found = {name: value for (name, _), value in samples().items()}
+    assert found["glimpse_directory_epoch"] == 2
+    assert found["glimpse_directory_recoveries_total"] == 1
+    assert found["glimpse_grants_frozen"] == 12
 
 
 def test_names_and_labels_follow_the_conventions() -> None:

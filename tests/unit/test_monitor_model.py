@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from shared.wire import feed_messages as feed
-from shared.wire.feed_messages import Happening
+from shared.wire.feed_messages import Happening, RestoredNotice
 from tests.tui.fake_feed import SCENARIOS, SCENE_S, FakeCloud
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
 from tui.monitor.model.elections import Outcome
 from tui.monitor.model.events import MAX_EVENTS, EventFilter, EventLog, Level, Topic
 from tui.monitor.model.nodes import Badge, Presence
+from tui.monitor.model.notices import line_of
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, Requests, RequestState
 
 HEARTBEAT_S = 0.25
@@ -520,6 +521,16 @@ def test_hostile_texts_become_one_harmless_line():
     assert "\x1b" not in event.text
     assert "\u202e" not in event.text
     assert len(event.text) <= 200
+
+
+def test_a_restored_directory_is_an_event_that_says_what_waits():
+    roster = FakeCloud().roster
+    for frozen, words in ((0, "0 grants wait"), (1, "1 grant waits for its owner"), (12, "12 grants wait for their")):
+        level, topic, text = line_of(RestoredNotice(3, frozen), 0, roster)
+        assert (level, topic) == (Level.WARNING, Topic.DIRECTORY)
+        assert "restored from a backup" in text
+        assert words in text
+        assert text.endswith("epoch 3")
 
 
 def test_gone_notices_are_said():
