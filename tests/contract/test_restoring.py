@@ -379,3 +379,46 @@ async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, t
             await device.deliver_all()
         refused = [event for event in device.hub.said if type(event).__name__ == "Undeliverable"]
         assert len(refused) == 1, "what was refused for good is not asked a third time"
+
+
+@pytest.mark.parametrize("before_the_restore", [True, False])
+async def test_a_request_that_was_taken_back_is_not_asked_again(place, ann, bob, tmp_path, before_the_restore):
+    """Known here as open only because nobody had listed it since, it came back to its owner after a restore."""
+    image = await ann.image()
+    early = await Backup.take(place)
+    ask = new_id()
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+        await device.outbox.submit_operation("request", ops.AskViews(image=image, views=2), ask)
+        await device.deliver_all()
+        if not before_the_restore:
+            await early.put_back(place)
+        await device.outbox.submit_operation("withdrawal", ops.WithdrawAsk(ask=ask), new_id())
+        await device.deliver_all()
+        if before_the_restore:
+            await early.put_back(place)
+        await device.sign_in()
+        await device.deliver_all()
+        assert (await ann.get(ops.ListAsks(incoming=True))).rows == []
+
+
+async def test_an_accepted_request_is_closed_again_and_gives_its_views_once(place, ann, bob, tmp_path):
+    """It looked open after a restore; accepted a second time it would have given its views a second time."""
+    image, ask = await ann.image(), new_id()
+    await bob.get(ops.AskViews(image=image, views=4), ask)
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.mailbox.fetch()
+        await device.granting.give(image, bob.account, 4, None, ask)
+        await device.deliver_all()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        await device.mailbox.remember_ask(row, incoming=True)
+        await early.put_back(place)
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        assert row.state == "pending"
+        await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        [grant] = await granted(ann, image)
+        assert (row.state, row.grant, grant.granted) == ("accepted", grant.grant, 4)
+        assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 request sent again."]

@@ -270,7 +270,7 @@ def ask_deed(mine: AskRow, found: AskRow | None, *, incoming: bool) -> AskDeed |
         return AskDeed.WITHDRAW if mine.state == "withdrawn" else None
     if mine.state == "rejected":
         return AskDeed.REJECT
-    return AskDeed.CLOSE if mine.state == "accepted" and mine.grant is not None else None
+    return AskDeed.CLOSE if mine.state == "accepted" else None
 
 
 def later_ask(mine: AskRow | None, told: AskRow) -> AskRow:

@@ -139,12 +139,12 @@ class Given:
             lambda store: store.do("UPDATE given SET compared = :epoch WHERE grant_id = :g", epoch=epoch, g=grant)
         )
 
-    async def gave(self, image: str, viewer: int) -> bool:
-        """Return whether this device knows of a grant for `viewer` on an image that is not revoked."""
-        return any(
-            side.image == image and side.viewer == viewer and not side.revoked
-            for side in await self._of_image(image)
-        )  # fmt: skip
+    async def standing(self, image: str, viewer: int) -> str | None:
+        """Return the grant for `viewer` on an image that is not revoked, as far as this device knows."""
+        for side in await self._of_image(image):
+            if side.viewer == viewer and not side.revoked:
+                return side.grant
+        return None
 
     async def trust(self, image: str, viewer: int, row: ops.GrantRow | None, *, ends: bool = False) -> None:
         """Check a grant as the directory has it, before it is changed: None where it has none.

@@ -70,6 +70,7 @@ from tui.peer.events import CloudChanged, Event, EventHub, RowSetAside
 from tui.peer.given import Given
 from tui.peer.granting import Granting, RightsIntent
 from tui.peer.holding import Holding
+from tui.peer.lanes import lane_of_ask
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import (
     AskState,
@@ -531,7 +532,7 @@ class Peer:
         )  # fmt: skip
         request = self._context.new_id()
         await self._offers.keep(image_id)
-        outcome = await self._outbox.submit_operation(REQUEST, operation, request, lane=_lane_of_ask(request))
+        outcome = await self._outbox.submit_operation(REQUEST, operation, request, lane=lane_of_ask(request))
         return Sent(request, outcome is not None)
 
     async def request_more(self, image_id: str, views: int, *, note: str = "") -> Sent:
@@ -548,14 +549,21 @@ class Peer:
         if taken is Taken.BACK:
             return
         if taken is Taken.NOT_HERE:
-            await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+            try:
+                await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+            except Refused as refusal:
+                # A restored cloud may have forgotten it; then it is not asked again.
+                if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.withdrew(request_id):
+                    raise
+            else:
+                await self._restoring.withdrew(request_id)
             return
-        waiting = await self._context.store.run(lambda s: s.outbox(lane=_lane_of_ask(request_id)))
+        waiting = await self._context.store.run(lambda s: s.outbox(lane=lane_of_ask(request_id)))
         if not waiting:
             raise InvalidInput("This may be on its way already; change or revoke the rights instead.")
         if not any(row.what == WITHDRAWAL for row in waiting):
             await self._outbox.submit_operation(
-                WITHDRAWAL, ops.WithdrawAsk(ask=request_id), self._context.new_id(), lane=_lane_of_ask(request_id)
+                WITHDRAWAL, ops.WithdrawAsk(ask=request_id), self._context.new_id(), lane=lane_of_ask(request_id)
             )
 
     async def requests(self, *, local: bool = False) -> Requests:
@@ -894,11 +902,6 @@ def _described(mine: sqlite3.Row | None, row: ops.ImageRow | None) -> dict[str, 
     if mine is not None:
         return dict(mine)
     return {} if row is None else msgspec.structs.asdict(row)
-
-
-def _lane_of_ask(request: str) -> str:
-    """Return the lane of the outbox in which a request and its withdrawal follow each other."""
-    return f"request/{request}"
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> GlimpseError | None:

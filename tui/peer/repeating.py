@@ -9,7 +9,7 @@ import anyio.to_thread
 import msgspec
 
 from shared.config import MAX_NOTE_CHARS
-from shared.errors import GlimpseError, Refused, RemoteError
+from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
@@ -22,6 +22,7 @@ from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
 from tui.peer.given import Given
 from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
+from tui.peer.lanes import lane_of_ask
 from tui.peer.mailbox import Mailbox
 from tui.peer.mending import Mending
 from tui.peer.outbox import OPERATION, Outbox, unpacked
@@ -63,26 +64,31 @@ class Repeating:
         """
         is_missing = isinstance(error, Refused) and error.code == RefusalCode.NOT_FOUND
         if not is_missing or not await self._comes_back(row):
-            await self._end_ask(row.request, str(error))
+            await self._refused(row, str(error))
             return None
         self.on_doubt()
         return "The cloud was restored from a backup and does not know this yet; it goes as soon as it does."
+
+    async def _refused(self, row: OutboxRow, reason: str) -> None:
+        """Take note of requests that ended by a refusal: none of them is asked once more after a restore."""
+        operation = _operation_in(row)
+        if isinstance(operation, ops.AskViews):
+            await self.end_own(row.request, "rejected", reason)
+        elif isinstance(operation, ops.WithdrawAsk):
+            await self.end_own(operation.ask, "withdrawn", "")
 
     async def _comes_back(self, row: OutboxRow) -> bool:
         if row.kind == GRANT:
             return await self._is_known(unpacked(row, GiveIntent).viewer)
         if row.kind in (RIGHTS, REVOCATION):
             change = unpacked(row, RightsIntent)
-            return await self._given.gave(change.image, change.viewer)
+            return await self._given.standing(change.image, change.viewer) is not None
         if row.kind == COPY:
             task = unpacked(row, CopyTask)
             path = files.own_path(self._context.profile.images, task.image)
             is_here = await anyio.to_thread.run_sync(path.exists)
             return is_here and await self._is_known(task.viewer)
-        if row.kind != OPERATION:
-            return False
-        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)
-        if isinstance(operation, ops.AskViews | ops.RejectAsk):
+        if isinstance(_operation_in(row), ops.AskViews | ops.RejectAsk):
             return await self._may_still_come(row)
         return False
 
@@ -107,35 +113,46 @@ class Repeating:
 
     # --- Requests of one's own ---------------------------------------------------------------------------------------
     async def answered(self, operation: ops.Operation, request: str, outcome: ops.Outcome) -> None:
-        """Keep a request of one's own when the cloud has it: a restored directory may have to be asked again."""
-        if not isinstance(operation, ops.AskViews) or not isinstance(outcome, ops.AskMade):
-            return
+        """Keep what this account did about requests, now that the cloud has it: it may have to be done again."""
+        match operation, outcome:
+            case ops.AskViews(), ops.AskMade(owner=owner):
+                await self._asked(operation, request, owner)
+            case ops.WithdrawAsk(ask=ask), _:
+                await self.end_own(ask, "withdrawn", "")
+            case ops.RejectAsk(ask=ask, reason=reason), _:
+                await self._end(ask, "rejected", reason, incoming=True)
+
+    async def _asked(self, operation: ops.AskViews, request: str, owner: int) -> None:
         context, account = self._context, self._context.need_account()
         offer = await context.store.run(
             lambda s: s.one("SELECT title, owner_name FROM offers WHERE image = :image", image=operation.image)
         )
         row = ops.AskRow(
-            ask=request, image=operation.image, title="" if offer is None else str(offer["title"]),
-            owner=outcome.owner, viewer=account, viewer_name=context.name,
-            viewer_key=context.identity.public.signing_key, views=operation.views, note=operation.note,
-            state="pending", reason="", created=context.wall(),
+            ask=request, image=operation.image, title="" if offer is None else str(offer["title"]), owner=owner,
+            viewer=account, viewer_name=context.name, viewer_key=context.identity.public.signing_key,
+            views=operation.views, note=operation.note, state="pending", reason="", created=context.wall(),
             owner_name="" if offer is None else str(offer["owner_name"]),
         )  # fmt: skip
-        if await self._local_ask(request) is None:
+        if await self._local_ask(request, incoming=False) is None:
             await self._mailbox.remember_ask(row, incoming=False)
 
-    async def _end_ask(self, request: str, reason: str) -> None:
-        """Close a request of one's own that was asked again and refused for good: it is not asked a third time."""
-        row = await self._local_ask(request)
-        ask = None if row is None else _ask_in(row)
-        if ask is not None and ask.state == "pending":
-            ended = msgspec.structs.replace(ask, state="rejected", reason=reason[:MAX_NOTE_CHARS])
-            await self._mailbox.remember_ask(ended, incoming=False)
+    async def end_own(self, ask: str, state: str, reason: str) -> bool:
+        """Close a request of one's own, which is not asked again then; return whether it was known and open."""
+        return await self._end(ask, state, reason, incoming=False)
 
-    async def _local_ask(self, ask: str) -> sqlite3.Row | None:
-        return await self._context.store.run(
-            lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 0", ask=ask)
+    async def _end(self, ask: str, state: str, reason: str, *, incoming: bool) -> bool:
+        known = await self._local_ask(ask, incoming=incoming)
+        if known is None or known.state != "pending":
+            return False
+        ended = msgspec.structs.replace(known, state=state, reason=reason[:MAX_NOTE_CHARS])
+        await self._mailbox.remember_ask(ended, incoming=incoming)
+        return True
+
+    async def _local_ask(self, ask: str, *, incoming: bool) -> ops.AskRow | None:
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = :i", ask=ask, i=int(incoming))
         )
+        return None if row is None else _ask_in(row)
 
     async def asks(self, *, incoming: bool) -> list[ops.AskRow]:
         """Return the requests that this account got, or made, as far as they can be read."""
@@ -190,9 +207,9 @@ class Repeating:
         body, since = encode(operation, cap_bytes=_ROW_CAP_BYTES), self._context.wall()
         added = await self._context.store.run(
             lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
-                " VALUES (:request, 'operation', 'request', :body, :since)",
-                request=ask.ask, body=body, since=since,
+                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane)"
+                " VALUES (:request, :kind, 'request', :body, :since, :lane)",
+                request=ask.ask, kind=OPERATION, body=body, since=since, lane=lane_of_ask(ask.ask),
             )
         )  # fmt: skip
         self._outbox.wake()
@@ -203,8 +220,10 @@ class Repeating:
 
         Otherwise it would look open, and accepting it once more would give its views a second time.
         """
-        assert ask.grant is not None
-        outcome, _ = await self._cloud.ask(ops.GetGrant(grant=ask.grant))
+        grant = ask.grant or await self._given.standing(ask.image, ask.viewer)
+        if grant is None:
+            raise Refused(RefusalCode.NOT_FOUND, "The grant that the request led to is not known here.")
+        outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
         if not isinstance(outcome, ops.GrantState):
             raise RemoteError("the cloud answered a look at a grant with something else")
         found = (await self._mending.met(outcome.grant)).found
@@ -214,12 +233,23 @@ class Repeating:
         record = change_rights(self._context.identity, decode_record(found.record))
         changed, _ = await self._cloud.ask(
             ops.ChangeRights(
-                grant=ask.grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
+                grant=grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
                 ask=ask.ask,
             )
         )  # fmt: skip
         if isinstance(changed, ops.GrantState):
             await self._given.remember(changed.grant)
+
+
+def _operation_in(row: OutboxRow) -> ops.Operation | None:
+    """Return the operation that a row of the outbox is, None for anything else."""
+    if row.kind != OPERATION:
+        return None
+    try:
+        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)
+    except MalformedMessage:
+        return None  # the outbox says so
+    return operation
 
 
 def _ask_in(row: sqlite3.Row) -> ops.AskRow | None:

@@ -158,6 +158,10 @@ class Restoring:
         """Take a whole list of requests that this account made: one that is open here and not in it was forgotten."""
         self._look_at_all_if(await self._repeating.forgotten(asks))
 
+    async def withdrew(self, ask: str) -> bool:
+        """Note that this account took a request back; return whether it was known here as an open one."""
+        return await self._repeating.end_own(ask, "withdrawn", "")
+
     def _look_at_all_if(self, forgotten: bool) -> None:
         if forgotten and not self._want.all:
             self._want.all = True
