@@ -108,8 +108,8 @@ async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
             await anyio.sleep(0.05)
 
 
-async def told(peer: Peer) -> str:
-    """Wait for what the owner is told after a restore, and take note of it."""
-    text = await until(peer.restored_notice, bool)
+async def told(peer: Peer, words: str = "") -> str:
+    """Wait for what the owner is told after a restore, with these words in it, and take note of it."""
+    text = await until(peer.restored_notice, lambda text: bool(text) and words in text)
     await peer.read_restored_notice()
     return str(text)

@@ -156,12 +156,13 @@ async def test_accounts_images_and_grants_that_the_directory_lacks_come_back(
 async def test_a_restore_under_running_nodes_is_found_and_compared_without_a_new_start(
     cloud: RestorableCluster, tmp_path: Path, photo: Path
 ) -> None:
+    await anyio.to_thread.run_sync(cloud.back_up, "before all")
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
         for peer, name in ((owner, "ada"), (viewer, "ben")):
             await peer.register(name)
             await peer.sign_in()
         image = (await owner.encrypt(photo)).image
-        await owner.grant(image, viewer.me.account, 3)
+        await owner.grant(image, viewer.me.account, 4)
         await is_here(viewer, image)
         await anyio.to_thread.run_sync(cloud.back_up, "early")
         assert await looks(viewer, image, 2) == 2
@@ -170,6 +171,14 @@ async def test_a_restore_under_running_nodes_is_found_and_compared_without_a_new
         await anyio.to_thread.run_sync(cloud.put_back, "early")
         text = await told(owner)
         assert text == "The cloud was restored from a backup: 1 grant was confirmed, 2 views counted again."
+        await thawed(viewer, image)
+        assert await looks(viewer, image, 1) == 1
+        await until(owner._given.known, lambda rows: rows[0].consumed == 3)
+        people = (owner.me, viewer.me)
+        await cloud.remembered()
+        await anyio.to_thread.run_sync(cloud.put_back, "before all")
+        assert "1 grant was confirmed" in await told(owner, "1 grant was confirmed")
+        assert people == (owner.me, viewer.me)
         await thawed(viewer, image)
         assert await looks(viewer, image, 3) == 1
 

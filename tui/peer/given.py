@@ -106,7 +106,7 @@ class Given:
     async def known(self) -> list[GrantSide]:
         """Return all that is known. A row that cannot be read is left out and logged."""
         rows = await self._context.store.run(lambda store: store.all(_KEPT))
-        return [side for side in map(_stored, rows) if side is not None]
+        return await anyio.to_thread.run_sync(lambda: [side for side in map(_stored, rows) if side is not None])
 
     async def find(self, grant: str) -> GrantSide | None:
         """Return what is known of one grant."""
