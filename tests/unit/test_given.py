@@ -136,3 +136,19 @@ async def test_a_damaged_row_is_left_out_and_mended_by_the_next_word(given):
     await given.remember(told(new_record(), 1))
     [side] = await given.known()
     assert (side.version, side.consumed) == (1, 2)
+
+
+def test_an_answer_that_mail_has_overtaken_freezes_nothing():
+    """A list asked for before the owner's word, and read after the mail with it, left a picture on hold for good."""
+    from tui.peer.context import Context
+
+    moment = 10.0
+    parts = [cast("Any", None)] * 9
+    context = Context(*parts, lambda: moment, lambda: 0.0)
+    assert context.note_frozen(GRANT, frozen=True, asked=9.0)
+    assert context.note_frozen(GRANT, frozen=False)
+    assert not context.note_frozen(GRANT, frozen=True, asked=9.5)
+    assert not context.frozen
+    moment = 12.0
+    assert context.note_frozen(GRANT, frozen=True, asked=11.0)
+    assert context.frozen == {GRANT}

@@ -144,9 +144,10 @@ class Mailbox:
 
         return await self._context.store.run(keep)
 
-    async def take_grant(self, grant: ops.GrantRow) -> None:
+    async def take_grant(self, grant: ops.GrantRow, *, asked: float | None = None) -> None:
         """Apply a grant or its change, if its record is the owner's word; the higher version and count hold.
 
+        `asked` is when the cloud was asked for it, by the peer's clock; None for what it told by itself.
         Raises `RemoteError` for a record that is not. What is known already is told to nobody: every sign-in asks for
         all grants.
         """
@@ -165,7 +166,7 @@ class Mailbox:
                 owner=grant.owner, g=grant.grant,
             )
         )  # fmt: skip
-        if self._context.note_frozen(grant.grant, frozen=grant.frozen):
+        if self._context.note_frozen(grant.grant, frozen=grant.frozen, asked=asked):
             await self._holding.tell(grant.grant)
 
 

@@ -826,12 +826,14 @@ class Peer:
     async def _refresh_held(self) -> None:
         page = fetched = 0
         told: set[str] = set()
+        began = self._context.clock()
         while True:
+            asked = self._context.clock()
             outcome = await self._query(ops.ListGrants(page=page), ops.Grants)
             for row in outcome.rows:
                 told.add(row.grant)
                 try:
-                    await self._mailbox.take_grant(row)
+                    await self._mailbox.take_grant(row, asked=asked)
                 except (RemoteError, UserError) as error:
                     # One grant that cannot be taken over, or written, keeps nobody from the others.
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
@@ -842,7 +844,7 @@ class Peer:
         held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
         # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
         for grant in {str(mine["grant_id"]) for mine in held} - told:
-            self._context.note_frozen(grant, frozen=True)
+            self._context.note_frozen(grant, frozen=True, asked=began)
 
     async def _keep_alive(self) -> None:
         while True:
