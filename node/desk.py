@@ -9,7 +9,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +23,7 @@ from shared.errors import (
     MalformedMessage,
     Refused,
     RemoteError,
+    StorageError,
     TransferCancelled,
     TransferFailed,
     Unavailable,
@@ -38,6 +39,9 @@ from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
 
 log = logging.getLogger(__name__)
 
+FAILED: Final = "failed"
+"""Code of what a node could not do for a reason of its own: it is in no list of final refusals."""
+_FAILED_TEXT = "A node could not do this, its log says why; it is kept and tried again."
 _BUSY = "Too many requests at once; they are taken up as others end."
 
 RequestKey = tuple[bytes, str]
@@ -243,7 +247,7 @@ class Desk:
             self._refuse(held.session, request, code, str(refusal))
             for account in refusal.nudges if isinstance(refusal, GrantIsFrozen) else ():
                 self.nudge(account)
-        except (Unavailable, TransferCancelled) as error:
+        except (Unavailable, StorageError, TransferCancelled) as error:
             level = logging.WARNING if held.wanted else logging.DEBUG
             log.log(level, "a request was not served", extra={"request": request, "reason": str(error)})
             if not isinstance(error, TransferFailed | TransferCancelled):
@@ -253,9 +257,10 @@ class Desk:
             code = "invalid"
             self._refuse(held.session, request, code, str(error))
         except Exception:
+            # A defect of this node: another, or the next version, may do it, so its peer must not take it for a no.
             log.exception("a request failed", extra={"request": request})
-            code = "failed"
-            self._refuse(held.session, request, code, "The node could not do this; its log says why.")
+            code = FAILED
+            self._refuse(held.session, request, code, _FAILED_TEXT)
         else:
             for account in served.nudges:
                 self.nudge(account)

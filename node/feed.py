@@ -127,7 +127,7 @@ class Feed:
             latency_ms = None if seen.latency_ms is None else round(seen.latency_ms, 2)
             yield feed.FeedDirectory(
                 seq=watcher.number(), at_ms=at_ms, engine=seen.engine, ok=seen.ok, latency_ms=latency_ms,
-                error=seen.error,
+                error=seen.error, writable=seen.writable, ahead_s=round(seen.ahead_s, 1),
             )  # fmt: skip
 
     def _table(self, seq: int, at_ms: float, now: float) -> feed.FeedTable:

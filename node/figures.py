@@ -11,7 +11,7 @@ import psutil
 from node.control import Control
 from node.coordination import NodeState, cost, priority
 from node.desk import Desk
-from node.directory import Directory
+from node.directory import Directory, how_far_ahead
 from node.encoder import Encoder
 from node.observer import Observer
 from node.remembering import Remembering
@@ -31,8 +31,13 @@ class DirectoryFigures:
 
     engine: str
     ok: bool
+    """It answered, and what was last written to it was committed."""
     latency_ms: float | None
     error: str = ""
+    writable: bool = True
+    """Whether the last write was committed."""
+    ahead_s: float = 0.0
+    """How far directory time stands before the database's clock, which was set back."""
 
 
 class Figures:
@@ -61,7 +66,7 @@ class Figures:
         self._process_at = self._started
         self.cpu_percent = 0.0
         self.rss_mb = self._process.memory_info().rss / 2**20
-        self.directory = DirectoryFigures(directory.engine, directory.ok, None)
+        self.directory = DirectoryFigures(directory.engine, directory.ok, None, writable=directory.writable)
 
     def read_process(self) -> None:
         """Measure the process anew, at most once a second: what it used since the last time."""
@@ -77,13 +82,20 @@ class Figures:
         return times.user + times.system, self._process.memory_info().rss
 
     async def ping(self) -> DirectoryFigures:
-        """Ask the directory whether it is there, and remember the answer."""
+        """Ask the directory whether it is there and how it stands, and remember the answer."""
+        latency_ms, ahead_s, error = None, 0.0, ""
+        writable = self._directory.writable
         try:
-            latency_ms: float | None = 1000 * await self._directory.ping()
-            error = ""
+            latency_ms = 1000 * await self._directory.ping()
+            ahead_s = await self._directory.read(how_far_ahead)
         except GlimpseError as fault:
-            latency_ms, error = None, clean(str(fault), max_chars=160)
-        self.directory = DirectoryFigures(self._directory.engine, latency_ms is not None, latency_ms, error)
+            error = str(fault)
+        if not writable:
+            error = self._directory.last_error
+        ok = writable and not error
+        self.directory = DirectoryFigures(
+            self._directory.engine, ok, latency_ms, clean(error, max_chars=160), writable, ahead_s
+        )
         return self.directory
 
     @property

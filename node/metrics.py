@@ -152,10 +152,21 @@ def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
     yield _gauge("glimpse_process_resident_memory_bytes", "Memory of the process.", node, taken.rss_bytes)
     started = (life.wall_offset_ms + 1000 * time.monotonic() - life.uptime_ms) / 1000
     yield _gauge("glimpse_process_start_time_seconds", "When the process began, since 1970.", node, round(started, 1))
-    yield _gauge("glimpse_directory_up", "1 if the directory answered.", node, taken.directory.ok)
     yield _gauge("glimpse_directory_epoch", "1, and one more for every restore from a backup.", node, taken.epoch)
     yield _counter("glimpse_directory_recoveries", "Restored directories that it recovered.", node, taken.recoveries)
     yield _gauge("glimpse_grants_frozen", "Grants that wait for their owners since a restore.", node, taken.frozen)
+    directory = taken.directory
+    yield _gauge(
+        "glimpse_directory_up", "1 if the directory answered and can be written, as this node found.", node,
+        directory.ok,
+    )  # fmt: skip
+    yield _gauge(
+        "glimpse_directory_writable", "1 if the last write of this node was committed.", node, directory.writable
+    )
+    yield _gauge(
+        "glimpse_directory_ahead_seconds", "How far directory time stands before a clock that was set back.", node,
+        directory.ahead_s,
+    )  # fmt: skip
     latency_ms = taken.directory.latency_ms
     if latency_ms is not None:
         yield _gauge("glimpse_directory_latency_seconds", "How long it took to.", node, latency_ms / 1000)

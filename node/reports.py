@@ -52,7 +52,7 @@ class Reports:
             caller = await self._services.caller(session.remote_key, session.address[0])
             if caller.account is not None:
                 view = await self._services.keep_alive(caller, message.device)
-                signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, True
+                signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
                 if signed_in:
                     self._desk.remember(session, caller)
         except GlimpseError:
@@ -72,8 +72,8 @@ class Reports:
             return
         seen = await self._figures.ping()
         directory = DirectoryStatus(
-            engine=seen.engine, ok=seen.ok, latency_ms=seen.latency_ms, error=seen.error,
-            epoch=self._figures.remembering.epoch,
+            engine=seen.engine, ok=seen.ok, latency_ms=seen.latency_ms, error=seen.error, writable=seen.writable,
+            ahead_s=round(seen.ahead_s, 3), epoch=self._figures.remembering.epoch,
         )  # fmt: skip
         await send_answer(
             self._requests, session, query.request,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.databases import fresh_database, shared_server, skip_or_fail_without_server
+from tests.disks import mounted
 
 settings.register_profile("glimpse", deadline=None)
 settings.load_profile("glimpse")
@@ -56,3 +57,10 @@ def directory_url(request: pytest.FixtureRequest) -> str:
     """URL of a fresh directory, once for each engine."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that a test may fill; skipped where none can be mounted."""
+    with mounted(tmp_path / "disk") as folder:
+        yield folder

@@ -21,7 +21,14 @@ from shared.wire.base import Message
 from shared.wire.codec import decode, encode
 from shared.wire.feed_messages import FeedMessage
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
-from shared.wire.peer_messages import NodeToPeer, OperatorAnswer, OperatorCommand, StatusQuery, StatusReport
+from shared.wire.peer_messages import (
+    DirectoryStatus,
+    NodeToPeer,
+    OperatorAnswer,
+    OperatorCommand,
+    StatusQuery,
+    StatusReport,
+)
 from tui.places import OPERATOR_KEY
 
 log = logging.getLogger(__name__)
@@ -156,7 +163,10 @@ class Operator:
 
 
 def summary(cluster: Cluster, reports: dict[str, StatusReport | None]) -> dict[str, Any]:
-    """Return the cluster's state from what its nodes say. The leader is the one that leads the highest term."""
+    """Return the cluster's state from what its nodes say. The leader is the one that leads the highest term.
+
+    The directory of the whole is as the node sees it that fares worst: ok only if every node that answers can write.
+    """
     leading = [report.status for report in reports.values() if report is not None and report.status.role == "leader"]
     leader = max(leading, key=lambda status: status.term, default=None)
     terms = [report.status.term for report in reports.values() if report is not None]
@@ -166,12 +176,19 @@ def summary(cluster: Cluster, reports: dict[str, StatusReport | None]) -> dict[s
         if report is None:
             nodes.append({"name": node.name, "role": "down"})
         else:
-            nodes.append(msgspec.to_builtins(report.status))
+            nodes.append({**msgspec.to_builtins(report.status), "directory": _as_seen(report.directory)})
     directories = [report.directory for report in reports.values() if report is not None]
-    best = next((found for found in directories if found.ok), directories[0] if directories else None)
+    worst = next((found for found in directories if not found.ok), directories[0] if directories else None)
     return {
         "leader": leader.name if leader else None,
         "term": max(terms, default=0),
         "nodes": nodes,
-        "directory": msgspec.to_builtins(best) if best else {"engine": None, "ok": False, "latency_ms": None},
+        "directory": msgspec.to_builtins(worst) if worst else {"engine": None, "ok": False, "latency_ms": None},
     }
+
+
+def _as_seen(directory: DirectoryStatus) -> dict[str, Any]:
+    """Return what one node says of its way to the directory."""
+    told: dict[str, Any] = msgspec.to_builtins(directory)
+    del told["engine"], told["epoch"]
+    return told

@@ -3,10 +3,12 @@
 One interface, two engines behind it. `open_directory` is the way in.
 """
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from node.directory.engine import Engine
 from node.directory.interface import (
     Directory,
     DuplicateKey,
@@ -29,7 +31,7 @@ from node.directory.interface import (
 from node.directory.marks import Marks, read_marks
 from node.directory.recovery import Recovered, recover
 from node.directory.sqlite import SqliteDirectory
-from node.directory.upkeep import read_epoch
+from node.directory.upkeep import how_far_ahead, read_epoch
 from node.directory.url import SqliteUrl, parse_directory_url
 from shared.config import Timing
 
@@ -51,6 +53,7 @@ __all__ = [
     "Transaction",
     "Tx",
     "Value",
+    "how_far_ahead",
     "in_list",
     "open_directory",
     "read_epoch",
@@ -71,12 +74,14 @@ async def open_directory(
     """
     place = parse_directory_url(url)
     if isinstance(place, SqliteUrl):
-        directory: Directory = await SqliteDirectory.open(place.path, timing, writer)
+        directory: Engine = await SqliteDirectory.open(place.path, timing, writer)
     else:
         from node.directory.mysql import MysqlDirectory
 
         directory = await MysqlDirectory.open(place, timing, jitter, writer)
+    probing = asyncio.create_task(directory.keep_probing(), name="directory-probe")
     try:
         yield directory
     finally:
+        probing.cancel()
         await directory.close()

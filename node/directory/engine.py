@@ -1,14 +1,20 @@
 """What both engines have in common: every call of the interface, put together from transactions and steps."""
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import ClassVar, Final
+
+import anyio
 
 from node.directory import standing, upkeep
 from node.directory.idempotency import exactly_once, stored_answer
 from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
 from shared.config import Timing
+from shared.errors import GlimpseError, StorageError
 
+PROBE_EVERY_S: Final = 2.0
+"""Between attempts to write to a directory that could not be written to."""
 _SWEEP_BATCHES: Final = 40
 """Batches per sweep, so that one call stays short even after a long absence; the next goes on."""
 
@@ -23,12 +29,17 @@ class Engine(ABC):
         self._timing = timing
         self.clock = clock
         self.writer = writer
-        self.ok = True
+        self.writable = True
         self.last_error = ""
+        self._answers = True
 
     @abstractmethod
     async def read(self, transaction: Transaction[T]) -> T:
         """See `Directory.read`."""
+
+    @abstractmethod
+    async def ping(self) -> float:
+        """See `Directory.ping`."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -42,12 +53,43 @@ class Engine(ABC):
     async def _stand(self, transaction: Transaction[T]) -> T:
         """Run single statements on the fast path; `tx.now` is not read for them."""
 
+    @property
+    def ok(self) -> bool:
+        """See `Directory.ok`."""
+        return self._answers and self.writable
+
     def _worked(self) -> None:
-        self.ok = True
+        """A read, the lease or a node row went through: the database answers."""
+        self._answers = True
+
+    def _wrote(self) -> None:
+        """A group was committed."""
+        self._answers = self.writable = True
 
     def _failed(self, reason: object) -> None:
-        self.ok = False
+        """A read, the lease or a node row did not go through. A read that does will not tell whether a write would."""
+        self._answers = False
+        if isinstance(reason, StorageError):
+            self.writable = False
         self.last_error = str(reason)
+
+    def _failed_to_write(self, reason: object) -> None:
+        """A group was not committed: the directory is not ok until one is, see `keep_probing`."""
+        self.writable = False
+        self.last_error = str(reason)
+
+    async def keep_probing(self) -> None:
+        """While nothing can be written, find out every `PROBE_EVERY_S` whether it can again; runs until cancelled.
+
+        A read says nothing of it, and a short write may go through where a longer one does not.
+        """
+        number = 0
+        while True:
+            await anyio.sleep(PROBE_EVERY_S)
+            if not self.writable:
+                number += 1
+                with suppress(GlimpseError):
+                    await self.write(upkeep.probe(self.writer, number))
 
     async def write(self, transaction: Transaction[T]) -> T:
         """See `Directory.write`."""

@@ -225,7 +225,12 @@ class Directory(Protocol):
 
     @property
     def ok(self) -> bool:
-        """False from a call that failed for want of the database until the next one that succeeded."""
+        """False from a call that failed for want of the database until the next one that succeeded; and while it is
+        not `writable`."""
+
+    @property
+    def writable(self) -> bool:
+        """False from a write that failed until the next one that was committed, of a caller or a probe."""
 
     @property
     def last_error(self) -> str:

@@ -33,7 +33,8 @@ from node.directory.groups import (
 )
 from node.directory.interface import EngineName, Jitter, Query, T, Transaction, Tx, Value
 from node.directory.migrations import migrate
-from node.directory.mysql_link import CLOCK, Link, Lost, NoConnection, close_all, tls_context
+from node.directory.mysql_errors import Lost
+from node.directory.mysql_link import CLOCK, Link, NoConnection, close_all, tls_context
 from node.directory.url import MysqlUrl
 from shared.config import Timing
 from shared.errors import StorageError, Unavailable
@@ -46,6 +47,7 @@ _ATTEMPTS: Final = 7
 _BACKOFF_S: Final = 0.010
 """Wait before the second run; doubles each time, and half of it is left to chance so that nodes come apart."""
 
+_SILENT: Final = "The directory's server did not answer in time: try again."
 _BEGIN: Final = Query("START TRANSACTION", deferred=True)
 _BEGIN_SNAPSHOT: Final = Query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", deferred=True)
 _COMMIT: Final = Query("COMMIT")
@@ -65,7 +67,7 @@ class MysqlDirectory(Engine):
         self._database = url.database
         self._writer = Link(url, context, "READ COMMITTED")
         self._standing = Link(url, context, "READ COMMITTED")
-        readers = [Link(url, context, "REPEATABLE READ") for _ in range(_READERS)]
+        readers = [Link(url, context, "REPEATABLE READ", reads_only=True) for _ in range(_READERS)]
         self._links = [self._writer, self._standing, *readers]
         self._standing_turn = asyncio.Lock()
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue()
@@ -90,7 +92,7 @@ class MysqlDirectory(Engine):
             raise Unavailable(f"The directory's server {url.place} does not answer.") from None
         except Interrupted as error:
             directory._writer.drop()
-            raise Unavailable(f"The directory's server {url.place} could not be prepared: {error}.") from None
+            raise Unavailable(f"The directory on {url.place} could not be prepared. {error}") from None
         except BaseException:
             directory._writer.drop()
             raise
@@ -161,11 +163,11 @@ class MysqlDirectory(Engine):
             with anyio.fail_after(deadline_s):
                 yield
         except TimeoutError:
-            self._failed("no answer in time")
+            self._failed(_SILENT)
             raise Unavailable("The directory did not answer in time: try again.") from None
         except Interrupted as error:
             self._failed(error)
-            raise Unavailable(f"The directory was interrupted: {error}.") from None
+            raise Unavailable(str(error)) from None
         except NoConnection as error:
             self._failed(error)
             raise Unavailable(str(error)) from None
@@ -185,7 +187,7 @@ class MysqlDirectory(Engine):
             with anyio.fail_after(self._timing.directory_deadline_s):
                 return await future
         except TimeoutError:
-            self._failed("no answer in time")
+            self._failed_to_write(_SILENT)
             raise Unavailable("The directory did not answer in time: try again.") from None
 
     async def _run_writer(self) -> None:
@@ -195,7 +197,7 @@ class MysqlDirectory(Engine):
             taken: list[Job] = []
             try:
                 settle_all(await self._commit(self._take(job, taken)))
-                self._worked()
+                self._wrote()
             except (Interrupted, Unavailable, StorageError, NoConnection) as error:
                 await self._again(taken or [job], error, 1)
             except Exception as error:  # noqa: BLE001 - the task must outlive a defect, and its callers be told
@@ -228,9 +230,14 @@ class MysqlDirectory(Engine):
                 committing = True
                 await self._writer.execute(_COMMIT)
         except TimeoutError:
-            raise Interrupted("the server did not answer in time", in_doubt=committing) from None
+            raise Interrupted(_SILENT, in_doubt=committing) from None
         except Lost as error:
             raise Interrupted(str(error), in_doubt=committing) from None
+        except Unavailable as error:
+            await self._writer.roll_back()
+            if committing:  # whatever the server says there, it may have committed before
+                raise Interrupted(str(error), in_doubt=True) from None
+            raise
         except BaseException:
             await self._writer.roll_back()
             raise
@@ -249,7 +256,7 @@ class MysqlDirectory(Engine):
                 self._break(job, error)
             return
         if not isinstance(error, Interrupted):
-            self._failed(error)
+            self._failed_to_write(error)
         await self._back_off(attempt)
         middle = len(jobs) // 2 if isinstance(error, (Interrupted, StorageError)) else 0
         for part in (jobs[:middle], jobs[middle:]):
@@ -257,7 +264,7 @@ class MysqlDirectory(Engine):
                 continue
             try:
                 settle_all(await self._commit(part))
-                self._worked()
+                self._wrote()
             except (Interrupted, Unavailable, StorageError, NoConnection) as failure:
                 await self._again(part, failure, attempt + 1)
             except Exception as failure:  # noqa: BLE001 - as above
@@ -268,7 +275,7 @@ class MysqlDirectory(Engine):
 
     def _break(self, job: Job, error: Exception) -> None:
         """Tell a job that the directory failed, with an error of its own (one instance is raised only once)."""
-        self._failed(error)
+        self._failed_to_write(error)
         kind = StorageError if isinstance(error, StorageError) else Unavailable
         Verdict(job, error=kind(str(error))).settle()
 

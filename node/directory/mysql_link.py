@@ -5,6 +5,7 @@ closed: the rows still on their way would otherwise be taken for the next statem
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from asyncmy.converters import conversions
 from asyncmy.errors import Error, MySQLError
 
 from node.directory.groups import Interrupted
-from node.directory.interface import DuplicateKey, MissingReference, Query, Rows, StatementFailed
+from node.directory.interface import DuplicateKey, Query, Rows, StatementFailed
+from node.directory.mysql_errors import SENTENCES, Lost, code_of, translate
 from node.directory.mysql_text import render
 from node.directory.url import MysqlUrl
 from shared.errors import InvalidInput, StorageError, Unavailable
+
+log = logging.getLogger(__name__)
 
 CLOCK: Final = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6)"
 """The server's wall clock in microseconds, whatever the time zones. Within a statement it stands at its beginning."""
@@ -35,15 +39,6 @@ _SESSION: Final = (
     "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
 )
 
-_LOST: Final = {0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2003, 2006, 2013, 2014, 2055, 3024, 4031}
-"""The connection is gone or going; 0 is the driver's own word for it."""
-_AGAIN: Final = {1020, 1205, 1213, 1317, 1614, 1637, 3572}
-"""Deadlock, lock wait timeout, a row that changed under a snapshot: the transaction as a whole can be run again."""
-_BUSY: Final = {1040, 1203, 1226, 1290, 1836}
-"""Too many connections, or a server that only reads for now."""
-_FULL: Final = {3, 1021, 1026, 1030, 1041, 1114, 1037}
-_DUPLICATE: Final = {1062, 1586}
-_REFERENCE: Final = {1216, 1217, 1451, 1452}
 _NOT_ALLOWED: Final = {1044, 1045, 1049, 1130, 1698}
 
 
@@ -80,10 +75,13 @@ class Link:
     is time in which no other node waits for the rows that the group holds.
     """
 
-    def __init__(self, url: MysqlUrl, context: ssl.SSLContext | None, isolation: str) -> None:
+    def __init__(
+        self, url: MysqlUrl, context: ssl.SSLContext | None, isolation: str, *, reads_only: bool = False
+    ) -> None:
         self._url = url
         self._context = context
         self._isolation = isolation
+        self._reads_only = reads_only
         self._connection: Connection | None = None
         self._deferred: list[str] = []
 
@@ -136,7 +134,7 @@ class Link:
             self._deferred.append(text)
             return Rows()
         if self._connection is None:
-            raise Interrupted("not connected")
+            raise Interrupted("The connection to the directory's server was lost: try again.")
         try:
             with self._intact():
                 return await self._send(text, query)
@@ -155,9 +153,11 @@ class Link:
                 before = before[1:]
                 await cursor.nextset()
         except Error as error:
-            translated = _translate(error)
+            translated = translate(error, reads_only=self._reads_only)
             if before and isinstance(translated, StatementFailed):
-                raise Interrupted(f"a deferred statement failed: {translated}") from None
+                # Nobody waited for its result, so the transaction fails as a whole, and is run again by itself.
+                log.warning("a deferred statement failed", extra={"reason": str(translated)})
+                raise Interrupted("The directory refused a statement: the node's log says why.") from None
             raise translated from None
         if cursor.description is None:
             return Rows(rowcount=1 if query.conflict == "update" else cursor.rowcount, inserted_id=cursor.lastrowid)
@@ -216,36 +216,9 @@ class NoConnection(Exception):
         self.shown = shown
 
 
-class Lost(Interrupted):
-    """The connection went away in the middle of a statement."""
-
-
-def _code(error: BaseException) -> int:
-    first: Any = error.args[0] if error.args else 0
-    return first if isinstance(first, int) else 0
-
-
-def _translate(error: Error) -> Exception:
-    code = _code(error)
-    text = str(error.args[1]) if len(error.args) > 1 else str(error)
-    if code in _LOST:
-        return Lost(f"connection lost ({text})")
-    if code in _AGAIN:
-        return Interrupted(text)
-    if code in _DUPLICATE:
-        return DuplicateKey("a row with this key is there already")
-    if code in _REFERENCE:
-        return MissingReference("a row that is referred to is missing, or is still referred to")
-    if code in _FULL:
-        return StorageError("The directory's server is out of disk or memory: make room, then try again.")
-    if code in _BUSY or code in _NOT_ALLOWED:
-        return Unavailable(f"The directory's server does not serve now: {text}.")
-    return StatementFailed(f"{code}: {text}")
-
-
 def _refused(url: MysqlUrl, error: BaseException) -> InvalidInput | Unavailable:
     """Say why no connection came about, without the password."""
-    code = _code(error)
+    code = code_of(error)
     causes = (error, error.__cause__, error.__context__)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return InvalidInput(
@@ -255,9 +228,16 @@ def _refused(url: MysqlUrl, error: BaseException) -> InvalidInput | Unavailable:
     if code in _NOT_ALLOWED and isinstance(error, MySQLError):
         if code == 1049:
             return InvalidInput(f"The directory's server {url.host}:{url.port} has no database {url.database!r}.")
+        if code == 1044:
+            return InvalidInput(
+                f"The directory's server {url.host}:{url.port} has no database {url.database!r}, or its user no rights "
+                "on it: make it, or grant them."
+            )
         return InvalidInput(f"The directory's server {url.place} does not accept the user and password of the URL.")
     if url.tls != "off" and (code == 1043 or any(isinstance(cause, (ssl.SSLError, EOFError)) for cause in causes)):
         return Unavailable(f"The directory's server {url.place} does not speak TLS (tls=off would not encrypt).")
+    if code in SENTENCES:
+        return Unavailable(SENTENCES[code])
     return Unavailable(f"The directory's server {url.place} cannot be reached: is it running?")
 
 

@@ -119,7 +119,7 @@ class SqliteDirectory(Engine):
 
     async def read(self, transaction: Transaction[T]) -> T:
         """See `Directory.read`."""
-        return await self._submit(self._reads, transaction, self._timing.directory_deadline_s)
+        return await self._submit(self._reads, transaction, self._timing.directory_deadline_s, self._failed)
 
     async def ping(self) -> float:
         """See `Directory.ping`."""
@@ -128,10 +128,11 @@ class SqliteDirectory(Engine):
         return time.perf_counter() - began
 
     async def _write(self, transaction: Transaction[T], *, repeatable: bool) -> T:
-        return await self._submit(self._writes, transaction, self._timing.directory_deadline_s, repeatable)
+        deadline_s = self._timing.directory_deadline_s
+        return await self._submit(self._writes, transaction, deadline_s, self._failed_to_write, repeatable=repeatable)
 
     async def _stand(self, transaction: Transaction[T]) -> T:
-        return await self._submit(self._standing, transaction, self._standing_deadline_s)
+        return await self._submit(self._standing, transaction, self._standing_deadline_s, self._failed)
 
     @property
     def _standing_deadline_s(self) -> float:
@@ -139,8 +140,9 @@ class SqliteDirectory(Engine):
         return min(self._timing.directory_deadline_s, self._timing.lease_s)
 
     async def _submit(
-        self, queue: SimpleQueue[Job | None], transaction: Transaction[T], deadline_s: float, repeatable: bool = False
-    ) -> T:
+        self, queue: SimpleQueue[Job | None], transaction: Transaction[T], deadline_s: float,
+        failed: Callable[[object], None], *, repeatable: bool = False,
+    ) -> T:  # fmt: skip
         if self._closed:
             raise Unavailable("The directory is closed.")
         future: asyncio.Future[T] = self._loop.create_future()
@@ -149,7 +151,7 @@ class SqliteDirectory(Engine):
             with anyio.fail_after(deadline_s):
                 return await future
         except TimeoutError:
-            self._failed("no answer in time")
+            failed("The directory did not answer in time: try again.")
             raise Unavailable("The directory did not answer in time: try again.") from None
 
     async def close(self) -> None:
@@ -186,24 +188,24 @@ class SqliteDirectory(Engine):
         taken: list[Job] = []
         try:
             verdicts = self._commit(self._take(first, taken))
-            self._worked()
+            self._wrote()
             self._settle(verdicts)
         except (Interrupted, StorageError, Unavailable) as error:
             # A transaction that fits where the whole group did not, or that was not to blame, must not suffer for it.
             for job in taken if len(taken) > 1 else ():
                 self._serve_alone(job)
             if len(taken) <= 1:
-                self._settle([self._broken(first, error)])
+                self._settle([self._broken(first, error, self._failed_to_write)])
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
             self._settle([Verdict(job, error=error) for job in taken or (first,)])
 
     def _serve_alone(self, job: Job) -> None:
         try:
             verdicts = self._commit(iter((job,)))
-            self._worked()
+            self._wrote()
             self._settle(verdicts)
         except (Interrupted, StorageError, Unavailable) as error:
-            self._settle([self._broken(job, error)])
+            self._settle([self._broken(job, error, self._failed_to_write)])
         except Exception as error:  # noqa: BLE001 - as above
             self._settle([Verdict(job, error=error)])
 
@@ -243,7 +245,7 @@ class SqliteDirectory(Engine):
             self._worked()
             self._settle([Verdict(job, value=value)])
         except (StorageError, Unavailable) as error:
-            self._settle([self._broken(job, error)])
+            self._settle([self._broken(job, error, self._failed)])
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
             self._settle([Verdict(job, error=error)])
 
@@ -254,15 +256,15 @@ class SqliteDirectory(Engine):
             self._worked()
             self._settle([Verdict(job, result.value, result.error)])
         except (Interrupted, StorageError) as error:
-            self._settle([self._broken(job, error)])
+            self._settle([self._broken(job, error, self._failed)])
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
             self._settle([Verdict(job, error=error)])
         finally:
             file.roll_back()
 
-    def _broken(self, job: Job, error: Exception) -> Verdict:
+    def _broken(self, job: Job, error: Exception, note: Callable[[object], None]) -> Verdict:
         """Say that the directory failed, with an error of the caller's own (one instance is raised only once)."""
-        self._failed(error)
+        note(error)
         kind = StorageError if isinstance(error, StorageError) else Unavailable
         return Verdict(job, error=kind(str(error)))
 

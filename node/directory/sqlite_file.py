@@ -30,7 +30,36 @@ _NO_LOCKS: Final = (
     "The file system of the directory has no locks that work, as some network file systems: put the directory on a "
     "disk of this machine."
 )
+_ENDED_EARLY: Final = "The directory's file ended a transaction early: try again."
+_AGAIN: Final = {
+    sqlite3.SQLITE_BUSY: "The directory's file is in use by another process: try again.",
+    sqlite3.SQLITE_LOCKED: "The directory's file is in use by this node itself: try again.",
+    sqlite3.SQLITE_SCHEMA: "The directory's tables were just changed: try again.",
+    sqlite3.SQLITE_INTERRUPT: _ENDED_EARLY,
+    sqlite3.SQLITE_ABORT: _ENDED_EARLY,
+}
+_STATEMENT: Final = {
+    0,  # the library's own word for a call that SQLite never saw
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_MISUSE,
+}
+"""Our SQL is wrong, or a value does not fit. Every other code is trouble of the file or the machine, and passes."""
+_OTHERWISE: Final = "The directory's file cannot be used now (SQLite's error {code}): see the disk; it is tried again."
 _STORAGE: Final = {
+    sqlite3.SQLITE_IOERR_LOCK: _NO_LOCKS,
+    sqlite3.SQLITE_IOERR_RDLOCK: _NO_LOCKS,
+    sqlite3.SQLITE_IOERR_UNLOCK: _NO_LOCKS,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK: _NO_LOCKS,
+    sqlite3.SQLITE_IOERR_SHMLOCK: _NO_LOCKS,
+    sqlite3.SQLITE_IOERR_SHMMAP: _NO_LOCKS,
+    sqlite3.SQLITE_PROTOCOL: _NO_LOCKS,
+    sqlite3.SQLITE_NOLFS: "The directory's file is too large for its file system: move it to another.",
+    sqlite3.SQLITE_NOMEM: "The node has no memory left for its directory: make room on the machine.",
+    sqlite3.SQLITE_READONLY_DBMOVED: "The directory's file was moved or deleted: stop the nodes and put it back.",
     sqlite3.SQLITE_FULL: "The directory's disk is full: make room, then try again.",
     sqlite3.SQLITE_IOERR: "The directory's file cannot be read or written: check the disk.",
     sqlite3.SQLITE_CANTOPEN: "The directory's file cannot be opened: check its folder and permissions.",
@@ -90,7 +119,7 @@ class File:
         except sqlite3.Error as error:
             translated = self._translate(error)
             if had_transaction and not self._connection.in_transaction and isinstance(translated, StatementFailed):
-                raise Interrupted(str(error)) from None
+                raise Interrupted(_ENDED_EARLY) from None
             raise translated from None
         except (ValueError, TypeError, OverflowError) as error:  # a value that SQLite cannot hold
             raise StatementFailed(f"A parameter cannot be stored: {error}.") from None
@@ -102,11 +131,11 @@ class File:
             if code in _DUPLICATES:
                 return DuplicateKey(str(error))
             return (MissingReference if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY else StatementFailed)(str(error))
-        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return Interrupted(str(error))
-        if primary in _STORAGE and not (self._read_only and primary == sqlite3.SQLITE_READONLY):
-            return StorageError(_STORAGE[primary])
-        return StatementFailed(str(error))
+        if primary in _AGAIN:
+            return Interrupted(_AGAIN[primary])
+        if primary in _STATEMENT or (self._read_only and code == sqlite3.SQLITE_READONLY):
+            return StatementFailed(str(error))
+        return StorageError(_STORAGE.get(code) or _STORAGE.get(primary) or _OTHERWISE.format(code=code))
 
     def wait_for_lock(self, attempt: Callable[[], Rows], deadline: float) -> Rows:
         """Repeat what needs the write lock until it is had. Raises Unavailable after `deadline` (monotonic seconds)."""

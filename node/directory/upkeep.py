@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from node.directory.interface import Query, Step, Tx
+from node.directory.interface import Query, Step, Transaction, Tx
 from shared.config import REQUEST_ROW_KEPT_S
 
 SWEEP_BATCH_ROWS: Final = 500
@@ -28,6 +28,31 @@ def _delete_oldest(table: str, column: str, before: float) -> Step[int]:
     else:
         deleted = yield Query(f"DELETE FROM {table} WHERE {column} <= :cut", {"cut": row["cut"]})  # noqa: S608
     return deleted.rowcount
+
+
+PROBE_BYTES: Final = 65_536
+"""What a probe writes: more than the room that a full disk, or the log of a database, may have left by chance."""
+
+
+def probe(writer: str, number: int) -> Transaction[None]:
+    """Rewrite a node's own row of `probe`, with other bytes each time, to find out whether writing works."""
+
+    def run(tx: Tx) -> Step[None]:
+        filling = bytes((number % 256,)) * PROBE_BYTES
+        yield tx.upsert("probe", {"name": writer, "filling": filling}, keys=("name",))
+
+    return run
+
+
+def how_far_ahead(tx: Tx) -> Step[float]:
+    """Return how many seconds directory time stands before the database's clock, which was set back; 0 where not."""
+    yield from ()
+    ahead_s = tx.now - tx.clock
+    return ahead_s if ahead_s > SLEWED_S else 0.0
+
+
+SLEWED_S: Final = 0.1
+"""Clocks are set back by less than this all the time, and groups of different nodes begin in no order."""
 
 
 def read_epoch(_: Tx) -> Step[int]:

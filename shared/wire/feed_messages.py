@@ -243,8 +243,13 @@ class FeedDirectory(FeedMessageBase, frozen=True, tag=90):
 
     engine: Word
     ok: bool
+    """It answered, and what was last written to it was committed."""
     latency_ms: DurationMs | None
     error: Line = ""
+    writable: bool = True
+    """Whether the last write was committed."""
+    ahead_s: Annotated[float, msgspec.Meta(ge=0, le=1e11)] = 0.0
+    """How far directory time stands before the database's clock, which was set back."""
 
 
 class Happening(IntEnum):

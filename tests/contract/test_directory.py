@@ -21,11 +21,14 @@ from node.directory import (
     Step,
     Tx,
     in_list,
+    mysql,
     open_directory,
     read_epoch,
     read_marks,
     recover,
+    sqlite,
 )
+from node.directory.engine import Engine
 from node.directory.migrations import migrate
 from node.directory.recovery import ACCOUNTS_PASSED_OVER
 from node.directory.schema import MIGRATIONS, Migration, Table
@@ -573,6 +576,11 @@ class TestNodes:
         assert (row.incarnation, row.address, row.term, row.hears) == (6, "newer", 2, False)
 
 
+async def rows_of_a_fresh(url: str, sql: str) -> list[Row]:
+    async with open_directory(url, timing=PATIENT) as directory:
+        return await rows(directory, sql)
+
+
 class TestSchema:
     async def test_nodes_that_start_together_make_one_schema(self, directory_url: str) -> None:
         assert await results(*([["open", directory_url]] * 3)) == [0, 0, 0]
@@ -586,6 +594,30 @@ class TestSchema:
         with pytest.raises(UserError, match=r"schema version 999.*update Glimpse"):
             async with open_directory(directory_url, timing=PATIENT):
                 pass
+
+    async def test_a_directory_of_the_first_version_is_brought_up_to_date(
+        self, directory_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What it holds stays, its counter begins, and its columns of later versions are empty."""
+        for module in (sqlite, mysql):
+            monkeypatch.setattr(module, "migrate", lambda name: migrate(name, MIGRATIONS[:1]))
+        account = {"name": "Ada", "signing_key": b"s" * 32, "session_key": b"k" * 32, "session_signature": b"x" * 64}
+        async with open_directory(directory_url, timing=PATIENT) as old:
+            assert isinstance(old, Engine)
+            for query in (
+                Tx(0.0, old.engine).insert("accounts", account | {"created": 1.0, "last_seen": 1.0}),
+                Query("UPDATE meta SET value = 4 WHERE name = 'epoch'"),
+                Query("UPDATE lease SET term = 12 WHERE name = 'leader'"),
+            ):
+                await old._stand(run(query))  # groups need what the second version brings
+        monkeypatch.undo()
+        for commits in (1, 2):
+            async with open_directory(directory_url, timing=PATIENT, writer="n1") as directory:
+                assert await directory.write(insert_account(f"Grace {commits}")) == commits + 1
+                assert await directory.read(read_marks) == Marks(commits, 4, 12, commits + 1)
+                assert await rows(directory, "SELECT taken_by, lasted, consumed_after FROM views") == []
+        [version] = await rows_of_a_fresh(directory_url, "SELECT value FROM meta WHERE name = 'schema_version'")
+        assert version["value"] == MIGRATIONS[-1].version
 
     async def test_a_later_migration_finds_the_earlier_done(self, directory: Directory) -> None:
         newer = (*MIGRATIONS, Migration(99, (Table("later", ("id {id} NOT NULL PRIMARY KEY", "note {text:8}")),)))

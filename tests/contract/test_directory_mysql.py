@@ -6,27 +6,30 @@ import ipaddress
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncmy
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from node.directory import NodeRow, Query, Step, Tx, open_directory
+from node.directory import NodeRow, Query, Step, Tx, engine, open_directory
 from node.directory.interface import Rows
 from node.directory.mysql import MysqlDirectory
-from node.directory.mysql_link import Lost
+from node.directory.mysql_errors import Lost
 from shared.config import LOCAL
-from shared.errors import InvalidInput, Unavailable
+from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
-from tests.databases import PASSWORD, MariaDb, skip_or_fail_without_server
+from tests.databases import PASSWORD, USER, MariaDb, run_sql, skip_or_fail_without_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.mysql]
 
+AT = f"{USER}@127.0.0.1"
 HASTY = replace(LOCAL, directory_deadline_s=0.4, lease_s=0.4)
 PATIENT = replace(LOCAL, directory_deadline_s=30.0)
 
@@ -209,6 +212,102 @@ async def test_connections_that_the_server_closed_are_replaced(mysql_url: str) -
         assert (await directory.read_lease()).term == 0
         await directory.write(count_up("counter", ""))
         assert await counter(directory) == 2
+
+
+def sql_as_root(server: MariaDb, *statements: str) -> None:
+    run_sql(server.port, *statements)
+
+
+def end_sessions(server: MariaDb) -> None:
+    """Let every connection of the nodes be made anew, under the settings of now."""
+    sql_as_root(server, f"KILL USER {USER}@127.0.0.1")
+
+
+class TestTroubleOfTheServer:
+    """What an operator does to a server in passing. Each was a final refusal: a request, a grant, a change and a
+    revocation were thrown away, and the viewer kept five views.
+    """
+
+    TROUBLES = (
+        ("REVOKE INSERT, UPDATE ON {name}.* FROM " + AT, "GRANT ALL ON {name}.* TO " + AT, "denies its user a right"),
+        ("SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0", "read-only"),
+        ("SET GLOBAL tx_read_only = 1", "SET GLOBAL tx_read_only = 0", "read-only"),
+        ("RENAME TABLE {name}.requests TO {name}.kept", "RENAME TABLE {name}.kept TO {name}.requests", "tables"),
+        ("ALTER USER " + AT + " ACCOUNT LOCK", "ALTER USER " + AT + " ACCOUNT UNLOCK", "is locked"),
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(("hurt", "mend", "says"), TROUBLES)
+    async def test_it_passes_and_what_was_asked_for_happens_once(
+        self,
+        private_url: str,
+        private_server: MariaDb,
+        monkeypatch: pytest.MonkeyPatch,
+        hurt: str,
+        mend: str,
+        says: str,
+    ) -> None:
+        monkeypatch.setattr(engine, "PROBE_EVERY_S", 0.05)
+        name = private_url.rsplit("/", 1)[1]
+        key = effect_key(request_id(1))
+        async with open_directory(private_url, timing=PATIENT) as directory:
+            await start_counter(directory)
+            try:
+                await asyncio.to_thread(sql_as_root, private_server, hurt.format(name=name))
+                await asyncio.to_thread(end_sessions, private_server)
+                with pytest.raises((Unavailable, StorageError), match=says) as refused:
+                    await directory.effect(key, count_up("counter", ""))
+                assert not directory.ok
+                for word in (USER, name, "127.0.0.1:3306", "doesn't", "denied to"):
+                    assert word not in str(refused.value).replace(f"127.0.0.1:{private_server.port}/{name}", "")
+            finally:
+                await asyncio.to_thread(sql_as_root, private_server, mend.format(name=name))
+                await asyncio.to_thread(end_sessions, private_server)
+            outcome = await directory.effect(key, count_up("counter", ""))
+            assert (outcome.answer, outcome.repeated) == (b":1", False)
+            assert await counter(directory) == 1
+            assert directory.ok
+
+    async def test_a_statement_that_takes_too_long(self, private_url: str, private_server: MariaDb) -> None:
+        async with open_directory(private_url, timing=PATIENT) as directory:
+            await asyncio.to_thread(sql_as_root, private_server, "SET GLOBAL max_statement_time = 0.2")
+            try:
+                await asyncio.to_thread(end_sessions, private_server)
+                with pytest.raises(Unavailable, match="took too long"):
+                    await directory.write(run("SELECT SLEEP(20) AS slept"))
+            finally:
+                await asyncio.to_thread(sql_as_root, private_server, "SET GLOBAL max_statement_time = 0")
+
+    async def test_no_connection_left(self, private_url: str, private_server: MariaDb) -> None:
+        key = effect_key(request_id(1))
+        async with open_directory(private_url, timing=PATIENT) as directory, AsyncExitStack() as stack:
+            await start_counter(directory)
+            await asyncio.to_thread(sql_as_root, private_server, "SET GLOBAL max_connections = 10")
+            try:
+                await asyncio.to_thread(end_sessions, private_server)
+                for _ in range(10):
+                    other = await asyncmy.connect(
+                        host="127.0.0.1", port=private_server.port, user=USER, password=PASSWORD.encode()
+                    )
+                    stack.push_async_callback(other.ensure_closed)
+                with pytest.raises(Unavailable, match="max_connections"):
+                    await directory.effect(key, count_up("counter", ""))
+                assert not directory.ok
+            finally:
+                await asyncio.to_thread(sql_as_root, private_server, "SET GLOBAL max_connections = 400")
+            assert (await directory.effect(key, count_up("counter", ""))).answer == b":1"
+
+    async def test_a_database_that_is_gone(self, private_url: str, private_server: MariaDb) -> None:
+        name = private_url.rsplit("/", 1)[1]
+        async with open_directory(private_url, timing=PATIENT) as directory:
+            await start_counter(directory)
+            await asyncio.to_thread(sql_as_root, private_server, f"DROP DATABASE {name}")
+            try:
+                for call in (directory.effect(effect_key(request_id(1)), count_up("counter", "")), counter(directory)):
+                    with pytest.raises(Unavailable, match="directory"):
+                        await call
+                assert not directory.ok
+            finally:
+                await asyncio.to_thread(sql_as_root, private_server, f"CREATE DATABASE {name}")
 
 
 class TestConnecting:

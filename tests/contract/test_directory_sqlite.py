@@ -1,15 +1,18 @@
 """What can happen to a directory in a file."""
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
-from node.directory import NodeRow, Query, Step, Tx, open_directory
+from node.directory import NodeRow, Query, Step, Tx, engine, open_directory, read_epoch
 from node.directory.sqlite import SqliteDirectory
+from node.directory.upkeep import PROBE_BYTES
 from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
@@ -156,3 +159,43 @@ async def test_a_defect_in_a_transaction_does_not_end_the_writer(sqlite_url: str
         with pytest.raises(TypeError):
             await directory.read(not_a_generator)
         assert await directory.write(store("name", 10)) == b"name"
+
+
+async def test_a_directory_that_cannot_be_written_is_not_ok_until_it_can(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its disk full a node read on happily, and was reported as ok by every surface."""
+    monkeypatch.setattr(engine, "PROBE_EVERY_S", 0.01)
+    async with open_directory(sqlite_url, timing=PATIENT, writer="n1") as directory:
+        assert isinstance(directory, SqliteDirectory)
+        await directory.write(store("before", 10))
+        pages = directory._writer.execute(Query("PRAGMA page_count")).scalar()
+        directory._writer.execute(Query(f"PRAGMA max_page_count = {pages}"))
+        with pytest.raises(StorageError, match="disk is full"):
+            await directory.write(store("in vain", 100_000))
+        assert not directory.writable
+        assert await directory.read(read_epoch) == 1
+        await directory.read_lease()
+        assert not directory.ok, "that it can be read says nothing of whether it can be written"
+        assert "disk is full" in directory.last_error
+        directory._writer.execute(Query("PRAGMA max_page_count = 1000000"))
+        with anyio.fail_after(30):
+            while not directory.ok:
+                await directory.read(read_epoch)
+        probed = await directory.read(lambda _: rows_of("SELECT name, LENGTH(filling) AS size FROM probe"))
+        assert probed == [{"name": "n1", "size": PROBE_BYTES}]
+
+
+def rows_of(sql: str):
+    return [dict(row) for row in (yield Query(sql)).rows]
+
+
+async def test_two_directories_that_use_a_file_keep_a_restore_away(sqlite_url: str, tmp_path: Path) -> None:
+    async with open_directory(sqlite_url, timing=PATIENT):
+        with (tmp_path / "directory.sqlite-users").open("rb") as users, pytest.raises(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "directory.sqlite-users").open("rb") as users:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(Unavailable, match="being restored"):
+            async with open_directory(sqlite_url, timing=PATIENT):
+                pass

@@ -210,8 +210,8 @@ async def test_a_revocation_of_nothing_is_refused(bob, image, device):
         assert "no rights" in device.ended(Undeliverable)[0].reason
 
 
-async def test_a_grant_that_a_restore_froze_takes_no_change_but_its_end(place, ann, bob, image, device):
-    """Signed against counts that the directory has forgotten, a change would give views back."""
+async def test_more_of_a_grant_that_a_restore_froze_waits_and_its_end_does_not(place, ann, bob, image, device):
+    """Signed against counts that the directory has forgotten, three more would give views back as well."""
     async with device:
         await ann.give(bob, image, 4)
         await place.run("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")

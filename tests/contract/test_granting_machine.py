@@ -5,13 +5,11 @@ cloud between them loses requests and answers and kills a device in the middle o
 """
 
 import itertools
-import shutil
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from unittest import mock
 
 import anyio.from_thread
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,6 +18,7 @@ from shared.errors import ViewRefused
 from shared.wire import operations as ops
 from tests.contract.devices import Device
 from tests.contract.people import Person, Town, town
+from tests.scratch import memory_folder
 from tui.peer import outbox as outbox_module
 from tui.peer.events import Delivered, Undeliverable
 from tui.peer.granting import RightsIntent
@@ -44,8 +43,7 @@ class Rights(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         self.stack.enter_context(mock.patch.object(outbox_module, "FIRST_TRY_S", 0.0))
-        self.folder = Path(tempfile.mkdtemp(prefix="glimpse-rights-"))
-        self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder = self.stack.enter_context(memory_folder())
         self.portal = self.stack.enter_context(anyio.from_thread.start_blocking_portal())
         self.devices: list[Device] = []
         self.wished = self.looks = self.wishes = 0
@@ -174,7 +172,7 @@ class Rights(RuleBasedStateMachine):
 
 
 Rights.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=20, deadline=None,
+    max_examples=80, stateful_step_count=20, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )  # fmt: skip
-TestRights = Rights.TestCase
+TestRights = pytest.mark.timeout(900)(Rights.TestCase)

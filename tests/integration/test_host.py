@@ -1,9 +1,10 @@
 """The client's host against three real nodes: peers opened and closed in one task, and every way that goes wrong."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,18 @@ async def test_a_damaged_profile_says_what_to_do(cluster: RunningCluster, tmp_pa
             await host.open("ada")
         assert (await host.profiles())[0].trouble
         await host.open("ben")
+        assert failures == []
+
+
+async def test_a_profile_of_a_newer_version_says_what_to_do(cluster: RunningCluster, tmp_path: Path) -> None:
+    """One sentence on the screen, never a group of exceptions."""
+    async with running_host(tmp_path / "profiles", cluster.file) as (host, failures):
+        await host.open("ada")
+        await host.close()
+        with closing(sqlite3.connect(tmp_path / "profiles" / "ada" / "store.sqlite")) as store, store:
+            store.execute("PRAGMA user_version = 99")
+        with pytest.raises(ProfileError, match="newer Glimpse; update this one"):
+            await host.open("ada")
         assert failures == []
 
 

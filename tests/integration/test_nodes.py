@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import stat
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from shared.cluster import load_cluster
-from tests.integration.cluster import RunningCluster
+from tests.integration.cluster import GLIMPSE, RunningCluster
 
 pytestmark = pytest.mark.xdist_group("nodes")
 
@@ -58,6 +59,27 @@ def test_a_load_whose_leader_is_killed(cluster: RunningCluster) -> None:
     assert after["leader"] not in (None, before["leader"])
     assert after["term"] > before["term"]
     assert [node["role"] for node in after["nodes"]].count("down") == 1
+
+
+def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
+    """The twin of the test before: SIGTERM closes what SIGKILL leaves open, the directory's file among it."""
+    command = [*GLIMPSE, "load", "--requests", "300", "--clients", "3", "--json", "--cluster", str(cluster.file)]
+    status = cluster.status()
+    leader = next(node for node in status["nodes"] if node["name"] == status["leader"])
+    other = next(node["name"] for node in status["nodes"] if node["name"] != status["leader"])
+
+    def done() -> int:
+        nodes = {node["name"]: node for node in cluster.status()["nodes"]}
+        return int(nodes[other].get("requests_done", 0))
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        until(lambda: done() > 5, within_s=60.0)
+        os.kill(leader["pid"], signal.SIGTERM)
+        said, _ = running.communicate(timeout=100)
+    figures = json.loads(said)
+    assert (figures["ok"], figures["failed"], figures["duplicates"]) == (300, 0, 0)
+    until(lambda: cluster.status()["leader"] not in (None, leader["name"]))
+    load(cluster)
 
 
 def test_a_deaf_leader_is_replaced_and_comes_back(cluster: RunningCluster) -> None:

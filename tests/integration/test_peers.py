@@ -611,3 +611,60 @@ async def test_what_an_owner_decides_while_the_cloud_is_away_is_carried_out_when
             await until(owner.outbox, lambda rows: rows == [])
     finally:
         assert await anyio.to_thread.run_sync(second.stop) == 0
+
+
+async def test_a_request_taken_back_while_it_is_under_way_is_delivered_and_withdrawn(
+    people: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out of the outbox alone, it was gone here and lay with the owner all the same."""
+    owner, viewer = await people("ada"), await people("ben")
+    image = await owner.encrypt(photo)
+    asked = viewer._context.cloud.ask
+    answers = anyio.Event()
+
+    async def held_up(operation: ops.Operation, **options: Any) -> Any:
+        outcome = await asked(operation, **options)
+        if isinstance(operation, ops.AskViews):
+            await answers.wait()  # the cloud has it, and its answer is not here yet
+        return outcome
+
+    monkeypatch.setattr(viewer._context.cloud, "ask", held_up)
+    async with anyio.create_task_group() as group:
+        group.start_soon(viewer.request, image.image, 2)
+        found = await until(owner.requests, lambda found: bool(found.incoming))
+        request = found.incoming[0].request_id
+        group.start_soon(viewer.cancel, request)
+        await until(viewer.outbox, lambda rows: [row.what for row in rows] == ["request", "withdrawal"])
+        assert (await viewer.requests(local=True)).outgoing == ()
+        answers.set()
+    await until(viewer.outbox, lambda rows: rows == [])
+    await until(owner.requests, lambda found: all(row.state == "withdrawn" for row in found.incoming))
+
+
+async def test_a_revocation_made_offline_ends_what_was_given_offline_before_it(tmp_path: Path, photo: Path) -> None:
+    """Whatever was queued before it: when the cloud is back, nobody can look, and nothing waits."""
+    folder = tmp_path / "cluster"
+    first = await anyio.to_thread.run_sync(RunningCluster, folder)
+    async with Peer(tmp_path / "ada", first.file) as owner, Peer(tmp_path / "ben", first.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        assert viewer.me is not None
+        ben = viewer.me.account
+        held = await shared_image(owner, viewer, photo, 3)
+        assert await anyio.to_thread.run_sync(first.stop) == 0
+        assert not (await owner.grant(held.image, ben, 5)).delivered
+        assert not (await owner.revoke(held.image, ben)).delivered
+        assert [entry.what for entry in await owner.outbox()] == ["grant", "revocation"]
+    second = await anyio.to_thread.run_sync(RunningCluster, folder)
+    try:
+        async with Peer(tmp_path / "ada", second.file) as owner, Peer(tmp_path / "ben", second.file) as viewer:
+            await owner.sign_in()
+            await until(owner.outbox, lambda rows: rows == [])
+            assert [(row.revoked, row.granted) for row in await owner.viewers(held.image)] == [(True, 3)]
+            await viewer.sign_in()
+            with pytest.raises(ViewRefused) as refusal:
+                await viewer.view(held.image)
+            assert refusal.value.code == "revoked"
+    finally:
+        assert await anyio.to_thread.run_sync(second.stop) == 0

@@ -1,7 +1,6 @@
 """A store in which any row is damaged in any way opens, says what it set aside, and works."""
 
 import sqlite3
-import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -9,6 +8,7 @@ import anyio
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.scratch import memory_folder
 from tests.unit.profiles_made import LISTS, NOWHERE, change, make_profile, rows
 from tui.peer import Peer
 from tui.peer import outbox as outbox_module
@@ -49,10 +49,10 @@ def damage_all(path: Path, damages) -> bool:
 
 
 @given(DAMAGES)
-@settings(QUICK, max_examples=200)
+@settings(QUICK, max_examples=300)
 def test_what_is_left_after_opening_is_as_it_must_be(damages) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = make_profile(Path(folder) / "profile")
+    with memory_folder() as folder:
+        path = make_profile(folder / "profile")
         assume(damage_all(path, damages))
         store = Store(path)
         try:
@@ -72,7 +72,7 @@ def test_what_is_left_after_opening_is_as_it_must_be(damages) -> None:
 
 
 @given(DAMAGES)
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=100)
 def test_a_peer_over_it_opens_and_works(damages) -> None:
     """One bad row used to end the peer's task group at every start: client, agent and script alike."""
 
@@ -87,8 +87,8 @@ def test_a_peer_over_it_opens_and_works(damages) -> None:
                 sent = await peer.request("ab" * 16, 1)
                 assert sent.request_id in [entry.request_id for entry in await peer.outbox()]
 
-    with tempfile.TemporaryDirectory() as folder:
-        profile = Path(folder) / "profile"
+    with memory_folder() as folder:
+        profile = folder / "profile"
         path = make_profile(profile)
         assume(damage_all(path, damages))
         change(path, "INSERT OR REPLACE INTO facts VALUES ('cluster', :id)", id=NOWHERE.cluster_id)

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from node.directory.standing import GENUINE_LEASES
 from node.dispatch import Dispatch, Forget, Held, Policy, RequestKey, Serve
 from node.election import (
     ClaimLease,
@@ -54,6 +55,8 @@ class SimDirectory:
     timing: Timing
     fenced: bool = True
     rate: float = 1.0
+    ahead_s: float = 0.0
+    """How far its machine's clock was set."""
     term: int = 0
     holder: tuple[str, int] | None = None
     expires: float = 0.0
@@ -66,7 +69,7 @@ class SimDirectory:
 
     @property
     def clock(self) -> float:
-        return self.time.now * self.rate
+        return self.time.now * self.rate + self.ahead_s
 
     def reachable(self, node: str) -> bool:
         return not self.away and node not in self.away_for
@@ -76,7 +79,8 @@ class SimDirectory:
 
     def lease(self, me: tuple[str, int], action: LeaseAction) -> LeaseAnswer:
         """Carry out a claim, renewal or release as one transaction."""
-        free = self.holder is None or self.expires < self.clock
+        furthest = self.clock + GENUINE_LEASES * self.timing.lease_s
+        free = self.holder is None or not self.clock <= self.expires <= furthest
         mine = self.holder == me
         match action:
             case ClaimLease(seen_term, sent_at):

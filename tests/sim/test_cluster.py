@@ -149,6 +149,35 @@ def test_a_node_that_forgot_its_lives_is_in_the_cluster_again(seed: int, which: 
     assert len(peer.answered_at) == 1
 
 
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("step_s", [86_400.0, -86_400.0, 3_600.0, -3_600.0])
+def test_a_clock_that_is_set_deposes_nobody(seed: int, step_s: float) -> None:
+    """The leader renews its lease by the directory's clock as it is, so at most one election follows."""
+    cluster = settled(seed)
+    won = len(cluster.directory.terms_won)
+    cluster.directory.ahead_s += step_s
+    cluster.run(5.0)
+    assert cluster.agreed()
+    assert len(cluster.directory.terms_won) <= won + 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("step_s", [86_400.0, -86_400.0, -3_600.0])
+def test_a_clock_that_is_set_while_the_power_is_off_keeps_nobody_from_leading(seed: int, step_s: float) -> None:
+    """A clock that had been an hour ahead before the power failed left the cloud without a leader for an hour."""
+    cluster = settled(seed)
+    for node in cluster.nodes.values():
+        node.crash()
+    won = len(cluster.directory.terms_won)
+    cluster.directory.ahead_s += step_s
+    for name in cluster.names:
+        cluster.restart(name)
+    cluster.run_to_leader(within_s=8.0)
+    cluster.run(3.0)
+    assert cluster.agreed()
+    assert len(cluster.directory.terms_won) == won + 1
+
+
 def test_a_restarted_node_does_not_bully_a_live_leader() -> None:
     cluster = settled()
     leader = cluster.leader()

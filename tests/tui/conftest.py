@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 from textual.app import App
 
-from tests.tui.fake_peer import FakeHost, FakePeer
+from tests.tui.fake_peer import NOW, FakeHost, FakePeer
 from tests.tui.quiet import drained, pressed, settled
 from tui.client import pauses
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
 from tui.monitor.app import GlimpseMonitor
 
-NOW = 1_800_000_000.0
-"""The moment at which every picture is taken: 2027-01-15 08:00 UTC."""
 _AT_ONCE_S = 0.001
 """Not 0: a timer of Textual divides by it."""
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
@@ -41,6 +39,8 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(module, "wait_for_idle", drained)
     for name in ("TOGETHER_S", "PAINT_S", "REST_S", "TYPING_S"):
         monkeypatch.setattr(pauses, name, _AT_ONCE_S)
+    # A toast stays until the test has looked at it, however busy the machine is.
+    monkeypatch.setattr(App, "NOTIFICATION_TIMEOUT", 600)
     monkeypatch.setattr(textual.constants, "TEXTUAL_ANIMATIONS", "none")
     monkeypatch.setattr(Input, "cursor_blink", False)
     monkeypatch.setattr(TextArea, "cursor_blink", False)

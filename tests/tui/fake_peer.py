@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import anyio
@@ -37,8 +38,16 @@ from tui.peer.models import (
 )
 
 PAGE_ROWS = 200
+VIEW = "5" * 32
+"""The id of every view that is spent here."""
+NOW = 1_800_000_000.0
+"""The moment at which tests of screens stand still: 2027-01-15 08:00 UTC."""
 ME = Me(7, "Ada", "amber-basil-cedar-delta")
 Asked = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+def _given(look_s: float | None) -> dict[str, float]:
+    return {} if look_s is None else {"look_s": look_s}
 
 
 @dataclass
@@ -70,6 +79,8 @@ class FakePeer:
     gates: dict[str, anyio.Event] = field(default_factory=dict)
     """A method named here waits for its event: what a screen shows meanwhile can be looked at."""
     asked: list[Asked] = field(default_factory=list)
+    unwritten: str = ""
+    """What could not be written down about a look."""
 
     def __post_init__(self) -> None:
         self._hub = EventHub()
@@ -203,8 +214,10 @@ class FakePeer:
         await self._note("requests", local=local)
         return Requests(tuple(self.incoming), tuple(self.outgoing), self.reachable and not local)
 
-    async def accept(self, request_id: str, *, views: int | None = None, expires: float | None = None) -> Sent:
-        await self._note("accept", request_id, views=views, expires=expires)
+    async def accept(
+        self, request_id: str, *, views: int | None = None, expires: float | None = None, look_s: float | None = None
+    ) -> Sent:
+        await self._note("accept", request_id, views=views, expires=expires, **_given(look_s))
         self._answer(request_id, AskState.ACCEPTED)
         return self._sent()
 
@@ -217,15 +230,18 @@ class FakePeer:
         answer: dict[str, Any] = {"state": state, "reason": reason} if self.reachable else {"waits": True}
         self.incoming = [replace(row, **answer) if row.request_id == request_id else row for row in self.incoming]
 
-    async def grant(self, image_id: str, viewer: int, views: int, *, expires: float | None = None) -> Sent:
-        await self._note("grant", image_id, viewer, views, expires=expires)
+    async def grant(
+        self, image_id: str, viewer: int, views: int, *, expires: float | None = None, look_s: float | None = None
+    ) -> Sent:
+        await self._note("grant", image_id, viewer, views, expires=expires, **_given(look_s))
         return self._sent()
 
     async def set_views(
         self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
-        no_expiry: bool = False,
+        no_expiry: bool = False, look_s: float | EllipsisType | None = ...,
     ) -> RightsResult:  # fmt: skip
-        await self._note("set_views", image_id, viewer, views_left, expires=expires, no_expiry=no_expiry)
+        length = {} if look_s is ... else {"look_s": look_s}
+        await self._note("set_views", image_id, viewer, views_left, expires=expires, no_expiry=no_expiry, **length)
         if not self.reachable:
             return RightsResult("0" * 32, delivered=False)
         return RightsResult("0" * 32, True, views_left, 1)
@@ -247,7 +263,16 @@ class FakePeer:
         left = None if row is None else row.left - 1
         if row is not None:
             self.held = [replace(held, left=held.left - 1) if held is row else held for held in self.held]
-        return View(image_id, row.title if row else "mine", self.pictures[image_id], left)
+        data = self.pictures[image_id]
+        if row is None:
+            return View(image_id, "mine", data, None)
+        return View(image_id, row.title, data, left, VIEW, row.look_s, row.expires, self.unwritten)
+
+    async def look_ended(self, view_id: str, seconds: float) -> None:
+        await self._note("look_ended", view_id, seconds)
+
+    def now(self) -> float:
+        return NOW
 
     # --- State -------------------------------------------------------------------------------------------------------
     async def restored_notice(self) -> str:

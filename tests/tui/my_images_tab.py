@@ -62,7 +62,7 @@ def ada() -> FakePeer:
             ]
         },
         looks={
-            LAKE: [ViewLogEntry(12, "Ben", NOW - 600, 3), ViewLogEntry(21, "Dora", NOW - DAY, 0)],
+            LAKE: [ViewLogEntry(12, "Ben", NOW - 600, 3, 27.4), ViewLogEntry(21, "Dora", NOW - DAY, 0)],
         },
         people=[
             User(12, "Ben", WORDS[12], True, 2, NOW), User(15, "Cem", WORDS[15], False, 0, NOW - DAY),

@@ -18,6 +18,7 @@ from tests.tui.conftest import NOW
 from tests.tui.quiet import settled
 from tui.widgets.chips import Chips
 from tui.widgets.expiry import ExpiryField, moment_of
+from tui.widgets.look_field import LookField
 from tui.widgets.path_field import PathField
 from tui.widgets.views_field import ViewsField
 
@@ -161,6 +162,36 @@ def test_the_last_day_before_the_clocks_change_ends_at_its_own_midnight() -> Non
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="2027-01-31 18:00"):
         moment_of(text, UTC)
+
+
+@pytest.mark.anyio
+async def test_a_look_has_no_limit_or_a_preset_or_what_is_typed() -> None:
+    app = Fields(LookField())
+    async with app.run_test() as pilot:
+        field = app.widgets[0]
+        chips = field.query_one(Chips)
+        assert (field.value(), chips.value) == (None, "none")
+        await pilot.press(*"4x5")
+        assert (field.value(), chips.value) == (45, "")
+        await pilot.press("up", "up", "down")
+        assert field.value() == 46
+        await pilot.press("enter")
+        assert app.last(Input.Submitted).value == "46"
+        await pilot.press("tab", "right", "right")
+        assert (field.value(), chips.value, field.query_one(Input).value) == (10, "10", "10")
+        await pilot.press("home")
+        assert (field.value(), field.query_one(Input).value) == (None, "")
+        for text in ("0", "86401"):
+            field.query_one(Input).value = text
+            with pytest.raises(ValueError, match="between 1 and 86400"):
+                field.value()
+
+
+@pytest.mark.anyio
+async def test_a_length_that_stands_is_kept_to_the_millisecond() -> None:
+    app = Fields(LookField(12.3456789))
+    async with app.run_test():
+        assert app.widgets[0].value() == 12.3456789
 
 
 @pytest.mark.anyio

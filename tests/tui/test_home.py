@@ -17,8 +17,8 @@ from tui.client.messages import Happened
 from tui.client.panes.users import BESIDE_FROM_CELLS, UsersPane
 from tui.client.screens.home import TABS, Home
 from tui.client.settings import ClientSettings
-from tui.peer.events import CloudChanged, Delivered, DirectoryRestored, ImageReceived, RequestArrived
-from tui.peer.models import OutboxEntry
+from tui.peer.events import CloudChanged, Delivered, DirectoryRestored, ImageReceived, RequestArrived, RowSetAside
+from tui.peer.models import OutboxEntry, Trouble
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.guide import GuideStrip
 from tui.widgets.header import StatusHeader
@@ -99,6 +99,36 @@ async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, mon
         await settled(pilot)
         assert peer.signed_in
         assert peer.calls("users")
+
+
+@pytest.mark.anyio
+async def test_a_full_disk_is_said_for_as_long_as_it_is_full(make_client) -> None:
+    peer = FakePeer(trouble="The disk that holds the store is full; free some space and try again.")
+    app = make_client(peer)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        banner = app.screen.query_one(OfflineBanner)
+        assert banner.display
+        assert "free some space" in words(banner)
+        peer.trouble = ""
+        peer.emit(Delivered("1" * 32, "request"))
+        await settled(pilot)
+        assert not banner.display
+
+
+@pytest.mark.anyio
+async def test_what_could_not_be_read_is_said_once_the_profile_is_open_and_later(make_client) -> None:
+    peer = FakePeer(aside=[Trouble("a person", "name is not what it must be", NOW)] * 2)
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        (toast,) = app._notifications
+        assert toast.message.startswith(
+            "2 things in this profile could not be read and were set aside, such as a person"
+        )
+        peer.emit(RowSetAside("a request", "row is not what it must be"))
+        await settled(pilot)
+        assert any("a request (row" in toast.message for toast in app._notifications)
 
 
 @pytest.mark.anyio

@@ -197,6 +197,33 @@ async def test_a_change_made_while_the_cloud_is_away_is_told_to_wait(tab) -> Non
 
 
 @pytest.mark.anyio
+async def test_how_long_each_look_may_last_is_changed_and_taken_back(tab) -> None:
+    at = await tab()
+    await at.press("tab", "e")
+    assert isinstance(at.screen, ChangeRights)
+    await at.write("#change-look Input", "0")
+    await at.press("enter")
+    assert "between 1 and 86400" in at.said(".complaint")
+    await at.write("#change-look Input", "45")
+    await at.press("enter")
+    assert at.peer.calls("set_views") == [((LAKE, 12, None), {"expires": None, "no_expiry": False, "look_s": 45.0})]
+
+
+@pytest.mark.anyio
+async def test_a_length_of_a_look_that_stands_is_kept_and_taken_back(tab) -> None:
+    peer = ada()
+    peer.rights[LAKE] = [replace(row, look_s=45.5) for row in peer.rights[LAKE]]
+    at = await tab(peer)
+    await at.press("tab", "e")
+    assert at.screen.query_one("#change-look Input", Input).value == "45.5"
+    await at.press("enter")
+    assert "Nothing is changed yet" in at.said(".complaint")
+    await at.click("#change-look Chips", (2, 0))
+    await at.click("#accept", (2, 1))
+    assert at.peer.calls("set_views") == [((LAKE, 12, None), {"expires": None, "no_expiry": False, "look_s": None})]
+
+
+@pytest.mark.anyio
 async def test_rights_are_revoked_only_after_a_yes(tab) -> None:
     at = await tab()
     await at.press("tab", "x")
@@ -205,7 +232,10 @@ async def test_rights_are_revoked_only_after_a_yes(tab) -> None:
     assert at.peer.calls("revoke") == []
     await at.press("x", "tab", "enter")
     assert at.peer.calls("revoke") == [((LAKE, 12), {})]
-    assert at.toasts == ["Ben #12 can look no more; 1 view had been spent."]
+    assert at.toasts == [
+        "Ben #12 can begin no look any more; 1 view had been spent. A picture that is open there closes as soon as"
+        " their client hears of it."
+    ]
     await at.row("image-viewers", 2)
     await at.click("#image-revoke")
     await at.click("#accept", (2, 1))
@@ -244,8 +274,10 @@ async def test_a_viewer_is_added_by_keys_and_enter_on_the_name_gives_nothing_yet
     assert at.peer.calls("grant") == []
     assert "Benedikt #40 has no rights on it yet" in at.said("#add-told")
     assert WORDS[12] in at.said("#add-told")
-    await at.press("up", "enter")
-    assert at.peer.calls("grant") == [((LAKE, 40, 4), {"expires": None})]
+    await at.press("up")
+    await at.write("#add-look Input", "20")
+    await at.press("enter")
+    assert at.peer.calls("grant") == [((LAKE, 40, 4), {"expires": None, "look_s": 20.0})]
     assert at.toasts == ["Benedikt #40 was given 4 views; the image goes out when both of you are online."]
 
 
@@ -293,8 +325,8 @@ async def test_the_log_tells_who_looked_newest_first(tab) -> None:
     assert at.peer.calls("views_log") == [((LAKE,), {})]
     rows = at.screen.query_one(RowList)
     lines = [strip.text.split() for strip in rows.render_lines(rows.region.reset_offset)]
-    assert lines[1] == ["2027-01-15", "07:50", "10", "min", "ago", "Ben", "#12", "3"]
-    assert lines[2][5:] == ["Dora", "#21", "0"]
+    assert lines[1] == ["2027-01-15", "07:50", "10", "min", "ago", "Ben", "#12", "27", "s", "3"]
+    assert lines[2][5:] == ["Dora", "#21", "–", "0"]
     assert at.said("#log-count") == "2 views by 2 people"
     await at.press("escape", "j")
     await at.click("#image-log")

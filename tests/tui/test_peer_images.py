@@ -404,9 +404,11 @@ async def test_what_the_owner_changes_during_a_look_is_told_beside_the_picture(m
         pane.peer.emit(RightsUpdated(image, grant, 9, revoked=False))
         await settled(pilot)
         assert said(pilot, "#viewer-left") == "9 views left"
+        assert app.screen.picture.image is not None
         pane.peer.emit(RightsUpdated(image, grant, 0, revoked=True))
         await settled(pilot)
-        assert said(pilot, "#viewer-left") == "revoked; this was the last look"
+        assert said(pilot, "#viewer-left") == "the look has ended"
+        assert app.screen.picture.image is None
 
 
 @pytest.mark.anyio
@@ -435,9 +437,23 @@ async def test_time_goes_on_by_itself(make_client, monkeypatch) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot)
         assert state_of(pane, 1) == "3 of 5 left, ends in 90 s".replace("90 s", "1 min")
-        monkeypatch.setattr(app, "wall", lambda: NOW + 91)
+        monkeypatch.setattr(peer, "now", lambda: NOW + 91)
         pane._show_tiles()
         assert state_of(pane, 1) == "expired"
+
+
+@pytest.mark.anyio
+async def test_rights_expire_by_the_directory_s_clock_whatever_this_machine_s_says(make_client, monkeypatch) -> None:
+    """A machine whose clock was a day ahead offered no look at what could be looked at, and did not ask the cloud."""
+    app = make_client(holding(held(1, expires=NOW + 90)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        monkeypatch.setattr(app, "wall", lambda: NOW + DAY)
+        pane = await opened(pilot)
+        pane._show_tiles()
+        assert state_of(pane, 1) == "3 of 5 left, ends in 1 min"
+        await pilot.press("enter")
+        await settled(pilot)
+        assert isinstance(app.screen, Spend)
 
 
 @pytest.mark.anyio

@@ -30,6 +30,7 @@ from tui.peer.events import CloudChanged, CopyProgress, Delivered, ImageReceived
 from tui.peer.models import AskState, MyImage, OutboxEntry, Viewer, ViewRequest
 from tui.widgets.chips import Chips
 from tui.widgets.expiry import ExpiryField
+from tui.widgets.look_field import LookField
 from tui.widgets.picture import Picture
 from tui.widgets.rowlist import RowList
 
@@ -244,9 +245,17 @@ async def test_a_number_or_a_date_that_is_none_is_not_sent_and_the_buttons_stay_
         assert button.region.bottom <= 24
         assert dialog.query_one(".dialog").region.contains_region(button.region)
     date.value = "2027-02-01"
+    look = dialog.query_one(LookField).query_one(Input)
+    look.value = "99999"
     await pilot.press("enter")
     await settled(pilot)
-    assert peer.calls("accept") == [((number(2),), {"views": 1, "expires": NOW + 17 * 86_400 + 16 * 3600})]
+    assert "One look may last between 1 and 86400 seconds" in shown(dialog.query_one(".complaint"))
+    look.value = "30"
+    await pilot.press("enter")
+    await settled(pilot)
+    assert peer.calls("accept") == [
+        ((number(2),), {"views": 1, "expires": NOW + 17 * 86_400 + 16 * 3600, "look_s": 30.0})
+    ]
 
 
 @pytest.mark.parametrize("key", ["a", "x"])

@@ -8,19 +8,21 @@ import threading
 import weakref
 from typing import Any
 
+import anyio
 import pytest
 from PIL import Image
 from textual.widgets import Static
 
-from shared.errors import UnusableImage
+from shared.errors import StorageError, UnusableImage
 from tests.tui.conftest import NOW
-from tests.tui.fake_peer import FakePeer
+from tests.tui.fake_peer import VIEW, FakePeer
 from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
 from tui.client.screens import viewer as viewer_module
 from tui.client.screens.home import Home
 from tui.client.screens.viewer import Viewer
+from tui.peer.events import RightsUpdated
 from tui.peer.models import View
 from tui.widgets.decoding import full
 from tui.widgets.graphics import Graphics
@@ -141,6 +143,189 @@ async def test_keys_go_closer_and_about(make_client) -> None:
         await pilot.press("0")
         await settled(pilot)
         assert screen.picture.viewport == whole
+
+
+# --- The end of a look -----------------------------------------------------------------------------------------------
+class Clock:
+    """The seconds that a viewer's clock and its peer's have gone on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed = 0.0
+        monkeypatch.setattr(Viewer, "clock", lambda _screen: 100.0 + self.passed)
+        monkeypatch.setattr(FakePeer, "now", lambda _peer: NOW + self.passed)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def limited(look_s: float | None = None, expires: float | None = None, left: int = 2) -> View:
+    return View(IMAGE, "Harbour", PICTURE, left, VIEW, look_s, expires)
+
+
+def changed(left: int = 2, *, revoked: bool = False, **changes: Any) -> RightsUpdated:
+    return RightsUpdated(IMAGE, "e" * 32, left, revoked, "Harbour", **changes)
+
+
+async def ended(pilot: Any, screen: Viewer, reason: str, lasted: float) -> None:
+    """Assert that the picture is gone, why, and that the peer was told once how long it was shown."""
+    await settled(pilot)
+    assert screen.picture.image is None
+    assert " ".join(lines(screen.picture).split()).find(reason) >= 0, lines(screen.picture)
+    assert text(pilot, "#viewer-left") == "the look has ended"
+    assert pilot.app.screen is screen, "the reason stays until it is read"
+    await pilot.press("escape")
+    await settled(pilot)
+    assert isinstance(pilot.app.screen, Home)
+    assert screen._peer.calls("look_ended") == [((VIEW, lasted), {})]
+
+
+@pytest.mark.anyio
+async def test_a_look_ends_when_the_owner_revokes(make_client, clock: Clock) -> None:
+    """The picture stayed, and the owner was told that nobody could look any more."""
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, limited())
+        pixels = weakref.ref(screen.picture.image)
+        clock.passed = 4.5
+        screen.rights_changed(changed(0, revoked=True))
+        gc.collect()
+        assert pixels() is None
+        clock.passed = 60.0
+        await ended(pilot, screen, "Bea has taken back the right to look at this image.", 4.5)
+
+
+@pytest.mark.anyio
+async def test_a_look_ends_at_the_expiry_also_one_that_is_set_meanwhile(make_client, clock: Clock) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, limited(expires=NOW + 90_000))
+        assert text(pilot, "#viewer-left") == "2 views left"
+        screen.rights_changed(changed(expires=NOW + 95))
+        assert text(pilot, "#viewer-left") == "1:35 · 2 views left"
+        clock.passed = 94.5
+        screen.tick()
+        assert text(pilot, "#viewer-left") == "0:01 · 2 views left"
+        assert screen.picture.image is not None
+        clock.passed = 95.0
+        screen.tick()
+        await ended(pilot, screen, "The time to look at this image is over; ask Bea for more.", 95.0)
+
+
+@pytest.mark.anyio
+async def test_a_look_ends_after_the_seconds_that_the_owner_set(make_client, clock: Clock) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, limited(look_s=30, left=0))
+        assert text(pilot, "#viewer-left") == "0:30 · that was the last view"
+        clock.passed = 29.9
+        screen.tick()
+        assert screen.picture.image is not None
+        clock.passed = 30.0
+        screen.tick()
+        screen.tick()
+        await ended(pilot, screen, "This look has lasted the 30 s that Bea allows for one.", 30.0)
+
+
+@pytest.mark.anyio
+async def test_a_look_ends_on_time_by_itself(make_client) -> None:
+    """With the real clock: nobody has to touch anything."""
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, limited(look_s=1))
+        with anyio.fail_after(30):
+            while screen.picture.image is not None:  # noqa: ASYNC110 - the screen's own timer ends it
+                await anyio.sleep(0.02)
+        await settled(pilot)
+        [((view, lasted), _)] = screen._peer.calls("look_ended")
+        assert view == VIEW
+        assert lasted >= 1
+
+
+@pytest.mark.anyio
+async def test_fewer_views_do_not_end_a_look_and_a_shorter_length_does(make_client, clock: Clock) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, limited())
+        clock.passed = 20.0
+        screen.rights_changed(changed(0))
+        assert text(pilot, "#viewer-left") == "that was the last view"
+        assert screen.picture.image is not None
+        screen.rights_changed(changed(0, look_s=15.0))
+        await ended(pilot, screen, "This look has lasted the 15 s that Bea allows for one.", 20.0)
+
+
+@pytest.mark.anyio
+async def test_a_revocation_that_comes_before_the_picture_shows_none(make_client, monkeypatch, clock: Clock) -> None:
+    gate = threading.Event()
+
+    def slow(data: bytes) -> Image.Image:
+        assert gate.wait(30)
+        return full(data)
+
+    monkeypatch.setattr(viewer_module, "full", slow)
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        screen = Viewer(FakePeer(), limited(), person="Bea", left=2)
+        app.push_screen(screen)
+        await pilot.pause()
+        screen.rights_changed(changed(0, revoked=True))
+        gate.set()
+        await settled(pilot)
+        assert screen.picture.image is None
+        assert "taken back" in lines(screen.picture)
+        assert screen._peer.calls("look_ended") == [], "nothing was seen"
+
+
+@pytest.mark.parametrize("how", ["escape", "quit"])
+@pytest.mark.anyio
+async def test_closing_tells_how_long_it_was_shown(make_client, clock: Clock, how: str) -> None:
+    peer = FakePeer()
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, limited(), peer=peer)
+        clock.passed = 7.0
+        await pilot.press("escape" if how == "escape" else "ctrl+q")
+        await settled(pilot)
+    assert peer.calls("look_ended") == [((VIEW, 7.0), {})]
+    order = [name for name, _, _ in peer.asked]
+    assert how == "escape" or order.index("look_ended") < order.index("sign_out")
+
+
+@pytest.mark.anyio
+async def test_a_length_that_cannot_be_noted_troubles_nobody(make_client, clock: Clock) -> None:
+    peer = FakePeer(fail={"look_ended": StorageError("The disk is full.")})
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, limited(), peer=peer)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert isinstance(app.screen, Home)
+
+
+@pytest.mark.anyio
+async def test_ones_own_picture_has_no_end_and_nothing_is_told(make_client, clock: Clock) -> None:
+    app = make_client()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot, view(left=None))
+        clock.passed = 1e6
+        screen.tick()
+        assert screen.picture.image is not None
+        await pilot.press("escape")
+        await settled(pilot)
+        assert screen._peer.calls("look_ended") == []
+
+
+def test_how_an_ended_look_looks(make_client, snap, look, clock: Clock) -> None:
+    async def over(pilot: Any) -> None:
+        screen = await shown(pilot, limited(look_s=30))
+        clock.passed = 30.0
+        screen.tick()
+        await settled(pilot)
+
+    snap(make_client(), look, before=over)
 
 
 @pytest.mark.anyio

@@ -29,6 +29,15 @@ def test_a_request_rings_the_bell():
         (events.ViewSpentEvent(IMAGE, "Ben", 0.0, 2, "Lake"), "Ben looked at “Lake”; 2 views left"),
         (events.RightsUpdated(IMAGE, GRANT, 0, True, "Lake"), "Your rights on “Lake” were revoked"),
         (events.DirectoryRestored("The cloud was restored."), "The cloud was restored."),
+        (
+            events.RightsHeard(IMAGE, GRANT, "Ben", 0, revoked=True),
+            "Ben's client has heard of the revocation and shows the picture no more",
+        ),
+        (
+            events.LookWaits(IMAGE, GRANT, "Lake"),
+            "The view of “Lake” is counted, but the cloud went away. The picture opens as soon as the cloud answers;"
+            " that costs no other view.",
+        ),
     ],
 )
 def test_a_toast_names_the_picture(event, text):
@@ -58,7 +67,7 @@ def test_a_changed_key_is_said_loudly():
     [
         events.CloudChanged(True, "n1", 3), events.CopyProgress(GRANT, True, 1, 2),
         events.Delivered(REQUEST, "request"),
-        events.RightsUpdated(IMAGE, GRANT, 3, revoked=False),
+        events.RightsUpdated(IMAGE, GRANT, 3, revoked=False), events.RightsHeard(IMAGE, GRANT, "Ben", 3, False),
     ],
 )  # fmt: skip
 def test_what_the_screens_show_anyway_is_no_toast(event):
@@ -76,6 +85,9 @@ def test_what_the_screens_show_anyway_is_no_toast(event):
         events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1),
         events.Undeliverable(REQUEST, HOSTILE, HOSTILE),
         events.KeyChanged(9, HOSTILE),
+        events.RightsHeard(IMAGE, GRANT, HOSTILE, 0, revoked=True),
+        events.LookWaits(IMAGE, GRANT, HOSTILE),
+        events.RowSetAside(HOSTILE, HOSTILE),
     ],
 )
 def test_remote_texts_are_cleaned_and_cut(event):

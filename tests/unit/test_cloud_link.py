@@ -10,16 +10,18 @@ import anyio.lowlevel
 import pytest
 
 from shared.config import LOCAL
-from shared.errors import Refused
+from shared.errors import Refused, Unavailable, ViewRefused
 from shared.net.session import Session
 from shared.wire.codec import decode, encode
-from shared.wire.operations import ListUsers, Users
+from shared.wire.operations import ListUsers, Operation, SpendView, Users
 from shared.wire.peer_messages import Answer, AnyPeerMessage, Pull, Received, Request
 from tui.peer.cloud import CloudLink
 
 pytestmark = pytest.mark.anyio
 NAMES = ("a", "b", "c")
 ASKED = f"{7:032x}"
+LIST = ListUsers()
+LOOK = SpendView(grant=ASKED, ephemeral_key=bytes(32), signature=bytes(64))
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,13 @@ class Peer:
     cloud: CloudLink
     posts: Posts
 
-    async def ask(self, answer: Answer, *, times_sent: int, told: Collection[str] = ()) -> None:
+    async def ask(
+        self, answer: Answer, *, times_sent: int, operation: Operation = LIST, told: Collection[str] = ()
+    ) -> None:  # fmt: skip
         """Ask, and let node a answer once the request went out so often to all."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer, answer, times_sent)
-            await self.cloud.ask(ListUsers(), request=ASKED, told=told)
+            await self.cloud.ask(operation, request=ASKED, told=told)
 
     async def _answer(self, answer: Answer, times_sent: int) -> None:
         while self.posts.count(Request) < times_sent * len(NAMES):
@@ -116,9 +120,46 @@ async def test_all_nodes_are_told_of_the_answer_to_what_was_repeated(peer: Peer)
 @PROMPT
 async def test_a_refusal_ends_what_was_repeated_too(peer: Peer) -> None:
     with pytest.raises(ExceptionGroup) as caught:
-        await peer.ask(Answer(request=ASKED, code="busy_elsewhere", text="No."), times_sent=2)
+        await peer.ask(Answer(request=ASKED, code="not_found", text="No."), times_sent=2)
     assert caught.group_contains(Refused)
     assert peer.posts.ended() == [(name, ASKED) for name in NAMES]
+
+
+@PROMPT
+@pytest.mark.parametrize(
+    "code", ["failed", "no_directory", "not_ready", "mailbox_full", "frozen", "of_a_later_version"]
+)
+async def test_a_passing_refusal_is_asked_again_until_the_wait_is_over(peer: Peer, code: str) -> None:
+    """A node with a full disk answered `failed`, which ended the request: a revocation that waited was dropped."""
+    refusal = Answer(request=ASKED, code=code, text="The disk is full: make room.")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(peer._answer, refusal, 1)
+        tasks.start_soon(peer._answer, ANSWER, 4)
+        outcome, _ = await peer.cloud.ask(ListUsers(), request=ASKED, wait_s=1000.0)
+    assert outcome == ANSWER.outcome
+
+
+@PROMPT
+async def test_a_passing_refusal_that_lasts_is_told_in_its_own_words(peer: Peer) -> None:
+    refusal = Answer(request=ASKED, code="failed", text="The disk is full: make room.")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(peer._answer, refusal, 1)
+        with pytest.raises(Unavailable, match=r"^The disk is full: make room.$"):
+            await peer.cloud.ask(ListUsers(), request=ASKED, wait_s=0.2)
+
+
+@PATIENT
+@pytest.mark.parametrize(
+    ("operation", "code", "kind"),
+    [
+        (LOOK, "frozen", ViewRefused), (LOOK, "revoked", ViewRefused), (LOOK, "no_views", ViewRefused),
+        (LIST, "unknown_account", Refused), (LIST, "conflict", Refused), (LIST, "invalid", Refused),
+    ],
+)  # fmt: skip
+async def test_what_waiting_does_not_change_is_told_at_once(peer: Peer, operation, code: str, kind: type) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await peer.ask(Answer(request=ASKED, code=code, text="No."), times_sent=1, operation=operation)
+    assert caught.group_contains(kind)
 
 
 @PATIENT

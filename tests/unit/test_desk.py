@@ -13,9 +13,12 @@ from node.desk import Desk, RequestKey
 from node.encrypting import Pulls
 from node.observer import Observer
 from shared.config import LIMITS, LOCAL
+from shared.errors import Refused, StorageError, Unavailable
 from shared.net.session import Session
 from shared.wire.codec import decode
-from shared.wire.peer_messages import AnyPeerMessage, Pull, Request
+from shared.wire.operations import ListUsers
+from shared.wire.peer_messages import Answer, AnyPeerMessage, NoLeader, Pull, Request
+from shared.wire.refusals import FINAL_CODES
 
 pytestmark = pytest.mark.anyio
 PEER = bytes(32)
@@ -150,3 +153,40 @@ async def test_a_request_whose_peer_left_while_it_was_served_is_given_back_and_l
     assert bench.told.taken() == ["held", "gone", "failed"], "dispatch must not give it to this node again"
     bench.desk.serve(key)
     assert bench.told.taken() == ["gone", "failed"], "dispatch must not wait for a node that has let go"
+
+
+@dataclass
+class Failing:
+    """Services that cannot do anything, for one reason."""
+
+    error: Exception
+
+    async def caller(self, _key: bytes, _host: str) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "answer"),
+    [
+        (StorageError("The directory's disk is full: make room."), ["held", "failed"], NoLeader),
+        (Unavailable("The directory did not answer in time: try again."), ["held", "failed"], NoLeader),
+        (KeyError("a defect"), ["held", "served"], Answer),
+        (Refused("revoked", "The owner has taken it back."), ["held", "served"], Answer),
+    ],
+)
+async def test_trouble_of_the_node_is_never_a_final_refusal(
+    bench: Bench, error: Exception, told: list[str], answer: type
+) -> None:
+    """A full disk became the code `failed`, and the peer's outbox let go of a revocation that it met."""
+    bench.desk._services = cast("Any", Failing(error))
+    asker = session()
+    bench.desk.take(asker, Request(request=f"{1:032x}", operation=ListUsers()))
+    bench.desk.serve((asker.remote_key, f"{1:032x}"))
+    await bench.done()
+    assert bench.told.taken() == told
+    [said] = bench.posts.messages
+    assert type(said) is answer
+    if isinstance(said, Answer):
+        assert (said.code in FINAL_CODES) == isinstance(error, Refused)
+    else:
+        assert said.reason == str(error)

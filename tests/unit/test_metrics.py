@@ -27,7 +27,8 @@ def taken() -> Snapshot:
         feed.Standing("leader", 7, 0, 1.0, True, True, False, 0, None, 0, "least-cost"),
         feed.Work(0.5, 2, 1.06, 2.0, 3.0, 64.0, 1, 2, 4, 1, 0, 1.0), feed.Traffic(1, 2, 3, 4, 5, 6, 7, 8, 0),
         [feed.Beats(1, 9, 8, 1, 0, 0, 0, 0, 20, 350), feed.Beats(2, 9, 9, 0, 0, 0, 0, 0, None, None)],
-        ("n1", "n2", "n3"), DirectoryFigures("sqlite", True, 1.5), tuple(range(len(feed.Happening) + 1)),
+        ("n1", "n2", "n3"), DirectoryFigures("sqlite", False, 1.5, "The disk is full.", False, 3_600.0),
+        tuple(range(len(feed.Happening) + 1)),
         tuple(latency.counts), latency.sum_ms, {Encrypt.__struct_config__.tag: (3, 1), 0: (1, 0)},
         {"malformed message": 2}, 3, 1.25, 64_000_000, 2, 1, 12,
     )  # fmt: skip
@@ -91,6 +92,9 @@ def test_names_and_labels_follow_the_conventions() -> None:
         ("glimpse_network_bytes_total", {"direction": "received"}, 2),
         ("glimpse_dropped_datagrams_total", {"reason": "malformed message"}, 2),
         ("glimpse_directory_latency_seconds", {}, 0.0015),
+        ("glimpse_directory_up", {}, 0),
+        ("glimpse_directory_writable", {}, 0),
+        ("glimpse_directory_ahead_seconds", {}, 3_600),
         ("glimpse_process_cpu_seconds_total", {}, 1.25),
     ],
 )

@@ -308,6 +308,24 @@ def test_what_an_earlier_life_still_has_on_its_way_is_ignored():
     assert model.nodes(cloud.now)[2].state == state
 
 
+def test_a_node_that_reads_its_directory_but_cannot_write_it_is_told_apart():
+    """A full disk and a server without quorum both looked well everywhere."""
+    cloud = FakeCloud()
+    model = Model(cloud.roster)
+    cloud.feed(model, 3.0)
+    model.observe(cloud.now)
+    for at, place, message in cloud.run(2 * 1.0):
+        if place == 1 and isinstance(message, feed.FeedDirectory):
+            message = msgspec.structs.replace(message, ok=False, writable=False, error="The disk is full.")
+        model.take(place, message, at)
+    model.observe(cloud.now)
+    directory = model.cluster(cloud.now).directory
+    assert directory.ok
+    assert (directory.missed_by, directory.unwritable) == ((("n2", "The disk is full."),), ("n2",))
+    assert [node.directory_trouble for node in model.nodes(cloud.now)] == ["", "cannot write its directory", ""]
+    assert texts(model, Topic.DIRECTORY)[-1] == "cannot write the directory: The disk is full."
+
+
 def test_a_later_life_with_a_lower_incarnation_is_a_new_life():
     """A node whose clock was set back, as incarnations were once taken from it, or that lost its files and whose
     directory was restored: the monitor showed its last figures of before for ever."""

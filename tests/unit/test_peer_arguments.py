@@ -2,11 +2,25 @@
 
 import math
 from datetime import UTC, datetime
+from itertools import chain
 
 import pytest
 
-from shared.errors import InvalidInput
-from tests.unit.profiles_made import ASK, HELD_IMAGE, MY_IMAGE, NOWHERE, make_profile
+from shared.errors import InvalidInput, MalformedMessage
+from shared.records import decode_record
+from shared.wire import operations as ops
+from shared.wire.codec import decode, encode
+from tests.unit.profiles_made import (
+    ASK,
+    GIVEN,
+    HELD_IMAGE,
+    ME,
+    MY_IMAGE,
+    NOWHERE,
+    OTHER,
+    grant_record,
+    make_profile,
+)
 from tui.peer import Peer
 from tui.peer import outbox as outbox_module
 from tui.peer.checks import checked_expiry
@@ -39,7 +53,7 @@ NO_MOMENT = [
 NO_TEXT = [7, None, b"text", True, ["x"]]
 
 
-def _calls():
+def _odd_numbers():
     for value in ODD:
         if value is not None:
             yield "set_views", (MY_IMAGE, 2, value), {}
@@ -54,17 +68,23 @@ def _calls():
             yield "accept", (ASK,), {"views": value}
         if value not in (0, True, False) and value != []:
             yield "users", ("",), {"page": value}
+
+
+def _odd_ids_and_moments():
     for value in NO_ID:
         for name, more in (
             ("grant", (2, 1)), ("set_views", (2, 1)), ("revoke", (2,)), ("request", (1,)), ("request_more", (1,)),
             ("cancel", ()), ("accept", ()), ("reject", ()), ("view", ()), ("cover", ()), ("preview", ()),
-            ("viewers", ()), ("views_log", ()), ("withdraw", ()), ("set_preview", (None,)),
+            ("viewers", ()), ("views_log", ()), ("withdraw", ()), ("set_preview", (None,)), ("look_ended", (1.0,)),
         ):  # fmt: skip
             yield name, (value, *more), {}
     for value in NO_MOMENT:
         yield "grant", (MY_IMAGE, 2, 1), {"expires": value}
         yield "set_views", (MY_IMAGE, 2, 1), {"expires": value}
         yield "accept", (ASK,), {"expires": value}
+
+
+def _odd_texts():
     for value in NO_TEXT:
         yield "request", (HELD_IMAGE, 1), {"note": value}
         yield "reject", (ASK, value), {}
@@ -74,6 +94,15 @@ def _calls():
         if value is not None:
             yield "encrypt", ("picture.jpg",), {"title": value}
         yield "set_preview", (MY_IMAGE, value if not isinstance(value, bytes) and value is not None else 3), {}
+
+
+def _odd_lengths_and_flags():
+    for value in ("5", True, 0, 0.5, 86_401, math.nan, math.inf, -1):
+        yield "grant", (MY_IMAGE, 2, 1), {"look_s": value}
+        yield "set_views", (MY_IMAGE, 2, 1), {"look_s": value}
+        yield "accept", (ASK,), {"look_s": value}
+    for value in ("5", True, None, -1, math.nan, math.inf, 10**30):
+        yield "look_ended", (ASK, value), {}
     for value in (0, 1, "yes", None):
         yield "set_views", (MY_IMAGE, 2, 1), {"no_expiry": value}
         yield "my_images", (), {"local": value}
@@ -91,7 +120,8 @@ async def test_everything_else_is_refused_before_it_is_stored(tmp_path, monkeypa
     make_profile(tmp_path / "profile")
     async with Peer(tmp_path / "profile", NOWHERE, wall=lambda: NOW) as peer:
         before = await peer.outbox()
-        for name, arguments, options in _calls():
+        calls = chain(_odd_numbers(), _odd_ids_and_moments(), _odd_texts(), _odd_lengths_and_flags())
+        for name, arguments, options in calls:
             try:
                 await getattr(peer, name)(*arguments, **options)
             except InvalidInput as refused:
@@ -145,3 +175,16 @@ async def test_the_cloud_s_time_goes_on_between_its_words(tmp_path):
         context.cloud._heard(Session, state)
         moment = 70.0
         assert context.now() == NOW - 7200 + 60
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", '"nan"', "1e400"])
+def test_a_time_that_is_no_number_is_no_message_either(number):
+    """Whatever a client sends, the directory never takes NaN or infinity for a time."""
+    record = grant_record(ME, OTHER, GIVEN, MY_IMAGE)
+    assert b'"expires":null' in record
+    with pytest.raises(MalformedMessage):
+        decode_record(record.replace(b'"expires":null', b'"expires":' + number.encode()))
+    ended = encode(ops.LookEnded(view=ASK, lasted_s=5.0), cap_bytes=1000)
+    assert b"5.0" in ended
+    with pytest.raises(MalformedMessage):
+        decode(ended.replace(b"5.0", number.encode()), ops.Operation, cap_bytes=1000)

@@ -1,12 +1,9 @@
 """The store of a peer: its end while others still use it, its versions, a full disk, rows that go bad."""
 
-import shutil
 import sqlite3
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -16,6 +13,7 @@ import pytest
 from shared.errors import ProfileError, StorageError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
+from tests.disks import fill
 from tests.unit.profiles_made import (
     ASK,
     DEVICE,
@@ -121,12 +119,13 @@ def test_what_version_1_had_signed_is_sent_again_and_never_signed_anew(tmp_path:
     connection.execute("INSERT INTO facts VALUES (?, ?)", (f"grant {ids[0]}", data.hex()))
     connection.execute("INSERT INTO facts VALUES (?, ?)", (f"signed {ids[1]}", f"{GIVEN} {record.hex()}"))
     connection.execute("INSERT INTO facts VALUES (?, ?)", (f"signed {ids[4]}", f"{GIVEN} {record.hex()[:50]}"))
+    connection.execute("UPDATE outbox SET what = 'request' WHERE kind = 'operation'")
     connection.close()
 
     store = Store(path)
     waiting = {row.request: row for row in store.outbox()}
     lane = lane_of(MY_IMAGE, 2)
-    assert [waiting[each].lane for each in ids[:6]] == [lane, lane, lane, "", lane, ""]
+    assert [waiting[each].lane for each in ids[:6]] == [lane, lane, lane, "", lane, f"request/{ids[5]}"]
     assert [waiting[each].kind for each in ids[:3]] == [GRANT, RIGHTS, REVOCATION]
     assert waiting[ids[0]].signed == data
     carried: ops.ChangeRights = decode(waiting[ids[1]].signed or b"", ops.ChangeRights, cap_bytes=10_000)
@@ -207,25 +206,21 @@ async def test_a_disk_that_gets_full_is_told_and_mends_itself(tmp_path: Path) ->
     await store.aclose()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that can be filled."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path) -> None:
-    """Fill a disk to its last byte."""
-    with (folder / "ballast").open("wb", buffering=0) as file, suppress(OSError):
-        for size in (4096, 1):
-            with suppress(OSError):
-                while True:
-                    file.write(b"x" * size)
+async def test_a_store_that_another_program_holds_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that waits may be given up for it, and no copy of a file that somebody writes is shown."""
+    path = make_profile(tmp_path / "profile")
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: connect(*given, timeout=0.01, **options))
+    store = Store(path)
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="Another program holds"):
+            await store.run(lambda s: s.set_fact("name", "You"))
+        store.close()
+        with pytest.raises(StorageError, match="Another program holds"):
+            Store(path)
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -131,7 +131,9 @@ def test_what_waits_for_the_cloud_is_told_as_waiting() -> None:
 
 def test_a_revocation_and_a_grant_are_told() -> None:
     done = RightsResult("r" * 32, True, left=0, met_consumed=1)
-    assert sharing.told_revoke(viewer(), done) == "Ben #12 can look no more; 1 view had been spent."
+    told = sharing.told_revoke(viewer(), done)
+    assert told.startswith("Ben #12 can begin no look any more; 1 view had been spent.")
+    assert "open there closes" in told, "a look that is under way ends only when the other side hears of it"
     assert sharing.told_grant("Ben", 12, 1, Sent("r" * 32, delivered=True)).startswith("Ben #12 was given 1 view;")
 
 

@@ -55,6 +55,20 @@ def announcement(event: events.Event) -> Announcement | None:
         case events.RightsUpdated(revoked=True, title=title):
             return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
         case _:
+            return _of_a_look(event)
+
+
+def _of_a_look(event: events.Event) -> Announcement | None:
+    match event:
+        case events.RightsHeard(viewer_name=name, revoked=True):
+            return Announcement(f"{plain(name, 48)}'s client has heard of the revocation and shows the picture no more")
+        case events.LookWaits(title=title):
+            return Announcement(
+                f"The view of {_named(title) or 'the picture'} is counted, but the cloud went away. The picture opens"
+                " as soon as the cloud answers; that costs no other view.",
+                "Waiting for the cloud", "warning",
+            )  # fmt: skip
+        case _:
             return None
 
 

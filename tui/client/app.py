@@ -158,6 +158,7 @@ class GlimpseClient(TypingAhead[str]):
 
     async def _leave(self) -> None:
         from tui.client.screens.home import Home
+        from tui.client.screens.viewer import Viewer
 
         home = next((screen for screen in self.screen_stack if isinstance(screen, Home)), None)
         waiting = 0
@@ -166,6 +167,9 @@ class GlimpseClient(TypingAhead[str]):
                 self.leaving = False
                 return
             waiting = home.waiting
+        for screen in self.screen_stack:
+            if isinstance(screen, Viewer):
+                await screen.report()
         self.tell("Signing out…")
         await self.host.close()
         rest = "" if not waiting else (

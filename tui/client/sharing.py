@@ -72,7 +72,10 @@ def told_revoke(before: Viewer, result: RightsResult) -> str:
     who = person(before.name, before.account)
     if not result.delivered:
         return _WAITS.format(what="the revocation") + f" Until then {who} may still look."
-    return f"{who} can look no more; {counted(result.met_consumed or 0, 'view')} had been spent."
+    return (
+        f"{who} can begin no look any more; {counted(result.met_consumed or 0, 'view')} had been spent. A picture that"
+        " is open there closes as soon as their client hears of it."
+    )
 
 
 def told_grant(name: str, account: int, number: int, sent: Sent) -> str:

@@ -68,6 +68,13 @@ def latency(seconds: float | None) -> str:
     return "–" if seconds is None else f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"
 
 
+def lasting(seconds: float | None) -> str:
+    """Return how long something lasted or may last, a dash where that is not known: `12 s`, `4 min`."""
+    if seconds is None:
+        return "–"
+    return f"{seconds:.0f} s" if seconds < 10 * _MINUTE and seconds % _MINUTE else _span(seconds)
+
+
 def _span(seconds: float) -> str:
     if seconds < _MINUTE:
         return f"{seconds:.0f} s"

@@ -38,6 +38,7 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
     if as_json:
         return orjson.dumps(status, option=orjson.OPT_INDENT_2).decode()
     lines = [f"leader {status['leader'] or 'none'}, term {status['term']}"]
+    troubles = []
     lines.append(f"{'node':8}{'role':10}{'load1':>7}{'cost':>7}{'in flight':>11}{'done':>8}{'heard ms':>10}")
     for node in status["nodes"]:
         if node["role"] == "down":
@@ -49,9 +50,23 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
             f"{node['name']:8}{role:10}{node['load1']:7.2f}{node['cost']:7.2f}{node['in_flight']:11d}"
             f"{node['requests_done']:8d}{heard:>10}"
         )
+        if not node["directory"]["ok"]:
+            troubles.append(f"  {node['name']}: {_trouble(node['directory'])}")
     directory = status["directory"]
-    state = f"{directory['latency_ms']:.1f} ms" if directory["ok"] else "does not answer"
+    lines.append(f"directory {directory['engine'] or 'unknown'}: {_summary(directory)}")
+    return "\n".join(lines + troubles)
+
+
+def _summary(directory: dict[str, Any]) -> str:
+    if not directory["ok"]:
+        return "does not answer" if directory["latency_ms"] is None else "cannot be written"
+    late = f", its time runs {directory['ahead_s']:.0f} s ahead of the clock" if directory["ahead_s"] else ""
     epoch = directory.get("epoch", 0)
     restored = f", restored from a backup (epoch {epoch})" if epoch > 1 else ""
-    lines.append(f"directory {directory['engine']}: {state}{restored}")
-    return "\n".join(lines)
+    return f"{directory['latency_ms']:.1f} ms{late}{restored}"
+
+
+def _trouble(directory: dict[str, Any]) -> str:
+    """Return what is wrong between one node and the directory, as that node says."""
+    what = "cannot write" if not directory["writable"] else "gets no answer"
+    return f"{what}. {directory['error']}".rstrip()

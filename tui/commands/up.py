@@ -21,6 +21,7 @@ from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
+from shared.text import clean
 from tui.operator import Operator
 from tui.places import CLUSTER_FILE, OPERATOR_KEY
 
@@ -198,9 +199,20 @@ async def _until_ready(place: ClusterFolder, processes: dict[str, anyio.abc.Proc
                     return
                 for name, process in processes.items():
                     if process.returncode is not None:
-                        raise Unavailable(f"Node {name} ended at once; {place.folder / f'node-{name}.out'} says why.")
+                        raise Unavailable(_why_it_ended(place.folder / f"node-{name}.out", name))
                 await anyio.sleep(0.1)
     raise Unavailable(f"The nodes found no leader within {_READY_S:.0f} s; see the logs in {place.folder}.")
+
+
+def _why_it_ended(out: Path, name: str) -> str:
+    """Return the sentence that a node ended with, or where to look for it."""
+    try:
+        last = out.read_text(encoding="utf-8", errors="replace")[-2_000:].rstrip().rpartition("\n")[2]
+    except OSError:
+        last = ""
+    if last.startswith("glimpse: "):
+        return f"Node {name} did not start: {clean(last.removeprefix('glimpse: '), max_chars=400)}"
+    return f"Node {name} ended at once; {out} says why, unless its disk is full."
 
 
 async def _stop(processes: dict[str, anyio.abc.Process]) -> None:

@@ -48,6 +48,7 @@ def carry_over(sql: sqlite3.Connection) -> None:
             "UPDATE outbox SET lane = :lane, kind = :kind, signed = :signed WHERE id = :id",
             {"lane": lane, "kind": kind, "signed": signed, "id": row["id"]},
         )
+    sql.execute("UPDATE outbox SET lane = 'request/' || request WHERE kind = 'operation' AND what = 'request'")
     sql.execute("DELETE FROM facts WHERE name GLOB 'grant *' OR name GLOB 'signed *'")
 
 

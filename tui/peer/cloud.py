@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,9 +20,10 @@ from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
 from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.text import clean
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
-from shared.wire.operations import Encrypted, Operation, Outcome
+from shared.wire.operations import Encrypted, Operation, Outcome, SpendView
 from shared.wire.peer_messages import (
     Answer,
     CloudState,
@@ -33,6 +35,7 @@ from shared.wire.peer_messages import (
     Received,
     Request,
 )
+from shared.wire.refusals import FINAL_CODES, VIEW_CODES, RefusalCode
 from tui.peer.tending import tend
 
 log = logging.getLogger(__name__)
@@ -40,7 +43,8 @@ log = logging.getLogger(__name__)
 DEFAULT_WAIT_S = 15.0
 _STEGOS_AT_ONCE = 3
 """Stego images of one request taken at a time: each node may send one when leadership changes."""
-_VIEW_CODES = frozenset({"no_views", "expired", "revoked", "frozen", "repeat_over"})
+_AT_ONCE: Final = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
+"""Passing refusals that waiting alone does not end: whoever asked has to do something first."""
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the bytes done and the bytes in all."""
 
@@ -56,6 +60,9 @@ class _Pending:
     stegos: dict[bytes, bytes] = field(default_factory=dict)
     """Stego images that arrived, by hash: the answer says which one is meant, for two nodes may have served."""
     reason: str = ""
+    passing: str = ""
+    """Why the cloud last refused it, if only for now; a whole sentence."""
+    is_look: bool = False
     repeated: bool = False
     """It was sent more than once: a repeat may still be on its way when the answer is here."""
     sending: set[tuple[Session, str]] = field(default_factory=set)
@@ -192,12 +199,15 @@ class CloudLink:
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
         `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
-        Raises `Refused` or `ViewRefused` with the cloud's reason, `Unavailable` if no answer came within `wait_s`
-        seconds: what was asked for may then have happened, and asking again under the same id finds out.
+        Raises `Refused` or `ViewRefused` with the cloud's reason where repeating cannot change it (or where something
+        else is to be done first: a look at a frozen grant, an account to be registered), `Unavailable` if no answer
+        came within `wait_s` seconds: what was asked for may then have happened, and asking again under the same id
+        finds out.
         """
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
             pending = self._pending[request] = _Pending(body, upload, progress, frozenset(told))
+            pending.is_look = isinstance(operation, SpendView)
             try:
                 return await self._await_answer(request, pending, wait_s)
             finally:
@@ -224,6 +234,8 @@ class CloudLink:
                 if pending.receiving or pending.sending:
                     deadline = max(deadline, self._clock() + self._timing.transfer_idle_s)
             pending.repeated = True
+        if pending.passing:
+            raise Unavailable(pending.passing)
         reason = pending.reason or (
             "No node of the cloud answers" if not self._sessions else "The cloud did not answer in time"
         )
@@ -235,12 +247,16 @@ class CloudLink:
             return None
         if answer.code in pending.told:
             raise Refused(answer.code, answer.text)
-        if answer.code == "busy":
+        if answer.code == RefusalCode.BUSY:
             pending.answer = None
             pending.reason = "The cloud is busy"
             return None
         if answer.code:
-            kind = ViewRefused if answer.code in _VIEW_CODES else Refused
+            if not _ends(answer.code, is_look=pending.is_look):
+                pending.answer = None
+                pending.passing = clean(answer.text, max_chars=400) or f"The cloud cannot do this now ({answer.code})."
+                return None
+            kind = ViewRefused if answer.code in VIEW_CODES else Refused
             raise kind(answer.code, answer.text)
         if not isinstance(answer.outcome, Encrypted):
             return None if answer.outcome is None else (answer.outcome, None)
@@ -371,6 +387,11 @@ class CloudLink:
             self.on_signed_out()
         if state.mail_waiting:
             self.on_mail()
+
+
+def _ends(code: str, *, is_look: bool) -> bool:
+    """Tell whether a refusal ends the request; every other is asked again until the caller's time is over."""
+    return code in FINAL_CODES or code in _AT_ONCE or (is_look and code == RefusalCode.FROZEN)
 
 
 def monotonic() -> float:

@@ -19,7 +19,7 @@ import anyio
 import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, RemoteError, StorageError, Unavailable
+from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, StorageError
 from shared.wire.codec import decode, encode
 from shared.wire.operations import Operation, Outcome
 from shared.wire.refusals import FINAL_CODES
@@ -40,7 +40,7 @@ _FAULTS = 5
 """So often may delivering a row fail by a fault of this program before the row is set aside. Some faults pass."""
 
 Handler = Callable[[OutboxRow, float], Awaitable[object]]
-"""Delivers one row within so many seconds; raises `Unavailable` to be tried again, `Refused` to be given up."""
+"""Delivers one row within so many seconds. What it raises decides whether the row is tried again, see `is_passing`."""
 T = TypeVar("T")
 
 
@@ -98,6 +98,8 @@ class Outbox:
         """Says why a row that was refused is kept, None where it is given up."""
         self.answered: Answered = _not_noted
         """Called with every operation that was delivered, its request id and its outcome."""
+        self.on_settled: Callable[[OutboxRow, bool], Awaitable[None]] = _ignore
+        """Told of each row that leaves, and whether it was refused; before anybody hears of it."""
 
     def handle(self, kind: str, handler: Handler, *, urgent: bool = False) -> None:
         """Say how rows of a kind are delivered; `urgent` ones go before all others of their lane."""
@@ -186,7 +188,7 @@ class Outbox:
         """End a row that was delivered together with others that it makes pointless: all at once, or none."""
         await self._remove([row.request, *(other.request for other in others)])
         for other in others:
-            self._end(other, error=Refused("revoked", reason))
+            await self._end(other, error=Refused("revoked", reason))
 
     # --- Delivering --------------------------------------------------------------------------------------------------
     async def run(self) -> None:
@@ -232,11 +234,11 @@ class Outbox:
             await self._failed(row, error)
             return
         await self._remove([row.request])
-        self._end(row, result=result)
+        await self._end(row, result=result)
 
     async def _failed(self, row: OutboxRow, error: Exception) -> None:
         """Keep a row that may still succeed; give up one that the cloud refused for good or that cannot be used."""
-        if _is_passing(error):
+        if is_passing(error):
             await self._wait(row, str(error))
         elif isinstance(error, Unreadable) or not isinstance(error, GlimpseError):
             await self._fault(row, error)
@@ -245,7 +247,7 @@ class Outbox:
         else:
             await self._remove([row.request])
             log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
-            self._end(row, error=error)
+            await self._end(row, error=error)
 
     async def _fault(self, row: OutboxRow, error: Exception) -> None:
         faults = self._faults[row.request] = self._faults.get(row.request, 0) + 1
@@ -257,15 +259,19 @@ class Outbox:
         log.error("a row of the outbox is set aside", extra={"what": row.what, "reason": reason})
         await self._context.store.run(lambda store: store.set_aside("outbox", reason, request=row.request))
         self.count -= 1
-        self._end(row, error=LocalError(f"It cannot be carried out and was set aside: {reason}."))
+        await self._end(row, error=LocalError(f"It cannot be carried out and was set aside: {reason}."))
 
     async def _wait(self, row: OutboxRow, text: str) -> None:
-        await self._context.store.run(
-            lambda store: store.do(
-                "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
-                text=text, request=row.request,
-            )
-        )  # fmt: skip
+        """Note why a row waits on; where even that cannot be written, it waits without."""
+        try:
+            await self._context.store.run(
+                lambda store: store.do(
+                    "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
+                    text=text, request=row.request,
+                )
+            )  # fmt: skip
+        except StorageError as error:
+            log.warning("why something waits could not be stored", extra={"what": row.what, "reason": str(error)})
 
     async def _remove(self, requests: Collection[str]) -> int:
         def remove(store: Store) -> int:
@@ -277,9 +283,13 @@ class Outbox:
             self.wake()  # the next of its lane may go
         return gone
 
-    def _end(self, row: OutboxRow, *, result: object = None, error: GlimpseError | None = None) -> None:
+    async def _end(self, row: OutboxRow, *, result: object = None, error: GlimpseError | None = None) -> None:
         """Tell how a row ended: whoever still waits for it, and all who listen."""
         self._faults.pop(row.request, None)
+        try:
+            await self.on_settled(row, error is not None)
+        except Exception:
+            log.exception("how a row of the outbox ended could not be noted", extra={"what": row.what})
         if error is None:
             self._context.events.emit(Delivered(row.request, row.what))
         else:
@@ -299,15 +309,22 @@ class Outbox:
         return outcome
 
 
+async def _ignore(_row: OutboxRow, _refused: bool) -> None:
+    return
+
+
 async def _unknown(_row: OutboxRow, _wait_s: float) -> object:
     raise Unreadable("this version does not know how to deliver it")
 
 
-def _is_passing(error: Exception) -> bool:
-    """Tell whether trying again may help: all but a closed list of refusals, and what this side cannot do."""
+def is_passing(error: Exception) -> bool:
+    """Tell whether trying again may help. Final are the refusals of a closed list, and what this side cannot do; a full
+    disk of one's own passes like the cloud's, and what a node answers wrongly another may answer rightly."""
     if isinstance(error, Refused):
         return error.code not in FINAL_CODES
-    return isinstance(error, Unavailable | StorageError | RemoteError | OSError)
+    if isinstance(error, StorageError | OSError):
+        return True
+    return isinstance(error, GlimpseError) and not isinstance(error, LocalError)
 
 
 def packed(value: msgspec.Struct) -> bytes:

@@ -126,10 +126,11 @@ class Store:
         try:
             self._sql = self._open()
         except StorageError as error:
-            if not path.exists() or not path.stat().st_size:
+            if _is_busy(error.__cause__) or not path.exists() or not path.stat().st_size:
                 raise
             self._sql = self._open_copy()
-            self.read_only = f"{str(error).rstrip('.')}; until the profile is opened again nothing can be stored."
+            why = str(error).removesuffix("try again.")
+            self.read_only = f"{why}open it again; until then nothing can be stored."
             self.trouble = self.read_only
 
     # --- Opening -----------------------------------------------------------------------------------------------------
@@ -149,7 +150,9 @@ class Store:
             raise _translated(error, self._path) from error
         except OSError as error:
             self._close_failed(sql)
-            raise StorageError(f"The store {self._path} cannot be written: {error.strerror}.") from error
+            raise StorageError(
+                f"The store {self._path} cannot be written ({error.strerror}); see to its disk and try again."
+            ) from error
         except BaseException:
             self._close_failed(sql)
             raise
@@ -377,14 +380,24 @@ _FULL = frozenset({
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC,
     sqlite3.SQLITE_IOERR_TRUNCATE,
 })  # fmt: skip
-_CANNOT_WRITE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
-"""Primary codes; the details stand in the bits above them."""
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_CANNOT_WRITE = frozenset({
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PROTOCOL,
+})  # fmt: skip
+"""Primary codes, as in `_BUSY`; the details stand in the bits above them."""
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
 
 
 def _translated(error: sqlite3.Error, path: Path) -> ProfileError | StorageError:
     code = getattr(error, "sqlite_errorcode", 0)
     if code in _FULL:
-        return StorageError(f"The disk that holds {path} is full; free some space and try again.")
+        return StorageError(f"The disk of the profile {path.parent.name} is full; free some space and try again.")
+    if _is_busy(error):
+        return StorageError(f"Another program holds the store {path}; end it and try again.")
     if code & 0xFF in _CANNOT_WRITE:
         return StorageError(f"The store {path} cannot be written ({error}); see to its disk and try again.")
     return ProfileError(f"The store {path} cannot be used ({error}); restore it from a copy, or use another profile.")

@@ -1,4 +1,4 @@
-"""The answer yes: to whom, for which image, how many views, until when."""
+"""The answer yes: to whom, for which image, how many views, until when, how long each look."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tui.client import sharing
 from tui.client.dialogs.base import Dialog
 from tui.client.wording import plain, until, views
 from tui.widgets.expiry import ExpiryField
+from tui.widgets.look_field import LookField
 from tui.widgets.picture import Picture
 from tui.widgets.views_field import ViewsField
 from tui.widgets.working import work
@@ -39,10 +40,14 @@ _TALL_FROM_ROWS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """So many views, until a moment in seconds since 1970; None leaves the expiry as it is, by default none."""
+    """So many views, until a moment in seconds since 1970, each look for so many seconds.
+
+    None leaves expiry and length as they are, by default none.
+    """
 
     views: int
     expires: float | None
+    look_s: float | None = None
 
 
 class Accept(Dialog[Acceptance]):
@@ -88,6 +93,9 @@ class Accept(Dialog[Acceptance]):
         with Horizontal(classes="accept-field"):
             yield Label("Expires")
             yield ExpiryField(zone=self.client.zone, id="accept-expiry")
+        with Horizontal(classes="accept-field"):
+            yield Label("A look")
+            yield LookField(id="accept-look")
         yield Static("", id="accept-meaning", markup=False, classes="text")
 
     def _asked(self) -> Text:
@@ -149,8 +157,8 @@ class Accept(Dialog[Acceptance]):
         if standing is None:
             meaning = f"{name} may look at the picture {_times(number)}; every look is counted."
         else:
-            ends = until(standing.expires, self.client.wall())
-            keeps = "choose a new expiry" if sharing.is_over(standing, self.client.wall()) else "never keeps that"
+            ends = until(standing.expires, self._peer.now())
+            keeps = "choose a new expiry" if sharing.is_over(standing, self._peer.now()) else "never keeps that"
             meaning = (
                 f"Adds {views(number)} to the {standing.left} of {standing.granted} that {name} has left"
                 f" ({ends}; {keeps})."
@@ -165,12 +173,13 @@ class Accept(Dialog[Acceptance]):
         """Return the fields; None after complaining about them."""
         try:
             number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
-            sharing.need_date(self._standing, expires, self.client.wall())
+            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
+            look_s = self.query_one(LookField).value()
+            sharing.need_date(self._standing, expires, self._peer.now())
         except ValueError as error:
             self.complain(str(error))
             return None
-        return Acceptance(number, expires)
+        return Acceptance(number, expires, look_s)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

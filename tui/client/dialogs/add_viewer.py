@@ -1,4 +1,4 @@
-"""Giving somebody views of an image who has not asked: whom, how many, until when."""
+"""Giving somebody views of an image who has not asked: whom, how many, until when, how long each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tui.client.dialogs.deed import DeedDialog
 from tui.client.wording import plain, until
 from tui.peer.models import Sent, User, UserPage, Viewer
 from tui.widgets.expiry import ExpiryField
+from tui.widgets.look_field import LookField
 from tui.widgets.rowlist import Column, RowList
 from tui.widgets.views_field import ViewsField
 from tui.widgets.working import work
@@ -92,6 +93,9 @@ class AddViewer(DeedDialog[Given]):
         with Horizontal(classes="rights-field"):
             yield Label("Expires")
             yield ExpiryField(zone=self.client.zone, id="add-expiry")
+        with Horizontal(classes="rights-field -close"):
+            yield Label("Each look")
+            yield LookField(id="add-look")
 
     def on_mount(self) -> None:
         """Begin with the search; show those online meanwhile."""
@@ -136,7 +140,7 @@ class AddViewer(DeedDialog[Given]):
                     "has no rights on it yet; compare the fingerprint if you give to this person for the first time"
                 )
             else:
-                lasts = until(rights.expires, self.client.wall())
+                lasts = until(rights.expires, self._peer.now())
                 stands = f"has {sharing.left(rights)} left, {lasts}: this adds to them"
             told = f"{plain(user.words)}\n{sharing.person(user.name, user.account)} {stands}."
         self.query_one("#add-told", Static).update(told)
@@ -175,13 +179,14 @@ class AddViewer(DeedDialog[Given]):
             return None
         try:
             number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
-            sharing.need_date(sharing.standing(self._viewers, user.account), expires, self.client.wall())
+            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
+            look_s = self.query_one(LookField).value()
+            sharing.need_date(sharing.standing(self._viewers, user.account), expires, self._peer.now())
         except ValueError as error:
             self.complain(str(error))
             return None
-        return partial(self._give, user, number, expires)
+        return partial(self._give, user, number, expires, look_s)
 
-    async def _give(self, user: User, number: int, expires: float | None) -> Given:
-        sent = await self._peer.grant(self._image.image, user.account, number, expires=expires)
+    async def _give(self, user: User, number: int, expires: float | None, look_s: float | None) -> Given:
+        sent = await self._peer.grant(self._image.image, user.account, number, expires=expires, look_s=look_s)
         return Given(user.name, user.account, number, sent)

@@ -1,4 +1,4 @@
-"""Changing how often somebody may still look at an image, and until when."""
+"""Changing how often somebody may still look at an image, until when, and how long each time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tui.client.dialogs.deed import DeedDialog
 from tui.client.wording import moment, plain, until
 from tui.peer.models import RightsResult
 from tui.widgets.expiry import ExpiryField
+from tui.widgets.look_field import LookField
 from tui.widgets.views_field import ViewsField
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ChangeRights(DeedDialog[RightsResult]):
-    """Ask for the views left and the expiry of one viewer. Only what was changed is sent."""
+    """Ask for the views left, the expiry and the length of a look of one viewer. Only what was changed is sent."""
 
     HEADING = "Change rights"
     ACCEPT = "Change"
@@ -53,6 +54,9 @@ class ChangeRights(DeedDialog[RightsResult]):
         with Horizontal(classes="rights-field"):
             yield Label("Expires")
             yield ExpiryField(viewer.expires, zone=self.client.zone, id="change-expiry")
+        with Horizontal(classes="rights-field -close"):
+            yield Label("Each look")
+            yield LookField(viewer.look_s, id="change-look")
         if viewer.frozen:
             yield Static(
                 "The cloud was restored from a backup and may have forgotten views: what you set here confirms these"
@@ -65,7 +69,7 @@ class ChangeRights(DeedDialog[RightsResult]):
 
     def _until(self) -> str:
         viewer = self._viewer
-        told = until(viewer.expires, self.client.wall())
+        told = until(viewer.expires, self._peer.now())
         return told if viewer.expires is None else f"{told} ({moment(viewer.expires, self.client.zone)})"
 
     def on_mount(self) -> None:
@@ -77,15 +81,18 @@ class ChangeRights(DeedDialog[RightsResult]):
         viewer = self._viewer
         try:
             number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self.client.wall(), self.client.zone)
+            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
+            look_s = self.query_one(LookField).value()
         except ValueError as error:
             self.complain(str(error))
             return None
         options: dict[str, Any] = {}
         if expires != viewer.expires:
             options = {"no_expiry": True} if expires is None else {"expires": expires}
+        if look_s != viewer.look_s:
+            options["look_s"] = look_s
         if number == viewer.left and not options and not viewer.frozen:
-            self.complain("Nothing is changed yet: type another number, or choose another expiry.")
+            self.complain("Nothing is changed yet: type another number, or choose another expiry or length.")
             return None
         # A number that was not touched is left alone, so that views spent meanwhile are not given back.
         left = None if number == viewer.left and not viewer.frozen else number

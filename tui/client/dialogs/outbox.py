@@ -91,7 +91,7 @@ class Outbox(Dialog[bool]):
         self.query_one(RowList).set_rows(message.entries)
         count = len(message.entries)
         self.query_one("#outbox-summary", Static).update(
-            f"{counted(count, 'item')} on this machine. All goes out by itself, in any order, once." if count else ""
+            f"{counted(count, 'item')} on this machine. All goes out by itself, once." if count else ""
         )
         self.query_one("#accept", Button).disabled = not count
 

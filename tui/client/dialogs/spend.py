@@ -9,6 +9,7 @@ from textual.widgets import Button, Static
 
 from tui.client.dialogs.base import Dialog
 from tui.client.gallery import expiry_words, use_words
+from tui.client.wording import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,9 +33,11 @@ class Spend(Dialog[bool]):
         Binding("left,right", "app.focus_next", "Other button", id="spend.other", show=False),
     ]
 
-    def __init__(self, tile: Tile) -> None:
+    def __init__(self, tile: Tile, now: float) -> None:
+        """Take the tile, and the time by which its rights expire, in seconds since 1970."""
         super().__init__()
         self._tile = tile
+        self._now = now
 
     def heading(self) -> str:
         """Return the question."""
@@ -45,11 +48,16 @@ class Spend(Dialog[bool]):
         tile = self._tile
         yield Static(f"By {tile.owner} #{tile.image.owner} · {tile.image.words}", markup=False, classes="text muted")
         uses = use_words(tile)
-        ends = expiry_words(tile, self.client.wall())
+        ends = expiry_words(tile, self._now)
         yield Static(
-            f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.", markup=False, classes="text", id="spend-uses"
-        )
+            f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.{self._lasts()}", markup=False, classes="text",
+            id="spend-uses",
+        )  # fmt: skip
         yield Static(LIMIT, markup=False, classes="text muted", id="spend-limit")
+
+    def _lasts(self) -> str:
+        look_s = self._tile.image.look_s
+        return "" if look_s is None else f" The picture closes by itself after {lasting(look_s)}."
 
     def result(self) -> bool:
         """Yes."""

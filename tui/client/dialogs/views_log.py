@@ -1,4 +1,4 @@
-"""Who looked at an image of one's own, and when."""
+"""Who looked at an image of one's own, when, and for how long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.widgets import Button, Static
 from shared.errors import GlimpseError
 from tui.client import sharing
 from tui.client.dialogs.base import Dialog
-from tui.client.wording import ago, counted, moment, plain
+from tui.client.wording import ago, counted, lasting, moment, plain
 from tui.widgets.rowlist import Column, RowList
 from tui.widgets.working import work
 
@@ -56,6 +56,7 @@ class ViewsLog(Dialog[bool]):
                 Column("at", "When", 16),
                 Column("ago", "", 10),
                 Column("viewer", "Who"),
+                Column("lasted", "For", 8, align="right"),
                 Column("left", "Left then", 9, align="right"),
             ),
             key=lambda row: str(row[0]), cells=self._cells, id="log-list", empty="Asking the cloud…",
@@ -70,7 +71,7 @@ class ViewsLog(Dialog[bool]):
         entry = row[1]
         return (
             moment(entry.at, self.client.zone), Text(ago(entry.at, self.client.wall()), "dim"),
-            sharing.person(entry.viewer_name, entry.viewer), str(entry.left),
+            sharing.person(entry.viewer_name, entry.viewer), lasting(entry.lasted_s), str(entry.left),
         )  # fmt: skip
 
     def on_mount(self) -> None:

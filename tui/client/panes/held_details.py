@@ -29,21 +29,21 @@ class HeldDetails(Vertical):
             yield Button("Ask for more", id="held-more", compact=True, tooltip="Ask the owner for more views")
             yield Button("Copy id", id="held-copy", compact=True, tooltip="Copy the image id")
 
-    def show(self, tile: Tile | None) -> None:
-        """Show a tile, or nothing."""
+    def show(self, tile: Tile | None, now: float) -> None:
+        """Show a tile, or nothing, at a moment of the clock by which rights expire, in seconds since 1970."""
         self.set_class(tile is None, "-empty")
         if tile is None:
             return
-        self.query_one("#held-text", Static).update(self._text(tile))
+        self.query_one("#held-text", Static).update(self._text(tile, now))
         self.query_one("#held-look", Button).disabled = not tile.may_try or tile.opening
 
-    def _text(self, tile: Tile) -> Text:
+    def _text(self, tile: Tile, now: float) -> Text:
         client = cast("GlimpseClient", self.app)
         image = tile.image
         text = Text()
         text.append(f"{tile.title}\n", "bold")
         text.append(f"by {tile.owner} #{image.owner}\n{image.words}\n\n")
-        text.append(f"{standing_words(tile, client.wall())}\n", "bold")
+        text.append(f"{standing_words(tile, now)}\n", "bold")
         if image.expires is not None and tile.state not in (State.EXPIRED, State.REVOKED):
             text.append(f"until {moment(image.expires, client.zone)}\n", "dim")
         if tile.state is not State.OPEN:
@@ -71,22 +71,22 @@ class HeldLine(Vertical):
         yield Static("", id="held-who", markup=False)
         yield Static("", id="held-what", markup=False)
 
-    def show(self, tile: Tile | None, *, online: bool) -> None:
-        """Show a tile, or nothing."""
+    def show(self, tile: Tile | None, now: float, *, online: bool) -> None:
+        """Show a tile, or nothing, as `HeldDetails.show` does."""
         self.set_class(tile is None, "-empty")
         if tile is None:
             return
         client = cast("GlimpseClient", self.app)
         who = f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}"
-        what = f"{_what(tile, client, online=online)} {asked_words(tile)}".rstrip()
+        what = f"{_what(tile, client, now, online=online)} {asked_words(tile)}".rstrip()
         self.query_one("#held-who", Static).update(who)
         self.query_one("#held-what", Static).update(what)
 
 
-def _what(tile: Tile, client: GlimpseClient, *, online: bool) -> str:
+def _what(tile: Tile, client: GlimpseClient, now: float, *, online: bool) -> str:
     if tile.opening:
         return "opening…"
     if tile.state is not State.OPEN:
         return reason(tile, client.zone)
-    standing = standing_words(tile, client.wall())
+    standing = standing_words(tile, now)
     return f"{standing}. A look {use_words(tile)}." if online else f"{standing}. Views need the cloud, which is away."

@@ -147,7 +147,7 @@ class PeerImagesPane(Pane):
         """Take what arrives, comes nearer, or changes."""
         changed = self._session.heard(event)
         if isinstance(event, RightsUpdated) and self._viewer is not None and self._viewer[0] == event.grant:
-            self._viewer[1].rights_changed(event.left, revoked=event.revoked)
+            self._viewer[1].rights_changed(event)
         if isinstance(event, ImageReceived):
             self._covers.forget(event.image)
             self.gallery.forget(event.image)
@@ -159,13 +159,13 @@ class PeerImagesPane(Pane):
     def _show_progress(self, grant: str) -> None:
         for image in self._held:
             if image.grant == grant:
-                tile = self._session.tile(image, self.client.wall())
+                tile = self._session.tile(image, self.peer.now())
                 self._tiles[tile.key] = tile
                 self.gallery.set_face(self._face(tile))
                 self._show_details()
 
     def _show_tiles(self) -> None:
-        tiles = self._session.tiles(self._held, self._order, self.client.wall())
+        tiles = self._session.tiles(self._held, self._order, self.peer.now())
         self._tiles = {tile.key: tile for tile in tiles}
         self.gallery.set_faces([self._face(tile) for tile in tiles])
         self.query_one("#held-heading", Static).update(heading_words(tiles, self._order))
@@ -174,7 +174,7 @@ class PeerImagesPane(Pane):
         self.refresh_bindings()
 
     def _face(self, tile: Tile) -> Face:
-        ends = short_expiry(tile, self.client.wall())
+        ends = short_expiry(tile, self.peer.now())
         return Face(
             tile.key, tile.title, f"by {tile.owner}", f"{state_words(tile)}, {ends}" if ends else state_words(tile),
             badge="opening…" if tile.opening else "new" if tile.new else "", dim=not tile.may_try,
@@ -184,8 +184,8 @@ class PeerImagesPane(Pane):
     @on(Gallery.Highlighted)
     def _show_details(self) -> None:
         tile = self.tile
-        self.query_one(HeldDetails).show(tile)
-        self.query_one(HeldLine).show(tile, online=self.online)
+        self.query_one(HeldDetails).show(tile, self.peer.now())
+        self.query_one(HeldLine).show(tile, self.peer.now(), online=self.online)
 
     # --- Looking -----------------------------------------------------------------------------------------------------
     @on(Gallery.Selected)
@@ -201,7 +201,7 @@ class PeerImagesPane(Pane):
             self._explain(tile, _AWAY, heading="Views need the cloud", ask="")
         else:
             self._busy = True
-            self.app.push_screen(Spend(tile), partial(self._answered, tile))
+            self.app.push_screen(Spend(tile, self.peer.now()), partial(self._answered, tile))
 
     def _answered(self, tile: Tile, yes: bool | None) -> None:
         if not yes:
@@ -228,6 +228,8 @@ class PeerImagesPane(Pane):
         viewer = Viewer(self.peer, view, person=message.tile.owner, left=view.left)
         self._viewer = message.tile.image.grant, viewer
         self.app.push_screen(viewer, self._looked)
+        if view.unwritten:
+            self.client.tell(view.unwritten, title="Not written down", warning=True)
 
     def _looked(self, _result: None) -> None:
         self._busy = False

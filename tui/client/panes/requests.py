@@ -227,7 +227,9 @@ class RequestsPane(Pane):
 
     def _accept(self, request_id: str, chosen: Acceptance | None) -> None:
         if chosen is not None:
-            give = partial(self.peer.accept, request_id, views=chosen.views, expires=chosen.expires)
+            give = partial(
+                self.peer.accept, request_id, views=chosen.views, expires=chosen.expires, look_s=chosen.look_s
+            )
             self._do(request_id, Deed.ACCEPT, give, _said_of_acceptance)
 
     @on(Button.Pressed, "#request-reject")

@@ -1,7 +1,10 @@
-"""One picture, as large and as sharp as the terminal can, for as long as somebody looks at it."""
+"""One picture, as large and as sharp as the terminal can, for as long as somebody looks at it and may."""
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -14,8 +17,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Button, Static
 
-from shared.errors import UnusableImage
-from tui.client.wording import plain, views
+from shared.errors import GlimpseError, UnusableImage
+from tui.client.wording import lasting, plain, views
 from tui.widgets.decoding import full
 from tui.widgets.graphics import picture_widget
 from tui.widgets.key_line import KeyLine
@@ -28,9 +31,14 @@ if TYPE_CHECKING:
 
     from tui.client.app import GlimpseClient
     from tui.peer import Peer
+    from tui.peer.events import RightsUpdated
     from tui.peer.models import View
 
+log = logging.getLogger(__name__)
+
 _TICK_S = 1.0
+_COUNTED_DOWN_S = 3600.0
+"""The end of a look is counted down from here on; what lies further ahead concerns nobody yet."""
 _OPENING = "opening…"
 
 
@@ -40,7 +48,9 @@ class Viewer(Screen[None]):
     `person` says whose picture it is; `left` is the views left, None for a picture of one's own. Where text cannot be
     written over pixels, the name and the time of opening stand in the pixels, and the going time below the picture.
 
-    The bytes are dropped as soon as they are decoded, the pixels when the screen closes.
+    The bytes are dropped as soon as they are decoded, the pixels when the screen closes or the look ends: when the
+    owner takes the right back, at its expiry, and after the seconds that the owner set for one look. The reason stands
+    where the picture was. However it ends, the peer is told how long the picture was shown.
     """
 
     CSS_CLASSES = "viewer"
@@ -60,12 +70,21 @@ class Viewer(Screen[None]):
 
     def __init__(self, peer: Peer, view: View, *, person: str, left: int | None) -> None:
         super().__init__()
+        self._peer = peer
         self._name = "" if peer.me is None else plain(peer.me.name, 48)
         self._title = plain(view.title, 80) or "untitled"
         self._person = plain(person, 48)
         self._left = left
-        self._revoked = False
         self._view: View | None = view
+        self._view_id = view.view_id
+        self._look_s = view.look_s
+        self._expires = view.expires
+        self._shown_at: float | None = None
+        """When the picture came to be seen, by `clock`."""
+        self._ended_at: float | None = None
+        self._over = ""
+        """Why the look has ended; empty while it goes on."""
+        self._reported = False
 
     @property
     def client(self) -> GlimpseClient:
@@ -76,6 +95,10 @@ class Viewer(Screen[None]):
     def picture(self) -> ZoomablePicture:
         """The widget that shows it."""
         return self.query_one(ZoomablePicture)
+
+    def clock(self) -> float:
+        """Return seconds that never go back: nobody looks longer by setting a clock."""
+        return time.monotonic()
 
     def compose(self) -> ComposeResult:
         """Compose the line above the picture, the picture, the footer."""
@@ -89,12 +112,12 @@ class Viewer(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin to decode; the clock over the picture goes from now on."""
-        self.picture.placeholder = _OPENING
+        self.picture.placeholder = self._over or _OPENING
         self.picture.focus()
         self.tick()
         self.set_interval(_TICK_S, self.tick)
         view, self._view = self._view, None
-        if view is not None:
+        if view is not None and not self._over:
             text = self._watermark() if self.picture.TEXT_BELOW else ""
             work(self, partial(self._decode, view.data, text), group="decode")
 
@@ -108,8 +131,12 @@ class Viewer(Screen[None]):
 
     def on_viewer_decoded(self, message: Decoded) -> None:
         """Show the pixels, or say that what the owner sealed is no picture."""
+        if self._over:
+            return
         if message.image is not None:
+            self._shown_at = self.clock()
             self.picture.show(message.image)
+            self._watch_the_end()
         else:
             self.picture.placeholder = f"{self._not_a_picture()} {message.reason}"
 
@@ -119,8 +146,58 @@ class Viewer(Screen[None]):
         return f"What {self._person} shared cannot be shown; ask {self._person} about it."
 
     def tick(self) -> None:
-        """Put the name and the present time over the picture."""
+        """Put the name and the present time over the picture; end the look when its time is over."""
         self.picture.overlay = (self._watermark(),)
+        if (reason := self._time_is_over()) and not self._over:
+            self.end(reason)
+        self._show_standing()
+
+    # --- The end of a look -------------------------------------------------------------------------------------------
+    def _remaining(self) -> float | None:
+        """Return the seconds until the look ends by itself, None where it does not."""
+        ends = []
+        if self._look_s is not None:
+            ends.append(self._look_s - self._lasted())
+        if self._expires is not None:
+            ends.append(self._expires - self._peer.now())
+        return min(ends, default=None)
+
+    def _lasted(self) -> float:
+        if self._shown_at is None:
+            return 0.0
+        return (self.clock() if self._ended_at is None else self._ended_at) - self._shown_at
+
+    def _time_is_over(self) -> str:
+        if self._look_s is not None and self._lasted() >= self._look_s:
+            return f"This look has lasted the {lasting(self._look_s)} that {self._person} allows for one."
+        if self._expires is not None and self._peer.now() >= self._expires:
+            return f"The time to look at this image is over; ask {self._person} for more."
+        return ""
+
+    def _watch_the_end(self) -> None:
+        """Have the clock looked at when the look ends, not up to a second later."""
+        remaining = self._remaining()
+        if remaining is not None and remaining < _COUNTED_DOWN_S:
+            self.set_timer(max(remaining, 0.0) + 0.01, self.tick)
+
+    def end(self, reason: str) -> None:
+        """Clear the picture from screen and memory, say why, and tell the peer; the screen stays until it is closed."""
+        self._over = reason
+        self._clear()
+        for picture in self.query(ZoomablePicture):  # it may come before the screen is composed
+            picture.placeholder = reason
+        self._show_standing()
+        work(self.client, self.report, group="look-ended")
+
+    async def report(self) -> None:
+        """Tell the peer how long the picture was shown, once; without effect for one of one's own or never shown."""
+        if self._view_id is None or self._shown_at is None or self._reported:
+            return
+        self._reported = True
+        try:
+            await self._peer.look_ended(self._view_id, self._lasted())
+        except GlimpseError as error:
+            log.warning("the length of a look was not noted", extra={"reason": str(error)})
 
     def _watermark(self) -> str:
         now = datetime.fromtimestamp(self.client.wall(), self.client.zone).strftime("%Y-%m-%d %H:%M:%S")
@@ -132,21 +209,33 @@ class Viewer(Screen[None]):
     def _views_left(self) -> str:
         if self._left is None:
             return "opens free"
-        if self._revoked:
-            return "revoked; this was the last look"
-        return f"{views(self._left)} left" if self._left else "that was the last view"
+        if self._over:
+            return "the look has ended"
+        remaining = self._remaining()
+        ends = "" if remaining is None or remaining >= _COUNTED_DOWN_S else f"{_clock_words(remaining)} · "
+        return ends + (f"{views(self._left)} left" if self._left else "that was the last view")
 
-    def rights_changed(self, left: int, *, revoked: bool) -> None:
-        """Show what is left now that the owner changed it. What is on the screen stays: that view is spent."""
-        self._left, self._revoked = left, revoked
+    def _show_standing(self) -> None:
         for shown in self.query("#viewer-left").results(Static):  # it may come before the screen is composed
             shown.update(self._views_left())
+
+    def rights_changed(self, event: RightsUpdated) -> None:
+        """Take over what the owner changed. A revocation ends the look; a lower number does not: this view is spent."""
+        self._left, self._expires, self._look_s = event.left, event.expires, event.look_s
+        if event.revoked and not self._over:
+            self.end(f"{self._person} has taken back the right to look at this image.")
+            return
+        if self.is_mounted and not self._over:
+            self.tick()
+            self._watch_the_end()
+        self._show_standing()
 
     # --- Closing -----------------------------------------------------------------------------------------------------
     @on(Button.Pressed, "#viewer-close")
     def action_close(self) -> None:
         """Clear the picture from screen and memory, and go."""
         self._clear()
+        work(self.client, self.report, group="look-ended")
         self.dismiss(None)
 
     def on_unmount(self) -> None:
@@ -155,9 +244,17 @@ class Viewer(Screen[None]):
 
     def _clear(self) -> None:
         self._view = None
+        if self._ended_at is None:
+            self._ended_at = self.clock()
         self.workers.cancel_node(self)
         for picture in self.query(ZoomablePicture):
             picture.clear()
+
+
+def _clock_words(seconds: float) -> str:
+    """Return a time that runs down as a watch shows it: `0:27`, `12:00`."""
+    whole = math.ceil(max(seconds, 0.0))
+    return f"{whole // 60}:{whole % 60:02}"
 
 
 def _decoded(data: bytes, text: str) -> Image.Image:

@@ -13,9 +13,12 @@ from tui.monitor.model.nodes import DONE, FAILED, REFUSED, Badge, NodeRecord, Pr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shared.wire import feed_messages as feed
     from shared.wire.node_messages import TableRow
     from tui.monitor.roster import Roster
 
+CANNOT_WRITE = "cannot write its directory"
+"""Trouble of a node that reads the directory, and so looks well otherwise."""
 DIRECTORY_STALE_S = 5.0
 """The directory is told of once a second; what is older than this is no longer counted."""
 
@@ -38,9 +41,11 @@ class DirectoryData:
     """Empty before anybody told."""
     reached_by: tuple[str, ...]
     missed_by: tuple[tuple[str, str], ...]
-    """Nodes that do not reach it, each with its error."""
+    """Nodes that do not reach it or cannot write it, each with its error."""
     latency_ms: float | None
     """Mean of those that reach it."""
+    unwritable: tuple[str, ...] = ()
+    """Those of `missed_by` that it answers, but that cannot write it."""
 
     @property
     def ok(self) -> bool:
@@ -139,7 +144,21 @@ def directory_of(records: Sequence[NodeRecord], roster: Roster, now: float) -> D
         tuple(roster.name(place) for place, message in told if message.ok),
         tuple((roster.name(place), one_line(message.error)) for place, message in told if not message.ok),
         sum(latencies) / len(latencies) if latencies else None,
+        tuple(roster.name(place) for place, message in told if cannot_write(message)),
     )
+
+
+def directory_trouble(record: NodeRecord, now: float) -> str:
+    """Return what a node said lately is wrong between it and the directory, nothing where all is well."""
+    told = record.directory
+    if told is None or told.ok or now - record.directory_at > DIRECTORY_STALE_S:
+        return ""
+    return CANNOT_WRITE if cannot_write(told) else "directory does not answer"
+
+
+def cannot_write(message: feed.FeedDirectory) -> bool:
+    """Tell whether a node reads the directory but cannot write it."""
+    return not message.ok and not message.writable and message.latency_ms is not None
 
 
 def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: Roster, now: float) -> TableData:

@@ -180,7 +180,9 @@ class Conclusions:
         if before is None or before == missing:
             return
         for place in sorted(missing - before):
-            text = f"does not reach the directory: {errors[self._roster.name(place)] or 'no reason given'}"
+            name = self._roster.name(place)
+            what = "cannot write" if name in directory.unwritable else "does not reach"
+            text = f"{what} the directory: {errors[name] or 'no reason given'}"
             self._events.add(now, Level.ERROR, Topic.DIRECTORY, place, text)
         for place in sorted(before - missing):
             if self._roster.name(place) in directory.reached_by:

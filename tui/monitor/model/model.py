@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from shared.wire import feed_messages as feed
 from tui.monitor.model.actions import Actions
 from tui.monitor.model.clocks import Clocks
-from tui.monitor.model.cluster import ClusterData, ClusterState, TableData, directory_of, leader_of, table_of, totals_of
+from tui.monitor.model.cluster import (
+    ClusterData,
+    ClusterState,
+    TableData,
+    directory_of,
+    directory_trouble,
+    leader_of,
+    table_of,
+    totals_of,
+)
 from tui.monitor.model.conclusions import FEED_INTERVAL_S, Conclusions
 from tui.monitor.model.elections import ElectionBody, ElectionData, Elections, Entry
 from tui.monitor.model.events import EventLog, Level, Topic, one_line
@@ -228,6 +237,7 @@ class Model:
             rtt_us=self._rtt(record, leader),
             latency=record.latency.read(now),
             lost_share=record.sequence.lost_share,
+            directory_trouble=directory_trouble(record, now),
             role_change=_role_change(record, clock),
         )
 

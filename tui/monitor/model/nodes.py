@@ -115,6 +115,8 @@ class NodeData:
     latency: Latency
     lost_share: float
     """Of the feed's messages, lost on the way to the monitor."""
+    directory_trouble: str = ""
+    """What is wrong between it and the directory, as it said lately."""
     role_change: RoleChange | None = None
     """Of its present life; None if it has told of none."""
 

@@ -125,7 +125,8 @@ def _directory(data: ClusterData, palette: Palette) -> Text:
         if directory.missed_by:
             line.append(f" (not {', '.join(name for name, _ in directory.missed_by)})", palette.warning)
     elif directory.missed_by:
-        line.append(f"{plain(directory.engine, 12)} does not answer", palette.bad + palette.bold)
+        what = "cannot be written" if len(directory.unwritable) == len(directory.missed_by) else "does not answer"
+        line.append(f"{plain(directory.engine, 12)} {what}", palette.bad + palette.bold)
     else:
         line.append("directory –", palette.muted)
     return line

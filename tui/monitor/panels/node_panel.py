@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.containers import Vertical
 
 from tui.client.wording import plain
+from tui.monitor.model.cluster import CANNOT_WRITE
 from tui.monitor.model.nodes import Badge, NodeData, Presence
 from tui.monitor.model.series import MINUTE_S
 from tui.monitor.panels.measures import MEASURES
@@ -195,10 +196,14 @@ def _last_line(node: NodeData, palette: Palette, *, wide: bool) -> Text | tuple[
         return Text(f"heard by {heard}" if heard else "heard by nobody", palette.bad)
     if node.trouble:
         return Text(node.trouble, palette.warning)
+    if node.directory_trouble == CANNOT_WRITE:
+        return Text(CANNOT_WRITE, palette.bad)
     if state.work.slowdown > 1:
         return Text(f"slowed to 1/{state.work.slowdown:g}", palette.warning)
     if state.standing.role != "leader" and not state.standing.fit and not state.standing.draining:
         return Text("not fit to lead", palette.warning)
+    if node.directory_trouble:
+        return Text(node.directory_trouble, palette.warning)
     cpu = f"{state.work.cpu_percent:.0f} %"
     memory = f"{state.work.rss_mb:.0f} MB"
     return _pair("process" if wide else "cpu", cpu, "memory" if wide else "", memory)

@@ -1,0 +1,126 @@
+"""What the outbox lets go of, and what it keeps."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from shared.config import LOCAL
+from shared.errors import (
+    BadSignature,
+    GlimpseError,
+    InvalidInput,
+    MalformedMessage,
+    Refused,
+    StorageError,
+    TransferCancelled,
+    Unavailable,
+    ViewRefused,
+)
+from shared.wire.refusals import FINAL_CODES, RefusalCode
+from tui.peer.events import Delivered, Undeliverable
+from tui.peer.outbox import Outbox, OutboxRow, is_passing
+from tui.peer.store import Store
+
+pytestmark = pytest.mark.anyio
+REQUEST = f"{5:032x}"
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        *((Refused(code, "No."), code not in FINAL_CODES) for code in RefusalCode),
+        (Refused("failed", "A node could not do this."), True), (Refused("of_a_later_version", "No."), True),
+        (ViewRefused("frozen", "Restored."), True), (ViewRefused("revoked", "Taken back."), False),
+        (Unavailable("The cloud did not answer."), True), (TransferCancelled("cancelled"), True),
+        (StorageError("The disk is full."), True), (InvalidInput("No number."), False),
+        (MalformedMessage("garbage of one node"), True), (BadSignature("forged"), True),
+    ],
+)  # fmt: skip
+async def test_only_a_closed_list_is_final(error: GlimpseError, passing: bool) -> None:
+    assert is_passing(error) == passing
+
+
+@dataclass
+class Events:
+    seen: list[Any] = field(default_factory=list)
+
+    def emit(self, event: object) -> None:
+        self.seen.append(event)
+
+
+@dataclass
+class Bench:
+    outbox: Outbox
+    store: Store
+    events: Events
+    errors: list[GlimpseError]
+    tried: list[str] = field(default_factory=list)
+
+    async def until(self, kind: type) -> Any:
+        while True:
+            found = [event for event in self.events.seen if isinstance(event, kind)]
+            if found:
+                return found[0]
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """An outbox over a real store whose deliveries raise what a test says, and then succeed."""
+    store, events, errors = Store(tmp_path / "store.sqlite"), Events(), []
+    async with anyio.create_task_group() as tasks:
+        context = SimpleNamespace(
+            store=store, events=events, tasks=tasks, timing=LOCAL, wall=lambda: 1.0, signed_in=True, cloud=None
+        )
+        made = Bench(Outbox(cast("Any", context)), store, events, errors)
+
+        async def deliver(row: OutboxRow, _wait_s: float) -> object:
+            made.tried.append(row.request)
+            if errors:
+                raise errors.pop(0)
+            return "done"
+
+        made.outbox.handle("test", deliver)
+        tasks.start_soon(made.outbox.run)
+        yield made
+        tasks.cancel_scope.cancel()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("failed", "The directory's disk is full: make room."), Refused("no_directory", "No directory."),
+        Refused("unknown_account", "Register first."), Refused("mailbox_full", "Wait."), StorageError("Full."),
+        Unavailable("Nobody there."),
+    ],
+)  # fmt: skip
+async def test_what_fails_for_now_waits_with_its_reason_and_is_delivered_in_the_end(
+    bench: Bench, error: GlimpseError
+) -> None:
+    """A queued revocation met a full disk of the cloud and was gone; the viewer kept five views."""
+    bench.errors.append(error)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.outbox.submit, "test", "a revocation", b"", REQUEST)
+            while not (entries := await bench.outbox.entries()) or not entries[0].trouble:
+                await anyio.lowlevel.checkpoint()
+            assert (entries[0].trouble, entries[0].attempts) == (str(error), 1)
+            assert not bench.events.seen
+            bench.outbox.wake()
+            await bench.until(Delivered)
+        assert await bench.outbox.entries() == []
+
+
+async def test_what_repeating_cannot_change_is_given_up_with_its_reason(bench: Bench) -> None:
+    bench.errors.append(Refused("not_found", "It was withdrawn."))
+    with anyio.fail_after(60), pytest.raises(Refused, match="withdrawn"):
+        await bench.outbox.submit("test", "a grant", b"", REQUEST)
+    assert (await bench.until(Undeliverable)).reason == "It was withdrawn."
+    assert await bench.outbox.entries() == []
