@@ -48,11 +48,13 @@ class Reports:
     async def keep_alive(self, session: Session, message: KeepAlive) -> None:
         """Refresh an account's presence and tell its peer how the cloud is."""
         signed_in, waiting, now, directory_ok = False, 0, time.time(), self._directory.ok
+        other_device = False
         try:
             caller = await self._services.caller(session.remote_key, session.address[0])
             if caller.account is not None:
                 view = await self._services.keep_alive(caller, message.device)
                 signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
+                other_device = view.other_device
                 if signed_in:
                     self._desk.remember(session, caller)
         except GlimpseError:
@@ -61,7 +63,7 @@ class Reports:
         election = self._control.election
         state = CloudState(
             node=self._me, leader=election.leader, term=election.term, directory_ok=directory_ok, signed_in=signed_in,
-            mail_waiting=waiting, now=now, epoch=self._figures.remembering.epoch,
+            mail_waiting=waiting, now=now, epoch=self._figures.remembering.epoch, other_device=other_device,
         )  # fmt: skip
         if session.alive:
             self._requests.post(session, encode(state, cap_bytes=MAX_MESSAGE_BYTES))

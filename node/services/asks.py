@@ -2,13 +2,14 @@
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import accounts, mail
 from node.services.common import Effect, Known, count, mail_id, not_found, page_of
-from node.services.images import READY
 from node.services.mail import MailKind, Post
+from node.services.states import READY, WITHDRAWN
 from shared.errors import Refused
 from shared.text import clean
 from shared.wire.operations import (
@@ -28,6 +29,10 @@ from shared.wire.refusals import RefusalCode
 
 PENDING_PER_IMAGE: Final = 5
 """Unanswered asks of one viewer for one image; more would only bury the owner."""
+CLOSED_AT_ONCE: Final = 200
+"""Asks closed in the transaction that withdraws their image; `close_withdrawn_batch` closes what is left, so that an
+image that thousands ask for holds up nobody."""
+WITHDRAWN_REASON: Final = "The owner no longer offers this image."
 
 _COLUMNS: Final = (
     "k.id, k.image_id, i.title, k.owner_id, o.name AS owner_name, o.signing_key AS owner_key, k.viewer_id, "
@@ -142,6 +147,11 @@ def _same_ask(tx: Tx, caller: Known, request_id: str, operation: AskViews) -> St
         raise Refused(RefusalCode.ID_REUSED, "This request id was already used: ask again.")
 
 
+def close(caller: Known, operation: WithdrawAsk | RejectAsk) -> Transaction[Effect]:
+    """Take an ask back, or answer it with no."""
+    return withdraw(caller, operation) if isinstance(operation, WithdrawAsk) else reject(caller, operation)
+
+
 def withdraw(caller: Known, operation: WithdrawAsk) -> Transaction[Effect]:
     """Take back a caller's own unanswered ask and tell the owner."""
 
@@ -216,15 +226,51 @@ def accept(tx: Tx, caller: Known, ask: str, *, image: str, viewer: int, grant: s
     yield _close(ask, "accepted", tx.now, grant=grant)
 
 
+def close_of_image(tx: Tx, image: str) -> Step[tuple[int, ...]]:
+    """Answer pending asks for an image that is no longer offered with no, as a part of the withdrawal.
+
+    Returns the accounts that were mailed. At most `CLOSED_AT_ONCE` are closed; the oldest first.
+    """
+    rows = yield Query(
+        "SELECT id, owner_id, viewer_id FROM asks WHERE image_id = :image AND state = 'pending' "
+        f"ORDER BY created, id LIMIT {CLOSED_AT_ONCE}{tx.for_update}",
+        {"image": image},
+    )
+    return (yield from _close_unoffered(tx, rows.rows))
+
+
+def close_withdrawn_batch(tx: Tx) -> Step[int]:
+    """Close a batch of asks that are pending although their image was withdrawn; return how many there were."""
+    rows = yield Query(
+        "SELECT k.id, k.owner_id, k.viewer_id FROM asks k JOIN images i ON i.id = k.image_id "
+        f"WHERE k.state = 'pending' AND i.state = :withdrawn ORDER BY k.created, k.id LIMIT {CLOSED_AT_ONCE}",
+        {"withdrawn": WITHDRAWN},
+    )
+    yield from _close_unoffered(tx, rows.rows)
+    return len(rows.rows)
+
+
+def _close_unoffered(tx: Tx, rows: Sequence[Row]) -> Step[tuple[int, ...]]:
+    for row in rows:
+        yield _close(row["id"], "rejected", tx.now, reason=WITHDRAWN_REASON)
+        letter = AskAnswered(ask=(yield from read_ask(row["id"])))
+        identity = mail_id("ask answered", row["id"])
+        yield from mail.deposit(tx, Post(identity, row["viewer_id"], row["owner_id"], MailKind.ASK_ANSWERED, letter))
+    return tuple(sorted({int(row["viewer_id"]) for row in rows}))
+
+
 def listed(caller: Known, operation: ListAsks) -> Transaction[Asks]:
-    """Return a page of the asks that the caller got or made, newest first."""
+    """Return a page of the asks that the caller got or made, newest first, or the one that is asked for."""
 
     def run(_: Tx) -> Step[Asks]:
         party = "owner_id" if operation.incoming else "viewer_id"
         mine: dict[str, Value] = {"caller": caller.account}
-        total = yield from count(Query(f"SELECT COUNT(*) AS n FROM asks WHERE {party} = :caller", mine))
+        only = ""
+        if operation.ask is not None:
+            mine["ask"], only = operation.ask, " AND k.id = :ask"
+        total = yield from count(Query(f"SELECT COUNT(*) AS n FROM asks k WHERE k.{party} = :caller{only}", mine))
         rows = yield Query(
-            f"SELECT {_COLUMNS} FROM {_TABLES} WHERE k.{party} = :caller "
+            f"SELECT {_COLUMNS} FROM {_TABLES} WHERE k.{party} = :caller{only} "
             f"ORDER BY k.created DESC, k.id{page_of(operation.page)}",
             mine,
         )

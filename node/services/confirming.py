@@ -14,8 +14,9 @@ from node.services import mail
 from node.services.common import Effect, Known, mail_id, not_found, read_epoch
 from node.services.grants import change_row, checked_record, rights_of
 from node.services.holdings import read_grant
-from node.services.images import READY, WITHDRAWN, refuse_too_many
+from node.services.images import refuse_too_many
 from node.services.mail import MailKind, Post
+from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError
 from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit

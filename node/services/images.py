@@ -5,7 +5,9 @@
 from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
+from node.services import asks
 from node.services.common import Effect, Known, count, not_found, page_of
+from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_IMAGES_PER_ACCOUNT
 from shared.errors import Refused
 from shared.text import clean
@@ -24,8 +26,6 @@ from shared.wire.operations import (
 )
 from shared.wire.refusals import RefusalCode
 
-READY = "ready"
-WITHDRAWN = "withdrawn"
 _COLUMNS = (
     "id, title, format, width, height, size, state, created, CASE WHEN preview IS NULL THEN 0 ELSE 1 END AS has_preview"
 )
@@ -119,7 +119,7 @@ def set_preview(caller: Known, operation: SetPreview) -> Transaction[Effect]:
 
 
 def withdraw(caller: Known, operation: WithdrawImage) -> Transaction[Effect]:
-    """Stop offering a caller's own image."""
+    """Stop offering a caller's own image. Who still waits for an answer is told that there will be no other."""
 
     def run(tx: Tx) -> Step[Effect]:
         yield from _own(tx, caller, operation.image)
@@ -127,7 +127,7 @@ def withdraw(caller: Known, operation: WithdrawImage) -> Transaction[Effect]:
             "UPDATE images SET state = :withdrawn WHERE id = :image",
             {"withdrawn": WITHDRAWN, "image": operation.image},
         )
-        return Effect(Done())
+        return Effect(Done(), (yield from asks.close_of_image(tx, operation.image)))
 
     return run
 

@@ -33,6 +33,7 @@ class MailKind(StrEnum):
     """A change of rights that answers an ask: a later change does not replace it."""
     VIEW = "view"
     FROZEN = "frozen"
+    COPY_WANTED = "copy_wanted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Post:
     letter: Letter
 
 
+def letter_body(letter: Letter) -> bytes:
+    """Return a letter as it lies in a mailbox."""
+    return encode(letter, cap_bytes=LETTER_CAP_BYTES)
+
+
 def deposit(tx: Tx, post: Post) -> Step[bool]:
     """Put a letter into a mailbox, once per mail id; return whether it was new."""
     row: dict[str, Value] = {
@@ -53,7 +59,7 @@ def deposit(tx: Tx, post: Post) -> Step[bool]:
         "account_id": post.recipient,
         "sender_id": post.sender,
         "kind": str(post.kind),
-        "body": encode(post.letter, cap_bytes=LETTER_CAP_BYTES),
+        "body": letter_body(post.letter),
         "created": tx.now,
     }
     return bool((yield tx.insert_if_absent("mail", row)).rowcount)

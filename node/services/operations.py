@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, confirming, grants, holdings, images, mail, views
+from node.services import accounts, asks, confirming, copies, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
@@ -52,11 +52,15 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class CloudView:
-    """What a keep-alive tells: whether the account is present, how much mail waits, and database time."""
+    """What a keep-alive tells: whether the account is present, how much mail waits, and database time.
+
+    `other_device`: it is another device of the account that is present.
+    """
 
     signed_in: bool
     mail_waiting: int
     now: float
+    other_device: bool = False
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -182,10 +186,8 @@ class Services:
                 return _image_change(known, operation)
             case ops.AskViews():
                 return asks.make(known, request_id, operation, presence_s=self._timing.presence_s)
-            case ops.WithdrawAsk():
-                return asks.withdraw(known, operation)
-            case ops.RejectAsk():
-                return asks.reject(known, operation)
+            case ops.WithdrawAsk() | ops.RejectAsk():
+                return asks.close(known, operation)
             case ops.Grant() | ops.ChangeRights():
                 return self._rights(known, operation)
             case ops.ConfirmGrant():
@@ -194,6 +196,8 @@ class Services:
                 return views.take(known, request_id, operation)
             case ops.LookEnded():
                 return views.ended(known, operation)
+            case ops.WantCopy():
+                return copies.want(known, request_id, operation)
             case ops.AckMail():
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
@@ -271,7 +275,8 @@ class Services:
         fresh_until = found.clock + self._timing.presence_s - self._timing.keep_alive_s / 2
         if present and found.device == device and found.expires < fresh_until:
             present = await self._directory.write(accounts.refresh(known, device, presence_s=self._timing.presence_s))
-        return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now)
+        other = present and found.device != device
+        return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now, other_device=other)
 
     # --- Images ------------------------------------------------------------------------------------------------------
     async def image_ready(
@@ -326,7 +331,12 @@ class Services:
 
     # --- Upkeep ------------------------------------------------------------------------------------------------------
     async def sweep(self) -> int:
-        """Delete mail that was acknowledged long ago; return how many went. Called now and then by one node."""
+        """Delete mail that was acknowledged long ago; return how many went. Called now and then by one node.
+
+        Also closes what is still asked of images that were withdrawn.
+        """
+        while await self._directory.write(asks.close_withdrawn_batch) == asks.CLOSED_AT_ONCE:
+            continue
         swept = 0
         while batch := await self._directory.write(mail.sweep_batch):
             swept += batch

@@ -148,7 +148,18 @@ class FolderPartials:
         if key.size >= MIN_KEPT_BYTES:
             await anyio.to_thread.run_sync(self._remove, key)
 
+    async def sweep(self) -> None:
+        """Remove what is too old or too much, and what a killed process left behind. Errors are logged."""
+        await anyio.to_thread.run_sync(self._sweep_safely)
+
     # --- In a thread -------------------------------------------------------------------------------------------------
+
+    def _sweep_safely(self) -> None:
+        with self._lock:
+            try:
+                self._sweep()
+            except OSError:
+                log.warning("partial objects could not be cleared away", exc_info=True)
 
     def _paths(self, key: PartialKey) -> tuple[Path, Path]:
         name = blake2b(key.remote_key + key.sha256 + key.size.to_bytes(8, "big"), digest_size=16).hexdigest()
@@ -222,7 +233,10 @@ class FolderPartials:
                 log.warning("a partial object could not be removed", exc_info=True)
 
     def _sweep(self) -> None:
-        """Remove what is too old or too much, and data whose ranges are missing."""
+        """Remove what is too old or too much, and what belongs to nothing: a process may end between two files."""
+        for path in (*self._folder.glob("*.new"), *self._folder.glob("*.have")):
+            if path.suffix == ".new" or not path.with_suffix(".data").exists():
+                path.unlink(missing_ok=True)
         objects = []
         for data_path in self._folder.glob("*.data"):
             status = data_path.stat()
@@ -234,3 +248,5 @@ class FolderPartials:
             if total > self._max_bytes or modified_at < horizon:
                 data_path.with_suffix(".have").unlink(missing_ok=True)
                 data_path.unlink(missing_ok=True)
+        for key in [key for key in self._written if not self._paths(key)[0].exists()]:
+            del self._written[key]

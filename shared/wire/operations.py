@@ -212,10 +212,11 @@ class ChangeRights(Message, frozen=True, tag=124):
 
 
 class ListAsks(Message, frozen=True, tag=125):
-    """Asks that the caller made (`incoming` false) or got (`incoming` true), newest first."""
+    """Asks that the caller made (`incoming` false) or got (`incoming` true), newest first; with `ask` that one only."""
 
     incoming: bool
     page: Page = 0
+    ask: Id128 | None = None
 
 
 class ListGrants(Message, frozen=True, tag=126):

@@ -7,6 +7,7 @@ from shared.records import decode_record
 from shared.wire import operations as ops
 from tests.contract.devices import Device, do_not_wait
 from tests.contract.people import Person, new_id
+from tui.peer.copies import CopyTask
 from tui.peer.events import Delivered, Undeliverable
 from tui.peer.granting import RightsIntent
 from tui.peer.outbox import Taken
@@ -306,3 +307,15 @@ async def test_numbers_that_cannot_be_are_refused_by_who_delivers(ann, bob, imag
         await device.granting.change(RightsIntent(image, bob.account, more=9_999))
         await device.deliver_all()
         assert "number of views" in device.ended(Undeliverable)[0].reason
+
+
+async def test_a_copy_whose_record_cannot_be_read_is_set_aside(ann, bob, image, device):
+    """It can never be sent; waiting on it would be waiting for ever."""
+    async with device:
+        (device.folder / f"own-{image}.png").write_bytes(b"a picture")
+        task = CopyTask(new_id(), image, bob.account, b"no record", 3)
+        await device.copies.queue(task)
+        await bob.sign_in()
+        await device.turn()
+        assert [event.what for event in device.ended(Undeliverable)] == ["stego image"]
+        assert [aside.table for aside in await device.context.store.run(lambda s: s.asides())] == ["outbox"]

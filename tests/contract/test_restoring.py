@@ -17,6 +17,7 @@ from shared.wire import operations as ops
 from tests.contract.devices import Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
 from tui.peer import mending
+from tui.peer.asks import Asks
 from tui.peer.events import DirectoryRestored
 from tui.peer.granting import RightsIntent
 from tui.peer.mailbox import Mailbox
@@ -72,8 +73,9 @@ class OwnersDevice(Device):
     def start(self) -> None:
         super().start()
         self.context.name = "Somebody"
-        self.mailbox = Mailbox(self.context, self.people, self.copies, None, self.given)
-        self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox)
+        self.asks = Asks(self.context)
+        self.mailbox = Mailbox(self.context, self.people, self.copies, None, self.asks, self.given)
+        self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
 
     async def sign_in(self) -> None:
         """Sign in, and compare as often as there is a reason to."""
@@ -413,7 +415,7 @@ async def test_an_accepted_request_is_closed_again_and_gives_its_views_once(plac
         await device.granting.give(image, bob.account, 4, None, ask)
         await device.deliver_all()
         [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
-        await device.mailbox.remember_ask(row, incoming=True)
+        await device.asks.keep(row, incoming=True)
         await early.put_back(place)
         [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
         assert row.state == "pending"

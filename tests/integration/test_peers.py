@@ -64,9 +64,9 @@ async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Calla
         yield person
 
 
-async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+async def until(call: Callable[[], Any], holds: Callable[[Any], bool], *, limit_s: float = 20) -> Any:
     """Ask again and again until the answer is as it must become."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(limit_s):
         while True:
             found = await call()
             if holds(found):

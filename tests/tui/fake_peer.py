@@ -75,6 +75,7 @@ class FakePeer:
     notice: str = ""
     trouble: str = ""
     aside: list[Trouble] = field(default_factory=list)
+    other_device: bool = False
     fail: dict[str, Exception] = field(default_factory=dict)
     gates: dict[str, anyio.Event] = field(default_factory=dict)
     """A method named here waits for its event: what a screen shows meanwhile can be looked at."""
@@ -168,6 +169,13 @@ class FakePeer:
     async def withdraw(self, image_id: str) -> None:
         await self._note("withdraw", image_id)
         self.mine = [replace(row, offered=row.offered and row.image != image_id) for row in self.mine]
+
+    async def adopt(self, path: Path | str) -> MyImage:
+        await self._note("adopt", str(path))
+        self.mine = [replace(row, path=Path(path)) if row.path is None else row for row in self.mine]
+        image = next(row for row in self.mine if row.path == Path(path))
+        self.pictures[image.image] = Path(path).read_bytes()
+        return image
 
     async def viewers(self, image_id: str) -> list[Viewer]:
         await self._note("viewers", image_id)
@@ -290,7 +298,7 @@ class FakePeer:
     def status(self) -> PeerStatus:
         return PeerStatus(
             self.account, self.signed_in, self.reachable, self.leader if self.reachable else None, self.term,
-            self.latency_s, len(self.waiting), self.trouble, len(self.aside),
+            self.latency_s, len(self.waiting), self.trouble, len(self.aside), self.other_device,
         )  # fmt: skip
 
     async def troubles(self) -> list[Trouble]:

@@ -65,6 +65,20 @@ async def test_id_and_words_are_shown_and_copied_by_key(make_client, tmp_path: P
 
 
 @pytest.mark.anyio
+async def test_another_device_of_the_account_is_told_of_where_the_account_is_shown(make_client) -> None:
+    """A toast goes by; who looks at the account later sees it still."""
+    for there in (False, True):
+        app = make_client(FakePeer(other_device=there))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+            await pilot.press("i")
+            await settled(pilot)
+            found = app.screen.query("#other-device")
+            assert len(found) == there
+            assert all("another device" in str(line.render()) for line in found)
+
+
+@pytest.mark.anyio
 async def test_id_and_words_are_copied_by_mouse(make_client) -> None:
     app = make_client(FakePeer(account=Me(7, "Ada", WORDS)))
     async with app.run_test(size=(80, 24)) as pilot:

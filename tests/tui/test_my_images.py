@@ -11,21 +11,35 @@ from typing import Any
 import pytest
 from textual.widgets import Button, Input
 
-from shared.errors import Refused, Unavailable
+from shared.errors import InvalidInput, Refused, Unavailable
 from shared.text import is_clean
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
-from tests.tui.my_images_tab import DAY, GARDEN, HOSTILE, LAKE, TOWER, WORDS, ada, home_of, mine, open_tab, viewer
+from tests.tui.my_images_tab import (
+    DAY,
+    GARDEN,
+    HOSTILE,
+    LAKE,
+    OTHER,
+    TOWER,
+    WORDS,
+    ada,
+    home_of,
+    mine,
+    open_tab,
+    viewer,
+)
 from tests.tui.picture_files import encoded
 from tui.client import sharing
 from tui.client.dialogs.add_viewer import AddViewer
 from tui.client.dialogs.change_rights import ChangeRights
 from tui.client.dialogs.confirm import Confirm
+from tui.client.dialogs.pick_file import PickFile
 from tui.client.dialogs.preview import PreviewChoice
 from tui.client.dialogs.views_log import ViewsLog
 from tui.client.screens.home import Home
 from tui.client.screens.viewer import Viewer as ViewerScreen
-from tui.peer.events import CloudChanged, CopyProgress, ViewSpentEvent
+from tui.peer.events import CloudChanged, CopyProgress, PictureAdopted, ViewSpentEvent
 from tui.peer.models import User, ViewLogEntry
 from tui.widgets.picture import Picture
 from tui.widgets.rowlist import RowList
@@ -365,7 +379,45 @@ async def test_an_image_of_another_device_is_not_looked_for_here(tab) -> None:
     at.peer.asked.clear()
     await at.press("enter")
     assert at.peer.calls("view") == []
-    assert at.toasts == ["This device does not hold the image; open it on the one that made it."]
+    [said] = at.toasts
+    assert said.startswith("This device does not hold the image. Copy its file")
+    assert "press b" in said
+    assert "Not on this device" in at.said("#image-facts")
+
+
+@pytest.mark.anyio
+async def test_the_file_of_a_picture_from_another_device_is_adopted(tab, pictures: Path) -> None:
+    """A second device listed pictures that it could never open."""
+    at = await tab()
+    await at.press("G", "b")
+    assert isinstance(at.screen, PickFile)
+    file = pictures / "harbour.png"
+    at.screen.query_one("#pick-path", Input).value = str(file)
+    await at.press("enter")
+    assert at.peer.calls("adopt") == [((str(file),), {})]
+    assert at.toasts == ["“Made on the other machine” opens on this device now."]
+    assert at.pane.current.path == file
+    assert "Not on this device" not in at.said("#image-facts")
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_adopted_is_said_to_be_so(tab, pictures: Path) -> None:
+    peer = ada()
+    peer.fail["adopt"] = InvalidInput("This picture is not yours, so it does not open here.")
+    at = await tab(peer)
+    await at.press("b")
+    at.screen.query_one("#pick-path", Input).value = str(pictures / "harbour.png")
+    await at.press("enter")
+    assert at.toasts == ["This picture is not yours, so it does not open here."]
+
+
+@pytest.mark.anyio
+async def test_an_adopted_picture_is_looked_for_at_once(tab) -> None:
+    at = await tab()
+    before = len(at.peer.calls("my_images"))
+    at.peer.emit(PictureAdopted(OTHER))
+    await at.press("j")
+    assert len(at.peer.calls("my_images")) > before
 
 
 @pytest.mark.anyio

@@ -36,6 +36,10 @@ def test_the_cloud_is_away(snap, make_client) -> None:
     snap(make_client(peer), (80, 24), press=("4", "j"))
 
 
+def test_a_picture_of_another_device(snap, make_client, look) -> None:
+    snap(make_client(ada()), look, press=("4", "G"))
+
+
 def test_large(snap, make_client) -> None:
     snap(make_client(ada()), (200, 60), press=("4", "tab"))
 

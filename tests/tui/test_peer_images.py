@@ -165,7 +165,7 @@ async def test_two_keys_in_a_row_open_one_dialog(make_client) -> None:
 @pytest.mark.parametrize(
     ("number", "heading", "text", "offer"),
     [
-        (3, "Still on its way", "Cem's peer sends it when both of you are online", None),
+        (3, "Not here yet", "Cem's device sends it when both of you are online", None),
         (4, "No views left", "All 5 views are used. Ask Bea for more.", "Ask for more"),
         (5, "Expired", "It could be looked at until 2027-01-15 07:59. Ask Bea for more.", "Ask for more"),
         (6, "Revoked", "Bea has taken back the right to look at it.", "Ask for more"),
@@ -204,7 +204,7 @@ async def test_what_cannot_be_looked_at_says_why_and_asks_nobody(make_client, nu
         (ViewRefused("not_ready", "Still coming."), "It did not open", "3 of 5 left", None),
         (Refused("busy", "Too many at once."), "It did not open", "3 of 5 left", None),
         (Unavailable("Views need the cloud. It is away."), "Views need the cloud", "3 of 5 left", None),
-        (DamagedStego("It was changed."), "The image does not open", "damaged", "Ask for it again"),
+        (DamagedStego("It was changed."), "The image does not open", "damaged", None),
     ],
     ids=lambda value: getattr(value, "code", type(value).__name__) if isinstance(value, Exception) else None,
 )
@@ -257,13 +257,16 @@ async def test_without_the_cloud_no_view_is_even_asked_for(make_client) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_damaged_image_is_asked_for_again_with_a_note(make_client) -> None:
+async def test_more_views_of_a_damaged_image_are_asked_for_with_a_note(make_client) -> None:
+    """It is sent again by itself; who asks for views anyhow says what is wrong."""
     peer = holding(held(1))
     peer.fail["view"] = DamagedStego("It was changed.")
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "enter", "tab", "enter")
-        await pilot.click("#accept")
+        await pilot.press("escape")
+        await settled(pilot)
+        await pilot.press("m")
         await settled(pilot)
         await pilot.press("enter")
         await settled(pilot)
@@ -628,7 +631,7 @@ def test_no_views_left(make_client, snap, look) -> None:
 
 def test_a_damaged_image(make_client, snap) -> None:
     peer = in_every_state()
-    peer.fail["view"] = DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
+    peer.fail["view"] = DamagedStego("The image file was changed; its owner's device is asked to send it again.")
     snap(make_client(peer), (80, 24), press=("3", "enter", "tab", "enter"))
 
 

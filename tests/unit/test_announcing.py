@@ -55,6 +55,17 @@ def test_an_answer_says_which_and_why():
     assert "accepted" in said.text
 
 
+@pytest.mark.parametrize("newer", [True, False])
+def test_another_device_of_the_account_is_told_with_what_to_do(newer):
+    """Whoever signed in with a copied identity was noticed by nobody."""
+    said = announcement(events.OtherDevice(newer))
+    assert said is not None
+    assert (said.title, said.severity, said.bell) == ("Another device", "warning", True)
+    assert "If that" in said.text
+    assert "revoke" in said.text
+    assert ("others reach" in said.text) == newer
+
+
 def test_a_changed_key_is_said_loudly():
     said = announcement(events.KeyChanged(9, "Ben"))
     assert said is not None
@@ -66,7 +77,7 @@ def test_a_changed_key_is_said_loudly():
     "event",
     [
         events.CloudChanged(True, "n1", 3), events.CopyProgress(GRANT, True, 1, 2),
-        events.Delivered(REQUEST, "request"),
+        events.Delivered(REQUEST, "request"), events.PictureAdopted(IMAGE), events.ImageWithdrawn(IMAGE),
         events.RightsUpdated(IMAGE, GRANT, 3, revoked=False), events.RightsHeard(IMAGE, GRANT, "Ben", 3, False),
     ],
 )  # fmt: skip

@@ -42,7 +42,7 @@ def tile(session: Session | None = None, **changes: object):
         ({"expires": NOW}, State.EXPIRED, "expired"),
         ({"left": 0}, State.SPENT, "no views left"),
         ({"revoked": True}, State.REVOKED, "revoked"),
-        ({"path": None}, State.ON_ITS_WAY, "on its way"),
+        ({"path": None}, State.NOT_HERE, "not here yet"),
         ({"frozen": True}, State.ON_HOLD, "on hold"),
         ({"frozen": True, "left": 0}, State.SPENT, "no views left"),
         ({"frozen": True, "revoked": True}, State.REVOKED, "revoked"),
@@ -207,7 +207,7 @@ def test_what_a_look_costs(left: int, words: str) -> None:
         ({"left": 0, "granted": 0}, "No views are left. Ask Bea for more."),
         ({"expires": NOW - 60}, "It could be looked at until 2027-01-15 07:59. Ask Bea for more."),
         ({"revoked": True}, "Bea has taken back the right to look at it. You can ask again."),
-        ({"path": None}, "It is still on its way: Bea's peer sends it when both of you are online."),
+        ({"path": None}, "It is not on this device yet: Bea's device sends it when both of you are online."),
         ({}, "A look uses 1 of 3 views."),
     ],
 )
@@ -222,7 +222,7 @@ def test_reasons_that_only_the_cloud_or_the_file_knows() -> None:
     session.refused(HELD.image, ViewRefused("expired", "by the cloud's clock"))
     assert reason(tile(session)) == "The time to look at it is over. Ask Bea for more."
     session.refused(HELD.image, DamagedStego("changed"))
-    assert "No view was spent. Ask Bea for it again." in reason(tile(session))
+    assert "No view was spent. Bea's device sends it again when both of you are online." in reason(tile(session))
 
 
 def test_texts_of_others_are_made_harmless() -> None:

@@ -24,7 +24,7 @@ from shared.errors import (
 )
 from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.events import Delivered, Undeliverable
-from tui.peer.outbox import Outbox, OutboxRow, is_passing
+from tui.peer.outbox import Outbox, OutboxRow, Unreadable, is_passing
 from tui.peer.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +39,11 @@ REQUEST = f"{5:032x}"
         (ViewRefused("frozen", "Restored."), True), (ViewRefused("revoked", "Taken back."), False),
         (Unavailable("The cloud did not answer."), True), (TransferCancelled("cancelled"), True),
         (StorageError("The disk is full."), True), (InvalidInput("No number."), False),
-        (MalformedMessage("garbage of one node"), True), (BadSignature("forged"), True),
+        (MalformedMessage("garbage"), True), (BadSignature("forged"), True), (OSError("no route"), True),
+        (Unreadable("no JSON"), False), (KeyError("a fault of this program"), False),
     ],
 )  # fmt: skip
-async def test_only_a_closed_list_is_final(error: GlimpseError, passing: bool) -> None:
+async def test_only_a_closed_list_is_final(error: Exception, passing: bool) -> None:
     assert is_passing(error) == passing
 
 

@@ -148,3 +148,25 @@ async def test_small_objects_are_not_worth_a_file(tmp_path: Path):
     await store.discard(key)
     assert await store.take(key) is None
     assert not (tmp_path / "parts").exists()
+
+
+async def test_what_a_killed_process_left_is_swept_when_the_folder_is_opened_again(tmp_path: Path):
+    """Files of objects that nobody sends again stayed for ever: only what was stored next cleared them away, and then
+    only those that had data."""
+    folder = tmp_path / "parts"
+    key, data = sample(1)
+    await FolderPartials(folder).keep(key, part(key, data, (0, 1000)))
+    whole = {path.name for path in folder.iterdir()}
+    (folder / ("0" * 32 + ".have")).write_bytes(b"ranges of nothing")
+    (folder / ("1" * 32 + ".new")).write_bytes(b"cut")
+    store = FolderPartials(folder)
+    await store.sweep()
+    assert {path.name for path in folder.iterdir()} == whole
+    assert await store.take(key) is not None
+    await FolderPartials(folder, max_bytes=10).sweep()
+    assert list(folder.iterdir()) == []
+
+
+async def test_there_is_nothing_to_sweep_before_the_first_use(tmp_path: Path):
+    await FolderPartials(tmp_path / "parts").sweep()
+    assert not (tmp_path / "parts").exists()

@@ -44,18 +44,35 @@ def announcement(event: events.Event) -> Announcement | None:
             )
         case events.RowSetAside(what=what, reason=reason):
             return Announcement(set_aside(1, f"{what} ({reason})"), "Set aside", "warning")
+        case _:
+            return _warning(event) or _of_a_look(event)
+
+
+def _warning(event: events.Event) -> Announcement | None:
+    """Return what to say where something is out of the ordinary and its person has to look."""
+    match event:
         case events.KeyChanged(account=account, name=name):
             return Announcement(
                 f"Account {account} ({plain(name, 48)}) shows another key than before. It may be somebody else: ask"
                 " that person in another way. Nothing is sent to it and nothing taken from it.",
                 "WARNING: the key changed", "error", bell=True,
             )  # fmt: skip
+        case events.OtherDevice(newer=True):
+            return Announcement(
+                "Your account has just signed in on another device, which others reach from now on; this one keeps"
+                " working. If that was not you, somebody has your keys: revoke what matters and make a new account.",
+                "Another device", "warning", bell=True,
+            )  # fmt: skip
+        case events.OtherDevice():
+            return Announcement(
+                "Your account is signed in on another device as well. If that is not you, somebody has your keys:"
+                " revoke what matters and make a new account.",
+                "Another device", "warning", bell=True,
+            )  # fmt: skip
         case events.DirectoryRestored(text=text):
             return Announcement(plain(text, 600), "The cloud was restored", "warning", bell=True)
-        case events.RightsUpdated(revoked=True, title=title):
-            return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
         case _:
-            return _of_a_look(event)
+            return None
 
 
 def _of_a_look(event: events.Event) -> Announcement | None:

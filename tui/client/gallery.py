@@ -29,7 +29,7 @@ class State(StrEnum):
     """Whether a held image can be looked at, and what stands in the way."""
 
     OPEN = "open"
-    ON_ITS_WAY = "on its way"
+    NOT_HERE = "not here yet"
     SPENT = "no views left"
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -176,7 +176,7 @@ class Session:
             return State.ON_HOLD
         if (refused := self._refused.get(image.image)) is not None:
             return refused
-        return State.ON_ITS_WAY if image.path is None else State.OPEN
+        return State.NOT_HERE if image.path is None else State.OPEN
 
 
 def latest(held: Iterable[PeerImage]) -> list[PeerImage]:
@@ -214,7 +214,7 @@ def state_words(tile: Tile) -> str:
         return "opening…"
     if tile.state is State.OPEN:
         return f"{tile.image.left} of {tile.image.granted} left"
-    if tile.state in (State.ON_ITS_WAY, State.DAMAGED) and tile.received is not None:
+    if tile.state in (State.NOT_HERE, State.DAMAGED) and tile.received is not None:
         return f"on its way {tile.received:.0%}".replace("%", " %")
     return tile.state.value
 
@@ -263,12 +263,12 @@ def reason(tile: Tile, zone: tzinfo | None = None) -> str:
             return f"{end}. Ask {owner} for more."
         case State.REVOKED:
             return f"{owner} has taken back the right to look at it. You can ask again."
-        case State.ON_ITS_WAY:
-            return f"It is still on its way: {owner}'s peer sends it when both of you are online."
+        case State.NOT_HERE:
+            return f"It is not on this device yet: {owner}'s device sends it when both of you are online."
         case State.DAMAGED:
             return (
                 f"The image file was changed since it arrived, or is gone, and does not open. No view was spent. "
-                f"Ask {owner} for it again."
+                f"{owner}'s device sends it again when both of you are online."
             )
         case State.ON_HOLD:
             return f"The cloud was restored from a backup: {owner}'s device confirms these rights when it is online."

@@ -12,7 +12,7 @@ import anyio.to_thread
 from shared.errors import GlimpseError, UserError
 from shared.orphan import until_orphaned
 from tui.peer import Peer
-from tui.peer.events import DirectoryRestored, RequestArrived
+from tui.peer.events import DirectoryRestored, OtherDevice, RequestArrived
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
@@ -60,6 +60,11 @@ async def agent(
         async for event in events:
             if isinstance(event, DirectoryRestored):
                 say(event.text)
+            if isinstance(event, OtherDevice):
+                say(
+                    "this account is signed in on another device as well"
+                    + (", which others reach from now on" if event.newer else "")
+                )
             if accept and isinstance(event, RequestArrived):
                 await anyio.sleep(after_s)
                 await _accept(peer, event.request_id, views, say)

@@ -33,13 +33,13 @@ def waiting_answers(outbox: Iterable[OutboxRow]) -> WaitingAnswers:
             if row.kind == COPY:
                 copies.add(unpacked(row, CopyTask).grant)
             else:
-                requests.add(_answered_by(row))
+                requests.add(answered_by(row))
         except (Unreadable, MalformedMessage):
             continue
     return WaitingAnswers(frozenset(request for request in requests if request is not None), frozenset(copies))
 
 
-def _answered_by(row: OutboxRow) -> str | None:
+def answered_by(row: OutboxRow) -> str | None:
     """Return the id of the request that a row answers, None if it is no answer."""
     if row.kind == RIGHTS:
         return unpacked(row, RightsIntent).ask

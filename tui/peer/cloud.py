@@ -7,6 +7,7 @@ that nobody waits any more.
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -103,6 +104,10 @@ class CloudLink:
         self.on_change: Callable[[], None] = lambda: None
         self.on_signed_out: Callable[[], None] = lambda: None
         self.on_epoch: Callable[[int], None] = lambda _epoch: None
+        self.on_other_device: Callable[[], None] = lambda: None
+        self.other_device = False
+        """Another device of this account is the one that others are sent to."""
+        self._signed_in_at = -math.inf
         self._last_view: tuple[bool, str | None, int] = (False, None, 0)
 
     # --- State of the cloud ------------------------------------------------------------------------------------------
@@ -181,6 +186,11 @@ class CloudLink:
                     await anyio.sleep(pause)
                     continue
             await lost.wait()
+
+    def signed_in(self) -> None:
+        """This device is the one that others are sent to, from now on."""
+        self.other_device = False
+        self._signed_in_at = self._clock()
 
     def keep_alive(self, device: str) -> None:
         """Tell every node that the signed-in peer is here."""
@@ -378,6 +388,7 @@ class CloudLink:
         now = self._clock()
         if (asked := self._asked_at.pop(name, None)) is not None:
             self.latency_s = now - asked
+            self._note_other_device(state, asked)
         self._states[name] = (now, state)
         self._told_time = (state.now, now)
         self._check_change()
@@ -387,6 +398,14 @@ class CloudLink:
             self.on_signed_out()
         if state.mail_waiting:
             self.on_mail()
+
+    def _note_other_device(self, state: CloudState, asked: float) -> None:
+        """Take note of who is the account's present device, unless this one signed in since that was asked for."""
+        if asked < self._signed_in_at or not state.signed_in or state.other_device == self.other_device:
+            return
+        self.other_device = state.other_device
+        if self.other_device:
+            self.on_other_device()
 
 
 def _ends(code: str, *, is_look: bool) -> bool:

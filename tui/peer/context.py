@@ -13,7 +13,7 @@ from shared.errors import ProfileError
 from shared.identity import Identity
 from shared.net.endpoint import Endpoint
 from tui.peer.cloud import CloudLink
-from tui.peer.events import EventHub
+from tui.peer.events import Event, EventHub
 from tui.peer.profile import Profile
 from tui.peer.store import Store
 
@@ -45,6 +45,8 @@ class Context:
     name: str = ""
     device: str = ""
     signed_in: bool = False
+    catching_up: bool | None = None
+    """Whether this device is new and is told of what was before it; None before that is known."""
     files: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while a stego image is read or its rights are rewritten in place: a half-written strip looks damaged."""
     notices: "Notices" = field(init=False)
@@ -75,6 +77,11 @@ class Context:
             return False
         (self.frozen.add if frozen else self.frozen.discard)(grant)
         return True
+
+    def news(self, event: Event) -> None:
+        """Tell of what mail or the cloud's lists say; to a device that catches up it is history, and told to nobody."""
+        if not self.catching_up:
+            self.events.emit(event)
 
     @property
     def timing(self) -> Timing:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -9,12 +10,21 @@ import anyio.to_thread
 import msgspec
 
 from shared.config import MAX_MESSAGE_BYTES, MAX_STEGO_BYTES
-from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable
+from shared.errors import (
+    GlimpseError,
+    MalformedMessage,
+    Refused,
+    RemoteError,
+    StorageError,
+    TransferCancelled,
+    Unavailable,
+)
 from shared.net.endpoint import Incoming, Offer, Session
 from shared.records import decode_record, encode_record
-from shared.rights import with_left
+from shared.rights import verify_record, with_left
 from shared.stego import container
 from shared.text import clean
+from shared.wire import operations as ops
 from shared.wire.base import AccountId, Id128, ViewsOrNone
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject
@@ -22,15 +32,19 @@ from shared.wire.peer_messages import CopyHeld
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, ImageReceived
-from tui.peer.outbox import Outbox, packed, unpacked
+from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People
-from tui.peer.store import OutboxRow
+from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
 
 COPY = "copy"
 HELD = "held"
 """Refusal of a copy that the viewer's peer has already."""
+SENT_AGAIN_PER_HOUR = 5
+"""Times that one grant's copy is sent again for the asking: a viewer's peer cannot make its owner's send for ever."""
+_HOUR_S = 3600.0
+_REMEMBERED_WISHES = 10_000
 _OFFERS = 6
 _OFFER_AGAIN_S = 0.3
 _STORED_S = 10.0
@@ -38,22 +52,27 @@ _STORED_S = 10.0
 
 
 class CopyTask(msgspec.Struct, frozen=True):
-    """A copy that a viewer should have."""
+    """A copy that a viewer should have. One that the viewer's device asked for has no record until it is sent."""
 
     grant: Id128
     image: Id128
     viewer: AccountId
-    record: bytes
-    left: ViewsOrNone
+    record: bytes = b""
+    left: ViewsOrNone = 0
 
 
 class Copies:
     """Sends copies as an owner, takes them as a viewer."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, looked: anyio.Event) -> None:
+        """`looked` is set once it is known which pictures of one's own lie in the profile."""
         self._context = context
         self._people = people
         self._outbox = outbox
+        self._looked = looked
+        self._sent_again: dict[str, list[float]] = {}
+        self.on_lacking: Callable[[str], None] = lambda _grant: None
+        """Told of a grant whose copy does not open any more."""
         self._taking: set[str] = set()
         self._held: dict[str, anyio.Event] = {}
         self._expected: dict[str, tuple[bytes, bool]] = {}
@@ -73,9 +92,63 @@ class Copies:
         )  # fmt: skip
         self._outbox.wake()
 
+    async def wanted(self, grant: str, image: str, viewer: int) -> None:
+        """Queue a copy that a device of its viewer lacks, so often in an hour and no more. What is queued stays so."""
+        now = self._context.clock()
+        recent = [at for at in self._sent_again.get(grant, ()) if now - at < _HOUR_S]
+        if len(recent) >= SENT_AGAIN_PER_HOUR:
+            log.warning("a viewer asks for the same copy again and again", extra={"grant": grant, "viewer": viewer})
+            return
+        self._sent_again[grant] = [*recent, now]
+        while len(self._sent_again) > _REMEMBERED_WISHES:
+            del self._sent_again[next(iter(self._sent_again))]
+        await self.queue(CopyTask(grant, image, viewer))
+
+    async def _resolved(self, row: OutboxRow, task: CopyTask, wait_s: float) -> CopyTask | None:
+        """Return the task with the rights as they stand, kept so that a repeat sends the same bytes; None for a copy
+        that this device cannot send or that nobody may look at."""
+        context = self._context
+        with anyio.move_on_after(wait_s):
+            await self._looked.wait()
+        if not self._looked.is_set():
+            raise Unavailable("The pictures of this profile are still being looked through; the image goes after that.")
+        path = files.own_path(context.profile.images, task.image)
+        if not await anyio.to_thread.run_sync(path.exists):
+            log.info("a viewer lacks a copy of an image that is not on this device; another device of this account may"
+                     " have it", extra={"grant": task.grant, "image": task.image})  # fmt: skip
+            return None
+        try:
+            outcome, _ = await context.cloud.ask(
+                ops.GetGrant(grant=task.grant), request=context.new_id(), wait_s=wait_s
+            )
+        except Refused as refusal:
+            log.info("a copy is not sent again", extra={"grant": task.grant, "reason": str(refusal)})
+            return None
+        if not isinstance(outcome, ops.GrantState):
+            raise RemoteError("the cloud answered a question about a grant with something else")
+        grant = outcome.grant
+        record = decode_record(grant.record)
+        verify_record(record)
+        mine = context.identity.public.signing_key
+        if (record.owner_key, record.grant_id, record.image_id) != (mine, task.grant, task.image):
+            raise MalformedMessage("a rights record that this account did not give")
+        if record.revoked or grant.viewer != task.viewer:
+            return None
+        whole = CopyTask(task.grant, task.image, task.viewer, grant.record, max(0, grant.granted - grant.consumed))
+        body = packed(whole)
+        await context.store.run(
+            lambda s: s.do("UPDATE outbox SET body = :body WHERE request = :request", body=body, request=row.request)
+        )
+        return whole
+
     async def _deliver(self, row: OutboxRow, wait_s: float) -> None:
         context = self._context
         task = unpacked(row, CopyTask)
+        if not task.record:
+            found = await self._resolved(row, task, wait_s)
+            if found is None:
+                return
+            task = found
         viewer = await self._people.find(task.viewer, wait_s=wait_s)
         if viewer.host is None or viewer.port is None:
             raise Unavailable(f"{viewer.name} is away; the image goes when both are online.")
@@ -120,6 +193,25 @@ class Copies:
             held.set()
 
     # --- As the viewer -----------------------------------------------------------------------------------------------
+    async def find_gone(self) -> None:
+        """Note which copies are no longer in the profile's folder, though they were received. At the start."""
+        folder = self._context.profile.images
+        rows = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE received = 1"))
+        grants = [str(row["grant_id"]) for row in rows]
+        gone = await anyio.to_thread.run_sync(
+            lambda: [grant for grant in grants if not files.held_path(folder, grant).exists()]
+        )
+
+        def note(store: Store) -> None:
+            for grant in gone:
+                store.do("UPDATE held SET received = 0 WHERE grant_id = :g", g=grant)
+
+        if gone:
+            try:
+                await self._context.store.run(note)
+            except StorageError as error:
+                log.warning("copies that are gone are asked for later", extra={"reason": str(error)})
+
     async def recall(self) -> None:
         """Read from the store which copies are expected and from whom."""
         rows = await self._context.store.run(
@@ -144,6 +236,7 @@ class Copies:
             lambda store: store.do("UPDATE held SET received = 0 WHERE grant_id = :grant", grant=grant)
         )
         await self.recall()
+        self.on_lacking(grant)
 
     def offered(self, session: Session, label: CopyObject, offer: Offer) -> Incoming | None:
         """Accept a copy that was granted, from its owner only. Raises `Refused`: `held`, or `not_ready` for now."""
@@ -213,4 +306,8 @@ def _copy_of(path: Path, task: CopyTask) -> bytes:
         raise Refused(
             "not_found", "The stego image is no longer in this profile; encrypt the picture again and share that."
         ) from None
-    return container.replace_record(png, encode_record(with_left(decode_record(task.record), task.left)))
+    try:
+        record = decode_record(task.record)
+    except MalformedMessage as error:
+        raise Unreadable(f"its rights record cannot be read ({error})") from error
+    return container.replace_record(png, encode_record(with_left(record, task.left)))

@@ -1,6 +1,7 @@
 """Encrypting a picture: sealed here, hidden by a node that never sees it, checked when it comes back."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from shared.wire.upload import Upload, encode_upload
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.models import MyImage
+
+log = logging.getLogger(__name__)
 
 _WAIT_S = 60.0
 _FORGOTTEN_S = 3600.0
@@ -43,8 +46,12 @@ class _Prepared:
 class Encrypting:
     """Makes stego images of one's own pictures."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, looked: anyio.Event) -> None:
+        """`looked` is set once the pictures that lie in the profile were looked at: one of them may be an attempt that
+        came to its end, and is kept."""
         self._context = context
+        self._looked = looked
+        self._settle_earlier = False
         self._under_way: set[str] = set()
         self._given_up: dict[str, float] = {}
         """Attempts of this session that nobody waits for any more, and when they were given up, by `clock`."""
@@ -131,38 +138,78 @@ class Encrypting:
                 await self._forget(image)
         return set(attempts)
 
+    def settle_soon(self) -> None:
+        """The cloud is there: withdraw what attempts of earlier, killed processes may have become."""
+        self._settle_earlier = True
+        self._another.set()
+
     async def run(self) -> None:
         """Withdraw what attempts that were given up become, as soon as the cloud offers it, until cancelled.
 
         A node finishes what it has got; without this, others would see it and ask for it until the owner looks again.
         """
+        await self._looked.wait()
         while True:
             await self._another.wait()
+            await self._recall()
             pause = _LOOK_S[0]
             while self._given_up:
                 self._another = anyio.Event()
-                with anyio.move_on_after(pause):
-                    await self._another.wait()
-                pause = _LOOK_S[0] if self._another.is_set() else min(2 * pause, _LOOK_S[1])
-                attempts = await self._attempts()  # without one that was kept at the very moment it was given up
-                for image, since in tuple(self._given_up.items()):
-                    late = self._context.clock() - since > _LOOKED_FOR_S
-                    if image not in attempts or await self._withdrawn(image) or late:
-                        del self._given_up[image]
+                await self._withdraw_given_up()
+                if self._given_up:
+                    with anyio.move_on_after(pause):
+                        await self._another.wait()
+                    await self._recall()
+                    pause = _LOOK_S[0] if self._another.is_set() else min(2 * pause, _LOOK_S[1])
             self._another = anyio.Event()
 
-    async def _attempts(self) -> dict[str, float]:
-        """Return the ids of attempts that have not become images, and when they began, in seconds since 1970."""
-        rows = await self._context.store.run(lambda s: s.all("SELECT image, created FROM own_images WHERE ready = 0"))
+    async def _recall(self) -> None:
+        """Take attempts of earlier processes for given up, once whenever `settle_soon` was called."""
+        if not self._settle_earlier or self._context.account is None:
+            return
+        self._settle_earlier = False
+        now = self._context.clock()
+        for image in (await self._attempts(settled=False)).keys() - self._under_way:
+            self._given_up.setdefault(image, now)
+
+    async def _withdraw_given_up(self) -> None:
+        attempts = await self._attempts()  # without one that was kept at the very moment it was given up
+        for image, since in tuple(self._given_up.items()):
+            if image in attempts:
+                await self._remove_file(image)
+            late = self._context.clock() - since > _LOOKED_FOR_S
+            if image not in attempts or await self._withdrawn(image) or late:
+                del self._given_up[image]
+
+    async def _attempts(self, *, settled: bool = True) -> dict[str, float]:
+        """Return the ids of attempts that have not become images, and when they began, in seconds since 1970.
+
+        With `settled` false, only those that are not known to be withdrawn.
+        """
+        rows = await self._context.store.run(
+            lambda s: s.all("SELECT image, created FROM own_images WHERE ready = 0 AND withdrawn <= :w", w=int(settled))
+        )
         return {str(row["image"]): float(row["created"]) for row in rows}
 
     async def _withdrawn(self, image: str) -> bool:
         """Withdraw what became of an attempt; return whether that is done, which it cannot be before it is there."""
         try:
             await self._context.cloud.ask(ops.WithdrawImage(image=image), request=self._context.new_id())
-        except GlimpseError:
+            await self._context.store.run(
+                lambda s: s.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image AND ready = 0", image=image)
+            )
+        except GlimpseError as error:
+            log.debug("what became of an encryption is not withdrawn yet", extra={"reason": str(error)})
             return False
         return True
+
+    async def _remove_file(self, image: str) -> None:
+        """Remove the stego image of an attempt that was given up after it had been written."""
+        path = files.own_path(self._context.profile.images, image)
+        try:
+            await anyio.to_thread.run_sync(path.unlink, True)
+        except OSError as error:
+            log.warning("what is left of an encryption stays", extra={"file": path.name, "reason": str(error)})
 
     async def _forget(self, image: str) -> None:
         await self._context.store.run(lambda s: s.do("DELETE FROM own_images WHERE image = :i AND ready = 0", i=image))

@@ -155,9 +155,31 @@ class DirectoryRestored:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherDevice:
+    """Another device of this account is signed in. `newer`: it came after this one, and others reach it instead."""
+
+    newer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageWithdrawn:
+    """An image of one's own is no longer offered; requests for it that waited are closed."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureAdopted:
+    """A picture of one's own that came from elsewhere opens on this device now."""
+
+    image: str
+
+
 Event = (
     CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
-    | RightsHeard | LookWaits | Delivered | Undeliverable | RowSetAside | CopyProgress | KeyChanged | DirectoryRestored
+    | RightsHeard | LookWaits | Delivered | Undeliverable | RowSetAside | CopyProgress | KeyChanged | OtherDevice
+    | PictureAdopted | ImageWithdrawn | DirectoryRestored
 )  # fmt: skip
 
 

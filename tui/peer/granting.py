@@ -305,7 +305,8 @@ class Granting:
         )
         if row is None:
             raise ProfileError(
-                "This profile does not hold the key of that image; only its owner's profile can share it."
+                "This device does not hold that image, so it cannot share it; its owner can, on the device that made it"
+                " or after adopting its file here in My images."
             )
         return bytes(row["content_key"])
 

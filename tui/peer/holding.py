@@ -167,7 +167,7 @@ class Holding:
 
     def _tell(self, grant: str, right: Right) -> None:
         record = right.record
-        self._context.events.emit(
+        self._context.news(
             RightsUpdated(
                 right.image, grant, right.left, record.revoked, right.title, expires=record.expires,
                 look_s=record.look_s,

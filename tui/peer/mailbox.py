@@ -12,9 +12,9 @@ from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, Refus
 from shared.records import decode_record
 from shared.text import clean
 from shared.wire import operations as ops
-from shared.wire.codec import decode, encode
+from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES
-from tui.peer.comparing import later_ask
+from tui.peer.asks import Asks
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
@@ -26,16 +26,21 @@ from tui.peer.store import Store
 log = logging.getLogger(__name__)
 
 _LETTER_CAP_BYTES = 16_384
+_CATCHING_UP = "catching_up"
+_BEGUN, _DONE = "1", "0"
 
 
 class Mailbox:
     """Fetches and applies mail."""
 
-    def __init__(self, context: Context, people: People, copies: Copies, holding: Holding, given: Given) -> None:
+    def __init__(
+        self, context: Context, people: People, copies: Copies, holding: Holding, asks: Asks, given: Given
+    ) -> None:  # fmt: skip
         self._context = context
         self._people = people
         self._copies = copies
         self._holding = holding
+        self._asks = asks
         self._given = given
         self.on_frozen: Callable[[str], None] = lambda _grant: None
         """Called with a grant that the directory froze, because its viewer's peer knew more of it."""
@@ -61,9 +66,28 @@ class Mailbox:
                 except GlimpseError:
                     log.exception("mail could not be applied")
 
+    # --- A device's first mail ---------------------------------------------------------------------------------------
+    async def catches_up(self) -> bool:
+        """Return whether this device is new: what it is told at its first sign-in is history, and no event.
+
+        That holds until `caught_up`, also when the first sign-in was cut short.
+        """
+        context = self._context
+        if context.catching_up is None:
+            context.catching_up = await context.store.run(_begin_to_catch_up)
+        return context.catching_up
+
+    async def caught_up(self) -> None:
+        """All that lay in the cloud before this device was there is applied; from now on mail is news."""
+        if await self.catches_up():
+            await self._context.store.run(lambda s: s.set_fact(_CATCHING_UP, _DONE))
+            self._context.catching_up = False
+
+    # --- Mail --------------------------------------------------------------------------------------------------------
     async def fetch(self) -> None:
         """Fetch and apply all that waits. Raises `Unavailable` without the cloud."""
         async with self._one_at_a_time:
+            await self.catches_up()
             while True:
                 outcome, _ = await self._ask(ops.FetchMail(device=self._context.device))
                 if not isinstance(outcome, ops.Mails):
@@ -104,19 +128,19 @@ class Mailbox:
         await self._context.store.run(lambda s: s.put("mail_seen", mail=item.mail, at=at))
 
     async def _apply(self, letter: ops.Letter) -> None:
-        emit = self._context.events.emit
+        emit = self._context.news
         match letter:
             case ops.AskArrived(ask=ask):
-                if (await self.remember_ask(ask, incoming=True)).state != ask.state:
+                if (await self._asks.arrived(ask)).state != ask.state:
                     self.on_reopened()
                     return
                 emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views, clean(ask.title)))
             case ops.AskAnswered(ask=ask):
-                await self.remember_ask(ask, incoming=False)
+                await self._asks.answered(ask)
                 accepted = ask.state == "accepted"
                 emit(RequestAnswered(ask.ask, ask.image, accepted, clean(ask.reason), clean(ask.title)))
             case ops.AskWithdrawn(ask=withdrawn):
-                await self._context.store.run(lambda s: s.do("DELETE FROM asks WHERE ask = :ask", ask=withdrawn))
+                await self._asks.close(withdrawn, "withdrawn")
                 emit(RequestWithdrawn(withdrawn))
             case ops.GrantArrived(grant=grant, ask=answered) | ops.RightsChanged(grant=grant, ask=answered):
                 await self.take_grant(grant)
@@ -129,20 +153,10 @@ class Mailbox:
                 title = "" if own is None else str(own["title"])
                 await self._given.saw_view(image, view)
                 emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
+            case ops.CopyWanted(grant=wanted, image=image, viewer=viewer):
+                await self._copies.wanted(wanted, image, viewer)
             case ops.GrantFrozen(grant=frozen):
                 self.on_frozen(frozen)
-
-    async def remember_ask(self, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
-        """Keep a request for views as the cloud told it, unless a later state is known; return what is kept."""
-
-        def keep(store: Store) -> ops.AskRow:
-            row = store.one("SELECT row FROM asks WHERE ask = :ask", ask=ask.ask)
-            latest = later_ask(None if row is None else _stored_ask(row["row"]), ask)
-            body = encode(ops.AskArrived(ask=latest), cap_bytes=_LETTER_CAP_BYTES)
-            store.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=latest.created)
-            return latest
-
-        return await self._context.store.run(keep)
 
     async def take_grant(self, grant: ops.GrantRow, *, asked: float | None = None) -> None:
         """Apply a grant or its change, if its record is the owner's word; the higher version and count hold.
@@ -170,10 +184,9 @@ class Mailbox:
             await self._holding.tell(grant.grant)
 
 
-def _stored_ask(data: bytes) -> ops.AskRow | None:
-    """Return a request from the store, None for a row that cannot be read: what the cloud tells takes its place."""
-    try:
-        letter: ops.AskArrived = decode(bytes(data), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
-    except (RemoteError, TypeError):
-        return None
-    return letter.ask
+def _begin_to_catch_up(store: Store) -> bool:
+    """Return whether a profile is on its first sign-in, and note that it is. One that had mail before is not."""
+    state = store.fact(_CATCHING_UP)
+    if state is None and store.one("SELECT 1 FROM mail_seen LIMIT 1") is None:
+        store.set_fact(_CATCHING_UP, state := _BEGUN)
+    return state == _BEGUN

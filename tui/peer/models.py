@@ -224,7 +224,10 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """How this peer stands with the cloud. `latency_s` is the last measured answer time of a node."""
+    """How this peer stands with the cloud. `latency_s` is the last measured answer time of a node.
+
+    `other_device`: another device of the account is signed in, came later, and is the one that others reach.
+    """
 
     me: Me | None
     signed_in: bool
@@ -237,6 +240,7 @@ class PeerStatus:
     """Why nothing can be stored on this machine just now, in a sentence; empty where it can be."""
     set_aside: int = 0
     """What of the store could not be read and was set aside since it was opened; `Peer.troubles` says why."""
+    other_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)

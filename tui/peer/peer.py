@@ -36,9 +36,11 @@ from shared.errors import (
     StorageError,
     Unavailable,
     UserError,
+    ViewRefused,
 )
 from shared.keyfiles import export_identity, import_identity, save_identity
 from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.net.partials import FolderPartials
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
@@ -46,7 +48,9 @@ from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
 from shared.wire.refusals import RefusalCode
 from tui.peer import files
+from tui.peer.adopting import ELSEWHERE, Adopting
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
+from tui.peer.asks import Asks
 from tui.peer.checks import (
     checked_account,
     checked_bytes,
@@ -66,7 +70,7 @@ from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.encrypting import Encrypting, Progress
-from tui.peer.events import CloudChanged, Event, EventHub, RowSetAside
+from tui.peer.events import CloudChanged, Event, EventHub, ImageWithdrawn, OtherDevice, RowSetAside
 from tui.peer.given import Given
 from tui.peer.granting import Granting, RightsIntent
 from tui.peer.holding import Holding
@@ -101,6 +105,7 @@ from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
 from tui.peer.viewing import Viewing
+from tui.peer.wanting import Wanting
 
 log = logging.getLogger(__name__)
 M = TypeVar("M")
@@ -116,6 +121,8 @@ _TABLE_WORDS = {
     "seen_views": "a look at a picture of yours",
 }  # fmt: skip
 """Tables of the store in the words of who has never heard of them."""
+_PARTIALS_BYTES = 256 * 1024 * 1024
+"""What pictures that arrived in part may take of the profile's disk."""
 _GOODBYE_S = 2.0
 _NOT_REGISTERED = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
 _READY_S = 0.2
@@ -170,9 +177,12 @@ class Peer:
             cluster = await anyio.to_thread.run_sync(load_cluster, cluster)
         store = await anyio.to_thread.run_sync(lambda: Store(profile.store_path, wall=self._wall))
         stack.push_async_callback(store.aclose)
+        partials = FolderPartials(profile.partials, max_bytes=_PARTIALS_BYTES)
+        await partials.sweep()
         endpoint = Endpoint(
-            identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue
-        )
+            identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue,
+            partials=partials,
+        )  # fmt: skip
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered
         endpoint.on_closed = self._closed
@@ -187,17 +197,23 @@ class Peer:
         await self._recall(context)
         self._people = People(context)
         self._outbox = Outbox(context)
-        self._copies = Copies(context, self._people, self._outbox)
+        self._adopting = Adopting(context)
+        self._asks = Asks(context)
+        self._copies = Copies(context, self._people, self._outbox, self._adopting.looked)
         self._given = Given(context)
         self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
         self._holding = Holding(context)
         context.notices = Notices(context, self._people, self._copies, self._holding)
-        self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._given)
-        self._restoring = Restoring(context, self._outbox, self._given, self._mailbox)
+        self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
+        self._restoring = Restoring(context, self._outbox, self._given, self._mailbox, self._asks)
         self._restoring.refresh_held = self._refresh_held
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
         self._offers = Offers(context)
-        self._encrypting = Encrypting(context)
+        self._encrypting = Encrypting(context, self._adopting.looked)
+        self._wanting = Wanting(context)
+        self._copies.on_lacking = self._wanting.lacks
+        self._outbox.on_settled = self._settled
+        cloud.on_other_device = self._other_device
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._signed_out
@@ -206,11 +222,14 @@ class Peer:
         self._set_aside = len(store.found)
         if not store.read_only:
             await files.repair(store, profile.images)
+            await self._copies.find_gone()
         await self._copies.recall()
+        await self._adopting.begin()
         cloud.start()
         for what, task in (
             ("outbox", self._outbox.run), ("mailbox", self._mailbox.run), ("encrypting", self._encrypting.run),
             ("restoring", self._restoring.run), ("keep-alive", self._keep_alive), ("sign-in", self._sign_in_again),
+            ("adopting", self._adopting.run), ("wanting", self._wanting.run),
         ):  # fmt: skip
             tasks.start_soon(tend, what, task)
 
@@ -297,6 +316,9 @@ class Peer:
     async def sign_in(self) -> Me:
         """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.
 
+        What a new device is told of the time before it is applied without events. Copies that it lacks come by
+        themselves, and what an encryption that was killed left in the cloud is withdrawn.
+
         A cloud that was restored to a time before this account was registered is told of it again, by the same keys;
         `me` may have another number then. What else it forgot is brought back in the background (`DirectoryRestored`).
         Raises `ProfileError` before registration, `Unavailable`.
@@ -310,9 +332,15 @@ class Peer:
         try:
             await self._mailbox.fetch()
             await self._refresh_held()
+            if await self._mailbox.catches_up():
+                for incoming in (True, False):
+                    await self._asks.refresh(incoming=incoming)
+                await self._mailbox.caught_up()
         except StorageError as error:  # the mail stays in the cloud until there is room for it
             log.warning("what changed meanwhile could not be stored", extra={"reason": str(error)})
         self._outbox.wake()
+        self._encrypting.settle_soon()
+        self._wanting.signed_in()
         assert self.me is not None
         return self.me
 
@@ -326,7 +354,10 @@ class Peer:
             outcome = await self._send_sign_in()
         if not isinstance(outcome, ops.SignedIn) or outcome.account != self._context.account:
             raise RemoteError("the cloud signed in another account")
+        self._context.cloud.signed_in()
         await self._restoring.signed_in(outcome)
+        if outcome.other_device:
+            self._hub.emit(OtherDevice(newer=False))
 
     async def _send_sign_in(self) -> ops.Outcome:
         context = self._context
@@ -459,12 +490,28 @@ class Peer:
                 break
             page += 1
         given_up = await self._encrypting.settle(rows)
+        mine = {row.image: row for row in rows if row.image not in given_up}
         await self._restoring.saw_images(rows)
-        return {row.image: row for row in rows if row.image not in given_up}
+        await self._adopting.learn(mine)
+        return mine
 
     async def withdraw(self, image_id: str) -> None:
-        """Stop offering an image; rights already given stay."""
+        """Stop offering an image; rights already given stay. Requests for it that wait for an answer are rejected."""
         await self._query(ops.WithdrawImage(image=checked_id(image_id)), ops.Done)
+        await self._context.store.run(
+            lambda s: s.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image_id)
+        )
+        await self._asks.close_with_image(image_id)
+        self._hub.emit(ImageWithdrawn(image_id))
+
+    async def adopt(self, path: Path | str) -> MyImage:
+        """Take a picture of one's own from its stego image: a file of another device of this account, or of a backup.
+
+        The file is copied into the profile and stays where it is. Raises `InvalidInput` with what to do about a file
+        that is no stego image, that is damaged or somebody else's; `StorageError` when the disk is full.
+        """
+        image = await self._adopting.adopt(checked_path(path, "The stego image"))
+        return next(row for row in await self.my_images() if row.image == image)
 
     async def viewers(self, image_id: str) -> list[Viewer]:
         """Return everybody's rights on an image of one's own."""
@@ -575,7 +622,7 @@ class Peer:
         complete = not checked_flag(local, "local")
         try:
             for incoming in () if local else (True, False):
-                await self._refresh_asks(incoming=incoming)
+                await self._asks.refresh(incoming=incoming)
         except (Unavailable, StorageError):
             complete = False
         rows = await context.store.run(lambda s: s.all("SELECT incoming, row FROM asks ORDER BY created DESC"))
@@ -602,21 +649,6 @@ class Peer:
             ),
             complete,
         )
-
-    async def _refresh_asks(self, *, incoming: bool) -> None:
-        page = fetched = 0
-        listed: set[str] = set()
-        while True:
-            outcome = await self._query(ops.ListAsks(incoming=incoming, page=page), ops.Asks)
-            for row in outcome.rows:
-                listed.add(row.ask)
-                await self._mailbox.remember_ask(row, incoming=incoming)
-            fetched += len(outcome.rows)
-            if not outcome.rows or fetched >= outcome.total:
-                break
-            page += 1
-        if not incoming:
-            await self._restoring.saw_asks(listed)
 
     async def _queued_asks(self, outbox: list[OutboxRow]) -> list[ViewRequest]:
         queued = []
@@ -646,10 +678,7 @@ class Peer:
         """
         views = None if views is None else checked_views(views)
         expires, look_s = checked_expiry(expires, self._context.now()), checked_look(look_s)
-        ask = await self._ask_row(checked_id(request_id))
-        if ask.state != "pending":
-            raise InvalidInput(f"This request was {ask.state} already; nothing was changed.")
-        await self._refuse_second_answer(request_id)
+        ask = await self._pending_ask(checked_id(request_id))
         return await self._granting.give(
             ask.image, ask.viewer, ask.views if views is None else views, expires, ask.ask, look_s
         )
@@ -657,7 +686,7 @@ class Peer:
     async def reject(self, request_id: str, reason: str = "") -> Sent:
         """Answer a request with no."""
         checked_note(reason, "A reason")
-        await self._refuse_second_answer(checked_id(request_id))
+        await self._pending_ask(checked_id(request_id))
         request = self._context.new_id()
         outcome = await self._outbox.submit_operation(REJECTION, ops.RejectAsk(ask=request_id, reason=reason), request)
         return Sent(request, outcome is not None)
@@ -667,19 +696,22 @@ class Peer:
         if request_id in waiting_answers(outbox).requests:
             raise InvalidInput("Your answer to this request waits in the outbox already; nothing was changed.")
 
-    async def _ask_row(self, ask: str) -> ops.AskRow:
-        row = await self._context.store.run(
-            lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 1", ask=ask)
-        )
-        if row is None:
-            await self._refresh_asks(incoming=True)
-            row = await self._context.store.run(
-                lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = 1", ask=ask)
-            )
-        if row is None:
+    async def _pending_ask(self, ask: str) -> ops.AskRow:
+        """Return a request that waits for an answer, also as the cloud sees it where that can be asked."""
+        found = await self._asks.present(ask)
+        if found is None:
             raise InvalidInput("There is no such request; look at the list of requests for its id.")
-        letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
-        return letter.ask
+        if found.state != "pending":
+            raise InvalidInput(f"This request was {found.state} already; nothing was changed.")
+        await self._refuse_second_answer(ask)
+        return found
+
+    async def _settled(self, row: OutboxRow, refused: bool) -> None:
+        try:
+            await self._asks.settled(row, refused=refused)
+        except GlimpseError as error:
+            # The lists are only as the cloud last told them; the next look at them mends that.
+            log.warning("an answer is not noted here", extra={"reason": str(error)})
 
     async def grant(
         self, image_id: str, viewer: int, views: int, *, expires: float | None = None, look_s: float | None = None
@@ -752,7 +784,18 @@ class Peer:
 
     async def view(self, image_id: str) -> View:
         """Open a picture; for another's image this spends a view. See `tui.peer.viewing` for what it raises."""
-        return await self._viewing.view(checked_id(image_id))
+        try:
+            return await self._viewing.view(checked_id(image_id))
+        except ViewRefused as refusal:
+            if refusal.code == "not_found" and await self._is_mine_elsewhere(image_id):
+                raise ProfileError(ELSEWHERE) from None
+            raise
+
+    async def _is_mine_elsewhere(self, image: str) -> bool:
+        try:
+            return image in await self._all_mine()
+        except GlimpseError:
+            return False
 
     async def look_ended(self, view_id: str, seconds: float) -> None:
         """Say how long a view (`View.view_id`) was shown. On disk when this returns, delivered now or later.
@@ -775,7 +818,7 @@ class Peer:
         cloud = self._context.cloud
         return PeerStatus(
             self.me, self._context.signed_in, cloud.reachable, cloud.leader, cloud.term, cloud.latency_s,
-            self._outbox.count, self._context.store.trouble, self._set_aside,
+            self._outbox.count, self._context.store.trouble, self._set_aside, cloud.other_device,
         )  # fmt: skip
 
     async def troubles(self) -> list[Trouble]:
@@ -867,12 +910,18 @@ class Peer:
                     log.info("signing in again failed", extra={"reason": str(error)})
                     continue
                 self._outbox.wake()
+                self._wanting.signed_in()
+
+    def _other_device(self) -> None:
+        """Another device of this account came after this one. Neither takes the other's place while both are there."""
+        self._hub.emit(OtherDevice(newer=True))
 
     def _cloud_changed(self) -> None:
         cloud = self._context.cloud
         self._hub.emit(CloudChanged(cloud.reachable, cloud.leader, cloud.term))
         if cloud.reachable:
             self._outbox.wake()
+            self._encrypting.settle_soon()
 
     def _closed(self, session: Session, _reason: str) -> None:
         self._context.cloud.session_closed(session)
@@ -900,10 +949,14 @@ class Peer:
 
 
 def _described(mine: sqlite3.Row | None, row: ops.ImageRow | None) -> dict[str, Any]:
-    """Return what is known of an image: this profile's own note of it, or the cloud's."""
-    if mine is not None:
-        return dict(mine)
-    return {} if row is None else msgspec.structs.asdict(row)
+    """Return what is known of an image: this profile's own note of it, or the cloud's.
+
+    Of a picture that was adopted, only the cloud knows the title and when it was made.
+    """
+    told = {} if row is None else msgspec.structs.asdict(row)
+    if mine is None:
+        return told
+    return dict(mine) if mine["title"] or row is None else dict(mine) | {"title": row.title, "created": row.created}
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> GlimpseError | None:

@@ -31,6 +31,8 @@ class Profile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.images = folder / "images"
+        self.partials = folder / "partials"
+        """What arrived in part of a picture, so that it goes on after a restart."""
         self.store_path = folder / "store.sqlite"
         self._lock: int | None = None
 

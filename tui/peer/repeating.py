@@ -17,13 +17,13 @@ from shared.wire.codec import decode, encode
 from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.asker import Asker
+from tui.peer.asks import Asks
 from tui.peer.comparing import AskDeed, Tally, ask_deed
 from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
 from tui.peer.given import Given
 from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.lanes import lane_of_ask
-from tui.peer.mailbox import Mailbox
 from tui.peer.mending import Mending
 from tui.peer.outbox import OPERATION, Outbox, unpacked
 from tui.peer.store import OutboxRow, Store
@@ -41,13 +41,13 @@ class Repeating:
     """Keeps one's own requests and answers, and repeats those that a directory forgot."""
 
     def __init__(
-        self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox, cloud: Asker, mending: Mending,
+        self, context: Context, outbox: Outbox, given: Given, requests: Asks, cloud: Asker, mending: Mending,
         tally: Tally,
     ) -> None:  # fmt: skip
         self._context = context
         self._outbox = outbox
         self._given = given
-        self._mailbox = mailbox
+        self._asks = requests
         self._cloud = cloud
         self._mending = mending
         self._tally = tally
@@ -134,7 +134,7 @@ class Repeating:
             owner_name="" if offer is None else str(offer["owner_name"]),
         )  # fmt: skip
         if await self._local_ask(request, incoming=False) is None:
-            await self._mailbox.remember_ask(row, incoming=False)
+            await self._asks.keep(row, incoming=False)
 
     async def end_own(self, ask: str, state: str, reason: str) -> bool:
         """Close a request of one's own, which is not asked again then; return whether it was known and open."""
@@ -145,7 +145,7 @@ class Repeating:
         if known is None or known.state != "pending":
             return False
         ended = msgspec.structs.replace(known, state=state, reason=reason[:MAX_NOTE_CHARS])
-        await self._mailbox.remember_ask(ended, incoming=incoming)
+        await self._asks.keep(ended, incoming=incoming)
         return True
 
     async def _local_ask(self, ask: str, *, incoming: bool) -> ops.AskRow | None:

@@ -16,6 +16,7 @@ import anyio
 from shared.errors import Unavailable
 from shared.wire import operations as ops
 from tui.peer.asker import Asker
+from tui.peer.asks import Asks
 from tui.peer.comparing import Left, Tally, sentence
 from tui.peer.context import Context
 from tui.peer.events import DirectoryRestored
@@ -56,7 +57,7 @@ class _Want:
 class Restoring:
     """Compares with the directory whenever there is a reason to, in the background."""
 
-    def __init__(self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox) -> None:
+    def __init__(self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox, asks: Asks) -> None:
         self._context = context
         self._outbox = outbox
         self._given = given
@@ -71,12 +72,13 @@ class Restoring:
         self._tally = Tally()
         cloud = Asker(context)
         self._mending = Mending(context, given, cloud, self._tally)
-        self._repeating = Repeating(context, outbox, given, mailbox, cloud, self._mending, self._tally)
+        self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
         self.refresh_held: Callable[[], Awaitable[None]] = _nothing
         """Has the rights that this account holds listed anew."""
         given.on_doubt = self._repeating.on_doubt = self.suspect
         mailbox.on_frozen, mailbox.on_reopened = self.doubted, self.reopened
         outbox.holds_back = self.holds_back
+        asks.on_listed = self.saw_asks
 
     # --- Reasons to compare ------------------------------------------------------------------------------------------
     async def signed_in(self, outcome: ops.SignedIn) -> None:

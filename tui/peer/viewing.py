@@ -103,7 +103,9 @@ class Viewing:
             raise ViewRefused("not_found", "You hold no such image; ask its owner for it.")
         if not held["received"]:
             raise ViewRefused(
-                "not_ready", "The image is still on its way; its owner's peer sends it when both are online."
+                "not_ready",
+                "The image is not on this device yet; its owner's device is asked for it and sends it when both are"
+                " online.",
             )
         return await self._granted(held)
 
@@ -124,8 +126,14 @@ class Viewing:
 
     async def _own(self, image: str, title: str, content_key: bytes) -> View:
         path = files.own_path(self._context.profile.images, image)
-        async with self._context.files:
-            sealed = await _reveal(path, image)
+        try:
+            async with self._context.files:
+                sealed = await _reveal(path, image)
+        except DamagedStego as error:
+            raise DamagedStego(
+                "The file of this picture of yours is damaged or gone from this device; adopt it from another device or"
+                " a backup in My images, or encrypt the original again."
+            ) from error
         owner = self._context.identity.public.signing_key
         data = await anyio.to_thread.run_sync(
             lambda: open_picture(content_key, sealed, owner_key=owner, image_id=image)
@@ -177,9 +185,12 @@ class Viewing:
         try:
             async with self._context.files:
                 return await _reveal(path, str(held["image"]), bytes(held["sealed_sha256"]))
-        except DamagedStego:
+        except DamagedStego as error:
             await self._copies.miss(str(held["grant_id"]))
-            raise
+            raise DamagedStego(
+                "The image file was changed or cut off since it arrived, or is gone, and does not open. No view was"
+                " spent; its owner's device is asked to send it again."
+            ) from error
 
     # --- Counting ----------------------------------------------------------------------------------------------------
     async def _counted(self, right: Right) -> _Look:
@@ -367,10 +378,10 @@ async def _reveal(path: Path, image: str, digest: bytes | None = None) -> bytes:
         try:
             png = path.read_bytes()
         except OSError:
-            raise DamagedStego("The image file is gone from this profile; ask its owner to send it again.") from None
+            raise DamagedStego("The image file is gone from this profile.") from None
         sealed = container.reveal(png, image_id=bytes.fromhex(image))
         if digest is not None and hashlib.sha256(sealed).digest() != digest:
-            raise DamagedStego("The image file was changed since it arrived; ask its owner to send it again.")
+            raise DamagedStego("The image file was changed since it arrived.")
         return sealed
 
     return await anyio.to_thread.run_sync(read)

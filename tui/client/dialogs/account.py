@@ -42,6 +42,12 @@ class Account(CardDialog):
             "account to another machine, and brings it back when this one is lost.",
             markup=False, classes="text muted",
         )  # fmt: skip
+        if self._peer.status().other_device:
+            yield Static(
+                "Your account is signed in on another device too, which others reach. If that is not you, somebody has "
+                "your keys.",
+                markup=False, classes="text", id="other-device",
+            )  # fmt: skip
 
     def action_accept(self) -> None:
         """Ask how to export; this dialog stays behind."""

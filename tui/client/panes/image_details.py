@@ -76,6 +76,8 @@ def facts(image: MyImage, zone: tzinfo | None) -> Text:
         f" · {image.format} {image.width}×{image.height}, {size(image.size)}, {moment(image.created, zone)}",
         "not bold dim",
     )
-    if not image.offered:
+    if image.path is None:
+        text.append("\nNot on this device: copy its file here and adopt it with b.", "not bold")
+    elif not image.offered:
         text.append("\nWithdrawn: nobody can ask for it any more; who has rights keeps them.", "not bold")
     return text

@@ -154,11 +154,9 @@ class ImagesShown(Pane):
                     self._transfers.end(grant)
                 self._repaint_in_a_moment()
             case (
-                peer_events.ViewSpentEvent()
-                | peer_events.Delivered()
-                | peer_events.Undeliverable()
-                | peer_events.DirectoryRestored()
-            ):
+                peer_events.ViewSpentEvent() | peer_events.Delivered() | peer_events.Undeliverable()
+                | peer_events.PictureAdopted() | peer_events.DirectoryRestored()
+            ):  # fmt: skip
                 self.load_soon()
             case _:
                 pass

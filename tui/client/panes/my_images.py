@@ -41,6 +41,14 @@ class MyImagesPane(ImagesShown):
         Binding("l", "log", "Log", id="my_images.log", tooltip="Who looked at the image, and when"),
         Binding("p", "preview", "Preview", id="my_images.preview", tooltip="Set what others see of it beforehand"),
         Binding("w", "withdraw", "Withdraw", id="my_images.withdraw", tooltip="Stop offering it; rights given stay"),
+        Binding(
+            "b",
+            "adopt",
+            "Adopt a file",
+            id="my_images.adopt",
+            show=False,
+            tooltip="Take in the file of a picture of yours from another device or a backup",
+        ),
         Binding("c", "copy_id", "Copy id", id="my_images.copy_id", show=False, tooltip="Copy the id of the image"),
         Binding(
             "e", "change", "Change rights", id="viewers.change", show=False, tooltip="Change views left and expiry"
@@ -54,6 +62,13 @@ class MyImagesPane(ImagesShown):
         def __init__(self, view: View) -> None:
             super().__init__()
             self.view = view
+
+    class Adopted(Message, bubble=False):
+        """From the worker: a picture of one's own that a file was taken in for."""
+
+        def __init__(self, image: MyImage) -> None:
+            super().__init__()
+            self.image = image
 
     class Said(Message, bubble=False):
         """From the worker: what came of a deed, for a toast."""
@@ -101,6 +116,25 @@ class MyImagesPane(ImagesShown):
         # Also after a cancel: what a node had finished meanwhile is cleared away by a look.
         self.load()
 
+    # --- Pictures from elsewhere -------------------------------------------------------------------------------------
+    def action_adopt(self) -> None:
+        """Ask which file holds a picture of one's own that another device made."""
+        from tui.client.dialogs.pick_file import PickFile
+
+        heading = "Adopt a file: own-….png of another device"
+        self.client.push_screen(PickFile(self._folder, heading=heading), self._adopt)
+
+    def _adopt(self, path: Path | None) -> None:
+        if path is not None:
+            self._folder = path.parent
+            self.attempt(partial(self.peer.adopt, path), self.Adopted)
+
+    @on(Adopted)
+    def _adopted(self, message: Adopted) -> None:
+        self._to_choose = message.image.image
+        self.client.tell(f"“{plain(message.image.title, _TITLE_CELLS) or 'untitled'}” opens on this device now.")
+        self.load()
+
     # --- Deeds on an image -------------------------------------------------------------------------------------------
     def _need_image(self) -> MyImage | None:
         """Return the current image, or None after saying that there is none."""
@@ -116,7 +150,11 @@ class MyImagesPane(ImagesShown):
         if image is None:
             return
         if image.path is None:
-            self.client.tell("This device does not hold the image; open it on the one that made it.", warning=True)
+            self.client.tell(
+                "This device does not hold the image. Copy its file (own-….png in the folder images of the profile that"
+                " has it) to this device and press b to adopt it.",
+                warning=True,
+            )
             return
         self.attempt(partial(self.peer.view, image.image), self.Opened)
 

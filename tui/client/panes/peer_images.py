@@ -46,7 +46,7 @@ _EMPTY: Final = "Nobody has shared a picture with you yet.\n\nGo to Users (1), c
 _AWAY: Final = "Views need the cloud, and it does not answer now. Nothing was spent; look again when it is back."
 _HEADINGS: Final = {
     State.OPEN: "It did not open",
-    State.ON_ITS_WAY: "Still on its way",
+    State.NOT_HERE: "Not here yet",
     State.SPENT: "No views left",
     State.EXPIRED: "Expired",
     State.REVOKED: "Revoked",
@@ -255,7 +255,7 @@ class PeerImagesPane(Pane):
 
     def _explain(self, tile: Tile, text: str, *, heading: str = "", ask: str | None = None) -> None:
         self._busy = True
-        usual = {State.ON_ITS_WAY: "", State.DAMAGED: "Ask for it again"}.get(tile.state, "Ask for more")
+        usual = {State.NOT_HERE: "", State.DAMAGED: ""}.get(tile.state, "Ask for more")
         dialog = NoLook(
             tile, text, heading=heading or _HEADINGS[tile.state], cover=self._covers.known(tile.key),
             ask=usual if ask is None else ask,

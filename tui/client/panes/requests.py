@@ -140,7 +140,7 @@ class RequestsPane(Pane):
                 self.load_soon()
             case (
                 peer_events.RequestArrived() | peer_events.RequestWithdrawn() | peer_events.RequestAnswered()
-                | peer_events.Delivered() | peer_events.Undeliverable()
+                | peer_events.Delivered() | peer_events.Undeliverable() | peer_events.ImageWithdrawn()
             ):  # fmt: skip
                 self.load_soon()
             case _:

@@ -1,0 +1,147 @@
+"""Requests for views as this profile knows them: what the cloud told last, and at once what was answered here."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import msgspec
+
+from shared.errors import GlimpseError, MalformedMessage, RemoteError
+from shared.wire import operations as ops
+from shared.wire.codec import decode, encode
+from tui.peer.answers import REJECTION, answered_by
+from tui.peer.comparing import later_ask
+from tui.peer.context import Context
+from tui.peer.store import OutboxRow, Store
+
+_LETTER_CAP_BYTES = 16_384
+_LOOK_S = 4.0
+"""How long a person who answers waits for the request's present state."""
+
+
+class Asks:
+    """Keeps requests, their own and those of others, in the store."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.on_listed: Callable[[Collection[str]], Awaitable[None]] = _ignore
+        """Called with the ids of all requests that this account made, as the cloud lists them."""
+
+    # --- From the cloud ----------------------------------------------------------------------------------------------
+    async def refresh(self, *, incoming: bool) -> None:
+        """Read all requests to (`incoming`) or from this account. Raises `Unavailable`."""
+        page = fetched = 0
+        listed: set[str] = set()
+        while True:
+            outcome = await self._listed(ops.ListAsks(incoming=incoming, page=page))
+            await self._keep(outcome.rows, incoming=incoming)
+            listed.update(row.ask for row in outcome.rows)
+            fetched += len(outcome.rows)
+            if not outcome.rows or fetched >= outcome.total:
+                break
+            page += 1
+        if not incoming:
+            await self.on_listed(listed)
+
+    async def _listed(self, operation: ops.ListAsks, *, wait_s: float = 15.0) -> ops.Asks:
+        outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=wait_s)
+        if not isinstance(outcome, ops.Asks):
+            raise RemoteError("the cloud answered a list of requests with something else")
+        return outcome
+
+    async def _keep(self, rows: Sequence[ops.AskRow], *, incoming: bool) -> None:
+        def put(store: Store) -> None:
+            for ask in rows:
+                _put(store, ask, incoming=incoming)
+
+        await self._context.store.run(put)
+
+    async def keep(self, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
+        """Keep a request as it is told, unless a later state of it is known; return what is kept."""
+        return await self._context.store.run(lambda store: _put(store, ask, incoming=incoming))
+
+    async def arrived(self, ask: ops.AskRow) -> ops.AskRow:
+        """Keep a request that a mail told of, and return it as it is known now.
+
+        The mail may be old, or of a cloud that was restored: a request that was closed is not opened by it.
+        """
+        return await self.keep(ask, incoming=True)
+
+    async def answered(self, ask: ops.AskRow) -> None:
+        """Keep a request of this account as its answer tells it."""
+        await self._keep([ask], incoming=False)
+
+    # --- One request -------------------------------------------------------------------------------------------------
+    async def present(self, ask: str) -> ops.AskRow | None:
+        """Return a request to this account as it stands now; as it was last known where the cloud does not say."""
+        if self._context.cloud.reachable:
+            try:
+                found = await self._listed(ops.ListAsks(incoming=True, ask=ask), wait_s=_LOOK_S)
+                await self._keep(found.rows, incoming=True)
+            except GlimpseError:
+                pass  # what is known here has to do; the directory decides when the answer arrives
+        return await self._context.store.run(lambda s: _read(s, ask, incoming=True))
+
+    # --- Answered here -----------------------------------------------------------------------------------------------
+    async def settled(self, row: OutboxRow, *, refused: bool) -> None:
+        """Take note of an answer that left the outbox: delivered, or refused by the cloud, which then knows better."""
+        ask = answered_by(row)
+        if ask is None:
+            return
+        if refused:
+            self._context.tasks.start_soon(self.present, ask)
+        else:
+            await self.close(ask, "rejected" if row.what == REJECTION else "accepted")
+
+    async def close(self, ask: str, state: str) -> None:
+        """Note how a request to this account ended; nothing if it is closed or not known here."""
+        now = self._context.wall()
+
+        def put(store: Store) -> None:
+            known = _read(store, ask, incoming=True)
+            if known is not None and known.state == "pending":
+                _put(store, msgspec.structs.replace(known, state=state, answered=now), incoming=True)
+
+        await self._context.store.run(put)
+
+    async def close_with_image(self, image: str) -> None:
+        """Note that an image is no longer offered: nobody waits for an answer about it."""
+        now = self._context.wall()
+
+        def put(store: Store) -> None:
+            for row in store.all("SELECT row FROM asks WHERE incoming = 1"):
+                ask = _decoded(row["row"])
+                if ask is not None and ask.image == image and ask.state == "pending":
+                    _put(store, msgspec.structs.replace(ask, state="rejected", answered=now), incoming=True)
+
+        await self._context.store.run(put)
+
+
+async def _ignore(_listed: Collection[str]) -> None:
+    return
+
+
+def _put(store: Store, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
+    """Keep a request, unless a later state of it is known: one that was answered or taken back is never open again."""
+    try:
+        known = _read(store, ask.ask)
+    except (RemoteError, TypeError):
+        known = None  # what cannot be read gives way to what the cloud tells
+    latest = later_ask(known, ask)
+    body = encode(ops.AskArrived(ask=latest), cap_bytes=_LETTER_CAP_BYTES)
+    store.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=latest.created)
+    return latest
+
+
+def _read(store: Store, ask: str, *, incoming: bool | None = None) -> ops.AskRow | None:
+    row = store.one("SELECT incoming, row FROM asks WHERE ask = :ask", ask=ask)
+    if row is None or (incoming is not None and bool(row["incoming"]) != incoming):
+        return None
+    return _decoded(row["row"])
+
+
+def _decoded(body: bytes) -> ops.AskRow | None:
+    """Return what a row holds, None where it cannot be read: whoever lists requests sets it aside and says so."""
+    try:
+        letter: ops.AskArrived = decode(bytes(body), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
+    except MalformedMessage:
+        return None
+    return letter.ask
