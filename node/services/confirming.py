@@ -100,13 +100,22 @@ def _bring_up(tx: Tx, caller: Known, claim: Claim, row: Row, epoch: int) -> Step
         },
     )
     confirmed = yield from read_grant(claim.record.grant_id, epoch)
-    if not is_newer:
+    if is_newer:
+        yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
+    elif row["epoch"] >= epoch and consumed == row["consumed"]:
         return Effect(GrantState(grant=confirmed))
-    yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
-    letter = RightsChanged(grant=confirmed)
-    identity = mail_id("rights", confirmed.grant, confirmed.version)
-    yield from mail.deposit(tx, Post(identity, confirmed.viewer, caller.account, MailKind.RIGHTS, letter))
+    yield from _tell_viewer(tx, caller, confirmed, RightsChanged(grant=confirmed), epoch)
     return Effect(GrantState(grant=confirmed), (confirmed.viewer,))
+
+
+def _tell_viewer(
+    tx: Tx, caller: Known, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
+) -> Step[None]:  # fmt: skip
+    """Mail the viewer that a grant is confirmed. The id is one that no mail before the restore had, which the viewer's
+    peer would put aside as known."""
+    identity = mail_id("confirmed", grant.grant, grant.version, grant.consumed, epoch)
+    kind = MailKind.RIGHTS if isinstance(letter, RightsChanged) else MailKind.GRANT
+    yield from mail.deposit(tx, Post(identity, grant.viewer, caller.account, kind, letter))
 
 
 def _is_newer(record: RightsRecord, standing: bytes) -> bool:
@@ -158,9 +167,7 @@ def _make_again(tx: Tx, caller: Known, claim: Claim, closed_share: bytes | None,
         raise Refused(RefusalCode.NOT_READY, "The same grant is being made by another device: try again.")
     yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
     made: GrantRow = yield from read_grant(record.grant_id, epoch)
-    identity = mail_id("grant", record.grant_id)
-    letter = GrantArrived(grant=made)
-    yield from mail.deposit(tx, Post(identity, viewer, caller.account, MailKind.GRANT, letter))
+    yield from _tell_viewer(tx, caller, made, GrantArrived(grant=made), epoch)
     return Effect(GrantState(grant=made), (viewer,))
 
 

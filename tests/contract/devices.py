@@ -1,7 +1,7 @@
 """An owner's device without sockets: the real store, outbox and granting, over a cloud whose answers can be lost."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from tui.peer import outbox as outbox_module
 from tui.peer.context import Context
 from tui.peer.copies import COPY, Copies
 from tui.peer.events import Delivered, Event, EventHub, Undeliverable
+from tui.peer.given import Given
 from tui.peer.granting import Granting
 from tui.peer.outbox import Outbox
 from tui.peer.people import People
@@ -43,7 +44,9 @@ class Link:
     sent: list[ops.Operation] = field(default_factory=list)
     away: bool = False
 
-    async def ask(self, operation: ops.Operation, *, request: str, wait_s: float = 0.0) -> tuple[ops.Outcome, None]:
+    async def ask(
+        self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, told: Collection[str] = ()
+    ) -> tuple[ops.Outcome, None]:  # fmt: skip
         if self.away:
             raise Unavailable("The cloud is away.")
         fate = ""
@@ -107,7 +110,8 @@ class Device:
         looked = anyio.Event()
         looked.set()
         self.copies = Copies(self.context, self.people, self.outbox, looked)
-        self.granting = Granting(self.context, self.people, self.outbox, self.copies)
+        self.given = Given(self.context)
+        self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given)
 
     def stop(self) -> None:
         if self.store is not None:

@@ -72,6 +72,7 @@ class FakePeer:
     leader: str | None = "n1"
     term: int = 3
     latency_s: float | None = 0.0042
+    notice: str = ""
     trouble: str = ""
     aside: list[Trouble] = field(default_factory=list)
     other_device: bool = False
@@ -282,6 +283,14 @@ class FakePeer:
         return NOW
 
     # --- State -------------------------------------------------------------------------------------------------------
+    async def restored_notice(self) -> str:
+        await self._note("restored_notice")
+        return self.notice
+
+    async def read_restored_notice(self) -> None:
+        await self._note("read_restored_notice")
+        self.notice = ""
+
     async def outbox(self) -> list[OutboxEntry]:
         await self._note("outbox")
         return list(self.waiting)
@@ -314,6 +323,7 @@ class FakeHost:
     """What `profiles` returns: `tui.peer.profiles.ProfileSummary`."""
     cluster: str = "cluster.toml"
     reached: Reach = field(default_factory=lambda: Reach(("n1", "n2", "n3"), ()))
+    notice: str = ""
     fail: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     opened: FakePeer | None = None

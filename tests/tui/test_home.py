@@ -17,11 +17,12 @@ from tui.client.messages import Happened
 from tui.client.panes.users import BESIDE_FROM_CELLS, UsersPane
 from tui.client.screens.home import TABS, Home
 from tui.client.settings import ClientSettings
-from tui.peer.events import CloudChanged, Delivered, ImageReceived, RequestArrived, RowSetAside
+from tui.peer.events import CloudChanged, Delivered, DirectoryRestored, ImageReceived, RequestArrived, RowSetAside
 from tui.peer.models import OutboxEntry, Trouble
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.guide import GuideStrip
 from tui.widgets.header import StatusHeader
+from tui.widgets.notice import NoticeStrip
 from tui.widgets.rowlist import RowList
 
 WAITING = [
@@ -378,6 +379,10 @@ def test_home_without_the_cloud(make_client, snap, look) -> None:
     snap(app, look, before=later)
 
 
+def test_home_after_a_restore_of_the_cloud(make_client, snap, look) -> None:
+    snap(make_client(FakePeer(notice=RESTORED)), look)
+
+
 def test_the_outbox(make_client, snap, look) -> None:
     snap(make_client(FakePeer(reachable=False, waiting=list(WAITING))), look, press=("o",))
 
@@ -399,3 +404,37 @@ def test_the_keys_panel(make_client, snap, look) -> None:
 
 def test_the_guided_path(make_client, snap, look) -> None:
     snap(make_client(guide=Guide()), look)
+
+
+RESTORED = (
+    "The cloud was restored from a backup: 3 grants were confirmed, 1 revocation sent again, 5 views counted again."
+)
+
+
+@pytest.mark.parametrize("by_mouse", [False, True])
+@pytest.mark.anyio
+async def test_what_a_restore_brought_back_stays_in_sight_until_it_is_read(make_client, by_mouse: bool) -> None:
+    """A toast alone is gone before whoever was away comes back."""
+    peer = FakePeer(notice="")
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        strip = app.screen.query_one(NoticeStrip)
+        assert not strip.display
+        peer.emit(DirectoryRestored(RESTORED))
+        await settled(pilot)
+        assert strip.display
+        assert "1 revocation sent again" in " ".join(words(strip).split())
+        await (pilot.click(strip) if by_mouse else pilot.press("4", "y"))
+        await settled(pilot)
+        assert not strip.display
+        assert len(peer.calls("read_restored_notice")) == 1
+
+
+@pytest.mark.anyio
+async def test_a_notice_of_an_earlier_session_is_shown_as_it_is(make_client) -> None:
+    peer = FakePeer(notice="[b]Restored[/b] \x1b[31m")
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "[b]Restored[/b]" in words(app.screen.query_one(NoticeStrip))

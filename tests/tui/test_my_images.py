@@ -30,6 +30,7 @@ from tests.tui.my_images_tab import (
     viewer,
 )
 from tests.tui.picture_files import encoded
+from tui.client import sharing
 from tui.client.dialogs.add_viewer import AddViewer
 from tui.client.dialogs.change_rights import ChangeRights
 from tui.client.dialogs.confirm import Confirm
@@ -176,6 +177,19 @@ async def test_a_change_of_nothing_is_not_sent(tab) -> None:
     assert "has passed" in at.said(".complaint")
     await at.press("escape")
     assert at.peer.calls("set_views") == []
+
+
+@pytest.mark.anyio
+async def test_rights_that_wait_after_a_restore_are_confirmed_as_they_stand(tab) -> None:
+    """Which views a restored cloud forgot only the owner can say, also where the number shown is the right one."""
+    peer = ada()
+    peer.rights[LAKE] = [replace(row, frozen=True) for row in peer.rights[LAKE]]
+    at = await tab(peer)
+    assert {sharing.state(row, NOW) for row in peer.rights[LAKE] if not row.revoked} == {"to confirm"}
+    await at.press("tab", "e")
+    assert "confirms these rights" in at.said("#change-frozen")
+    await at.press("enter")
+    assert at.peer.calls("set_views")[0][0] == (LAKE, 12, 3)
 
 
 @pytest.mark.anyio

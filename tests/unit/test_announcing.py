@@ -28,6 +28,7 @@ def test_a_request_rings_the_bell():
         (events.ImageReceived(IMAGE, GRANT), "A picture arrived; it is in Peer images"),
         (events.ViewSpentEvent(IMAGE, "Ben", 0.0, 2, "Lake"), "Ben looked at “Lake”; 2 views left"),
         (events.RightsUpdated(IMAGE, GRANT, 0, True, "Lake"), "Your rights on “Lake” were revoked"),
+        (events.DirectoryRestored("The cloud was restored."), "The cloud was restored."),
         (
             events.RightsHeard(IMAGE, GRANT, "Ben", 0, revoked=True),
             "Ben's client has heard of the revocation and shows the picture no more",

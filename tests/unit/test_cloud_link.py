@@ -1,7 +1,7 @@
 """What a peer tells the nodes about requests that nobody waits for any more."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -79,11 +79,13 @@ class Peer:
     cloud: CloudLink
     posts: Posts
 
-    async def ask(self, answer: Answer, *, times_sent: int, operation: Operation = LIST) -> None:
+    async def ask(
+        self, answer: Answer, *, times_sent: int, operation: Operation = LIST, told: Collection[str] = ()
+    ) -> None:  # fmt: skip
         """Ask, and let node a answer once the request went out so often to all."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer, answer, times_sent)
-            await self.cloud.ask(operation, request=ASKED)
+            await self.cloud.ask(operation, request=ASKED, told=told)
 
     async def _answer(self, answer: Answer, times_sent: int) -> None:
         while self.posts.count(Request) < times_sent * len(NAMES):
@@ -158,6 +160,14 @@ async def test_what_waiting_does_not_change_is_told_at_once(peer: Peer, operatio
     with pytest.raises(ExceptionGroup) as caught:
         await peer.ask(Answer(request=ASKED, code=code, text="No."), times_sent=1, operation=operation)
     assert caught.group_contains(kind)
+
+
+@PATIENT
+async def test_a_refusal_that_passes_is_told_at_once_to_who_wants_to_hear_it(peer: Peer) -> None:
+    """Whoever can do something about it, as registering again after a restore, must not wait for the cloud to mend."""
+    with pytest.raises(ExceptionGroup) as caught:
+        await peer.ask(Answer(request=ASKED, code="busy", text="No."), times_sent=1, told={"busy"})
+    assert caught.group_contains(Refused)
 
 
 @PATIENT

@@ -43,6 +43,9 @@ def tile(session: Session | None = None, **changes: object):
         ({"left": 0}, State.SPENT, "no views left"),
         ({"revoked": True}, State.REVOKED, "revoked"),
         ({"path": None}, State.NOT_HERE, "not here yet"),
+        ({"frozen": True}, State.ON_HOLD, "on hold"),
+        ({"frozen": True, "left": 0}, State.SPENT, "no views left"),
+        ({"frozen": True, "revoked": True}, State.REVOKED, "revoked"),
         ({"path": None, "left": 0}, State.SPENT, "no views left"),
         ({"path": None, "revoked": True}, State.REVOKED, "revoked"),
         ({"revoked": True, "expires": NOW - 1, "left": 0}, State.REVOKED, "revoked"),
@@ -52,7 +55,7 @@ def tile(session: Session | None = None, **changes: object):
 def test_the_state_of_an_image(changes: dict[str, object], state: State, words: str) -> None:
     found = tile(**changes)
     assert (found.state, state_words(found)) == (state, words)
-    assert found.may_try == (state is State.OPEN)
+    assert found.may_try == (state in (State.OPEN, State.ON_HOLD))
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,13 @@ def announcement(event: events.Event) -> Announcement | None:
             )
         case events.RowSetAside(what=what, reason=reason):
             return Announcement(set_aside(1, f"{what} ({reason})"), "Set aside", "warning")
+        case _:
+            return _warning(event) or _of_a_look(event)
+
+
+def _warning(event: events.Event) -> Announcement | None:
+    """Return what to say where something is out of the ordinary and its person has to look."""
+    match event:
         case events.KeyChanged(account=account, name=name):
             return Announcement(
                 f"Account {account} ({plain(name, 48)}) shows another key than before. It may be somebody else: ask"
@@ -62,8 +69,10 @@ def announcement(event: events.Event) -> Announcement | None:
                 " revoke what matters and make a new account.",
                 "Another device", "warning", bell=True,
             )  # fmt: skip
+        case events.DirectoryRestored(text=text):
+            return Announcement(plain(text, 600), "The cloud was restored", "warning", bell=True)
         case _:
-            return _of_a_look(event)
+            return None
 
 
 def _of_a_look(event: events.Event) -> Announcement | None:

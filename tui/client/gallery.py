@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import DamagedStego, GlimpseError, Refused
-from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+from shared.wire.refusals import RefusalCode
 from tui.client.wording import counted, moment, plain, until, views
 from tui.peer import events
 
@@ -172,6 +172,8 @@ class Session:
             return State.EXPIRED
         if image.left <= 0:
             return State.SPENT
+        if image.frozen:
+            return State.ON_HOLD
         if (refused := self._refused.get(image.image)) is not None:
             return refused
         return State.NOT_HERE if image.path is None else State.OPEN
@@ -269,7 +271,7 @@ def reason(tile: Tile, zone: tzinfo | None = None) -> str:
                 f"{owner}'s device sends it again when both of you are online."
             )
         case State.ON_HOLD:
-            return REFUSAL_TEXTS[RefusalCode.FROZEN]
+            return f"The cloud was restored from a backup: {owner}'s device confirms these rights when it is online."
         case State.OPEN:
             return f"A look {use_words(tile)}."
 

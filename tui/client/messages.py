@@ -51,3 +51,11 @@ class Happened(Message):
     def __init__(self, what: str) -> None:
         super().__init__()
         self.what = what
+
+
+class Noticed(Message):
+    """There is something that stays on the screen until it has been read; empty for nothing."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text

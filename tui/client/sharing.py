@@ -22,6 +22,8 @@ def state(viewer: Viewer, now: float, share: float | None = None) -> str:
     """Return how somebody's rights stand in one or two words; `share` of the stego image is on its way to them."""
     if viewer.revoked:
         return "revoked"
+    if viewer.frozen:
+        return "to confirm"
     if share is not None:
         return f"sending {share:.0%}"
     if viewer.expires is not None and viewer.expires <= now:

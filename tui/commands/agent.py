@@ -12,7 +12,7 @@ import anyio.to_thread
 from shared.errors import GlimpseError, UserError
 from shared.orphan import until_orphaned
 from tui.peer import Peer
-from tui.peer.events import OtherDevice, RequestArrived
+from tui.peer.events import DirectoryRestored, OtherDevice, RequestArrived
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
@@ -58,6 +58,8 @@ async def agent(
                 if request.state == "pending":
                     await _accept(peer, request.request_id, views, say)
         async for event in events:
+            if isinstance(event, DirectoryRestored):
+                say(event.text)
             if isinstance(event, OtherDevice):
                 say(
                     "this account is signed in on another device as well"

@@ -1,7 +1,7 @@
 """Requests for views as this profile knows them: what the cloud told last, and at once what was answered here."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
@@ -9,6 +9,7 @@ from shared.errors import GlimpseError, MalformedMessage, RemoteError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tui.peer.answers import REJECTION, answered_by
+from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.outbox import Unreadable
 from tui.peer.store import OutboxRow, Store
@@ -25,18 +26,24 @@ class Asks:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.on_listed: Callable[[Collection[str]], Awaitable[None]] = _ignore
+        """Called with the ids of all requests that this account made, as the cloud lists them."""
 
     # --- From the cloud ----------------------------------------------------------------------------------------------
     async def refresh(self, *, incoming: bool) -> None:
         """Read all requests to (`incoming`) or from this account. Raises `Unavailable`."""
         page = fetched = 0
+        listed: set[str] = set()
         while True:
             outcome = await self._listed(ops.ListAsks(incoming=incoming, page=page))
             await self._keep(outcome.rows, incoming=incoming)
+            listed.update(row.ask for row in outcome.rows)
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
-                return
+                break
             page += 1
+        if not incoming:
+            await self.on_listed(listed)
 
     async def _listed(self, operation: ops.ListAsks, *, wait_s: float = 15.0) -> ops.Asks:
         outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=wait_s)
@@ -51,15 +58,16 @@ class Asks:
 
         await self._context.store.run(put)
 
-    async def arrived(self, ask: ops.AskRow) -> None:
-        """Keep a request that a mail told of. The mail may be old: a request that was closed is not opened by it."""
+    async def keep(self, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
+        """Keep a request as it is told, unless a later state of it is known; return what is kept."""
+        return await self._context.store.run(lambda store: _put(store, ask, incoming=incoming))
 
-        def put(store: Store) -> None:
-            known = _read(store, ask.ask)
-            if known is None or known.state == "pending":
-                _put(store, ask, incoming=True)
+    async def arrived(self, ask: ops.AskRow) -> ops.AskRow:
+        """Keep a request that a mail told of, and return it as it is known now.
 
-        await self._context.store.run(put)
+        The mail may be old, or of a cloud that was restored: a request that was closed is not opened by it.
+        """
+        return await self.keep(ask, incoming=True)
 
     async def answered(self, ask: ops.AskRow) -> None:
         """Keep a request of this account as its answer tells it."""
@@ -120,9 +128,20 @@ class Asks:
         await self._context.store.run(put)
 
 
-def _put(store: Store, ask: ops.AskRow, *, incoming: bool) -> None:
-    body = encode(ops.AskArrived(ask=ask), cap_bytes=_LETTER_CAP_BYTES)
-    store.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=ask.created)
+async def _ignore(_listed: Collection[str]) -> None:
+    return
+
+
+def _put(store: Store, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
+    """Keep a request, unless a later state of it is known: one that was answered or taken back is never open again."""
+    try:
+        known = _read(store, ask.ask)
+    except (RemoteError, TypeError):
+        known = None  # what cannot be read gives way to what the cloud tells
+    latest = later_ask(known, ask)
+    body = encode(ops.AskArrived(ask=latest), cap_bytes=_LETTER_CAP_BYTES)
+    store.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=latest.created)
+    return latest
 
 
 def _read(store: Store, ask: str, *, incoming: bool | None = None) -> ops.AskRow | None:

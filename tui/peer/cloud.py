@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -55,6 +55,7 @@ class _Pending:
     operation: bytes
     upload: bytes | None
     progress: Progress | None
+    told: frozenset[str]
     changed: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
     stegos: dict[bytes, bytes] = field(default_factory=dict)
@@ -102,6 +103,7 @@ class CloudLink:
         self.on_mail: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_signed_out: Callable[[], None] = lambda: None
+        self.on_epoch: Callable[[int], None] = lambda _epoch: None
         self.on_other_device: Callable[[], None] = lambda: None
         self.other_device = False
         """Another device of this account is the one that others are sent to."""
@@ -202,10 +204,11 @@ class CloudLink:
     # --- Requests ----------------------------------------------------------------------------------------------------
     async def ask(
         self, operation: Operation, *, request: str, wait_s: float = DEFAULT_WAIT_S, upload: bytes | None = None,
-        progress: Progress | None = None,
+        progress: Progress | None = None, told: Collection[str] = (),
     ) -> tuple[Outcome, bytes | None]:  # fmt: skip
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
+        `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
         Raises `Refused` or `ViewRefused` with the cloud's reason where repeating cannot change it (or where something
         else is to be done first: a look at a frozen grant, an account to be registered), `Unavailable` if no answer
         came within `wait_s` seconds: what was asked for may then have happened, and asking again under the same id
@@ -213,7 +216,7 @@ class CloudLink:
         """
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-            pending = self._pending[request] = _Pending(body, upload, progress)
+            pending = self._pending[request] = _Pending(body, upload, progress, frozenset(told))
             pending.is_look = isinstance(operation, SpendView)
             try:
                 return await self._await_answer(request, pending, wait_s)
@@ -252,6 +255,8 @@ class CloudLink:
         answer = pending.answer
         if answer is None:
             return None
+        if answer.code in pending.told:
+            raise Refused(answer.code, answer.text)
         if answer.code == RefusalCode.BUSY:
             pending.answer = None
             pending.reason = "The cloud is busy"
@@ -387,6 +392,8 @@ class CloudLink:
         self._states[name] = (now, state)
         self._told_time = (state.now, now)
         self._check_change()
+        if state.epoch:
+            self.on_epoch(state.epoch)
         if not state.signed_in:
             self.on_signed_out()
         if state.mail_waiting:

@@ -57,6 +57,27 @@ class Context:
         told = self.cloud.directory_time()
         return self.wall() if told is None else told
 
+    frozen: set[str] = field(default_factory=set)
+    """Grants held that wait for their owner after a restore of the directory, as the cloud told last."""
+
+    thawed: dict[str, float] = field(default_factory=dict)
+    """When it was last heard of a grant that it does not wait, by `clock`."""
+
+    def note_frozen(self, grant: str, *, frozen: bool, asked: float | None = None) -> bool:
+        """Note whether a grant that is held waits for its owner; return whether that is new.
+
+        `asked` is when the cloud was asked, by `clock`: mail may have told of the owner's word since, and been read
+        before the answer.
+        """
+        if not frozen:
+            self.thawed[grant] = self.clock()
+        elif asked is not None and asked < self.thawed.get(grant, asked):
+            return False
+        if frozen == (grant in self.frozen):
+            return False
+        (self.frozen.add if frozen else self.frozen.discard)(grant)
+        return True
+
     def news(self, event: Event) -> None:
         """Tell of what mail or the cloud's lists say; to a device that catches up it is history, and told to nobody."""
         if not self.catching_up:

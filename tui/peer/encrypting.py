@@ -103,6 +103,7 @@ class Encrypting:
             lambda s: s.put(
                 "own_images", image=image, title=title, format=info.format, width=info.width, height=info.height,
                 size=info.bytes, content_key=prepared.content_key, created=outcome.created, ready=1,
+                upload_sha256=operation.upload_sha256, upload_size=operation.upload_size,
             )
         )  # fmt: skip
         report("checking", 1, 1)

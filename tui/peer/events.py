@@ -149,6 +149,13 @@ class KeyChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectoryRestored:
+    """The cloud was restored from a backup; `text` says what of one's own was brought back and what waits for whom."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class OtherDevice:
     """Another device of this account is signed in. `newer`: it came after this one, and others reach it instead."""
 
@@ -172,7 +179,7 @@ class PictureAdopted:
 Event = (
     CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
     | RightsHeard | LookWaits | Delivered | Undeliverable | RowSetAside | CopyProgress | KeyChanged | OtherDevice
-    | PictureAdopted | ImageWithdrawn
+    | PictureAdopted | ImageWithdrawn | DirectoryRestored
 )  # fmt: skip
 
 

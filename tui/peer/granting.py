@@ -27,6 +27,7 @@ from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
+from tui.peer.given import Given
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People, public_of, words_of
@@ -80,8 +81,9 @@ Signed = ops.Grant | ops.ChangeRights
 class Granting:
     """Gives, changes and revokes rights. Every method stores its intention before it asks the cloud."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies, given: Given) -> None:
         self._context = context
+        self._given = given
         self._people = people
         self._outbox = outbox
         self._copies = copies
@@ -129,6 +131,7 @@ class Granting:
                 row.expires,
                 row.revoked,
                 decode_record(row.record).look_s,
+                row.frozen,
             )
             for row in await self._grants(image)
         ]
@@ -175,7 +178,7 @@ class Granting:
             state = None if row.signed is None else await self._send(row, wait_s)
             if state is None:
                 made = await self._settle(before, wait_s)
-                standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
+                standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s, ends=True)
                 if standing is not None:
                     row = await self._outbox.sign(row, await self._next_record(row, intent, standing))
                     continue
@@ -224,7 +227,10 @@ class Granting:
     async def _delivered(self, grant: ops.GrantRow, operation: Signed) -> None:
         """The cloud has made a grant or a change of this owner. Called once or more for each."""
         if isinstance(operation, ops.ChangeRights):
+            await self._given.remember(grant)
             self._context.notices.changed(grant)
+        else:
+            await self._given.remember(grant, share=operation.cloud_share, signature=operation.share_signature)
 
     # --- Signing -----------------------------------------------------------------------------------------------------
     async def _new_grant(self, intent: GiveIntent) -> ops.Grant:
@@ -283,10 +289,15 @@ class Granting:
                 return rows
             page += 1
 
-    async def _standing(self, image: str, viewer: int, *, wait_s: float) -> ops.GrantRow | None:
-        """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`."""
+    async def _standing(
+        self, image: str, viewer: int, *, wait_s: float, ends: bool = False
+    ) -> ops.GrantRow | None:  # fmt: skip
+        """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`,
+        also where the cloud has forgotten what this peer knows of it; `ends` says that it is to be revoked."""
         rows = await self._grants(image, wait_s=wait_s)
-        return next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+        standing = next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+        await self._given.trust(image, viewer, standing, ends=ends)
+        return standing
 
     async def _content_key(self, image: str) -> bytes:
         row = await self._context.store.run(

@@ -113,6 +113,11 @@ class Holding:
         await self._write(grant)
         return await self.right(grant)
 
+    async def tell(self, grant: str) -> None:
+        """Tell whoever listens how a right stands: something changed that neither record nor count says."""
+        if (right := await self.right(grant)) is not None:
+            self._tell(grant, right)
+
     async def mend(self) -> None:
         """Try again to write what could not be written before; never raises for that."""
         for grant in list(self._unwritten):

@@ -11,6 +11,11 @@ from collections.abc import Collection, Iterable, Mapping
 from tui.peer.store import OutboxRow
 
 
+def lane_of_ask(request: str) -> str:
+    """Return the lane in which a request for views and its withdrawal follow each other."""
+    return f"request/{request}"
+
+
 def due(
     rows: Iterable[OutboxRow], under_way: Mapping[str, str], urgent_kinds: Collection[str]
 ) -> list[OutboxRow]:  # fmt: skip

@@ -4,6 +4,7 @@ Delivery is at least once; a mail that was applied before is only acknowledged a
 """
 
 import logging
+from collections.abc import Callable
 
 import anyio
 
@@ -17,6 +18,7 @@ from tui.peer.asks import Asks
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
+from tui.peer.given import Given
 from tui.peer.holding import Holding, belongs
 from tui.peer.people import People
 from tui.peer.store import Store
@@ -31,12 +33,19 @@ _BEGUN, _DONE = "1", "0"
 class Mailbox:
     """Fetches and applies mail."""
 
-    def __init__(self, context: Context, people: People, copies: Copies, holding: Holding, asks: Asks) -> None:
+    def __init__(
+        self, context: Context, people: People, copies: Copies, holding: Holding, asks: Asks, given: Given
+    ) -> None:  # fmt: skip
         self._context = context
         self._people = people
         self._copies = copies
         self._holding = holding
         self._asks = asks
+        self._given = given
+        self.on_frozen: Callable[[str], None] = lambda _grant: None
+        """Called with a grant that the directory froze, because its viewer's peer knew more of it."""
+        self.on_reopened: Callable[[], None] = lambda: None
+        """Called when a request that was answered here arrives as an open one."""
         self._wanted = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
@@ -122,7 +131,9 @@ class Mailbox:
         emit = self._context.news
         match letter:
             case ops.AskArrived(ask=ask):
-                await self._asks.arrived(ask)
+                if (await self._asks.arrived(ask)).state != ask.state:
+                    self.on_reopened()
+                    return
                 emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views, clean(ask.title)))
             case ops.AskAnswered(ask=ask):
                 await self._asks.answered(ask)
@@ -140,13 +151,17 @@ class Mailbox:
                     lambda s: s.one("SELECT title FROM own_images WHERE image = :image", image=image)
                 )
                 title = "" if own is None else str(own["title"])
+                await self._given.saw_view(image, view)
                 emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
             case ops.CopyWanted(grant=wanted, image=image, viewer=viewer):
                 await self._copies.wanted(wanted, image, viewer)
+            case ops.GrantFrozen(grant=frozen):
+                self.on_frozen(frozen)
 
-    async def take_grant(self, grant: ops.GrantRow) -> None:
+    async def take_grant(self, grant: ops.GrantRow, *, asked: float | None = None) -> None:
         """Apply a grant or its change, if its record is the owner's word; the higher version and count hold.
 
+        `asked` is when the cloud was asked for it, by the peer's clock; None for what it told by itself.
         Raises `RemoteError` for a record that is not. What is known already is told to nobody: every sign-in asks for
         all grants.
         """
@@ -159,6 +174,14 @@ class Mailbox:
             await self._holding.take(grant, record)
         finally:
             self._copies.expect(grant.grant, owner.session_key)
+        await self._context.store.run(
+            lambda s: s.do(
+                "UPDATE held SET owner = :owner WHERE grant_id = :g AND owner <> :owner",
+                owner=grant.owner, g=grant.grant,
+            )
+        )  # fmt: skip
+        if self._context.note_frozen(grant.grant, frozen=grant.frozen, asked=asked):
+            await self._holding.tell(grant.grant)
 
 
 def _begin_to_catch_up(store: Store) -> bool:

@@ -155,6 +155,8 @@ class PeerImage:
     """The stego image; None while the owner's peer has not delivered it."""
     look_s: float | None = None
     """Seconds that one look may last; None for as long as the right stands."""
+    frozen: bool = False
+    """The cloud was restored from a backup, and the owner's peer has not confirmed these rights yet: no look is had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,8 @@ class Viewer:
     revoked: bool
     look_s: float | None = None
     """Seconds that one look may last; None for as long as the right stands."""
+    frozen: bool = False
+    """The cloud was restored from a backup and these rights are not confirmed yet; setting them anew confirms them."""
 
 
 @dataclass(frozen=True, slots=True)

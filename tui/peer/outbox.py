@@ -58,6 +58,18 @@ class Taken(Enum):
     NOT_HERE = auto()
 
 
+Reprieve = Callable[[OutboxRow, GlimpseError], Awaitable[str | None]]
+Answered = Callable[[Operation, str, Outcome], Awaitable[None]]
+
+
+async def _no_reprieve(_row: OutboxRow, _error: GlimpseError) -> str | None:
+    return None
+
+
+async def _not_noted(_operation: Operation, _request: str, _outcome: Outcome) -> None:
+    return
+
+
 @dataclass(slots=True)
 class _Waiter:
     done: anyio.Event
@@ -80,6 +92,12 @@ class Outbox:
         """Requests of this session that were not tried yet: nobody can have heard of them."""
         self._faults: dict[str, int] = {}
         self.count = 0
+        self.holds_back: Callable[[OutboxRow], bool] = lambda _row: False
+        """Says of a row that it has to wait for now."""
+        self.reprieve: Reprieve = _no_reprieve
+        """Says why a row that was refused is kept, None where it is given up."""
+        self.answered: Answered = _not_noted
+        """Called with every operation that was delivered, its request id and its outcome."""
         self.on_settled: Callable[[OutboxRow, bool], Awaitable[None]] = _ignore
         """Told of each row that leaves, and whether it was refused; before anybody hears of it."""
 
@@ -190,6 +208,8 @@ class Outbox:
         self.count = len(rows)
         if self._context.signed_in:
             for row in due(rows, self._under_way, self._urgent):
+                if self.holds_back(row):
+                    continue
                 self._under_way[row.request] = row.lane
                 self._context.tasks.start_soon(self._try, row)
         return len(rows)
@@ -222,6 +242,8 @@ class Outbox:
             await self._wait(row, str(error))
         elif isinstance(error, Unreadable) or not isinstance(error, GlimpseError):
             await self._fault(row, error)
+        elif (reason := await self.reprieve(row, error)) is not None:
+            await self._wait(row, reason)
         else:
             await self._remove([row.request])
             log.info("the cloud refused something", extra={"what": row.what, "reason": str(error)})
@@ -283,6 +305,7 @@ class Outbox:
         except MalformedMessage as error:
             raise Unreadable(f"what was stored of it cannot be read ({error})") from error
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
+        await self.answered(operation, row.request, outcome)
         return outcome
 
 

@@ -46,6 +46,7 @@ from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
+from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.adopting import ELSEWHERE, Adopting
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
@@ -70,8 +71,10 @@ from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.encrypting import Encrypting, Progress
 from tui.peer.events import CloudChanged, Event, EventHub, ImageWithdrawn, OtherDevice, RowSetAside
+from tui.peer.given import Given
 from tui.peer.granting import Granting, RightsIntent
 from tui.peer.holding import Holding
+from tui.peer.lanes import lane_of_ask
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import (
     AskState,
@@ -98,6 +101,7 @@ from tui.peer.offers import Offers
 from tui.peer.outbox import OPERATION, Outbox, Taken
 from tui.peer.people import People, words_of
 from tui.peer.profile import Profile
+from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
 from tui.peer.viewing import Viewing
@@ -120,6 +124,7 @@ _TABLE_WORDS = {
 _PARTIALS_BYTES = 256 * 1024 * 1024
 """What pictures that arrived in part may take of the profile's disk."""
 _GOODBYE_S = 2.0
+_NOT_REGISTERED = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
 _READY_S = 0.2
 
 
@@ -195,10 +200,13 @@ class Peer:
         self._adopting = Adopting(context)
         self._asks = Asks(context)
         self._copies = Copies(context, self._people, self._outbox, self._adopting.looked)
-        self._granting = Granting(context, self._people, self._outbox, self._copies)
+        self._given = Given(context)
+        self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
         self._holding = Holding(context)
         context.notices = Notices(context, self._people, self._copies, self._holding)
-        self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks)
+        self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
+        self._restoring = Restoring(context, self._outbox, self._given, self._mailbox, self._asks)
+        self._restoring.refresh_held = self._refresh_held
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
         self._offers = Offers(context)
         self._encrypting = Encrypting(context, self._adopting.looked)
@@ -209,6 +217,7 @@ class Peer:
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._signed_out
+        cloud.on_epoch = self._restoring.heard
         self._sign_in_wanted = anyio.Event()
         self._set_aside = len(store.found)
         if not store.read_only:
@@ -219,8 +228,8 @@ class Peer:
         cloud.start()
         for what, task in (
             ("outbox", self._outbox.run), ("mailbox", self._mailbox.run), ("encrypting", self._encrypting.run),
-            ("keep-alive", self._keep_alive), ("sign-in", self._sign_in_again), ("adopting", self._adopting.run),
-            ("wanting", self._wanting.run),
+            ("restoring", self._restoring.run), ("keep-alive", self._keep_alive), ("sign-in", self._sign_in_again),
+            ("adopting", self._adopting.run), ("wanting", self._wanting.run),
         ):  # fmt: skip
             tasks.start_soon(tend, what, task)
 
@@ -273,7 +282,12 @@ class Peer:
 
         `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
         """
-        name = checked_name(checked_text(name, "A name"))
+        await self._register(checked_name(checked_text(name, "A name")))
+        assert self.me is not None
+        return self.me
+
+    async def _register(self, name: str, *, account: int | None = None, receipt: bytes = b"") -> None:
+        """Register, with the number that the nodes gave these keys before if there is one, and keep the answer."""
         context = self._context
         public = context.identity.public
         proof = context.identity.sign(
@@ -282,21 +296,22 @@ class Peer:
         outcome, _ = await context.cloud.ask(
             ops.Register(
                 name=name, signing_key=public.signing_key, session_key=public.session_key,
-                session_signature=public.session_signature, proof=proof,
+                session_signature=public.session_signature, proof=proof, account=account, receipt=receipt,
             ),
             request=context.new_id(),
         )  # fmt: skip
         if not isinstance(outcome, ops.Registered):
             raise RemoteError("the cloud answered a registration with something else")
-        account, shown = outcome.account, clean(outcome.name)
+        given, shown = outcome.account, clean(outcome.name)
 
         def remember(store: Store) -> None:
-            store.set_fact("account", str(account))
+            store.set_fact("account", str(given))
             store.set_fact("name", shown)
+            if outcome.receipt:
+                store.set_fact(RECEIPT, outcome.receipt.hex())
 
         await context.store.run(remember)
-        context.account, context.name = account, shown
-        return Me(account, shown, public.words)
+        context.account, context.name = given, shown
 
     async def sign_in(self) -> Me:
         """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.
@@ -304,12 +319,15 @@ class Peer:
         What a new device is told of the time before it is applied without events. Copies that it lacks come by
         themselves, and what an encryption that was killed left in the cloud is withdrawn.
 
-        Raises `ProfileError` before registration, `Refused` for keys that the cloud does not know, `Unavailable`.
+        A cloud that was restored to a time before this account was registered is told of it again, by the same keys;
+        `me` may have another number then. What else it forgot is brought back in the background (`DirectoryRestored`).
+        Raises `ProfileError` before registration, `Unavailable`.
         """
         context = self._context
         context.need_account()
         await self._prove()
         context.signed_in = True
+        self._restoring.wake()
         context.cloud.keep_alive(context.device)
         try:
             await self._mailbox.fetch()
@@ -327,18 +345,49 @@ class Peer:
         return self.me
 
     async def _prove(self) -> None:
+        try:
+            outcome = await self._send_sign_in()
+        except Refused as refusal:
+            if refusal.code != RefusalCode.UNKNOWN_ACCOUNT or not self._context.name:
+                raise  # without a name this profile was never registered
+            await self._register_again()
+            outcome = await self._send_sign_in()
+        if not isinstance(outcome, ops.SignedIn) or outcome.account != self._context.account:
+            raise RemoteError("the cloud signed in another account")
+        self._context.cloud.signed_in()
+        try:
+            await self._restoring.signed_in(outcome)
+        except StorageError as error:  # compared at the next sign-in, when there is room to note what was found
+            log.warning("what the cloud told at sign-in could not be stored", extra={"reason": str(error)})
+        if outcome.other_device:
+            self._hub.emit(OtherDevice(newer=False))
+
+    async def _send_sign_in(self) -> ops.Outcome:
         context = self._context
         request = context.new_id()
         proof = context.identity.sign(
             "sign-in", context.cluster.cluster_id.encode(), context.device.encode(), request.encode()
         )
         operation = ops.SignIn(device=context.device, port=context.endpoint.local_address[1], proof=proof)
-        outcome, _ = await context.cloud.ask(operation, request=request)
-        if not isinstance(outcome, ops.SignedIn) or outcome.account != context.account:
-            raise RemoteError("the cloud signed in another account")
-        context.cloud.signed_in()
-        if outcome.other_device:
-            self._hub.emit(OtherDevice(newer=False))
+        outcome, _ = await context.cloud.ask(operation, request=request, told=_NOT_REGISTERED)
+        return outcome
+
+    async def _register_again(self) -> None:
+        """Make this account known to a directory that was restored to before its registration."""
+        before = self._context.need_account()
+        receipt = await self._context.store.run(lambda s: s.fact(RECEIPT)) or ""
+        await self._register(self._context.name, account=before if receipt else None, receipt=bytes.fromhex(receipt))
+        if self._context.account != before:
+            self._restoring.renumbered(self._context.need_account())
+        self._restoring.registered_again()
+
+    async def restored_notice(self) -> str:
+        """Return what the owner was told after a restore of the cloud and has not read yet, empty if nothing."""
+        return await self._context.store.run(lambda s: s.fact(NOTICE)) or ""
+
+    async def read_restored_notice(self) -> None:
+        """Note that it was read."""
+        await self._context.store.run(lambda s: s.do("DELETE FROM facts WHERE name = :name", name=NOTICE))
 
     async def sign_out(self) -> int:
         """Tell the cloud that this peer goes; return how many items still wait in the outbox."""
@@ -445,6 +494,7 @@ class Peer:
             page += 1
         given_up = await self._encrypting.settle(rows)
         mine = {row.image: row for row in rows if row.image not in given_up}
+        await self._restoring.saw_images(rows)
         await self._adopting.learn(mine)
         return mine
 
@@ -471,17 +521,22 @@ class Peer:
         return await self._granting.viewers(checked_id(image_id))
 
     async def views_log(self, image_id: str) -> list[ViewLogEntry]:
-        """Return who looked at an image of one's own and when, newest first."""
-        rows: list[ViewLogEntry] = []
+        """Return who looked at an image of one's own and when, newest first.
+
+        Views that this device was told of and that a restored cloud has forgotten are among them.
+        """
+        rows: list[ops.ViewRow] = []
         page = 0
         while True:
             outcome = await self._query(ops.ViewsLog(image=checked_id(image_id), page=page), ops.ViewRows)
-            rows.extend(
-                ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left, row.lasted_s) for row in outcome.rows
-            )
+            rows.extend(outcome.rows)
             if not outcome.rows or len(rows) >= outcome.total:
-                return rows
+                break
             page += 1
+        return [
+            ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left, row.lasted_s)
+            for row in await self._given.logged(image_id, rows)
+        ]
 
     # --- Other people ------------------------------------------------------------------------------------------------
     async def users(self, text: str = "", *, page: int = 0) -> UserPage:
@@ -527,7 +582,7 @@ class Peer:
         )  # fmt: skip
         request = self._context.new_id()
         await self._offers.keep(image_id)
-        outcome = await self._outbox.submit_operation(REQUEST, operation, request, lane=_lane_of_ask(request))
+        outcome = await self._outbox.submit_operation(REQUEST, operation, request, lane=lane_of_ask(request))
         return Sent(request, outcome is not None)
 
     async def request_more(self, image_id: str, views: int, *, note: str = "") -> Sent:
@@ -544,14 +599,21 @@ class Peer:
         if taken is Taken.BACK:
             return
         if taken is Taken.NOT_HERE:
-            await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+            try:
+                await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
+            except Refused as refusal:
+                # A restored cloud may have forgotten it; then it is not asked again.
+                if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.withdrew(request_id):
+                    raise
+            else:
+                await self._restoring.withdrew(request_id)
             return
-        waiting = await self._context.store.run(lambda s: s.outbox(lane=_lane_of_ask(request_id)))
+        waiting = await self._context.store.run(lambda s: s.outbox(lane=lane_of_ask(request_id)))
         if not waiting:
             raise InvalidInput("This may be on its way already; change or revoke the rights instead.")
         if not any(row.what == WITHDRAWAL for row in waiting):
             await self._outbox.submit_operation(
-                WITHDRAWAL, ops.WithdrawAsk(ask=request_id), self._context.new_id(), lane=_lane_of_ask(request_id)
+                WITHDRAWAL, ops.WithdrawAsk(ask=request_id), self._context.new_id(), lane=lane_of_ask(request_id)
             )
 
     async def requests(self, *, local: bool = False) -> Requests:
@@ -580,10 +642,14 @@ class Peer:
             incoming = bool(row["incoming"])
             return incoming, _request_of(letter.ask, incoming=incoming, received=received, waiting=waiting)
 
+        asked_again = {request.request_id for request in queued}
         known = await self._readable("asks", rows, read)
         return Requests(
             tuple(request for incoming, request in known if incoming),
-            (*queued, *(request for incoming, request in known if not incoming)),
+            (
+                *queued,
+                *(request for incoming, request in known if not incoming and request.request_id not in asked_again),
+            ),
             complete,
         )
 
@@ -706,6 +772,7 @@ class Peer:
                 None if row["expires"] is None else float(row["expires"]), bool(row["revoked"]),
                 files.held_path(context.profile.images, row["grant_id"]) if row["received"] else None,
                 look_s=row["look_s"],
+                frozen=str(row["grant_id"]) in context.frozen,
             )  # fmt: skip
 
         return await self._readable("held", rows, read)
@@ -804,18 +871,26 @@ class Peer:
 
     async def _refresh_held(self) -> None:
         page = fetched = 0
+        told: set[str] = set()
+        began = self._context.clock()
         while True:
+            asked = self._context.clock()
             outcome = await self._query(ops.ListGrants(page=page), ops.Grants)
             for row in outcome.rows:
+                told.add(row.grant)
                 try:
-                    await self._mailbox.take_grant(row)
+                    await self._mailbox.take_grant(row, asked=asked)
                 except (RemoteError, UserError) as error:
                     # One grant that cannot be taken over, or written, keeps nobody from the others.
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
-                return
+                break
             page += 1
+        held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
+        # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
+        for grant in {str(mine["grant_id"]) for mine in held} - told:
+            self._context.note_frozen(grant, frozen=True, asked=began)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -885,11 +960,6 @@ def _described(mine: sqlite3.Row | None, row: ops.ImageRow | None) -> dict[str, 
     if mine is None:
         return told
     return dict(mine) if mine["title"] or row is None else dict(mine) | {"title": row.title, "created": row.created}
-
-
-def _lane_of_ask(request: str) -> str:
-    """Return the lane of the outbox in which a request and its withdrawal follow each other."""
-    return f"request/{request}"
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> GlimpseError | None:

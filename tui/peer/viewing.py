@@ -271,10 +271,11 @@ class Viewing:
         context, grant = self._context, right.record.grant_id
         if not context.cloud.reachable:
             return right
+        asked = context.clock()
         try:
             outcome, _ = await context.cloud.ask(ops.GetGrant(grant=grant), request=context.new_id(), wait_s=_REREAD_S)
             if isinstance(outcome, ops.GrantState):
-                await self._mailbox.take_grant(outcome.grant)
+                await self._mailbox.take_grant(outcome.grant, asked=asked)
         except GlimpseError as error:
             log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
         try:

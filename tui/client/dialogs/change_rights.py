@@ -57,6 +57,11 @@ class ChangeRights(DeedDialog[RightsResult]):
         with Horizontal(classes="rights-field -close"):
             yield Label("Each look")
             yield LookField(viewer.look_s, id="change-look")
+        if viewer.frozen:
+            yield Static(
+                "The cloud was restored from a backup and may have forgotten views: what you set here confirms these"
+                " rights.", markup=False, classes="text", id="change-frozen",
+            )  # fmt: skip
         yield Static(
             "It counts from the moment the cloud has it. Views spent until then stay spent.", markup=False,
             classes="text muted",
@@ -86,9 +91,9 @@ class ChangeRights(DeedDialog[RightsResult]):
             options = {"no_expiry": True} if expires is None else {"expires": expires}
         if look_s != viewer.look_s:
             options["look_s"] = look_s
-        if number == viewer.left and not options:
+        if number == viewer.left and not options and not viewer.frozen:
             self.complain("Nothing is changed yet: type another number, or choose another expiry or length.")
             return None
         # A number that was not touched is left alone, so that views spent meanwhile are not given back.
-        left = None if number == viewer.left else number
+        left = None if number == viewer.left and not viewer.frozen else number
         return partial(self._peer.set_views, self._image, viewer.account, left, **options)

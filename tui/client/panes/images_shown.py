@@ -155,7 +155,7 @@ class ImagesShown(Pane):
                 self._repaint_in_a_moment()
             case (
                 peer_events.ViewSpentEvent() | peer_events.Delivered() | peer_events.Undeliverable()
-                | peer_events.PictureAdopted()
+                | peer_events.PictureAdopted() | peer_events.DirectoryRestored()
             ):  # fmt: skip
                 self.load_soon()
             case _:

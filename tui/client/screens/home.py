@@ -13,7 +13,7 @@ from textual.widgets import Tab, TabbedContent, TabPane
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
 from tui.client.dialogs.confirm import Confirm
-from tui.client.messages import Happened, PeerEvent, StandingChanged, Trouble, Waiting
+from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, Trouble, Waiting
 from tui.client.pane import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
@@ -21,12 +21,13 @@ from tui.client.panes.requests import RequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
 from tui.client.wording import counted, plain
-from tui.peer.events import ImageReceived
+from tui.peer.events import DirectoryRestored, ImageReceived
 from tui.settings import complaints
 from tui.widgets.banner import OfflineBanner
 from tui.widgets.compositor import FaithfulCompositor
 from tui.widgets.header import StatusHeader
 from tui.widgets.key_line import KeyLine
+from tui.widgets.notice import NoticeStrip
 from tui.widgets.working import work
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _LOOK_S = 1.0
 """How often the header looks at the peer's standing; that asks nobody."""
 _SIGN_IN_AGAIN_S = 2.0
 _MAX_COMPLAINT_CELLS = 300
+_MAX_NOTICE_CELLS = 600
 TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer images"), ("my-images", "My images"))
 
 
@@ -61,6 +63,7 @@ class Home(Screen[None]):
         Binding("4", "tab('my-images')", "My images", id="tab.my_images", show=False, tooltip="What others may see"),
         Binding("o", "outbox", "Outbox", id="home.outbox", show=False, tooltip="What still waits for the cloud"),
         Binding("f5", "reload", "Reload", id="home.reload", show=False, tooltip="Ask the cloud again"),
+        Binding("y", "read_notice", "Read", id="home.notice", show=False, tooltip="Put away the notice above the tabs"),
         Binding("i", "account", "Account", id="home.account", show=False, tooltip="Your id and fingerprint, export"),
     ]
 
@@ -80,6 +83,7 @@ class Home(Screen[None]):
         """Compose header, banner, tabs, the guided path if there is one, footer."""
         yield StatusHeader()
         yield OfflineBanner()
+        yield NoticeStrip()
         with TabbedContent(id="tabs"):
             for (name, title), pane in zip(TABS, self._panes(), strict=True):
                 with TabPane(title, id=name):
@@ -109,6 +113,7 @@ class Home(Screen[None]):
         work(self, self._listen, group="listen")
         work(self, self._sign_in, group="sign-in")
         work(self, self._check_settings)
+        work(self, self._find_notice, group="notice")
         work(self, self._check_store)
         self.set_interval(_LOOK_S, self._look)
         self._look()
@@ -130,6 +135,24 @@ class Home(Screen[None]):
                 self.post_message(Trouble(error))
                 return
         self.post_message(StandingChanged(self.peer.status()))
+
+    async def _find_notice(self) -> None:
+        """Look for what was told after a restore of the cloud and has not been read, perhaps in an earlier session."""
+        self.post_message(Noticed(await self.peer.restored_notice()))
+
+    def on_noticed(self, message: Noticed) -> None:
+        """Show it above the tabs."""
+        self.query_one(NoticeStrip).notice = plain(message.text, _MAX_NOTICE_CELLS)
+
+    def on_notice_strip_read(self, _message: NoticeStrip.Read) -> None:
+        """Put it away."""
+        self.action_read_notice()
+
+    def action_read_notice(self) -> None:
+        """Put the notice away for good."""
+        if self.query_one(NoticeStrip).notice:
+            self.query_one(NoticeStrip).notice = ""
+            work(self, self.peer.read_restored_notice, group="notice")
 
     async def _check_settings(self) -> None:
         """Say what of a person's settings could not be heeded."""
@@ -188,6 +211,8 @@ class Home(Screen[None]):
                 self.client.bell()
         if isinstance(message.event, ImageReceived):
             self.post_message(Happened("received"))
+        if isinstance(message.event, DirectoryRestored):
+            self.post_message(Noticed(message.event.text))
         self._look()
         for pane in self.panes:
             pane.post_message(PeerEvent(message.event))

@@ -1,0 +1,426 @@
+"""A peer's side of a restored directory: the real services and the real store, outbox and comparison, on both engines.
+
+The backup is the tables as they were at a moment, put back; `recover` is what the nodes then do.
+"""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import pytest
+
+from node.directory import Marks, recover
+from shared.errors import Refused, Unavailable, ViewRefused
+from shared.records import decode_record
+from shared.rights import change_rights, encode_record
+from shared.wire import operations as ops
+from tests.contract.devices import Device, do_not_wait
+from tests.contract.people import Person, Town, new_id
+from tui.peer import mending
+from tui.peer.asks import Asks
+from tui.peer.events import DirectoryRestored
+from tui.peer.granting import RightsIntent
+from tui.peer.mailbox import Mailbox
+from tui.peer.restoring import Restoring
+
+pytestmark = pytest.mark.anyio
+_TABLES = (
+    "accounts",
+    "presence",
+    "images",
+    "asks",
+    "grants",
+    "grant_changes",
+    "views",
+    "requests",
+    "mail",
+    "mail_acks",
+)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    do_not_wait(monkeypatch)
+
+
+@dataclass
+class Backup:
+    """The tables of a directory at a moment."""
+
+    rows: dict[str, list[dict]]
+
+    @classmethod
+    async def take(cls, place: Town) -> "Backup":
+        return cls({name: [dict(row) for row in await place.rows(f"SELECT * FROM {name}")] for name in _TABLES})
+
+    async def put_back(self, place: Town) -> None:
+        """Put the tables back, and do as the nodes do when they find that out."""
+        for name in reversed(_TABLES):
+            await place.run(f"DELETE FROM {name}")
+        for name in _TABLES:
+            for row in self.rows[name]:
+                row.pop("live", None)  # the engine makes it
+                marks = ", ".join(f":{column}" for column in row)
+                await place.run(f"INSERT INTO {name} ({', '.join(row)}) VALUES ({marks})", **row)
+        done = await place.directory.write(recover(Marks(0, 0, 0, 0), certain=True))
+        assert done is not None
+        place.services.forget_accounts()
+
+
+class OwnersDevice(Device):
+    """A device with the comparison, which the test runs."""
+
+    def start(self) -> None:
+        super().start()
+        self.context.name = "Somebody"
+        self.asks = Asks(self.context)
+        self.mailbox = Mailbox(self.context, self.people, self.copies, None, self.asks, self.given)
+        self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
+
+    async def sign_in(self) -> None:
+        """Sign in, and compare as often as there is a reason to."""
+        await self.restoring.signed_in(await self.person.sign_in())
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.restoring.run)
+            with anyio.fail_after(60):
+                while self.restoring.has_work:  # noqa: ASYNC110 - the comparison tells nobody that it is done
+                    await anyio.sleep(0.005)
+            group.cancel_scope.cancel()
+
+    @property
+    def told(self) -> list[str]:
+        return [event.text for event in self.hub.said if isinstance(event, DirectoryRestored)]
+
+    async def give(self, viewer: Person, image: str, views: int) -> None:
+        await self.granting.give(image, viewer.account, views, None, None)
+        await self.deliver_all()
+
+    async def change(self, viewer: Person, image: str, **wish) -> None:
+        await self.granting.change(RightsIntent(image, viewer.account, **wish))
+        await self.deliver_all()
+
+
+@asynccontextmanager
+async def opened(person: Person, folder, *images: str):
+    device = OwnersDevice(person, folder)
+    device.start()
+    try:
+        for image in images:
+            await device.own(image)
+        yield device
+    finally:
+        device.stop()
+
+
+async def granted(owner: Person, image: str) -> list[ops.GrantRow]:
+    return (await owner.get(ops.ListGrants(image=image))).rows
+
+
+async def look(viewer: Person, grant: str) -> str:
+    """Look; return `shown`, or why not."""
+    try:
+        await viewer.spend(viewer.look(grant))
+    except (Refused, ViewRefused) as refusal:
+        return str(refusal.code)
+    return "shown"
+
+
+async def test_a_comparison_that_was_cut_off_goes_on_where_it_was(place, ann, bob, tmp_path, monkeypatch):
+    """The process was killed between two confirmations, and the directory restored once more meanwhile."""
+    monkeypatch.setattr(mending, "_LANES_AT_ONCE", 1)
+    images = [await ann.image() for _ in range(4)]
+    async with opened(ann, tmp_path / "one", *images) as device:
+        await device.sign_in()
+        for image in images:
+            await device.give(bob, image, 3)
+        early = await Backup.take(place)
+        for image in images:
+            await device.change(bob, image, left=1)
+        await early.put_back(place)
+        confirm, calls = device.restoring._mending.mend, 0
+
+        async def cut_off(step, epoch):
+            nonlocal calls
+            calls += 1
+            if calls > 2:
+                raise Unavailable("The cloud went away.")
+            return await confirm(step, epoch)
+
+        device.restoring._mending.mend = cut_off
+        await device.restoring.signed_in(await ann.sign_in())
+        with pytest.raises(Unavailable):
+            await device.restoring._compare(device.restoring._want)
+        rows = [(await granted(ann, image))[0] for image in images]
+        assert sorted(row.frozen for row in rows) == [False, False, True, True]
+        device.stop()
+        await early.put_back(place)
+        device.start()
+        await device.sign_in()
+        assert device.told == ["The cloud was restored from a backup: 4 grants were confirmed."]
+        for image in images:
+            [row] = await granted(ann, image)
+            assert (row.granted, row.version, row.frozen) == (1, 2, False)
+        said = len(device.told)
+        await device.sign_in()
+        assert len(device.told) == said, "nothing is told twice"
+
+
+async def test_a_revoked_grant_and_its_successor_come_back_in_order(place, ann, bob, tmp_path):
+    """The directory takes one live grant for a viewer and an image: the end of the first has to be told first."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 3)
+        early = await Backup.take(place)
+        await device.change(bob, image, revoke=True)
+        await device.give(bob, image, 7)
+        await early.put_back(place)
+        await device.sign_in()
+        rows = sorted(await granted(ann, image), key=lambda row: row.granted)
+        assert [(row.granted, row.revoked, row.frozen) for row in rows] == [(3, True, False), (7, False, False)]
+        assert await look(bob, rows[1].grant) == "shown"
+        assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 revocation sent again."]
+
+
+async def test_a_revocation_holds_against_a_later_change_that_did_not_know_of_it(place, ann, bob, tmp_path):
+    """One device revoked; after the restore the other, which had not heard of it, raised the views twice."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as first, opened(ann, tmp_path / "two", image) as second:
+        await first.sign_in()
+        await first.give(bob, image, 3)
+        await second.sign_in()
+        early = await Backup.take(place)
+        await first.change(bob, image, revoke=True)
+        await early.put_back(place)
+        await second.sign_in()
+        for left in (4, 5):
+            await second.change(bob, image, left=left)
+        [row] = await granted(ann, image)
+        assert (row.version, row.revoked) == (3, False)
+        await first.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.version, row.revoked) == (4, True)
+        assert first.told == ["The cloud was restored from a backup: 1 revocation sent again."]
+        assert await look(bob, row.grant) == "revoked"
+
+
+async def test_a_device_that_knows_nothing_confirms_nothing_and_setting_the_views_does(place, ann, bob, tmp_path):
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as first:
+        await first.sign_in()
+        await first.give(bob, image, 3)
+        early = await Backup.take(place)
+    await early.put_back(place)
+    async with opened(ann, tmp_path / "new", image) as new:
+        await new.sign_in()
+        [row] = await granted(ann, image)
+        assert row.frozen
+        assert new.told == [
+            "The cloud was restored from a backup. 1 grant waits for you: this device did not know of it. Set the"
+            " views again in My images, or sign in with the device that gave them."
+        ]
+        await new.sign_in()
+        assert len(new.told) == 1
+        await new.granting.change(RightsIntent(image, bob.account, more=2))
+        await new.turn()
+        assert await new.waiting() == ["rights"], "more than what nobody knows is no number"
+        await new.outbox._remove([row.request for row in await new.context.store.run(lambda s: s.outbox())])
+        await new.change(bob, image, left=2)
+        [row] = await granted(ann, image)
+        assert (row.frozen, row.granted) == (False, 2)
+        assert await look(bob, row.grant) == "shown"
+
+
+async def test_views_that_only_mail_told_of_are_counted_again_and_stay_in_the_log(place, ann, bob, tmp_path):
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        [row] = await granted(ann, image)
+        early = await Backup.take(place)
+        assert [await look(bob, row.grant) for _ in range(3)] == ["shown"] * 3
+        await device.mailbox.fetch()
+        log = (await ann.get(ops.ViewsLog(image=image))).rows
+        await early.put_back(place)
+        assert await look(bob, row.grant) == "frozen"
+        await device.sign_in()
+        assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 3 views counted again."]
+        [row] = await granted(ann, image)
+        assert (row.consumed, row.frozen) == (3, False)
+        assert (await ann.get(ops.ViewsLog(image=image))).rows == []
+        kept = await device.given.logged(image, [])
+        assert [(view.view, view.left) for view in kept] == [(view.view, view.left) for view in log]
+        assert [await look(bob, row.grant) for _ in range(3)] == ["shown", "shown", "no_views"]
+
+
+async def test_a_viewer_who_has_not_come_back_yet_is_waited_for(place, ann, tmp_path, monkeypatch):
+    image = await ann.image()
+    before = await Backup.take(place)
+    bob = await place.person("Bob")
+    receipt = (await bob.sign_in()).receipt
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        await before.put_back(place)
+        await device.sign_in()
+        assert device.told == [
+            "The cloud was restored from a backup. 1 grant waits until the viewer has signed in again."
+        ]
+        assert await granted(ann, image) == []
+        again = await bob.get(_with_number(bob, receipt))
+        assert again.account == bob.account
+        await device.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.viewer, row.frozen, await look(bob, row.grant)) == (bob.account, False, "shown")
+
+
+def _with_number(person: Person, receipt: bytes) -> ops.Register:
+    import msgspec
+
+    return msgspec.structs.replace(person.registration("Bob"), account=person.account, receipt=receipt)
+
+
+async def test_a_lie_of_a_viewer_freezes_one_grant_and_alarms_nobody(place, ann, bob, tmp_path):
+    """A changed client may claim any count: its own grant waits until the owner's peer has looked, and that is all."""
+    import msgspec
+
+    images = [await ann.image() for _ in range(2)]
+    async with opened(ann, tmp_path / "one", *images) as device:
+        await device.sign_in()
+        for image in images:
+            await device.give(bob, image, 5)
+        [mine], [other] = [await granted(ann, image) for image in images]
+        attempt = bob.look(mine.grant)
+        with pytest.raises(ViewRefused):
+            await bob.get(msgspec.structs.replace(attempt.operation, known_version=99), attempt.view)
+        assert await look(bob, other.grant) == "shown"
+        await device.mailbox.fetch()
+        await device.sign_in()
+        assert device.told == []
+        [mine] = await granted(ann, images[0])
+        assert (mine.frozen, mine.version) == (False, 1)
+
+
+async def test_what_another_device_signed_is_learned_and_what_nobody_signed_is_not(place, ann, bob, tmp_path):
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as first, opened(ann, tmp_path / "two", image) as second:
+        await first.sign_in()
+        await second.sign_in()
+        await first.give(bob, image, 3)
+        [row] = await granted(ann, image)
+        await second.sign_in()
+        [known] = await second.given.known()
+        assert (known.grant, known.version, known.remakeable) == (row.grant, 1, False)
+        forged = encode_record(change_rights(bob.identity, _as_if_owned(row, bob), granted=99))
+        await place.run("UPDATE grants SET record = :record, version = 2 WHERE id = :id", record=forged, id=row.grant)
+        await second.sign_in()
+        [known] = await second.given.known()
+        assert (known.version, decode_record(known.record).granted) == (1, 3)
+
+
+def _as_if_owned(row: ops.GrantRow, thief: Person):
+    """The record as if somebody else had signed it."""
+    import msgspec
+
+    from shared.rights import create_grant
+
+    made = create_grant(
+        thief.identity, thief.identity.public, grant_id=row.grant, image_id=row.image, content_key=b"k" * 32,
+        granted=5, expires=None, entropy=_counting(),
+    )  # fmt: skip
+    return msgspec.structs.replace(made.record)
+
+
+def _counting():
+    import itertools
+
+    numbers = itertools.count(1)
+    return lambda size: bytes([next(numbers)]) * size
+
+
+async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tmp_path):
+    shown, gone = [await ann.image() for _ in range(2)]
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", shown, gone) as device:
+        await device.sign_in()
+        await ann.get(ops.WithdrawImage(image=gone))
+        await device.restoring.saw_images((await ann.get(ops.MyImages())).rows)
+        await early.put_back(place)
+        await device.sign_in()
+        rows = (await ann.get(ops.MyImages())).rows
+        assert {row.image: row.offered for row in rows} == {shown: True, gone: False}
+        assert device.told == ["The cloud was restored from a backup: 1 picture withdrawn again."]
+
+
+async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, tmp_path):
+    image = await ann.image()
+    early = await Backup.take(place)
+    ask = new_id()
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+        operation = ops.AskViews(image=image, views=2, note="please")
+        await device.outbox.submit_operation("request", operation, ask)
+        await device.deliver_all()
+        await early.put_back(place)
+        assert (await bob.get(ops.ListAsks(incoming=False))).rows == []
+        await device.sign_in()
+        await device.deliver_all()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        assert (row.ask, row.views, row.note, row.state) == (ask, 2, "please", "pending")
+        await ann.get(ops.WithdrawImage(image=image))
+        await place.run("DELETE FROM asks")
+        await place.forget_requests()
+        await device.restoring.saw_asks(())
+        await device.sign_in()
+        await device.turn()
+        assert await device.waiting() == ["operation"], "its owner's peer may not have been back yet"
+        device.context.wall = lambda: 1_000_000.0 + 8 * 86_400
+        for _ in range(2):
+            await device.restoring.saw_asks(())
+            await device.sign_in()
+            await device.deliver_all()
+        refused = [event for event in device.hub.said if type(event).__name__ == "Undeliverable"]
+        assert len(refused) == 1, "what was refused for good is not asked a third time"
+
+
+@pytest.mark.parametrize("before_the_restore", [True, False])
+async def test_a_request_that_was_taken_back_is_not_asked_again(place, ann, bob, tmp_path, before_the_restore):
+    """Known here as open only because nobody had listed it since, it came back to its owner after a restore."""
+    image = await ann.image()
+    early = await Backup.take(place)
+    ask = new_id()
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+        await device.outbox.submit_operation("request", ops.AskViews(image=image, views=2), ask)
+        await device.deliver_all()
+        if not before_the_restore:
+            await early.put_back(place)
+        await device.outbox.submit_operation("withdrawal", ops.WithdrawAsk(ask=ask), new_id())
+        await device.deliver_all()
+        if before_the_restore:
+            await early.put_back(place)
+        await device.sign_in()
+        await device.deliver_all()
+        assert (await ann.get(ops.ListAsks(incoming=True))).rows == []
+
+
+async def test_an_accepted_request_is_closed_again_and_gives_its_views_once(place, ann, bob, tmp_path):
+    """It looked open after a restore; accepted a second time it would have given its views a second time."""
+    image, ask = await ann.image(), new_id()
+    await bob.get(ops.AskViews(image=image, views=4), ask)
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.mailbox.fetch()
+        await device.granting.give(image, bob.account, 4, None, ask)
+        await device.deliver_all()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        await device.asks.keep(row, incoming=True)
+        await early.put_back(place)
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        assert row.state == "pending"
+        await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        [grant] = await granted(ann, image)
+        assert (row.state, row.grant, grant.granted) == ("accepted", grant.grant, 4)
+        assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 request sent again."]

@@ -1,0 +1,205 @@
+"""Bringing a restored directory up to what its owner knows: grants are confirmed, images are made known again."""
+
+import logging
+import sqlite3
+from collections import defaultdict
+from enum import Enum, auto
+
+import anyio
+
+from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError, Unavailable
+from shared.records import decode_record, encode_record
+from shared.rights import change_rights
+from shared.text import clean
+from shared.wire import operations as ops
+from shared.wire.refusals import RefusalCode
+from tui.peer.asker import Asker
+from tui.peer.comparing import Deed, Left, Step, Tally, step_for, steps_for
+from tui.peer.context import Context
+from tui.peer.given import Given
+
+log = logging.getLogger(__name__)
+
+_LANES_AT_ONCE = 4
+_TRIES = 6
+"""How often one grant is tried in a row where views or another device come in between."""
+_COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
+"""Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
+MENDED = frozenset({Deed.CONFIRM, Deed.REMAKE, Deed.REVOKE})
+"""Deeds that send something."""
+
+
+class _End(Enum):
+    DONE = auto()
+    ABSENT = auto()
+    REFUSED = auto()
+
+
+class Mending:
+    """Carries out what a comparison of grants and images asks for, and adds it up in `tally`."""
+
+    def __init__(self, context: Context, given: Given, cloud: Asker, tally: Tally) -> None:
+        self._context = context
+        self._given = given
+        self._cloud = cloud
+        self._tally = tally
+
+    async def steps(self) -> list[Step]:
+        """Compare all grants that this account gave; what the directory knows better is learned at once."""
+        rows = [
+            row
+            async for page in self._cloud.pages(lambda number: ops.ListGrants(given=True, page=number), ops.Grants)
+            for row in page.rows
+        ]
+        found = await self._given.checked(rows)
+        steps = steps_for(await self._given.known(), found)
+        await self._given.learn(step.found for step in steps if step.deed is Deed.LEARN and step.found is not None)
+        return steps
+
+    async def mend_all(self, steps: list[Step], epoch: int) -> Left:
+        """Carry out steps, some lanes at a time; return what is left. Raises `Unavailable` without the cloud."""
+        lanes: defaultdict[tuple[str, int], list[Step]] = defaultdict(list)
+        for step in steps:
+            if step.deed in MENDED:
+                lanes[step.lane].append(step)
+        ends: list[_End] = []
+        slots = anyio.CapacityLimiter(_LANES_AT_ONCE)
+        trouble: list[Unavailable] = []
+
+        async def work_off(lane: list[Step]) -> None:
+            async with slots:
+                for step in lane:
+                    if trouble:
+                        return
+                    try:
+                        ends.append(await self.mend(step, epoch))
+                    except Unavailable as error:
+                        trouble.append(error)
+                    except GlimpseError as error:
+                        log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(error)})
+                        ends.append(_End.REFUSED)
+
+        async with anyio.create_task_group() as group:
+            for lane in lanes.values():
+                group.start_soon(work_off, lane)
+        if trouble:
+            raise trouble[0]
+        return Left(
+            unknown=sum(step.deed is Deed.UNKNOWN for step in steps),
+            lost=sum(step.deed is Deed.LOST for step in steps),
+            absent=ends.count(_End.ABSENT),
+            refused=ends.count(_End.REFUSED),
+        )
+
+    async def mend(self, step: Step, epoch: int) -> _End:
+        """Bring one grant to where it must be. Raises `Unavailable` without the cloud."""
+        first = step
+        for _ in range(_TRIES):
+            operation = await self._operation(step)
+            if operation is None:
+                return _End.REFUSED
+            try:
+                outcome, _ = await self._cloud.ask(operation, told=_COMES_LATER)
+            except Refused as refusal:
+                if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
+                    step = again
+                elif refusal.code in _COMES_LATER:
+                    return _End.ABSENT
+                else:
+                    log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(refusal)})
+                    return _End.REFUSED
+            else:
+                if not isinstance(outcome, ops.GrantState):
+                    raise RemoteError("the cloud answered the confirmation of a grant with something else")
+                await self._given.remember(outcome.grant)
+                step = await self.met(outcome.grant)
+            if not step.behind:
+                await self._given.confirmed(step.grant, epoch)
+                self._tally.count(first)
+                return _End.DONE
+        raise Unavailable("A grant changes so often that it could not be confirmed; it goes on later.")
+
+    async def _operation(self, step: Step) -> ops.Operation | None:
+        """Return what is to be sent for a grant, None where nothing can be."""
+        known, found = step.known, step.found
+        if step.deed is Deed.REVOKE:
+            assert found is not None
+            record = change_rights(self._context.identity, decode_record(found.record), revoked=True)
+            return ops.ChangeRights(
+                grant=step.grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed
+            )
+        if known is None:
+            return None
+        made_from = await self._given.made_from(step.grant)
+        if found is None and made_from is None:
+            return None
+        share, signature = made_from or (None, None)
+        return ops.ConfirmGrant(
+            grant=step.grant, image=known.image, viewer=known.viewer, record=step.record(), consumed=known.consumed,
+            cloud_share=share if found is None else None, share_signature=signature if found is None else None,
+        )  # fmt: skip
+
+    async def met(self, row: ops.GrantRow) -> Step:
+        """Return what is to be done about one grant as the directory tells it. Raises `RemoteError` for a false one."""
+        found = await self._given.checked([row])
+        if not found:
+            raise MalformedMessage("a grant that is not this account's word")
+        return step_for(await self._given.find(row.grant), found[0])
+
+    async def _read_again(self, step: Step) -> Step | None:
+        """Return what is to be done after a conflict, None where the directory has another grant instead."""
+        try:
+            outcome, _ = await self._cloud.ask(ops.GetGrant(grant=step.grant))
+        except Refused:
+            return None
+        return await self.met(outcome.grant) if isinstance(outcome, ops.GrantState) else None
+
+    async def thaw(self, grant: str, epoch: int) -> bool:
+        """Compare one grant that the directory froze on its viewer's word, and confirm it.
+
+        Returns whether more was forgotten, or this device cannot say: then all are to be compared.
+        """
+        try:
+            outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
+        except Refused:
+            return True
+        if not isinstance(outcome, ops.GrantState):
+            raise RemoteError("the cloud answered a look at a grant with something else")
+        step = await self.met(outcome.grant)
+        if step.forgot or step.deed is Deed.UNKNOWN:
+            return True
+        if step.behind and await self.mend(step, epoch) is _End.DONE:
+            # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.
+            self._tally.confirmed -= 1
+            log.info("a frozen grant was confirmed", extra={"grant": grant})
+        return False
+
+    async def mend_images(self) -> None:
+        """Make images of one's own known again, and withdraw again those that were withdrawn."""
+        there = {
+            row.image: row.offered
+            async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
+            for row in page.rows
+        }
+        mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
+        for row in mine:
+            image = str(row["image"])
+            try:
+                if image not in there:
+                    await self._cloud.ask(_image_again(row))
+                    self._tally.images += 1
+                elif row["withdrawn"] and there[image]:
+                    await self._cloud.ask(ops.WithdrawImage(image=image))
+                    self._tally.withdrawn += 1
+            except Refused as refusal:
+                log.warning("an image was not made known again", extra={"image": image, "reason": str(refusal)})
+
+
+def _image_again(row: sqlite3.Row) -> ops.RestoreImage:
+    digest = row["upload_sha256"]
+    return ops.RestoreImage(
+        image=str(row["image"]), title=clean(str(row["title"])), format=str(row["format"]), width=int(row["width"]),
+        height=int(row["height"]), original_size=int(row["size"]), created=float(row["created"]),
+        offered=not row["withdrawn"], upload_size=int(row["upload_size"]) if digest else 0,
+        upload_sha256=bytes(digest) if digest else bytes(32),
+    )  # fmt: skip

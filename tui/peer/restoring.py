@@ -1,0 +1,277 @@
+"""What a peer does when the directory was restored from a backup: it compares, and brings back what was forgotten.
+
+A restored directory freezes every grant until its owner's peer has compared it. As an owner this peer confirms the
+grants it gave, makes known again images that are missing, withdraws again, and repeats its answers to requests; as a
+viewer it repeats the requests that are still open. All of it is found by comparing both sides as they stand, so an
+interruption at any point, also by another restore, only means that the next attempt finds less, or more, to do.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
+
+import anyio
+
+from shared.errors import Unavailable
+from shared.wire import operations as ops
+from tui.peer.asker import Asker
+from tui.peer.asks import Asks
+from tui.peer.comparing import Left, Tally, sentence
+from tui.peer.context import Context
+from tui.peer.events import DirectoryRestored
+from tui.peer.given import Given
+from tui.peer.granting import GRANT, RIGHTS
+from tui.peer.mailbox import Mailbox
+from tui.peer.mending import MENDED, Mending
+from tui.peer.outbox import Outbox
+from tui.peer.repeating import RESTORED_AT, Repeating
+from tui.peer.store import OutboxRow, Store
+
+log = logging.getLogger(__name__)
+
+NOTICE = "restored_notice"
+"""Name of the fact that holds what the owner has not read yet."""
+RECEIPT = "receipt"
+"""Name of the fact that holds the nodes' proof of this account's number, in hexadecimal digits."""
+_COMPARED = "compared_epoch"
+_TOLD_LEFT = "restored_left"
+_PAUSE_S = (0.5, 60.0)
+"""The first and the longest pause before a comparison that failed is tried again."""
+_FAILURES = 3
+"""After so many failures that are not the cloud's absence, changes of rights are let go on."""
+_DOUBTED = 1_000
+"""Grants in doubt that are looked at one by one; what is beyond waits for the next sign-in."""
+
+
+@dataclass(slots=True)
+class _Want:
+    """What the next comparison is to look at."""
+
+    all: bool = False
+    """Images, rights held and requests too, as after a restore."""
+    grants: bool = False
+    """The grants even where the sums agree."""
+
+
+class Restoring:
+    """Compares with the directory whenever there is a reason to, in the background."""
+
+    def __init__(self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox, asks: Asks) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._given = given
+        self._mailbox = mailbox
+        self._wanted = anyio.Event()
+        self._want = _Want()
+        self._doubted: dict[str, None] = {}
+        self._told_epoch = 0
+        self._sums: ops.GivenSums | None = None
+        self._busy = False
+        self._comparing = False
+        self._tally = Tally()
+        cloud = Asker(context)
+        self._mending = Mending(context, given, cloud, self._tally)
+        self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
+        self.refresh_held: Callable[[], Awaitable[None]] = _nothing
+        """Has the rights that this account holds listed anew."""
+        given.on_doubt = self._repeating.on_doubt = self.suspect
+        mailbox.on_frozen, mailbox.on_reopened = self.doubted, self.reopened
+        outbox.holds_back = self.holds_back
+        asks.on_listed = self.saw_asks
+
+    # --- Reasons to compare ------------------------------------------------------------------------------------------
+    async def signed_in(self, outcome: ops.SignedIn) -> None:
+        """Take what the cloud says at sign-in: its epoch, and the sums of the grants that this account gave."""
+        receipt = outcome.receipt.hex()
+
+        def note(store: Store) -> str | None:
+            if receipt:
+                store.set_fact(RECEIPT, receipt)
+            return store.fact(_COMPARED)
+
+        compared = await self._context.store.run(note)
+        self._told_epoch = outcome.epoch
+        self._sums = outcome.given
+        frozen = outcome.given is not None and outcome.given.frozen > 0
+        if compared is not None and int(compared) != outcome.epoch:
+            self._restored()
+        elif frozen:
+            self.suspect()
+        elif outcome.given is not None and (compared is None or outcome.given != await self._given.sums()):
+            self._wanted.set()
+
+    def wake(self) -> None:
+        """This peer is signed in: begin with what there is to do."""
+        self._wanted.set()
+
+    def heard(self, epoch: int) -> None:
+        """Take the epoch that a node told with a keep-alive."""
+        if epoch > self._told_epoch and self._context.signed_in:
+            self._told_epoch = epoch
+            self._restored()
+
+    def renumbered(self, account: int) -> None:
+        """This account was registered again after a restore, and has another number now."""
+        self._tally.account = account
+
+    def _restored(self) -> None:
+        self._want.all = True
+        self._busy = True
+        self._wanted.set()
+
+    def suspect(self) -> None:
+        """The directory was seen to know less than this peer: compare all grants."""
+        self._want.grants = True
+        self._wanted.set()
+
+    def doubted(self, grant: str) -> None:
+        """The directory froze one grant, because its viewer's peer knew more: compare that one."""
+        if len(self._doubted) < _DOUBTED:
+            self._doubted[grant] = None
+        self._wanted.set()
+
+    def registered_again(self) -> None:
+        """The directory did not know this account: it was restored to a time before."""
+        self._restored()
+
+    def reopened(self) -> None:
+        """A request that was answered here is open in the directory."""
+        self._want.all = True
+        self._wanted.set()
+
+    async def saw_images(self, rows: Iterable[ops.ImageRow]) -> None:
+        """Take a whole list of this account's images: what was withdrawn stays so, and what is missing was forgotten.
+
+        Without nodes that remember, as after a snapshot of the whole machine, only this tells of a forgotten image.
+        """
+        offered = {row.image: row.offered for row in rows}
+
+        def compare(store: Store) -> bool:
+            for image, still in offered.items():
+                if not still:
+                    store.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image)
+            mine = store.all("SELECT image FROM own_images WHERE ready = 1")
+            return any(row["image"] not in offered for row in mine)
+
+        self._look_at_all_if(await self._context.store.run(compare))
+
+    async def saw_asks(self, asks: Collection[str]) -> None:
+        """Take a whole list of requests that this account made: one that is open here and not in it was forgotten."""
+        self._look_at_all_if(await self._repeating.forgotten(asks))
+
+    async def withdrew(self, ask: str) -> bool:
+        """Note that this account took a request back; return whether it was known here as an open one."""
+        return await self._repeating.end_own(ask, "withdrawn", "")
+
+    def _look_at_all_if(self, forgotten: bool) -> None:
+        if forgotten and not self._want.all:
+            self._want.all = True
+            self._wanted.set()
+
+    # --- What must wait meanwhile ------------------------------------------------------------------------------------
+    def holds_back(self, row: OutboxRow) -> bool:
+        """Return whether an outbox row has to wait: rights must not change on top of what the directory forgot."""
+        return self._busy and row.kind in (GRANT, RIGHTS)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is still a reason to compare that was not looked into."""
+        return self._comparing or self._wanted.is_set()
+
+    # --- The background task -----------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Compare whenever there is a reason, until cancelled."""
+        pause, failures, waits = _PAUSE_S[0], 0, False
+        while True:
+            with anyio.move_on_after(pause if waits else math.inf):
+                await self._wanted.wait()
+            self._wanted = anyio.Event()
+            if not self._context.signed_in:
+                waits = False  # signing in is a reason to look again
+                continue
+            want, self._want = self._want, _Want()
+            self._comparing = True
+            try:
+                absent = await self._compare(want)
+            except Exception as error:  # noqa: BLE001 - whatever it is, grants must not stay frozen for good
+                self._want.all |= want.all
+                self._want.grants |= want.grants
+                failures += not isinstance(error, Unavailable)
+                log.warning("the comparison with the cloud goes on later", extra={"reason": str(error)})
+                self._busy = self._busy and failures < _FAILURES
+                waits, pause = True, min(2 * pause, _PAUSE_S[1])
+                continue
+            finally:
+                self._comparing = False
+            failures = 0
+            self._busy = self._want.all
+            self._outbox.wake()
+            waits, pause = absent, (min(2 * pause, _PAUSE_S[1]) if absent else _PAUSE_S[0])
+            self._want.grants |= absent
+
+    async def _compare(self, want: _Want) -> bool:
+        """Compare once; return whether grants wait for viewers whom the directory does not know yet."""
+        epoch = self._told_epoch
+        while self._doubted:
+            grant = next(iter(self._doubted))
+            want.grants |= await self._mending.thaw(grant, epoch)
+            self._doubted.pop(grant, None)
+        if not want.all and not want.grants and not await self._sums_differ():
+            await self._note_compared(epoch)
+            return False
+        if want.all:
+            await self._note_restored()
+        steps = await self._mending.steps()
+        if any(step.forgot and step.deed in MENDED for step in steps) and not want.all:
+            await self._note_restored()
+            want.all = True
+        if want.all:
+            await self._mending.mend_images()
+            await self.refresh_held()
+        left = await self._mending.mend_all(steps, epoch)
+        if want.all:
+            await self._repeating.mend_asks()
+        else:
+            self._tally.clear()  # frozen by a viewer's word alone: confirmed, and nothing was forgotten
+        await self._tell(left)
+        await self._note_compared(epoch)
+        self._sums = None
+        return left.absent > 0
+
+    async def _sums_differ(self) -> bool:
+        if self._sums is None:
+            return False
+        if self._sums == await self._given.sums():
+            return False
+        await self._mailbox.fetch()  # views that mail has not told yet are no reason to list everything
+        return self._sums != await self._given.sums()
+
+    async def _note_compared(self, epoch: int) -> None:
+        await self._context.store.run(lambda store: store.set_fact(_COMPARED, str(epoch)))
+
+    async def _note_restored(self) -> None:
+        at = repr(self._context.wall())
+        await self._context.store.run(lambda store: store.set_fact(RESTORED_AT, at))
+
+    async def _tell(self, left: Left) -> None:
+        """Tell the owner what was brought back, once; what still waits is told again only when that changes."""
+        waits = f"{left.unknown} {left.lost} {left.absent} {left.refused}"
+        told = await self._context.store.run(lambda store: store.fact(_TOLD_LEFT)) or "0 0 0 0"
+        if not self._tally and (waits == told or not left):
+            if waits != told:
+                await self._context.store.run(lambda store: store.set_fact(_TOLD_LEFT, waits))
+            return
+        text = sentence(self._tally, left)
+
+        def note(store: Store) -> None:
+            store.set_fact(_TOLD_LEFT, waits)
+            store.set_fact(NOTICE, text)
+
+        await self._context.store.run(note)
+        self._tally.clear()
+        self._context.events.emit(DirectoryRestored(text))
+
+
+async def _nothing() -> None:
+    return
