@@ -344,7 +344,9 @@ def _counts(evidence: Evidence) -> None:
         if effect.op == "look":
             looks[str(effect.asked("image")), int(effect.asked("account"))].append(effect)
     views = Counter(row["grant_id"] for row in evidence.directory["views"])
-    for pair, rows in _grants(evidence).items():
+    grants = _grants(evidence)
+    for pair in grants.keys() | looks.keys():
+        rows = grants.get(pair, [])
         counted = sum(row.consumed for row in rows)
         shown = [look for look in looks[pair] if look.state == "ack"]
         excused = [
