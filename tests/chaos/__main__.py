@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="only this kind of fault; repeat for several")
     parser.add_argument("--never", action="append", default=[], help="not this kind of fault; repeat for several")
     parser.add_argument("--without", action="append", default=[], choices=sorted(CONTROLS), help="take a fix out")
+    parser.add_argument("--patience", type=float, default=180.0, help="seconds for anything to come to rest [180]")
     parser.add_argument("--folder", type=Path, help="where to keep everything [a temporary folder, kept on failure]")
     parser.add_argument("--again", type=Path, help="check what an earlier run left in this folder, run nothing")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each seed")
@@ -41,7 +42,7 @@ def main() -> int:
         folder = Path(tempfile.mkdtemp(prefix=f"glimpse-chaos-{seed}-", dir=chosen.folder))
         plan = Plan(
             seed=seed, minutes=chosen.minutes, owners=chosen.owners, viewers=chosen.viewers, only=chosen.only,
-            never=chosen.never, without=chosen.without,
+            never=chosen.never, without=chosen.without, patience_s=chosen.patience,
         )  # fmt: skip
         result = asyncio.run(_until_ended(plan, folder))
         print(json.dumps(result.as_json()) if chosen.json else "\n".join(result.as_text()), flush=True)

@@ -387,7 +387,7 @@ def _rest(evidence: Evidence) -> None:
     epoch = max((int(row["value"]) for row in evidence.directory["meta"] if row["name"] == "epoch"), default=0)
     owners = {account: who for who, account in evidence.accounts.items()}
     for row in evidence.directory["grants"]:
-        if int(row["epoch"]) < epoch:
+        if int(row["epoch"]) < epoch and not row["revoked"]:
             owner = owners.get(row["owner_id"], "?")
             evidence.report("stuck", f"grant {row['id'][:8]} of {owner} is frozen (epoch {row['epoch']} of {epoch})")
 

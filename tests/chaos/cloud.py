@@ -1,8 +1,8 @@
 """Three node processes on one SQLite directory, and everything that can be done to them from outside.
 
-Every node has a folder of its own with its own cluster file: in it the node itself stands with its private address,
-where its sockets are bound, and the others with their public ones, so that what nodes say to each other goes
-through the relay too.
+All lie in one folder, as `glimpse up` makes it. Every node has a cluster file of its own: in it the node itself stands
+with its private address, where its sockets are bound, and the others with their public ones, so that what nodes say to
+each other goes through the relay too.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Cloud:
     """The nodes of one run. `left_out` says which faults this machine does not allow, and why."""
 
     def __init__(self, folder: Path, net: Net, *, nodes: int, without: list[str], disk: bool, clock: bool) -> None:
-        self.folder, self._net, self._without = folder, net, without
+        self.folder, self._net, self.without = folder, net, without
         self.left_out: list[str] = []
         self._mounted = disk and self._mount(folder / "db")
         self.database = folder / "db" / "directory.sqlite"
@@ -65,25 +65,26 @@ class Cloud:
 
     # --- Files -------------------------------------------------------------------------------------------------------
     def _write_files(self, cluster: Cluster) -> None:
-        for own in [*self.names, None]:
-            folder = self.folder / (own or "public")
-            folder.mkdir()
-            nodes = tuple(
-                replace(
-                    node, host=(self._net.private if node.name == own else self._net.public)(self.parties[node.name])
-                )
-                for node in cluster.nodes
-            )
-            save_cluster(folder / CLUSTER_FILE, replace(cluster, nodes=nodes))
-            if own is not None:
-                shutil.copy(self._made / f"node-{own}.toml", folder / f"node-{own}.toml")
-        direct = tuple(replace(node, host=self._net.private(self.parties[node.name])) for node in cluster.nodes)
-        save_cluster(self._made / CLUSTER_FILE, replace(cluster, nodes=direct))
+        """Write the cluster file of each node, of people, and of operators."""
+        for own in self.names:
+            save_cluster(self._file_of(own), self._seen(cluster, {own}))
+        save_cluster(self.for_people, self._seen(cluster, set()))
+        save_cluster(self.for_operators, self._seen(cluster, set(self.names)))
+
+    def _seen(self, cluster: Cluster, private: set[str]) -> Cluster:
+        nodes = []
+        for node in cluster.nodes:
+            address_of = self._net.private if node.name in private else self._net.public
+            nodes.append(replace(node, host=address_of(self.parties[node.name])))
+        return replace(cluster, nodes=tuple(nodes))
+
+    def _file_of(self, name: str) -> Path:
+        return self._made / f"cluster-{name}.toml"
 
     @property
     def for_people(self) -> Path:
         """The cluster file that peers get."""
-        return self.folder / "public" / CLUSTER_FILE
+        return self.folder / CLUSTER_FILE
 
     @property
     def for_operators(self) -> Path:
@@ -122,8 +123,8 @@ class Cloud:
     # --- Processes ---------------------------------------------------------------------------------------------------
     def _command(self, name: str) -> list[str]:
         return [
-            sys.executable, "-m", "tests.chaos.node_main", str(self._net.block), ",".join(self._without),
-            "node", "--cluster", str(self.folder / name / CLUSTER_FILE), "--name", name, "--with-parent",
+            sys.executable, "-m", "tests.chaos.node_main", str(self._net.block), ",".join(self.without),
+            "node", "--cluster", str(self._file_of(name)), "--name", name, "--with-parent",
         ]  # fmt: skip
 
     async def _spawn(self, name: str) -> asyncio.subprocess.Process:
@@ -213,7 +214,7 @@ class Cloud:
     async def restore(self, backup: Path, *, with_glimpse: bool) -> str:
         """Put an older copy in the place of the directory, while no node runs; return the words of a failure."""
         if with_glimpse:
-            return await self._run(*GLIMPSE, "restore", "--cluster", str(self.for_operators), str(backup), "--yes")
+            return await self._run(*GLIMPSE, "restore", "--cluster", str(self.for_operators), str(backup))
         for ending in ("", "-wal", "-shm"):
             Path(f"{self.database}{ending}").unlink(missing_ok=True)
         shutil.copy(backup, self.database)
@@ -227,10 +228,6 @@ class Cloud:
         )  # fmt: skip
         out, _ = await process.communicate()
         return "" if process.returncode == 0 else f"code {process.returncode}: {out.decode(errors='replace')[-300:]}"
-
-    async def has_command(self, name: str) -> bool:
-        """Whether this `glimpse` has a command."""
-        return not await self._run(*GLIMPSE, name, "--help")
 
     # --- Disk and clock ----------------------------------------------------------------------------------------------
     @property

@@ -11,8 +11,6 @@ from tests.chaos.faults import Faults
 from tests.chaos.person import Died, Failed, Person
 from tests.chaos.world import World, now
 
-REST_S = 180.0
-"""How long anything may take to come to rest, far beyond every wait of the program on a busy machine."""
 _AFTER_STUCK_S = 10.0
 """How long the rest may take once something is stuck: the run has failed, and what depends on it is stuck too."""
 _NOT_SOON_S = 2 * 86_400.0
@@ -24,7 +22,7 @@ async def come_to_rest(world: World, actors: Actors, faults: Faults) -> None:
     """Stop all faults, let everything be delivered, answer what is open and look at what may be looked at."""
     world.journal.write("note", text="faults stop")
     await faults.undo()
-    if trouble := await world.cloud.healthy(REST_S):
+    if trouble := await world.cloud.healthy(world.patience_s):
         world.stuck(f"the cloud does not come to rest: {trouble}")
         return
     people = list(world.people.values())
@@ -66,7 +64,7 @@ async def read_all(world: World) -> tuple[Tables, dict[str, Tables]]:
 async def _until(world: World, what: str, holds: Callable[[], Awaitable[bool]]) -> bool:
     """Wait until something holds; note that it is stuck where it does not come."""
     is_stuck = any(line.kind == "stuck" for line in world.journal.lines)
-    end = time.monotonic() + (_AFTER_STUCK_S if is_stuck else REST_S)
+    end = time.monotonic() + (_AFTER_STUCK_S if is_stuck else world.patience_s)
     trouble = ""
     while time.monotonic() < end:
         try:

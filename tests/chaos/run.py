@@ -47,6 +47,7 @@ class Plan:
     only: list[str] = field(default_factory=list)
     never: list[str] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
+    patience_s: float = 180.0
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ async def run(plan: Plan, folder: Path) -> Result:
     journal = Journal(folder / "journal.jsonl")
     cloud = Cloud(folder / "cloud", net, nodes=plan.nodes, without=plan.without, disk=True, clock=True)
     ways.nodes = frozenset(cloud.parties.values())
-    world = World(folder, journal, cloud, ways, rng)
+    world = World(folder, journal, cloud, ways, rng, patience_s=plan.patience_s)
     _populate(world, plan, net)
     actors = Actors(world, images=plan.images, pause_s=plan.actor_pause_s)
     faults = Faults(world, actors, pause_s=plan.fault_pause_s, only=plan.only, never=plan.never)

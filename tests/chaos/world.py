@@ -52,6 +52,8 @@ class World:
     pairs: defaultdict[tuple[str, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """Held while an owner asks for a change of a pair's rights, so that the journal's order is the order of changes."""
     opening: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    patience_s: float = 180.0
+    """How long anything may take to come to rest, far beyond every wait of the program on a busy machine."""
     over: bool = False
     drawn: int = 0
 
