@@ -252,7 +252,8 @@ def _rights(evidence: Evidence) -> None:
 
 
 def _judge_refusals(evidence: Evidence, pair: Pair, history: list[tuple[Effect, Change]], consumed: list[int]) -> None:
-    """A change that was refused must have been impossible: it met no grant that stands, or an answered request."""
+    """A change that was refused must have been impossible: it met no grant that stands, or an answered request, or it
+    was still waiting when the owner revoked."""
     states = {Right()}
     for effect, change in history:
         told = evidence.undelivered.get(effect.told("request")) if effect.state == "ack" else None
@@ -260,7 +261,10 @@ def _judge_refusals(evidence: Evidence, pair: Pair, history: list[tuple[Effect, 
             reason = effect.told("text") if told is None else told.facts.get("reason")
             if effect.state == "refused" and effect.told("mistake"):
                 continue  # the caller was told that this cannot be done, before anything was stored
-            if not _may_be_refused(evidence, effect, change, states):
+            overtaken = told is not None and any(
+                later.op == "revoke" and effect.begin.n < later.begin.n < told.n for later, _ in history
+            )
+            if not overtaken and not _may_be_refused(evidence, effect, change, states):
                 last = effect.ended if told is None else told.n
                 evidence.report("lost", f"{_named(pair)}: {effect.op} was given up: {reason}", effect.begin.n, last)
         states = after(states, change, consumed)
