@@ -1,4 +1,4 @@
-"""A short run of the chaos harness: real nodes and peers under faults, and nothing lost, doubled, won, stuck or different.
+"""A short run of the chaos harness: real nodes and peers under faults; nothing lost, doubled, won, stuck or different.
 
 `make soak` is the long one. Nothing here depends on speed: a slow machine gets less done, and everything is waited for.
 """
