@@ -23,6 +23,8 @@ RAISING = frozenset({"grant", "accept", "set_views"})
 OWNERS_OPS = frozenset({"grant", "accept", "set_views", "revoke"})
 MAY_HAVE_SPENT = frozenset({"revoked", "expired", "repeat_over", "frozen"})
 """Refusals of a look that may come after its view was counted: the right ended, or another copy of the profile won."""
+NOT_SOON_S = 2 * 86_400.0
+"""An expiry that is further away than this is not reached, whatever the clocks were set to."""
 _EXPIRY_MARGIN_S = 0.5
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -385,6 +387,8 @@ def _rest(evidence: Evidence) -> None:
         for row in store["outbox"]:
             evidence.report("stuck", f"{who}: {row['what']} waits in the outbox: {row['trouble']}")
         for row in store["pending_views"]:
+            if _is_over(evidence, row["grant_id"]):
+                continue  # nothing can come of it any more, and nothing waits for it
             evidence.report("stuck", f"{who}: a look at grant {row['grant_id'][:8]} was never finished")
         for row in store["set_aside"]:
             evidence.report("lost", f"{who}: a row of {row['from_table']} was set aside: {row['reason']}")
@@ -394,6 +398,15 @@ def _rest(evidence: Evidence) -> None:
         if int(row["epoch"]) < epoch and not row["revoked"]:
             owner = owners.get(row["owner_id"], "?")
             evidence.report("stuck", f"grant {row['id'][:8]} of {owner} is frozen (epoch {row['epoch']} of {epoch})")
+
+
+def _is_over(evidence: Evidence, grant: str) -> bool:
+    """Whether a grant is revoked, or expired or about to."""
+    row = next((row for row in evidence.directory["grants"] if row["id"] == grant), None)
+    if row is None:
+        return False
+    ended = max((float(line.facts["wall"]) for line in evidence.lines if "wall" in line.facts), default=0.0)
+    return bool(row["revoked"]) or (row["expires"] is not None and row["expires"] < ended + NOT_SOON_S)
 
 
 def _stores(evidence: Evidence) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.actors import Actors
-from tests.chaos.checker import Tables
+from tests.chaos.checker import NOT_SOON_S, Tables
 from tests.chaos.cloud import tables
 from tests.chaos.faults import Faults
 from tests.chaos.person import Died, Failed, Person
@@ -13,7 +13,6 @@ from tests.chaos.world import World, now
 
 _AFTER_STUCK_S = 10.0
 """How long the rest may take once something is stuck: the run has failed, and what depends on it is stuck too."""
-_NOT_SOON_S = 2 * 86_400.0
 _LOOKS = 4
 _STORE_TABLES = ("held", "given", "outbox", "pending_views", "own_images", "set_aside")
 
@@ -48,6 +47,7 @@ async def come_to_rest(world: World, actors: Actors, faults: Faults) -> None:
 
 async def read_all(world: World) -> tuple[Tables, dict[str, Tables]]:
     """End everybody and return the directory's tables and those of every peer's store."""
+    world.journal.write("note", text="the end", wall=now())
     for person in world.people.values():
         if not await person.stop():
             world.stuck(f"the peer of {person.name} did not close")
@@ -129,7 +129,7 @@ async def _last_looks(world: World, actors: Actors, person: Person) -> None:
             if not rows or image not in world.pictures:
                 break
             row = rows[0]
-            open_still = row["expires"] is None or row["expires"] > now() + _NOT_SOON_S
+            open_still = row["expires"] is None or row["expires"] > now() + NOT_SOON_S
             try:
                 shown = await actors.look_at(person, image, expected=bool(row["left"]) and row["here"] and open_still)
             except Died:

@@ -170,7 +170,7 @@ async def _carry_out(plan: Plan, world: World, actors: Actors, faults: Faults) -
     world.journal.write("note", text=f"seed {plan.seed}", without=plan.without)
     await world.cloud.start_all()
     if trouble := await world.cloud.healthy(START_S):
-        raise RuntimeError(f"the cloud did not start: {trouble}")
+        raise RuntimeError(f"the cloud did not start: {trouble}; ended: {world.cloud.ended()}; see {world.folder}")
     working = [asyncio.create_task(actors.live(person)) for person in world.people.values() for _ in range(plan.actors)]
     world.journal.write("note", text="faults begin")
     disturbing = asyncio.create_task(faults.run(list(plan.first)))

@@ -262,6 +262,17 @@ def test_what_never_ends() -> None:
     assert kinds(told, directory, stores) == {"stuck": 6}
 
 
+@pytest.mark.parametrize("ended", [{"revoked": 1}, {"expires": 1_000.0}])
+def test_a_look_at_what_is_over_is_not_stuck(ended: dict[str, Any]) -> None:
+    """A look that was begun before its right ended leaves a row behind; nothing waits for it."""
+    _, directory, stores = sound()
+    stores["ben"]["pending_views"].append({"grant_id": GRANT})
+    directory["grants"][0] |= ended
+    lines = [Line(1, 0.0, "note", {"wall": 1_000.0})]
+    found = check(lines, directory, stores)
+    assert not [fault for fault in found if "never finished" in fault.text]
+
+
 def test_stores_that_differ_from_the_directory() -> None:
     told, directory, stores = sound()
     stores["ada"]["given"][0]["consumed"] = 1
