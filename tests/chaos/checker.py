@@ -378,8 +378,9 @@ def _counts(evidence: Evidence) -> None:
 # --- At rest ---------------------------------------------------------------------------------------------------------
 def _rest(evidence: Evidence) -> None:
     for line in evidence.lines:
-        if line.kind == "stuck":
-            evidence.report("stuck", str(line.facts.get("text")), line.n)
+        if line.kind in ("stuck", "broken"):
+            kind = "stuck" if line.kind == "stuck" else "lost"
+            evidence.report(kind, str(line.facts.get("text")), line.n)
     for effect in evidence.effects:
         if effect.end is None:
             evidence.report("stuck", f"{effect.op} of {effect.who} never ended", effect.begin.n)

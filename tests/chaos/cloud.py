@@ -32,6 +32,7 @@ FIRST_NODE = 101
 DISK_MB = 96
 START_S = 90.0
 STOP_S = 60.0
+DIRECTORY_TABLES = ("meta", "accounts", "images", "asks", "grants", "views", "lease")
 _BACKUP = (
     "import contextlib, sqlite3, sys\n"
     "with contextlib.closing(sqlite3.connect(sys.argv[1], timeout=30)) as a:\n"
@@ -285,7 +286,7 @@ class Cloud:
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return the tables of the directory; only while no node runs."""
-        return tables(self.database, ("meta", "accounts", "images", "asks", "grants", "views", "lease"))
+        return tables(self.database, DIRECTORY_TABLES)
 
     async def close(self) -> None:
         """End everything and unmount."""

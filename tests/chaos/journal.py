@@ -8,6 +8,8 @@ An effect counts as acknowledged from the line that says so, never before. Kinds
     unknown  nobody knows: the process died, or the answer was that the cloud is away
     event    a peer told something by itself
     fault    something was done to the program
+    stuck    something did not end in time
+    broken   something at the end cannot be read at all
     note     the harness's own words
 """
 

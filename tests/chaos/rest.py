@@ -1,12 +1,13 @@
 """The end of a run: faults stop, everything comes to rest, and what is there is read."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.actors import Actors
 from tests.chaos.checker import NOT_SOON_S, Tables
-from tests.chaos.cloud import tables
+from tests.chaos.cloud import DIRECTORY_TABLES, tables
 from tests.chaos.faults import Faults
 from tests.chaos.person import Died, Failed, Person
 from tests.chaos.world import World, now
@@ -58,7 +59,12 @@ async def read_all(world: World) -> tuple[Tables, dict[str, Tables]]:
         for name, person in world.people.items()
         if person.account is not None
     }
-    return world.cloud.rows(), stores
+    try:
+        directory = world.cloud.rows()
+    except sqlite3.DatabaseError as error:
+        world.journal.write("broken", text=f"the directory cannot be read: {error}")
+        directory = {name: [] for name in DIRECTORY_TABLES}
+    return directory, stores
 
 
 async def _until(world: World, what: str, holds: Callable[[], Awaitable[bool]]) -> bool:

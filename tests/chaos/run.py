@@ -24,6 +24,7 @@ from tests.chaos.world import World
 EVIDENCE = "evidence.json"
 """What was read at the end, beside the journal, so that a run can be checked again."""
 _FIRST_PERSON = 121
+_LISTED = 100
 _STORIES = 8
 _STORY_LINES = 60
 
@@ -91,13 +92,15 @@ class Result:
             yield "taken out: " + ", ".join(self.plan.without)
         for reason in self.left_out:
             yield f"left out: {reason}"
-        for number, fault in enumerate(self.faults):
+        for number, fault in enumerate(self.faults[:_LISTED]):
             yield f"{fault.kind}: {fault.text}"
             if number < _STORIES:
                 lines = list(story(self.lines, fault))
                 yield from (f"    {line}" for line in lines[:_STORY_LINES])
                 if len(lines) > _STORY_LINES:
                     yield f"    ... and {len(lines) - _STORY_LINES} lines more"
+        if len(self.faults) > _LISTED:
+            yield f"... and {len(self.faults) - _LISTED} faults more"
         if not self.well:
             yield f"everything is in {self.folder}; repeat with --seed {self.plan.seed} --minutes {self.plan.minutes:g}"
         yield self.verdict
