@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--never", action="append", default=[], help="not this kind of fault; repeat for several")
     parser.add_argument("--without", action="append", default=[], choices=sorted(CONTROLS), help="take a fix out")
     parser.add_argument("--patience", type=float, default=180.0, help="seconds for anything to come to rest [180]")
-    parser.add_argument("--folder", type=Path, help="where to keep everything [a temporary folder, kept on failure]")
+    parser.add_argument("--folder", type=Path, help="where everything is kept [a temporary folder, kept on failure]")
     parser.add_argument("--again", type=Path, help="check what an earlier run left in this folder, run nothing")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each seed")
     chosen = parser.parse_args()
@@ -38,6 +38,8 @@ def main() -> int:
         return 0 if result.well else 1
     seeds = chosen.seed or [random.SystemRandom().randrange(100_000)]
     all_well = True
+    if chosen.folder is not None:
+        chosen.folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         folder = Path(tempfile.mkdtemp(prefix=f"glimpse-chaos-{seed}-", dir=chosen.folder))
         plan = Plan(
@@ -47,7 +49,7 @@ def main() -> int:
         result = asyncio.run(_until_ended(plan, folder))
         print(json.dumps(result.as_json()) if chosen.json else "\n".join(result.as_text()), flush=True)
         all_well = all_well and result.well
-        if result.well:
+        if result.well and chosen.folder is None:
             result.clear()
     return 0 if all_well else 1
 
