@@ -26,7 +26,7 @@ async def come_to_rest(world: World, actors: Actors, faults: Faults) -> None:
         world.stuck(f"the cloud does not come to rest: {trouble}")
         return
     people = list(world.people.values())
-    await _all_ready(world, people)
+    await all_ready(world)
     await _empty_outboxes(world, people)
     await _answer_all(world, actors)
     await _empty_outboxes(world, people)
@@ -37,7 +37,7 @@ async def come_to_rest(world: World, actors: Actors, faults: Faults) -> None:
     for person in people:
         if not await person.stop():
             world.stuck(f"the peer of {person.name} did not close")
-    await _all_ready(world, people)
+    await all_ready(world)
     await _empty_outboxes(world, people)
     # What one sign-in told the directory, the next tells the other side.
     for person in [*people, *people]:
@@ -88,8 +88,9 @@ async def _ready(world: World, person: Person) -> bool:
     return True
 
 
-async def _all_ready(world: World, people: list[Person]) -> None:
-    for person in people:
+async def all_ready(world: World) -> None:
+    """Wait until everybody is registered and signed in."""
+    for person in world.people.values():
         await _until(world, f"{person.name} is signed in", lambda person=person: _ready(world, person))
 
 

@@ -18,7 +18,7 @@ from tests.chaos.journal import Journal, Line, effects, read_journal
 from tests.chaos.network import Ways, claim_net
 from tests.chaos.person import Person
 from tests.chaos.relay import Relay
-from tests.chaos.rest import come_to_rest, read_all
+from tests.chaos.rest import all_ready, come_to_rest, read_all
 from tests.chaos.world import World
 
 EVIDENCE = "evidence.json"
@@ -182,6 +182,15 @@ async def _carry_out(plan: Plan, world: World, actors: Actors, faults: Faults) -
     await asyncio.gather(disturbing, *working)
     await come_to_rest(world, actors, faults)
     return await read_all(world)
+
+
+async def _begin(world: World, actors: Actors) -> None:
+    """Have everybody registered, and a picture of each owner granted, before anything bad happens."""
+    await all_ready(world)
+    for name in world.owners:
+        await actors.encrypt(world.people[name])
+        for _ in world.viewers:
+            await actors.give(world.people[name])
 
 
 def _counts(counted: dict[str, int]) -> str:
