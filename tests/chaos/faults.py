@@ -358,6 +358,8 @@ class Faults:
         finally:
             for one in (person, twin):
                 world.ways.heal_party(one.party)
+            if self._rng.random() < 0.5:
+                await twin.stop()
             await twin.kill()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -78,7 +78,7 @@ async def _until(world: World, what: str, holds: Callable[[], Awaitable[bool]]) 
                 return True
         except (Died, Failed) as error:
             trouble = f" ({error})"
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
     world.stuck(f"it does not come to this: {what}{trouble}")
     return False
 
@@ -112,6 +112,8 @@ async def _answer_all(world: World, actors: Actors) -> None:
         async def none_open(person: Person = person) -> bool:
             found = await person.ask("requests")
             for row in found["pending"]:
+                if row["waits"]:
+                    continue
                 await actors.reject(person, row["ask"], (row["image"], row["person"]))
             return bool(found["complete"]) and not found["pending"]
 
