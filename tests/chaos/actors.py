@@ -64,9 +64,15 @@ class Actors:
 
     async def give(self, person: Person) -> None:
         """Give somebody views: a new grant, or more of one that stands."""
-        pair = self._any_pair(person)
-        if pair is None:
-            return
+        if (pair := self._any_pair(person)) is not None:
+            await self._give(person, pair)
+
+    async def give_more(self, person: Person) -> None:
+        """Give more views to somebody who has some."""
+        if (pair := self._standing_pair(person)) is not None:
+            await self._give(person, pair)
+
+    async def _give(self, person: Person, pair: tuple[str, int]) -> None:
         views = self._rng.choice([1, 1, 2, 3])
         expires = now() + FAR_S + self._rng.randrange(1000) if self._rng.random() < 0.1 else None
         await self._change(

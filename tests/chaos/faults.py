@@ -19,8 +19,8 @@ from tests.chaos.world import World
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 _ANSWER_BYTES = 250
 """A datagram from a node that is larger holds an answer."""
-_CHANGE_BYTES = 600
-"""A datagram to a node that is larger holds a signed change of rights."""
+_CHANGE_BYTES = range(600, 1_190)
+"""A datagram of such a size to a node holds a signed change of rights; one that opens a session is larger."""
 _TWINS_FIRST_PARTY = 180
 _HOLD_S = 20.0
 """How long a fault waits for what it wants to meet before it goes on without."""
@@ -376,9 +376,10 @@ class Faults:
         person.reserved = True
         try:
             await world.ensure(person)
+            await person.ask("requests")  # there is a session now
             world.fault("lost answer", who=person.name)
             world.ways.deafening[person.party] = _CHANGE_BYTES
-            change = asyncio.create_task(self._quiet(self._actors.give, person))
+            change = asyncio.create_task(self._quiet(self._actors.give_more, person))
             for _ in range(int(_HOLD_S / 0.1)):
                 await asyncio.sleep(0.1)
                 if change.done() or person.party not in world.ways.deafening:
@@ -401,7 +402,7 @@ class Faults:
         async with world.opening[person.name]:
             world.ways.isolate(person.party, frozenset(world.cloud.parties.values()))
             await person.start()
-        for action in (self._actors.set_expiry, self._actors.give):
+        for action in (self._actors.set_expiry, self._actors.give_more):
             await self._quiet(action, person)
 
     async def _quiet(self, action: Callable[[Person], Awaitable[None]], person: Person) -> None:

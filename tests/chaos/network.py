@@ -77,6 +77,7 @@ WEATHERS = (
 BURST = 8
 """Datagrams lost in a burst."""
 _NEVER = 1 << 30
+_NONE = range(0)
 
 
 @dataclass(slots=True)
@@ -89,8 +90,8 @@ class Ways:
     """Directed ways that let nothing through."""
     traps: dict[int, int] = field(default_factory=dict)
     """Party to number of bytes: as soon as a larger datagram has come to it from a node, its own way up is cut."""
-    deafening: dict[int, int] = field(default_factory=dict)
-    """Party to number of bytes: as soon as it has sent a larger datagram to a node, nothing comes down to it."""
+    deafening: dict[int, range] = field(default_factory=dict)
+    """Party to sizes in bytes: as soon as it has sent a datagram of such a size to a node, nothing comes down to it."""
     nodes: frozenset[int] = frozenset()
     bursts: dict[tuple[int, int], int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -141,7 +142,7 @@ class Ways:
             self.cut |= {(target, node) for node in self.nodes}
             del self.traps[target]
             self._count("trapped")
-        if target in self.nodes and size > self.deafening.get(source, _NEVER):
+        if target in self.nodes and size in self.deafening.get(source, _NONE):
             self.cut |= {(node, source) for node in self.nodes}
             del self.deafening[source]
             self._count("trapped")

@@ -50,11 +50,13 @@ def test_a_cut_is_healed_for_one_party() -> None:
 def test_traps_spring_once_on_what_is_large() -> None:
     sky = ways(Weather())
     sky.traps[5] = 250
-    sky.deafening[6] = 600
+    sky.deafening[6] = range(601, 1_190)
     assert sky.fate(101, 5, b"x" * 250)
     assert sky.fate(5, 101, b"x")
     assert sky.fate(101, 5, b"x" * 251)  # the answer arrives, and nothing goes up after it
     assert not sky.fate(5, 102, b"x")
+    assert sky.fate(6, 101, b"x" * 1_200)
+    assert sky.fate(102, 6, b"x")
     assert sky.fate(6, 101, b"x" * 601)  # the change goes up, and no answer comes down
     assert not sky.fate(102, 6, b"x")
 
