@@ -176,12 +176,13 @@ class Actors:
         if rows:
             await self.look_at(person, self._rng.choice(with_views or rows)["image"])
 
-    async def look_at(self, person: Person, image: str, *, expected: bool = False) -> bool:
-        """Look at a picture; return whether it was shown."""
+    async def look_at(self, person: Person, image: str, *, expected: bool = False) -> str:
+        """Look at a picture; return `shown`, or the code of the refusal."""
         world = self._world
         facts = {"image": image, "account": person.account, "sha256": world.pictures[image].sha256}
-        answer = await world.do(person, "look", "look", {"image": image}, **facts, expected=expected)
-        return answer is not None
+        codes: list[str] = []
+        answer = await world.do(person, "look", "look", {"image": image}, codes=codes, **facts, expected=expected)
+        return "shown" if answer is not None else "".join(codes)
 
     async def ask(self, person: Person) -> None:
         """Ask for views of a picture that is offered."""

@@ -447,11 +447,15 @@ def _same(
 
 
 def _told(evidence: Evidence) -> None:
-    """What the cloud refuses for a passing reason must not be told to the caller as a no."""
+    """What the cloud refuses for a passing reason must not be told to the caller as a no.
+
+    An account that a restored directory lacks is told at once to whoever asks for something that is not queued.
+    """
     for effect in evidence.effects:
         if effect.op in ("request", "cancel", "reject", "withdraw", "encrypt") and effect.state == "refused":
             code = effect.told("code")
-            if code and code not in FINAL_CODES:
+            forgotten = code == "unknown_account" and bool(evidence.restores)
+            if code and code not in FINAL_CODES and not forgotten:
                 text = f"{effect.op} of {effect.who} was refused for a passing reason: {code}"
                 evidence.report("lost", text, effect.begin.n, effect.ended)
 

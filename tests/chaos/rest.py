@@ -132,16 +132,26 @@ async def _copies_are_here(world: World) -> None:
 
 async def _last_looks(world: World, actors: Actors, person: Person) -> None:
     """Look at every picture until its views are used up: what the peer has a right to must be shown."""
-    for image in sorted({row["image"] for row in (await person.ask("held"))["rows"]}):
+    for image in sorted({row["image"] for row in (await person.ask("held"))["rows"]} & world.pictures.keys()):
+        await _thawed(world, actors, person, image)
         for _ in range(_LOOKS):
             rows = [row for row in (await person.ask("held"))["rows"] if row["image"] == image]
-            if not rows or image not in world.pictures:
+            if not rows:
                 break
             row = rows[0]
             open_still = row["expires"] is None or row["expires"] > now() + NOT_SOON_S
             try:
-                shown = await actors.look_at(person, image, expected=bool(row["left"]) and row["here"] and open_still)
+                seen = await actors.look_at(person, image, expected=bool(row["left"]) and row["here"] and open_still)
             except Died:
                 break
-            if not shown:
+            if seen != "shown":
                 break
+
+
+async def _thawed(world: World, actors: Actors, person: Person, image: str) -> None:
+    """Look once; where the viewer knows more than a restored directory, wait until the owner has been asked."""
+
+    async def answered() -> bool:
+        return await actors.look_at(person, image) != "frozen"
+
+    await _until(world, f"{person.name} may look at {image[:8]} again", answered)

@@ -58,11 +58,12 @@ class World:
     drawn: int = 0
 
     async def do(
-        self, person: Person, op: str, verb: str, arguments: dict[str, Any], **facts: Any
-    ) -> dict[str, Any] | None:
+        self, person: Person, op: str, verb: str, arguments: dict[str, Any], *, codes: list[str] | None = None,
+        **facts: Any,
+    ) -> dict[str, Any] | None:  # fmt: skip
         """Ask for an effect, between its lines in the journal; return the answer, None where there was no yes.
 
-        Raises `Died` where the process went away, after that stands in the journal.
+        `codes` gets the code of a refusal. Raises `Died` where the process went away, after that stands in the journal.
         """
         of = self.journal.write("begin", op=op, who=person.name, **facts)
         try:
@@ -75,6 +76,8 @@ class World:
             self.stuck(f"{op} of {person.name} got no answer within {ANSWER_S:.0f} s")
             return None
         except Failed as failure:
+            if codes is not None:
+                codes.append(failure.code)
             told = {"of": of, "code": failure.code, "text": failure.text, "error": failure.kinds[0]}
             if failure.refused:
                 self.journal.write("refused", **told, mistake="UserError" in failure.kinds)
