@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from tests.chaos.actors import Actors
 from tests.chaos.checker import NOT_SOON_S, Tables
@@ -101,7 +102,8 @@ async def _empty_outboxes(world: World, people: list[Person]) -> None:
             return not (await person.ask("outbox"))["rows"]
 
         if not await _until(world, f"the outbox of {person.name} is empty", empty):
-            world.journal.write("note", text=f"{person.name}: {(await person.ask('outbox'))['rows']}")
+            with suppress(Died, Failed):
+                world.journal.write("note", text=f"{person.name}: {(await person.ask('outbox'))['rows']}")
 
 
 async def _answer_all(world: World, actors: Actors) -> None:
