@@ -107,7 +107,9 @@ class Device:
         self.context.notices = cast("Any", SimpleNamespace(changed=lambda _grant: None))
         self.people = People(self.context)
         self.outbox = Outbox(self.context)
-        self.copies = Copies(self.context, self.people, self.outbox)
+        looked = anyio.Event()
+        looked.set()
+        self.copies = Copies(self.context, self.people, self.outbox, looked)
         self.given = Given(self.context)
         self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given)
 

@@ -77,6 +77,8 @@ def _warning(event: events.Event) -> Announcement | None:
 
 def _of_a_look(event: events.Event) -> Announcement | None:
     match event:
+        case events.RightsUpdated(revoked=True, title=title):
+            return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
         case events.RightsHeard(viewer_name=name, revoked=True):
             return Announcement(f"{plain(name, 48)}'s client has heard of the revocation and shows the picture no more")
         case events.LookWaits(title=title):
