@@ -6,7 +6,11 @@ STAMP := $(VENV)/.installed
 # One more than there are cores: tests with real programs wait more than they work.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
-.PHONY: install demo test check format bench constraints clean
+# How long faults go on, for each seed of `make soak`.
+SOAK_MINUTES ?= 30
+SOAK_SEEDS ?= 1 2 3
+
+.PHONY: install demo test check format bench soak constraints clean
 
 install: $(STAMP)
 
@@ -35,6 +39,10 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+# Real nodes and peers under every fault there is; docs/testing.md tells how to read what it says.
+soak: install
+	$(BIN)/python -m tests.chaos --minutes $(SOAK_MINUTES) $(addprefix --seed ,$(SOAK_SEEDS))
 
 # Resolve the pins anew. What scikit-image asks for is left out as well: only the pictures in its wheel are used.
 UNUSED := opencv-python scipy imageio networkx tifffile lazy-loader

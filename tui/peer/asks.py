@@ -1,5 +1,6 @@
 """Requests for views as this profile knows them: what the cloud told last, and at once what was answered here."""
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
@@ -10,7 +11,10 @@ from shared.wire.codec import decode, encode
 from tui.peer.answers import REJECTION, answered_by
 from tui.peer.comparing import later_ask
 from tui.peer.context import Context
+from tui.peer.outbox import Unreadable
 from tui.peer.store import OutboxRow, Store
+
+log = logging.getLogger(__name__)
 
 _LETTER_CAP_BYTES = 16_384
 _LOOK_S = 4.0
@@ -83,13 +87,22 @@ class Asks:
     # --- Answered here -----------------------------------------------------------------------------------------------
     async def settled(self, row: OutboxRow, *, refused: bool) -> None:
         """Take note of an answer that left the outbox: delivered, or refused by the cloud, which then knows better."""
-        ask = answered_by(row)
+        try:
+            ask = answered_by(row)
+        except (Unreadable, MalformedMessage):
+            return  # it is set aside; which request it answered nobody can tell
         if ask is None:
             return
         if refused:
-            self._context.tasks.start_soon(self.present, ask)
+            self._context.tasks.start_soon(self._look_again, ask)
         else:
             await self.close(ask, "rejected" if row.what == REJECTION else "accepted")
+
+    async def _look_again(self, ask: str) -> None:
+        try:
+            await self.present(ask)
+        except GlimpseError as error:
+            log.warning("a request could not be read again", extra={"ask": ask, "reason": str(error)})
 
     async def close(self, ask: str, state: str) -> None:
         """Note how a request to this account ended; nothing if it is closed or not known here."""

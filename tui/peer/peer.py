@@ -355,7 +355,10 @@ class Peer:
         if not isinstance(outcome, ops.SignedIn) or outcome.account != self._context.account:
             raise RemoteError("the cloud signed in another account")
         self._context.cloud.signed_in()
-        await self._restoring.signed_in(outcome)
+        try:
+            await self._restoring.signed_in(outcome)
+        except StorageError as error:  # compared at the next sign-in, when there is room to note what was found
+            log.warning("what the cloud told at sign-in could not be stored", extra={"reason": str(error)})
         if outcome.other_device:
             self._hub.emit(OtherDevice(newer=False))
 

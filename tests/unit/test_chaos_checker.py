@@ -1,0 +1,299 @@
+"""The checker of the chaos runs finds planted faults and nothing else: one that is always content proves nothing."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tests.chaos.checker import Fault, check, story, totals
+from tests.chaos.journal import Line
+
+IMAGE, GRANT, ASK, VIEW = "a" * 32, "b" * 32, "c" * 32, "d" * 32
+OWNER, VIEWER = 1, 2
+SHA = "e" * 64
+
+
+class Story:
+    """Builds a journal."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+
+    def line(self, kind: str, **facts: Any) -> int:
+        number = len(self.lines) + 1
+        self.lines.append(Line(number, float(number), kind, facts))
+        return number
+
+    def did(self, op: str, who: str, answer: dict[str, Any] | None, **facts: Any) -> int:
+        """Something was asked for and acknowledged; None for an answer that nobody knows."""
+        of = self.line("begin", op=op, who=who, **facts)
+        if answer is None:
+            return self.line("unknown", of=of, text="killed")
+        return self.line("ack", of=of, **answer)
+
+    def grant(self, views: int, answer: dict[str, Any] | None, **facts: Any) -> int:
+        return self.did("grant", "ada", answer, image=IMAGE, viewer=VIEWER, views=views, expires=None, **facts)
+
+    def look(self, **facts: Any) -> int:
+        return self.did("look", "ben", {"sha256": SHA, "left": 0}, image=IMAGE, account=VIEWER, sha256=SHA, **facts)
+
+
+def sound() -> tuple[Story, dict[str, Any], dict[str, Any]]:
+    """A run in which all went well: three views given, two of them looked at, one request answered with no."""
+    told = Story()
+    told.did("register", "ada", {"account": OWNER})
+    told.did("register", "ben", {"account": VIEWER})
+    told.did("encrypt", "ada", {"image": IMAGE}, sha256=SHA)
+    told.grant(2, {"request": "g1", "delivered": True})
+    told.look()
+    told.grant(1, {"request": "g2", "delivered": False})
+    told.look()
+    told.did("request", "ben", {"request": ASK, "delivered": True}, image=IMAGE, account=VIEWER, views=1)
+    told.did("reject", "ada", {"request": "r1", "delivered": True}, ask=ASK, image=IMAGE, viewer=VIEWER)
+    grant = {
+        "id": GRANT, "image_id": IMAGE, "owner_id": OWNER, "viewer_id": VIEWER, "granted": 3, "consumed": 2,
+        "expires": None, "revoked": 0, "version": 2, "epoch": 1, "created": 5.0,
+    }  # fmt: skip
+    directory = {
+        "meta": [{"name": "epoch", "value": 1}],
+        "accounts": [{"id": OWNER, "name": "ada"}, {"id": VIEWER, "name": "ben"}],
+        "images": [{"id": IMAGE, "owner_id": OWNER, "state": "ready"}],
+        "asks": [{"id": ASK, "viewer_id": VIEWER, "image_id": IMAGE, "state": "rejected"}],
+        "grants": [grant],
+        "views": [{"id": VIEW, "grant_id": GRANT}, {"id": "f" * 32, "grant_id": GRANT}],
+    }
+    empty: dict[str, list[dict[str, Any]]] = {
+        "held": [], "given": [], "outbox": [], "pending_views": [], "own_images": [], "set_aside": [],
+    }  # fmt: skip
+    known = {"grant_id": GRANT, "version": 2, "consumed": 2}
+    stores = {
+        "ada": {**deepcopy(empty), "given": [dict(known)], "own_images": [{"image": IMAGE, "ready": 1}]},
+        "ben": {**deepcopy(empty), "held": [{**known, "received": 1}]},
+    }
+    return told, directory, stores
+
+
+def kinds(told: Story, directory: dict[str, Any], stores: dict[str, Any]) -> dict[str, int]:
+    """Return the kinds of faults that are found, with how many."""
+    return {kind: count for kind, count in totals(check(told.lines, directory, stores)).items() if count}
+
+
+def test_a_run_in_which_all_went_well_has_no_fault() -> None:
+    assert kinds(*sound()) == {}
+
+
+def test_an_account_and_an_image_that_are_gone() -> None:
+    told, directory, stores = sound()
+    directory["accounts"].pop()
+    directory["images"].clear()
+    assert kinds(told, directory, stores) == {"lost": 2}
+
+
+def test_a_number_that_two_people_got() -> None:
+    told, directory, stores = sound()
+    told.did("register", "eve", {"account": VIEWER})
+    directory["accounts"].append({"id": VIEWER, "name": "eve"})
+    assert "doubled" in kinds(told, directory, stores)
+
+
+def test_an_image_that_nobody_made() -> None:
+    told, directory, stores = sound()
+    directory["images"].append({"id": "9" * 32, "owner_id": OWNER, "state": "ready"})
+    assert kinds(told, directory, stores) == {"doubled": 1}
+
+
+def test_an_image_that_is_offered_although_it_was_withdrawn() -> None:
+    told, directory, stores = sound()
+    told.did("withdraw", "ada", {}, image=IMAGE)
+    assert kinds(told, directory, stores) == {"lost": 1}
+
+
+def test_a_request_that_is_gone_unless_a_restore_excuses_it() -> None:
+    told, directory, stores = sound()
+    directory["asks"].clear()
+    assert kinds(told, directory, stores) == {"lost": 1}
+    told.line("fault", what="restored", backup=3)
+    assert kinds(told, directory, stores) == {}
+    told.lines[-1] = Line(len(told.lines), 0.0, "fault", {"what": "restored", "backup": len(told.lines) - 1})
+    assert kinds(told, directory, stores) == {"lost": 1}
+
+
+def test_a_request_that_is_pending_for_ever() -> None:
+    told, directory, stores = sound()
+    directory["asks"][0]["state"] = "pending"
+    assert kinds(told, directory, stores) == {"stuck": 1}
+
+
+@pytest.mark.parametrize(("granted", "expected"), [(2, {"lost": 1}), (3, {}), (4, {"doubled": 1}), (5, {"doubled": 1})])
+def test_a_change_that_was_lost_or_made_twice(granted: int, expected: dict[str, int]) -> None:
+    told, directory, stores = sound()
+    directory["grants"][0]["granted"] = granted
+    assert kinds(told, directory, stores) == expected
+
+
+@pytest.mark.parametrize("granted", [3, 5])
+def test_a_change_whose_caller_died_happened_or_not(granted: int) -> None:
+    told, directory, stores = sound()
+    told.grant(2, None)
+    directory["grants"][0]["granted"] = granted
+    assert kinds(told, directory, stores) == {}
+
+
+@pytest.mark.parametrize("granted", [4, 7])
+def test_a_change_whose_caller_died_did_not_half_happen_nor_twice(granted: int) -> None:
+    told, directory, stores = sound()
+    told.grant(2, None)
+    directory["grants"][0]["granted"] = granted
+    assert len(kinds(told, directory, stores)) == 1
+
+
+def test_a_request_is_answered_with_views_once_however_often_it_was_tried() -> None:
+    told, directory, stores = sound()
+    for _ in range(2):
+        told.did("accept", "ada", None, ask=ASK, image=IMAGE, viewer=VIEWER, views=4)
+    directory["asks"][0]["state"] = "accepted"
+    directory["grants"][0]["granted"] = 7
+    assert kinds(told, directory, stores) == {}
+    directory["grants"][0]["granted"] = 11
+    assert kinds(told, directory, stores) == {"doubled": 1}
+
+
+def test_a_revocation_that_was_dropped() -> None:
+    """A queued revocation met a full disk, was told as undeliverable, and the viewer kept the views."""
+    told, directory, stores = sound()
+    told.did("revoke", "ada", {"request": "x1", "delivered": False}, image=IMAGE, viewer=VIEWER)
+    assert kinds(told, directory, stores) == {"lost": 1}
+    told.line("event", event="Undeliverable", request="x1", reason="The cloud failed.")
+    assert kinds(told, directory, stores) == {"lost": 1}
+
+
+def test_a_revocation_of_nothing_may_be_refused() -> None:
+    told, directory, stores = sound()
+    told.did("revoke", "ada", {"request": "x1", "delivered": True, "met": 2, "left": 0}, image=IMAGE, viewer=VIEWER)
+    of = told.line("begin", op="revoke", who="ada", image=IMAGE, viewer=VIEWER)
+    told.line("refused", of=of, code="not_found", text="No rights.", mistake=False)
+    directory["grants"][0]["revoked"] = 1
+    assert kinds(told, directory, stores) == {}
+
+
+def test_a_passing_failure_that_was_told_as_a_no() -> None:
+    told, directory, stores = sound()
+    of = told.line("begin", op="grant", who="ada", image=IMAGE, viewer=VIEWER, views=1)
+    told.line("refused", of=of, code="failed", text="The disk is full.", mistake=False)
+    assert kinds(told, directory, stores) == {"lost": 1}
+
+
+def test_a_picture_that_was_shown_more_often_than_it_was_counted_or_given() -> None:
+    told, directory, stores = sound()
+    told.look()
+    assert kinds(told, directory, stores) == {"extra": 1}
+    told.look()
+    assert kinds(told, directory, stores) == {"extra": 2}
+
+
+def test_a_look_after_the_revocation() -> None:
+    told, directory, stores = sound()
+    answer = {"request": "x1", "delivered": True, "met": 2, "left": 0}
+    told.did("revoke", "ada", answer, image=IMAGE, viewer=VIEWER)
+    told.look()
+    directory["grants"][0] |= {"revoked": 1, "consumed": 3}
+    directory["views"].append({"id": "1" * 32, "grant_id": GRANT})
+    found = check(told.lines, directory, stores)
+    assert any(fault.kind == "extra" and "after revoke" in fault.text for fault in found)
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_look_after_the_expiry_unless_clocks_were_set(stepped: bool) -> None:
+    told, directory, stores = sound()
+    if stepped:
+        told.line("fault", what="clock", offset=-3600.0)
+    facts = {"image": IMAGE, "viewer": VIEWER, "left": None, "expires": 99.0, "over_at": 30.0}
+    told.did("set_views", "ada", {"request": "x1", "delivered": True, "met": 2, "left": 1}, **facts)
+    while len(told.lines) < 40:
+        told.line("note")
+    told.look()
+    directory["grants"][0] |= {"consumed": 3, "expires": 99.0}
+    directory["views"].append({"id": "1" * 32, "grant_id": GRANT})
+    for row in (stores["ada"]["given"][0], stores["ben"]["held"][0]):
+        row["consumed"] = 3
+    assert kinds(told, directory, stores) == ({} if stepped else {"extra": 1})
+
+
+def test_a_view_that_was_counted_and_never_shown() -> None:
+    told, directory, stores = sound()
+    directory["grants"][0]["consumed"] = 3
+    directory["views"].append({"id": "1" * 32, "grant_id": GRANT})
+    for row in (stores["ada"]["given"][0], stores["ben"]["held"][0]):
+        row["consumed"] = 3
+    assert kinds(told, directory, stores) == {"lost": 1}
+    told.did("look", "ben", None, image=IMAGE, account=VIEWER, sha256=SHA)  # cut off by a kill: it may have cost one
+    assert kinds(told, directory, stores) == {}
+
+
+def test_a_look_that_the_peer_had_views_for() -> None:
+    told, directory, stores = sound()
+    of = told.line("begin", op="look", who="ben", image=IMAGE, account=VIEWER, sha256=SHA, expected=True)
+    told.line("refused", of=of, code="frozen", text="Restored.", mistake=False)
+    assert kinds(told, directory, stores) == {"lost": 1}
+
+
+def test_other_bytes_than_the_owner_s() -> None:
+    told, directory, stores = sound()
+    answer = told.lines[-6]
+    assert answer.facts["sha256"] == SHA
+    answer.facts["sha256"] = "0" * 64
+    assert kinds(told, directory, stores) == {"extra": 1}
+
+
+def test_counts_and_log_that_do_not_agree() -> None:
+    told, directory, stores = sound()
+    directory["views"].append({"id": "1" * 32, "grant_id": GRANT})
+    assert kinds(told, directory, stores) == {"doubled": 1}
+
+
+def test_what_never_ends() -> None:
+    told, directory, stores = sound()
+    stores["ada"]["outbox"].append({"what": "rights", "trouble": ""})
+    stores["ben"]["pending_views"].append({"grant_id": GRANT})
+    stores["ben"]["held"][0]["received"] = 0
+    directory["meta"][0]["value"] = 2
+    told.line("stuck", text="n1 did not end")
+    told.line("begin", op="look", who="ben", image=IMAGE, account=VIEWER, sha256=SHA)
+    assert kinds(told, directory, stores) == {"stuck": 6}
+
+
+@pytest.mark.parametrize("ended", [{"revoked": 1}, {"expires": 1_000.0}])
+def test_a_look_at_what_is_over_is_not_stuck(ended: dict[str, Any]) -> None:
+    """A look that was begun before its right ended leaves a row behind; nothing waits for it."""
+    _, directory, stores = sound()
+    stores["ben"]["pending_views"].append({"grant_id": GRANT})
+    directory["grants"][0] |= ended
+    lines = [Line(1, 0.0, "note", {"wall": 1_000.0})]
+    found = check(lines, directory, stores)
+    assert not [fault for fault in found if "never finished" in fault.text]
+
+
+def test_stores_that_differ_from_the_directory() -> None:
+    told, directory, stores = sound()
+    stores["ada"]["given"][0]["consumed"] = 1
+    stores["ben"]["held"][0]["version"] = 1
+    assert kinds(told, directory, stores) == {"differ": 2}
+    stores["ada"]["given"].clear()
+    assert kinds(told, directory, stores) == {"differ": 2}
+
+
+def test_a_grant_that_only_a_peer_knows() -> None:
+    told, directory, stores = sound()
+    directory["grants"].clear()
+    directory["views"].clear()
+    assert {"lost", "extra"} <= set(kinds(told, directory, stores))
+
+
+def test_a_fault_tells_its_story() -> None:
+    told, _, _ = sound()
+    told.line("fault", what="kill", node="n1")
+    told.look()
+    fault = Fault("extra", "shown too often", (7, len(told.lines) - 1))
+    shown = list(story(told.lines, fault, around=0))
+    assert [line.kind for line in shown] == ["begin", "ack", "fault", "begin", "ack"]
+    assert "bbbbbbbb" not in str(shown[0])
