@@ -101,7 +101,10 @@ def _filled_store() -> bytes:
         store = Store(path)
         for table, row in rows().items():
             store.put(table, **row)
-        for name, value in (("name", "Me"), ("device", DEVICE), ("cluster", NOWHERE.cluster_id)):
+        for name, value in (
+            ("name", "Me"), ("device", DEVICE), ("cluster", NOWHERE.cluster_id), ("compared_epoch", "1"),
+            ("restored_at", "90.5"), ("receipt", "ab" * 32),
+        ):  # fmt: skip
             store.set_fact(name, value)
         store.close()
         return path.read_bytes()
