@@ -70,6 +70,7 @@ class CloudState(Message, frozen=True, tag=55):
     signed_in: bool
     mail_waiting: Count
     now: Timestamp
+    """Directory time; 0 where the node does not know it, for its own clock may be wrong."""
     epoch: Count = 0
     """The directory's; it rises when the directory was restored from a backup. 0 where the node does not know it."""
     other_device: bool = False

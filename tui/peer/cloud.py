@@ -390,7 +390,8 @@ class CloudLink:
             self.latency_s = now - asked
             self._note_other_device(state, asked)
         self._states[name] = (now, state)
-        self._told_time = (state.now, now)
+        if state.now:
+            self._told_time = (state.now, now)
         self._check_change()
         if state.epoch:
             self.on_epoch(state.epoch)
