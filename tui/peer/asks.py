@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 
 import msgspec
 
@@ -13,6 +14,7 @@ from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.outbox import Unreadable
 from tui.peer.store import OutboxRow, Store
+from tui.peer.tending import attempt
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +82,9 @@ class Asks:
             try:
                 found = await self._listed(ops.ListAsks(incoming=True, ask=ask), wait_s=_LOOK_S)
                 await self._keep(found.rows, incoming=True)
-            except GlimpseError:
-                pass  # what is known here has to do; the directory decides when the answer arrives
+            except GlimpseError as error:
+                # What is known here has to do; the directory decides when the answer arrives.
+                log.info("a request is not read from the cloud", extra={"ask": ask, "reason": str(error)})
         return await self._context.store.run(lambda s: _read(s, ask, incoming=True))
 
     # --- Answered here -----------------------------------------------------------------------------------------------
@@ -94,15 +97,9 @@ class Asks:
         if ask is None:
             return
         if refused:
-            self._context.tasks.start_soon(self._look_again, ask)
+            self._context.tasks.start_soon(attempt, "look at a request", partial(self.present, ask))
         else:
             await self.close(ask, "rejected" if row.what == REJECTION else "accepted")
-
-    async def _look_again(self, ask: str) -> None:
-        try:
-            await self.present(ask)
-        except GlimpseError as error:
-            log.warning("a request could not be read again", extra={"ask": ask, "reason": str(error)})
 
     async def close(self, ask: str, state: str) -> None:
         """Note how a request to this account ended; nothing if it is closed or not known here."""

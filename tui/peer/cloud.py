@@ -37,7 +37,7 @@ from shared.wire.peer_messages import (
     Request,
 )
 from shared.wire.refusals import FINAL_CODES, VIEW_CODES, RefusalCode
-from tui.peer.tending import tend
+from tui.peer.tending import attempt, tend
 
 log = logging.getLogger(__name__)
 
@@ -319,7 +319,7 @@ class CloudLink:
             if offer.size > MAX_REPLY_OBJECT_BYTES:
                 return None
             incoming = Incoming()
-            self._tasks.start_soon(self._take_answer, incoming)
+            self._tasks.start_soon(attempt, "long answer", partial(self._take_answer, incoming))
             return incoming
         if pending.upload is None or pending.receiving >= _STEGOS_AT_ONCE or offer.size > MAX_STEGO_BYTES:
             return None
@@ -327,7 +327,8 @@ class CloudLink:
         incoming = Incoming(progress=(lambda done, total: report("receiving", done, total)) if report else None)
         pending.receiving += 1
         pending.transfers.append(incoming.cancel)
-        self._tasks.start_soon(self._take_stego, pending, offer.sha256, incoming)
+        take = partial(self._take_stego, pending, offer.sha256, incoming)
+        self._tasks.start_soon(attempt, "stego image", take)
         return incoming
 
     async def _take_answer(self, incoming: Incoming) -> None:
@@ -364,7 +365,8 @@ class CloudLink:
         data = pending.operation if pull.what == "operation" else pending.upload
         if data is not None:
             pending.sending.add((session, pull.what))
-            self._tasks.start_soon(self._send_pulled, session, pull, pending, data)
+            send = partial(self._send_pulled, session, pull, pending, data)
+            self._tasks.start_soon(attempt, "upload", send)
 
     async def _send_pulled(self, session: Session, pull: Pull, pending: _Pending, data: bytes) -> None:
         label = UploadObject(request=pull.request) if pull.what == "upload" else OperationObject(request=pull.request)
