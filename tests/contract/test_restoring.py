@@ -139,12 +139,12 @@ async def test_a_comparison_that_was_cut_off_goes_on_where_it_was(place, ann, bo
         await early.put_back(place)
         confirm, calls = device.restoring._mending.mend, 0
 
-        async def cut_off(step, epoch):
+        async def cut_off(step):
             nonlocal calls
             calls += 1
             if calls > 2:
                 raise Unavailable("The cloud went away.")
-            return await confirm(step, epoch)
+            return await confirm(step)
 
         device.restoring._mending.mend = cut_off
         await device.restoring.signed_in(await ann.sign_in())

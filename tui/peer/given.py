@@ -133,12 +133,6 @@ class Given:
         assert row is not None
         return ops.GivenSums(grants=row["grants"], versions=row["versions"], consumed=row["consumed"], frozen=0)
 
-    async def confirmed(self, grant: str, epoch: int) -> None:
-        """Note in which epoch of the directory a grant was confirmed last."""
-        await self._context.store.run(
-            lambda store: store.do("UPDATE given SET compared = :epoch WHERE grant_id = :g", epoch=epoch, g=grant)
-        )
-
     async def standing(self, image: str, viewer: int) -> str | None:
         """Return the grant for `viewer` on an image that is not revoked, as far as this device knows."""
         for side in await self._of_image(image):

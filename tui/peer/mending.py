@@ -56,7 +56,7 @@ class Mending:
         await self._given.learn(step.found for step in steps if step.deed is Deed.LEARN and step.found is not None)
         return steps
 
-    async def mend_all(self, steps: list[Step], epoch: int) -> Left:
+    async def mend_all(self, steps: list[Step]) -> Left:
         """Carry out steps, some lanes at a time; return what is left. Raises `Unavailable` without the cloud."""
         lanes: defaultdict[tuple[str, int], list[Step]] = defaultdict(list)
         for step in steps:
@@ -72,7 +72,7 @@ class Mending:
                     if trouble:
                         return
                     try:
-                        ends.append(await self.mend(step, epoch))
+                        ends.append(await self.mend(step))
                     except Unavailable as error:
                         trouble.append(error)
                     except GlimpseError as error:
@@ -91,7 +91,7 @@ class Mending:
             refused=ends.count(_End.REFUSED),
         )
 
-    async def mend(self, step: Step, epoch: int) -> _End:
+    async def mend(self, step: Step) -> _End:
         """Bring one grant to where it must be. Raises `Unavailable` without the cloud."""
         first = step
         for _ in range(_TRIES):
@@ -114,7 +114,6 @@ class Mending:
                 await self._given.remember(outcome.grant)
                 step = await self.met(outcome.grant)
             if not step.behind:
-                await self._given.confirmed(step.grant, epoch)
                 self._tally.count(first)
                 return _End.DONE
         raise Unavailable("A grant changes so often that it could not be confirmed; it goes on later.")
@@ -154,7 +153,7 @@ class Mending:
             return None
         return await self.met(outcome.grant) if isinstance(outcome, ops.GrantState) else None
 
-    async def thaw(self, grant: str, epoch: int) -> bool:
+    async def thaw(self, grant: str) -> bool:
         """Compare one grant that the directory froze on its viewer's word, and confirm it.
 
         Returns whether more was forgotten, or this device cannot say: then all are to be compared.
@@ -168,7 +167,7 @@ class Mending:
         step = await self.met(outcome.grant)
         if step.forgot or step.deed is Deed.UNKNOWN:
             return True
-        if step.behind and await self.mend(step, epoch) is _End.DONE:
+        if step.behind and await self.mend(step) is _End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.
             self._tally.confirmed -= 1
             log.info("a frozen grant was confirmed", extra={"grant": grant})

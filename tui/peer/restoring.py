@@ -215,7 +215,7 @@ class Restoring:
         epoch = self._told_epoch
         while self._doubted:
             grant = next(iter(self._doubted))
-            want.grants |= await self._mending.thaw(grant, epoch)
+            want.grants |= await self._mending.thaw(grant)
             self._doubted.pop(grant, None)
         if not want.all and not want.grants and not await self._sums_differ():
             await self._note_compared(epoch)
@@ -229,7 +229,7 @@ class Restoring:
         if want.all:
             await self._mending.mend_images()
             await self.refresh_held()
-        left = await self._mending.mend_all(steps, epoch)
+        left = await self._mending.mend_all(steps)
         if want.all:
             await self._repeating.mend_asks()
         else:

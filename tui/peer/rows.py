@@ -87,7 +87,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
     "rewrites": {"path": _text, "record": _blob},
     "given": {
         "grant_id": _id, "image": _id, "viewer": _positive, "record": _blob, "version": _positive, "consumed": _whole,
-        "cloud_share": _or_none(_bytes_of(32)), "share_signature": _or_none(_bytes_of(64)), "compared": _whole,
+        "cloud_share": _or_none(_bytes_of(32)), "share_signature": _or_none(_bytes_of(64)),
     },
     "seen_views": {
         "view": _id, "image": _id, "viewer": _positive, "viewer_name": _text, "at": _number, "left": _whole,
