@@ -204,16 +204,8 @@ class Repeating:
     async def _ask_again(self, ask: ops.AskRow) -> bool:
         """Put a request that is still open into the outbox, under its own id; return whether it was not there yet."""
         operation = ops.AskViews(image=ask.image, views=ask.views, note=ask.note)
-        body, since = encode(operation, cap_bytes=_ROW_CAP_BYTES), self._context.wall()
-        added = await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane)"
-                " VALUES (:request, :kind, 'request', :body, :since, :lane)",
-                request=ask.ask, kind=OPERATION, body=body, since=since, lane=lane_of_ask(ask.ask),
-            )
-        )  # fmt: skip
-        self._outbox.wake()
-        return added > 0
+        body = encode(operation, cap_bytes=_ROW_CAP_BYTES)
+        return await self._outbox.put(OPERATION, "request", body, ask.ask, lane=lane_of_ask(ask.ask))
 
     async def _close(self, ask: ops.AskRow) -> None:
         """Close a request that was accepted: the next version of the grant's record, with the same rights, does it.

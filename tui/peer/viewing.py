@@ -345,15 +345,7 @@ class Viewing:
     async def ended(self, view: str, seconds: float) -> None:
         """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
         request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
-        body, since = packed(Ended(view, seconds)), self._context.wall()
-        await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
-                " VALUES (:request, :kind, 'end of a look', :body, :since)",
-                request=request, kind=LOOK_ENDED, body=body, since=since,
-            )
-        )  # fmt: skip
-        self._outbox.wake()
+        await self._outbox.put(LOOK_ENDED, "end of a look", packed(Ended(view, seconds)), request)
 
     async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
         ended = unpacked(row, Ended)
