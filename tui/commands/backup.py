@@ -78,8 +78,9 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
     """Put a directory back to a backup, or, without a file, mark one as restored that was put back by other means."""
     place = parse_directory_url(target.url)
     if file is None:
+        recovered = await _mark(target)
         say("marked the directory as restored")
-        _say_what_follows(await _mark(target), say)
+        _say_what_follows(recovered, say)
         return
     if isinstance(place, MysqlUrl):
         raise UserError(
