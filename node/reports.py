@@ -51,7 +51,7 @@ class Reports:
         try:
             caller = await self._services.caller(session.remote_key, session.address[0])
             if caller.account is not None:
-                view = await self._services.keep_alive(caller, message.device)
+                view = await self._services.keep_alive(caller, message.device, message.port)
                 signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
                 other_device = view.other_device
                 if signed_in:

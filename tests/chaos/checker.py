@@ -201,6 +201,13 @@ def _ask_state(evidence: Evidence, effect: Effect, row: dict[str, Any], ends: li
     states = {"accept": "accepted", "reject": "rejected", "cancel": "withdrawn"}
     story = (effect.begin.n, *(end.begin.n for end in ends))
     allowed = {states[end.op] for end in ends if evidence.certainty(end) != NEVER}
+    image = effect.asked("image")
+    if any(other.op == "withdraw" and other.asked("image") == image for other in evidence.effects):
+        allowed.add("rejected")  # nobody waits for an answer about an image that is not offered any more
+    if evidence.restores:
+        # An answer that met a directory without the request is given when the request is there again; what was given
+        # and taken back before is closed with a no.
+        allowed |= {"rejected"} if {"reject", "accept"} & {end.op for end in ends} else set()
     if row["state"] == "pending":
         evidence.report("stuck", f"request {row['id'][:8]} is pending for ever", *story)
     elif row["state"] not in allowed:
@@ -419,7 +426,7 @@ def _stores(evidence: Evidence) -> None:
         if viewer in evidence.stores:
             held = _row(evidence.stores[viewer]["held"], row["id"])
             _same(evidence, label, ledger, held, f"{viewer}'s store")
-            if held is not None and not held["received"] and not row["revoked"]:
+            if held is not None and not held["received"] and not _is_over(evidence, row["id"]):
                 evidence.report("stuck", f"{label}: the image is still on its way at the end")
         if owner in evidence.stores:
             _same(evidence, label, ledger, _row(evidence.stores[owner]["given"], row["id"]), f"{owner}'s store")

@@ -3,6 +3,7 @@
 The backup is the tables as they were at a moment, put back; `recover` is what the nodes then do.
 """
 
+import itertools
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from shared.wire import operations as ops
 from tests.contract.devices import Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
 from tui.peer import mending
+from tui.peer.answers import REJECTION
 from tui.peer.asks import Asks
 from tui.peer.events import DirectoryRestored
 from tui.peer.granting import RightsIntent
@@ -375,12 +377,55 @@ async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, t
         await device.turn()
         assert await device.waiting() == ["operation"], "its owner's peer may not have been back yet"
         device.context.wall = lambda: 1_000_000.0 + 8 * 86_400
+        device.context.clock = itertools.count(step=60.0).__next__  # a keep-alive has told of every restore by then
         for _ in range(2):
             await device.restoring.saw_asks(())
             await device.sign_in()
             await device.deliver_all()
         refused = [event for event in device.hub.said if type(event).__name__ == "Undeliverable"]
         assert len(refused) == 1, "what was refused for good is not asked a third time"
+
+
+async def test_a_request_that_waited_is_not_given_up_before_the_restore_is_told(place, ann, bob, tmp_path):
+    """A request that was queued while the nodes were away went out as soon as they were back. The restored directory
+    lacked the image, and the request was given up in the moment before a keep-alive told of the restore."""
+    image = await ann.image()
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+        device.link.away = True
+        await device.outbox.submit_operation("request", ops.AskViews(image=image, views=2), new_id())
+        await place.run("UPDATE images SET id = :gone WHERE id = :image", gone="0" * 32, image=image)
+        device.link.away = False
+        device.context.wall = lambda: 1_000_000.0 + 10.0
+        await device.turn()
+        assert await device.waiting() == ["operation"]
+        await place.run("UPDATE images SET id = :image WHERE id = :gone", gone="0" * 32, image=image)
+        await device.deliver_all()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        assert (row.image, row.state) == (image, "pending")
+
+
+async def test_an_answer_to_a_request_that_the_directory_forgot_comes_to_an_end(place, ann, bob, tmp_path):
+    """A request was taken back, a restore forgot it, and its owner's list went on showing it: accepting it waited for
+    ever, rejecting it failed each time."""
+    image, early = await ann.image(), await Backup.take(place)
+    given, refused = new_id(), new_id()
+    for ask in (given, refused):
+        await bob.get(ops.AskViews(image=image, views=2), ask)
+    async with opened(ann, tmp_path / "owner") as device:
+        await device.own(image)
+        await device.sign_in()
+        await device.asks.refresh(incoming=True)
+        await early.put_back(place)
+        await device.sign_in()
+        await device.deliver_all()
+        await device.granting.give(image, bob.account, 2, None, given)
+        await device.outbox.submit_operation(REJECTION, ops.RejectAsk(ask=refused, reason="no"), new_id())
+        await device.deliver_all()
+        [grant] = (await bob.get(ops.ListGrants())).rows
+        assert grant.granted == 2
+        states = {ask.ask: ask.state for ask in await device.restoring._repeating.asks(incoming=True)}
+        assert states[refused] == "rejected"
 
 
 @pytest.mark.parametrize("before_the_restore", [True, False])

@@ -192,9 +192,9 @@ class CloudLink:
         self.other_device = False
         self._signed_in_at = self._clock()
 
-    def keep_alive(self, device: str) -> None:
-        """Tell every node that the signed-in peer is here."""
-        data = encode(KeepAlive(device=device), cap_bytes=MAX_MESSAGE_BYTES)
+    def keep_alive(self, device: str, port: int) -> None:
+        """Tell every node that the signed-in peer is here, at the port that it signed in with."""
+        data = encode(KeepAlive(device=device, port=port), cap_bytes=MAX_MESSAGE_BYTES)
         for name, session in self._sessions.items():
             if session.alive:
                 self._asked_at[name] = self._clock()

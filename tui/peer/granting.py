@@ -218,11 +218,27 @@ class Granting:
         except Refused as refusal:
             if refusal.code == RefusalCode.CONFLICT:
                 return None
-            raise
+            if refusal.code != RefusalCode.NOT_FOUND or not await self._is_forgotten(operation.ask, wait_s):
+                raise
+            # Only a restored directory lacks a request. What was given for it is given without; where its asker
+            # repeats it, it is closed as answered.
+            unasked = msgspec.structs.replace(operation, ask=None)
+            return await self._send(await self._outbox.sign(row, unasked), wait_s)
         if not isinstance(outcome, ops.GrantState):
             raise RemoteError("the cloud answered a change of rights with something else")
         await self._delivered(outcome.grant, operation)
         return outcome.grant
+
+    async def _is_forgotten(self, ask: str | None, wait_s: float) -> bool:
+        """Return whether the directory lacks the request that a change answers."""
+        if ask is None:
+            return False
+        outcome, _ = await self._context.cloud.ask(
+            ops.ListAsks(incoming=True, ask=ask), request=self._context.new_id(), wait_s=wait_s
+        )
+        if not isinstance(outcome, ops.Asks):
+            raise RemoteError("the cloud answered a list of requests with something else")
+        return not outcome.rows
 
     async def _delivered(self, grant: ops.GrantRow, operation: Signed) -> None:
         """The cloud has made a grant or a change of this owner. Called once or more for each."""

@@ -328,7 +328,7 @@ class Peer:
         await self._prove()
         context.signed_in = True
         self._restoring.wake()
-        context.cloud.keep_alive(context.device)
+        context.cloud.keep_alive(context.device, context.endpoint.local_address[1])
         try:
             await self._mailbox.fetch()
             await self._refresh_held()
@@ -894,7 +894,8 @@ class Peer:
 
     async def _keep_alive(self) -> None:
         while True:
-            self._context.cloud.keep_alive(self._context.device)
+            context = self._context
+            context.cloud.keep_alive(context.device, context.endpoint.local_address[1])
             await anyio.sleep(self._context.timing.keep_alive_s if self._context.cloud.reachable else _READY_S)
 
     def _signed_out(self) -> None:

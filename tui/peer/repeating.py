@@ -25,7 +25,7 @@ from tui.peer.given import Given
 from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.lanes import lane_of_ask
 from tui.peer.mending import Mending
-from tui.peer.outbox import OPERATION, Outbox, unpacked
+from tui.peer.outbox import FIRST_TRY_S, OPERATION, Outbox, unpacked
 from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ RESTORED_AT = "restored_at"
 _STILL_COMES_S = 7 * 86_400.0
 """How long after a restore a request for a missing image is kept: its owner's peer makes the image known again."""
 _ROW_CAP_BYTES = 65_536
+_TAKEN_BACK = "What was given for this request was taken back before the cloud was restored."
+_EPOCH_HEARD_KEEP_ALIVES = 3
+"""Keep-alives for which a request for a missing image is kept at least: one of them tells of a restore, if any was."""
 
 
 class Repeating:
@@ -53,6 +56,8 @@ class Repeating:
         self._tally = tally
         self.on_doubt: Callable[[], None] = lambda: None
         """Called when something was missing that this peer knows to have existed."""
+        self._missed_at: dict[str, float] = {}
+        """Requests that waited while the cloud was away and then met no image: when they did so first."""
         outbox.reprieve = self.reprieve
         outbox.answered = self.answered
 
@@ -64,14 +69,18 @@ class Repeating:
         """
         is_missing = isinstance(error, Refused) and error.code == RefusalCode.NOT_FOUND
         if not is_missing or not await self._comes_back(row):
-            await self._refused(row, str(error))
+            await self._refused(row, str(error), is_missing=is_missing)
             return None
         self.on_doubt()
         return "The cloud was restored from a backup and does not know this yet; it goes as soon as it does."
 
-    async def _refused(self, row: OutboxRow, reason: str) -> None:
+    async def _refused(self, row: OutboxRow, reason: str, *, is_missing: bool) -> None:
         """Take note of requests that ended by a refusal: none of them is asked once more after a restore."""
         operation = _operation_in(row)
+        self._missed_at.pop(row.request, None)
+        if isinstance(operation, ops.RejectAsk) and is_missing:
+            # Only a restored directory can lack it; where its asker repeats it, the answer is given again.
+            await self._end(operation.ask, "rejected", operation.reason, incoming=True)
         if isinstance(operation, ops.AskViews):
             await self.end_own(row.request, "rejected", reason)
         elif isinstance(operation, ops.WithdrawAsk):
@@ -88,7 +97,7 @@ class Repeating:
             path = files.own_path(self._context.profile.images, task.image)
             is_here = await anyio.to_thread.run_sync(path.exists)
             return is_here and await self._is_known(task.viewer)
-        if isinstance(_operation_in(row), ops.AskViews | ops.RejectAsk):
+        if isinstance(_operation_in(row), ops.AskViews):
             return await self._may_still_come(row)
         return False
 
@@ -99,7 +108,7 @@ class Repeating:
         return row is not None
 
     async def _may_still_come(self, row: OutboxRow) -> bool:
-        """Whether a request or its answer may be missing only because the other side has not been back yet."""
+        """Whether the image of a request may be missing only because its owner's peer has not been back yet."""
 
         def read(store: Store) -> tuple[str | None, bool]:
             known = store.one("SELECT 1 FROM asks WHERE ask = :ask", ask=row.request) is not None
@@ -107,9 +116,19 @@ class Repeating:
 
         text, known = await self._context.store.run(read)
         if text is None:
-            return False
+            return self._restore_may_be_untold(row)
         restored_at = float(text)
-        return (known or row.since <= restored_at) and self._context.wall() < restored_at + _STILL_COMES_S
+        if (known or row.since <= restored_at) and self._context.wall() < restored_at + _STILL_COMES_S:
+            return True
+        return self._restore_may_be_untold(row)
+
+    def _restore_may_be_untold(self, row: OutboxRow) -> bool:
+        """Whether a row that waited may have met a restored directory before this peer was told of the restore."""
+        context = self._context
+        if context.wall() - row.since <= FIRST_TRY_S:
+            return False  # its caller waits, and is told
+        first = self._missed_at.setdefault(row.request, context.clock())
+        return context.clock() - first < _EPOCH_HEARD_KEEP_ALIVES * context.timing.keep_alive_s
 
     # --- Requests of one's own ---------------------------------------------------------------------------------------
     async def answered(self, operation: ops.Operation, request: str, outcome: ops.Outcome) -> None:
@@ -220,7 +239,11 @@ class Repeating:
             raise RemoteError("the cloud answered a look at a grant with something else")
         found = (await self._mending.met(outcome.grant)).found
         assert found is not None
-        if found.frozen or found.revoked:
+        if found.revoked:
+            # No record follows a revocation. What the asker has to know is that nothing comes any more.
+            await self._cloud.ask(ops.RejectAsk(ask=ask.ask, reason=_TAKEN_BACK))
+            return
+        if found.frozen:
             raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not confirmed.")
         record = change_rights(self._context.identity, decode_record(found.record))
         changed, _ = await self._cloud.ask(
