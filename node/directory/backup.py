@@ -65,8 +65,9 @@ class Restoration:
 def back_up(database: Path, target: Path, *, force: bool = False) -> Contents:
     """Copy a directory, in use or not, into a new file; return what the copy holds.
 
-    The file appears under its name once it is whole, checked and on the disk. Raises InvalidInput where one is there
-    already and `force` is not set, StorageError and Unavailable for what the database or the disk says.
+    The file appears under its name once it is whole, checked and on the disk. `force` replaces an ordinary file, or
+    the one that a link leads to, and never a device or the directory of a cluster. Raises InvalidInput where the
+    target is none of these, StorageError and Unavailable for what the database or the disk says.
     """
     if not database.is_file():
         raise InvalidInput(f"There is no directory at {database}: name the cluster or the directory's URL.")
@@ -74,16 +75,21 @@ def back_up(database: Path, target: Path, *, force: bool = False) -> Contents:
         raise InvalidInput("A backup needs a file of its own: name another than the directory's.")
     if target.is_dir():
         raise InvalidInput(f"{target} is a folder: name the file of the backup.")
+    if os.path.lexists(target) and not target.is_file():
+        raise InvalidInput(f"{target} is no ordinary file: name another for the backup.")
     if target.exists() and not force:
         raise InvalidInput(f"{target} is there already: name another file, or replace it with --force.")
+    if users_file(target).exists():
+        raise InvalidInput(f"{target} is a directory that nodes use, or used: name another file for the backup.")
     if not target.absolute().parent.is_dir():
         raise InvalidInput(f"The folder {target.absolute().parent} is not there: make it first.")
+    target = target.resolve()  # of a link, the file that it leads to is written
     with _explained("backup"), _beside(target) as copy:
         _copy(database, copy)
         contents = _checked(copy, "The copy")
         _flush(copy)
         copy.replace(target)
-    _flush(target.absolute().parent)
+        _flush(target.parent)
     return contents
 
 
@@ -195,6 +201,19 @@ def restore(backup: Path, database: Path, remembered: Marks) -> Restoration:
             _checked(prepared, "The copy")
             _write_into(prepared, database)
     return Restoration(contents, recovered, kept)
+
+
+def mark_restored(database: Path, remembered: Marks) -> Recovered:
+    """Recover a directory whose file was put back by other means than `restore`, and return what was done.
+
+    `remembered` is the furthest state that anybody knows of beside it. Raises UserError while nodes use the directory
+    and for a file that is no usable directory; nothing is changed then.
+    """
+    if not database.is_file():
+        raise InvalidInput(f"There is no directory at {database}: name the cluster or the directory's URL.")
+    with _explained("restore"), _alone(database):
+        _checked(database, "The file")
+        return _make_safe(database, remembered)
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from node.directory import Marks, open_directory, read_epoch
-from node.directory.backup import back_up, restore
+from node.directory.backup import back_up, mark_restored, restore
 from node.directory.schema import MIGRATIONS
 from node.memory import NOTHING
 from shared.config import LOCAL
-from shared.errors import InvalidInput, StorageError, UserError
+from shared.errors import InvalidInput, StorageError, Unavailable, UserError
 from shared.wire import operations as ops
 from tests.contract.people import refused, town
+from tui.commands.backup import Target, run_restore
 
 pytestmark = pytest.mark.anyio
 
@@ -249,3 +250,51 @@ async def test_views_and_accounts_of_a_restored_directory_go_on(sqlite_url, tmp_
         assert (await bob.spend(bob.look(given.operation.grant))).left == 0
         assert (await ann.get(ops.ListGrants(given=True))).total == 1
         assert (await ann.sign_in()).epoch == 3
+
+
+async def test_a_forced_backup_replaces_ordinary_files_only(sqlite_url, tmp_path):
+    """`--force` replaced whatever had the name: /dev/null became a file, which broke the machine, and a link to the
+    newest backup became a file beside it."""
+    database, copy, link = database_of(sqlite_url), tmp_path / "copy", tmp_path / "newest"
+    async with town(sqlite_url) as place:
+        os.mkfifo(tmp_path / "pipe")
+        link.symlink_to(copy)
+        for name in ("pipe", "newest"):
+            with pytest.raises(InvalidInput, match="no ordinary file"):
+                back_up(database, tmp_path / name, force=True)
+        assert (tmp_path / "pipe").is_fifo()
+        copy.write_text("of yesterday")
+        back_up(database, link, force=True)
+        assert link.is_symlink()
+        assert query(copy, "SELECT COUNT(*) FROM grants") == [(0,)]
+        with pytest.raises(InvalidInput, match="that nodes use"):
+            async with town(f"sqlite:///{tmp_path}/other.sqlite"):
+                back_up(database, tmp_path / "other.sqlite", force=True)
+        await place.person("Ann")
+
+
+async def test_what_was_put_back_by_hand_is_marked_while_no_node_runs(sqlite_url, tmp_path):
+    """`restore --loaded` marked the directory under living nodes, and made an empty one where there was none."""
+    database, remembered = database_of(sqlite_url), Marks(500, 3, 7, 40)
+    with pytest.raises(InvalidInput, match="no directory at"):
+        mark_restored(database, remembered)
+    assert not database.exists()
+    async with town(sqlite_url) as place:
+        ann, bob = await place.person("Ann"), await place.person("Bob")
+        await ann.give(bob, await ann.image(), 2)
+        with pytest.raises(UserError, match="stop them all"):
+            mark_restored(database, remembered)
+        assert (await place.directory.marks()).epoch == 1
+    recovered = mark_restored(database, remembered)
+    assert (recovered.epoch, recovered.frozen) == (4, 1)
+    database.write_text("something else")
+    with pytest.raises(InvalidInput, match="no SQLite database"):
+        mark_restored(database, remembered)
+
+
+async def test_nothing_is_called_marked_before_it_is():
+    """`restore --loaded` said "marked the directory as restored", and then that the server cannot be reached."""
+    said = []
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await run_restore(Target("mysql://glimpse:word@127.0.0.1:1/glimpse"), None, said.append)
+    assert said == []

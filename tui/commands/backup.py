@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio.to_thread
 
 from node.directory import open_directory
-from node.directory.backup import back_up, restore
+from node.directory.backup import back_up, mark_restored, restore
 from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
-from node.directory.url import MysqlUrl, parse_directory_url
+from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
 from node.memory import NOTHING
 from node.memory_file import Damaged, load_memory, memory_path
 from node.settings import load_node_settings
@@ -78,7 +78,7 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
     """Put a directory back to a backup, or, without a file, mark one as restored that was put back by other means."""
     place = parse_directory_url(target.url)
     if file is None:
-        recovered = await _mark(target)
+        recovered = await _mark(target, place)
         say("marked the directory as restored")
         _say_what_follows(recovered, say)
         return
@@ -95,7 +95,10 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
     _say_what_follows(done.recovered, say)
 
 
-async def _mark(target: Target) -> Recovered:
+async def _mark(target: Target, place: SqliteUrl | MysqlUrl) -> Recovered:
+    """Recover a directory that was put back by other means; that of a file only while no node uses it."""
+    if not isinstance(place, MysqlUrl):
+        return await anyio.to_thread.run_sync(mark_restored, place.path, target.remembered)
     async with open_directory(target.url, timing=LOCAL) as directory:
         recovered = await directory.write(recover(target.remembered, certain=True))
     assert recovered is not None, "what is certain is always done"
