@@ -15,7 +15,7 @@ from shared.errors import Refused, Unavailable, ViewRefused
 from shared.records import decode_record
 from shared.rights import change_rights, encode_record
 from shared.wire import operations as ops
-from tests.contract.devices import Device, do_not_wait
+from tests.contract.devices import Crash, Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
 from tui.peer import mending
 from tui.peer.answers import REJECTION
@@ -33,6 +33,7 @@ _TABLES = (
     "asks",
     "grants",
     "grant_changes",
+    "wishes",
     "views",
     "requests",
     "mail",
@@ -469,3 +470,27 @@ async def test_an_accepted_request_is_closed_again_and_gives_its_views_once(plac
         [grant] = await granted(ann, image)
         assert (row.state, row.grant, grant.granted) == ("accepted", grant.grant, 4)
         assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 request sent again."]
+
+
+async def test_a_grant_that_was_made_anew_is_not_given_twice_by_what_still_waits(place, ann, bob, tmp_path):
+    """The process was killed after it had noted the grant and before it let the wish go. The grant was changed by the
+    other device and made anew after a restore; the wish then met another grant than it had signed and gave more."""
+    image = await ann.image()
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as one, opened(ann, tmp_path / "two", image) as two:
+        await one.sign_in()
+        await two.sign_in()
+        await one.granting.give(image, bob.account, 3, None, None)
+        one.outbox._remove = _killed
+        await one.turn()
+        await two.change(bob, image, left=3)
+        await one.sign_in()
+        await early.put_back(place)
+        await one.sign_in()
+        await one.deliver_all()
+        [row] = await granted(ann, image)
+        assert (row.granted, row.version) == (3, 2)
+
+
+async def _killed(_requests):
+    raise Crash

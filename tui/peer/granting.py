@@ -143,15 +143,24 @@ class Granting:
             if row.signed is not None:
                 state = await self._send(row, wait_s)
                 if state is not None:
-                    await self._copies.queue(_copy_of_grant(state))
-                    return state
+                    return await self._made(state)
+            rows = await self._grants(intent.image, wait_s=wait_s)
+            if (made := next((one for one in rows if one.grant == intent.grant), None)) is not None:
+                await self._given.remember(made)
+                return await self._made(made)
             standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
             if standing is not None:
                 signed: Signed = await self._next_record(row, intent.as_more(), standing)
             else:
-                signed = await self._new_grant(intent)
+                signed = await self._new_grant(row, intent)
             row = await self._outbox.sign(row, signed)
         raise _too_busy()
+
+    async def _made(self, grant: ops.GrantRow) -> ops.GrantRow:
+        """The grant of a wish is there. Where a copy of this profile made it long ago, it may be taken back already."""
+        if not grant.revoked:
+            await self._copies.queue(_copy_of_grant(grant))
+        return grant
 
     async def _change(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
         intent = unpacked(row, RightsIntent)
@@ -159,7 +168,7 @@ class Granting:
             if row.signed is not None:
                 state = await self._send(row, wait_s)
                 if state is not None:
-                    if intent.more is not None:
+                    if intent.more is not None and not state.revoked:
                         # Who asks for more may have lost the image; a viewer's peer that still holds it says so
                         # before it is sent.
                         await self._copies.queue(_copy_of_grant(state))
@@ -246,10 +255,14 @@ class Granting:
             await self._given.remember(grant)
             self._context.notices.changed(grant)
         else:
-            await self._given.remember(grant, share=operation.cloud_share, signature=operation.share_signature)
+            share: bytes | None = operation.cloud_share
+            signature: bytes | None = operation.share_signature
+            if decode_record(grant.record).fixed() != decode_record(operation.record).fixed():
+                share = signature = None  # a copy of this profile had made the grant before, from other shares
+            await self._given.remember(grant, share=share, signature=signature)
 
     # --- Signing -----------------------------------------------------------------------------------------------------
-    async def _new_grant(self, intent: GiveIntent) -> ops.Grant:
+    async def _new_grant(self, row: OutboxRow, intent: GiveIntent) -> ops.Grant:
         context = self._context
         account = await self._people.find_or_recall(intent.viewer)
         record, share, signature = create_grant(
@@ -259,7 +272,7 @@ class Granting:
         )  # fmt: skip
         return ops.Grant(
             grant=intent.grant, image=intent.image, viewer=intent.viewer, record=encode_record(record),
-            cloud_share=share, share_signature=signature, ask=intent.ask,
+            cloud_share=share, share_signature=signature, ask=intent.ask, wish=row.request,
         )  # fmt: skip
 
     async def _next_record(self, row: OutboxRow, intent: RightsIntent, grant: ops.GrantRow) -> ops.ChangeRights:
@@ -277,7 +290,7 @@ class Granting:
         )  # fmt: skip
         return ops.ChangeRights(
             grant=grant.grant, record=encode_record(record), met_version=grant.version, met_consumed=grant.consumed,
-            ask=intent.ask,
+            ask=intent.ask, wish=row.request,
         )  # fmt: skip
 
     async def _highest_signed(self, row: OutboxRow, grant: str) -> int:
