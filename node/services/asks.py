@@ -95,7 +95,7 @@ def make(caller: Known, request_id: str, operation: AskViews, *, presence_s: flo
         nudges: tuple[int, ...] = ()
         if (yield tx.insert_if_absent("asks", row)).rowcount:
             if image["state"] != READY:
-                raise _not_offered()
+                raise _withdrawn()
             yield from _refuse_too_many(caller, operation.image)
             yield from mail.refuse_if_full(owner, caller.account, MailKind.ASK)
             letter = AskArrived(ask=(yield from read_ask(request_id)))
@@ -117,6 +117,11 @@ def _image_to_ask(caller: Known, image: str) -> Step[Row]:
     if row["owner_id"] == caller.account:
         raise Refused(RefusalCode.NOT_ALLOWED, "This image is your own: open it without asking.")
     return row
+
+
+def _withdrawn() -> Refused:
+    # Told apart from an image that is not there: a restored directory may get that back, and a request waits for it.
+    return Refused(RefusalCode.NOT_ALLOWED, "This image is not offered any more: refresh the list.")
 
 
 def _not_offered() -> Refused:

@@ -370,8 +370,8 @@ async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, t
         await device.deliver_all()
         [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
         assert (row.ask, row.views, row.note, row.state) == (ask, 2, "please", "pending")
-        await ann.get(ops.WithdrawImage(image=image))
         await place.run("DELETE FROM asks")
+        await place.run("UPDATE images SET id = :gone WHERE id = :image", gone="0" * 32, image=image)
         await place.forget_requests()
         await device.restoring.saw_asks(())
         await device.sign_in()
@@ -404,6 +404,47 @@ async def test_a_request_that_waited_is_not_given_up_before_the_restore_is_told(
         await device.deliver_all()
         [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
         assert (row.image, row.state) == (image, "pending")
+
+
+async def test_a_request_whose_rights_were_taken_back_is_closed_when_it_comes_again(place, ann, bob, tmp_path):
+    """A request was accepted and the rights revoked; a restore forgot both, who had asked asked again, and the request
+    was open for ever: no record can follow a revocation, so the acceptance could not be repeated."""
+    image, ask = await ann.image(), new_id()
+    early = await Backup.take(place)
+    asked = ops.AskViews(image=image, views=2)
+    await bob.get(asked, ask)
+    async with opened(ann, tmp_path / "owner") as device:
+        await device.own(image)
+        await device.sign_in()
+        await device.asks.refresh(incoming=True)
+        await device.granting.give(image, bob.account, 2, None, ask)
+        await device.deliver_all()
+        await device.asks.close(ask, "accepted")
+        await device.change(bob, image, revoke=True)
+        await early.put_back(place)
+        await bob.get(asked, ask)
+        await device.sign_in()
+        await device.deliver_all()
+        [row] = (await bob.get(ops.ListAsks(incoming=False))).rows
+        assert row.state == "rejected"
+
+
+async def test_a_request_for_an_image_that_was_withdrawn_does_not_wait_for_its_return(place, ann, bob, tmp_path):
+    """A request that a restore had forgotten was repeated, met an image that its owner had withdrawn meanwhile, and
+    waited a week for it as for one that is missing."""
+    image, ask = await ann.image(), new_id()
+    early = await Backup.take(place)
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+        await device.outbox.submit_operation("request", ops.AskViews(image=image, views=2), ask)
+        await device.deliver_all()
+        await early.put_back(place)
+        await ann.get(ops.WithdrawImage(image=image))
+        await device.sign_in()
+        await device.deliver_all()
+        assert [type(event).__name__ for event in device.hub.said if "eliver" in type(event).__name__][
+            -1
+        ] == "Undeliverable"
 
 
 async def test_an_answer_to_a_request_that_the_directory_forgot_comes_to_an_end(place, ann, bob, tmp_path):

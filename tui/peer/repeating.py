@@ -232,6 +232,9 @@ class Repeating:
         Otherwise it would look open, and accepting it once more would give its views a second time.
         """
         grant = ask.grant or await self._given.standing(ask.image, ask.viewer)
+        if grant is None and await self._was_given(ask):
+            await self._cloud.ask(ops.RejectAsk(ask=ask.ask, reason=_TAKEN_BACK))
+            return
         if grant is None:
             raise Refused(RefusalCode.NOT_FOUND, "The grant that the request led to is not known here.")
         outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
@@ -254,6 +257,15 @@ class Repeating:
         )  # fmt: skip
         if isinstance(changed, ops.GrantState):
             await self._given.remember(changed.grant)
+
+    async def _was_given(self, ask: ops.AskRow) -> bool:
+        """Return whether this device knows of rights on the image for who asked, if only of revoked ones."""
+        row = await self._context.store.run(
+            lambda s: s.one(
+                "SELECT 1 FROM given WHERE image = :image AND viewer = :viewer", image=ask.image, viewer=ask.viewer
+            )
+        )
+        return row is not None
 
 
 def _operation_in(row: OutboxRow) -> ops.Operation | None:
