@@ -255,9 +255,15 @@ def _rights(evidence: Evidence) -> None:
             states = possible((change for _, change in history), consumed)
         except OverflowError:
             continue
-        if (finding := compare(states, rows)) is not None:
+        if (finding := compare(states, rows)) is not None and not _made_again(evidence, states, rows):
             evidence.report(finding.kind, f"{_named(pair)}: {finding.text}", *story)
         _judge_refusals(evidence, pair, history, consumed)
+
+
+def _made_again(evidence: Evidence, states: set[Right], rows: list[Row]) -> bool:
+    """Whether grants that a restored directory got back in another order are explained in one of their orders."""
+    orders = ([*(other for other in rows if other is not last), last] for last in rows)
+    return bool(evidence.restores) and any(compare(states, order) is None for order in orders)
 
 
 def _judge_refusals(evidence: Evidence, pair: Pair, history: list[tuple[Effect, Change]], consumed: list[int]) -> None:
