@@ -110,7 +110,7 @@ class Holding:
         if record is not None and not supersedes(held.record, record):
             record = None
         self._unwritten[grant] = self._unwritten.get(grant, _News(None, 0)).with_(record, consumed)
-        await self._write(grant)
+        await self._write(grant, held)
         return await self.right(grant)
 
     async def tell(self, grant: str) -> None:
@@ -135,12 +135,21 @@ class Holding:
         record = news.record if newer and news.record is not None else right.record
         return Right(right.image, right.title, record, max(right.consumed, news.consumed), right.received)
 
-    async def _write(self, grant: str) -> None:
-        """Bring the store and the rights strip to what is known; what fails stays noted."""
+    async def _write(self, grant: str, held: Right | None = None) -> None:
+        """Bring the store and the rights strip to what is known; what fails stays noted.
+
+        `held` is what was known before there was news: whoever shows the picture hears of a revocation also where the
+        disk does not take it.
+        """
         news = self._unwritten.get(grant)
         if news is None:
             return
-        before, after = await self._context.store.run(lambda store: _merge(store, grant, news))
+        try:
+            before, after = await self._context.store.run(lambda store: _merge(store, grant, news))
+        except GlimpseError:
+            if held is not None and (known := self._with_news(grant, held)) != held:
+                self._tell(grant, known)
+            raise
         if after is not None:
             if before != after:
                 self._tell(grant, after)

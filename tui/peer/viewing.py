@@ -173,7 +173,10 @@ class Viewing:
         await self._take(right, look)
         unwritten = await self._write_down(right, spent)
         del self._unfinished[grant]
-        record = right.record
+        # What came from now on reaches whoever shows the picture as an event; what came before may have ended it.
+        record = (await self._newest(right)).record
+        if record.revoked:
+            raise _refused(RefusalCode.REVOKED)
         return View(
             right.image, right.title, data, spent.left, view_id=spent.view, look_s=record.look_s,
             expires=record.expires, unwritten=unwritten,
@@ -278,9 +281,15 @@ class Viewing:
                 await self._mailbox.take_grant(outcome.grant, asked=asked)
         except GlimpseError as error:
             log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
+        return await self._newest(right)
+
+    async def _newest(self, right: Right) -> Right:
+        """Return what is known of a right by now; what it was where the store cannot be read."""
+        grant = right.record.grant_id
         try:
             return await self._holding.right(grant) or right
-        except GlimpseError:
+        except GlimpseError as error:
+            log.warning("a right could not be read", extra={"grant": grant, "reason": str(error)})
             return right
 
     # --- Taking ------------------------------------------------------------------------------------------------------
@@ -301,8 +310,10 @@ class Viewing:
                     raise
             except Unavailable as error:
                 log.info("a counted view waits for the cloud", extra={"view": look.spent.view, "reason": str(error)})
-            now_known = await self._holding.right(right.record.grant_id) or right
-            if (code := now_known.refusal(context.now())) in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
+            if (code := (await self._newest(right)).refusal(context.now())) in (
+                RefusalCode.REVOKED,
+                RefusalCode.EXPIRED,
+            ):
                 raise _refused(code)
             if not told:
                 context.events.emit(LookWaits(right.image, right.record.grant_id, right.title))
