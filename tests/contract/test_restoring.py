@@ -347,7 +347,7 @@ async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tm
     async with opened(ann, tmp_path / "one", shown, gone) as device:
         await device.sign_in()
         await ann.get(ops.WithdrawImage(image=gone))
-        await device.restoring.saw_images((await ann.get(ops.MyImages())).rows)
+        await device.restoring.saw_images((await ann.get(ops.MyImages())).rows, await device.restoring.own_images())
         await early.put_back(place)
         await device.sign_in()
         rows = (await ann.get(ops.MyImages())).rows
@@ -373,14 +373,14 @@ async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, t
         await place.run("DELETE FROM asks")
         await place.run("UPDATE images SET id = :gone WHERE id = :image", gone="0" * 32, image=image)
         await place.forget_requests()
-        await device.restoring.saw_asks(())
+        await device.restoring.saw_asks((), {ask})
         await device.sign_in()
         await device.turn()
         assert await device.waiting() == ["operation"], "its owner's peer may not have been back yet"
         device.context.wall = lambda: 1_000_000.0 + 8 * 86_400
         device.context.clock = itertools.count(step=60.0).__next__  # a keep-alive has told of every restore by then
         for _ in range(2):
-            await device.restoring.saw_asks(())
+            await device.restoring.saw_asks((), {ask})
             await device.sign_in()
             await device.deliver_all()
         refused = [event for event in device.hub.said if type(event).__name__ == "Undeliverable"]
@@ -535,3 +535,68 @@ async def test_a_grant_that_was_made_anew_is_not_given_twice_by_what_still_waits
 
 async def _killed(_requests):
     raise Crash
+
+
+# --- False alarms -----------------------------------------------------------------------------------------------------
+
+
+async def _while_listed(device, kind, happens):
+    """Let something happen once, after the cloud has listed and before the device has the list."""
+    ask, waiting = device.link.ask, [happens]
+
+    async def asked(operation, **more):
+        outcome = await ask(operation, **more)
+        if isinstance(operation, kind) and waiting:
+            await waiting.pop()()
+        return outcome
+
+    device.link.ask = asked
+
+
+async def test_what_happens_during_a_comparison_is_no_restore(place, ann, bob, tmp_path):
+    """What the device knew was read after the cloud's list: a view and a grant in between were missing in that, and the
+    owner was told that the cloud had been restored from a backup."""
+    image, other = [await ann.image() for _ in range(2)]
+    async with opened(ann, tmp_path / "one", image, other) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        [grant] = await granted(ann, image)
+
+        async def happens():
+            assert await look(bob, grant.grant) == "shown"
+            await device.mailbox.fetch()
+            await device.give(bob, other, 2)
+
+        await _while_listed(device, ops.ListGrants, happens)
+        device.restoring.suspect()
+        await device.sign_in()
+        assert device.told == []
+
+
+async def test_a_picture_encrypted_during_a_comparison_is_not_made_known_again(place, ann, tmp_path):
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+
+        async def happens():
+            await device.own(await ann.image())
+
+        await _while_listed(device, ops.MyImages, happens)
+        device.restoring.reopened()
+        await device.sign_in()
+        assert device.told == []
+
+
+async def test_a_request_made_while_requests_are_listed_is_not_forgotten(place, ann, bob, tmp_path):
+    """It was taken for one that a restored directory lacks; for a week afterwards, refused requests waited on."""
+    image = await ann.image()
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+
+        async def happens():
+            await device.outbox.submit_operation("request", ops.AskViews(image=image, views=2), new_id())
+            await device.deliver_all()
+
+        await _while_listed(device, ops.ListAsks, happens)
+        await device.asks.refresh(incoming=False)
+        assert not device.restoring.has_work

@@ -28,14 +28,16 @@ class Asks:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.on_listed: Callable[[Collection[str]], Awaitable[None]] = _ignore
-        """Called with the ids of all requests that this account made, as the cloud lists them."""
+        self.on_listed: Callable[[Collection[str], Collection[str]], Awaitable[None]] = _ignore
+        """Called with the ids of all requests that this account made, as the cloud lists them, and of those that were
+        known here before it was asked."""
 
     # --- From the cloud ----------------------------------------------------------------------------------------------
     async def refresh(self, *, incoming: bool) -> None:
         """Read all requests to (`incoming`) or from this account. Raises `Unavailable`."""
         page = fetched = 0
         listed: set[str] = set()
+        known = await self._own()
         while True:
             outcome = await self._listed(ops.ListAsks(incoming=incoming, page=page))
             await self._keep(outcome.rows, incoming=incoming)
@@ -45,7 +47,11 @@ class Asks:
                 break
             page += 1
         if not incoming:
-            await self.on_listed(listed)
+            await self.on_listed(listed, known)
+
+    async def _own(self) -> set[str]:
+        rows = await self._context.store.run(lambda s: s.all("SELECT ask FROM asks WHERE incoming = 0"))
+        return {str(row["ask"]) for row in rows}
 
     async def _listed(self, operation: ops.ListAsks, *, wait_s: float = 15.0) -> ops.Asks:
         outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=wait_s)
@@ -125,7 +131,7 @@ class Asks:
         await self._context.store.run(put)
 
 
-async def _ignore(_listed: Collection[str]) -> None:
+async def _ignore(_listed: Collection[str], _known: Collection[str]) -> None:
     return
 
 

@@ -45,14 +45,18 @@ class Mending:
         self._tally = tally
 
     async def steps(self) -> list[Step]:
-        """Compare all grants that this account gave; what the directory knows better is learned at once."""
+        """Compare all grants that this account gave; what the directory knows better is learned at once.
+
+        What is known is read first: what happens while the cloud lists its grants is then never missing in the list.
+        """
+        known = await self._given.known()
         rows = [
             row
             async for page in self._cloud.pages(lambda number: ops.ListGrants(given=True, page=number), ops.Grants)
             for row in page.rows
         ]
         found = await self._given.checked(rows)
-        steps = steps_for(await self._given.known(), found)
+        steps = steps_for(known, found)
         await self._given.learn(step.found for step in steps if step.deed is Deed.LEARN and step.found is not None)
         return steps
 
@@ -174,13 +178,16 @@ class Mending:
         return False
 
     async def mend_images(self) -> None:
-        """Make images of one's own known again, and withdraw again those that were withdrawn."""
+        """Make images of one's own known again, and withdraw again those that were withdrawn.
+
+        One's own are read first, as in `steps`.
+        """
+        mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         there = {
             row.image: row.offered
             async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
             for row in page.rows
         }
-        mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         for row in mine:
             image = str(row["image"])
             try:

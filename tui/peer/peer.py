@@ -485,6 +485,7 @@ class Peer:
     async def _all_mine(self) -> dict[str, ops.ImageRow]:
         """Return this account's images in the cloud, without attempts that were given up."""
         rows: list[ops.ImageRow] = []
+        known = await self._restoring.own_images()
         page = 0
         while True:
             outcome = await self._query(ops.MyImages(page=page), ops.Images)
@@ -494,7 +495,7 @@ class Peer:
             page += 1
         given_up = await self._encrypting.settle(rows)
         mine = {row.image: row for row in rows if row.image not in given_up}
-        await self._restoring.saw_images(rows)
+        await self._restoring.saw_images(rows, known)
         await self._adopting.learn(mine)
         return mine
 

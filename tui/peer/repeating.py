@@ -180,12 +180,15 @@ class Repeating:
         )
         return [ask for ask in map(_ask_in, rows) if ask is not None]
 
-    async def forgotten(self, listed: Collection[str]) -> bool:
-        """Return whether a request that is open here is missing in a whole list of those that this account made."""
+    async def forgotten(self, listed: Collection[str], known: Collection[str]) -> bool:
+        """Return whether a request that is open here is missing in a whole list of those that this account made.
+
+        Only those count that were known here before the cloud was asked for the list.
+        """
         mine = await self.asks(incoming=False)
         queued = {row.request for row in await self._context.store.run(lambda store: store.outbox())}
-        known = queued.union(listed)
-        return any(ask.state == "pending" and ask.ask not in known for ask in mine)
+        there = queued.union(listed)
+        return any(ask.state == "pending" and ask.ask in known and ask.ask not in there for ask in mine)
 
     # --- Repeating ---------------------------------------------------------------------------------------------------
     async def mend_asks(self) -> None:

@@ -140,25 +140,34 @@ class Restoring:
         self._want.all = True
         self._wanted.set()
 
-    async def saw_images(self, rows: Iterable[ops.ImageRow]) -> None:
+    async def own_images(self) -> set[str]:
+        """Return the images of one's own that are here: to be asked for before the cloud lists them."""
+        rows = await self._context.store.run(lambda s: s.all("SELECT image FROM own_images WHERE ready = 1"))
+        return {str(row["image"]) for row in rows}
+
+    async def saw_images(self, rows: Iterable[ops.ImageRow], known: Collection[str]) -> None:
         """Take a whole list of this account's images: what was withdrawn stays so, and what is missing was forgotten.
+
+        `known` are those that were here before the cloud was asked; later ones may well be missing in its list.
 
         Without nodes that remember, as after a snapshot of the whole machine, only this tells of a forgotten image.
         """
         offered = {row.image: row.offered for row in rows}
 
-        def compare(store: Store) -> bool:
+        def note(store: Store) -> None:
             for image, still in offered.items():
                 if not still:
                     store.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image)
-            mine = store.all("SELECT image FROM own_images WHERE ready = 1")
-            return any(row["image"] not in offered for row in mine)
 
-        self._look_at_all_if(await self._context.store.run(compare))
+        await self._context.store.run(note)
+        self._look_at_all_if(any(image not in offered for image in known))
 
-    async def saw_asks(self, asks: Collection[str]) -> None:
-        """Take a whole list of requests that this account made: one that is open here and not in it was forgotten."""
-        self._look_at_all_if(await self._repeating.forgotten(asks))
+    async def saw_asks(self, asks: Collection[str], known: Collection[str]) -> None:
+        """Take a whole list of requests that this account made: one that is open here and not in it was forgotten.
+
+        `known` are those that were here before the cloud was asked.
+        """
+        self._look_at_all_if(await self._repeating.forgotten(asks, known))
 
     async def withdrew(self, ask: str) -> bool:
         """Note that this account took a request back; return whether it was known here as an open one."""
