@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from node.directory import open_directory
 from node.directory.marks import Marks
 from node.directory.url import MysqlUrl, parse_directory_url
 from node.memory_file import memory_path, save_memory
 from node.settings import NodeSettings, save_node_settings
 from shared.cluster import Cluster, NodeAddress, save_cluster
+from shared.config import LOCAL
 from shared.errors import InvalidInput, UserError
 from tui.commands.backup import Target, dump_command, load_command, run_backup, run_restore, target_of, waiting_words
 
@@ -69,10 +71,15 @@ async def test_a_server_s_directory_is_left_to_the_server_s_tools() -> None:
 async def test_nothing_is_said_to_be_done_that_was_not(tmp_path: Path) -> None:
     """`restore --loaded` said that the directory was marked, and then that it could not be opened."""
     said: list[str] = []
-    with pytest.raises(InvalidInput, match="create it first"):
+    with pytest.raises(InvalidInput, match="There is no directory"):
         await run_restore(Target(f"sqlite:///{tmp_path}/absent/directory.sqlite"), None, said.append)
     assert said == []
-    await run_restore(Target(f"sqlite:///{tmp_path}/directory.sqlite"), None, said.append)
+    url = f"sqlite:///{tmp_path}/directory.sqlite"
+    async with open_directory(url, timing=LOCAL):
+        with pytest.raises(UserError, match="stop them all first"):
+            await run_restore(Target(url), None, said.append)
+        assert said == []
+    await run_restore(Target(url), None, said.append)
     assert said[0] == "marked the directory as restored"
     assert "epoch 2" in said[1]
 

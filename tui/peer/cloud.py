@@ -107,7 +107,8 @@ class CloudLink:
         self.on_other_device: Callable[[], None] = lambda: None
         self.other_device = False
         """Another device of this account is the one that others are sent to."""
-        self._signed_in_at = -math.inf
+        self._signed_in_at = math.inf
+        """When this device signed in, by `clock`; before that no other can take its place."""
         self._last_view: tuple[bool, str | None, int] = (False, None, 0)
 
     # --- State of the cloud ------------------------------------------------------------------------------------------
