@@ -57,8 +57,8 @@ def ada() -> FakePeer:
         ],
         rights={
             LAKE: [
-                viewer(12, "Ben"), viewer(15, "Cem", expires=NOW + 3 * DAY), viewer(21, "Dora", granted=1, left=0),
-                viewer(30, "Emil", revoked=True, left=0),
+                viewer(12, "Ben"), viewer(15, "Cem", expires=NOW + 3 * DAY, look_s=20.0),
+                viewer(21, "Dora", granted=1, left=0), viewer(30, "Emil", revoked=True, left=0),
             ]
         },
         looks={

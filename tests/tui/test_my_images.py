@@ -67,6 +67,45 @@ async def test_where_it_is_tight_the_viewers_names_and_the_buttons_come_before_t
     assert at.pane.query_one("#image-log").region.right <= width
 
 
+def whole(at: Any, widget: Any) -> bool:
+    """Tell whether all of a widget is seen."""
+    place = at.screen.find_widget(widget)
+    return bool(place.visible_region == place.region)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("keys", [("n",), ("a",), ("tab", "e")], ids=["encrypt", "add", "change"])
+async def test_in_a_small_terminal_every_field_of_a_dialog_is_reached_whole(tab, keys: tuple[str, ...]) -> None:
+    """In 60 by 15 cells a dialog was cut off below: fields took what was typed unseen, and no button was there."""
+    peer = ada()
+    peer.rights[LAKE] = [replace(row, frozen=True) for row in peer.rights[LAKE]]
+    at = await tab(peer, size=(60, 15))
+    await at.press(*keys)
+    box, seen = at.screen.query_one(".dialog"), set()
+    for _ in range(20):
+        field = at.screen.focused
+        await at.until(lambda field=field: whole(at, field))
+        assert box.region.contains_region(field.region)
+        seen.add(field)
+        await at.press("tab")
+    assert seen >= set(box.query("Input, Chips, Button")) - set(box.query(".-more *, ExpiryField Input"))
+    await at.press("pageup", "pageup")
+    await at.until(lambda: box.scroll_y == 0)
+    await at.press("pagedown", "pagedown", "pagedown", "pagedown")
+    await at.until(lambda: box.scroll_y == box.max_scroll_y > 0)
+
+
+@pytest.mark.anyio
+async def test_in_a_small_terminal_it_is_seen_why_a_dialog_stays(tab) -> None:
+    at = await tab(size=(60, 15))
+    await at.press("tab", "e")
+    await at.write("#change-views Input", "")
+    await at.press("enter")
+    complaint = at.screen.query_one(".complaint")
+    await at.until(lambda: whole(at, complaint))
+    assert "must lie between" in at.said(".complaint")
+
+
 @pytest.mark.anyio
 async def test_images_stand_with_their_counts_and_the_viewers_of_the_current_one(tab) -> None:
     at = await tab()
@@ -78,10 +117,10 @@ async def test_images_stand_with_their_counts_and_the_viewers_of_the_current_one
     assert "elsewhere Made" in lines[4]
     assert at.peer.calls("viewers") == [((LAKE,), {})]
     viewers = at.shown("image-viewers").splitlines()
-    assert viewers[1].split() == ["Ben", "#12", "3", "of", "5", "no", "expiry"]
-    assert viewers[2].split()[2:] == ["3", "of", "5", "expires", "in", "3", "d"]
-    assert viewers[3].split()[2:] == ["0", "of", "1", "used", "up"]
-    assert viewers[4].split()[2:] == ["0", "of", "5", "revoked"]
+    assert viewers[1].split() == ["Ben", "#12", "3", "of", "5", "–", "no", "expiry"]
+    assert viewers[2].split()[2:] == ["3", "of", "5", "20", "s", "expires", "in", "3", "d"]
+    assert viewers[3].split()[2:] == ["0", "of", "1", "–", "used", "up"]
+    assert viewers[4].split()[2:] == ["0", "of", "5", "–", "revoked"]
     assert at.pane.query_one(Picture).image is not None
 
 

@@ -229,6 +229,8 @@ async def test_a_look_that_fails_says_why_and_what_to_do(make_client, error, hea
         await pilot.press("enter")
         await settled(pilot)
         assert isinstance(app.screen, Spend if state in ("3 of 5 left", "on hold") else NoLook)
+        if state == "on hold":
+            assert "costs nothing" in said(pilot, "#spend-hold"), "it promised a look that was refused"
 
 
 @pytest.mark.anyio

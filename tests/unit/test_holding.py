@@ -99,6 +99,23 @@ async def test_what_is_known_is_told_once(context: Context) -> None:
         assert [event.left for event in events_of(stream)] == [3, 2]
 
 
+async def test_a_revocation_is_told_once(context: Context) -> None:
+    """After a restore of the cloud a viewer was told again of what had been revoked long before: the owner's device
+    sent it again, and the count of the grant was freed."""
+    holding, gone = Holding(context), change_rights(OWNER, FIRST, revoked=True)
+    with context.events.subscription() as stream:
+        await holding.take(row(FIRST), FIRST)
+        await holding.take(row(gone), gone)
+        assert [event.revoked for event in events_of(stream)] == [False, True]
+        again = change_rights(OWNER, gone, revoked=True)
+        await holding.take(row(again, 2), again)
+        await holding.tell(GRANT)
+        assert events_of(stream) == []
+    right = await holding.right(GRANT)
+    assert right is not None
+    assert (right.record.version, right.consumed) == (again.version, 2)
+
+
 async def test_a_full_disk_forgets_nothing(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     holding = Holding(context)
     await holding.take(row(FIRST), FIRST)

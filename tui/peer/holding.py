@@ -114,8 +114,11 @@ class Holding:
         return await self.right(grant)
 
     async def tell(self, grant: str) -> None:
-        """Tell whoever listens how a right stands: something changed that neither record nor count says."""
-        if (right := await self.right(grant)) is not None:
+        """Tell whoever listens how a right stands: something changed that neither record nor count says.
+
+        Of a revoked right nothing more is told: its viewer would hear of the revocation again.
+        """
+        if (right := await self.right(grant)) is not None and not right.record.revoked:
             self._tell(grant, right)
 
     async def mend(self) -> None:
@@ -151,7 +154,8 @@ class Holding:
                 self._tell(grant, known)
             raise
         if after is not None:
-            if before != after:
+            over = before is not None and before.record.revoked
+            if before != after and not over:
                 self._tell(grant, after)
             if after.received:
                 await self._display(grant, after)

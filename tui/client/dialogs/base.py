@@ -41,7 +41,11 @@ class Dialog(ModalScreen[R | None], Generic[R]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
         Binding("enter", "accept_choice", "Accept", id="dialog.accept", show=False, tooltip="Say yes"),
+        Binding("pageup,ctrl+up", "turn(-1)", "Up", id="dialog.up", show=False, tooltip="Show what is further up"),
+        Binding("pagedown,ctrl+down", "turn(1)", "Down", id="dialog.down", show=False, tooltip="Show what is below"),
     ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (70, "-roomy")]  # noqa: RUF012 - so it is declared by Textual
+    """In a slim terminal names stand over their fields."""
 
     ready = False
     """Whether it takes keys: it is laid out, and a field or a button has the focus."""
@@ -91,7 +95,15 @@ class Dialog(ModalScreen[R | None], Generic[R]):
 
     def complain(self, text: str) -> None:
         """Say under the fields what is wrong with them."""
-        self.query_one(".complaint", Static).update(text)
+        complaint = self.query_one(".complaint", Static)
+        complaint.update(text)
+        if text:
+            self.call_after_refresh(complaint.scroll_visible, animate=False)  # a low terminal may not show it
+
+    def action_turn(self, pages: int) -> None:
+        """Show another part of a dialog that is higher than the terminal."""
+        box = self.query_one(".dialog")
+        box.scroll_relative(y=pages * max(1, box.size.height - 2), animate=False)
 
     @on(Button.Pressed, "#accept")
     def action_accept(self) -> None:

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Button, Static
 
 from tui.client.dialogs.base import Dialog
-from tui.client.gallery import expiry_words, use_words
+from tui.client.gallery import State, expiry_words, use_words
 from tui.client.wording import lasting
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class Spend(Dialog[bool]):
             f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.{self._lasts()}", markup=False, classes="text",
             id="spend-uses",
         )  # fmt: skip
+        if tile.state is State.ON_HOLD:
+            yield Static(
+                f"It is on hold since the cloud was restored from a backup: until {tile.owner}'s device has confirmed"
+                " these rights a look is refused, and costs nothing.", markup=False, classes="text", id="spend-hold",
+            )  # fmt: skip
         yield Static(LIMIT, markup=False, classes="text muted", id="spend-limit")
 
     def _lasts(self) -> str:

@@ -10,7 +10,7 @@ from textual.message import Message
 
 from shared.text import clean
 from tui.client import sharing
-from tui.client.wording import ago, size, until
+from tui.client.wording import ago, lasting, size, until
 from tui.peer.models import MyImage, Viewer
 from tui.widgets.rowlist import Column, RowList
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _BOTH_FROM_CELLS = 60
 """Width of the list of viewers from which expiry and state have columns of their own; else the state goes first."""
+_LOOK_FROM_CELLS = 52
+"""Width from which it is shown how long one look may last."""
 UNKNOWN = "–"
 """Shown for what only the cloud knows while it is away."""
 
@@ -92,6 +94,7 @@ class ViewersList(RowList[Viewer]):
             (
                 Column("viewer", "Who may look", flex=2),
                 Column("left", "Left", 9, align="right"),
+                Column("look", "A look", 6, align="right", hide_below=_LOOK_FROM_CELLS),
                 Column("expires", "Expiry", 15, hide_below=_BOTH_FROM_CELLS),
                 Column("state", "State", 15),
             ),
@@ -104,7 +107,8 @@ class ViewersList(RowList[Viewer]):
         if self.scrollable_content_region.width < _BOTH_FROM_CELLS:
             state = state or expiry
         style = "dim" if viewer.revoked else ""
-        texts = (sharing.person(viewer.name, viewer.account), sharing.left(viewer), expiry, state)
+        person, look = sharing.person(viewer.name, viewer.account), lasting(viewer.look_s)
+        texts = (person, sharing.left(viewer), look, expiry, state)
         return [Text(text, style) for text in texts]
 
     def action_want(self, deed: str) -> None:
