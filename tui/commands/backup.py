@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from node.directory import open_directory
 from node.directory.backup import back_up, mark_restored, restore
+from node.directory.belonging import number_of
 from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
 from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
@@ -29,6 +30,8 @@ class Target:
 
     url: str
     remembered: Marks = NOTHING
+    cluster: int | None = None
+    """The number by which a directory knows the cluster; None where only the directory's URL is known."""
 
 
 def target_of(cluster: Path | None, url: str | None) -> Target:
@@ -56,7 +59,7 @@ def target_of(cluster: Path | None, url: str | None) -> Target:
         )
     if len(set(urls.values())) > 1:
         raise InvalidInput(f"The nodes {', '.join(sorted(urls))} use different directories: name one with --directory.")
-    return Target(next(iter(urls.values())), remembered)
+    return Target(next(iter(urls.values())), remembered, number_of(known.cluster_id))
 
 
 async def run_backup(target: Target, file: Path, force: bool, say: Say) -> None:
@@ -88,7 +91,9 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
             f"this, which asks for the password, and start them again:\n  {load_command(place, file)}\n"
             "  glimpse restore --loaded"
         )
-    done = await anyio.to_thread.run_sync(restore, file, place.path, target.remembered)
+    done = await anyio.to_thread.run_sync(
+        lambda: restore(file, place.path, target.remembered, cluster=target.cluster)
+    )  # fmt: skip
     if done.kept is not None:
         say(f"kept the present directory as {done.kept}")
     say(f"restored {done.contents} from {file}")

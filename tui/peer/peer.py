@@ -302,16 +302,28 @@ class Peer:
         )  # fmt: skip
         if not isinstance(outcome, ops.Registered):
             raise RemoteError("the cloud answered a registration with something else")
-        given, shown = outcome.account, clean(outcome.name)
+        await self._keep_account(outcome)
+
+    async def _keep_account(self, told: ops.Registered | ops.SignedIn) -> None:
+        """Write down how the cloud knows these keys, and go by it."""
+        given, shown, receipt = told.account, clean(told.name), told.receipt.hex()
 
         def remember(store: Store) -> None:
             store.set_fact("account", str(given))
             store.set_fact("name", shown)
-            if outcome.receipt:
-                store.set_fact(RECEIPT, outcome.receipt.hex())
+            if receipt:
+                store.set_fact(RECEIPT, receipt)
 
-        await context.store.run(remember)
-        context.account, context.name = given, shown
+        await self._context.store.run(remember)
+        self._context.account, self._context.name = given, shown
+
+    async def _take_number(self, outcome: ops.SignedIn) -> None:
+        """Go on under another number: a restored directory gave it to another device with the same keys, or knows the
+        number from another time. The keys are the account; the number is what the cloud calls it."""
+        log.info("the account has another number", extra={"account": outcome.account})
+        await self._keep_account(outcome)
+        self._restoring.renumbered(outcome.account)
+        self._restoring.registered_again()
 
     async def sign_in(self) -> Me:
         """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.
@@ -352,8 +364,10 @@ class Peer:
                 raise  # without a name this profile was never registered
             await self._register_again()
             outcome = await self._send_sign_in()
-        if not isinstance(outcome, ops.SignedIn) or outcome.account != self._context.account:
-            raise RemoteError("the cloud signed in another account")
+        if not isinstance(outcome, ops.SignedIn):
+            raise RemoteError("the cloud answered a sign-in with something else")
+        if outcome.account != self._context.account:
+            await self._take_number(outcome)
         self._context.cloud.signed_in()
         try:
             await self._restoring.signed_in(outcome)
