@@ -22,7 +22,7 @@ async def told(account: int | None, view: CloudView | Exception) -> CloudState:
     async def caller(_key: bytes, _host: str) -> object:
         return SimpleNamespace(account=account)
 
-    async def keep_alive(_caller: object, _device: str) -> CloudView:
+    async def keep_alive(_caller: object, _device: str, _port: int | None) -> CloudView:
         if isinstance(view, Exception):
             raise view
         return view
