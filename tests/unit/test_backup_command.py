@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.directory import open_directory
+from node.directory.belonging import number_of
 from node.directory.marks import Marks
 from node.directory.url import MysqlUrl, parse_directory_url
 from node.memory_file import memory_path, save_memory
@@ -37,7 +38,7 @@ def test_the_directory_of_the_nodes_with_all_that_they_remember(tmp_path: Path) 
     save_memory(memory_path(tmp_path, "n1"), CLUSTER, Marks(10, 1, 7, 3))
     save_memory(memory_path(tmp_path, "n3"), CLUSTER, Marks(4, 2, 5, 9))
     memory_path(tmp_path, "n2").write_bytes(b"damaged")
-    assert target_of(cluster, None) == Target(url, Marks(10, 2, 7, 9))
+    assert target_of(cluster, None) == Target(url, Marks(10, 2, 7, 9), number_of(CLUSTER))
 
 
 def test_nodes_that_use_different_directories_or_are_not_here(tmp_path: Path) -> None:
