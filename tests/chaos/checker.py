@@ -10,7 +10,7 @@ Pure: it gets lines and tables and returns faults. Each fault names the lines of
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,10 +144,10 @@ def _images(evidence: Evidence) -> None:
         count = sum(row["owner_id"] == account and row["state"] != "pending" for row in rows.values())
         if count > tried[who]:
             evidence.report("doubled", f"{who} has {count} images, {tried[who]} were made")
-    _withdrawn(evidence, rows)
+    _withdrawn(evidence, rows, made)
 
 
-def _withdrawn(evidence: Evidence, rows: dict[str, dict[str, Any]]) -> None:
+def _withdrawn(evidence: Evidence, rows: dict[str, dict[str, Any]], made: Collection[str]) -> None:
     tried = defaultdict(list)
     for effect in evidence.effects:
         if effect.op == "withdraw":
@@ -156,7 +156,8 @@ def _withdrawn(evidence: Evidence, rows: dict[str, dict[str, Any]]) -> None:
         sure = [effect for effect in tried[image] if effect.state == "ack"]
         if sure and row["state"] == "ready":
             evidence.report("lost", f"image {image[:8]} is offered although withdrawn", *(e.begin.n for e in sure))
-        if row["state"] == "withdrawn" and not tried[image]:
+        # What became of an encryption that was cut short is withdrawn by its owner's peer, since nobody has its key.
+        if row["state"] == "withdrawn" and image in made and not tried[image]:
             evidence.report("doubled", f"image {image[:8]} is withdrawn although nobody asked for it")
 
 

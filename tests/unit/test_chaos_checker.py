@@ -108,6 +108,19 @@ def test_an_image_that_is_offered_although_it_was_withdrawn() -> None:
     assert kinds(told, directory, stores) == {"lost": 1}
 
 
+def test_an_image_that_is_withdrawn_although_nobody_asked() -> None:
+    told, directory, stores = sound()
+    directory["images"][0]["state"] = "withdrawn"
+    assert kinds(told, directory, stores) == {"doubled": 1}
+
+
+def test_what_became_of_an_encryption_that_was_cut_short_is_withdrawn() -> None:
+    told, directory, stores = sound()
+    told.did("encrypt", "ada", None, sha256="0" * 64)
+    directory["images"].append({"id": "9" * 32, "owner_id": OWNER, "state": "withdrawn"})
+    assert kinds(told, directory, stores) == {}
+
+
 def test_a_request_that_is_gone_unless_a_restore_excuses_it() -> None:
     told, directory, stores = sound()
     directory["asks"].clear()
