@@ -514,6 +514,63 @@ async def test_an_accepted_request_is_closed_again_and_gives_its_views_once(plac
         assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 request sent again."]
 
 
+@pytest.mark.parametrize("dies", [False, True])
+async def test_an_accepted_request_whose_grant_is_frozen_just_then_is_closed_later(place, ann, bob, tmp_path, dies):
+    """A word of the viewer froze the grant again while its owner's peer was comparing: the request could not be closed
+    just then, which was noted nowhere, and it stayed open for ever."""
+    image, ask = await ann.image(), new_id()
+    await bob.get(ops.AskViews(image=image, views=4), ask)
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.mailbox.fetch()
+        await device.granting.give(image, bob.account, 4, None, ask)
+        await device.deliver_all()
+        await device.asks.close(ask, "accepted")
+        await early.put_back(place)
+        [side] = await device.given.known()
+
+        async def happens():
+            await bob.get(ops.KnownCount(grant=side.grant, version=1, consumed=1))
+
+        await _while_listed(device, ops.ListAsks, happens)
+        await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        assert row.state == "pending"
+        if dies:
+            device.stop()
+            device.start()
+        await device.mailbox.fetch()
+        for _ in range(2):
+            await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        [grant] = await granted(ann, image)
+        assert (row.state, grant.granted, grant.consumed, grant.frozen) == ("accepted", 4, 1, False)
+        assert not device.restoring._want.asks
+
+
+async def test_an_accepted_request_that_is_asked_again_after_the_comparison_is_closed(place, ann, bob, tmp_path):
+    """The viewer's peer came back last. The mail about its request had the id of the first one, which the owner's peer
+    put aside as read, so that nobody closed the request."""
+    image, ask = await ann.image(), new_id()
+    early = await Backup.take(place)
+    await bob.get(ops.AskViews(image=image, views=4), ask)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.mailbox.fetch()
+        await device.granting.give(image, bob.account, 4, None, ask)
+        await device.deliver_all()
+        await device.asks.close(ask, "accepted")
+        await early.put_back(place)
+        await device.sign_in()
+        await bob.get(ops.AskViews(image=image, views=4), ask)
+        await device.mailbox.fetch()
+        await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        [grant] = await granted(ann, image)
+        assert (row.state, row.grant, grant.granted) == ("accepted", grant.grant, 4)
+
+
 async def test_a_grant_that_was_made_anew_is_not_given_twice_by_what_still_waits(place, ann, bob, tmp_path):
     """The process was killed after it had noted the grant and before it let the wish go. The grant was changed by the
     other device and made anew after a restore; the wish then met another grant than it had signed and gave more."""
