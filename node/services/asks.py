@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import accounts, mail
-from node.services.common import Effect, Known, count, mail_id, not_found, page_of
+from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
 from node.services.mail import MailKind, Post
 from node.services.states import READY, WITHDRAWN
 from shared.errors import Refused
@@ -99,7 +99,9 @@ def make(caller: Known, request_id: str, operation: AskViews, *, presence_s: flo
             yield from _refuse_too_many(caller, operation.image)
             yield from mail.refuse_if_full(owner, caller.account, MailKind.ASK)
             letter = AskArrived(ask=(yield from read_ask(request_id)))
-            yield from mail.deposit(tx, Post(mail_id("ask", request_id), owner, caller.account, MailKind.ASK, letter))
+            # One that is asked again after a restore is news once more: its owner's peer may have to answer it again.
+            identity = mail_id("ask", request_id, (yield from read_epoch()))
+            yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.ASK, letter))
             nudges = (owner,)
         else:
             yield from _same_ask(tx, caller, request_id, operation)

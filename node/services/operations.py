@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, confirming, copies, grants, holdings, images, mail, views
+from node.services import accounts, asks, confirming, copies, freezing, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
@@ -196,8 +196,8 @@ class Services:
                 return views.take(known, request_id, operation)
             case ops.LookEnded():
                 return views.ended(known, operation)
-            case ops.WantCopy():
-                return copies.want(known, request_id, operation)
+            case ops.KnownCount() | ops.WantCopy():
+                return _viewers_word(known, request_id, operation)
             case ops.AckMail():
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
@@ -358,6 +358,14 @@ def _image_change(
             return images.withdraw(known, operation)
         case ops.RestoreImage():
             return confirming.restore_image(known, operation)
+
+
+def _viewers_word(known: Known, request_id: str, operation: ops.KnownCount | ops.WantCopy) -> Transaction[Effect]:
+    match operation:
+        case ops.KnownCount():
+            return freezing.known(known, operation)
+        case ops.WantCopy():
+            return copies.want(known, request_id, operation)
 
 
 def _refused(code: RefusalCode) -> Refused:

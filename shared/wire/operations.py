@@ -296,6 +296,18 @@ class WantCopy(Message, frozen=True, tag=134):
     grant: Id128
 
 
+class KnownCount(Message, frozen=True, tag=135):
+    """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
+
+    Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer owns up to, and
+    the grant waits for its owner's word, as with `SpendView.known_version` and `known_consumed`.
+    """
+
+    grant: Id128
+    version: Count
+    consumed: Count
+
+
 class ViewsLog(Message, frozen=True, tag=132):
     """The views of an image, for its owner, newest first."""
 
@@ -323,7 +335,7 @@ Operation = (
     Register | SignIn | SignOut | ListUsers | FindAccount | OfferedImages
     | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages | RestoreImage
     | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant | ConfirmGrant
-    | SpendView | TakenView | LookEnded | WantCopy | ViewsLog
+    | SpendView | TakenView | LookEnded | WantCopy | KnownCount | ViewsLog
     | FetchMail | AckMail
 )  # fmt: skip
 

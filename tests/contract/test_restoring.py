@@ -22,6 +22,7 @@ from tui.peer.answers import REJECTION
 from tui.peer.asks import Asks
 from tui.peer.events import DirectoryRestored
 from tui.peer.granting import RightsIntent
+from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.restoring import Restoring
 
@@ -513,6 +514,63 @@ async def test_an_accepted_request_is_closed_again_and_gives_its_views_once(plac
         assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 request sent again."]
 
 
+@pytest.mark.parametrize("dies", [False, True])
+async def test_an_accepted_request_whose_grant_is_frozen_just_then_is_closed_later(place, ann, bob, tmp_path, dies):
+    """A word of the viewer froze the grant again while its owner's peer was comparing: the request could not be closed
+    just then, which was noted nowhere, and it stayed open for ever."""
+    image, ask = await ann.image(), new_id()
+    await bob.get(ops.AskViews(image=image, views=4), ask)
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.mailbox.fetch()
+        await device.granting.give(image, bob.account, 4, None, ask)
+        await device.deliver_all()
+        await device.asks.close(ask, "accepted")
+        await early.put_back(place)
+        [side] = await device.given.known()
+
+        async def happens():
+            await bob.get(ops.KnownCount(grant=side.grant, version=1, consumed=1))
+
+        await _while_listed(device, ops.ListAsks, happens)
+        await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        assert row.state == "pending"
+        if dies:
+            device.stop()
+            device.start()
+        await device.mailbox.fetch()
+        for _ in range(2):
+            await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        [grant] = await granted(ann, image)
+        assert (row.state, grant.granted, grant.consumed, grant.frozen) == ("accepted", 4, 1, False)
+        assert not device.restoring._want.asks
+
+
+async def test_an_accepted_request_that_is_asked_again_after_the_comparison_is_closed(place, ann, bob, tmp_path):
+    """The viewer's peer came back last. The mail about its request had the id of the first one, which the owner's peer
+    put aside as read, so that nobody closed the request."""
+    image, ask = await ann.image(), new_id()
+    early = await Backup.take(place)
+    await bob.get(ops.AskViews(image=image, views=4), ask)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.mailbox.fetch()
+        await device.granting.give(image, bob.account, 4, None, ask)
+        await device.deliver_all()
+        await device.asks.close(ask, "accepted")
+        await early.put_back(place)
+        await device.sign_in()
+        await bob.get(ops.AskViews(image=image, views=4), ask)
+        await device.mailbox.fetch()
+        await device.sign_in()
+        [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
+        [grant] = await granted(ann, image)
+        assert (row.state, row.grant, grant.granted) == ("accepted", grant.grant, 4)
+
+
 async def test_a_grant_that_was_made_anew_is_not_given_twice_by_what_still_waits(place, ann, bob, tmp_path):
     """The process was killed after it had noted the grant and before it let the wish go. The grant was changed by the
     other device and made anew after a restore; the wish then met another grant than it had signed and gave more."""
@@ -535,6 +593,78 @@ async def test_a_grant_that_was_made_anew_is_not_given_twice_by_what_still_waits
 
 async def _killed(_requests):
     raise Crash
+
+
+# --- What only a viewer knows ---
+
+
+async def _holding(device: OwnersDevice, viewer: Person) -> Holding:
+    """The viewer's side, with all that the directory tells of the rights held."""
+    holding = Holding(device.context)
+    for row in (await viewer.get(ops.ListGrants())).rows:
+        await holding.take(row, decode_record(row.record))
+    return holding
+
+
+@pytest.mark.parametrize("end", ["revoked", "spent", "live"])
+async def test_a_view_that_only_its_viewer_knows_of_is_counted_without_a_look(place, ann, bob, tmp_path, end):
+    """A viewer looked, the directory was restored before the owner heard of it, and the grant was revoked or had no
+    views left: the viewer never looked again, and directory and owner went on counting one view too few."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "owner", image) as device, opened(bob, tmp_path / "viewer") as viewers:
+        await device.sign_in()
+        await device.give(bob, image, 3)
+        early = await Backup.take(place)
+        [row] = await granted(ann, image)
+        assert [await look(bob, row.grant) for _ in range(2)] == ["shown", "shown"]
+        holding = await _holding(viewers, bob)
+        await early.put_back(place)
+        await device.sign_in()
+        if end == "revoked":
+            await device.change(bob, image, revoke=True)
+        elif end == "spent":
+            await device.change(bob, image, left=0)
+        before = await granted(ann, image)
+        assert before[0].consumed == 0
+        for _ in range(2):
+            await holding.own_up((await bob.get(ops.ListGrants())).rows)
+        assert await place.number("SELECT COUNT(*) FROM views") == 0
+        assert len([letter for letter in await ann.mail(device.context.device) if _is_frozen(letter)]) == 1
+        assert await look(bob, row.grant) in ("frozen", "revoked")
+        await device.mailbox.fetch()
+        await device.sign_in()
+        [row] = await granted(ann, image)
+        [known] = await device.given.known()
+        assert (row.consumed, known.consumed, known.version) == (2, 2, row.version)
+        assert not row.frozen or row.revoked
+        if end == "live":
+            assert [await look(bob, row.grant) for _ in range(2)] == ["shown", "no_views"]
+        else:
+            assert await look(bob, row.grant) == {"revoked": "revoked", "spent": "no_views"}[end]
+
+
+def _is_frozen(letter: ops.Letter) -> bool:
+    return isinstance(letter, ops.GrantFrozen)
+
+
+async def test_what_a_viewer_says_of_a_count_harms_only_that_viewer(place, ann, bob, tmp_path):
+    """Others' grants are not found, what is true already changes nothing, and a lie about an own grant costs nothing
+    but the liar's own views."""
+    from shared.config import MAX_VIEWS
+
+    image, other = [await ann.image() for _ in range(2)]
+    cid = await place.person("Cid")
+    mine, theirs = await ann.give(bob, image, 3), await ann.give(cid, other, 3)
+    with pytest.raises(Refused):
+        await bob.get(ops.KnownCount(grant=theirs.operation.grant, version=9, consumed=9))
+    assert await look(cid, theirs.operation.grant) == "shown"
+    await bob.get(ops.KnownCount(grant=mine.operation.grant, version=1, consumed=0))
+    assert await look(bob, mine.operation.grant) == "shown"
+    await bob.get(ops.KnownCount(grant=mine.operation.grant, version=1, consumed=2**53 - 1))
+    [row] = await granted(ann, image)
+    assert (row.frozen, row.consumed) == (True, MAX_VIEWS)
+    assert await look(bob, mine.operation.grant) == "frozen"
+    assert await look(cid, theirs.operation.grant) == "shown"
 
 
 # --- False alarms -----------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ a stego image displays them. What the disk does not take is known all the same, 
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import anyio.to_thread
 
-from shared.errors import DamagedStego, GlimpseError, MalformedMessage, RemoteError
+from shared.errors import DamagedStego, GlimpseError, MalformedMessage, RemoteError, Unavailable
 from shared.ledger import LedgerState, refusal
 from shared.records import RightsRecord, decode_record, encode_record
 from shared.rights import supersedes, verify_record, with_left
@@ -112,6 +113,25 @@ class Holding:
         self._unwritten[grant] = self._unwritten.get(grant, _News(None, 0)).with_(record, consumed)
         await self._write(grant, held)
         return await self.right(grant)
+
+    async def own_up(self, rows: Iterable[ops.GrantRow]) -> None:
+        """Tell the directory, once for each of these grants as it listed them, where it is behind what is known here.
+
+        Only a restored directory is. Nobody may ever look again at a grant that was revoked since, or that has no views
+        left, and a look would be the other way to tell. What the cloud does not take now is told at the next sign-in.
+        """
+        for row in rows:
+            try:
+                right = await self.right(row.grant)
+                if right is None or (right.record.version <= row.version and right.consumed <= row.consumed):
+                    continue
+                told = ops.KnownCount(grant=row.grant, version=right.record.version, consumed=right.consumed)
+                await self._context.cloud.ask(told, request=self._context.new_id())
+            except Unavailable as error:
+                log.info("what is known of rights is told later", extra={"reason": str(error)})
+                return
+            except GlimpseError as error:
+                log.warning("the cloud was not told of a right", extra={"grant": row.grant, "reason": str(error)})
 
     async def tell(self, grant: str) -> None:
         """Tell whoever listens how a right stands: something changed that neither record nor count says.

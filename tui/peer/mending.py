@@ -171,7 +171,9 @@ class Mending:
         step = await self.met(outcome.grant)
         if step.forgot or step.deed is Deed.UNKNOWN:
             return True
-        if step.behind and await self.mend(step) is _End.DONE:
+        if step.deed is Deed.LEARN and step.found is not None:
+            await self._given.learn([step.found])  # nothing waits, as after a revocation, and the count is news
+        elif step.behind and await self.mend(step) is _End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.
             self._tally.confirmed -= 1
             log.info("a frozen grant was confirmed", extra={"grant": grant})

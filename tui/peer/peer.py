@@ -887,6 +887,7 @@ class Peer:
     async def _refresh_held(self) -> None:
         page = fetched = 0
         told: set[str] = set()
+        taken: list[ops.GrantRow] = []
         began = self._context.clock()
         while True:
             asked = self._context.clock()
@@ -898,6 +899,8 @@ class Peer:
                 except (RemoteError, UserError) as error:
                     # One grant that cannot be taken over, or written, keeps nobody from the others.
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
+                else:
+                    taken.append(row)
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
                 break
@@ -906,6 +909,7 @@ class Peer:
         # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
         for grant in {str(mine["grant_id"]) for mine in held} - told:
             self._context.note_frozen(grant, frozen=True, asked=began)
+        await self._holding.own_up(taken)
 
     async def _keep_alive(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.asker import Asker
 from tui.peer.asks import Asks
-from tui.peer.comparing import AskDeed, Tally, ask_deed
+from tui.peer.comparing import AskDeed, GrantSide, Tally, ask_deed
 from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
 from tui.peer.given import Given
@@ -36,6 +36,8 @@ _STILL_COMES_S = 7 * 86_400.0
 """How long after a restore a request for a missing image is kept: its owner's peer makes the image known again."""
 _ROW_CAP_BYTES = 65_536
 _TAKEN_BACK = "What was given for this request was taken back before the cloud was restored."
+_COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.CONFLICT, RefusalCode.REVOKED})
+"""Refusals of an answer that is given again: its grant is not confirmed or made again yet, or was changed meanwhile."""
 _EPOCH_HEARD_KEEP_ALIVES = 3
 """Keep-alives for which a request for a missing image is kept at least: one of them tells of a restore, if any was."""
 
@@ -191,8 +193,12 @@ class Repeating:
         return any(ask.state == "pending" and ask.ask in known and ask.ask not in there for ask in mine)
 
     # --- Repeating ---------------------------------------------------------------------------------------------------
-    async def mend_asks(self) -> None:
-        """Repeat this account's part of all requests that the directory has in an earlier state, or not at all."""
+    async def mend_asks(self) -> bool:
+        """Repeat this account's part of all requests that the directory has in an earlier state, or not at all.
+
+        Returns whether some wait for what the directory does not know again yet, and have to be repeated later.
+        """
+        waits = False
         for incoming in (True, False):
             mine = await self.asks(incoming=incoming)
             if not mine:
@@ -204,14 +210,16 @@ class Repeating:
             }
             for ask in mine:
                 if (deed := ask_deed(ask, there.get(ask.ask), incoming=incoming)) is not None:
-                    await self._mend_ask(ask, deed)
+                    waits |= await self._mend_ask(ask, deed)
+        return waits
 
-    async def _mend_ask(self, ask: ops.AskRow, deed: AskDeed) -> None:
+    async def _mend_ask(self, ask: ops.AskRow, deed: AskDeed) -> bool:
+        """Do this account's part of one request; return whether it has to wait."""
         try:
             match deed:
                 case AskDeed.ASK:
                     if not await self._ask_again(ask):
-                        return
+                        return False
                 case AskDeed.WITHDRAW:
                     await self._cloud.ask(ops.WithdrawAsk(ask=ask.ask))
                 case AskDeed.REJECT:
@@ -220,8 +228,9 @@ class Repeating:
                     await self._close(ask)
         except Refused as refusal:
             log.info("a request was not sent again", extra={"ask": ask.ask, "reason": str(refusal)})
-            return
+            return refusal.code in _COMES_LATER
         self._tally.asks += 1
+        return False
 
     async def _ask_again(self, ask: ops.AskRow) -> bool:
         """Put a request that is still open into the outbox, under its own id; return whether it was not there yet."""
@@ -234,18 +243,8 @@ class Repeating:
 
         Otherwise it would look open, and accepting it once more would give its views a second time.
         """
-        grant = ask.grant or await self._given.standing(ask.image, ask.viewer)
-        if grant is None and await self._was_given(ask):
-            await self._cloud.ask(ops.RejectAsk(ask=ask.ask, reason=_TAKEN_BACK))
-            return
-        if grant is None:
-            raise Refused(RefusalCode.NOT_FOUND, "The grant that the request led to is not known here.")
-        outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a look at a grant with something else")
-        found = (await self._mending.met(outcome.grant)).found
-        assert found is not None
-        if found.revoked:
+        found = await self._led_to(ask)
+        if found is None or found.revoked:
             # No record follows a revocation. What the asker has to know is that nothing comes any more.
             await self._cloud.ask(ops.RejectAsk(ask=ask.ask, reason=_TAKEN_BACK))
             return
@@ -254,12 +253,35 @@ class Repeating:
         record = change_rights(self._context.identity, decode_record(found.record))
         changed, _ = await self._cloud.ask(
             ops.ChangeRights(
-                grant=grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
+                grant=found.grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
                 ask=ask.ask,
             )
         )  # fmt: skip
         if isinstance(changed, ops.GrantState):
             await self._given.remember(changed.grant)
+
+    async def _led_to(self, ask: ops.AskRow) -> GrantSide | None:
+        """Return the grant that an accepted request led to as the directory has it, None where it was taken back.
+
+        Raises `Refused`: `not_ready` where this device knows one that the directory lacks, `not_found` where it knows
+        none at all, so that only another device can say.
+        """
+        standing = await self._given.standing(ask.image, ask.viewer)
+        for grant in dict.fromkeys(one for one in (ask.grant, standing) if one is not None):
+            try:
+                outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
+            except Refused as refusal:
+                if refusal.code != RefusalCode.NOT_FOUND:
+                    raise
+                continue
+            if not isinstance(outcome, ops.GrantState):
+                raise RemoteError("the cloud answered a look at a grant with something else")
+            return (await self._mending.met(outcome.grant)).found
+        if standing is not None:
+            raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not in the cloud again yet.")
+        if await self._was_given(ask):
+            return None
+        raise Refused(RefusalCode.NOT_FOUND, "The grant that the request led to is not known here.")
 
     async def _was_given(self, ask: ops.AskRow) -> bool:
         """Return whether this device knows of rights on the image for who asked, if only of revoked ones."""

@@ -52,6 +52,8 @@ class _Want:
     """Images, rights held and requests too, as after a restore."""
     grants: bool = False
     """The grants even where the sums agree."""
+    asks: bool = False
+    """Requests that had to wait the last time."""
 
 
 class Restoring:
@@ -202,10 +204,11 @@ class Restoring:
             want, self._want = self._want, _Want()
             self._comparing = True
             try:
-                absent = await self._compare(want)
+                left_over = await self._compare(want)
             except Exception as error:  # noqa: BLE001 - whatever it is, grants must not stay frozen for good
                 self._want.all |= want.all
                 self._want.grants |= want.grants
+                self._want.asks |= want.asks
                 failures += not isinstance(error, Unavailable)
                 log.warning("the comparison with the cloud goes on later", extra={"reason": str(error)})
                 self._busy = self._busy and failures < _FAILURES
@@ -216,19 +219,22 @@ class Restoring:
             failures = 0
             self._busy = self._want.all
             self._outbox.wake()
-            waits, pause = absent, (min(2 * pause, _PAUSE_S[1]) if absent else _PAUSE_S[0])
-            self._want.grants |= absent
+            waits = left_over.grants or left_over.asks
+            pause = min(2 * pause, _PAUSE_S[1]) if waits else _PAUSE_S[0]
+            self._want.grants |= left_over.grants
+            self._want.asks |= left_over.asks
 
-    async def _compare(self, want: _Want) -> bool:
-        """Compare once; return whether grants wait for viewers whom the directory does not know yet."""
+    async def _compare(self, want: _Want) -> _Want:
+        """Compare once; return what waits: grants for viewers whom the directory does not know yet, requests for grants
+        that are not confirmed yet."""
         epoch = self._told_epoch
         while self._doubted:
             grant = next(iter(self._doubted))
             want.grants |= await self._mending.thaw(grant)
             self._doubted.pop(grant, None)
-        if not want.all and not want.grants and not await self._sums_differ():
+        if not want.all and not want.grants and not want.asks and not await self._sums_differ():
             await self._note_compared(epoch)
-            return False
+            return _Want()
         if want.all:
             await self._note_restored()
         steps = await self._mending.steps()
@@ -239,14 +245,16 @@ class Restoring:
             await self._mending.mend_images()
             await self.refresh_held()
         left = await self._mending.mend_all(steps)
-        if want.all:
-            await self._repeating.mend_asks()
+        asks_wait = False
+        if want.all or want.asks:
+            asks_wait = await self._repeating.mend_asks()
         else:
             self._tally.clear()  # frozen by a viewer's word alone: confirmed, and nothing was forgotten
         await self._tell(left)
-        await self._note_compared(epoch)
+        if not asks_wait:  # a process that is killed before has to look at the requests again
+            await self._note_compared(epoch)
         self._sums = None
-        return left.absent > 0
+        return _Want(grants=left.absent > 0, asks=asks_wait)
 
     async def _sums_differ(self) -> bool:
         if self._sums is None:
