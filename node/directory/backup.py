@@ -5,6 +5,7 @@ writes a directory that is prepared in full beside the present one into it, in o
 leaves either the present directory or the restored one, and never one that gives back what was spent.
 """
 
+import errno
 import fcntl
 import itertools
 import os
@@ -60,6 +61,10 @@ class Restoration:
     recovered: Recovered
     kept: Path | None
     """Where the directory that was there before is now; None if there was none."""
+
+
+class _NoRoom(StorageError):
+    """The disk is full: neither the database nor the backup is at fault."""
 
 
 # --- Taking a backup -------------------------------------------------------------------------------------------------
@@ -273,6 +278,8 @@ def _keep_present(database: Path) -> tuple[Path | None, Contents | None]:
     kept = next(path for path in map(database.with_name, names) if not path.exists())
     try:
         return kept, back_up(database, kept)
+    except _NoRoom as error:
+        raise UserError(f"The present directory cannot be kept: {error} Nothing was changed.") from None
     except (InvalidInput, StorageError) as error:
         raise UserError(
             f"The present directory cannot be kept as {kept.name} ({error}) If it is damaged, move {database.name} and "
@@ -330,12 +337,16 @@ def _explained(what: str) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Unavailable(f"The {what} waited too long for other processes: try again.") from None
+        if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+            raise _NoRoom(f"The {what} found no room on the disk: make room, then try again.") from None
         raise StorageError(f"The {what} failed: {error}.") from None
     except sqlite3.Error as error:
         raise StorageError(f"The {what} failed: {error}.") from None
     except Interrupted:
         raise Unavailable(f"The {what} waited too long for other processes: try again.") from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _NoRoom(f"The {what} found no room on the disk: make room, then try again.") from None
         raise StorageError(f"The {what} failed: {error.strerror}.") from None
 
 

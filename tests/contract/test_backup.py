@@ -1,10 +1,12 @@
 """Backups of a SQLite directory and what a restore makes of them; on MySQL the commands that are shown instead."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -278,6 +280,25 @@ async def test_another_program_that_keeps_the_database_locked_ends_the_wait(sqli
             restore(copy, database, NOTHING)
         other.execute("ROLLBACK")
     assert restore(copy, database, NOTHING).recovered.epoch == 2
+
+
+async def test_no_room_for_a_backup_is_said_in_words_of_ours(sqlite_url, tmp_path, monkeypatch):
+    """It said "database or disk is full", which left open whose."""
+    database, copy = database_of(sqlite_url), tmp_path / "copy"
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    async with town(sqlite_url):
+        for step, error in (("_copy", full), ("_flush", OSError(errno.ENOSPC, "No space left on device"))):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"node.directory.backup.{step}", Mock(side_effect=error))
+                with pytest.raises(StorageError, match="The backup found no room on the disk: make room"):
+                    back_up(database, copy)
+            assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
+        back_up(database, copy)
+    monkeypatch.setattr("node.directory.backup._flush", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(UserError, match="no room on the disk") as caught:
+        restore(copy, database, NOTHING)
+    assert "damaged" not in str(caught.value)
 
 
 async def test_views_and_accounts_of_a_restored_directory_go_on(sqlite_url, tmp_path):

@@ -117,6 +117,19 @@ async def test_a_full_disk_is_said_for_as_long_as_it_is_full(make_client) -> Non
 
 
 @pytest.mark.anyio
+async def test_why_nothing_can_be_stored_is_said_to_its_end(make_client) -> None:
+    """In 80 columns the sentence ended with "until"."""
+    said = "The disk of the profile ada is full; free some space and open it again; until then nothing can be stored."
+    app = make_client(FakePeer(trouble=said))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        banner = app.screen.query_one(OfflineBanner)
+        assert banner.size.height == 2
+        lines = "".join(strip.text for strip in banner.render_lines(banner.size.region))
+        assert " ".join(lines.split()).endswith("until then nothing can be stored.")
+
+
+@pytest.mark.anyio
 async def test_what_could_not_be_read_is_said_once_the_profile_is_open_and_later(make_client) -> None:
     peer = FakePeer(aside=[Trouble("a person", "name is not what it must be", NOW)] * 2)
     app = make_client(peer)

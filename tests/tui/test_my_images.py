@@ -339,7 +339,7 @@ async def test_a_viewer_is_added_by_mouse_to_what_stands(tab) -> None:
     at = await tab()
     await at.click("#image-add")
     await at.row("add-people", 1)
-    assert "Cem #15 has 3 of 5 left, expires in 3 d: this adds to them." in at.said("#add-told")
+    assert "Cem #15 has 3 of 5 left, expires in 3 d: this adds to them. Each look stays at 20 s" in at.said("#add-told")
     await at.click("#add-views Chips", (1, 0))
     await at.click("#add-expiry Chips", (9, 0))
     await at.click("#accept", (2, 1))

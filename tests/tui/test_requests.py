@@ -558,7 +558,18 @@ async def test_coming_to_the_tab_leads_to_what_needs_an_answer(open_at) -> None:
 async def test_views_that_somebody_has_already_are_told_before_more_are_given(open_at) -> None:
     peer = people_asking()
     peer.rights[LAKE] = [
-        Viewer("e" * 32, 12, "Ben", WORDS[12], granted=3, consumed=2, left=1, expires=NOW + 7200, revoked=False)
+        Viewer(
+            "e" * 32,
+            12,
+            "Ben",
+            WORDS[12],
+            granted=3,
+            consumed=2,
+            left=1,
+            expires=NOW + 7200,
+            revoked=False,
+            look_s=30.0,
+        )
     ]
     pilot = await open_at(peer)
     await pilot.press("a")
@@ -566,6 +577,7 @@ async def test_views_that_somebody_has_already_are_told_before_more_are_given(op
     meaning = pilot.app.screen.query_one("#accept-meaning")
     text = " ".join(shown(meaning).split())
     assert "Adds 3 views to the 1 of 3 that Ben has left (expires in 2 h; never keeps that)." in text
+    assert "Each look stays at 30 s while this says no limit." in text, "no limit was shown, and the limit stayed"
     await pilot.press("up")
     await settled(pilot)
     assert "Adds 4 views" in shown(meaning)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tui.client.wording import counted, plain, views
+from tui.client.wording import counted, lasting, plain, views
 
 if TYPE_CHECKING:
     from tui.peer.models import RightsResult, Sent, Viewer
@@ -84,3 +84,8 @@ def told_grant(name: str, account: int, number: int, sent: Sent) -> str:
     if not sent.delivered:
         return _WAITS.format(what="the grant")
     return f"{who} was given {views(number)}; the image goes out when both of you are online."
+
+
+def keeps_look(viewer: Viewer) -> str:
+    """Return what adding views without a limit does to the one that stands, as a sentence after a blank, or nothing."""
+    return "" if viewer.look_s is None else f" Each look stays at {lasting(viewer.look_s)} while this says no limit."

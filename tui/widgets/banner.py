@@ -17,7 +17,9 @@ class OfflineBanner(Static):
     """
 
     DEFAULT_CSS = """
-    OfflineBanner { height: 1; padding: 0 1; background: $warning; color: $background; display: none; }
+    OfflineBanner {
+        height: auto; max-height: 3; padding: 0 1; background: $warning; color: $background; display: none;
+    }
     OfflineBanner.-shown { display: block; }
     """
     away: reactive[bool] = reactive(False)
@@ -46,7 +48,7 @@ class OfflineBanner(Static):
 
     def _text(self) -> Text:
         if self.trouble:
-            return Text(self.trouble, no_wrap=True, overflow="ellipsis")
+            return Text(self.trouble)  # what to do stands at its end: it is told on as many lines as it needs
         what = f"{counted(self.waiting, 'item')} waiting in the outbox (o)" if self.waiting else "nothing is waiting"
         said = f"The cloud does not answer: {what}. Trying again"
         whole = f"{said} by itself; pictures of your own still open."

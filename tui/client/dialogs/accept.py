@@ -161,7 +161,7 @@ class Accept(Dialog[Acceptance]):
             keeps = "choose a new expiry" if sharing.is_over(standing, self._peer.now()) else "never keeps that"
             meaning = (
                 f"Adds {views(number)} to the {standing.left} of {standing.granted} that {name} has left"
-                f" ({ends}; {keeps})."
+                f" ({ends}; {keeps}).{sharing.keeps_look(standing)}"
             )
         self.query_one("#accept-meaning", Static).update(f"{meaning} You can change or revoke this in My images.")
 

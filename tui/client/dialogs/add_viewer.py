@@ -132,7 +132,7 @@ class AddViewer(DeedDialog[Given]):
     def _tell(self) -> None:
         """Say who is chosen, and what that person has already."""
         user = self._chosen
-        told = ""
+        told = keeps = ""
         if user is not None:
             rights = sharing.standing(self._viewers, user.account)
             if rights is None:
@@ -142,7 +142,8 @@ class AddViewer(DeedDialog[Given]):
             else:
                 lasts = until(rights.expires, self._peer.now())
                 stands = f"has {sharing.left(rights)} left, {lasts}: this adds to them"
-            told = f"{plain(user.words)}\n{sharing.person(user.name, user.account)} {stands}."
+                keeps = sharing.keeps_look(rights)
+            told = f"{plain(user.words)}\n{sharing.person(user.name, user.account)} {stands}.{keeps}"
         self.query_one("#add-told", Static).update(told)
 
     @property

@@ -205,7 +205,8 @@ class MyImagesPane(ImagesShown):
             keep = f" {counted(image.viewers, 'person keeps their', 'people keep their')} rights; revoke those apart."
         question = Confirm(
             "Withdraw this image?",
-            f"“{plain(image.title, _TITLE_CELLS)}” will no longer be offered, for good. Nobody can ask for it.{keep}",
+            f"“{plain(image.title, _TITLE_CELLS)}” will no longer be offered, for good. Nobody can ask for it, and"
+            f" requests that wait for your answer are rejected.{keep}",
             "Withdraw",
         )
         self.client.push_screen(question, partial(self._withdraw, image.image))
