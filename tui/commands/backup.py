@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from node.directory import open_directory
 from node.directory.backup import back_up, restore
-from node.directory.belonging import number_of
+from node.directory.belonging import number_of, read_cluster
 from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
 from node.directory.url import MysqlUrl, parse_directory_url
@@ -101,6 +101,8 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
 
 async def _mark(target: Target) -> Recovered:
     async with open_directory(target.url, timing=LOCAL) as directory:
+        if target.cluster is not None and await directory.read(read_cluster) not in (None, target.cluster):
+            raise InvalidInput("The directory that was loaded is of another cluster: load a backup of this one's.")
         recovered = await directory.write(recover(target.remembered, certain=True))
     assert recovered is not None, "what is certain is always done"
     return recovered
