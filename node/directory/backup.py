@@ -9,6 +9,7 @@ import errno
 import fcntl
 import itertools
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ from shared.errors import InvalidInput, StorageError, Unavailable, UserError
 _WAIT_S: Final = 30.0
 """How long a lock is waited for that another process holds on the database."""
 _COMPANIONS: Final = ("", "-wal", "-shm", "-journal", "-gate", "-users")
+_BEGUN: Final = re.compile(r"\.(restoring|before-\d{8}T\d{6}Z(-\d+)?)\.\d+\.new(-journal|-wal|-shm)?")
+"""What follows the directory's name in those of files that a restore has begun to write."""
 _MARKS_SINCE: Final = 2
 """Schema version from which a directory counts its commits."""
 
@@ -219,6 +222,7 @@ def restore(backup: Path, database: Path, remembered: Marks, *, cluster: int | N
     if not database.parent.is_dir():
         raise InvalidInput(f"The folder {database.parent} of the directory is not there: make it first.")
     with _explained("restore"), _alone(database):
+        _clear_away(database)
         contents = _checked(backup, "The backup")
         _refuse_of_another_cluster(contents, cluster)
         kept, present = _keep_present(database)
@@ -267,6 +271,13 @@ def _refuse_of_another_cluster(contents: Contents, cluster: int | None) -> None:
             "The backup is of another cluster: its accounts and pictures are other people's, and none would open here. "
             "Use a backup of this cluster's directory; nothing was changed."
         )
+
+
+def _clear_away(database: Path) -> None:
+    """Remove what restores that were killed had begun to write; nobody else makes files of these names."""
+    for path in database.parent.iterdir():
+        if path.name.startswith(f"{database.name}.") and _BEGUN.fullmatch(path.name.removeprefix(database.name)):
+            path.unlink(missing_ok=True)
 
 
 def _keep_present(database: Path) -> tuple[Path | None, Contents | None]:

@@ -268,6 +268,20 @@ async def test_a_crash_in_the_middle_leaves_the_present_directory(sqlite_url, tm
         assert (await place.directory.marks()).epoch == 1
 
 
+async def test_what_a_killed_restore_had_begun_is_removed_by_the_next(sqlite_url, tmp_path):
+    """Copies of the whole directory lay there for good."""
+    database, copy = database_of(sqlite_url), tmp_path / "directory.sqlite.before-mine.new"
+    async with town(sqlite_url):
+        back_up(database, copy)
+    begun = ("restoring.71.new", "restoring.71.new-journal", "before-20260102T030405Z-2.71.new")
+    for ending in begun:
+        database.with_name(f"{database.name}.{ending}").write_text("begun")
+    restore(copy, database, NOTHING)
+    left = {path.name.removeprefix(f"{database.name}.") for path in tmp_path.iterdir()}
+    assert not left & set(begun)
+    assert copy.exists()
+
+
 async def test_another_program_that_keeps_the_database_locked_ends_the_wait(sqlite_url, tmp_path, monkeypatch):
     """SQLite's own copy goes on trying for ever."""
     monkeypatch.setattr("node.directory.backup._WAIT_S", 0.2)

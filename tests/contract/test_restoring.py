@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
+import msgspec
 import pytest
 
 from node.directory import Marks, recover
@@ -730,3 +731,22 @@ async def test_a_request_made_while_requests_are_listed_is_not_forgotten(place, 
         await _while_listed(device, ops.ListAsks, happens)
         await device.asks.refresh(incoming=False)
         assert not device.restoring.has_work
+
+
+async def test_one_grant_that_cannot_be_compared_holds_up_no_other(place, ann, bob, tmp_path):
+    """It was looked at first, again and again, and all others waited for their confirmation for good."""
+    image = await ann.image()
+    theirs = await bob.give(ann, await bob.image(), 2)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        [grant] = await granted(ann, image)
+        attempt = bob.look(grant.grant)
+        with pytest.raises(ViewRefused):
+            await bob.get(msgspec.structs.replace(attempt.operation, known_version=99), attempt.view)
+        device.restoring.doubted(theirs.operation.grant)
+        device.restoring.doubted(grant.grant)
+        await device.sign_in()
+        [grant] = await granted(ann, image)
+        assert not grant.frozen
+        assert device.told == []

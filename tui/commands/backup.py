@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from node.directory import open_directory
 from node.directory.backup import back_up, mark_restored, restore
-from node.directory.belonging import number_of
+from node.directory.belonging import number_of, read_cluster
 from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
 from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
@@ -105,6 +105,8 @@ async def _mark(target: Target, place: SqliteUrl | MysqlUrl) -> Recovered:
     if not isinstance(place, MysqlUrl):
         return await anyio.to_thread.run_sync(mark_restored, place.path, target.remembered)
     async with open_directory(target.url, timing=LOCAL) as directory:
+        if target.cluster is not None and await directory.read(read_cluster) not in (None, target.cluster):
+            raise InvalidInput("The directory that was loaded is of another cluster: load a backup of this one's.")
         recovered = await directory.write(recover(target.remembered, certain=True))
     assert recovered is not None, "what is certain is always done"
     return recovered
