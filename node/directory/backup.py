@@ -235,16 +235,17 @@ def restore(backup: Path, database: Path, remembered: Marks, *, cluster: int | N
     return Restoration(contents, recovered, kept)
 
 
-def mark_restored(database: Path, remembered: Marks) -> Recovered:
+def mark_restored(database: Path, remembered: Marks, *, cluster: int | None = None) -> Recovered:
     """Recover a directory whose file was put back by other means than `restore`, and return what was done.
 
-    `remembered` is the furthest state that anybody knows of beside it. Raises UserError while nodes use the directory
-    and for a file that is no usable directory; nothing is changed then.
+    `remembered` is the furthest state that anybody knows of beside it, `cluster` the number of the cluster whose
+    directory it is, as far as that is known. Raises UserError while nodes use the directory and for a file that is no
+    usable directory, such as one of another cluster; nothing is changed then.
     """
     if not database.is_file():
         raise InvalidInput(f"There is no directory at {database}: name the cluster or the directory's URL.")
     with _explained("restore"), _alone(database):
-        _checked(database, "The file")
+        _refuse_of_another_cluster(_checked(database, "The file"), cluster)
         return _make_safe(database, remembered)
 
 

@@ -197,6 +197,8 @@ async def test_a_backup_of_another_cluster_is_refused(sqlite_url, tmp_path):
         assert back_up(database, ours).cluster == number_of("ours")
     with pytest.raises(InvalidInput, match="of another cluster"):
         restore(ours, database, NOTHING, cluster=number_of("theirs"))
+    with pytest.raises(InvalidInput, match="of another cluster"):
+        mark_restored(database, NOTHING, cluster=number_of("theirs"))
     assert [path.name for path in tmp_path.iterdir() if "before" in path.name] == []
     assert restore(ours, database, NOTHING, cluster=number_of("ours")).kept is not None
     async with town(sqlite_url) as place:

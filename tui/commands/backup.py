@@ -103,7 +103,9 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
 async def _mark(target: Target, place: SqliteUrl | MysqlUrl) -> Recovered:
     """Recover a directory that was put back by other means; that of a file only while no node uses it."""
     if not isinstance(place, MysqlUrl):
-        return await anyio.to_thread.run_sync(mark_restored, place.path, target.remembered)
+        return await anyio.to_thread.run_sync(
+            lambda: mark_restored(place.path, target.remembered, cluster=target.cluster)
+        )
     async with open_directory(target.url, timing=LOCAL) as directory:
         if target.cluster is not None and await directory.read(read_cluster) not in (None, target.cluster):
             raise InvalidInput("The directory that was loaded is of another cluster: load a backup of this one's.")
