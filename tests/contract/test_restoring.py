@@ -279,6 +279,33 @@ async def test_a_viewer_who_has_not_come_back_yet_is_waited_for(place, ann, tmp_
         assert (row.viewer, row.frozen, await look(bob, row.grant)) == (bob.account, False, "shown")
 
 
+async def test_a_change_of_rights_finds_a_viewer_who_has_another_number_now(place, ann, tmp_path):
+    """A change was queued, and a restore lost the grant and the account of its viewer, who came back under another
+    number. The change was given up for good: "no rights on the image that could be changed"."""
+    image = await ann.image()
+    before = await Backup.take(place)
+    bob = await place.person("Bob")
+    old = bob.account
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        device.link.away = True
+        await device.granting.change(RightsIntent(image, old, left=2))
+        await before.put_back(place)
+        device.link.away = False
+        await device.turn()
+        assert await device.waiting() == ["rights"], "the grant comes back with its viewer"
+        bob.account = (await bob.get(bob.registration("Bob"))).account
+        assert bob.account != old
+        await device.sign_in()
+        await device.deliver_all()
+        [row] = await granted(ann, image)
+        assert (row.viewer, row.granted, row.version, row.frozen) == (bob.account, 2, 2, False)
+        await device.granting.change(RightsIntent(image, old, revoke=True))
+        await device.deliver_all()
+        assert (await granted(ann, image))[0].revoked
+
+
 def _with_number(person: Person, receipt: bytes) -> ops.Register:
     import msgspec
 

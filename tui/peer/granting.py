@@ -27,7 +27,7 @@ from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
-from tui.peer.given import Given
+from tui.peer.given import Given, is_for
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People, public_of, words_of
@@ -324,7 +324,10 @@ class Granting:
         """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`,
         also where the cloud has forgotten what this peer knows of it; `ends` says that it is to be revoked."""
         rows = await self._grants(image, wait_s=wait_s)
-        standing = next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+        key = await self._given.key_of(viewer)
+        standing = next(
+            (row for row in rows if not row.revoked and is_for(row.viewer, row.record, viewer, key)), None
+        )  # fmt: skip
         await self._given.trust(image, viewer, standing, ends=ends)
         return standing
 
