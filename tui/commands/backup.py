@@ -88,8 +88,8 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
     if isinstance(place, MysqlUrl):
         raise UserError(
             "A directory on a MySQL or MariaDB server is restored with the server's own tool. Stop all nodes, then run "
-            f"this, which asks for the password, and start them again:\n  {load_command(place, file)}\n"
-            "  glimpse restore --loaded"
+            "these, of which the first asks for the password and the second takes the options that you gave here, and "
+            f"start them again:\n  {load_command(place, file)}\n  glimpse restore --loaded"
         )
     done = await anyio.to_thread.run_sync(
         lambda: restore(file, place.path, target.remembered, cluster=target.cluster)

@@ -58,9 +58,9 @@ def reason(why: str) -> str:
 
 
 def restored_line(epoch: int, frozen: int) -> str:
-    """Return what a restored directory means, as a line."""
-    waiting = "1 grant waits for its owner" if frozen == 1 else f"{frozen} grants wait for their owners"
-    return f"the directory was restored from a backup: {waiting}, epoch {epoch}"
+    """Return what a restored directory means, as a line that is read whole in 120 columns."""
+    few = {0: "no grant waits for its owner", 1: "1 grant waits for its owner"}
+    return f"the directory was restored (epoch {epoch}): {few.get(frozen, f'{frozen} grants wait for their owners')}"
 
 
 def order_line(record: AuditRecord) -> str:
