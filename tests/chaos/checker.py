@@ -369,10 +369,7 @@ def _counts(evidence: Evidence) -> None:
         rows = grants.get(pair, [])
         counted = sum(row.consumed for row in rows)
         shown = [look for look in looks[pair] if look.state == "ack"]
-        excused = [
-            look for look in looks[pair]
-            if look.state == "unknown" or (look.state == "refused" and look.told("code") in MAY_HAVE_SPENT)
-        ]  # fmt: skip
+        excused = [look for look in looks[pair] if _may_have_spent(evidence, look)]
         story = [look.begin.n for look in looks[pair]]
         if len(shown) > counted:
             evidence.report("extra", f"{_named(pair)}: shown {len(shown)} times, counted {counted}", *story)
@@ -387,6 +384,17 @@ def _counts(evidence: Evidence) -> None:
                 )
             if row.consumed > row.granted:
                 evidence.report("extra", f"{_named(pair)}: {row.consumed} counted of {row.granted} granted", *story)
+
+
+def _may_have_spent(evidence: Evidence, look: Effect) -> bool:
+    """Whether a look that showed nothing may have cost its view.
+
+    A restore between the count and the picture makes the directory forget the view, which its peers know of.
+    """
+    if look.state != "refused":
+        return look.state == "unknown"
+    code = look.told("code")
+    return code in MAY_HAVE_SPENT or (code == "not_found" and evidence.in_doubt(look))
 
 
 # --- At rest ---------------------------------------------------------------------------------------------------------

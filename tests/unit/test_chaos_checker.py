@@ -258,6 +258,22 @@ def test_a_view_that_was_counted_and_never_shown() -> None:
     assert kinds(told, directory, stores) == {}
 
 
+def test_a_view_that_a_restore_forgot_before_its_picture_was_shown() -> None:
+    told, directory, stores = sound()
+    directory["grants"][0]["consumed"] = 3
+    directory["views"].append({"id": "1" * 32, "grant_id": GRANT})
+    for row in (stores["ada"]["given"][0], stores["ben"]["held"][0]):
+        row["consumed"] = 3
+    answer = {"code": "not_found", "text": "There is no such view.", "mistake": False}
+    of = told.line("begin", op="look", who="ben", image=IMAGE, account=VIEWER, sha256=SHA, expected=False)
+    told.line("refused", of=of, **answer)
+    assert kinds(told, directory, stores) == {"lost": 1}
+    told.lines.pop()
+    told.line("fault", what="restored", backup=3)
+    told.line("refused", of=of, **answer)
+    assert kinds(told, directory, stores) == {}
+
+
 def test_a_look_that_the_peer_had_views_for() -> None:
     told, directory, stores = sound()
     of = told.line("begin", op="look", who="ben", image=IMAGE, account=VIEWER, sha256=SHA, expected=True)
