@@ -4,11 +4,10 @@ It grows by what the file, the directory and the other nodes have of it, never b
 back would otherwise be taken for its earlier life, and ignored for good.
 """
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from node.own_files import replace_file
 from shared.errors import StorageError, UserError
 from shared.wire.node_messages import MAX_INCARNATION
 
@@ -30,7 +29,7 @@ class Lives:
         if incarnation > MAX_INCARNATION:
             raise UserError(f"The file {self.path} is damaged: {_REMOVE_IT}")
         try:
-            self._write(str(incarnation).encode())
+            replace_file(self.path, str(incarnation).encode())
         except OSError as error:
             raise StorageError(
                 f"The node's file {self.path} cannot be written ({error.strerror}): make room, or mend its folder."
@@ -44,23 +43,3 @@ class Lives:
             return 0
         except (OSError, ValueError):
             raise UserError(f"The file {self.path} cannot be read or is damaged: {_REMOVE_IT}") from None
-
-    def _write(self, data: bytes) -> None:
-        fresh = self.path.with_suffix(".life-part")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                os.write(descriptor, data)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            fresh.replace(self.path)
-        except OSError:
-            with suppress(OSError):
-                fresh.unlink()
-            raise
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

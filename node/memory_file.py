@@ -1,7 +1,6 @@
 """Where a node keeps what it remembers of the directory: a small file in its folder, replaced at once or not at all."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +8,7 @@ import orjson
 
 from node.directory.marks import Marks
 from node.memory import NOTHING
+from node.own_files import replace_file
 from shared.errors import StorageError
 
 _MAX_BYTES: Final = 4_096
@@ -54,19 +54,8 @@ def save_memory(path: Path, cluster_id: str, marks: Marks) -> None:
     """Write what a node remembers; it is on the disk when this returns. Raises `StorageError`."""
     document = {"cluster": cluster_id, **{name: getattr(marks, name) for name in _FIELDS}}
     data = orjson.dumps(document | {"check": _check(marks, cluster_id)}) + b"\n"
-    temporary = path.with_name(path.name + ".new")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, data)
     except OSError as error:
         raise StorageError(f"What the node remembers cannot be written to {path}: {error.strerror}.") from None
 

@@ -1,7 +1,6 @@
 """What a node tells of itself when it is asked: the state of the cloud to peers, its own to operators."""
 
 import os
-import time
 from collections.abc import Callable
 
 from node.control import Control
@@ -47,12 +46,12 @@ class Reports:
 
     async def keep_alive(self, session: Session, message: KeepAlive) -> None:
         """Refresh an account's presence and tell its peer how the cloud is."""
-        signed_in, waiting, now, directory_ok = False, 0, time.time(), self._directory.ok
+        signed_in, waiting, now, directory_ok = False, 0, 0.0, self._directory.ok
         other_device = False
         try:
             caller = await self._services.caller(session.remote_key, session.address[0])
             if caller.account is not None:
-                view = await self._services.keep_alive(caller, message.device)
+                view = await self._services.keep_alive(caller, message.device, message.port)
                 signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
                 other_device = view.other_device
                 if signed_in:

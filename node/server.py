@@ -17,6 +17,7 @@ from node.audit_log import AuditLog
 from node.control import Control
 from node.desk import Desk
 from node.directory import Directory, open_directory
+from node.directory.belonging import claim, number_of, read_cluster
 from node.encoder import Encoder
 from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
@@ -33,7 +34,7 @@ from node.services.operations import Services
 from node.settings import NodeSettings
 from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, MalformedMessage
+from shared.errors import GlimpseError, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
 from shared.orphan import until_orphaned
@@ -95,6 +96,7 @@ class NodeServer:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             self._tasks = tasks
             lives = Lives(self._folder, self._name)
+            await self._check_belonging(directory)
             incarnation = await anyio.to_thread.run_sync(lives.begin, await self._in_directory(directory))
             parts = await self._compose(stack, directory, tasks, lives, incarnation)
             tasks.start_soon(self._watch_signals)
@@ -109,6 +111,25 @@ class NodeServer:
             await self._stop.wait()
             await self._drain(parts)
             tasks.cancel_scope.cancel()
+
+    async def _check_belonging(self, directory: Directory) -> None:
+        """Refuse a directory that belongs to another cluster, before anything is written there.
+
+        Where it cannot be noted now whose it is, a later start does it.
+        """
+        cluster_id = self._cluster.cluster_id
+        belongs = await directory.read(read_cluster)
+        if belongs is None:
+            try:
+                belongs = await directory.write(claim(cluster_id))
+            except GlimpseError as error:
+                log.warning("the directory could not be claimed for this cluster", extra={"reason": str(error)})
+                return
+        if belongs != number_of(cluster_id):
+            raise UserError(
+                f"The directory of {self._name} belongs to another cluster: name this cluster's directory in the node's"
+                " file, or restore a backup of it."
+            )
 
     async def _in_directory(self, directory: Directory) -> int:
         """Return the incarnation of this node that the directory has; 0 for one that is new."""

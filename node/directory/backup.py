@@ -9,6 +9,7 @@ import errno
 import fcntl
 import itertools
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +18,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from node.directory.belonging import CLUSTER
 from node.directory.groups import Interrupted, drive
 from node.directory.interface import Query, Rows, Tx
 from node.directory.marks import Marks, read_marks
 from node.directory.migrations import migrate
 from node.directory.recovery import Recovered, recover
-from node.directory.schema import MIGRATIONS
+from node.directory.schema import META, MIGRATIONS, Table
 from node.directory.sqlite_file import CLOCK, File, users_file
 from shared.errors import InvalidInput, StorageError, Unavailable, UserError
 
 _WAIT_S: Final = 30.0
 """How long a lock is waited for that another process holds on the database."""
 _COMPANIONS: Final = ("", "-wal", "-shm", "-journal", "-gate", "-users")
+_BEGUN: Final = re.compile(r"\.(restoring|before-\d{8}T\d{6}Z(-\d+)?)\.\d+\.new(-journal|-wal|-shm)?")
+"""What follows the directory's name in those of files that a restore has begun to write."""
 _MARKS_SINCE: Final = 2
 """Schema version from which a directory counts its commits."""
 
@@ -42,6 +46,8 @@ class Contents:
     grants: int
     views: int
     marks: Marks
+    cluster: int | None = None
+    """The number of the cluster that it belongs to, None where nobody has said."""
 
     def __str__(self) -> str:
         counts = ((self.accounts, "account"), (self.images, "image"), (self.grants, "grant"), (self.views, "view"))
@@ -81,7 +87,7 @@ def back_up(database: Path, target: Path, *, force: bool = False) -> Contents:
     if target.is_dir():
         raise InvalidInput(f"{target} is a folder: name the file of the backup.")
     if os.path.lexists(target) and not target.is_file():
-        raise InvalidInput(f"{target} is no ordinary file: name another for the backup.")
+        raise InvalidInput(f"{target} is no ordinary file, and a backup would take its place: name another.")
     if target.exists() and not force:
         raise InvalidInput(f"{target} is there already: name another file, or replace it with --force.")
     if users_file(target).exists():
@@ -157,12 +163,29 @@ def _checked(path: Path, what: str) -> Contents:
             raise UserError(
                 f"{what} {path} was made by a newer Glimpse (schema version {version}): update Glimpse on this machine."
             )
+        if version < 1 or not _tables_of(version) <= tables or not _seeds_are_there(reading):
+            raise InvalidInput(f"{what} {path} lacks tables or rows that every directory has: use another backup.")
         counts = [
             reading.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of this module
             for table in ("accounts", "images", "grants", "views")
         ]
         accounts, images, grants, views = counts
-        return Contents(accounts, images, grants, views, _marks(reading, version))
+        belongs = reading.execute("SELECT value FROM meta WHERE name = ?", (CLUSTER,)).fetchone()
+        cluster = None if belongs is None else int(belongs[0])
+        return Contents(accounts, images, grants, views, _marks(reading, version), cluster)
+
+
+def _tables_of(version: int) -> set[str]:
+    """Return the tables that a directory of a schema version has."""
+    steps = [step for migration in MIGRATIONS if migration.version <= version for step in migration.steps]
+    return {META.name, *(step.name for step in steps if isinstance(step, Table))}
+
+
+def _seeds_are_there(reading: sqlite3.Connection) -> bool:
+    (found,) = reading.execute(
+        "SELECT (SELECT COUNT(*) FROM meta WHERE name = 'epoch') + (SELECT COUNT(*) FROM lease WHERE name = 'leader')"
+    ).fetchone()
+    return bool(found == 2)
 
 
 def _marks(reading: sqlite3.Connection, version: int) -> Marks:
@@ -185,11 +208,12 @@ def _marks(reading: sqlite3.Connection, version: int) -> Marks:
 # --- Putting one back ------------------------------------------------------------------------------------------------
 
 
-def restore(backup: Path, database: Path, remembered: Marks) -> Restoration:
+def restore(backup: Path, database: Path, remembered: Marks, *, cluster: int | None = None) -> Restoration:
     """Put a directory back to a backup, safe to use at once, and return what was done.
 
-    `remembered` is the furthest state that anybody knows of beside the present directory. Raises UserError while nodes
-    use the directory and for a file that is no usable backup; nothing is changed then.
+    `remembered` is the furthest state that anybody knows of beside the present directory; `cluster` is the number of
+    the cluster whose directory it is, as far as that is known. Raises UserError while nodes use the directory and for
+    a file that is no usable backup, such as one of another cluster; nothing is changed then.
     """
     if not backup.is_file():
         raise InvalidInput(f"There is no backup at {backup}: check the path.")
@@ -198,26 +222,30 @@ def restore(backup: Path, database: Path, remembered: Marks) -> Restoration:
     if not database.parent.is_dir():
         raise InvalidInput(f"The folder {database.parent} of the directory is not there: make it first.")
     with _explained("restore"), _alone(database):
+        _clear_away(database)
         contents = _checked(backup, "The backup")
+        _refuse_of_another_cluster(contents, cluster)
         kept, present = _keep_present(database)
         with _beside(database.with_name(database.name + ".restoring")) as prepared:
             _copy(backup, prepared)
+            _fit(prepared, database)
             recovered = _make_safe(prepared, remembered if present is None else remembered.furthest(present.marks))
             _checked(prepared, "The copy")
             _write_into(prepared, database)
     return Restoration(contents, recovered, kept)
 
 
-def mark_restored(database: Path, remembered: Marks) -> Recovered:
+def mark_restored(database: Path, remembered: Marks, *, cluster: int | None = None) -> Recovered:
     """Recover a directory whose file was put back by other means than `restore`, and return what was done.
 
-    `remembered` is the furthest state that anybody knows of beside it. Raises UserError while nodes use the directory
-    and for a file that is no usable directory; nothing is changed then.
+    `remembered` is the furthest state that anybody knows of beside it, `cluster` the number of the cluster whose
+    directory it is, as far as that is known. Raises UserError while nodes use the directory and for a file that is no
+    usable directory, such as one of another cluster; nothing is changed then.
     """
     if not database.is_file():
         raise InvalidInput(f"There is no directory at {database}: name the cluster or the directory's URL.")
     with _explained("restore"), _alone(database):
-        _checked(database, "The file")
+        _refuse_of_another_cluster(_checked(database, "The file"), cluster)
         return _make_safe(database, remembered)
 
 
@@ -238,6 +266,21 @@ def _alone(database: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _refuse_of_another_cluster(contents: Contents, cluster: int | None) -> None:
+    if cluster is not None and contents.cluster not in (None, cluster):
+        raise InvalidInput(
+            "The backup is of another cluster: its accounts and pictures are other people's, and none would open here. "
+            "Use a backup of this cluster's directory; nothing was changed."
+        )
+
+
+def _clear_away(database: Path) -> None:
+    """Remove what restores that were killed had begun to write; nobody else makes files of these names."""
+    for path in database.parent.iterdir():
+        if path.name.startswith(f"{database.name}.") and _BEGUN.fullmatch(path.name.removeprefix(database.name)):
+            path.unlink(missing_ok=True)
+
+
 def _keep_present(database: Path) -> tuple[Path | None, Contents | None]:
     """Back the present directory up beside it; return where, and what it holds."""
     if not database.exists():
@@ -254,6 +297,19 @@ def _keep_present(database: Path) -> tuple[Path | None, Contents | None]:
             f"The present directory cannot be kept as {kept.name} ({error}) If it is damaged, move {database.name} and "
             f"its -wal and -shm to another folder while no node runs, then restore again; nothing was changed."
         ) from None
+
+
+def _fit(prepared: Path, database: Path) -> None:
+    """Give a prepared directory the size of pages that the present one has, which SQLite cannot change there."""
+    if not database.exists():
+        return
+    with closing(_reading(database)) as present:
+        (wanted,) = present.execute("PRAGMA page_size").fetchone()
+    with closing(sqlite3.connect(prepared, timeout=_WAIT_S, isolation_level=None)) as writing:
+        (size,) = writing.execute("PRAGMA page_size").fetchone()
+        if size != wanted:
+            writing.execute(f"PRAGMA page_size = {int(wanted)}")
+            writing.execute("VACUUM")
 
 
 def _make_safe(prepared: Path, highest: Marks) -> Recovered:

@@ -167,6 +167,21 @@ GRANT_CHANGES: Final = Table(
 )
 """Every change of rights, once per version. `met_consumed` is the count of views that the change met."""
 
+WISHES: Final = Table(
+    "wishes",
+    (
+        "id {id} NOT NULL PRIMARY KEY",
+        "account_id {big} NOT NULL",
+        "grant_id {id} NOT NULL",
+        "version {big} NOT NULL",
+        "at {time} NOT NULL",
+    ),
+    (("wishes_by_grant", "grant_id, version"),),
+)
+"""What owners wanted of their grants and got, once each, and the version of the grant that it became. A profile that
+was put back to an older copy may hold a wish that was delivered since; it signs that anew, so that only the wish itself
+tells."""
+
 VIEWS: Final = Table(
     "views",
     (
@@ -289,4 +304,5 @@ MIGRATIONS: Final = (
             Column("views", "consumed_after {big}"),
         ),
     ),
+    Migration(3, (WISHES,)),
 )

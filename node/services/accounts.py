@@ -43,13 +43,14 @@ def _span(clock: float, presence_s: float) -> dict[str, Value]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a keep-alive finds: whether the account is present, which device holds it, and until when.
+    """What a keep-alive finds: whether the account is present, which device holds it at which port, and until when.
 
     `now` is directory time; `clock` and `expires` are the database's clock, which presence goes by.
     """
 
     present: bool
     device: str
+    port: int
     expires: float
     mail_waiting: int
     now: float
@@ -179,27 +180,29 @@ def standing(caller: Known, device: str, *, presence_s: float) -> Transaction[St
     def run(tx: Tx) -> Step[Standing]:
         row = (
             yield Query(
-                f"SELECT nonce, expires FROM presence WHERE account_id = :account AND {_PRESENT}",
+                f"SELECT nonce, port, expires FROM presence WHERE account_id = :account AND {_PRESENT}",
                 {"account": caller.account, **_span(tx.clock, presence_s)},
             )
         ).one()
         waiting = yield from mail.waiting_for(caller.account, device)
         if row is None:
-            return Standing(False, "", 0.0, waiting, tx.now, tx.clock)
-        return Standing(True, row["nonce"], row["expires"], waiting, tx.now, tx.clock)
+            return Standing(False, "", 0, 0.0, waiting, tx.now, tx.clock)
+        return Standing(True, row["nonce"], row["port"], row["expires"], waiting, tx.now, tx.clock)
 
     return run
 
 
-def refresh(caller: Known, device: str, *, presence_s: float) -> Transaction[bool]:
-    """Extend a presence that has not lapsed and is this device's; return whether it was there."""
+def refresh(caller: Known, device: str, port: int, *, presence_s: float) -> Transaction[bool]:
+    """Extend a presence that has not lapsed and is this device's, at this port; return whether it was there."""
 
     def run(tx: Tx) -> Step[bool]:
         refreshed = yield Query(
-            f"UPDATE presence SET expires = :expires WHERE account_id = :account AND nonce = :device AND {_PRESENT}",
+            "UPDATE presence SET expires = :expires "
+            f"WHERE account_id = :account AND nonce = :device AND port = :port AND {_PRESENT}",
             {
                 "account": caller.account,
                 "device": device,
+                "port": port,
                 "expires": tx.clock + presence_s,
                 **_span(tx.clock, presence_s),
             },

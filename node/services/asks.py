@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import accounts, mail
-from node.services.common import Effect, Known, count, mail_id, not_found, page_of
+from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
 from node.services.mail import MailKind, Post
 from node.services.states import READY, WITHDRAWN
 from shared.errors import Refused
@@ -95,11 +95,13 @@ def make(caller: Known, request_id: str, operation: AskViews, *, presence_s: flo
         nudges: tuple[int, ...] = ()
         if (yield tx.insert_if_absent("asks", row)).rowcount:
             if image["state"] != READY:
-                raise _not_offered()
+                raise _withdrawn()
             yield from _refuse_too_many(caller, operation.image)
             yield from mail.refuse_if_full(owner, caller.account, MailKind.ASK)
             letter = AskArrived(ask=(yield from read_ask(request_id)))
-            yield from mail.deposit(tx, Post(mail_id("ask", request_id), owner, caller.account, MailKind.ASK, letter))
+            # One that is asked again after a restore is news once more: its owner's peer may have to answer it again.
+            identity = mail_id("ask", request_id, (yield from read_epoch()))
+            yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.ASK, letter))
             nudges = (owner,)
         else:
             yield from _same_ask(tx, caller, request_id, operation)
@@ -117,6 +119,11 @@ def _image_to_ask(caller: Known, image: str) -> Step[Row]:
     if row["owner_id"] == caller.account:
         raise Refused(RefusalCode.NOT_ALLOWED, "This image is your own: open it without asking.")
     return row
+
+
+def _withdrawn() -> Refused:
+    # Told apart from an image that is not there: a restored directory may get that back, and a request waits for it.
+    return Refused(RefusalCode.NOT_ALLOWED, "This image is not offered any more: refresh the list.")
 
 
 def _not_offered() -> Refused:

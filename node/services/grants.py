@@ -20,7 +20,7 @@ from shared.wire.operations import (
     GrantState,
     RightsChanged,
 )
-from shared.wire.refusals import RefusalCode
+from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 
 # --- Checks that need no directory -----------------------------------------------------------------------------------
 
@@ -59,8 +59,10 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
     digest = hashlib.sha256(operation.record).digest()
 
     def run(tx: Tx) -> Step[Effect]:
-        yield from _refuse_unfit(caller, operation, record)
         epoch = yield from read_epoch()
+        if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
+            return Effect(GrantState(grant=(yield from read_grant(done, epoch))))
+        yield from _refuse_unfit(caller, operation, record)
         row: dict[str, Value] = {
             "id": operation.grant,
             "image_id": operation.image,
@@ -91,6 +93,27 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
         return Effect(GrantState(grant=made), (operation.viewer,))
 
     return run
+
+
+def _wished_before(tx: Tx, caller: Known, operation: Grant | ChangeRights, version: int) -> Step[str | None]:
+    """Note what the owner wants as done by this transaction; return the grant it was about if it was done before."""
+    if operation.wish is None:
+        return None
+    row: dict[str, Value] = {
+        "id": operation.wish, "account_id": caller.account, "grant_id": operation.grant, "version": version,
+        "at": tx.now,
+    }  # fmt: skip
+    if (yield tx.insert_if_absent("wishes", row)).rowcount:
+        return None
+    rows = yield Query(
+        "SELECT w.grant_id FROM wishes w JOIN grants g ON g.id = w.grant_id "
+        "WHERE w.id = :wish AND g.owner_id = :caller",
+        {"wish": operation.wish, "caller": caller.account},
+    )
+    done = rows.one()
+    if done is None:
+        raise Refused(RefusalCode.ID_REUSED, REFUSAL_TEXTS[RefusalCode.ID_REUSED])
+    return str(done["grant_id"])
 
 
 def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
@@ -160,7 +183,9 @@ def change(caller: Known, operation: ChangeRights, record: RightsRecord) -> Tran
     def run(tx: Tx) -> Step[Effect]:
         row = yield from _hold(tx, caller, operation.grant)
         epoch = yield from read_epoch()
-        if (yield from _changed_before(operation.grant, record.version, digest)):
+        if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
+            return Effect(GrantState(grant=(yield from read_grant(done, epoch))))
+        if (yield from _changed_before(operation, record.version, digest)):
             return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
@@ -189,16 +214,30 @@ def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
     return row
 
 
-def _changed_before(grant: str, version: int, digest: bytes) -> Step[bool]:
-    """Tell whether this very change was made already. Refuses another one of the same version."""
+def _changed_before(operation: ChangeRights, version: int, digest: bytes) -> Step[bool]:
+    """Tell whether this very change was made already. Refuses another one of the same version.
+
+    Two devices of one owner that want the same sign the same, and both of it counts: what another wish has made is
+    another change.
+    """
+    grant = operation.grant
     rows = yield Query(
         "SELECT digest FROM grant_changes WHERE grant_id = :grant AND version = :version",
         {"grant": grant, "version": version},
     )
     row = rows.one()
-    if row is not None and bytes(row["digest"]) != digest:
+    if row is None:
+        return False
+    if bytes(row["digest"]) != digest:
         raise _overtaken()
-    return row is not None
+    if operation.wish is not None:
+        others = yield Query(
+            "SELECT id FROM wishes WHERE grant_id = :grant AND version = :version AND id <> :wish",
+            {"grant": grant, "version": version, "wish": operation.wish},
+        )
+        if others.rows:
+            raise _overtaken()
+    return True
 
 
 def _overtaken() -> Refused:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, confirming, copies, grants, holdings, images, mail, views
+from node.services import accounts, asks, confirming, copies, freezing, grants, holdings, images, mail, views
 from node.services.common import Effect, Known
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
@@ -196,8 +196,8 @@ class Services:
                 return views.take(known, request_id, operation)
             case ops.LookEnded():
                 return views.ended(known, operation)
-            case ops.WantCopy():
-                return copies.want(known, request_id, operation)
+            case ops.KnownCount() | ops.WantCopy():
+                return _viewers_word(known, request_id, operation)
             case ops.AckMail():
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
@@ -263,8 +263,8 @@ class Services:
                 RefusalCode.NOT_ALLOWED, "Signing in needs the signature of the account's own key: check the profile."
             ) from None
 
-    async def keep_alive(self, caller: Caller, device: str) -> CloudView:
-        """Refresh the presence of a device and return how the account stands.
+    async def keep_alive(self, caller: Caller, device: str, port: int | None = None) -> CloudView:
+        """Refresh the presence of a device, if it is where others are sent to, and return how the account stands.
 
         Reads only, until half an interval of keep-alives has gone: a peer tells every node that it is there, and one
         write does. A presence that has lapsed is not revived; the peer is asked to sign in again.
@@ -273,9 +273,12 @@ class Services:
         found = await self._directory.read(accounts.standing(known, device, presence_s=self._timing.presence_s))
         present = found.present
         fresh_until = found.clock + self._timing.presence_s - self._timing.keep_alive_s / 2
-        if present and found.device == device and found.expires < fresh_until:
-            present = await self._directory.write(accounts.refresh(known, device, presence_s=self._timing.presence_s))
-        other = present and found.device != device
+        own = found.device == device and port in (None, found.port)
+        if present and own and found.expires < fresh_until:
+            present = await self._directory.write(
+                accounts.refresh(known, device, found.port, presence_s=self._timing.presence_s)
+            )
+        other = present and not own
         return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now, other_device=other)
 
     # --- Images ------------------------------------------------------------------------------------------------------
@@ -355,6 +358,14 @@ def _image_change(
             return images.withdraw(known, operation)
         case ops.RestoreImage():
             return confirming.restore_image(known, operation)
+
+
+def _viewers_word(known: Known, request_id: str, operation: ops.KnownCount | ops.WantCopy) -> Transaction[Effect]:
+    match operation:
+        case ops.KnownCount():
+            return freezing.known(known, operation)
+        case ops.WantCopy():
+            return copies.want(known, request_id, operation)
 
 
 def _refused(code: RefusalCode) -> Refused:

@@ -25,6 +25,7 @@ from shared.ledger import left, refusal
 from shared.ledger import spend as spend_one
 from shared.wire.operations import (
     Done,
+    KnownCount,
     LookEnded,
     SpendView,
     TakenView,
@@ -59,7 +60,8 @@ def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Tran
 
     def run(tx: Tx) -> Step[Spent | Frozen]:
         grant = yield from _hold(tx, caller, operation.grant)
-        if (frozen := (yield from freeze_if_behind(tx, caller, grant, operation))) is not None:
+        told = KnownCount(grant=operation.grant, version=operation.known_version, consumed=operation.known_consumed)
+        if (frozen := (yield from freeze_if_behind(tx, caller, grant, told))) is not None:
             return frozen
         epoch = yield from read_epoch()
         state = state_of(grant, epoch)

@@ -186,7 +186,11 @@ class RejectAsk(Message, frozen=True, tag=122):
 
 
 class Grant(Message, frozen=True, tag=123):
-    """Create a grant: the owner's signed record and the cloud's share of the content key. `ask` is closed with it."""
+    """Create a grant: the owner's signed record and the cloud's share of the content key. `ask` is closed with it.
+
+    `wish` is the id of what the owner wanted, the same however often it is signed: it is done once. Whoever names one
+    that is done gets the grant that it was about, as that stands.
+    """
 
     grant: Id128
     image: Id128
@@ -195,13 +199,14 @@ class Grant(Message, frozen=True, tag=123):
     cloud_share: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     share_signature: Signature
     ask: Id128 | None = None
+    wish: Id128 | None = None
 
 
 class ChangeRights(Message, frozen=True, tag=124):
     """Replace a grant's record by one of a higher version: more views, fewer, another expiry, or revoked.
 
     Compare-and-set: refused as `conflict` unless the grant still stands at (`met_version`, `met_consumed`), and then
-    the owner's peer reads the grant again. `ask` is closed as accepted with it, once.
+    the owner's peer reads the grant again. `ask` is closed as accepted with it, once. `wish` is as in `Grant`.
     """
 
     grant: Id128
@@ -209,6 +214,7 @@ class ChangeRights(Message, frozen=True, tag=124):
     met_version: Count
     met_consumed: Count
     ask: Id128 | None = None
+    wish: Id128 | None = None
 
 
 class ListAsks(Message, frozen=True, tag=125):
@@ -290,6 +296,18 @@ class WantCopy(Message, frozen=True, tag=134):
     grant: Id128
 
 
+class KnownCount(Message, frozen=True, tag=135):
+    """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
+
+    Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer owns up to, and
+    the grant waits for its owner's word, as with `SpendView.known_version` and `known_consumed`.
+    """
+
+    grant: Id128
+    version: Count
+    consumed: Count
+
+
 class ViewsLog(Message, frozen=True, tag=132):
     """The views of an image, for its owner, newest first."""
 
@@ -317,7 +335,7 @@ Operation = (
     Register | SignIn | SignOut | ListUsers | FindAccount | OfferedImages
     | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages | RestoreImage
     | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant | ConfirmGrant
-    | SpendView | TakenView | LookEnded | WantCopy | ViewsLog
+    | SpendView | TakenView | LookEnded | WantCopy | KnownCount | ViewsLog
     | FetchMail | AckMail
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.wire.base import Count, Digest, Id128, Message, NodeName, Note, Signature, Timestamp, ViewsOrNone
+from shared.wire.base import Count, Digest, Id128, Message, NodeName, Note, Port, Signature, Timestamp, ViewsOrNone
 from shared.wire.operations import LookSeconds, Operation, Outcome
 
 Text = Annotated[str, msgspec.Meta(max_length=400)]
@@ -55,9 +55,13 @@ class Received(Message, frozen=True, tag=53):
 
 
 class KeepAlive(Message, frozen=True, tag=54):
-    """The signed-in peer is still there. Answered by `CloudState`."""
+    """The signed-in peer is still there. Answered by `CloudState`.
+
+    `port` is that of its sign-in: a copy of the profile, which has the same device id, listens at another.
+    """
 
     device: Id128
+    port: Port | None = None
 
 
 class CloudState(Message, frozen=True, tag=55):
@@ -70,6 +74,7 @@ class CloudState(Message, frozen=True, tag=55):
     signed_in: bool
     mail_waiting: Count
     now: Timestamp
+    """Directory time; 0 where the node does not know it, for its own clock may be wrong."""
     epoch: Count = 0
     """The directory's; it rises when the directory was restored from a backup. 0 where the node does not know it."""
     other_device: bool = False

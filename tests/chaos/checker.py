@@ -10,7 +10,7 @@ Pure: it gets lines and tables and returns faults. Each fault names the lines of
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,10 +144,10 @@ def _images(evidence: Evidence) -> None:
         count = sum(row["owner_id"] == account and row["state"] != "pending" for row in rows.values())
         if count > tried[who]:
             evidence.report("doubled", f"{who} has {count} images, {tried[who]} were made")
-    _withdrawn(evidence, rows)
+    _withdrawn(evidence, rows, made)
 
 
-def _withdrawn(evidence: Evidence, rows: dict[str, dict[str, Any]]) -> None:
+def _withdrawn(evidence: Evidence, rows: dict[str, dict[str, Any]], made: Collection[str]) -> None:
     tried = defaultdict(list)
     for effect in evidence.effects:
         if effect.op == "withdraw":
@@ -156,7 +156,8 @@ def _withdrawn(evidence: Evidence, rows: dict[str, dict[str, Any]]) -> None:
         sure = [effect for effect in tried[image] if effect.state == "ack"]
         if sure and row["state"] == "ready":
             evidence.report("lost", f"image {image[:8]} is offered although withdrawn", *(e.begin.n for e in sure))
-        if row["state"] == "withdrawn" and not tried[image]:
+        # What became of an encryption that was cut short is withdrawn by its owner's peer, since nobody has its key.
+        if row["state"] == "withdrawn" and image in made and not tried[image]:
             evidence.report("doubled", f"image {image[:8]} is withdrawn although nobody asked for it")
 
 
@@ -201,6 +202,13 @@ def _ask_state(evidence: Evidence, effect: Effect, row: dict[str, Any], ends: li
     states = {"accept": "accepted", "reject": "rejected", "cancel": "withdrawn"}
     story = (effect.begin.n, *(end.begin.n for end in ends))
     allowed = {states[end.op] for end in ends if evidence.certainty(end) != NEVER}
+    image = effect.asked("image")
+    if any(other.op == "withdraw" and other.asked("image") == image for other in evidence.effects):
+        allowed.add("rejected")  # nobody waits for an answer about an image that is not offered any more
+    if evidence.restores:
+        # An answer that met a directory without the request is given when the request is there again; what was given
+        # and taken back before is closed with a no.
+        allowed |= {"rejected"} if {"reject", "accept"} & {end.op for end in ends} else set()
     if row["state"] == "pending":
         evidence.report("stuck", f"request {row['id'][:8]} is pending for ever", *story)
     elif row["state"] not in allowed:
@@ -248,9 +256,15 @@ def _rights(evidence: Evidence) -> None:
             states = possible((change for _, change in history), consumed)
         except OverflowError:
             continue
-        if (finding := compare(states, rows)) is not None:
+        if (finding := compare(states, rows)) is not None and not _made_again(evidence, states, rows):
             evidence.report(finding.kind, f"{_named(pair)}: {finding.text}", *story)
         _judge_refusals(evidence, pair, history, consumed)
+
+
+def _made_again(evidence: Evidence, states: set[Right], rows: list[Row]) -> bool:
+    """Whether grants that a restored directory got back in another order are explained in one of their orders."""
+    orders = ([*(other for other in rows if other is not last), last] for last in rows)
+    return bool(evidence.restores) and any(compare(states, order) is None for order in orders)
 
 
 def _judge_refusals(evidence: Evidence, pair: Pair, history: list[tuple[Effect, Change]], consumed: list[int]) -> None:
@@ -419,7 +433,7 @@ def _stores(evidence: Evidence) -> None:
         if viewer in evidence.stores:
             held = _row(evidence.stores[viewer]["held"], row["id"])
             _same(evidence, label, ledger, held, f"{viewer}'s store")
-            if held is not None and not held["received"] and not row["revoked"]:
+            if held is not None and not held["received"] and not _is_over(evidence, row["id"]):
                 evidence.report("stuck", f"{label}: the image is still on its way at the end")
         if owner in evidence.stores:
             _same(evidence, label, ledger, _row(evidence.stores[owner]["given"], row["id"]), f"{owner}'s store")

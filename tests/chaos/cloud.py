@@ -192,14 +192,24 @@ class Cloud:
                 self._processes[name].send_signal(number)
 
     async def start_twice(self, name: str) -> int | None:
-        """Start a node that runs already, as by mistake; return the exit code, None if it had to be killed."""
-        process = await self._spawn(name)
-        try:
-            return await asyncio.wait_for(process.wait(), START_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        """Start a node that runs already, as by mistake; return the exit code, None if it had to be killed.
+
+        A node that was itself started just now may not hold its lock yet. Then the second start becomes the node, and
+        the first is the one that ends.
+        """
+        first, second = self._processes[name], await self._spawn(name)
+        waiting = {asyncio.create_task(process.wait()) for process in (first, second)}
+        _, still = await asyncio.wait(waiting, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in still:
+            task.cancel()
+        if first.returncode is not None and second.returncode is None:
+            self._processes[name] = second
+            return first.returncode
+        if second.returncode is None:
+            second.kill()
+            await second.wait()
             return None
+        return second.returncode
 
     # --- The database, from other processes --------------------------------------------------------------------------
     async def backup(self, target: Path, *, with_glimpse: bool) -> str:

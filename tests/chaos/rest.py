@@ -127,7 +127,8 @@ async def _copies_are_here(world: World) -> None:
         person = world.people[name]
 
         async def all_here(person: Person = person) -> bool:
-            return all(row["here"] for row in (await person.ask("held"))["rows"])
+            rows = (await person.ask("held"))["rows"]
+            return all(row["here"] for row in rows if row["expires"] is None or row["expires"] > now() + NOT_SOON_S)
 
         await _until(world, f"{name} has all images", all_here)
 

@@ -12,6 +12,7 @@ import pytest
 
 from node.directory import Marks, open_directory, read_epoch
 from node.directory.backup import back_up, mark_restored, restore
+from node.directory.belonging import claim, number_of, read_cluster
 from node.directory.schema import MIGRATIONS
 from node.memory import NOTHING
 from shared.config import LOCAL
@@ -62,6 +63,11 @@ async def test_no_backup_takes_the_place_of_another_file(sqlite_url, tmp_path):
                 back_up(database, database.with_name(database.name + ending), force=True)
         with pytest.raises(InvalidInput, match="is a folder"):
             back_up(database, tmp_path)
+        device = tmp_path / "device"
+        os.mkfifo(device)
+        with pytest.raises(InvalidInput, match="no ordinary file"):
+            back_up(database, device, force=True)
+        assert device.is_fifo()
         with pytest.raises(InvalidInput, match="not there: make it"):
             back_up(database, tmp_path / "absent" / "copy")
 
@@ -164,11 +170,52 @@ async def test_only_a_whole_directory_of_a_known_version_is_restored(sqlite_url,
     with torn.open("r+b") as file:
         file.truncate(torn.stat().st_size // 2)
     attempt(torn, InvalidInput, "damaged")
-    made = {"text", "other", "newer", "torn"}
+    for number, damage in enumerate(
+        ("DELETE FROM meta", "DELETE FROM lease", "DELETE FROM meta WHERE name = 'epoch'", "DROP TABLE mail")
+    ):
+        lacking = tmp_path / f"lacking{number}"
+        back_up(database, lacking)
+        with contextlib.closing(sqlite3.connect(lacking)) as connection:
+            connection.execute(damage)
+            connection.commit()
+        attempt(lacking, InvalidInput, "lacks tables or rows")
+    made = {"text", "other", "newer", "torn", *(f"lacking{number}" for number in range(4))}
     assert {path.name for path in tmp_path.iterdir()} - made - set(names) <= {
         "directory.sqlite-shm",
         "directory.sqlite-wal",
     }
+
+
+async def test_a_backup_of_another_cluster_is_refused(sqlite_url, tmp_path):
+    """It was taken: everybody's numbers belonged to strangers, and no picture opened."""
+    database = database_of(sqlite_url)
+    async with town(sqlite_url) as place:
+        await place.person("Ann")
+        assert await place.directory.write(claim("ours")) == number_of("ours")
+        assert await place.directory.write(claim("theirs")) == number_of("ours"), "the first word holds"
+        ours = tmp_path / "copy"
+        assert back_up(database, ours).cluster == number_of("ours")
+    with pytest.raises(InvalidInput, match="of another cluster"):
+        restore(ours, database, NOTHING, cluster=number_of("theirs"))
+    with pytest.raises(InvalidInput, match="of another cluster"):
+        mark_restored(database, NOTHING, cluster=number_of("theirs"))
+    assert [path.name for path in tmp_path.iterdir() if "before" in path.name] == []
+    assert restore(ours, database, NOTHING, cluster=number_of("ours")).kept is not None
+    async with town(sqlite_url) as place:
+        assert await place.directory.read(read_cluster) == number_of("ours")
+
+
+async def test_a_backup_with_other_pages_is_restored(sqlite_url, tmp_path):
+    """SQLite does not change the size of the pages of a database in use: "attempt to write a readonly database"."""
+    database, copy = database_of(sqlite_url), tmp_path / "copy"
+    async with town(sqlite_url) as place:
+        await place.person("Ann")
+        back_up(database, copy)
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("VACUUM")
+    restore(copy, database, NOTHING)
+    assert query(database, "SELECT name FROM accounts") == [("Ann",)]
 
 
 async def test_a_backup_from_before_commits_were_counted_is_brought_up(sqlite_url, tmp_path):
@@ -221,6 +268,20 @@ async def test_a_crash_in_the_middle_leaves_the_present_directory(sqlite_url, tm
     async with town(sqlite_url) as place:
         assert (await place.rows("SELECT name FROM accounts")) == [{"name": "Ann"}]
         assert (await place.directory.marks()).epoch == 1
+
+
+async def test_what_a_killed_restore_had_begun_is_removed_by_the_next(sqlite_url, tmp_path):
+    """Copies of the whole directory lay there for good."""
+    database, copy = database_of(sqlite_url), tmp_path / "directory.sqlite.before-mine.new"
+    async with town(sqlite_url):
+        back_up(database, copy)
+    begun = ("restoring.71.new", "restoring.71.new-journal", "before-20260102T030405Z-2.71.new")
+    for ending in begun:
+        database.with_name(f"{database.name}.{ending}").write_text("begun")
+    restore(copy, database, NOTHING)
+    left = {path.name.removeprefix(f"{database.name}.") for path in tmp_path.iterdir()}
+    assert not left & set(begun)
+    assert copy.exists()
 
 
 async def test_another_program_that_keeps_the_database_locked_ends_the_wait(sqlite_url, tmp_path, monkeypatch):

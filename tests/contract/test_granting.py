@@ -1,12 +1,15 @@
 """An owner's wishes about rights are done once each, whatever answers are lost, on real directories."""
 
+import shutil
+
+import msgspec
 import pytest
 
 from shared.errors import Refused, ViewRefused
 from shared.records import decode_record
 from shared.wire import operations as ops
 from tests.contract.devices import Device, do_not_wait
-from tests.contract.people import Person, new_id
+from tests.contract.people import Person, new_id, refused
 from tui.peer.copies import CopyTask
 from tui.peer.events import Delivered, Undeliverable
 from tui.peer.granting import RightsIntent
@@ -124,6 +127,22 @@ async def test_two_devices_that_give_at_once_give_the_sum(ann, bob, image, devic
         await device.deliver_all()
         assert (await standing(ann, image)).granted == 5
         assert len((await ann.get(ops.ListGrants(image=image))).rows) == 1
+
+
+async def test_two_devices_that_want_the_same_both_get_it(ann, bob, image, device, second):
+    """Both signed "1 more" against the same state: the same record, byte for byte. What the first had made was taken
+    for what the second wanted, which was acknowledged and never done."""
+    async with device, second:
+        await ann.give(bob, image, 2)
+        for one in (device, second):
+            one.link.fates = ["lost request"]
+            await one.granting.change(RightsIntent(image, bob.account, more=1))
+            await one.turn()
+        assert device.link.sent[0].record == second.link.sent[0].record
+        await device.deliver_all()
+        await second.deliver_all()
+        row = await standing(ann, image)
+        assert (row.granted, row.version) == (4, 3)
 
 
 async def test_a_view_between_signing_and_sending_makes_it_signed_anew(ann, bob, image, device):
@@ -319,3 +338,98 @@ async def test_a_copy_whose_record_cannot_be_read_is_set_aside(ann, bob, image, 
         await device.turn()
         assert [event.what for event in device.ended(Undeliverable)] == ["stego image"]
         assert [aside.table for aside in await device.context.store.run(lambda s: s.asides())] == ["outbox"]
+
+
+# --- A profile that was put back to an older copy ---------------------------------------------------------------------
+
+
+def copy_of(device):
+    """Stop a device, and return another one over a copy of its profile as it stands."""
+    device.stop()
+    folder = device.folder.with_name("copy")
+    shutil.copytree(device.folder, folder)
+    device.start()
+    return _Device(device.person, device.image, folder)
+
+
+async def test_an_older_copy_of_the_profile_gives_three_more_once(ann, bob, image, device):
+    """The copy was made while "3 more" waited for the cloud. The profile delivered it, was put back to the copy, and
+    the copy signed it once more against the grant as it stood by then: 8 views instead of 5."""
+    async with device:
+        await ann.give(bob, image, 2)
+        await device.granting.change(RightsIntent(image, bob.account, more=3))
+        older = copy_of(device)
+        await device.deliver_all()
+        async with older:
+            await older.deliver_all()
+            assert (await standing(ann, image)).granted == 5
+            assert older.ended(Delivered)
+            assert await older.given.sums() == await device.given.sums()
+
+
+async def test_an_older_copy_of_the_profile_sets_the_views_left_once(ann, bob, image, device):
+    async with device:
+        given = await ann.give(bob, image, 5)
+        await device.granting.change(RightsIntent(image, bob.account, left=2))
+        older = copy_of(device)
+        await device.deliver_all()
+        await bob.spend(bob.look(given.operation.grant))
+        async with older:
+            await older.deliver_all()
+        row = await standing(ann, image)
+        assert (row.granted, row.consumed) == (2, 1)
+
+
+async def test_an_older_copy_of_the_profile_makes_a_grant_once(ann, bob, image, device):
+    """The copy met the grant that it was to make, and gave as many views once more."""
+    async with device:
+        await device.granting.give(image, bob.account, 3, None, None)
+        older = copy_of(device)
+        await device.deliver_all()
+        async with older:
+            await older.deliver_all()
+            row = await standing(ann, image)
+            assert row.granted == 3
+            assert older.ended(Delivered)
+
+
+@pytest.mark.parametrize("given_again", [False, True])
+async def test_an_older_copy_of_the_profile_brings_no_revoked_grant_back(ann, bob, image, device, given_again):
+    """The copy signed a grant under an id that was revoked meanwhile, was told of a conflict, and tried for ever."""
+    async with device:
+        await device.granting.give(image, bob.account, 3, None, None)
+        older = copy_of(device)
+        await device.deliver_all()
+        await device.granting.change(RightsIntent(image, bob.account, revoke=True))
+        await device.deliver_all()
+        if given_again:
+            await device.granting.give(image, bob.account, 1, None, None)
+            await device.deliver_all()
+        async with older:
+            await older.deliver_all()
+            row = await standing(ann, image)
+            assert row.granted == 1 if given_again else row is None
+            assert older.ended(Delivered)
+
+
+async def test_what_a_copy_would_have_made_a_grant_from_is_not_kept(ann, bob, image, device):
+    """The copy drew other shares for the same grant. Kept, they could never make the grant anew after a restore."""
+    async with device:
+        await device.granting.give(image, bob.account, 3, None, None)
+        older = copy_of(device)
+        await device.deliver_all()
+        async with older:
+            await older.deliver_all()
+            grant = (await standing(ann, image)).grant
+            assert await device.given.made_from(grant) is not None
+            assert await older.given.made_from(grant) is None
+
+
+async def test_a_wish_is_its_owners_alone(place, ann, bob, image):
+    """Who names the wish of somebody else learns nothing of that person's grants."""
+    carol = await place.person("Carol")
+    wish = new_id()
+    mine = ann.grant_for(bob, image, 2)
+    await ann.get(msgspec.structs.replace(mine.operation, wish=wish))
+    theirs = carol.grant_for(bob, await carol.image(), 2)
+    assert await refused(carol.get(msgspec.structs.replace(theirs.operation, wish=wish))) == "id_reused"

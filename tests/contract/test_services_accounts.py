@@ -226,6 +226,23 @@ async def test_another_devices_keep_alive_neither_extends_nor_takes_over(place):
     assert (await place.rows("SELECT expires FROM presence"))[0]["expires"] == pytest.approx(soon)
 
 
+async def test_a_copy_of_a_profile_does_not_keep_the_address_of_another_alive(place):
+    """A copy of a profile has its device id. It signed in and was killed, and the keep-alives of the first went on
+    extending a presence at the copy's address: nobody could send the account anything until it signed in by chance."""
+    ann = await place.person("Ann")
+    await ann.sign_in(port=4001)
+    await ann.sign_in(port=4002)  # the copy
+    caller = await place.services.caller(ann.key, "h")
+    soon = (await place.services.keep_alive(caller, ann.device, 4002)).now + 1.0
+    await place.run("UPDATE presence SET expires = :soon", soon=soon)
+    first = await place.services.keep_alive(caller, ann.device, 4001)
+    assert (first.signed_in, first.other_device) == (True, True)
+    assert (await place.rows("SELECT expires FROM presence"))[0]["expires"] == pytest.approx(soon)
+    copy = await place.services.keep_alive(caller, ann.device, 4002)
+    assert (copy.signed_in, copy.other_device) == (True, False)
+    assert (await place.rows("SELECT expires FROM presence"))[0]["expires"] > soon
+
+
 # --- Finding people --------------------------------------------------------------------------------------------------
 
 

@@ -160,7 +160,7 @@ async def test_what_cannot_be_asked_for(ann, bob):
     assert await refused(ann.ask(ops.AskViews(image=image, views=1))) == "not_allowed"
     assert await refused(bob.ask(ops.AskViews(image=new_id(), views=1))) == "not_found"
     await ann.ask(ops.WithdrawImage(image=image))
-    assert await refused(bob.ask(ops.AskViews(image=image, views=1))) == "not_found"
+    assert await refused(bob.ask(ops.AskViews(image=image, views=1))) == "not_allowed"
     assert (await bob.get(ops.ListAsks(incoming=False))).total == 0
 
 

@@ -2,12 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -208,3 +209,25 @@ def test_a_directory_of_a_newer_version_is_one_sentence(tmp_path: Path) -> None:
     assert up.returncode == 1
     assert up.stderr.count("\n") == 1
     assert re.match(f"glimpse: Node n[123] did not start: {sentence}", up.stderr)
+
+
+def test_another_clusters_directory_is_one_sentence_and_stays_untouched(tmp_path: Path) -> None:
+    """A node that was pointed at it, or over whose own it was copied, served it: to its people everybody else was a
+    stranger, and they got numbers that others had."""
+    ours, theirs = RunningCluster(tmp_path / "ours"), RunningCluster(tmp_path / "theirs")
+    ours.stop()
+    theirs.stop()
+    shutil.copy(tmp_path / "theirs" / "directory.sqlite", tmp_path / "ours" / "directory.sqlite")
+
+    def commits() -> list[tuple[int, ...]]:
+        with closing(sqlite3.connect(tmp_path / "ours" / "directory.sqlite")) as file:
+            return list(file.execute("SELECT SUM(commits), COUNT(*) FROM writers"))
+
+    before = commits()
+    node = ours.glimpse("node", "--cluster", str(ours.file), "--name", "n1")
+    assert (node.returncode, node.stdout) == (1, "")
+    assert re.fullmatch("glimpse: The directory of n1 belongs to another cluster: .*\n", node.stderr)
+    up = ours.glimpse("up", "--data", str(tmp_path / "ours"))
+    assert up.returncode == 1
+    assert re.match("glimpse: Node n[123] did not start: The directory of n[123] belongs to another", up.stderr)
+    assert commits() == before

@@ -166,6 +166,23 @@ async def test_a_look_that_was_broken_off_is_finished_by_the_next(pair: Made, mo
     assert len(await made.log()) == 1
 
 
+async def test_a_revocation_ends_a_look_that_was_broken_off(pair: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken, the answer lost, and the dialog closed. Hours after the revocation the next look finished it: the
+    same TAKEN was answered with "done", whatever had become of the right."""
+    made = await pair(2)
+    deaf_from_taken_on(made, monkeypatch)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(made.viewer.view, made.image)
+        await until(made.log, lambda rows: [row.taken for row in rows] == [True])
+        tasks.cancel_scope.cancel()
+    assert (await made.owner.revoke(made.image, made.account)).delivered
+    made.relay.hook = lambda _direction: True
+    for _ in range(2):
+        with pytest.raises(ViewRefused) as refusal:
+            await made.viewer.view(made.image)
+        assert refusal.value.code == "revoked"
+
+
 async def test_a_revocation_ends_a_look_that_waits_to_be_taken(pair: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await pair(2)
     cloud = made.viewer._context.cloud
@@ -403,6 +420,26 @@ async def test_a_change_reaches_the_viewer_directly(pair: Made, monkeypatch: pyt
 
 
 # --- The end of a look -----------------------------------------------------------------------------------------------
+async def test_a_right_that_ends_just_before_its_picture_is_shown_shows_none(
+    pair: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The revocation was told while the look was being written down, when no picture was open that it could close; the
+    picture that opened then stayed."""
+    made = await pair(2)
+    viewing = made.viewer._viewing
+    write_down = viewing._write_down
+
+    async def slowly(*what: object) -> str:
+        await made.owner.revoke(made.image, made.account)
+        await until(made.viewer.peer_images, lambda rows: rows[0].revoked)
+        return await write_down(*what)
+
+    monkeypatch.setattr(viewing, "_write_down", slowly)
+    with pytest.raises(ViewRefused) as refusal:
+        await made.viewer.view(made.image)
+    assert refusal.value.code == "revoked"
+
+
 async def test_how_long_a_look_may_last_and_how_long_it_did(pair: Made) -> None:
     made = await pair(3, look_s=20)
     view = await made.viewer.view(made.image)

@@ -358,6 +358,33 @@ async def test_two_devices_of_an_owner_each_prove_what_they_know(
         assert [(row.left, row.frozen) for row in await first.viewers(other)] == [(2, False)]
 
 
+async def test_a_device_goes_on_under_the_number_that_another_of_its_account_got(
+    cloud: RestorableCluster, tmp_path: Path, photo: Path
+) -> None:
+    """After a restore to before the registration a new device registered the account first, which has no receipt and
+    got another number. The older device could sign in no more, ever: "the cloud signed in another account"."""
+    await anyio.to_thread.run_sync(cloud.back_up, "unregistered")
+    async with Peer(tmp_path / "ada", cloud.file) as first:
+        before = (await first.register("ada")).account
+        await first.sign_in()
+        keys = first.export_identity("secret")
+        image = (await first.encrypt(photo, title="fractal")).image
+    await cloud.restore("unregistered")
+    await anyio.to_thread.run_sync(Peer.import_identity, tmp_path / "second", keys, "secret")
+    async with Peer(tmp_path / "second", cloud.file) as second:
+        number = (await second.register("ada")).account
+    assert number != before
+    async with Peer(tmp_path / "ada", cloud.file) as first:
+        assert (await first.sign_in()).account == number
+        assert f"Your account has the number {number} now." in await told(first)
+        await until(first.my_images, lambda rows: [row.counted for row in rows] == [True])
+        assert [row.title for row in await first.images_of(number)] == ["fractal"]
+    async with Peer(tmp_path / "ada", cloud.file) as first:
+        assert first.me is not None
+        assert first.me.account == number
+        assert (await first.view(image)).data == photo.read_bytes()
+
+
 async def test_requests_that_the_directory_forgot_are_asked_and_answered_again(
     cloud: RestorableCluster, tmp_path: Path, photo: Path
 ) -> None:

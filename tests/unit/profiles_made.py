@@ -74,7 +74,7 @@ def rows() -> dict[str, dict[str, Any]]:
         "rewrites": {"path": "/nowhere/held.png", "record": held},
         "given": {
             "grant_id": GIVEN, "image": MY_IMAGE, "viewer": 2, "record": given, "version": 1, "consumed": 0,
-            "cloud_share": b"s" * 32, "share_signature": b"s" * 64, "compared": 0,
+            "cloud_share": b"s" * 32, "share_signature": b"s" * 64,
         },
         "seen_views": {
             "view": VIEW, "image": MY_IMAGE, "viewer": 2, "viewer_name": "Bea", "at": 100.0, "left": 4,
@@ -101,7 +101,10 @@ def _filled_store() -> bytes:
         store = Store(path)
         for table, row in rows().items():
             store.put(table, **row)
-        for name, value in (("name", "Me"), ("device", DEVICE), ("cluster", NOWHERE.cluster_id)):
+        for name, value in (
+            ("name", "Me"), ("device", DEVICE), ("cluster", NOWHERE.cluster_id), ("compared_epoch", "1"),
+            ("restored_at", "90.5"), ("receipt", "ab" * 32),
+        ):  # fmt: skip
             store.set_fact(name, value)
         store.close()
         return path.read_bytes()

@@ -108,6 +108,19 @@ def test_an_image_that_is_offered_although_it_was_withdrawn() -> None:
     assert kinds(told, directory, stores) == {"lost": 1}
 
 
+def test_an_image_that_is_withdrawn_although_nobody_asked() -> None:
+    told, directory, stores = sound()
+    directory["images"][0]["state"] = "withdrawn"
+    assert kinds(told, directory, stores) == {"doubled": 1}
+
+
+def test_what_became_of_an_encryption_that_was_cut_short_is_withdrawn() -> None:
+    told, directory, stores = sound()
+    told.did("encrypt", "ada", None, sha256="0" * 64)
+    directory["images"].append({"id": "9" * 32, "owner_id": OWNER, "state": "withdrawn"})
+    assert kinds(told, directory, stores) == {}
+
+
 def test_a_request_that_is_gone_unless_a_restore_excuses_it() -> None:
     told, directory, stores = sound()
     directory["asks"].clear()
@@ -165,6 +178,21 @@ def test_a_revocation_that_was_dropped() -> None:
     assert kinds(told, directory, stores) == {"lost": 1}
     told.line("event", event="Undeliverable", request="x1", reason="The cloud failed.")
     assert kinds(told, directory, stores) == {"lost": 1}
+
+
+def test_grants_that_a_restore_brought_back_in_another_order() -> None:
+    told, directory, stores = sound()
+    told.did("revoke", "ada", {"request": "x1", "delivered": True, "met": 2, "left": 0}, image=IMAGE, viewer=VIEWER)
+    told.grant(9, {"request": "g3", "delivered": True})
+    told.did("revoke", "ada", {"request": "x2", "delivered": True, "met": 0, "left": 0}, image=IMAGE, viewer=VIEWER)
+    directory["grants"][0]["revoked"] = 1
+    later = {**directory["grants"][0], "id": "8" * 32, "granted": 9, "consumed": 0, "created": 4.0}
+    directory["grants"].append(later)
+    for name, table in (("ada", "given"), ("ben", "held")):
+        stores[name][table].append({"grant_id": "8" * 32, "version": 2, "consumed": 0, "received": 1})
+    assert kinds(told, directory, stores) == {"lost": 1}
+    told.line("fault", what="restored", backup=len(told.lines))
+    assert kinds(told, directory, stores) == {}
 
 
 def test_a_revocation_of_nothing_may_be_refused() -> None:

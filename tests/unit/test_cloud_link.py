@@ -14,7 +14,7 @@ from shared.errors import Refused, Unavailable, ViewRefused
 from shared.net.session import Session
 from shared.wire.codec import decode, encode
 from shared.wire.operations import ListUsers, Operation, SpendView, Users
-from shared.wire.peer_messages import Answer, AnyPeerMessage, Pull, Received, Request
+from shared.wire.peer_messages import Answer, AnyPeerMessage, CloudState, Pull, Received, Request
 from tui.peer.cloud import CloudLink
 
 pytestmark = pytest.mark.anyio
@@ -180,3 +180,26 @@ async def test_what_was_answered_at_once_costs_no_word(peer: Peer) -> None:
 async def test_who_pulls_what_nobody_waits_for_is_told(peer: Peer) -> None:
     peer.cloud.receive(peer.posts.sessions["b"], encode(Pull(request=ASKED, what="upload"), cap_bytes=1000))
     assert peer.posts.ended() == [("b", ASKED)]
+
+
+@PATIENT
+async def test_no_other_device_takes_the_place_of_one_that_has_not_signed_in(peer: Peer) -> None:
+    """A client that came back after a crash found its own former presence, at another port, and raised the alarm that
+    the account had just signed in on another device."""
+    told: list[bool] = []
+    peer.cloud.on_other_device = lambda: told.append(True)
+
+    def hears_of_another() -> None:
+        peer.cloud.keep_alive("d" * 32, 4000)
+        state = CloudState(
+            node="a", leader="a", term=1, directory_ok=True, signed_in=True, mail_waiting=0, now=1.0, other_device=True
+        )
+        peer.cloud.receive(peer.posts.sessions["a"], encode(state, cap_bytes=1000))
+
+    hears_of_another()
+    assert not told
+    assert not peer.cloud.other_device
+    peer.cloud.signed_in()
+    hears_of_another()
+    assert told == [True]
+    assert peer.cloud.other_device

@@ -127,10 +127,14 @@ async def test_a_full_disk_forgets_nothing(context: Context, monkeypatch: pytest
         return usual(store, sql, **parameters)
 
     monkeypatch.setattr(Store, "do", do)
-    with pytest.raises(StorageError):
-        await holding.learn(GRANT, record=SECOND, consumed=1)
-    with pytest.raises(StorageError):
-        await holding.learn(GRANT, consumed=2)
+    with context.events.subscription() as stream:
+        with pytest.raises(StorageError):
+            await holding.learn(GRANT, record=SECOND, consumed=1)
+        with pytest.raises(StorageError):
+            await holding.learn(GRANT, consumed=2)
+        with pytest.raises(StorageError):
+            await holding.learn(GRANT, consumed=2)
+        assert [event.left for event in events_of(stream)] == [5, 4]
     right = await holding.right(GRANT)
     assert right is not None
     assert (right.record, right.consumed, right.left) == (SECOND, 2, 4)
@@ -142,6 +146,22 @@ async def test_a_full_disk_forgets_nothing(context: Context, monkeypatch: pytest
         assert [event.left for event in events_of(stream)] == [4]
     assert await Holding(context).right(GRANT) == right
     assert holding.consumed(GRANT, 0) == 0, "nothing is owed to the store any more"
+
+
+async def test_a_full_disk_keeps_no_picture_open(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revocation that the viewer's disk did not take was told to nobody: the picture stayed on the screen."""
+    holding = Holding(context)
+    await holding.take(row(FIRST), FIRST)
+
+    def do(*_: Any, **__: Any) -> int:
+        raise StorageError("The disk is full; free some space and try again.")
+
+    monkeypatch.setattr(Store, "do", do)
+    revoked = change_rights(OWNER, FIRST, revoked=True)
+    with context.events.subscription() as stream:
+        with pytest.raises(StorageError):
+            await holding.take(row(revoked), revoked)
+        assert [event.revoked for event in events_of(stream)] == [True]
 
 
 async def test_no_word_of_another_and_no_undone_revocation(context: Context) -> None:

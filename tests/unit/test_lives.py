@@ -24,7 +24,7 @@ def test_each_life_is_higher_than_all_before_and_than_what_others_know(tmp_path:
 def test_a_start_that_was_cut_off_in_between_leaves_the_number_whole(tmp_path: Path) -> None:
     lives = Lives(tmp_path, "n1")
     lives.begin(6)
-    lives.path.with_suffix(".life-part").write_bytes(b"9999999")
+    lives.path.with_name("node-n1.life.new").write_bytes(b"9999999")
     assert lives.begin(0) == 8
 
 

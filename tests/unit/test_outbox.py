@@ -125,3 +125,25 @@ async def test_what_repeating_cannot_change_is_given_up_with_its_reason(bench: B
         await bench.outbox.submit("test", "a grant", b"", REQUEST)
     assert (await bench.until(Undeliverable)).reason == "It was withdrawn."
     assert await bench.outbox.entries() == []
+
+
+async def test_a_no_that_comes_before_the_row_is_known_to_be_stored_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep that ran already could deliver a row between its commit and its caller's next step. Nobody told the
+    caller then: after four seconds it said that what had been refused was queued."""
+    real, stored = bench.store.run, []
+
+    async def run(call: Any) -> Any:
+        result = await real(call)
+        if not stored:  # the row is in the store, and its caller does not know yet
+            stored.append(result)
+            bench.outbox.wake()
+            await bench.until(Undeliverable)
+        return result
+
+    bench.errors.append(Refused("not_found", "It was withdrawn."))
+    await anyio.wait_all_tasks_blocked()
+    monkeypatch.setattr(bench.store, "run", run)
+    with anyio.fail_after(60), pytest.raises(Refused, match="withdrawn"):
+        await bench.outbox.submit("test", "a grant", b"", REQUEST)

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime
 from itertools import chain
 
+import msgspec
 import pytest
 
 from shared.errors import InvalidInput, MalformedMessage
@@ -175,6 +176,8 @@ async def test_the_cloud_s_time_goes_on_between_its_words(tmp_path):
         context.cloud._heard(Session, state)
         moment = 70.0
         assert context.now() == NOW - 7200 + 60
+        context.cloud._heard(Session, msgspec.structs.replace(state, directory_ok=False, now=0.0))
+        assert context.now() == NOW - 7200 + 60, "a node that does not know the time was believed"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", '"nan"', "1e400"])

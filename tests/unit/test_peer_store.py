@@ -324,3 +324,23 @@ async def test_an_interrupted_rewrite_touches_no_file_of_others(tmp_path: Path) 
     async with Peer(tmp_path / "profile", NOWHERE):
         pass
     assert victim.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("compared_epoch", "second"), ("compared_epoch", "-1"), ("compared_epoch", "9" * 40),
+        ("restored_at", "yesterday"), ("restored_at", "inf"), ("restored_at", "nan"),
+        ("receipt", "no digits"), ("receipt", "abc"), ("receipt", "ab" * 33),
+    ],
+)  # fmt: skip
+async def test_what_was_noted_of_a_restore_is_set_aside_where_it_cannot_be_read(
+    tmp_path: Path, fact: str, value: str
+) -> None:  # fmt: skip
+    """Such a note was taken for what it must be: signing in ended with a ValueError, at each attempt."""
+    path = make_profile(tmp_path / "profile")
+    change(path, "UPDATE facts SET value = :value WHERE name = :fact", value=value, fact=fact)
+    async with Peer(tmp_path / "profile", NOWHERE) as peer:
+        assert [trouble.what for trouble in await peer.troubles()] == ["a note of this profile"]
+        await peer._restoring.signed_in(ops.SignedIn(account=1, name="Me", mail_waiting=0, epoch=1))
+        assert await peer._context.store.run(lambda store: store.fact(fact)) in (None, "1")

@@ -5,16 +5,31 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from shared.cluster import save_cluster
 from shared.errors import InvalidInput, ProfileError, Unavailable
-from tests.unit.profiles_made import HELD_IMAGE, MY_IMAGE, NOWHERE, change, make_profile
+from shared.records import decode_record
+from tests.unit.profiles_made import (
+    HELD,
+    HELD_IMAGE,
+    ME,
+    MY_IMAGE,
+    NOWHERE,
+    OTHER,
+    change,
+    grant_record,
+    make_profile,
+)
 from tui.peer import Peer, tending
 from tui.peer import outbox as outbox_module
+from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
+from tui.peer.notices import notice_of
 from tui.peer.outbox import Outbox
 from tui.peer.peer import Peer as RealPeer
 
@@ -131,3 +146,27 @@ async def test_the_agent_says_it_in_one_sentence(tmp_path: Path) -> None:
     assert said.startswith("glimpse: ")
     assert "newer Glimpse; update this one" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, Unavailable])
+async def test_a_notice_that_nobody_can_take_over_ends_no_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    """What came from another peer was taken over in a task of its own, and a fault there ended the whole peer."""
+    tried = anyio.Event()
+
+    async def fails(*_: object) -> None:
+        tried.set()
+        raise error("nobody thought of this")
+
+    monkeypatch.setattr(Holding, "right", fails)
+    caplog.set_level(logging.CRITICAL)
+    make_profile(tmp_path / "profile")
+    async with Peer(tmp_path / "profile", NOWHERE) as peer:
+        notice = notice_of(decode_record(grant_record(OTHER, ME, HELD, HELD_IMAGE)), 2)
+        owner = SimpleNamespace(remote_key=OTHER.public.session_key, alive=True)
+        peer._context.notices.told(cast("Any", owner), notice)
+        with anyio.fail_after(30):
+            await tried.wait()
+        assert not (await peer.request(HELD_IMAGE, 1)).delivered
+        assert not peer._context.notices._in_work, "its sender is not counted any more"

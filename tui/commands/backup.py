@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from node.directory import open_directory
 from node.directory.backup import back_up, mark_restored, restore
+from node.directory.belonging import number_of, read_cluster
 from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
 from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
@@ -29,6 +30,8 @@ class Target:
 
     url: str
     remembered: Marks = NOTHING
+    cluster: int | None = None
+    """The number by which a directory knows the cluster; None where only the directory's URL is known."""
 
 
 def target_of(cluster: Path | None, url: str | None) -> Target:
@@ -56,7 +59,7 @@ def target_of(cluster: Path | None, url: str | None) -> Target:
         )
     if len(set(urls.values())) > 1:
         raise InvalidInput(f"The nodes {', '.join(sorted(urls))} use different directories: name one with --directory.")
-    return Target(next(iter(urls.values())), remembered)
+    return Target(next(iter(urls.values())), remembered, number_of(known.cluster_id))
 
 
 async def run_backup(target: Target, file: Path, force: bool, say: Say) -> None:
@@ -88,7 +91,9 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
             "these, of which the first asks for the password and the second takes the options that you gave here, and "
             f"start them again:\n  {load_command(place, file)}\n  glimpse restore --loaded"
         )
-    done = await anyio.to_thread.run_sync(restore, file, place.path, target.remembered)
+    done = await anyio.to_thread.run_sync(
+        lambda: restore(file, place.path, target.remembered, cluster=target.cluster)
+    )  # fmt: skip
     if done.kept is not None:
         say(f"kept the present directory as {done.kept}")
     say(f"restored {done.contents} from {file}")
@@ -98,8 +103,12 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
 async def _mark(target: Target, place: SqliteUrl | MysqlUrl) -> Recovered:
     """Recover a directory that was put back by other means; that of a file only while no node uses it."""
     if not isinstance(place, MysqlUrl):
-        return await anyio.to_thread.run_sync(mark_restored, place.path, target.remembered)
+        return await anyio.to_thread.run_sync(
+            lambda: mark_restored(place.path, target.remembered, cluster=target.cluster)
+        )
     async with open_directory(target.url, timing=LOCAL) as directory:
+        if target.cluster is not None and await directory.read(read_cluster) not in (None, target.cluster):
+            raise InvalidInput("The directory that was loaded is of another cluster: load a backup of this one's.")
         recovered = await directory.write(recover(target.remembered, certain=True))
     assert recovered is not None, "what is certain is always done"
     return recovered

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 
 import msgspec
 
@@ -13,6 +14,7 @@ from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.outbox import Unreadable
 from tui.peer.store import OutboxRow, Store
+from tui.peer.tending import attempt
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +28,16 @@ class Asks:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.on_listed: Callable[[Collection[str]], Awaitable[None]] = _ignore
-        """Called with the ids of all requests that this account made, as the cloud lists them."""
+        self.on_listed: Callable[[Collection[str], Collection[str]], Awaitable[None]] = _ignore
+        """Called with the ids of all requests that this account made, as the cloud lists them, and of those that were
+        known here before it was asked."""
 
     # --- From the cloud ----------------------------------------------------------------------------------------------
     async def refresh(self, *, incoming: bool) -> None:
         """Read all requests to (`incoming`) or from this account. Raises `Unavailable`."""
         page = fetched = 0
         listed: set[str] = set()
+        known = await self._own()
         while True:
             outcome = await self._listed(ops.ListAsks(incoming=incoming, page=page))
             await self._keep(outcome.rows, incoming=incoming)
@@ -43,7 +47,11 @@ class Asks:
                 break
             page += 1
         if not incoming:
-            await self.on_listed(listed)
+            await self.on_listed(listed, known)
+
+    async def _own(self) -> set[str]:
+        rows = await self._context.store.run(lambda s: s.all("SELECT ask FROM asks WHERE incoming = 0"))
+        return {str(row["ask"]) for row in rows}
 
     async def _listed(self, operation: ops.ListAsks, *, wait_s: float = 15.0) -> ops.Asks:
         outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=wait_s)
@@ -80,8 +88,9 @@ class Asks:
             try:
                 found = await self._listed(ops.ListAsks(incoming=True, ask=ask), wait_s=_LOOK_S)
                 await self._keep(found.rows, incoming=True)
-            except GlimpseError:
-                pass  # what is known here has to do; the directory decides when the answer arrives
+            except GlimpseError as error:
+                # What is known here has to do; the directory decides when the answer arrives.
+                log.info("a request is not read from the cloud", extra={"ask": ask, "reason": str(error)})
         return await self._context.store.run(lambda s: _read(s, ask, incoming=True))
 
     # --- Answered here -----------------------------------------------------------------------------------------------
@@ -94,15 +103,9 @@ class Asks:
         if ask is None:
             return
         if refused:
-            self._context.tasks.start_soon(self._look_again, ask)
+            self._context.tasks.start_soon(attempt, "look at a request", partial(self.present, ask))
         else:
             await self.close(ask, "rejected" if row.what == REJECTION else "accepted")
-
-    async def _look_again(self, ask: str) -> None:
-        try:
-            await self.present(ask)
-        except GlimpseError as error:
-            log.warning("a request could not be read again", extra={"ask": ask, "reason": str(error)})
 
     async def close(self, ask: str, state: str) -> None:
         """Note how a request to this account ended; nothing if it is closed or not known here."""
@@ -128,7 +131,7 @@ class Asks:
         await self._context.store.run(put)
 
 
-async def _ignore(_listed: Collection[str]) -> None:
+async def _ignore(_listed: Collection[str], _known: Collection[str]) -> None:
     return
 
 

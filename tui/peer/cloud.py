@@ -37,7 +37,7 @@ from shared.wire.peer_messages import (
     Request,
 )
 from shared.wire.refusals import FINAL_CODES, VIEW_CODES, RefusalCode
-from tui.peer.tending import tend
+from tui.peer.tending import attempt, tend
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,8 @@ class CloudLink:
         self.on_other_device: Callable[[], None] = lambda: None
         self.other_device = False
         """Another device of this account is the one that others are sent to."""
-        self._signed_in_at = -math.inf
+        self._signed_in_at = math.inf
+        """When this device signed in, by `clock`; before that no other can take its place."""
         self._last_view: tuple[bool, str | None, int] = (False, None, 0)
 
     # --- State of the cloud ------------------------------------------------------------------------------------------
@@ -192,9 +193,9 @@ class CloudLink:
         self.other_device = False
         self._signed_in_at = self._clock()
 
-    def keep_alive(self, device: str) -> None:
-        """Tell every node that the signed-in peer is here."""
-        data = encode(KeepAlive(device=device), cap_bytes=MAX_MESSAGE_BYTES)
+    def keep_alive(self, device: str, port: int) -> None:
+        """Tell every node that the signed-in peer is here, at the port that it signed in with."""
+        data = encode(KeepAlive(device=device, port=port), cap_bytes=MAX_MESSAGE_BYTES)
         for name, session in self._sessions.items():
             if session.alive:
                 self._asked_at[name] = self._clock()
@@ -319,7 +320,7 @@ class CloudLink:
             if offer.size > MAX_REPLY_OBJECT_BYTES:
                 return None
             incoming = Incoming()
-            self._tasks.start_soon(self._take_answer, incoming)
+            self._tasks.start_soon(attempt, "long answer", partial(self._take_answer, incoming))
             return incoming
         if pending.upload is None or pending.receiving >= _STEGOS_AT_ONCE or offer.size > MAX_STEGO_BYTES:
             return None
@@ -327,7 +328,8 @@ class CloudLink:
         incoming = Incoming(progress=(lambda done, total: report("receiving", done, total)) if report else None)
         pending.receiving += 1
         pending.transfers.append(incoming.cancel)
-        self._tasks.start_soon(self._take_stego, pending, offer.sha256, incoming)
+        take = partial(self._take_stego, pending, offer.sha256, incoming)
+        self._tasks.start_soon(attempt, "stego image", take)
         return incoming
 
     async def _take_answer(self, incoming: Incoming) -> None:
@@ -364,7 +366,8 @@ class CloudLink:
         data = pending.operation if pull.what == "operation" else pending.upload
         if data is not None:
             pending.sending.add((session, pull.what))
-            self._tasks.start_soon(self._send_pulled, session, pull, pending, data)
+            send = partial(self._send_pulled, session, pull, pending, data)
+            self._tasks.start_soon(attempt, "upload", send)
 
     async def _send_pulled(self, session: Session, pull: Pull, pending: _Pending, data: bytes) -> None:
         label = UploadObject(request=pull.request) if pull.what == "upload" else OperationObject(request=pull.request)
@@ -390,7 +393,8 @@ class CloudLink:
             self.latency_s = now - asked
             self._note_other_device(state, asked)
         self._states[name] = (now, state)
-        self._told_time = (state.now, now)
+        if state.now:
+            self._told_time = (state.now, now)
         self._check_change()
         if state.epoch:
             self.on_epoch(state.epoch)

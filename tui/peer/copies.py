@@ -82,15 +82,7 @@ class Copies:
     async def queue(self, task: CopyTask) -> None:
         """Store that a viewer should have a copy; it goes as soon as both are online."""
         request = hashlib.sha256(b"copy" + bytes.fromhex(task.grant)).digest()[:16].hex()
-        body, since = packed(task), self._context.wall()
-        await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
-                " VALUES (:request, :kind, 'stego image', :body, :since)",
-                request=request, kind=COPY, body=body, since=since,
-            )
-        )  # fmt: skip
-        self._outbox.wake()
+        await self._outbox.put(COPY, "stego image", packed(task), request)
 
     async def wanted(self, grant: str, image: str, viewer: int) -> None:
         """Queue a copy that a device of its viewer lacks, so often in an hour and no more. What is queued stays so."""

@@ -133,16 +133,10 @@ class Given:
         assert row is not None
         return ops.GivenSums(grants=row["grants"], versions=row["versions"], consumed=row["consumed"], frozen=0)
 
-    async def confirmed(self, grant: str, epoch: int) -> None:
-        """Note in which epoch of the directory a grant was confirmed last."""
-        await self._context.store.run(
-            lambda store: store.do("UPDATE given SET compared = :epoch WHERE grant_id = :g", epoch=epoch, g=grant)
-        )
-
     async def standing(self, image: str, viewer: int) -> str | None:
         """Return the grant for `viewer` on an image that is not revoked, as far as this device knows."""
-        for side in await self._of_image(image):
-            if side.viewer == viewer and not side.revoked:
+        for side in await self._for_viewer(image, viewer):
+            if not side.revoked:
                 return side.grant
         return None
 
@@ -154,7 +148,7 @@ class Given:
         of a grant that is there waits for nothing. A frozen grant that this device never saw may be changed: that is
         how its owner decides on what no device can prove.
         """
-        known = [side for side in await self._of_image(image) if side.viewer == viewer]
+        known = await self._for_viewer(image, viewer)
         if row is None:
             doubt = any(not side.revoked for side in known)
         else:
@@ -168,6 +162,17 @@ class Given:
                 "The cloud knows less of these rights than this device, as after a restore from a backup; the change"
                 " goes on as soon as they are compared."
             )
+
+    async def key_of(self, viewer: int) -> bytes | None:
+        """Return the key first seen for an account: who registers again after a restore may get another number."""
+        row = await self._context.store.run(
+            lambda store: store.one("SELECT signing_key FROM accounts WHERE account = :account", account=viewer)
+        )
+        return None if row is None else bytes(row["signing_key"])
+
+    async def _for_viewer(self, image: str, viewer: int) -> list[GrantSide]:
+        key = await self.key_of(viewer)
+        return [side for side in await self._of_image(image) if is_for(side.viewer, side.record, viewer, key)]
 
     async def _of_image(self, image: str) -> list[GrantSide]:
         rows = await self._context.store.run(lambda store: store.all(f"{_KEPT} WHERE image = :image", image=image))
@@ -191,6 +196,14 @@ class Given:
             if row["view"] not in listed
         ]  # fmt: skip
         return sorted([*rows, *forgotten], key=lambda row: -row.at)
+
+
+def is_for(number: int, record: bytes, viewer: int, key: bytes | None) -> bool:
+    """Tell whether a grant, held by account `number` under this record, is for `viewer`, whose key is `key` if known.
+
+    Raises `RemoteError` for a record that cannot be read.
+    """
+    return number == viewer or (key is not None and decode_record(record).viewer_key == key)
 
 
 def _side(record: RightsRecord, viewer: int, data: bytes, consumed: int, *, frozen: bool) -> GrantSide:

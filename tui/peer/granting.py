@@ -27,7 +27,7 @@ from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
-from tui.peer.given import Given
+from tui.peer.given import Given, is_for
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People, public_of, words_of
@@ -143,15 +143,24 @@ class Granting:
             if row.signed is not None:
                 state = await self._send(row, wait_s)
                 if state is not None:
-                    await self._copies.queue(_copy_of_grant(state))
-                    return state
+                    return await self._made(state)
+            rows = await self._grants(intent.image, wait_s=wait_s)
+            if (made := next((one for one in rows if one.grant == intent.grant), None)) is not None:
+                await self._given.remember(made)
+                return await self._made(made)
             standing = await self._standing(intent.image, intent.viewer, wait_s=wait_s)
             if standing is not None:
                 signed: Signed = await self._next_record(row, intent.as_more(), standing)
             else:
-                signed = await self._new_grant(intent)
+                signed = await self._new_grant(row, intent)
             row = await self._outbox.sign(row, signed)
         raise _too_busy()
+
+    async def _made(self, grant: ops.GrantRow) -> ops.GrantRow:
+        """The grant of a wish is there. Where a copy of this profile made it long ago, it may be taken back already."""
+        if not grant.revoked:
+            await self._copies.queue(_copy_of_grant(grant))
+        return grant
 
     async def _change(self, row: OutboxRow, wait_s: float) -> ops.GrantRow:
         intent = unpacked(row, RightsIntent)
@@ -159,7 +168,7 @@ class Granting:
             if row.signed is not None:
                 state = await self._send(row, wait_s)
                 if state is not None:
-                    if intent.more is not None:
+                    if intent.more is not None and not state.revoked:
                         # Who asks for more may have lost the image; a viewer's peer that still holds it says so
                         # before it is sent.
                         await self._copies.queue(_copy_of_grant(state))
@@ -218,11 +227,27 @@ class Granting:
         except Refused as refusal:
             if refusal.code == RefusalCode.CONFLICT:
                 return None
-            raise
+            if refusal.code != RefusalCode.NOT_FOUND or not await self._is_forgotten(operation.ask, wait_s):
+                raise
+            # Only a restored directory lacks a request. What was given for it is given without; where its asker
+            # repeats it, it is closed as answered.
+            unasked = msgspec.structs.replace(operation, ask=None)
+            return await self._send(await self._outbox.sign(row, unasked), wait_s)
         if not isinstance(outcome, ops.GrantState):
             raise RemoteError("the cloud answered a change of rights with something else")
         await self._delivered(outcome.grant, operation)
         return outcome.grant
+
+    async def _is_forgotten(self, ask: str | None, wait_s: float) -> bool:
+        """Return whether the directory lacks the request that a change answers."""
+        if ask is None:
+            return False
+        outcome, _ = await self._context.cloud.ask(
+            ops.ListAsks(incoming=True, ask=ask), request=self._context.new_id(), wait_s=wait_s
+        )
+        if not isinstance(outcome, ops.Asks):
+            raise RemoteError("the cloud answered a list of requests with something else")
+        return not outcome.rows
 
     async def _delivered(self, grant: ops.GrantRow, operation: Signed) -> None:
         """The cloud has made a grant or a change of this owner. Called once or more for each."""
@@ -230,10 +255,14 @@ class Granting:
             await self._given.remember(grant)
             self._context.notices.changed(grant)
         else:
-            await self._given.remember(grant, share=operation.cloud_share, signature=operation.share_signature)
+            share: bytes | None = operation.cloud_share
+            signature: bytes | None = operation.share_signature
+            if decode_record(grant.record).fixed() != decode_record(operation.record).fixed():
+                share = signature = None  # a copy of this profile had made the grant before, from other shares
+            await self._given.remember(grant, share=share, signature=signature)
 
     # --- Signing -----------------------------------------------------------------------------------------------------
-    async def _new_grant(self, intent: GiveIntent) -> ops.Grant:
+    async def _new_grant(self, row: OutboxRow, intent: GiveIntent) -> ops.Grant:
         context = self._context
         account = await self._people.find_or_recall(intent.viewer)
         record, share, signature = create_grant(
@@ -243,7 +272,7 @@ class Granting:
         )  # fmt: skip
         return ops.Grant(
             grant=intent.grant, image=intent.image, viewer=intent.viewer, record=encode_record(record),
-            cloud_share=share, share_signature=signature, ask=intent.ask,
+            cloud_share=share, share_signature=signature, ask=intent.ask, wish=row.request,
         )  # fmt: skip
 
     async def _next_record(self, row: OutboxRow, intent: RightsIntent, grant: ops.GrantRow) -> ops.ChangeRights:
@@ -261,7 +290,7 @@ class Granting:
         )  # fmt: skip
         return ops.ChangeRights(
             grant=grant.grant, record=encode_record(record), met_version=grant.version, met_consumed=grant.consumed,
-            ask=intent.ask,
+            ask=intent.ask, wish=row.request,
         )  # fmt: skip
 
     async def _highest_signed(self, row: OutboxRow, grant: str) -> int:
@@ -295,7 +324,10 @@ class Granting:
         """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`,
         also where the cloud has forgotten what this peer knows of it; `ends` says that it is to be revoked."""
         rows = await self._grants(image, wait_s=wait_s)
-        standing = next((row for row in rows if row.viewer == viewer and not row.revoked), None)
+        key = await self._given.key_of(viewer)
+        standing = next(
+            (row for row in rows if not row.revoked and is_for(row.viewer, row.record, viewer, key)), None
+        )  # fmt: skip
         await self._given.trust(image, viewer, standing, ends=ends)
         return standing
 

@@ -6,11 +6,12 @@ a stego image displays them. What the disk does not take is known all the same, 
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import anyio.to_thread
 
-from shared.errors import DamagedStego, GlimpseError, MalformedMessage, RemoteError
+from shared.errors import DamagedStego, GlimpseError, MalformedMessage, RemoteError, Unavailable
 from shared.ledger import LedgerState, refusal
 from shared.records import RightsRecord, decode_record, encode_record
 from shared.rights import supersedes, verify_record, with_left
@@ -110,8 +111,27 @@ class Holding:
         if record is not None and not supersedes(held.record, record):
             record = None
         self._unwritten[grant] = self._unwritten.get(grant, _News(None, 0)).with_(record, consumed)
-        await self._write(grant)
+        await self._write(grant, held)
         return await self.right(grant)
+
+    async def own_up(self, rows: Iterable[ops.GrantRow]) -> None:
+        """Tell the directory, once for each of these grants as it listed them, where it is behind what is known here.
+
+        Only a restored directory is. Nobody may ever look again at a grant that was revoked since, or that has no views
+        left, and a look would be the other way to tell. What the cloud does not take now is told at the next sign-in.
+        """
+        for row in rows:
+            try:
+                right = await self.right(row.grant)
+                if right is None or (right.record.version <= row.version and right.consumed <= row.consumed):
+                    continue
+                told = ops.KnownCount(grant=row.grant, version=right.record.version, consumed=right.consumed)
+                await self._context.cloud.ask(told, request=self._context.new_id())
+            except Unavailable as error:
+                log.info("what is known of rights is told later", extra={"reason": str(error)})
+                return
+            except GlimpseError as error:
+                log.warning("the cloud was not told of a right", extra={"grant": row.grant, "reason": str(error)})
 
     async def tell(self, grant: str) -> None:
         """Tell whoever listens how a right stands: something changed that neither record nor count says.
@@ -138,12 +158,21 @@ class Holding:
         record = news.record if newer and news.record is not None else right.record
         return Right(right.image, right.title, record, max(right.consumed, news.consumed), right.received)
 
-    async def _write(self, grant: str) -> None:
-        """Bring the store and the rights strip to what is known; what fails stays noted."""
+    async def _write(self, grant: str, held: Right | None = None) -> None:
+        """Bring the store and the rights strip to what is known; what fails stays noted.
+
+        `held` is what was known before there was news: whoever shows the picture hears of a revocation also where the
+        disk does not take it.
+        """
         news = self._unwritten.get(grant)
         if news is None:
             return
-        before, after = await self._context.store.run(lambda store: _merge(store, grant, news))
+        try:
+            before, after = await self._context.store.run(lambda store: _merge(store, grant, news))
+        except GlimpseError:
+            if held is not None and (known := self._with_news(grant, held)) != held:
+                self._tell(grant, known)
+            raise
         if after is not None:
             over = before is not None and before.record.revoked
             if before != after and not over:

@@ -45,18 +45,22 @@ class Mending:
         self._tally = tally
 
     async def steps(self) -> list[Step]:
-        """Compare all grants that this account gave; what the directory knows better is learned at once."""
+        """Compare all grants that this account gave; what the directory knows better is learned at once.
+
+        What is known is read first: what happens while the cloud lists its grants is then never missing in the list.
+        """
+        known = await self._given.known()
         rows = [
             row
             async for page in self._cloud.pages(lambda number: ops.ListGrants(given=True, page=number), ops.Grants)
             for row in page.rows
         ]
         found = await self._given.checked(rows)
-        steps = steps_for(await self._given.known(), found)
+        steps = steps_for(known, found)
         await self._given.learn(step.found for step in steps if step.deed is Deed.LEARN and step.found is not None)
         return steps
 
-    async def mend_all(self, steps: list[Step], epoch: int) -> Left:
+    async def mend_all(self, steps: list[Step]) -> Left:
         """Carry out steps, some lanes at a time; return what is left. Raises `Unavailable` without the cloud."""
         lanes: defaultdict[tuple[str, int], list[Step]] = defaultdict(list)
         for step in steps:
@@ -72,7 +76,7 @@ class Mending:
                     if trouble:
                         return
                     try:
-                        ends.append(await self.mend(step, epoch))
+                        ends.append(await self.mend(step))
                     except Unavailable as error:
                         trouble.append(error)
                     except GlimpseError as error:
@@ -91,7 +95,7 @@ class Mending:
             refused=ends.count(_End.REFUSED),
         )
 
-    async def mend(self, step: Step, epoch: int) -> _End:
+    async def mend(self, step: Step) -> _End:
         """Bring one grant to where it must be. Raises `Unavailable` without the cloud."""
         first = step
         for _ in range(_TRIES):
@@ -114,7 +118,6 @@ class Mending:
                 await self._given.remember(outcome.grant)
                 step = await self.met(outcome.grant)
             if not step.behind:
-                await self._given.confirmed(step.grant, epoch)
                 self._tally.count(first)
                 return _End.DONE
         raise Unavailable("A grant changes so often that it could not be confirmed; it goes on later.")
@@ -154,7 +157,7 @@ class Mending:
             return None
         return await self.met(outcome.grant) if isinstance(outcome, ops.GrantState) else None
 
-    async def thaw(self, grant: str, epoch: int) -> bool:
+    async def thaw(self, grant: str) -> bool:
         """Compare one grant that the directory froze on its viewer's word, and confirm it.
 
         Returns whether more was forgotten, or this device cannot say: then all are to be compared.
@@ -168,20 +171,25 @@ class Mending:
         step = await self.met(outcome.grant)
         if step.forgot or step.deed is Deed.UNKNOWN:
             return True
-        if step.behind and await self.mend(step, epoch) is _End.DONE:
+        if step.deed is Deed.LEARN and step.found is not None:
+            await self._given.learn([step.found])  # nothing waits, as after a revocation, and the count is news
+        elif step.behind and await self.mend(step) is _End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.
             self._tally.confirmed -= 1
             log.info("a frozen grant was confirmed", extra={"grant": grant})
         return False
 
     async def mend_images(self) -> None:
-        """Make images of one's own known again, and withdraw again those that were withdrawn."""
+        """Make images of one's own known again, and withdraw again those that were withdrawn.
+
+        One's own are read first, as in `steps`.
+        """
+        mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         there = {
             row.image: row.offered
             async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
             for row in page.rows
         }
-        mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         for row in mine:
             image = str(row["image"])
             try:

@@ -9,6 +9,7 @@ second from each.
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
@@ -28,6 +29,7 @@ from tui.peer.copies import Copies
 from tui.peer.events import RightsHeard
 from tui.peer.holding import Holding, Right
 from tui.peer.people import People
+from tui.peer.tending import attempt
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ class Notices:
         if newer is not None and newer.record.version > waiting.record.version:
             return  # two changes were confirmed in the other order; the newest is under way
         self._waiting[grant.grant] = waiting
-        self._context.tasks.start_soon(self._send, waiting)
+        self._context.tasks.start_soon(attempt, "notice to a viewer", partial(self._send, waiting))
 
     async def _send(self, waiting: _Waiting) -> None:
         grant = waiting.grant
@@ -131,7 +133,7 @@ class Notices:
             self._drop("too many at once", notice)
         else:
             self._in_work[key] += 1
-            self._context.tasks.start_soon(self._apply, session, notice)
+            self._context.tasks.start_soon(attempt, "notice of an owner", partial(self._apply, session, notice))
 
     def _drop(self, reason: str, notice: RightsNotice) -> None:
         """Leave a notice: its sender repeats it, and its mail says the same."""
@@ -151,7 +153,8 @@ class Notices:
             return
         finally:
             self._in_work[session.remote_key] -= 1
-            self._in_work += Counter()
+            if not self._in_work[session.remote_key]:
+                del self._in_work[session.remote_key]
         if known is not None and session.alive:
             reply = RightsNoticed(grant=notice.grant, version=known.record.version)
             self._context.endpoint.post(session, encode(reply, cap_bytes=MAX_MESSAGE_BYTES))

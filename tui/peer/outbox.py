@@ -130,30 +130,37 @@ class Outbox:
 
         Raises `StorageError` where it cannot be stored; then nothing was asked for.
         """
-        since = self._context.wall()
         self._untold.add(request)
+        waiter = self._waiters[request] = _Waiter(anyio.Event())
         try:
-            await self._context.store.run(
-                lambda store: store.do(
-                    "INSERT INTO outbox (request, kind, what, body, since, lane)"
-                    " VALUES (:request, :kind, :what, :body, :since, :lane)",
-                    request=request, kind=kind, what=what, body=body, since=since, lane=lane,
-                )
-            )  # fmt: skip
+            await self.put(kind, what, body, request, lane=lane)
+            with anyio.move_on_after(FIRST_TRY_S):
+                await waiter.done.wait()
         except GlimpseError:
             self._untold.discard(request)
             raise
-        self.count += 1
-        waiter = self._waiters[request] = _Waiter(anyio.Event())
-        self.wake()
-        try:
-            with anyio.move_on_after(FIRST_TRY_S):
-                await waiter.done.wait()
         finally:
             self._waiters.pop(request, None)
         if waiter.error is not None:
             raise waiter.error
         return waiter.result
+
+    async def put(self, kind: str, what: str, body: bytes, request: str, *, lane: str = "") -> bool:
+        """Store a row to be delivered as soon as it can; return whether it is new: one with its id may wait already.
+
+        On disk when this returns. Raises `StorageError` where it cannot be stored.
+        """
+        since = self._context.wall()
+        added = await self._context.store.run(
+            lambda store: store.do(
+                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane)"
+                " VALUES (:request, :kind, :what, :body, :since, :lane)",
+                request=request, kind=kind, what=what, body=body, since=since, lane=lane,
+            )
+        )  # fmt: skip
+        self.count += added
+        self.wake()
+        return added > 0
 
     async def take_back(self, request: str) -> Taken:
         """Take back what nobody can have heard of yet; anything else stays, to be delivered whole."""

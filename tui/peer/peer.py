@@ -302,16 +302,28 @@ class Peer:
         )  # fmt: skip
         if not isinstance(outcome, ops.Registered):
             raise RemoteError("the cloud answered a registration with something else")
-        given, shown = outcome.account, clean(outcome.name)
+        await self._keep_account(outcome)
+
+    async def _keep_account(self, told: ops.Registered | ops.SignedIn) -> None:
+        """Write down how the cloud knows these keys, and go by it."""
+        given, shown, receipt = told.account, clean(told.name), told.receipt.hex()
 
         def remember(store: Store) -> None:
             store.set_fact("account", str(given))
             store.set_fact("name", shown)
-            if outcome.receipt:
-                store.set_fact(RECEIPT, outcome.receipt.hex())
+            if receipt:
+                store.set_fact(RECEIPT, receipt)
 
-        await context.store.run(remember)
-        context.account, context.name = given, shown
+        await self._context.store.run(remember)
+        self._context.account, self._context.name = given, shown
+
+    async def _take_number(self, outcome: ops.SignedIn) -> None:
+        """Go on under another number: a restored directory gave it to another device with the same keys, or knows the
+        number from another time. The keys are the account; the number is what the cloud calls it."""
+        log.info("the account has another number", extra={"account": outcome.account})
+        await self._keep_account(outcome)
+        self._restoring.renumbered(outcome.account)
+        self._restoring.registered_again()
 
     async def sign_in(self) -> Me:
         """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.
@@ -328,7 +340,7 @@ class Peer:
         await self._prove()
         context.signed_in = True
         self._restoring.wake()
-        context.cloud.keep_alive(context.device)
+        context.cloud.keep_alive(context.device, context.endpoint.local_address[1])
         try:
             await self._mailbox.fetch()
             await self._refresh_held()
@@ -352,8 +364,10 @@ class Peer:
                 raise  # without a name this profile was never registered
             await self._register_again()
             outcome = await self._send_sign_in()
-        if not isinstance(outcome, ops.SignedIn) or outcome.account != self._context.account:
-            raise RemoteError("the cloud signed in another account")
+        if not isinstance(outcome, ops.SignedIn):
+            raise RemoteError("the cloud answered a sign-in with something else")
+        if outcome.account != self._context.account:
+            await self._take_number(outcome)
         self._context.cloud.signed_in()
         try:
             await self._restoring.signed_in(outcome)
@@ -485,6 +499,7 @@ class Peer:
     async def _all_mine(self) -> dict[str, ops.ImageRow]:
         """Return this account's images in the cloud, without attempts that were given up."""
         rows: list[ops.ImageRow] = []
+        known = await self._restoring.own_images()
         page = 0
         while True:
             outcome = await self._query(ops.MyImages(page=page), ops.Images)
@@ -494,7 +509,7 @@ class Peer:
             page += 1
         given_up = await self._encrypting.settle(rows)
         mine = {row.image: row for row in rows if row.image not in given_up}
-        await self._restoring.saw_images(rows)
+        await self._restoring.saw_images(rows, known)
         await self._adopting.learn(mine)
         return mine
 
@@ -872,6 +887,7 @@ class Peer:
     async def _refresh_held(self) -> None:
         page = fetched = 0
         told: set[str] = set()
+        taken: list[ops.GrantRow] = []
         began = self._context.clock()
         while True:
             asked = self._context.clock()
@@ -883,6 +899,8 @@ class Peer:
                 except (RemoteError, UserError) as error:
                     # One grant that cannot be taken over, or written, keeps nobody from the others.
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
+                else:
+                    taken.append(row)
             fetched += len(outcome.rows)
             if not outcome.rows or fetched >= outcome.total:
                 break
@@ -891,10 +909,12 @@ class Peer:
         # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
         for grant in {str(mine["grant_id"]) for mine in held} - told:
             self._context.note_frozen(grant, frozen=True, asked=began)
+        await self._holding.own_up(taken)
 
     async def _keep_alive(self) -> None:
         while True:
-            self._context.cloud.keep_alive(self._context.device)
+            context = self._context
+            context.cloud.keep_alive(context.device, context.endpoint.local_address[1])
             await anyio.sleep(self._context.timing.keep_alive_s if self._context.cloud.reachable else _READY_S)
 
     def _signed_out(self) -> None:

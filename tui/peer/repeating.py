@@ -18,14 +18,14 @@ from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.asker import Asker
 from tui.peer.asks import Asks
-from tui.peer.comparing import AskDeed, Tally, ask_deed
+from tui.peer.comparing import AskDeed, GrantSide, Tally, ask_deed
 from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
 from tui.peer.given import Given
 from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.lanes import lane_of_ask
 from tui.peer.mending import Mending
-from tui.peer.outbox import OPERATION, Outbox, unpacked
+from tui.peer.outbox import FIRST_TRY_S, OPERATION, Outbox, unpacked
 from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,11 @@ RESTORED_AT = "restored_at"
 _STILL_COMES_S = 7 * 86_400.0
 """How long after a restore a request for a missing image is kept: its owner's peer makes the image known again."""
 _ROW_CAP_BYTES = 65_536
+_TAKEN_BACK = "What was given for this request was taken back before the cloud was restored."
+_COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.CONFLICT, RefusalCode.REVOKED})
+"""Refusals of an answer that is given again: its grant is not confirmed or made again yet, or was changed meanwhile."""
+_EPOCH_HEARD_KEEP_ALIVES = 3
+"""Keep-alives for which a request for a missing image is kept at least: one of them tells of a restore, if any was."""
 
 
 class Repeating:
@@ -53,6 +58,8 @@ class Repeating:
         self._tally = tally
         self.on_doubt: Callable[[], None] = lambda: None
         """Called when something was missing that this peer knows to have existed."""
+        self._missed_at: dict[str, float] = {}
+        """Requests that waited while the cloud was away and then met no image: when they did so first."""
         outbox.reprieve = self.reprieve
         outbox.answered = self.answered
 
@@ -64,14 +71,18 @@ class Repeating:
         """
         is_missing = isinstance(error, Refused) and error.code == RefusalCode.NOT_FOUND
         if not is_missing or not await self._comes_back(row):
-            await self._refused(row, str(error))
+            await self._refused(row, str(error), is_missing=is_missing)
             return None
         self.on_doubt()
         return "The cloud was restored from a backup and does not know this yet; it goes as soon as it does."
 
-    async def _refused(self, row: OutboxRow, reason: str) -> None:
+    async def _refused(self, row: OutboxRow, reason: str, *, is_missing: bool) -> None:
         """Take note of requests that ended by a refusal: none of them is asked once more after a restore."""
         operation = _operation_in(row)
+        self._missed_at.pop(row.request, None)
+        if isinstance(operation, ops.RejectAsk) and is_missing:
+            # Only a restored directory can lack it; where its asker repeats it, the answer is given again.
+            await self._end(operation.ask, "rejected", operation.reason, incoming=True)
         if isinstance(operation, ops.AskViews):
             await self.end_own(row.request, "rejected", reason)
         elif isinstance(operation, ops.WithdrawAsk):
@@ -88,7 +99,7 @@ class Repeating:
             path = files.own_path(self._context.profile.images, task.image)
             is_here = await anyio.to_thread.run_sync(path.exists)
             return is_here and await self._is_known(task.viewer)
-        if isinstance(_operation_in(row), ops.AskViews | ops.RejectAsk):
+        if isinstance(_operation_in(row), ops.AskViews):
             return await self._may_still_come(row)
         return False
 
@@ -99,7 +110,7 @@ class Repeating:
         return row is not None
 
     async def _may_still_come(self, row: OutboxRow) -> bool:
-        """Whether a request or its answer may be missing only because the other side has not been back yet."""
+        """Whether the image of a request may be missing only because its owner's peer has not been back yet."""
 
         def read(store: Store) -> tuple[str | None, bool]:
             known = store.one("SELECT 1 FROM asks WHERE ask = :ask", ask=row.request) is not None
@@ -107,9 +118,19 @@ class Repeating:
 
         text, known = await self._context.store.run(read)
         if text is None:
-            return False
+            return self._restore_may_be_untold(row)
         restored_at = float(text)
-        return (known or row.since <= restored_at) and self._context.wall() < restored_at + _STILL_COMES_S
+        if (known or row.since <= restored_at) and self._context.wall() < restored_at + _STILL_COMES_S:
+            return True
+        return self._restore_may_be_untold(row)
+
+    def _restore_may_be_untold(self, row: OutboxRow) -> bool:
+        """Whether a row that waited may have met a restored directory before this peer was told of the restore."""
+        context = self._context
+        if context.wall() - row.since <= FIRST_TRY_S:
+            return False  # its caller waits, and is told
+        first = self._missed_at.setdefault(row.request, context.clock())
+        return context.clock() - first < _EPOCH_HEARD_KEEP_ALIVES * context.timing.keep_alive_s
 
     # --- Requests of one's own ---------------------------------------------------------------------------------------
     async def answered(self, operation: ops.Operation, request: str, outcome: ops.Outcome) -> None:
@@ -161,16 +182,23 @@ class Repeating:
         )
         return [ask for ask in map(_ask_in, rows) if ask is not None]
 
-    async def forgotten(self, listed: Collection[str]) -> bool:
-        """Return whether a request that is open here is missing in a whole list of those that this account made."""
+    async def forgotten(self, listed: Collection[str], known: Collection[str]) -> bool:
+        """Return whether a request that is open here is missing in a whole list of those that this account made.
+
+        Only those count that were known here before the cloud was asked for the list.
+        """
         mine = await self.asks(incoming=False)
         queued = {row.request for row in await self._context.store.run(lambda store: store.outbox())}
-        known = queued.union(listed)
-        return any(ask.state == "pending" and ask.ask not in known for ask in mine)
+        there = queued.union(listed)
+        return any(ask.state == "pending" and ask.ask in known and ask.ask not in there for ask in mine)
 
     # --- Repeating ---------------------------------------------------------------------------------------------------
-    async def mend_asks(self) -> None:
-        """Repeat this account's part of all requests that the directory has in an earlier state, or not at all."""
+    async def mend_asks(self) -> bool:
+        """Repeat this account's part of all requests that the directory has in an earlier state, or not at all.
+
+        Returns whether some wait for what the directory does not know again yet, and have to be repeated later.
+        """
+        waits = False
         for incoming in (True, False):
             mine = await self.asks(incoming=incoming)
             if not mine:
@@ -182,14 +210,16 @@ class Repeating:
             }
             for ask in mine:
                 if (deed := ask_deed(ask, there.get(ask.ask), incoming=incoming)) is not None:
-                    await self._mend_ask(ask, deed)
+                    waits |= await self._mend_ask(ask, deed)
+        return waits
 
-    async def _mend_ask(self, ask: ops.AskRow, deed: AskDeed) -> None:
+    async def _mend_ask(self, ask: ops.AskRow, deed: AskDeed) -> bool:
+        """Do this account's part of one request; return whether it has to wait."""
         try:
             match deed:
                 case AskDeed.ASK:
                     if not await self._ask_again(ask):
-                        return
+                        return False
                 case AskDeed.WITHDRAW:
                     await self._cloud.ask(ops.WithdrawAsk(ask=ask.ask))
                 case AskDeed.REJECT:
@@ -198,47 +228,69 @@ class Repeating:
                     await self._close(ask)
         except Refused as refusal:
             log.info("a request was not sent again", extra={"ask": ask.ask, "reason": str(refusal)})
-            return
+            return refusal.code in _COMES_LATER
         self._tally.asks += 1
+        return False
 
     async def _ask_again(self, ask: ops.AskRow) -> bool:
         """Put a request that is still open into the outbox, under its own id; return whether it was not there yet."""
         operation = ops.AskViews(image=ask.image, views=ask.views, note=ask.note)
-        body, since = encode(operation, cap_bytes=_ROW_CAP_BYTES), self._context.wall()
-        added = await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane)"
-                " VALUES (:request, :kind, 'request', :body, :since, :lane)",
-                request=ask.ask, kind=OPERATION, body=body, since=since, lane=lane_of_ask(ask.ask),
-            )
-        )  # fmt: skip
-        self._outbox.wake()
-        return added > 0
+        body = encode(operation, cap_bytes=_ROW_CAP_BYTES)
+        return await self._outbox.put(OPERATION, "request", body, ask.ask, lane=lane_of_ask(ask.ask))
 
     async def _close(self, ask: ops.AskRow) -> None:
         """Close a request that was accepted: the next version of the grant's record, with the same rights, does it.
 
         Otherwise it would look open, and accepting it once more would give its views a second time.
         """
-        grant = ask.grant or await self._given.standing(ask.image, ask.viewer)
-        if grant is None:
-            raise Refused(RefusalCode.NOT_FOUND, "The grant that the request led to is not known here.")
-        outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a look at a grant with something else")
-        found = (await self._mending.met(outcome.grant)).found
-        assert found is not None
-        if found.frozen or found.revoked:
+        found = await self._led_to(ask)
+        if found is None or found.revoked:
+            # No record follows a revocation. What the asker has to know is that nothing comes any more.
+            await self._cloud.ask(ops.RejectAsk(ask=ask.ask, reason=_TAKEN_BACK))
+            return
+        if found.frozen:
             raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not confirmed.")
         record = change_rights(self._context.identity, decode_record(found.record))
         changed, _ = await self._cloud.ask(
             ops.ChangeRights(
-                grant=grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
+                grant=found.grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
                 ask=ask.ask,
             )
         )  # fmt: skip
         if isinstance(changed, ops.GrantState):
             await self._given.remember(changed.grant)
+
+    async def _led_to(self, ask: ops.AskRow) -> GrantSide | None:
+        """Return the grant that an accepted request led to as the directory has it, None where it was taken back.
+
+        Raises `Refused`: `not_ready` where this device knows one that the directory lacks, `not_found` where it knows
+        none at all, so that only another device can say.
+        """
+        standing = await self._given.standing(ask.image, ask.viewer)
+        for grant in dict.fromkeys(one for one in (ask.grant, standing) if one is not None):
+            try:
+                outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
+            except Refused as refusal:
+                if refusal.code != RefusalCode.NOT_FOUND:
+                    raise
+                continue
+            if not isinstance(outcome, ops.GrantState):
+                raise RemoteError("the cloud answered a look at a grant with something else")
+            return (await self._mending.met(outcome.grant)).found
+        if standing is not None:
+            raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not in the cloud again yet.")
+        if await self._was_given(ask):
+            return None
+        raise Refused(RefusalCode.NOT_FOUND, "The grant that the request led to is not known here.")
+
+    async def _was_given(self, ask: ops.AskRow) -> bool:
+        """Return whether this device knows of rights on the image for who asked, if only of revoked ones."""
+        row = await self._context.store.run(
+            lambda s: s.one(
+                "SELECT 1 FROM given WHERE image = :image AND viewer = :viewer", image=ask.image, viewer=ask.viewer
+            )
+        )
+        return row is not None
 
 
 def _operation_in(row: OutboxRow) -> ops.Operation | None:

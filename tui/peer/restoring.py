@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from shared.errors import Unavailable
+from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
 from tui.peer.asker import Asker
 from tui.peer.asks import Asks
@@ -52,6 +52,8 @@ class _Want:
     """Images, rights held and requests too, as after a restore."""
     grants: bool = False
     """The grants even where the sums agree."""
+    asks: bool = False
+    """Requests that had to wait the last time."""
 
 
 class Restoring:
@@ -140,25 +142,34 @@ class Restoring:
         self._want.all = True
         self._wanted.set()
 
-    async def saw_images(self, rows: Iterable[ops.ImageRow]) -> None:
+    async def own_images(self) -> set[str]:
+        """Return the images of one's own that are here: to be asked for before the cloud lists them."""
+        rows = await self._context.store.run(lambda s: s.all("SELECT image FROM own_images WHERE ready = 1"))
+        return {str(row["image"]) for row in rows}
+
+    async def saw_images(self, rows: Iterable[ops.ImageRow], known: Collection[str]) -> None:
         """Take a whole list of this account's images: what was withdrawn stays so, and what is missing was forgotten.
+
+        `known` are those that were here before the cloud was asked; later ones may well be missing in its list.
 
         Without nodes that remember, as after a snapshot of the whole machine, only this tells of a forgotten image.
         """
         offered = {row.image: row.offered for row in rows}
 
-        def compare(store: Store) -> bool:
+        def note(store: Store) -> None:
             for image, still in offered.items():
                 if not still:
                     store.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image)
-            mine = store.all("SELECT image FROM own_images WHERE ready = 1")
-            return any(row["image"] not in offered for row in mine)
 
-        self._look_at_all_if(await self._context.store.run(compare))
+        await self._context.store.run(note)
+        self._look_at_all_if(any(image not in offered for image in known))
 
-    async def saw_asks(self, asks: Collection[str]) -> None:
-        """Take a whole list of requests that this account made: one that is open here and not in it was forgotten."""
-        self._look_at_all_if(await self._repeating.forgotten(asks))
+    async def saw_asks(self, asks: Collection[str], known: Collection[str]) -> None:
+        """Take a whole list of requests that this account made: one that is open here and not in it was forgotten.
+
+        `known` are those that were here before the cloud was asked.
+        """
+        self._look_at_all_if(await self._repeating.forgotten(asks, known))
 
     async def withdrew(self, ask: str) -> bool:
         """Note that this account took a request back; return whether it was known here as an open one."""
@@ -193,10 +204,11 @@ class Restoring:
             want, self._want = self._want, _Want()
             self._comparing = True
             try:
-                absent = await self._compare(want)
+                left_over = await self._compare(want)
             except Exception as error:  # noqa: BLE001 - whatever it is, grants must not stay frozen for good
                 self._want.all |= want.all
                 self._want.grants |= want.grants
+                self._want.asks |= want.asks
                 failures += not isinstance(error, Unavailable)
                 log.warning("the comparison with the cloud goes on later", extra={"reason": str(error)})
                 self._busy = self._busy and failures < _FAILURES
@@ -207,19 +219,26 @@ class Restoring:
             failures = 0
             self._busy = self._want.all
             self._outbox.wake()
-            waits, pause = absent, (min(2 * pause, _PAUSE_S[1]) if absent else _PAUSE_S[0])
-            self._want.grants |= absent
+            waits = left_over.grants or left_over.asks
+            pause = min(2 * pause, _PAUSE_S[1]) if waits else _PAUSE_S[0]
+            self._want.grants |= left_over.grants
+            self._want.asks |= left_over.asks
 
-    async def _compare(self, want: _Want) -> bool:
-        """Compare once; return whether grants wait for viewers whom the directory does not know yet."""
+    async def _compare(self, want: _Want) -> _Want:
+        """Compare once; return what waits: grants for viewers whom the directory does not know yet, requests for grants
+        that are not confirmed yet."""
         epoch = self._told_epoch
         while self._doubted:
             grant = next(iter(self._doubted))
-            want.grants |= await self._mending.thaw(grant, epoch)
+            try:
+                want.grants |= await self._mending.thaw(grant)
+            except RemoteError as error:  # this one is not put right by asking again, and the others must not wait
+                log.warning("a frozen grant cannot be compared", extra={"grant": grant, "reason": str(error)})
+                want.grants = True
             self._doubted.pop(grant, None)
-        if not want.all and not want.grants and not await self._sums_differ():
+        if not want.all and not want.grants and not want.asks and not await self._sums_differ():
             await self._note_compared(epoch)
-            return False
+            return _Want()
         if want.all:
             await self._note_restored()
         steps = await self._mending.steps()
@@ -229,15 +248,17 @@ class Restoring:
         if want.all:
             await self._mending.mend_images()
             await self.refresh_held()
-        left = await self._mending.mend_all(steps, epoch)
-        if want.all:
-            await self._repeating.mend_asks()
+        left = await self._mending.mend_all(steps)
+        asks_wait = False
+        if want.all or want.asks:
+            asks_wait = await self._repeating.mend_asks()
         else:
             self._tally.clear()  # frozen by a viewer's word alone: confirmed, and nothing was forgotten
         await self._tell(left)
-        await self._note_compared(epoch)
+        if not asks_wait:  # a process that is killed before has to look at the requests again
+            await self._note_compared(epoch)
         self._sums = None
-        return left.absent > 0
+        return _Want(grants=left.absent > 0, asks=asks_wait)
 
     async def _sums_differ(self) -> bool:
         if self._sums is None:

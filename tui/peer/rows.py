@@ -21,6 +21,7 @@ _MAX_NUMBER = 2**53
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """What bytes that are no UTF-8 become when the store reads them as text."""
 _ID = re.compile(r"[0-9a-f]{32}")
+_RECEIPT = re.compile(r"([0-9a-f]{2}){1,32}")
 
 
 def _text(value: Any) -> bool:
@@ -86,7 +87,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
     "rewrites": {"path": _text, "record": _blob},
     "given": {
         "grant_id": _id, "image": _id, "viewer": _positive, "record": _blob, "version": _positive, "consumed": _whole,
-        "cloud_share": _or_none(_bytes_of(32)), "share_signature": _or_none(_bytes_of(64)), "compared": _whole,
+        "cloud_share": _or_none(_bytes_of(32)), "share_signature": _or_none(_bytes_of(64)),
     },
     "seen_views": {
         "view": _id, "image": _id, "viewer": _positive, "viewer_name": _text, "at": _number, "left": _whole,
@@ -114,7 +115,20 @@ def _fact(row: Row) -> str | None:
         return "the account is no number"
     if name in ("device", "cluster") and not _id(value):
         return f"the {name} is no id"
+    if name == "compared_epoch" and not (value.isascii() and value.isdigit() and int(value[:20]) <= _MAX_NUMBER):
+        return "the epoch is no number"
+    if name == "restored_at" and not _moment(value):
+        return "the time of a restore is no time"
+    if name == "receipt" and _RECEIPT.fullmatch(value) is None:
+        return "the receipt is not in hexadecimal digits"
     return None
+
+
+def _moment(text: str) -> bool:
+    try:
+        return _number(float(text))
+    except ValueError:
+        return False
 
 
 def _own_image(row: Row) -> str | None:

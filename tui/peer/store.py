@@ -64,8 +64,8 @@ ALTER TABLE own_images ADD COLUMN upload_size INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE held ADD COLUMN look_s REAL;
 CREATE TABLE given (
     grant_id TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, record BLOB NOT NULL,
-    version INTEGER NOT NULL, consumed INTEGER NOT NULL, cloud_share BLOB, share_signature BLOB,
-    compared INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    version INTEGER NOT NULL, consumed INTEGER NOT NULL, cloud_share BLOB,
+    share_signature BLOB) WITHOUT ROWID;
 CREATE TABLE seen_views (
     view TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, viewer_name TEXT NOT NULL, at REAL NOT NULL,
     left INTEGER NOT NULL, grant_id TEXT, consumed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;

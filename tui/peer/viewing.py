@@ -153,12 +153,16 @@ class Viewing:
                 )
             open_owner_share(right.record, self._context.identity)  # one that is not for these keys costs no view
             look = self._unfinished.get(grant)
+            late = look is not None
             if look is None:
                 look = self._unfinished[grant] = await self._counted(right)
-            return await self._finish(right, look, sealed)
+            return await self._finish(right, look, sealed, late=late)
 
-    async def _finish(self, right: Right, look: _Look, sealed: bytes) -> View:
-        """Decrypt and take a counted view, write down what can be, and return the picture."""
+    async def _finish(self, right: Right, look: _Look, sealed: bytes, *, late: bool) -> View:
+        """Decrypt and take a counted view, write down what can be, and return the picture.
+
+        `late` says that the view was counted for an earlier call that did not get its picture.
+        """
         context, grant, spent = self._context, right.record.grant_id, look.spent
         if spent.version > right.record.version:
             right = await self._reread(right)
@@ -170,10 +174,13 @@ class Viewing:
         data = await anyio.to_thread.run_sync(
             lambda: open_picture(content_key, sealed, owner_key=right.record.owner_key, image_id=right.image)
         )
-        await self._take(right, look)
+        await self._take(right, look, late=late)
         unwritten = await self._write_down(right, spent)
         del self._unfinished[grant]
-        record = right.record
+        # What came from now on reaches whoever shows the picture as an event; what came before may have ended it.
+        record = (await self._newest(right)).record
+        if record.revoked:
+            raise _refused(RefusalCode.REVOKED)
         return View(
             right.image, right.title, data, spent.left, view_id=spent.view, look_s=record.look_s,
             expires=record.expires, unwritten=unwritten,
@@ -278,14 +285,24 @@ class Viewing:
                 await self._mailbox.take_grant(outcome.grant, asked=asked)
         except GlimpseError as error:
             log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
+        return await self._newest(right)
+
+    async def _newest(self, right: Right) -> Right:
+        """Return what is known of a right by now; what it was where the store cannot be read."""
+        grant = right.record.grant_id
         try:
             return await self._holding.right(grant) or right
-        except GlimpseError:
+        except GlimpseError as error:
+            log.warning("a right could not be read", extra={"grant": grant, "reason": str(error)})
             return right
 
     # --- Taking ------------------------------------------------------------------------------------------------------
-    async def _take(self, right: Right, look: _Look) -> None:
-        """Say TAKEN until it is answered. Raises `Refused` where this picture may not be shown any more."""
+    async def _take(self, right: Right, look: _Look, *, late: bool) -> None:
+        """Say TAKEN until it is answered. Raises `Refused` where this picture may not be shown any more.
+
+        The same TAKEN is answered with "done" for ever, whatever became of the right since; so after a lost answer, or
+        in a `late` look, the right is read again before anything is shown.
+        """
         context, told = self._context, False
         while True:
             try:
@@ -293,6 +310,8 @@ class Viewing:
                     ops.TakenView(view=look.spent.view), request=look.taken, wait_s=_TAKE_S
                 )
                 if isinstance(outcome, ops.Done):
+                    if late:
+                        await self._refuse_if_ended(right)
                     return
                 raise RemoteError("the cloud answered that a view is taken with something else")
             except Refused as refusal:
@@ -301,13 +320,22 @@ class Viewing:
                     raise
             except Unavailable as error:
                 log.info("a counted view waits for the cloud", extra={"view": look.spent.view, "reason": str(error)})
-            now_known = await self._holding.right(right.record.grant_id) or right
-            if (code := now_known.refusal(context.now())) in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
+                late = True
+            if (code := (await self._newest(right)).refusal(context.now())) in (
+                RefusalCode.REVOKED,
+                RefusalCode.EXPIRED,
+            ):
                 raise _refused(code)
             if not told:
                 context.events.emit(LookWaits(right.image, right.record.grant_id, right.title))
                 told = True
             await anyio.sleep(context.timing.request_retry_s)
+
+    async def _refuse_if_ended(self, right: Right) -> None:
+        """Raise `ViewRefused` where the right has ended meanwhile, as far as the cloud tells."""
+        code = (await self._reread(right)).refusal(self._context.now())
+        if code in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
+            raise _refused(code)
 
     async def _not_taken(self, right: Right, code: RefusalCode) -> None:
         """Note that a counted view may not be shown: for good, or until its owner prolongs or confirms the right."""
@@ -345,15 +373,7 @@ class Viewing:
     async def ended(self, view: str, seconds: float) -> None:
         """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
         request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
-        body, since = packed(Ended(view, seconds)), self._context.wall()
-        await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since)"
-                " VALUES (:request, :kind, 'end of a look', :body, :since)",
-                request=request, kind=LOOK_ENDED, body=body, since=since,
-            )
-        )  # fmt: skip
-        self._outbox.wake()
+        await self._outbox.put(LOOK_ENDED, "end of a look", packed(Ended(view, seconds)), request)
 
     async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
         ended = unpacked(row, Ended)
