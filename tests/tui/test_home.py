@@ -438,10 +438,24 @@ async def test_what_a_restore_brought_back_stays_in_sight_until_it_is_read(make_
         await settled(pilot)
         assert strip.display
         assert "1 revocation sent again" in " ".join(words(strip).split())
+        assert not app._notifications, "the same sentence lay over the tabs and the lists"
         await (pilot.click(strip) if by_mouse else pilot.press("4", "y"))
         await settled(pilot)
         assert not strip.display
         assert len(peer.calls("read_restored_notice")) == 1
+
+
+@pytest.mark.anyio
+async def test_what_a_restore_brought_back_is_told_over_what_covers_the_home(make_client) -> None:
+    peer = FakePeer(notice="")
+    app = make_client(peer)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        await settled(pilot)
+        peer.emit(DirectoryRestored(RESTORED))
+        await settled(pilot)
+        assert [toast.message for toast in app._notifications] == [RESTORED]
 
 
 @pytest.mark.anyio

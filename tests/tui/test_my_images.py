@@ -437,6 +437,7 @@ async def test_the_file_of_a_picture_from_another_device_is_adopted(tab, picture
     assert at.toasts == ["“Made on the other machine” opens on this device now."]
     assert at.pane.current.path == file
     assert "Not on this device" not in at.said("#image-facts")
+    await at.until(lambda: at.pane.query_one(Picture).image is not None)
 
 
 @pytest.mark.anyio

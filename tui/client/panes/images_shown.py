@@ -67,6 +67,7 @@ class ImagesShown(Pane):
         self._known: dict[str, MyImage] = {}
         """Images as the cloud told of them last."""
         self._detailed = ""
+        self._here = False
         self._repaint_soon = False
         self._shown = False
         self._to_choose = ""
@@ -189,13 +190,18 @@ class ImagesShown(Pane):
         self.details.tell(image, self.client.zone)
         name = "" if image is None else image.image
         another, self._detailed = name != self._detailed, name
-        if another:
+        here = image is not None and image.path is not None
+        came, self._here = not another and here and not self._here, here
+        if came:
+            self.thumbnails.forget(name)
+        if another or came:
             self.details.await_picture(image)
+        if another:
             self.viewers.set_rows(self._viewers.get(name, ()))
             self.viewers.empty = "…" if name not in self._viewers else "Nobody yet.\nPress a to give somebody views."
         if image is None:
             return
-        if another and image.path is not None:
+        if (another and here) or came:
             work(self, partial(self._find_picture, name), group="own-picture", exclusive=True)
         if another or again:
             work(self, partial(self._find_viewers, name), group="viewers", exclusive=True)

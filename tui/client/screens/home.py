@@ -204,9 +204,11 @@ class Home(Screen[None]):
         """Say what happened, and tell the tabs."""
         said = announcement(message.event)
         if said is not None:
-            self.client.notify(
-                said.text, title=said.title, severity=said.severity, markup=False, timeout=8 if said.bell else 5
-            )
+            in_sight = isinstance(message.event, DirectoryRestored) and self.app.screen is self
+            if not in_sight:  # what came of a restore is read above the tabs
+                self.client.notify(
+                    said.text, title=said.title, severity=said.severity, markup=False, timeout=8 if said.bell else 5
+                )
             if said.bell:
                 self.client.bell()
         if isinstance(message.event, ImageReceived):
