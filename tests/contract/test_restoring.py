@@ -623,6 +623,32 @@ async def _killed(_requests):
     raise Crash
 
 
+@pytest.mark.parametrize("wish", [{"more": 2}, {"left": 2}])
+async def test_what_was_spent_of_a_wish_that_a_restore_forgot_is_a_part_of_it(place, ann, bob, tmp_path, wish):
+    """Two more views were given, the answer was lost, the viewer had them, and the directory was restored to before.
+    The wish was signed anew on top of the count that the viewer owned up to, and so gave two views twice."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "owner", image) as device, opened(bob, tmp_path / "viewer") as viewers:
+        await device.sign_in()
+        await device.give(bob, image, 2)
+        early = await Backup.take(place)
+        [row] = await granted(ann, image)
+        assert [await look(bob, row.grant) for _ in range(2)] == ["shown"] * 2
+        device.link.fates = ["lost answer"]
+        await device.granting.change(RightsIntent(image, bob.account, **wish))
+        await device.turn()
+        assert [await look(bob, row.grant) for _ in range(3)] == ["shown", "shown", "no_views"]
+        holding = await _holding(viewers, bob)
+        await early.put_back(place)
+        await device.sign_in()
+        await holding.own_up((await bob.get(ops.ListGrants())).rows)
+        await device.mailbox.fetch()
+        await device.sign_in()
+        await device.deliver_all()
+        [row] = await granted(ann, image)
+        assert (row.granted, row.consumed, row.frozen) == (4, 4, False)
+
+
 # --- What only a viewer knows ---
 
 

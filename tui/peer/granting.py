@@ -283,8 +283,9 @@ class Granting:
                 "The cloud was restored from a backup and these rights wait to be confirmed: set the views left in My"
                 " images, or sign in with the device that gave them."
             )
+        granted = _granted_for(intent, grant, _met_by(row, grant))
         record = change_rights(
-            self._context.identity, decode_record(grant.record), granted=_granted_for(intent, grant),
+            self._context.identity, decode_record(grant.record), granted=granted,
             expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
             look_s=intent.look_s if intent.set_look else ..., beyond=await self._highest_signed(row, grant.grant),
         )  # fmt: skip
@@ -373,11 +374,25 @@ def _copy_of_grant(grant: ops.GrantRow) -> CopyTask:
     return CopyTask(grant.grant, grant.image, grant.viewer, grant.record, left_of(grant))
 
 
-def _granted_for(intent: RightsIntent, grant: ops.GrantRow) -> int | None:
+def _met_by(row: OutboxRow, grant: ops.GrantRow) -> int:
+    """Return the count of views on top of which a wish is signed.
+
+    More views are spent than were given only where a restored directory forgot by what they were given. That may be
+    this very wish: signed before, and answered to nobody. What was spent since is then a part of it, and on top of the
+    present count it would be given twice.
+    """
+    if row.signed is None or grant.consumed <= grant.granted:
+        return grant.consumed
+    signed = _signed_in(row)
+    met = signed.met_consumed if isinstance(signed, ops.ChangeRights) else 0
+    return min(met, grant.consumed)
+
+
+def _granted_for(intent: RightsIntent, grant: ops.GrantRow, consumed: int) -> int | None:
     if intent.left is not None:
-        return granted_for_left(grant.consumed, intent.left)
+        return granted_for_left(consumed, intent.left)
     if intent.more is not None:
-        return max(grant.granted, grant.consumed) + intent.more
+        return max(grant.granted, consumed) + intent.more
     return None
 
 
