@@ -260,7 +260,8 @@ async def test_a_server_whose_dump_was_loaded_under_running_nodes_is_found(mysql
             assert await anyio.to_thread.run_sync(run, command) == 0
             for _ in range(3):
                 await viewer.view(image)
-            await anyio.sleep(2)
+            for _ in range(3):  # what was read is remembered once a later reading has confirmed it
+                await anyio.to_thread.run_sync(place.until_remembered_anew)
             await owner.sign_out()
             command = await anyio.to_thread.run_sync(shown, "restore", str(dump))
             with anyio.fail_after(100):
