@@ -316,7 +316,8 @@ def _looks(evidence: Evidence) -> None:
                     look.begin.n, look.ended,
                 )  # fmt: skip
         _shown_in_all(evidence, pair, shown, changes.get(pair, []))
-        _shown_after(evidence, pair, shown, changes.get(pair, []))
+        cut_off = [look for look in looks if _may_have_spent(evidence, look)]
+        _shown_after(evidence, pair, shown, cut_off, changes.get(pair, []))
 
 
 def _shown_in_all(evidence: Evidence, pair: Pair, shown: list[Effect], history: list[tuple[Effect, Change]]) -> None:
@@ -330,8 +331,13 @@ def _shown_in_all(evidence: Evidence, pair: Pair, shown: list[Effect], history: 
         evidence.report("extra", f"{_named(pair)}: shown {len(shown)} times, {most} were given", *story)
 
 
-def _shown_after(evidence: Evidence, pair: Pair, shown: list[Effect], history: list[tuple[Effect, Change]]) -> None:
-    """After an answered change and before the next one no more is shown than that change left."""
+def _shown_after(
+    evidence: Evidence, pair: Pair, shown: list[Effect], cut_off: list[Effect], history: list[tuple[Effect, Change]]
+) -> None:
+    """After an answered change and before the next one no more is shown than that change left.
+
+    A look that was counted before and cut off may be finished after it: it was paid for. A revocation ends also those.
+    """
     for index, (effect, change) in enumerate(history):
         if effect.state != "ack" or not effect.told("delivered") or evidence.certainty(effect) != SURE:
             continue
@@ -341,7 +347,8 @@ def _shown_after(evidence: Evidence, pair: Pair, shown: list[Effect], history: l
         within = [look for look in shown if look.begin.n > effect.ended and look.ended < until]
         if change.revoke or change.left is not None:
             left = 0 if change.revoke else int(change.left or 0)
-            if len(within) > left:
+            paid = 0 if change.revoke else sum(look.begin.n < effect.ended for look in cut_off)
+            if len(within) > left + paid:
                 story = [effect.begin.n, effect.ended, *(look.begin.n for look in within)]
                 evidence.report(
                     "extra", f"{_named(pair)}: shown {len(within)} times after {effect.op} left {left}", *story
@@ -382,7 +389,8 @@ def _counts(evidence: Evidence) -> None:
                 evidence.report(
                     "doubled", f"{_named(pair)}: {row.consumed} counted, {views[row.grant]} in the log", *story
                 )
-            if row.consumed > row.granted:
+            # A revocation signed over what a restored directory still had carries an older total; nothing is open then.
+            if row.consumed > row.granted and not (row.revoked and evidence.restores):
                 evidence.report("extra", f"{_named(pair)}: {row.consumed} counted of {row.granted} granted", *story)
 
 

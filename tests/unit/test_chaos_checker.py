@@ -108,6 +108,18 @@ def test_an_image_that_is_offered_although_it_was_withdrawn() -> None:
     assert kinds(told, directory, stores) == {"lost": 1}
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_a_look_that_was_paid_for_before_a_lowering_may_be_finished_after_it(cut_off: bool) -> None:
+    told, directory, stores = sound()
+    if cut_off:
+        told.did("look", "ben", None, image=IMAGE, account=VIEWER, sha256=SHA)
+    answer = {"request": "s1", "delivered": True, "left": 0, "met": 2 + cut_off}
+    told.did("set_views", "ada", answer, image=IMAGE, viewer=VIEWER, left=0, expires=None)
+    told.look()
+    found = [fault.text for fault in check(told.lines, directory, stores)]
+    assert any("after set_views left 0" in text for text in found) is not cut_off
+
+
 def test_an_image_that_is_withdrawn_although_nobody_asked() -> None:
     told, directory, stores = sound()
     directory["images"][0]["state"] = "withdrawn"
