@@ -245,7 +245,8 @@ async def test_a_server_whose_dump_was_loaded_under_running_nodes_is_found(mysql
             place.glimpse(*arguments)
         text = str(caught.value)
         assert url.password not in text
-        [line] = [line for line in text.replace("\\n", "\n").splitlines() if line.strip().startswith("mariadb")]
+        # What the command said comes first; how the assertion is explained after it may repeat it.
+        line = next(line for line in text.replace("\\n", "\n").splitlines() if line.strip().startswith("mariadb"))
         return line.strip().replace(" --password", "")
 
     def run(command: str) -> int:
