@@ -157,6 +157,7 @@ def test_the_leader_is_killed_while_an_image_is_on_its_way(stage: Stage) -> None
         terminal.wait_for("Send to a node")
         os.kill(leader["pid"], signal.SIGKILL)
         terminal.wait_for("is encrypted")
+        terminal.wait_for("v Open")  # the dialog is gone, and the keys are the list's again
         terminal.press("v")
         terminal.wait_for(lambda screen: screen.colours > PICTURE_COLOURS)
         terminal.press("escape", "ctrl+q")
