@@ -272,6 +272,46 @@ async def test_a_second_restore_in_the_middle_of_comparing_starts_it_anew(
         assert [await looks(viewer, image, 3) for image in images] == [1] * 6
 
 
+async def test_a_look_that_a_restore_forgot_is_explained(
+    cloud: RestorableCluster, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looked at that moment read "There is no such view for this account: refresh the list.", of the rights too."""
+    async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        image = (await owner.encrypt(photo)).image
+        await anyio.to_thread.run_sync(cloud.back_up, "no grant")
+        await owner.grant(image, viewer.me.account, 3)
+        await is_here(viewer, image)
+        await until(owner.outbox, lambda rows: not rows)
+        await anyio.to_thread.run_sync(cloud.back_up, "no view")
+        take = viewer._viewing._take
+
+        async def restored_before(*arguments, **more) -> None:
+            monkeypatch.undo()
+            await cloud.remembered()
+            await anyio.to_thread.run_sync(cloud.put_back, "no view")
+            await take(*arguments, **more)
+
+        monkeypatch.setattr(viewer._viewing, "_take", restored_before)
+        with pytest.raises(Refused, match="restored from a backup while this image was being opened.*look again"):
+            await viewer.view(image)
+        await until(lambda: owner.viewers(image), lambda rows: not rows[0].frozen)
+        await thawed(viewer, image)
+        assert (await viewer.view(image)).data == photo.read_bytes()
+    await cloud.restore("no grant")
+    async with Peer(tmp_path / "ben", cloud.file) as viewer:
+        await viewer.sign_in()
+        with pytest.raises(ViewRefused, match="come back as soon as its owner has signed in. No view was spent"):
+            await viewer.view(image)
+        async with Peer(tmp_path / "ada", cloud.file) as owner:
+            await owner.sign_in()
+            await until(lambda: owner.viewers(image), lambda rows: bool(rows))
+            await thawed(viewer, image)
+            assert (await viewer.view(image)).data == photo.read_bytes()
+
+
 async def test_a_change_that_was_queued_before_a_restore_is_not_dropped(
     cloud: RestorableCluster, tmp_path: Path, photo: Path
 ) -> None:

@@ -47,6 +47,14 @@ _REREAD_S = 3.0
 _TAKE_S = 5.0
 """How long TAKEN is repeated before it is said that the look waits; it is repeated on and on."""
 _TEN_MINUTES_LESS_S = VIEW_REPEAT_S - 60
+_RIGHTS_FORGOTTEN = (
+    "The cloud was restored from a backup and does not know your views of this image yet; they come back as soon as its"
+    " owner has signed in. No view was spent."
+)
+_LOOK_FORGOTTEN = (
+    "The cloud was restored from a backup while this image was being opened, and has forgotten that look; look again,"
+    " which counts a view."
+)
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -267,6 +275,11 @@ class Viewing:
                 await self._let_go(grant)
             await self._reread(right)
             raise
+        except Refused as refusal:
+            if refusal.code != RefusalCode.NOT_FOUND:
+                raise
+            # Grants are never deleted: this directory forgot it. Where its owner's peer makes it again, the look goes on.
+            raise ViewRefused(RefusalCode.NOT_FOUND, _RIGHTS_FORGOTTEN) from refusal
         except Unavailable as error:
             raise Unavailable(f"Views need the cloud. {error}") from error
         if not isinstance(outcome, ops.ViewSpent) or (outcome.view, outcome.grant) != (view, grant):
@@ -317,6 +330,8 @@ class Viewing:
             except Refused as refusal:
                 if refusal.code in FINAL_CODES or refusal.code == RefusalCode.FROZEN:
                     await self._not_taken(right, RefusalCode(refusal.code))
+                    if refusal.code == RefusalCode.NOT_FOUND:  # it was counted: only a restored directory can lack it
+                        raise Refused(refusal.code, _LOOK_FORGOTTEN) from refusal
                     raise
             except Unavailable as error:
                 log.info("a counted view waits for the cloud", extra={"view": look.spent.view, "reason": str(error)})
