@@ -697,6 +697,48 @@ async def test_a_view_that_only_its_viewer_knows_of_is_counted_without_a_look(pl
             assert await look(bob, row.grant) == {"revoked": "revoked", "spent": "no_views"}[end]
 
 
+async def test_a_viewer_who_is_ahead_of_owner_and_cloud_waits_once(place, ann, bob, tmp_path):
+    """Another device of the owner had lowered the rights, and only the viewer still knew of it after the restore. The
+    owner's peer confirmed the older record, and each further look froze the grant again."""
+    image = await ann.image()
+    async with (
+        opened(ann, tmp_path / "one", image) as one,
+        opened(ann, tmp_path / "two", image) as two,
+        opened(bob, tmp_path / "viewer") as viewers,
+    ):
+        for device in (one, two):
+            await device.sign_in()
+        await one.give(bob, image, 5)
+        await two.sign_in()
+        early = await Backup.take(place)
+        await one.change(bob, image, left=2)
+        [row] = await granted(ann, image)
+        assert await look(bob, row.grant) == "shown"
+        holding = await _holding(viewers, bob)
+        await early.put_back(place)
+        await two.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.version, row.frozen) == (1, False)
+        await holding.own_up([row])
+        [row] = await granted(ann, image)
+        assert row.frozen
+        await two.mailbox.fetch()
+        await two.sign_in()
+        for _ in range(2):
+            [row] = await granted(ann, image)
+            assert (row.version, row.granted, row.consumed, row.frozen) == (2, 2, 1, False)
+            await holding.own_up([row])
+        right = await holding.right(row.grant)
+        attempt = bob.look(row.grant)
+        attempt.operation = msgspec.structs.replace(
+            attempt.operation, known_version=right.record.version, known_consumed=right.consumed
+        )
+        assert (await bob.spend(attempt)).left == 0
+        await one.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.version, row.granted, row.consumed, row.frozen) == (2, 2, 2, False)
+
+
 def _is_frozen(letter: ops.Letter) -> bool:
     return isinstance(letter, ops.GrantFrozen)
 

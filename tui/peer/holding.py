@@ -125,7 +125,10 @@ class Holding:
                 right = await self.right(row.grant)
                 if right is None or (right.record.version <= row.version and right.consumed <= row.consumed):
                     continue
-                told = ops.KnownCount(grant=row.grant, version=right.record.version, consumed=right.consumed)
+                told = ops.KnownCount(
+                    grant=row.grant, version=right.record.version, consumed=right.consumed,
+                    record=encode_record(right.record) if right.record.version > row.version else None,
+                )  # fmt: skip
                 await self._context.cloud.ask(told, request=self._context.new_id())
             except Unavailable as error:
                 log.info("what is known of rights is told later", extra={"reason": str(error)})

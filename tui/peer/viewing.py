@@ -296,6 +296,8 @@ class Viewing:
             outcome, _ = await context.cloud.ask(ops.GetGrant(grant=grant), request=context.new_id(), wait_s=_REREAD_S)
             if isinstance(outcome, ops.GrantState):
                 await self._mailbox.take_grant(outcome.grant, asked=asked)
+                if outcome.grant.frozen:  # what only this peer can prove, its owner's peer has to confirm
+                    await self._holding.own_up([outcome.grant])
         except GlimpseError as error:
             log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
         return await self._newest(right)
