@@ -1,9 +1,11 @@
 """A viewer who knows more of a grant than the directory does: then the directory was restored, and this grant waits.
 
 It is how a snapshot of the whole machine is found out, directory and nodes' memories together. A viewer may lie, so
-only this one grant is frozen, which hurts nobody else, and its owner's peer is asked to compare it. What a viewer can prove,
-a later record that the owner signed, the directory takes over: owner and directory then know as much as the viewer, so
-that the grant does not freeze again at the next look, and an owner's device that lacks the record confirms that one.
+only this one grant is frozen, which hurts nobody else, and its owner's peer is asked to compare it.
+
+What a viewer can prove, a later record that the owner signed, the directory takes over. Owner and directory then know
+as much as the viewer: the grant does not freeze again at the next look, and a device of the owner that lacked the
+record cannot confirm an older one.
 """
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.

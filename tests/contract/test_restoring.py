@@ -384,6 +384,95 @@ async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tm
         assert device.told == ["The cloud was restored from a backup: 1 picture withdrawn again."]
 
 
+async def previews_of(viewer: Person, *images: str) -> list[bytes | None]:
+    return [(await viewer.get(ops.GetPreview(image=image))).preview for image in images]
+
+
+async def list_own(device: OwnersDevice) -> None:
+    """Do as the client does when it shows My images."""
+    known = await device.restoring.own_images()
+    await device.restoring.saw_images((await device.person.get(ops.MyImages())).rows, known)
+
+
+async def test_previews_come_back_as_their_owner_chose_them(place, ann, bob, tmp_path):
+    """Of those published since the backup nobody saw anything, one taken back since could be seen again."""
+    new, changed, hidden, same = images = [await ann.image() for _ in range(4)]
+    async with opened(ann, tmp_path / "one", *images) as device:
+        previews = device.restoring._previews
+        await device.sign_in()
+        for image in (changed, hidden, same):
+            await previews.publish(image, b"first")
+        early = await Backup.take(place)
+        for image in (new, changed):
+            await previews.publish(image, b"second")
+        await previews.publish(hidden, None)
+        late = await ann.image()
+        await device.own(late)
+        await previews.publish(late, b"late")
+        wanted = await previews_of(bob, *images, late)
+        assert wanted == [b"second", b"second", None, b"first", b"late"]
+        await early.put_back(place)
+        device.stop()
+        device.start()
+        await device.sign_in()
+        assert await previews_of(bob, *images, late) == wanted
+        assert device.told == [
+            "The cloud was restored from a backup: 1 picture made known again, 4 previews set again."
+        ]
+
+
+async def test_a_preview_that_another_device_took_back_is_not_published_again(place, ann, bob, tmp_path):
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as one, opened(ann, tmp_path / "two", image) as two:
+        for device in (one, two):
+            await device.sign_in()
+        await one.restoring._previews.publish(image, b"first")
+        await two.restoring._previews.publish(image, None)
+        one.restoring.reopened()
+        await one.sign_in()
+        assert await previews_of(bob, image) == [None], "nothing was forgotten"
+        early = await Backup.take(place)
+        await list_own(one)
+        await early.put_back(place)
+        await one.sign_in()
+        assert await previews_of(bob, image) == [None]
+
+
+async def test_a_preview_that_was_published_while_images_were_listed_is_kept(place, ann, bob, tmp_path):
+    image = await ann.image()
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        known, rows = await device.restoring.own_images(), (await ann.get(ops.MyImages())).rows
+        await device.restoring._previews.publish(image, b"first")
+        await device.restoring.saw_images(rows, known)
+        await early.put_back(place)
+        await device.restoring.signed_in(await ann.sign_in())
+        await list_own(device)  # before the comparison, the list says nothing
+        await device.sign_in()
+        assert await previews_of(bob, image) == [b"first"]
+
+
+async def test_a_preview_that_is_taken_back_while_it_is_published_again_stays_away(place, ann, bob, tmp_path):
+    image = await ann.image()
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        previews = device.restoring._previews
+        await previews.publish(image, b"first")
+        await early.put_back(place)
+        send, waiting = previews._send, [image]
+
+        async def sent(*arguments):
+            if waiting:
+                await previews.publish(waiting.pop(), None)
+            await send(*arguments)
+
+        previews._send = sent
+        await device.sign_in()
+        assert await previews_of(bob, image) == [None]
+
+
 async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, tmp_path):
     image = await ann.image()
     early = await Backup.take(place)

@@ -76,6 +76,7 @@ def rows() -> dict[str, dict[str, Any]]:
             "grant_id": GIVEN, "image": MY_IMAGE, "viewer": 2, "record": given, "version": 1, "consumed": 0,
             "cloud_share": b"s" * 32, "share_signature": b"s" * 64,
         },
+        "previews": {"image": MY_IMAGE, "preview": b"a small JPEG", "mark": "a1" * 16},
         "seen_views": {
             "view": VIEW, "image": MY_IMAGE, "viewer": 2, "viewer_name": "Bea", "at": 100.0, "left": 4,
             "grant_id": GIVEN, "consumed": 1,

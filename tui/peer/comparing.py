@@ -160,6 +160,8 @@ class Tally:
     views: int = 0
     images: int = 0
     withdrawn: int = 0
+    previews: int = 0
+    """Published again, or taken back again."""
     asks: int = 0
     account: int = 0
     """The number that the account has now, where it is another one than before."""
@@ -174,10 +176,12 @@ class Tally:
 
     def clear(self) -> None:
         """Begin to count anew."""
-        self.confirmed = self.revocations = self.views = self.images = self.withdrawn = self.asks = self.account = 0
+        self.confirmed = self.revocations = self.views = self.images = self.withdrawn = self.previews = 0
+        self.asks = self.account = 0
 
     def __bool__(self) -> bool:
-        return any((self.confirmed, self.revocations, self.views, self.images, self.withdrawn, self.asks, self.account))
+        pictures = self.images or self.withdrawn or self.previews
+        return any((self.confirmed, self.revocations, self.views, pictures, self.asks, self.account))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,7 @@ def sentence(done: Tally, left: Left) -> str:
             (done.views, f"{_counted(done.views, 'view', 'views')} counted again"),
             (done.images, f"{_counted(done.images, 'picture', 'pictures')} made known again"),
             (done.withdrawn, f"{_counted(done.withdrawn, 'picture', 'pictures')} withdrawn again"),
+            (done.previews, f"{_counted(done.previews, 'preview', 'previews')} set again"),
             (done.asks, f"{_counted(done.asks, 'request', 'requests')} sent again"),
         )
         if number

@@ -21,6 +21,7 @@ from shared.wire.upload import Upload, encode_upload
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.models import MyImage
+from tui.peer.previews import Previews
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Encrypting:
         self._given_up: dict[str, float] = {}
         """Attempts of this session that nobody waits for any more, and when they were given up, by `clock`."""
         self._another = anyio.Event()
+        self._previews = Previews(context)
 
     async def encrypt(self, path: Path, title: str | None, cover: Path | None, progress: Progress | None) -> MyImage:
         """Seal, send, receive, check, keep. Nothing of it stays if it fails; the original is never touched."""
@@ -222,7 +224,7 @@ class Encrypting:
             preview = await anyio.to_thread.run_sync(_preview_of, picture)
             if len(preview) > PREVIEW_MAX_BYTES:
                 raise InvalidInput("This picture gives too large a preview; choose another.")
-        await self._context.cloud.ask(ops.SetPreview(image=image, preview=preview), request=self._context.new_id())
+        await self._previews.publish(image, preview)
 
     def _prepare(self, path: Path, cover: Path | None, image: str) -> _Prepared:
         context = self._context

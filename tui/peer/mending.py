@@ -17,6 +17,7 @@ from tui.peer.asker import Asker
 from tui.peer.comparing import Deed, Left, Step, Tally, step_for, steps_for
 from tui.peer.context import Context
 from tui.peer.given import Given
+from tui.peer.previews import Previews
 
 log = logging.getLogger(__name__)
 
@@ -179,14 +180,15 @@ class Mending:
             log.info("a frozen grant was confirmed", extra={"grant": grant})
         return False
 
-    async def mend_images(self) -> None:
-        """Make images of one's own known again, and withdraw again those that were withdrawn.
+    async def mend_images(self, previews: Previews, *, forgot: bool) -> None:
+        """Make images of one's own known again, and withdraw again those that were withdrawn; then their previews.
 
-        One's own are read first, as in `steps`.
+        One's own are read first, as in `steps`. `forgot` says that the directory is known to have forgotten something:
+        otherwise a preview that it lacks may be one that another device took back.
         """
         mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         there = {
-            row.image: row.offered
+            row.image: row
             async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
             for row in page.rows
         }
@@ -196,11 +198,25 @@ class Mending:
                 if image not in there:
                     await self._cloud.ask(_image_again(row))
                     self._tally.images += 1
-                elif row["withdrawn"] and there[image]:
+                elif row["withdrawn"] and there[image].offered:
                     await self._cloud.ask(ops.WithdrawImage(image=image))
                     self._tally.withdrawn += 1
             except Refused as refusal:
                 log.warning("an image was not made known again", extra={"image": image, "reason": str(refusal)})
+        if forgot or any(str(row["image"]) not in there for row in mine):
+            for row in mine:
+                image = str(row["image"])
+                found = there.get(image)
+                await self._mend_preview(previews, image, has_preview=found is not None and found.has_preview)
+
+    async def _mend_preview(self, previews: Previews, image: str, *, has_preview: bool) -> None:
+        try:
+            mended = await previews.mend(image, has_preview=has_preview)
+        except Refused as refusal:
+            log.warning("a preview was not put right", extra={"image": image, "reason": str(refusal)})
+            return
+        if mended is not None:
+            self._tally.previews += 1
 
 
 def _image_again(row: sqlite3.Row) -> ops.RestoreImage:

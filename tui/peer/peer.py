@@ -118,7 +118,7 @@ _TABLE_WORDS = {
     "held": "a picture of somebody", "pending_views": "a look that was begun", "asks": "a request",
     "outbox": "something in the outbox", "offers": "a picture asked for", "mail_seen": "a mail that came",
     "rewrites": "rights to be written into an image", "given": "rights given",
-    "seen_views": "a look at a picture of yours",
+    "seen_views": "a look at a picture of yours", "previews": "a preview of a picture of yours",
 }  # fmt: skip
 """Tables of the store in the words of who has never heard of them."""
 _PARTIALS_BYTES = 256 * 1024 * 1024

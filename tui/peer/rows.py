@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.config import PREVIEW_MAX_BYTES
 from shared.errors import GlimpseError
 from shared.records import decode_any_record, decode_record
 from shared.wire import operations as ops
@@ -52,6 +53,10 @@ def _blob(value: Any) -> bool:
     return isinstance(value, bytes)
 
 
+def _preview(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) <= PREVIEW_MAX_BYTES
+
+
 def _bytes_of(size: int) -> Check:
     return lambda value: isinstance(value, bytes) and len(value) == size
 
@@ -89,6 +94,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
         "grant_id": _id, "image": _id, "viewer": _positive, "record": _blob, "version": _positive, "consumed": _whole,
         "cloud_share": _or_none(_bytes_of(32)), "share_signature": _or_none(_bytes_of(64)),
     },
+    "previews": {"image": _id, "preview": _preview, "mark": _id},
     "seen_views": {
         "view": _id, "image": _id, "viewer": _positive, "viewer_name": _text, "at": _number, "left": _whole,
         "grant_id": _or_none(_id), "consumed": _whole,

@@ -278,7 +278,7 @@ class Viewing:
         except Refused as refusal:
             if refusal.code != RefusalCode.NOT_FOUND:
                 raise
-            # Grants are never deleted: this directory forgot it. Where its owner's peer makes it again, the look goes on.
+            # No grant is ever deleted: it is forgotten. Once its owner's peer makes it again, the look goes on.
             raise ViewRefused(RefusalCode.NOT_FOUND, _RIGHTS_FORGOTTEN) from refusal
         except Unavailable as error:
             raise Unavailable(f"Views need the cloud. {error}") from error
