@@ -569,7 +569,8 @@ class AskMade(Message, frozen=True, tag=164):
 
     ask: Id128
     owner: AccountId
-    owner_online: bool
+    owner_online: bool | None = None
+    """Read by nobody. It is sent for peers of older versions, which cannot read the message without it."""
 
 
 Outcome = (

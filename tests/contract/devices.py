@@ -44,6 +44,9 @@ class Link:
     sent: list[ops.Operation] = field(default_factory=list)
     away: bool = False
 
+    def leave_out(self, request: str, why: str) -> None:
+        raise AssertionError(f"an honest node is left out: {why}")
+
     async def ask(
         self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, told: Collection[str] = ()
     ) -> tuple[ops.Outcome, None]:  # fmt: skip

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -10,6 +11,7 @@ from shared.errors import GlimpseError, MalformedMessage, RemoteError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tui.peer.answers import REJECTION, answered_by
+from tui.peer.asker import Asker
 from tui.peer.comparing import later_ask
 from tui.peer.context import Context
 from tui.peer.outbox import Unreadable
@@ -35,29 +37,18 @@ class Asks:
     # --- From the cloud ----------------------------------------------------------------------------------------------
     async def refresh(self, *, incoming: bool) -> None:
         """Read all requests to (`incoming`) or from this account. Raises `Unavailable`."""
-        page = fetched = 0
         listed: set[str] = set()
         known = await self._own()
-        while True:
-            outcome = await self._listed(ops.ListAsks(incoming=incoming, page=page))
+        pages = Asker(self._context).pages(lambda page: ops.ListAsks(incoming=incoming, page=page), ops.Asks)
+        async for outcome in pages:
             await self._keep(outcome.rows, incoming=incoming)
             listed.update(row.ask for row in outcome.rows)
-            fetched += len(outcome.rows)
-            if not outcome.rows or fetched >= outcome.total:
-                break
-            page += 1
         if not incoming:
             await self.on_listed(listed, known)
 
     async def _own(self) -> set[str]:
         rows = await self._context.store.run(lambda s: s.all("SELECT ask FROM asks WHERE incoming = 0"))
         return {str(row["ask"]) for row in rows}
-
-    async def _listed(self, operation: ops.ListAsks, *, wait_s: float = 15.0) -> ops.Asks:
-        outcome, _ = await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=wait_s)
-        if not isinstance(outcome, ops.Asks):
-            raise RemoteError("the cloud answered a list of requests with something else")
-        return outcome
 
     async def _keep(self, rows: Sequence[ops.AskRow], *, incoming: bool) -> None:
         def put(store: Store) -> None:
@@ -86,7 +77,10 @@ class Asks:
         """Return a request to this account as it stands now; as it was last known where the cloud does not say."""
         if self._context.cloud.reachable:
             try:
-                found = await self._listed(ops.ListAsks(incoming=True, ask=ask), wait_s=_LOOK_S)
+                question = ops.ListAsks(incoming=True, ask=ask)
+                found, _ = await self._context.cloud.ask(question, request=self._context.new_id(), wait_s=_LOOK_S)
+                if not isinstance(found, ops.Asks):
+                    raise RemoteError("the cloud answered a list of requests with something else")
                 await self._keep(found.rows, incoming=True)
             except GlimpseError as error:
                 # What is known here has to do; the directory decides when the answer arrives.
@@ -124,7 +118,7 @@ class Asks:
 
         def put(store: Store) -> None:
             for row in store.all("SELECT row FROM asks WHERE incoming = 1"):
-                ask = _decoded(row["row"])
+                ask = stored_ask(row["row"])
                 if ask is not None and ask.image == image and ask.state == "pending":
                     _put(store, msgspec.structs.replace(ask, state="rejected", answered=now), incoming=True)
 
@@ -137,11 +131,7 @@ async def _ignore(_listed: Collection[str], _known: Collection[str]) -> None:
 
 def _put(store: Store, ask: ops.AskRow, *, incoming: bool) -> ops.AskRow:
     """Keep a request, unless a later state of it is known: one that was answered or taken back is never open again."""
-    try:
-        known = _read(store, ask.ask)
-    except (RemoteError, TypeError):
-        known = None  # what cannot be read gives way to what the cloud tells
-    latest = later_ask(known, ask)
+    latest = later_ask(_read(store, ask.ask), ask)  # what cannot be read gives way to what the cloud tells
     body = encode(ops.AskArrived(ask=latest), cap_bytes=_LETTER_CAP_BYTES)
     store.put("asks", ask=ask.ask, incoming=int(incoming), row=body, created=latest.created)
     return latest
@@ -151,13 +141,13 @@ def _read(store: Store, ask: str, *, incoming: bool | None = None) -> ops.AskRow
     row = store.one("SELECT incoming, row FROM asks WHERE ask = :ask", ask=ask)
     if row is None or (incoming is not None and bool(row["incoming"]) != incoming):
         return None
-    return _decoded(row["row"])
+    return stored_ask(row["row"])
 
 
-def _decoded(body: bytes) -> ops.AskRow | None:
+def stored_ask(body: Any) -> ops.AskRow | None:
     """Return what a row holds, None where it cannot be read: whoever lists requests sets it aside and says so."""
     try:
         letter: ops.AskArrived = decode(bytes(body), ops.AskArrived, cap_bytes=_LETTER_CAP_BYTES)
-    except MalformedMessage:
+    except (RemoteError, TypeError):
         return None
     return letter.ask

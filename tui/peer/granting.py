@@ -25,6 +25,7 @@ from shared.wire import operations as ops
 from shared.wire.base import AccountId, Id128, Views, ViewsOrNone
 from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES, RefusalCode
+from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
 from tui.peer.given import Given, is_for
@@ -306,18 +307,10 @@ class Granting:
 
     # --- Look-ups ----------------------------------------------------------------------------------------------------
     async def _grants(self, image: str | None, *, wait_s: float = 8.0) -> list[ops.GrantRow]:
-        rows: list[ops.GrantRow] = []
-        page = 0
-        while True:
-            outcome, _ = await self._context.cloud.ask(
-                ops.ListGrants(image=image, page=page), request=self._context.new_id(), wait_s=wait_s
-            )
-            if not isinstance(outcome, ops.Grants):
-                raise RemoteError("the cloud answered a list of grants with something else")
-            rows.extend(outcome.rows)
-            if not outcome.rows or len(rows) >= outcome.total:
-                return rows
-            page += 1
+        pages = Asker(self._context).pages(
+            lambda page: ops.ListGrants(image=image, page=page), ops.Grants, wait_s=wait_s
+        )  # fmt: skip
+        return [row async for page in pages for row in page.rows]
 
     async def _standing(
         self, image: str, viewer: int, *, wait_s: float, ends: bool = False

@@ -50,6 +50,7 @@ from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.adopting import ELSEWHERE, Adopting
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
+from tui.peer.asker import Asker
 from tui.peer.asks import Asks
 from tui.peer.checks import (
     checked_account,
@@ -498,15 +499,9 @@ class Peer:
 
     async def _all_mine(self) -> dict[str, ops.ImageRow]:
         """Return this account's images in the cloud, without attempts that were given up."""
-        rows: list[ops.ImageRow] = []
         known = await self._restoring.own_images()
-        page = 0
-        while True:
-            outcome = await self._query(ops.MyImages(page=page), ops.Images)
-            rows.extend(outcome.rows)
-            if not outcome.rows or len(rows) >= outcome.total:
-                break
-            page += 1
+        pages = Asker(self._context).pages(lambda page: ops.MyImages(page=page), ops.Images)
+        rows = [row async for page in pages for row in page.rows]
         given_up = await self._encrypting.settle(rows)
         mine = {row.image: row for row in rows if row.image not in given_up}
         await self._restoring.saw_images(rows, known)
@@ -540,14 +535,9 @@ class Peer:
 
         Views that this device was told of and that a restored cloud has forgotten are among them.
         """
-        rows: list[ops.ViewRow] = []
-        page = 0
-        while True:
-            outcome = await self._query(ops.ViewsLog(image=checked_id(image_id), page=page), ops.ViewRows)
-            rows.extend(outcome.rows)
-            if not outcome.rows or len(rows) >= outcome.total:
-                break
-            page += 1
+        image = checked_id(image_id)
+        pages = Asker(self._context).pages(lambda page: ops.ViewsLog(image=image, page=page), ops.ViewRows)
+        rows = [row async for page in pages for row in page.rows]
         return [
             ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left, row.lasted_s)
             for row in await self._given.logged(image_id, rows)
@@ -885,13 +875,10 @@ class Peer:
         return outcome
 
     async def _refresh_held(self) -> None:
-        page = fetched = 0
         told: set[str] = set()
         taken: list[ops.GrantRow] = []
-        began = self._context.clock()
-        while True:
-            asked = self._context.clock()
-            outcome = await self._query(ops.ListGrants(page=page), ops.Grants)
+        asked = began = self._context.clock()
+        async for outcome in Asker(self._context).pages(lambda page: ops.ListGrants(page=page), ops.Grants):
             for row in outcome.rows:
                 told.add(row.grant)
                 try:
@@ -901,10 +888,7 @@ class Peer:
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
                 else:
                     taken.append(row)
-            fetched += len(outcome.rows)
-            if not outcome.rows or fetched >= outcome.total:
-                break
-            page += 1
+            asked = self._context.clock()  # the next page is asked for now
         held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
         # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
         for grant in {str(mine["grant_id"]) for mine in held} - told:
@@ -965,7 +949,7 @@ class Peer:
     def _offered(self, session: Session, offer: Offer) -> Incoming | None:
         label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
         if self._context.cloud.is_node(session):
-            return self._context.cloud.offered(label, offer)
+            return self._context.cloud.offered(session, label, offer)
         if isinstance(label, CopyObject):
             return self._copies.offered(session, label, offer)
         raise MalformedMessage("an object that peers do not take")

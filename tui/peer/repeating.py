@@ -1,7 +1,6 @@
 """Requests for views after a restore of the directory: each side repeats its own part; what waits is not given up."""
 
 import logging
-import sqlite3
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -17,7 +16,7 @@ from shared.wire.codec import decode, encode
 from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.asker import Asker
-from tui.peer.asks import Asks
+from tui.peer.asks import Asks, stored_ask
 from tui.peer.comparing import AskDeed, GrantSide, Tally, ask_deed
 from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
@@ -173,14 +172,14 @@ class Repeating:
         row = await self._context.store.run(
             lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = :i", ask=ask, i=int(incoming))
         )
-        return None if row is None else _ask_in(row)
+        return None if row is None else stored_ask(row["row"])
 
     async def asks(self, *, incoming: bool) -> list[ops.AskRow]:
         """Return the requests that this account got, or made, as far as they can be read."""
         rows = await self._context.store.run(
             lambda s: s.all("SELECT row FROM asks WHERE incoming = :incoming", incoming=int(incoming))
         )
-        return [ask for ask in map(_ask_in, rows) if ask is not None]
+        return [ask for row in rows if (ask := stored_ask(row["row"])) is not None]
 
     async def forgotten(self, listed: Collection[str], known: Collection[str]) -> bool:
         """Return whether a request that is open here is missing in a whole list of those that this account made.
@@ -302,15 +301,6 @@ def _operation_in(row: OutboxRow) -> ops.Operation | None:
     except MalformedMessage:
         return None  # the outbox says so
     return operation
-
-
-def _ask_in(row: sqlite3.Row) -> ops.AskRow | None:
-    """Return a stored request, None for one that cannot be read: the list of requests says so and sets it aside."""
-    try:
-        letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_ROW_CAP_BYTES)
-    except (RemoteError, TypeError):
-        return None
-    return letter.ask
 
 
 def _asks_page(incoming: bool, number: int) -> ops.Operation:

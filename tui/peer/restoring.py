@@ -202,11 +202,6 @@ class Restoring:
         """Return whether an outbox row has to wait: rights must not change on top of what the directory forgot."""
         return self._busy and row.kind in (GRANT, RIGHTS)
 
-    @property
-    def has_work(self) -> bool:
-        """Whether there is still a reason to compare that was not looked into."""
-        return self._comparing or self._wanted.is_set()
-
     # --- The background task -----------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Compare whenever there is a reason, until cancelled."""
