@@ -92,8 +92,8 @@ class Client:
             stack.callback(tasks.cancel_scope.cancel)
             self._cloud = cloud = CloudLink(self._cluster, endpoint, tasks, clock=monotonic)
             endpoint.on_message = cloud.receive
-            endpoint.on_offer = lambda _session, offer: cloud.offered(
-                decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer
+            endpoint.on_offer = lambda session, offer: cloud.offered(
+                session, decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer
             )
             endpoint.on_closed = lambda session, _reason: cloud.session_closed(session)
             await stack.enter_async_context(endpoint)
