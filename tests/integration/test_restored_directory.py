@@ -87,8 +87,8 @@ async def test_what_was_spent_lowered_and_revoked_stays_so_while_the_owner_is_aw
                 async for event in events:
                     if type(event).__name__ == "DirectoryRestored":
                         break
-        # The viewer's peer has owned up to its two looks already.
-        expected = "The cloud was restored from a backup: 2 grants were confirmed, 1 revocation sent again."
+        # The viewer's peer has owned up to its two looks already, and proved the revocation.
+        expected = "The cloud was restored from a backup: 2 grants were confirmed."
         assert event.text == expected
         assert await owner.restored_notice() == expected
         await thawed(viewer, spent)
