@@ -16,7 +16,7 @@ import msgspec
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Effect, Known, mail_id, not_found, read_epoch
+from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
 from node.services.grants import change_row, digest_of_word, rights_of
 from node.services.mail import MailKind, Post
 from shared.config import MAX_VIEWS
@@ -44,7 +44,7 @@ class GrantIsFrozen(ViewRefused):
         self.nudges = nudges
 
 
-def known(caller: Known, operation: KnownCount) -> Transaction[Effect]:
+def known(caller: KnownCaller, operation: KnownCount) -> Transaction[Effect]:
     """Take what a viewer knows of a grant, without a look: nothing is spent by it, whatever it says.
 
     Refuses a record that is not its owner's word.
@@ -95,7 +95,7 @@ def _proves(proof: RightsRecord, standing: bytes) -> bool:
     return not stands.revoked and supersedes(stands, proof)
 
 
-def _take_over(tx: Tx, caller: Known, grant: Row, proof: RightsRecord, encoded: bytes) -> Step[None]:
+def _take_over(tx: Tx, caller: KnownCaller, grant: Row, proof: RightsRecord, encoded: bytes) -> Step[None]:
     """Put the record that the directory had forgotten back; the grant waits for its owner all the same.
 
     One that revokes waits for nobody: no look can come of it.
@@ -115,7 +115,7 @@ def _take_over(tx: Tx, caller: Known, grant: Row, proof: RightsRecord, encoded: 
     yield change_row(tx, caller, proof, digest_of_word(proof), met_consumed=grant["consumed"])
 
 
-def freeze_if_behind(tx: Tx, caller: Known, grant: Row, told: KnownCount) -> Step[Frozen | None]:
+def freeze_if_behind(tx: Tx, caller: KnownCaller, grant: Row, told: KnownCount) -> Step[Frozen | None]:
     """Freeze a grant whose row, held by this transaction, is behind what its viewer knows; None where it is not.
 
     One that is revoked stays as it is but for its count: nobody's word is waited for, no look can come of it.

@@ -334,12 +334,36 @@ class AckMail(Message, frozen=True, tag=141):
 
 
 Operation = (
-    Register | SignIn | SignOut | ListUsers | FindAccount | OfferedImages
-    | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages | RestoreImage
-    | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant | ConfirmGrant
-    | SpendView | TakenView | LookEnded | WantCopy | KnownCount | ViewsLog
-    | FetchMail | AckMail
-)  # fmt: skip
+    Register
+    | SignIn
+    | SignOut
+    | ListUsers
+    | FindAccount
+    | OfferedImages
+    | Encrypt
+    | SetPreview
+    | GetPreview
+    | WithdrawImage
+    | MyImages
+    | RestoreImage
+    | AskViews
+    | WithdrawAsk
+    | RejectAsk
+    | Grant
+    | ChangeRights
+    | ListAsks
+    | ListGrants
+    | GetGrant
+    | ConfirmGrant
+    | SpendView
+    | TakenView
+    | LookEnded
+    | WantCopy
+    | KnownCount
+    | ViewsLog
+    | FetchMail
+    | AckMail
+)
 
 # --- Outcomes --------------------------------------------------------------------------------------------------------
 
@@ -574,9 +598,22 @@ class AskMade(Message, frozen=True, tag=164):
 
 
 Outcome = (
-    Done | Registered | SignedIn | Users | Account | Images | PreviewAnswer | Encrypted | AskMade | Asks | Grants
-    | GrantState | ViewSpent | ViewRows | Mails
-)  # fmt: skip
+    Done
+    | Registered
+    | SignedIn
+    | Users
+    | Account
+    | Images
+    | PreviewAnswer
+    | Encrypted
+    | AskMade
+    | Asks
+    | Grants
+    | GrantState
+    | ViewSpent
+    | ViewRows
+    | Mails
+)
 
 # --- What mail carries -----------------------------------------------------------------------------------------------
 

@@ -20,12 +20,12 @@ from tests.contract.devices import Crash, Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
 from tui.peer import mending
 from tui.peer.answers import REJECTION
-from tui.peer.asks import Asks
 from tui.peer.events import DirectoryRestored
 from tui.peer.granting import RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.restoring import Restoring
+from tui.peer.view_requests import ViewRequests
 
 pytestmark = pytest.mark.anyio
 _TABLES = (
@@ -78,7 +78,7 @@ class OwnersDevice(Device):
     def start(self) -> None:
         super().start()
         self.context.name = "Somebody"
-        self.asks = Asks(self.context)
+        self.asks = ViewRequests(self.context)
         self.mailbox = Mailbox(self.context, self.people, self.copies, None, self.asks, self.given)
         self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
 
@@ -362,9 +362,15 @@ def _as_if_owned(row: ops.GrantRow, thief: Person):
     from shared.rights import create_grant
 
     made = create_grant(
-        thief.identity, thief.identity.public, grant_id=row.grant, image_id=row.image, content_key=b"k" * 32,
-        granted=5, expires=None, entropy=_counting(),
-    )  # fmt: skip
+        thief.identity,
+        thief.identity.public,
+        grant_id=row.grant,
+        image_id=row.image,
+        content_key=b"k" * 32,
+        granted=5,
+        expires=None,
+        entropy=_counting(),
+    )
     return msgspec.structs.replace(made.record)
 
 

@@ -30,11 +30,14 @@ async def restored(place: Town, remembered: Marks | None = None) -> int:
 def confirming(given: Given, record=None, *, consumed: int = 0, with_share: bool = True) -> ops.ConfirmGrant:
     operation = given.operation
     return ops.ConfirmGrant(
-        grant=operation.grant, image=operation.image, viewer=operation.viewer,
-        record=encode_record(record or given.record), consumed=consumed,
+        grant=operation.grant,
+        image=operation.image,
+        viewer=operation.viewer,
+        record=encode_record(record or given.record),
+        consumed=consumed,
         cloud_share=operation.cloud_share if with_share else None,
         share_signature=operation.share_signature if with_share else None,
-    )  # fmt: skip
+    )
 
 
 async def standing(person: Person, grant: str) -> ops.GrantRow:
@@ -222,9 +225,16 @@ class TestMakingAgain:
 # --- Images ----------------------------------------------------------------------------------------------------------
 def restoring(image: str, **changes) -> ops.RestoreImage:
     good = ops.RestoreImage(
-        image=image, title="A\u202epicture", format="JPEG", width=640, height=480, original_size=10_000, created=1000.0,
-        upload_size=11_000, upload_sha256=b"u" * 32,
-    )  # fmt: skip
+        image=image,
+        title="A\u202epicture",
+        format="JPEG",
+        width=640,
+        height=480,
+        original_size=10_000,
+        created=1000.0,
+        upload_size=11_000,
+        upload_sha256=b"u" * 32,
+    )
     return msgspec.structs.replace(good, **changes)
 
 
@@ -410,9 +420,11 @@ class TestWhatViewersKnow:
 
     async def proving(self, person: Person, record, *, version: int | None = None, consumed: int = 0):
         known = ops.KnownCount(
-            grant=record.grant_id, version=record.version if version is None else version, consumed=consumed,
+            grant=record.grant_id,
+            version=record.version if version is None else version,
+            consumed=consumed,
             record=encode_record(record),
-        )  # fmt: skip
+        )
         await person.ask(known)
 
     async def test_a_version_that_its_viewer_proves_is_taken_over_and_freezes_once(self, place, ann, bob):

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import anyio
 
-from shared.net.partials import FolderPartials, PartialKey
+from shared.net.partial_store import FolderPartials, PartialKey
 from shared.transfer.receiver import PartialObject
 from tui.peer import Peer, files
 from tui.peer.events import CopyProgress, Event, EventHub

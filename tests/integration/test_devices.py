@@ -63,8 +63,9 @@ def killed(deed: str, stage: str, profile: Path, cluster: RunningCluster, *rest:
     """Run a peer in a process of its own until it has killed itself."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.integration.peer_process", deed, stage, profile, cluster.file, *rest],
-        timeout=120, check=False,
-    )  # fmt: skip
+        timeout=120,
+        check=False,
+    )
     assert ended.returncode == -signal.SIGKILL
 
 

@@ -15,7 +15,7 @@ from shared.cluster import load_cluster
 from tests.integration.cluster import RunningCluster
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
-from tui.monitor.model.elections import Outcome
+from tui.monitor.model.elections import ElectionOutcome
 from tui.monitor.model.nodes import Presence
 from tui.monitor.player import Player
 from tui.monitor.recorder import Recorder
@@ -73,7 +73,7 @@ async def test_a_killed_leader_is_recorded_as_it_was_shown(cluster: RunningClust
         model, now = await watch.until(lambda model, now: model.cluster(now).term > before.term)
         model, now = await watch.until(
             lambda model, now: (
-                model.elections(now)[0].outcome is Outcome.WON and len(model.elections(now)[0].agreed_by) == 2
+                model.elections(now)[0].outcome is ElectionOutcome.WON and len(model.elections(now)[0].agreed_by) == 2
             )
         )
         tasks.cancel_scope.cancel()
@@ -96,8 +96,11 @@ async def test_a_killed_leader_is_recorded_as_it_was_shown(cluster: RunningClust
     assert replayed.cluster(player.end_s).term == live.term
     found = replayed.elections(player.end_s)[0]
     assert (found.key, found.leader, found.term, found.messages) == (
-        election.key, election.leader, election.term, election.messages,
-    )  # fmt: skip
+        election.key,
+        election.leader,
+        election.term,
+        election.messages,
+    )
     assert found.took_s == pytest.approx(election.took_s, abs=0.002)
     player.seek(max(player.start_s, killed_at - 0.3))
     assert player.model.cluster(player.position_s).leader == before.leader

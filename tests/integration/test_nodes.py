@@ -20,9 +20,21 @@ from tests.integration.cluster import GLIMPSE, RunningCluster
 pytestmark = pytest.mark.xdist_group("nodes")
 
 NODE_FIELDS = {
-    "name", "pid", "role", "term", "priority", "cost", "load1", "in_flight", "heartbeat_age_ms", "rtt_ms",
-    "requests_done", "worker_ports", "cpu_percent", "rss_mb",
-}  # fmt: skip
+    "name",
+    "pid",
+    "role",
+    "term",
+    "priority",
+    "cost",
+    "load1",
+    "in_flight",
+    "heartbeat_age_ms",
+    "rtt_ms",
+    "requests_done",
+    "worker_ports",
+    "cpu_percent",
+    "rss_mb",
+}
 
 
 @pytest.fixture
@@ -43,9 +55,9 @@ def until(holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
 def load(cluster: RunningCluster, *options: str) -> dict:
     result = cluster.glimpse("load", "--requests", "150", "--clients", "3", "--json", *options)
     assert result.returncode == 0, result.stdout + result.stderr
-    figures = json.loads(result.stdout)
-    assert (figures["ok"], figures["failed"], figures["duplicates"]) == (150, 0, 0)
-    return figures
+    stats = json.loads(result.stdout)
+    assert (stats["ok"], stats["failed"], stats["duplicates"]) == (150, 0, 0)
+    return stats
 
 
 def test_a_load_whose_leader_is_killed(cluster: RunningCluster) -> None:
@@ -76,8 +88,8 @@ def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
         until(lambda: done() > 5, within_s=60.0)
         os.kill(leader["pid"], signal.SIGTERM)
         said, _ = running.communicate(timeout=100)
-    figures = json.loads(said)
-    assert (figures["ok"], figures["failed"], figures["duplicates"]) == (300, 0, 0)
+    stats = json.loads(said)
+    assert (stats["ok"], stats["failed"], stats["duplicates"]) == (300, 0, 0)
     until(lambda: cluster.status()["leader"] not in (None, leader["name"]))
     load(cluster)
 

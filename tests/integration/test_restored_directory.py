@@ -96,8 +96,10 @@ async def test_what_was_spent_lowered_and_revoked_stays_so_while_the_owner_is_aw
         assert await owner.views_log(spent) == log
         rights = {image: (await owner.viewers(image))[0] for image in (spent, revoked, lowered)}
         assert [(row.left, row.consumed, row.revoked, row.frozen) for row in rights.values()] == [
-            (2, 3, False, False), (0, 0, True, False), (1, 0, False, False),
-        ]  # fmt: skip
+            (2, 3, False, False),
+            (0, 0, True, False),
+            (1, 0, False, False),
+        ]
         assert await looks(viewer, revoked, 2) == 0
         assert await looks(viewer, lowered, 3) == 1
         assert await looks(viewer, spent, 4) == 2

@@ -15,9 +15,9 @@ from tests.unit.profiles_made import ask_row
 from tui.peer import asker as asker_module
 from tui.peer import mailbox as mailbox_module
 from tui.peer.asker import Asker
-from tui.peer.asks import Asks
 from tui.peer.mailbox import Mailbox
 from tui.peer.store import Store
+from tui.peer.view_requests import ViewRequests
 
 pytestmark = pytest.mark.anyio
 NO_END = 2**53
@@ -29,7 +29,7 @@ def images(*numbers: int, total: int) -> ops.Images:
             image=f"{number:032x}", title="", format="JPEG", width=1, height=1, size=1, created=1.0, has_preview=False
         )
         for number in numbers
-    ]  # fmt: skip
+    ]
     return ops.Images(owner=1, rows=rows, total=total)
 
 
@@ -112,14 +112,14 @@ async def test_requests_are_read_by_the_same_rule(store: Store) -> None:
     ask = msgspec.json.decode(ask_row(), type=ops.AskArrived).ask
     node = Node(lambda _page: ops.Asks(rows=[ask], total=NO_END))
     with pytest.raises(Unavailable), anyio.fail_after(20):
-        await Asks(context(node, store=store)).refresh(incoming=True)
+        await ViewRequests(context(node, store=store)).refresh(incoming=True)
     assert node.left_out == node.requests[:1]
 
 
 @pytest.mark.parametrize("fresh", [True, False])
 async def test_mail_without_end_is_not_fetched_on_and_on(
     store: Store, fresh: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     """The same letter again after it was acknowledged, or always another one."""
     monkeypatch.setattr(mailbox_module, "_MAX_MAILS", 20)
 

@@ -86,7 +86,7 @@ class Peer:
 
     async def ask(
         self, answer: Answer, *, times_sent: int, operation: Operation = LIST, told: Collection[str] = ()
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Ask, and let node a answer once the request went out so often to all."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer, answer, times_sent)
@@ -157,10 +157,14 @@ async def test_a_passing_refusal_that_lasts_is_told_in_its_own_words(peer: Peer)
 @pytest.mark.parametrize(
     ("operation", "code", "kind"),
     [
-        (LOOK, "frozen", ViewRefused), (LOOK, "revoked", ViewRefused), (LOOK, "no_views", ViewRefused),
-        (LIST, "unknown_account", Refused), (LIST, "conflict", Refused), (LIST, "invalid", Refused),
+        (LOOK, "frozen", ViewRefused),
+        (LOOK, "revoked", ViewRefused),
+        (LOOK, "no_views", ViewRefused),
+        (LIST, "unknown_account", Refused),
+        (LIST, "conflict", Refused),
+        (LIST, "invalid", Refused),
     ],
-)  # fmt: skip
+)
 async def test_what_waiting_does_not_change_is_told_at_once(peer: Peer, operation, code: str, kind: type) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await peer.ask(Answer(request=ASKED, code=code, text="No."), times_sent=1, operation=operation)
@@ -227,9 +231,7 @@ async def test_a_node_that_is_left_out_is_asked_no_more_and_the_others_are(peer:
 
 
 @PATIENT
-async def test_a_node_that_was_left_out_long_enough_is_asked_again(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+async def test_a_node_that_was_left_out_long_enough_is_asked_again(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_module, "_LEFT_OUT_S", 0.05)
     first = peer.posts.sessions["a"]
     await peer.ask(Answer(request=ASKED, outcome=Users(rows=[], total=0)), times_sent=1)

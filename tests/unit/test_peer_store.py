@@ -329,14 +329,20 @@ async def test_an_interrupted_rewrite_touches_no_file_of_others(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("fact", "value"),
     [
-        ("compared_epoch", "second"), ("compared_epoch", "-1"), ("compared_epoch", "9" * 40),
-        ("restored_at", "yesterday"), ("restored_at", "inf"), ("restored_at", "nan"),
-        ("receipt", "no digits"), ("receipt", "abc"), ("receipt", "ab" * 33),
+        ("compared_epoch", "second"),
+        ("compared_epoch", "-1"),
+        ("compared_epoch", "9" * 40),
+        ("restored_at", "yesterday"),
+        ("restored_at", "inf"),
+        ("restored_at", "nan"),
+        ("receipt", "no digits"),
+        ("receipt", "abc"),
+        ("receipt", "ab" * 33),
     ],
-)  # fmt: skip
+)
 async def test_what_was_noted_of_a_restore_is_set_aside_where_it_cannot_be_read(
     tmp_path: Path, fact: str, value: str
-) -> None:  # fmt: skip
+) -> None:
     """Such a note was taken for what it must be: signing in ended with a ValueError, at each attempt."""
     path = make_profile(tmp_path / "profile")
     change(path, "UPDATE facts SET value = :value WHERE name = :fact", value=value, fact=fact)

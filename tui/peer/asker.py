@@ -23,9 +23,7 @@ class Asker:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def ask(
-        self, operation: ops.Operation, *, told: Collection[str] = ()
-    ) -> tuple[ops.Outcome, bytes | None]:  # fmt: skip
+    async def ask(self, operation: ops.Operation, *, told: Collection[str] = ()) -> tuple[ops.Outcome, bytes | None]:
         """Ask something; `told` are passing refusals that are wanted at once."""
         return await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S, told=told)
 

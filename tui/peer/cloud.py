@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
 from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
@@ -229,9 +229,15 @@ class CloudLink:
 
     # --- Requests ----------------------------------------------------------------------------------------------------
     async def ask(
-        self, operation: Operation, *, request: str, wait_s: float = DEFAULT_WAIT_S, upload: bytes | None = None,
-        progress: Progress | None = None, told: Collection[str] = (),
-    ) -> tuple[Outcome, bytes | None]:  # fmt: skip
+        self,
+        operation: Operation,
+        *,
+        request: str,
+        wait_s: float = DEFAULT_WAIT_S,
+        upload: bytes | None = None,
+        progress: Progress | None = None,
+        told: Collection[str] = (),
+    ) -> tuple[Outcome, bytes | None]:
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
         `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
@@ -341,7 +347,7 @@ class CloudLink:
             case _:
                 raise MalformedMessage("a message that peers do not take")
 
-    def offered(self, session: Session, label: Label, offer: Offer) -> Incoming | None:
+    def offered(self, session: Session, label: Label, offer: IncomingOffer) -> Incoming | None:
         """Accept a stego image or a long answer that belongs to a request under way; refuse everything else."""
         if not isinstance(label, StegoObject | AnswerObject):
             return None
@@ -410,9 +416,11 @@ class CloudLink:
         try:
             with scope:
                 await self._endpoint.send_object(
-                    session, encode(label, cap_bytes=MAX_LABEL_BYTES), data,
+                    session,
+                    encode(label, cap_bytes=MAX_LABEL_BYTES),
+                    data,
                     progress=(lambda done, total: report("sending", done, total)) if report else None,
-                )  # fmt: skip
+                )
         except (Refused, Unavailable, TransferCancelled) as error:
             log.info("an upload did not arrive", extra={"reason": str(error)})
         finally:

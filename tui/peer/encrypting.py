@@ -88,10 +88,15 @@ class Encrypting:
         context = self._context
         info = prepared.info
         operation = ops.Encrypt(
-            image=image, title=title, format=info.format, width=info.width, height=info.height,
-            original_size=info.bytes, upload_size=len(prepared.upload),
+            image=image,
+            title=title,
+            format=info.format,
+            width=info.width,
+            height=info.height,
+            original_size=info.bytes,
+            upload_size=len(prepared.upload),
             upload_sha256=hashlib.sha256(prepared.upload).digest(),
-        )  # fmt: skip
+        )
         outcome, stego = await context.cloud.ask(
             operation, request=context.new_id(), wait_s=_WAIT_S, upload=prepared.upload, progress=report
         )
@@ -103,16 +108,35 @@ class Encrypting:
         await files.write_whole(target, stego)
         await context.store.run(
             lambda s: s.put(
-                "own_images", image=image, title=title, format=info.format, width=info.width, height=info.height,
-                size=info.bytes, content_key=prepared.content_key, created=outcome.created, ready=1,
-                upload_sha256=operation.upload_sha256, upload_size=operation.upload_size,
+                "own_images",
+                image=image,
+                title=title,
+                format=info.format,
+                width=info.width,
+                height=info.height,
+                size=info.bytes,
+                content_key=prepared.content_key,
+                created=outcome.created,
+                ready=1,
+                upload_sha256=operation.upload_sha256,
+                upload_size=operation.upload_size,
             )
-        )  # fmt: skip
+        )
         report("checking", 1, 1)
         return MyImage(
-            image, title, info.format, info.width, info.height, info.bytes, outcome.created, target, offered=True,
-            has_preview=False, viewers=0, views_spent=0,
-        )  # fmt: skip
+            image,
+            title,
+            info.format,
+            info.width,
+            info.height,
+            info.bytes,
+            outcome.created,
+            target,
+            offered=True,
+            has_preview=False,
+            viewers=0,
+            views_spent=0,
+        )
 
     # --- Attempts that ended otherwise -------------------------------------------------------------------------------
     async def _note(self, image: str) -> None:
@@ -120,10 +144,18 @@ class Encrypting:
         now = self._context.wall()
         await self._context.store.run(
             lambda s: s.put(
-                "own_images", image=image, title="", format="", width=0, height=0, size=0, content_key=b"", created=now,
+                "own_images",
+                image=image,
+                title="",
+                format="",
+                width=0,
+                height=0,
+                size=0,
+                content_key=b"",
+                created=now,
                 ready=0,
             )
-        )  # fmt: skip
+        )
 
     async def settle(self, known: Iterable[ops.ImageRow]) -> set[str]:
         """Return the ids of attempts that have not become images, and withdraw those that the cloud offers even so.

@@ -14,14 +14,14 @@ from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES
-from tui.peer.asks import Asks
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.holding import Holding, belongs
 from tui.peer.people import People
 from tui.peer.store import Store
+from tui.peer.view_requests import ViewRequests
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class Mailbox:
     """Fetches and applies mail."""
 
     def __init__(
-        self, context: Context, people: People, copies: Copies, holding: Holding, asks: Asks, given: Given
-    ) -> None:  # fmt: skip
+        self, context: Context, people: People, copies: Copies, holding: Holding, asks: ViewRequests, given: GivenGrants
+    ) -> None:
         self._context = context
         self._people = people
         self._copies = copies
@@ -187,9 +187,10 @@ class Mailbox:
         await self._context.store.run(
             lambda s: s.do(
                 "UPDATE held SET owner = :owner WHERE grant_id = :g AND owner <> :owner",
-                owner=grant.owner, g=grant.grant,
+                owner=grant.owner,
+                g=grant.grant,
             )
-        )  # fmt: skip
+        )
         if self._context.note_frozen(grant.grant, frozen=grant.frozen, asked=asked):
             await self._holding.tell(grant.grant)
 

@@ -16,11 +16,10 @@ import anyio
 from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
 from tui.peer.asker import Asker
-from tui.peer.asks import Asks
 from tui.peer.comparing import Left, Tally, sentence
 from tui.peer.context import Context
 from tui.peer.events import DirectoryRestored
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.granting import GRANT, RIGHTS
 from tui.peer.mailbox import Mailbox
 from tui.peer.mending import MENDED, Mending
@@ -28,6 +27,7 @@ from tui.peer.outbox import Outbox
 from tui.peer.previews import Previews
 from tui.peer.repeating import RESTORED_AT, Repeating
 from tui.peer.store import OutboxRow, Store
+from tui.peer.view_requests import ViewRequests
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,9 @@ class _Want:
 class Restoring:
     """Compares with the directory whenever there is a reason to, in the background."""
 
-    def __init__(self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox, asks: Asks) -> None:
+    def __init__(
+        self, context: Context, outbox: Outbox, given: GivenGrants, mailbox: Mailbox, asks: ViewRequests
+    ) -> None:
         self._context = context
         self._outbox = outbox
         self._given = given

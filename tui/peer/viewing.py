@@ -57,7 +57,7 @@ _LOOK_FORGOTTEN = (
 )
 
 
-class Ended(msgspec.Struct, frozen=True):
+class EndedLook(msgspec.Struct, frozen=True):
     """How long a view was looked at, as it waits in the outbox."""
 
     view: Id128
@@ -175,9 +175,12 @@ class Viewing:
         if spent.version > right.record.version:
             right = await self._reread(right)
         share = open_share(
-            _raw(look.ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant,
+            _raw(look.ephemeral),
+            spent.sealed_share,
+            cluster_id=context.cluster.cluster_id,
+            grant_id=grant,
             view_id=spent.view,
-        )  # fmt: skip
+        )
         content_key = unlock(right.record, context.identity, share)
         data = await anyio.to_thread.run_sync(
             lambda: open_picture(content_key, sealed, owner_key=right.record.owner_key, image_id=right.image)
@@ -190,9 +193,15 @@ class Viewing:
         if record.revoked:
             raise _refused(RefusalCode.REVOKED)
         return View(
-            right.image, right.title, data, spent.left, view_id=spent.view, look_s=record.look_s,
-            expires=record.expires, unwritten=unwritten,
-        )  # fmt: skip
+            right.image,
+            right.title,
+            data,
+            spent.left,
+            view_id=spent.view,
+            look_s=record.look_s,
+            expires=record.expires,
+            unwritten=unwritten,
+        )
 
     async def _sealed(self, held: sqlite3.Row) -> bytes:
         """Return what a held image hides. Where that is not what arrived, the copy counts as missing from now on."""
@@ -264,10 +273,12 @@ class Viewing:
         context, grant = self._context, right.record.grant_id
         public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         operation = ops.SpendView(
-            grant=grant, ephemeral_key=public,
+            grant=grant,
+            ephemeral_key=public,
             signature=spend_signature(context.identity, context.cluster.cluster_id, grant, view, public),
-            known_version=right.record.version, known_consumed=right.consumed,
-        )  # fmt: skip
+            known_version=right.record.version,
+            known_consumed=right.consumed,
+        )
         try:
             outcome, _ = await context.cloud.ask(operation, request=view)
         except ViewRefused as refusal:
@@ -390,10 +401,10 @@ class Viewing:
     async def ended(self, view: str, seconds: float) -> None:
         """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
         request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
-        await self._outbox.put(LOOK_ENDED, "end of a look", packed(Ended(view, seconds)), request)
+        await self._outbox.put(LOOK_ENDED, "end of a look", packed(EndedLook(view, seconds)), request)
 
     async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
-        ended = unpacked(row, Ended)
+        ended = unpacked(row, EndedLook)
         operation = ops.LookEnded(view=ended.view, lasted_s=ended.lasted_s)
         try:
             await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
