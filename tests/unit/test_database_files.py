@@ -41,7 +41,7 @@ OPENING = {
 }
 ALLOWED = {
     ("node/directory/sqlite_file.py", "_create_private"): "O_EXCL: makes the file, and never opens one that is there",
-    ("node/directory/sqlite_file.py", "Users"): "a lock file of ours beside the database",
+    ("node/directory/sqlite_file.py", "FileUsers"): "a lock file of ours beside the database",
     ("node/directory/sqlite_file.py", "Gate"): "a lock file of ours beside the database",
     ("node/directory/__init__.py", "open_directory"): "opens it through SQLite",
     ("node/directory/backup.py", "_clear_away"): "removes half-written files that nobody has open",
