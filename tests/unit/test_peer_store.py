@@ -155,6 +155,29 @@ async def test_a_profile_of_version_1_opens_with_all_it_has(tmp_path: Path) -> N
         assert len(await peer.outbox()) == 1
 
 
+@pytest.mark.parametrize("version", [2, 3])
+async def test_a_profile_of_an_earlier_version_opens_with_all_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    profile = tmp_path / "profile"
+    make_profile(profile)
+    (profile / "store.sqlite").unlink()
+    with monkeypatch.context() as before:
+        before.setattr(store_module, "_MIGRATIONS", store_module._MIGRATIONS[:version])
+        before.setattr(store_module, "_SCHEMA_VERSION", version)
+        before.setattr(Store, "_sort_out", lambda *_: [])
+        store = Store(profile / "store.sqlite")
+        for table, row in rows().items():
+            if table != "previews" or version > 2:
+                store.put(table, **row)
+        store.close()
+    async with Peer(profile, NOWHERE) as peer:
+        assert peer.status().set_aside == 0
+        assert [image.image for image in await peer.my_images(local=True)] == [MY_IMAGE]
+        [side] = await peer._given.known()
+        assert side.wishes == ()
+
+
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.sqlite"
     _version_1(path).close()
