@@ -398,7 +398,8 @@ async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tm
 async def test_an_image_that_was_here_before_receipts_gets_one_while_the_directory_knows_it(place, ann, tmp_path):
     before = await Backup.take(place)
     image = await ann.image()
-    async with opened(ann, tmp_path / "one", image) as device:
+    async with opened(ann, tmp_path / "one") as device:
+        await device.own(image, with_receipt=False)
         await device.sign_in()
         [row] = await device.context.store.run(lambda s: s.all("SELECT receipt FROM own_images"))
         assert len(row["receipt"]) == 32
