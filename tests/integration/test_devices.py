@@ -59,13 +59,20 @@ async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Calla
         yield person
 
 
-def killed(deed: str, stage: str, profile: Path, cluster: RunningCluster, *rest: str) -> None:
-    """Run a peer in a process of its own until it has killed itself."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.integration.peer_process", deed, stage, profile, cluster.file, *rest],
-        timeout=120, check=False,
-    )  # fmt: skip
-    assert ended.returncode == -signal.SIGKILL
+ENDS = pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+"""A process that is killed, and its twin that is told to end and closes its peer."""
+
+
+async def ended(
+    number: signal.Signals, deed: str, stage: str, profile: Path, cluster: RunningCluster, *rest: str
+) -> None:
+    """Run a peer in a process of its own until a signal has ended it."""
+    command = [sys.executable, "-m", "tests.integration.peer_process", number.name, deed, stage, profile, cluster.file]
+
+    def run() -> int:
+        return subprocess.run([*command, *rest], timeout=120, check=False).returncode
+
+    assert await anyio.to_thread.run_sync(run) == (-number if number == signal.SIGKILL else 0)
 
 
 def heard(events: Any) -> list[str]:
@@ -95,7 +102,7 @@ async def test_what_a_killed_encryption_left_is_offered_to_nobody(
     viewer = await people("ben")
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         me = await owner.register("ada")
-    await anyio.to_thread.run_sync(killed, "encrypt", "receiving", tmp_path / "ada", cluster, str(photo))
+    await ended(signal.SIGKILL, "encrypt", "receiving", tmp_path / "ada", cluster, str(photo))
     offers = await until(lambda: viewer.images_of(me.account), lambda offers: len(offers) == 1)
     sent = await viewer.request(offers[0].image, 2)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
@@ -107,12 +114,13 @@ async def test_what_a_killed_encryption_left_is_offered_to_nobody(
         assert await owner.my_images() == []
 
 
-async def test_an_encryption_killed_before_the_cloud_had_it_all_leaves_nothing(
-    cluster: RunningCluster, tmp_path: Path, photo: Path
+@ENDS
+async def test_an_encryption_cut_short_before_the_cloud_had_it_all_leaves_nothing(
+    cluster: RunningCluster, tmp_path: Path, photo: Path, number: signal.Signals
 ) -> None:
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
-    await anyio.to_thread.run_sync(killed, "encrypt", "sending", tmp_path / "ada", cluster, str(photo))
+    await ended(number, "encrypt", "sending", tmp_path / "ada", cluster, str(photo))
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.sign_in()
         assert await owner.my_images() == []
@@ -127,7 +135,7 @@ async def test_an_encryption_killed_at_its_very_end_is_kept(
     viewer = await people("ben")
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
-    await anyio.to_thread.run_sync(killed, "encrypt", "written", tmp_path / "ada", cluster, str(photo))
+    await ended(signal.SIGKILL, "encrypt", "written", tmp_path / "ada", cluster, str(photo))
     (tmp_path / "ada" / "images" / "own-cut.part").write_bytes(b"cut")
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.sign_in()
@@ -530,8 +538,9 @@ async def begun(events: Any, *, sending: bool) -> tuple[int, int]:
     raise AssertionError("the peer closed")
 
 
-async def test_a_transfer_goes_on_where_it_was_when_the_receiver_is_killed(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path
+@ENDS
+async def test_a_transfer_goes_on_where_it_was_when_the_receiver_ends(
+    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
 ) -> None:
     """What had arrived was kept in memory only: a client that was closed or killed began every picture anew."""
     owner = await people("ada")
@@ -539,7 +548,7 @@ async def test_a_transfer_goes_on_where_it_was_when_the_receiver_is_killed(
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         me = await viewer.register("ben")
     await owner.grant(image.image, me.account, 1)
-    await anyio.to_thread.run_sync(killed, "receive", "-", tmp_path / "ben", cluster)
+    await ended(number, "receive", "-", tmp_path / "ben", cluster)
     parts = tmp_path / "ben" / "partials"
     assert [path.suffix for path in sorted(parts.iterdir())] == [".data", ".have"]
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
@@ -555,8 +564,9 @@ async def test_a_transfer_goes_on_where_it_was_when_the_receiver_is_killed(
         assert list(parts.iterdir()) == []
 
 
-async def test_a_transfer_goes_on_where_it_was_when_the_sender_is_killed(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path
+@ENDS
+async def test_a_transfer_goes_on_where_it_was_when_the_sender_ends(
+    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
 ) -> None:
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
@@ -566,7 +576,7 @@ async def test_a_transfer_goes_on_where_it_was_when_the_sender_is_killed(
             me = await viewer.register("ben")
         await owner.grant(image.image, me.account, 1)
     viewer = await people("ben")
-    await anyio.to_thread.run_sync(killed, "send", "-", tmp_path / "ada", cluster)
+    await ended(number, "send", "-", tmp_path / "ada", cluster)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         with owner.subscribe() as events:
             await owner.sign_in()
@@ -586,7 +596,7 @@ async def test_a_part_that_was_damaged_on_disk_is_received_anew(
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         me = await viewer.register("ben")
     await owner.grant(image.image, me.account, 1)
-    await anyio.to_thread.run_sync(killed, "receive", "-", tmp_path / "ben", cluster)
+    await ended(signal.SIGKILL, "receive", "-", tmp_path / "ben", cluster)
     [data] = (tmp_path / "ben" / "partials").glob("*.data")
     with data.open("r+b") as file:
         file.write(b"damage" * 5000)

@@ -10,21 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.cluster import RunningCluster
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.xdist_group("nodes")
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many TCP ports in a row that are free."""
-    for base in range(29_000, 60_000, 17):
-        with ExitStack() as stack:
-            try:
-                for port in range(base, base + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no free ports")
 
 
 @pytest.fixture
