@@ -11,6 +11,7 @@ import sys
 from enum import Enum
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
 from tests.ports import free_ports
 
 GLIMPSE = [sys.executable, "-m", "tui.cli"]
@@ -45,7 +46,7 @@ class RunningCluster:
         assert self._process.stdout is not None
         self.ready = self._process.stdout.readline().strip()
         if not self.ready.startswith("ready "):
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process.stdout.close()
             raise AssertionError(f"the cluster did not come up: {self.ready!r}")
 
@@ -84,7 +85,7 @@ class RunningCluster:
         """Drain and end it; return the exit code of `glimpse up`."""
         assert self._process.stdout is not None
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(30)
+        code = self._process.wait(PATIENCE_S)
         self._process.stdout.close()
         return code
 
@@ -92,5 +93,5 @@ class RunningCluster:
         """End `glimpse up` at once, as a crash does."""
         assert self._process.stdout is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
         self._process.stdout.close()

@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from tests.integration.cluster import GLIMPSE, Fault, RunningCluster
+from tests.patience import PATIENCE_S
 from tests.photos import large_jpeg, photo
 from tests.tui.terminal import Terminal
 from tui.peer import Peer
@@ -55,7 +56,7 @@ class Stage:
         """Let Ben sign out."""
         if self.agent.poll() is None:
             self.agent.send_signal(signal.SIGTERM)
-        assert self.agent.wait(20) == 0
+        assert self.agent.wait(PATIENCE_S) == 0
         assert self.agent.stdout is not None
         self.agent.stdout.close()
 

@@ -21,6 +21,7 @@ from shared.stego import container
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import _event, received, shared_image, until
+from tests.patience import PATIENCE_S
 from tui.commands.agent import agent
 from tui.peer import Peer, files, wanting
 from tui.peer.events import CopyProgress, OtherDevice
@@ -205,7 +206,7 @@ async def test_a_withdrawn_image_is_asked_for_by_nobody_any_more(people: Any, ph
     await until(owner.requests, lambda found: len(found.incoming) == 1)
     with viewer.subscribe() as events:
         await owner.withdraw(image.image)
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             answer: Any = await _event(events, "RequestAnswered")
         assert (answer.request_id, answer.accepted, answer.title) == (sent.request_id, False, "fractal")
         assert "no longer offers" in answer.reason
@@ -274,7 +275,7 @@ async def test_an_answer_that_waited_too_long_gives_nothing_and_says_so(tmp_path
         async with Peer(tmp_path / "ada", second.file) as owner:
             with owner.subscribe() as events:
                 await owner.sign_in()
-                with anyio.fail_after(30):
+                with anyio.fail_after(PATIENCE_S):
                     refused: Any = await _event(events, "Undeliverable")
             assert "rejected" in refused.reason
             await until(lambda: owner.requests(local=True), lambda found: found.incoming[0].state == AskState.REJECTED)
@@ -307,7 +308,7 @@ async def test_a_second_device_gets_its_copies_by_itself_and_hears_no_history(
             assert not {"RequestAnswered", "RightsUpdated", "RequestArrived", "ViewSpentEvent"} & set(told)
             [request] = (await phone.requests(local=True)).outgoing
             assert request.state == AskState.REJECTED
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE_S):
                 await _event(events, "ImageReceived")
         [copy] = await phone.peer_images()
         assert (copy.grant, copy.left) == (held.grant, 2)
@@ -317,7 +318,7 @@ async def test_a_second_device_gets_its_copies_by_itself_and_hears_no_history(
         # What happens from now on is news.
         with phone.subscribe() as events:
             await owner.set_views(held.image, me.account, 9)
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 await _event(events, "RightsUpdated")
 
 
@@ -445,7 +446,7 @@ async def test_strange_files_in_the_profile_are_left_alone(
     (images / "link.png").symlink_to(image.path)
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         await viewer.sign_in()
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             await viewer._adopting.looked.wait()
         assert await viewer.my_images() == []
     assert {path.name for path in images.iterdir()} == {image.path.name, "own-junk.png", "link.png"}
@@ -464,7 +465,7 @@ async def test_two_devices_know_of_each_other_and_do_not_fight(
                 await phone.register("ada")
                 await phone.sign_in()
                 assert OtherDevice(newer=False) in [event async for event in _until_other(at_phone)]
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 assert await _event(at_owner, "OtherDevice") == OtherDevice(newer=True)
             assert owner.status().other_device
             assert not phone.status().other_device
@@ -488,7 +489,7 @@ async def test_an_agent_says_that_another_device_signed_in(
     owner = await people("ada")
     said: list[str] = []
     async with await another_device(owner, tmp_path / "robot", cluster) as robot:
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             async with anyio.create_task_group() as group:
 
                 def say(line: str) -> None:
@@ -505,7 +506,7 @@ async def test_an_agent_says_that_another_device_signed_in(
 
 
 async def _until_other(events: Any) -> AsyncIterator[Any]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_S):
         async for event in events:
             yield event
             if isinstance(event, OtherDevice):

@@ -11,6 +11,7 @@ import pytest
 
 from shared.cluster import load_cluster
 from tests.integration.cluster import Fault, RunningCluster
+from tests.patience import PATIENCE_S
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
 from tui.monitor.model.elections import Outcome
@@ -21,8 +22,6 @@ from tui.monitor.recording import read_recording
 from tui.monitor.source import LiveSource
 
 pytestmark = [pytest.mark.xdist_group("monitor-recording"), pytest.mark.anyio]
-
-PATIENCE_S = 30.0
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 
 from shared.cluster import load_cluster
 from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.patience import PATIENCE_S
 from tests.ports import can_be_bound
 from tui.commands import up
 
@@ -36,7 +37,7 @@ def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
     running.stop()
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
+def until(holds: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     """Look again and again until something holds."""
     deadline = time.monotonic() + within_s
     while not holds():
@@ -91,7 +92,7 @@ def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
         return int(nodes[other].get("requests_done", 0))
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        until(lambda: done() > 5, within_s=60.0)
+        until(lambda: done() > 5)
         os.kill(leader["pid"], signal.SIGTERM)
         said, _ = running.communicate(timeout=100)
     figures = json.loads(said)

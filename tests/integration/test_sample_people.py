@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import until
+from tests.patience import PATIENCE_S
 from tui.commands.sample_people import SamplePerson, sample_people
 from tui.peer import Peer
 
@@ -87,5 +88,5 @@ def test_they_end_with_a_demo_that_was_ended(cluster: RunningCluster, tmp_path: 
             os.kill(demo.pid, number)
         finally:
             demo.kill()  # where it was never ready: what comes next waits for its end
-    gone, alive = psutil.wait_procs(agents, timeout=60)
+    gone, alive = psutil.wait_procs(agents, timeout=PATIENCE_S)
     assert (len(gone), alive) == (1, [])

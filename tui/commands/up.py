@@ -26,8 +26,11 @@ from tui.operator import Operator
 from tui.places import CLUSTER_FILE, OPERATOR_KEY
 
 DEFAULT_BASE_PORT = 47600
-_READY_S = 20.0
-_STOP_S = 10.0
+_READY_S = 60.0
+"""How long nodes that run may take to find a leader, on a machine that has much else to do. One that ended is told at
+once."""
+_STOP_S = 20.0
+"""How long nodes may take to drain and close the directory before they are killed."""
 _MAX_NODES = 15
 _LOWEST_FREE_PORT = 10_240
 _USUAL_FIRST_LENT_PORT = 32_768
