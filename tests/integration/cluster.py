@@ -79,7 +79,8 @@ class RunningCluster:
         file, log = self.folder / "directory.sqlite", self.folder / "directory.sqlite-wal"
         inode = log.stat().st_ino
         subprocess.run([sys.executable, "-c", _READ, str(file)], check=True, timeout=100)
-        assert log.stat().st_ino == inode, "the reader deleted the log under the living nodes"
+        assert log.exists(), "the reader deleted the log under the living nodes"
+        assert log.stat().st_ino == inode, "the nodes write into a log without a name"
 
     def stop(self) -> int:
         """Drain and end it; return the exit code of `glimpse up`."""

@@ -160,6 +160,7 @@ def test_the_leader_ends_while_an_image_is_on_its_way(stage: Stage, fault: Fault
         stage.cluster.end_node(leader["pid"], fault)
         terminal.wait_for("is encrypted")
         terminal.wait_for("v Open")  # the dialog is gone, and the keys are the list's again
+        terminal.wait_for("Nobody yet.")  # the picture is in the list and chosen, so that the key is for it
         terminal.press("v")
         terminal.wait_for(lambda screen: screen.colours > PICTURE_COLOURS)
         terminal.press("escape", "ctrl+q")

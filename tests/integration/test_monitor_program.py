@@ -102,7 +102,7 @@ def test_the_leader_ends_and_the_monitor_shows_how_it_is_replaced(stage: Stage, 
         terminal.press("2")
         terminal.wait_for(lambda screen: re.search(rf"{former}.*{leader}|{leader}.*leads", screen.text) is not None)
         terminal.wait_for("NEW_LEADER")
-        terminal.wait_for("hand over" if fault is Fault.STOPPED else "leader silent")
+        terminal.wait_for("RESIGN" if fault is Fault.STOPPED else f"{former} was heard last")
         terminal.press("4")
         terminal.wait_for(f"leads, term {later}")
         terminal.wait_for("does not answer")
