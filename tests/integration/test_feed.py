@@ -132,15 +132,19 @@ def audit_file(cluster: RunningCluster, node: str) -> list[dict]:
 
 @pytest.mark.parametrize("fault", Fault)
 async def test_a_leader_that_ends_an_election_and_a_new_leader_are_seen(cluster: RunningCluster, fault: Fault) -> None:
-    """However it ends. How long the others take is held to the bars in simulated time, in `tests/sim`."""
+    """However it ends. How long the others take is held to the bars in simulated time, in `tests/sim`.
+
+    Notices and the states that they lead to come in datagrams of their own, in any order, and are waited for apart.
+    """
     async with watching(cluster) as seen:
         places = {node.name: place for place, node in enumerate(seen.operator.cluster.nodes)}
         leader = next(name for name in seen.names if seen.standing(name).role == "leader")
         term = seen.standing(leader).term
         state = seen.last(leader, FeedState)
         assert state is not None
-        assert all(seen.standing(name).leader == places[leader] for name in seen.names)
-        assert any(notice.term == term for notice in seen.notices(leader, LeaderNotice)), "told though it was before"
+        await seen.until(lambda: all(seen.standing(name).leader == places[leader] for name in seen.names))
+        # That there is a leader is told to who begins to watch, though it was before.
+        await seen.until(lambda: any(notice.term == term for notice in seen.notices(leader, LeaderNotice)))
         before = {name: len(seen.notices(name, RoleNotice)) for name in seen.names}
         await anyio.to_thread.run_sync(cluster.end_node, state.life.pid, fault)
         others = [name for name in seen.names if name != leader]
@@ -148,20 +152,27 @@ async def test_a_leader_that_ends_an_election_and_a_new_leader_are_seen(cluster:
         new = next(name for name in others if seen.standing(name).role == "leader")
         assert seen.standing(new).term > term
         await seen.until(lambda: all(seen.standing(name).leader == places[new] for name in others))
-        roles = seen.notices(new, RoleNotice)[before[new] :]
-        assert [notice.role for notice in roles][-2:] == ["claim", "leader"]
-        assert LeaderNotice(None, term) in seen.notices(others[0], LeaderNotice)
-        heard = [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == "NEW_LEADER"]
-        assert any(notice.sent and notice.term > term for notice in heard)
+        await seen.until(
+            lambda: [notice.role for notice in seen.notices(new, RoleNotice)[before[new] :]][-2:] == ["claim", "leader"]
+        )
+        await seen.until(lambda: LeaderNotice(None, term) in seen.notices(others[0], LeaderNotice))
+
+        def told(kind: str) -> list[feed.ElectionNotice]:
+            return [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == kind]
+
+        await seen.until(lambda: any(notice.sent and notice.term > term for notice in told("NEW_LEADER")))
         await seen.until(lambda: seen.client.silent_s(leader) > 2 * HB)
         await seen.until(lambda: not running(state.life.pid))
         if fault is Fault.STOPPED:
-            asked = [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == "RESIGN"]
-            assert [(notice.node, notice.sent) for notice in asked] == [(places[leader], False)], "nobody had to notice"
+            await seen.until(lambda: told("RESIGN"))
+            assert {(notice.node, notice.sent) for notice in told("RESIGN")} == {(places[leader], False)}
         else:
-            beats = seen.last(new, feed.FeedBeats)
-            assert beats is not None
-            assert sum(row.missed for row in beats.beats if row.place == places[leader]) >= 2
+
+            def missed() -> int:
+                beats = seen.last(new, feed.FeedBeats)
+                return 0 if beats is None else sum(row.missed for row in beats.beats if row.place == places[leader])
+
+            await seen.until(lambda: missed() >= 2)
 
 
 async def test_an_order_is_seen_by_all_and_stands_in_every_audit_log(cluster: RunningCluster) -> None:
