@@ -18,7 +18,6 @@ from anyio.abc import TaskGroup
 from node.agreed import AgreedPolicy
 from node.audit import Replication
 from node.audit_log import AuditLog
-from node.desk import Desk
 from node.directory import Directory
 from node.directory import NodeRow as DirectoryRow
 from node.dispatch import Dispatch, Forget, Held, NobodyServes, Serve
@@ -28,9 +27,10 @@ from node.lease import LeaseAnswer
 from node.leasing import Leasing
 from node.links import NodeLinks
 from node.lives import Lives
-from node.membership import NodeRow
-from node.observer import Observer
+from node.membership import MemberRow
 from node.remembering import Remembering
+from node.request_handler import RequestHandler
+from node.telemetry import Telemetry
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
 from shared.errors import GlimpseError, StorageError, UserError
@@ -48,26 +48,38 @@ _NO_LEADER = "The cloud has no leader at the moment; your request waits"
 
 
 class Control:
-    """One node's machines, wired to sessions, the desk, the directory and the audit log."""
+    """One node's machines, wired to sessions, the request handler, the directory and the audit log."""
 
     def __init__(
-        self, me: str, cluster: Cluster, incarnation: int, *, lives: Lives, directory: Directory, links: NodeLinks,
-        desk: Desk, audit: AuditLog, observer: Observer, tasks: TaskGroup, clock: Callable[[], float],
-        set_deaf: Callable[[bool], None], remembering: Remembering,
-    ) -> None:  # fmt: skip
+        self,
+        me: str,
+        cluster: Cluster,
+        incarnation: int,
+        *,
+        lives: Lives,
+        directory: Directory,
+        links: NodeLinks,
+        request_handler: RequestHandler,
+        audit: AuditLog,
+        telemetry: Telemetry,
+        tasks: TaskGroup,
+        clock: Callable[[], float],
+        set_deaf: Callable[[bool], None],
+        remembering: Remembering,
+    ) -> None:
         names = [node.name for node in cluster.nodes]
         now = clock()
         self._me = me
         self._timing: Timing = cluster.timing
         self._directory = directory
         self._links = links
-        self._desk = desk
+        self._request_handler = request_handler
         self._tasks = tasks
         self._clock = clock
         self._set_deaf = set_deaf
         self._lives = lives
         self._audit = audit
-        self._observer = observer
+        self._telemetry = telemetry
         self._remembering = remembering
         self._leasing = Leasing(me, incarnation, directory, cluster.timing.lease_s, self._lease_answered)
         node = cluster.node(me)
@@ -78,14 +90,14 @@ class Control:
         self.agreed = AgreedPolicy(me, names, timing=cluster.timing)
         self.replication = Replication(me, names, cluster.timing)
         self.replication.restore(audit.tail(), now)
-        self.dispatch.on_happening = observer.happened
+        self.dispatch.on_happening = telemetry.happened
         self._machines = (self.election, self.dispatch, self.faults, self.agreed, self.replication)
         self.leader_heard_at: float | None = None
         self._wake = anyio.Event()
         self._states_at = -math.inf
-        desk.dispatching = self
+        request_handler.dispatching = self
 
-    # --- From the sessions and the desk ------------------------------------------------------------------------------
+    # --- From the sessions and the request handler -------------------------------------------------------------------
     def receive(self, session: Session, data: bytes) -> None:
         """Take a message from another node. Anybody else is ignored; a bad message raises `MalformedMessage`."""
         sender = self._links.name_of(session)
@@ -98,7 +110,7 @@ class Control:
         if isinstance(message, DirectoryMark):
             self._remembering.heard(sender, message)
             return
-        self._observer.heard(sender, message, now)
+        self._telemetry.heard(sender, message, now)
         for machine in self._machines:
             machine.receive(sender, message, now)
         self._wake.set()
@@ -110,12 +122,12 @@ class Control:
         return held is not Held.BUSY
 
     def served(self, key: tuple[bytes, str]) -> None:
-        """The desk has answered a request."""
+        """The request handler has answered a request."""
         self.dispatch.served(RequestKey(*key), self._clock())
         self._wake.set()
 
     def failed_to_serve(self, key: tuple[bytes, str]) -> None:
-        """The desk could not serve a request."""
+        """The request handler could not serve a request."""
         self.dispatch.failed_to_serve(RequestKey(*key), self._clock())
         self._wake.set()
 
@@ -133,7 +145,7 @@ class Control:
         """An order to this node is in its audit log, and obeyed if it is to be: `shared` with the other nodes."""
         if shared:
             self.replication.made(record, self._clock())
-        self._observer.audited(record)
+        self._telemetry.audited(record)
         self._wake.set()
 
     async def drain(self) -> None:
@@ -180,32 +192,32 @@ class Control:
         for event in self.election.take_events():
             self._note(event)
         for action in self.election.take_actions():
-            self._observer.lease(action)
+            self._telemetry.lease(action)
             self._tasks.start_soon(self._leasing.ask, action)
         for dispatched in self.dispatch.take_actions():
             match dispatched:
                 case Serve(key):
-                    self._desk.serve(key)
+                    self._request_handler.serve(key)
                 case Forget(key):
-                    self._desk.forget(key)
+                    self._request_handler.forget(key)
                 case NobodyServes(key):
-                    self._desk.nobody_serves(key, _NO_LEADER)
+                    self._request_handler.nobody_serves(key, _NO_LEADER)
         for change in self.faults.take_events():
             log.warning("the failure simulation", extra={"deaf": change.deaf})
-            self._observer.deafness(change.deaf)
+            self._telemetry.deafness(change.deaf)
             self._set_deaf(change.deaf)
-        self._observer.token(self.faults.token)
+        self._telemetry.token(self.faults.token)
         for record in self.replication.take_records():
             self._tasks.start_soon(self._write_audit, record)
         for node, message in self.election.take_sends():
-            self._observer.sent(node, message)
+            self._telemetry.sent(node, message)
             self._links.send(node, message)
         for machine in self._machines[1:]:
             for node, message in machine.take_sends():
                 self._links.send(node, message)
 
     def _note(self, event: ElectionEvent) -> None:
-        self._observer.elected(event, self.election.term)
+        self._telemetry.elected(event, self.election.term)
         match event:
             case RoleChanged(previous, role, why):
                 log.info("role", extra={"previous": previous.name, "role": role.name, "why": why.name})
@@ -215,7 +227,7 @@ class Control:
                 log.info("election", extra={"event": repr(event)})
 
     def _lease_answered(self, answer: LeaseAnswer) -> None:
-        self._observer.lease(answer)
+        self._telemetry.lease(answer)
         self.election.lease_answer(answer, self._clock())
         self._wake.set()
 
@@ -228,7 +240,7 @@ class Control:
             self.replication.not_written(record)
             return
         self.replication.written(record, self._clock())
-        self._observer.audited(record)
+        self._telemetry.audited(record)
         self._wake.set()
 
     # --- What the machines are fed -----------------------------------------------------------------------------------
@@ -278,6 +290,6 @@ class Control:
         return DirectoryRow(self._me, self.election.incarnation, hears, self._address, self.election.term)
 
 
-def _member_row(row: DirectoryRow) -> NodeRow:
+def _member_row(row: DirectoryRow) -> MemberRow:
     """Return a row as the membership takes it: whom a node hears does not matter there, only whether anybody."""
-    return NodeRow(row.name, row.heard_at, frozenset({"somebody"} if row.hears else ()))
+    return MemberRow(row.name, row.heard_at, frozenset({"somebody"} if row.hears else ()))

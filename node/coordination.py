@@ -78,11 +78,16 @@ class CoordinationTable:
         """Return the rows as they travel: nodes by place, ages in milliseconds, loads to two decimals."""
         return tuple(
             TableRow(
-                places[row.node], row.incarnation, int(min(row.heard_age_s * 1000, _MAX_AGE_MS)),
-                round(row.load1, 2), row.cores, row.in_flight, row.fit,
+                places[row.node],
+                row.incarnation,
+                int(min(row.heard_age_s * 1000, _MAX_AGE_MS)),
+                round(row.load1, 2),
+                row.cores,
+                row.in_flight,
+                row.fit,
             )
             for row in self.rows
-        )  # fmt: skip
+        )
 
     @classmethod
     def from_wire(cls, term: int, rows: Iterable[TableRow], nodes: Sequence[str]) -> "CoordinationTable":

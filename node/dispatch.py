@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from node.outbox import DONE, FORWARD, UNSERVED, WORKING, Kind, Outbox
+from node.outbox import DONE, FORWARD, UNSERVED, WORKING, Kind, NodeOutbox
 from node.placement import Placement, Policy
 from shared.config import LIMITS, REMEMBERED_REQUESTS, REMEMBERED_REQUESTS_S, Limits, Timing
 from shared.wire import node_messages as wire
@@ -27,8 +27,16 @@ from shared.wire.feed_messages import Happening
 from shared.wire.node_messages import KeyBatch, NodeMessage, RequestKey, unpack_keys
 
 __all__ = [
-    "Counts", "Dispatch", "DispatchAction", "Forget", "Held", "NobodyServes", "Policy", "RequestKey", "Serve",
-]  # fmt: skip
+    "Counts",
+    "Dispatch",
+    "DispatchAction",
+    "Forget",
+    "Held",
+    "NobodyServes",
+    "Policy",
+    "RequestKey",
+    "Serve",
+]
 
 OPEN_REPEATS = 3
 """An unserved request that its peer has not repeated for this many of its longest pauses is dropped: it is gone."""
@@ -129,15 +137,21 @@ class Dispatch:
     """
 
     def __init__(
-        self, me: str, nodes: Sequence[str], *, timing: Timing, policy: Policy = Policy.LEAST_COST,
-        limits: Limits = LIMITS, now: float,
-    ) -> None:  # fmt: skip
+        self,
+        me: str,
+        nodes: Sequence[str],
+        *,
+        timing: Timing,
+        policy: Policy = Policy.LEAST_COST,
+        limits: Limits = LIMITS,
+        now: float,
+    ) -> None:
         self.me = me
         self.nodes = tuple(nodes)
         self.timing = timing
         self.limits = limits
         self._placement = Placement(me, self.nodes, policy)
-        self._outbox = Outbox(_PATIENCE_HEARTBEATS * timing.heartbeat_s)
+        self._outbox = NodeOutbox(_PATIENCE_HEARTBEATS * timing.heartbeat_s)
         self._actions: list[DispatchAction] = []
         self._open: dict[RequestKey, _Request] = {}
         self._held_of: dict[bytes, int] = {}
@@ -170,7 +184,7 @@ class Dispatch:
         return len(self._serving)
 
     def counts(self) -> Counts:
-        """Return the figures for status and monitor."""
+        """Return the stats for status and monitor."""
         return Counts(open=len(self._open), serving=len(self._serving), remembered=len(self._done), **self._totals)
 
     def assigned_to(self, node: str) -> int:
@@ -204,7 +218,7 @@ class Dispatch:
             request.held = True
             if done_at is not None:
                 request.rests_until = done_at + _CROSSING_HEARTBEATS * self.timing.heartbeat_s
-            self._held_of[key.account_key] = self._held_of.get(key.account_key, 0) + 1
+            self._held_of[key.session_key] = self._held_of.get(key.session_key, 0) + 1
             self._consider(request, now)
         self._totals["repeated"] += again
         return Held.KNOWN if known else Held.AGAIN if again else Held.NEW
@@ -539,11 +553,11 @@ class Dispatch:
             self._actions.append(Forget(request.key))
 
     def _release(self, key: RequestKey) -> None:
-        left = self._held_of[key.account_key] - 1
+        left = self._held_of[key.session_key] - 1
         if left:
-            self._held_of[key.account_key] = left
+            self._held_of[key.session_key] = left
         else:
-            del self._held_of[key.account_key]
+            del self._held_of[key.session_key]
 
     def _show_work(self, now: float) -> None:
         for key in self._serving:
@@ -569,7 +583,7 @@ class Dispatch:
     def _room_for(self, key: RequestKey) -> bool:
         if len(self._open) >= REMEMBERED_REQUESTS:
             return False
-        return self._held_of.get(key.account_key, 0) < self.limits.requests_in_flight_per_key
+        return self._held_of.get(key.session_key, 0) < self.limits.requests_in_flight_per_key
 
     def _opened(self, key: RequestKey, now: float) -> _Request:
         if len(self._open) >= REMEMBERED_REQUESTS:

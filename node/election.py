@@ -29,7 +29,7 @@ from node.lease import (
     ReleaseLease,
     RenewLease,
 )
-from node.membership import Membership, NodeRow
+from node.membership import MemberRow, Membership
 from node.roles import (
     Deposed,
     ElectionEvent,
@@ -46,10 +46,26 @@ from shared.wire import node_messages as wire
 from shared.wire.node_messages import ElectionMessage, LoadReport, NodeMessage
 
 __all__ = [
-    "ClaimLease", "Deposed", "Election", "ElectionEvent", "Input", "LeaderChanged", "LeaseAction", "LeaseAnswer",
-    "LeaseLost", "LeaseReleased", "LeaseRenewed", "LeaseUnknown", "LeaseWon", "NodeRow", "ReleaseLease", "RenewLease",
-    "Role", "RoleChanged", "render_diagram",
-]  # fmt: skip
+    "ClaimLease",
+    "Deposed",
+    "Election",
+    "ElectionEvent",
+    "Input",
+    "LeaderChanged",
+    "LeaseAction",
+    "LeaseAnswer",
+    "LeaseLost",
+    "LeaseReleased",
+    "LeaseRenewed",
+    "LeaseUnknown",
+    "LeaseWon",
+    "MemberRow",
+    "ReleaseLease",
+    "RenewLease",
+    "Role",
+    "RoleChanged",
+    "render_diagram",
+]
 
 _FOREVER = float("inf")
 _LEASE_MARGIN_HEARTBEATS = 0.02
@@ -182,7 +198,7 @@ class Election:
         """Feed this machine's one-minute load, its cores and the requests this node has in its hands."""
         self._own = replace(self._own, load1=min(load1, 9_999.0), cores=cores, in_flight=in_flight)
 
-    def node_rows(self, rows: Sequence[NodeRow], now: float) -> None:
+    def node_rows(self, rows: Sequence[MemberRow], now: float) -> None:
         """Feed the directory's table of nodes, read just now, every one or two heartbeats."""
         self.membership.rows(rows, now)
         self._directory_away = False
@@ -241,8 +257,9 @@ class Election:
         """Return whether another node could lead now: it was heard lately, does not drain and has the directory."""
         return any(
             state.fit and state.heard_age_s <= self.timing.suspect_s
-            for state in self.node_states(now) if state.node != self.me
-        )  # fmt: skip
+            for state in self.node_states(now)
+            if state.node != self.me
+        )
 
     @property
     def table_at(self) -> float:

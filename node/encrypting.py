@@ -10,7 +10,7 @@ from node.encoder import Encoder
 from node.services.operations import Caller, Served, Services
 from shared.config import MAX_MESSAGE_BYTES, Timing
 from shared.errors import MalformedMessage, Refused, TransferCancelled, TransferFailed
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, StegoObject
 from shared.wire.operations import Encrypt
@@ -40,7 +40,7 @@ class Pulls:
         self._timing = timing
         self._expected: dict[tuple[bytes, str, str], _Expected] = {}
 
-    def offered(self, session: Session, request: str, what: str, offer: Offer) -> Incoming | None:
+    def offered(self, session: Session, request: str, what: str, offer: IncomingOffer) -> Incoming | None:
         """Accept an offer that fits a pull; return None to refuse it."""
         expected = self._expected.get((session.remote_key, request, what))
         if expected is None or offer.size != expected.size or offer.sha256 != expected.sha256:

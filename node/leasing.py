@@ -16,7 +16,7 @@ from node.lease import (
     LeaseUnknown,
     LeaseWon,
     RenewLease,
-)  # fmt: skip
+)
 from shared.errors import GlimpseError
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ _NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRow:
+class MemberRow:
     """One row of the directory's table of nodes."""
 
     node: str
@@ -42,7 +42,7 @@ class _Member:
     cores: int = 1
     in_flight: int = 0
     fit: bool = True
-    row: NodeRow | None = None
+    row: MemberRow | None = None
     row_unchanged_s: float = 0.0
 
 
@@ -102,7 +102,7 @@ class Membership:
         """Return whether every other node's row is stale or hears nobody, so that this node may lead unheard."""
         return all(self._gone(member) for member in self._members.values())
 
-    def rows(self, rows: Iterable[NodeRow], now: float) -> None:
+    def rows(self, rows: Iterable[MemberRow], now: float) -> None:
         """Feed the directory's table of nodes, freshly read. A node without a row counts as gone."""
         passed = 0.0 if self._rows_at is None else now - self._rows_at
         if passed > ROW_GAP_HEARTBEATS * self.timing.heartbeat_s:

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from node.figures import DirectoryFigures, Figures
+from node.node_stats import DirectoryStats, NodeStats
 from node.roles import Role
 from shared.errors import InvalidInput
 from shared.wire import feed_messages as feed
@@ -48,7 +48,7 @@ class Snapshot:
     traffic: feed.Traffic
     beats: list[feed.Beats]
     names: tuple[str, ...]
-    directory: DirectoryFigures
+    directory: DirectoryStats
     happenings: tuple[int, ...]
     latency: tuple[int, ...]
     latency_sum_ms: float
@@ -62,31 +62,43 @@ class Snapshot:
     frozen: int = 0
 
 
-async def snapshot(figures: Figures, now: float) -> Snapshot:
-    """Take the figures of this moment; asks the directory whether it is there."""
-    directory = await figures.ping()
-    observer = figures.observer
-    cpu_s, rss_bytes = figures.process_totals()
+async def snapshot(stats: NodeStats, now: float) -> Snapshot:
+    """Take the stats of this moment; asks the directory whether it is there."""
+    directory = await stats.ping()
+    telemetry = stats.telemetry
+    cpu_s, rss_bytes = stats.process_totals()
     return Snapshot(
-        figures.life(), figures.standing(now), figures.work(now), figures.traffic(0), figures.beats(now),
-        tuple(observer.places), directory, tuple(observer.samples.counts), tuple(observer.latency.counts),
-        observer.latency.sum_ms,
-        {kind: (totals.served, totals.refused) for kind, totals in observer.kinds.items()}, figures.dropped(),
-        observer.term_changes, cpu_s, rss_bytes, figures.remembering.epoch, figures.remembering.recoveries,
-        figures.remembering.frozen,
-    )  # fmt: skip
+        stats.life(),
+        stats.standing(now),
+        stats.work(now),
+        stats.traffic(0),
+        stats.beats(now),
+        tuple(telemetry.places),
+        directory,
+        tuple(telemetry.samples.counts),
+        tuple(telemetry.latency.counts),
+        telemetry.latency.sum_ms,
+        {kind: (totals.served, totals.refused) for kind, totals in telemetry.kinds.items()},
+        stats.dropped(),
+        telemetry.term_changes,
+        cpu_s,
+        rss_bytes,
+        stats.remembering.epoch,
+        stats.remembering.recoveries,
+        stats.remembering.frozen,
+    )
 
 
 class NodeCollector(Collector):
     """Gives the families of metrics of one node. Called by the threads that serve scrapes."""
 
-    def __init__(self, figures: Figures, loop: asyncio.AbstractEventLoop) -> None:
-        self._figures = figures
+    def __init__(self, stats: NodeStats, loop: asyncio.AbstractEventLoop) -> None:
+        self._stats = stats
         self._loop = loop
 
     def collect(self) -> Iterable[Metric]:
         """Return all families. Raises `TimeoutError` where the node is stuck, which makes the scrape fail."""
-        asked = asyncio.run_coroutine_threadsafe(snapshot(self._figures, time.monotonic()), self._loop)
+        asked = asyncio.run_coroutine_threadsafe(snapshot(self._stats, time.monotonic()), self._loop)
         return families(asked.result(SCRAPE_PATIENCE_S))
 
 
@@ -105,9 +117,13 @@ def _counter(name: str, text: str, node: str, value: float) -> Metric:
 
 
 def _labelled(
-    family: type[Any], name: str, text: str, labels: tuple[str, ...], node: str,
+    family: type[Any],
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    node: str,
     values: Iterable[tuple[tuple[str, ...], float]],
-) -> Metric:  # fmt: skip
+) -> Metric:
     metric: Metric = family(name, text, labels=("node", *labels))
     for label_values, value in values:
         metric.add_metric((node, *label_values), value)  # type: ignore[attr-defined] # every family has it
@@ -117,9 +133,13 @@ def _labelled(
 def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
     standing = taken.standing
     yield _labelled(
-        GaugeMetricFamily, "glimpse_election_role", "Role in the election: 1 for the present one.", ("role",), node,
+        GaugeMetricFamily,
+        "glimpse_election_role",
+        "Role in the election: 1 for the present one.",
+        ("role",),
+        node,
         [((role.value,), float(role.value == standing.role)) for role in Role],
-    )  # fmt: skip
+    )
     yield _gauge("glimpse_election_term", "Highest term that the node knows.", node, standing.term)
     yield _counter("glimpse_election_leaderships", "Leaderships that it has seen begin.", node, taken.leaderships)
     yield _gauge("glimpse_node_leads", "1 while it leads and trusts its lease.", node, standing.trusts_lease)
@@ -128,18 +148,29 @@ def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
     yield _gauge("glimpse_node_deaf", "1 while the failure simulation silences it.", node, standing.deaf_ms > 0)
     counted = ("sent", "acked", "unacked", "heard", "missed", "pulses_sent", "pulses_heard")
     yield _labelled(
-        CounterMetricFamily, "glimpse_heartbeats", "Signs of life between this node and a peer.", ("peer", "event"),
-        node, [((taken.names[row.place], name), getattr(row, name)) for row in taken.beats for name in counted],
-    )  # fmt: skip
+        CounterMetricFamily,
+        "glimpse_heartbeats",
+        "Signs of life between this node and a peer.",
+        ("peer", "event"),
+        node,
+        [((taken.names[row.place], name), getattr(row, name)) for row in taken.beats for name in counted],
+    )
     yield _labelled(
-        GaugeMetricFamily, "glimpse_heartbeat_rtt_seconds", "Round trip of the last acknowledged heartbeat.",
-        ("peer",), node,
+        GaugeMetricFamily,
+        "glimpse_heartbeat_rtt_seconds",
+        "Round trip of the last acknowledged heartbeat.",
+        ("peer",),
+        node,
         [((taken.names[row.place],), row.rtt_us / 1e6) for row in taken.beats if row.rtt_us is not None],
-    )  # fmt: skip
+    )
     yield _labelled(
-        GaugeMetricFamily, "glimpse_peer_silence_seconds", "Since a peer node was last heard.", ("peer",), node,
+        GaugeMetricFamily,
+        "glimpse_peer_silence_seconds",
+        "Since a peer node was last heard.",
+        ("peer",),
+        node,
         [((taken.names[row.place],), row.heard_ms / 1e3) for row in taken.beats if row.heard_ms is not None],
-    )  # fmt: skip
+    )
 
 
 def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
@@ -157,16 +188,20 @@ def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
     yield _gauge("glimpse_grants_frozen", "Grants that wait for their owners since a restore.", node, taken.frozen)
     directory = taken.directory
     yield _gauge(
-        "glimpse_directory_up", "1 if the directory answered and can be written, as this node found.", node,
+        "glimpse_directory_up",
+        "1 if the directory answered and can be written, as this node found.",
+        node,
         directory.ok,
-    )  # fmt: skip
+    )
     yield _gauge(
         "glimpse_directory_writable", "1 if the last write of this node was committed.", node, directory.writable
     )
     yield _gauge(
-        "glimpse_directory_ahead_seconds", "How far directory time stands before a clock that was set back.", node,
+        "glimpse_directory_ahead_seconds",
+        "How far directory time stands before a clock that was set back.",
+        node,
         directory.ahead_s,
-    )  # fmt: skip
+    )
     latency_ms = taken.directory.latency_ms
     if latency_ms is not None:
         yield _gauge("glimpse_directory_latency_seconds", "How long it took to.", node, latency_ms / 1000)
@@ -174,20 +209,29 @@ def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
 
 def _requests(taken: Snapshot, node: str) -> Iterator[Metric]:
     yield _gauge("glimpse_requests_in_flight", "Requests that it serves now.", node, taken.work.in_flight)
-    yield _gauge("glimpse_requests_open", "Requests that it knows of and nobody answered.", node,
-                 taken.work.open_requests)  # fmt: skip
+    yield _gauge(
+        "glimpse_requests_open", "Requests that it knows of and nobody answered.", node, taken.work.open_requests
+    )
     yield _labelled(
-        CounterMetricFamily, "glimpse_requests", "Requests that it answered.", ("operation", "outcome"), node,
+        CounterMetricFamily,
+        "glimpse_requests",
+        "Requests that it answered.",
+        ("operation", "outcome"),
+        node,
         [
             ((_OPERATIONS.get(kind, "unknown"), outcome), count)
             for kind, counts in sorted(taken.kinds.items())
             for outcome, count in zip(("served", "refused"), counts, strict=True)
         ],
-    )  # fmt: skip
+    )
     yield _labelled(
-        CounterMetricFamily, "glimpse_request_events", "What happened to requests here.", ("event",), node,
+        CounterMetricFamily,
+        "glimpse_request_events",
+        "What happened to requests here.",
+        ("event",),
+        node,
         [((what.name.lower(),), taken.happenings[what]) for what in Happening],
-    )  # fmt: skip
+    )
     buckets, passed = [], 0
     for bound_ms, count in zip((*LATENCY_BOUNDS_MS, None), taken.latency, strict=True):
         passed += count
@@ -202,17 +246,29 @@ def _requests(taken: Snapshot, node: str) -> Iterator[Metric]:
 def _network(taken: Snapshot, node: str) -> Iterator[Metric]:
     traffic = taken.traffic
     yield _labelled(
-        CounterMetricFamily, "glimpse_network_bytes", "Bytes of datagrams, over all sockets.", ("direction",), node,
+        CounterMetricFamily,
+        "glimpse_network_bytes",
+        "Bytes of datagrams, over all sockets.",
+        ("direction",),
+        node,
         [(("sent",), traffic.sent_bytes), (("received",), traffic.received_bytes)],
-    )  # fmt: skip
+    )
     yield _labelled(
-        CounterMetricFamily, "glimpse_network_datagrams", "Datagrams, over all sockets.", ("direction",), node,
+        CounterMetricFamily,
+        "glimpse_network_datagrams",
+        "Datagrams, over all sockets.",
+        ("direction",),
+        node,
         [(("sent",), traffic.sent_datagrams), (("received",), traffic.received_datagrams)],
-    )  # fmt: skip
+    )
     yield _labelled(
-        CounterMetricFamily, "glimpse_dropped_datagrams", "Datagrams and messages thrown away.", ("reason",), node,
+        CounterMetricFamily,
+        "glimpse_dropped_datagrams",
+        "Datagrams and messages thrown away.",
+        ("reason",),
+        node,
         [((reason,), count) for reason, count in sorted(taken.dropped.items())],
-    )  # fmt: skip
+    )
     yield _gauge("glimpse_worker_ports_in_use", "Worker ports of running transfers.", node, traffic.worker_ports)
     yield _gauge("glimpse_sessions", "Sessions of peers and operators.", node, traffic.sessions)
     yield _gauge("glimpse_clients", "Accounts that have a session here.", node, traffic.clients)
@@ -253,10 +309,10 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 @contextmanager
-def serving_metrics(figures: Figures, loop: asyncio.AbstractEventLoop, host: str, port: int) -> Iterator[None]:
+def serving_metrics(stats: NodeStats, loop: asyncio.AbstractEventLoop, host: str, port: int) -> Iterator[None]:
     """Serve /metrics for the length of a `with` block. Raises `InvalidInput` where the address cannot be had."""
     registry = CollectorRegistry()
-    registry.register(NodeCollector(figures, loop))
+    registry.register(NodeCollector(stats, loop))
     try:
         server = make_server(host, port, make_wsgi_app(registry), _Server, handler_class=_Handler)
     except (OSError, OverflowError) as error:

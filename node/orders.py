@@ -55,14 +55,24 @@ class StrangerLimit:
         return True
 
 
-class Orders:
+class OrderDesk:
     """Takes orders, one at a time."""
 
     def __init__(
-        self, me: str, endpoint: Endpoint, *, control: Control, encoder: Encoder, audit: AuditLog,
-        operators: frozenset[bytes], heartbeat_s: float, clock: Callable[[], float], wall_clock: Callable[[], float],
-        stop: Callable[[], None], hurry: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        me: str,
+        endpoint: Endpoint,
+        *,
+        control: Control,
+        encoder: Encoder,
+        audit: AuditLog,
+        operators: frozenset[bytes],
+        heartbeat_s: float,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        stop: Callable[[], None],
+        hurry: Callable[[], None],
+    ) -> None:
         self._me = me
         self._endpoint = endpoint
         self._control = control
@@ -128,9 +138,16 @@ class Orders:
 
     async def _record(self, session: Session, order: OperatorCommand, text: str) -> AuditRecord:
         record = AuditRecord(
-            self._me, self._control.election.incarnation, self._number + 1, round(self._wall_clock(), 3),
-            words_of(session.remote_key), order.command, _value(order), not text, clean(text, max_chars=100),
-        )  # fmt: skip
+            self._me,
+            self._control.election.incarnation,
+            self._number + 1,
+            round(self._wall_clock(), 3),
+            words_of(session.remote_key),
+            order.command,
+            _value(order),
+            not text,
+            clean(text, max_chars=100),
+        )
         await self._audit.write(record)
         self._number += 1
         return record

@@ -46,7 +46,7 @@ UNSERVED = Kind("unserved")
 
 
 @dataclass(slots=True)
-class Outbox:
+class NodeOutbox:
     """Keys waiting to be sent, by node and kind."""
 
     patience_s: float

@@ -34,10 +34,18 @@ class Remembering:
     how many grants wait, `forget` is called when what was read of accounts may no longer be so."""
 
     def __init__(
-        self, path: Path, cluster_id: str, *, directory: Directory, others: Sequence[str], heartbeat_s: float,
-        clock: Callable[[], float], send: Callable[[str, Message], None],
-        recovered: Callable[[int, int], None], forget: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        path: Path,
+        cluster_id: str,
+        *,
+        directory: Directory,
+        others: Sequence[str],
+        heartbeat_s: float,
+        clock: Callable[[], float],
+        send: Callable[[str, Message], None],
+        recovered: Callable[[int, int], None],
+        forget: Callable[[], None],
+    ) -> None:
         self._path = path
         self._cluster_id = cluster_id
         self._directory = directory
@@ -80,9 +88,10 @@ class Remembering:
             kept = await anyio.to_thread.run_sync(load_memory, self._path, self._cluster_id)
         except Damaged as damage:
             log.warning(
-                "the node's memory of the directory is not used (%s); it goes by what the other nodes remember", damage,
+                "the node's memory of the directory is not used (%s); it goes by what the other nodes remember",
+                damage,
                 extra={"file": str(self._path)},
-            )  # fmt: skip
+            )
             kept = NOTHING
         self.memory = Memory(kept)
         self._written = kept

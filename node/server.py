@@ -1,4 +1,4 @@
-"""One node, composed: two sockets, the directory, the control plane, the desk and the services. No rules live here."""
+"""One node, composed: sockets, directory, control plane, request handler and services. No rules live here."""
 
 import asyncio
 import logging
@@ -16,29 +16,29 @@ from anyio.abc import TaskGroup
 
 from node.audit_log import AuditLog
 from node.control import Control
-from node.desk import Desk
 from node.directory import Directory, open_directory
 from node.directory.belonging import claim, number_of, read_cluster
 from node.encoder import Encoder
 from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
-from node.figures import Figures
 from node.links import NodeLinks
 from node.lives import Lives
 from node.lock import running_once
 from node.memory_file import memory_path
-from node.observer import Observer
-from node.orders import Orders
+from node.node_stats import NodeStats
+from node.orders import OrderDesk
 from node.remembering import Remembering
 from node.reports import Reports
+from node.request_handler import RequestHandler
 from node.services.operations import Services
 from node.settings import NodeSettings
+from node.telemetry import Telemetry
 from shared.cluster import Cluster
 from shared.config import LIMITS, MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
-from shared.orphan import until_orphaned
+from shared.parent_watch import until_orphaned
 from shared.wire.codec import decode
 from shared.wire.feed_messages import Unwatch, Watch, WatchMessage
 from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Received, Request, StatusQuery
@@ -58,10 +58,10 @@ class _Parts:
     requests: Endpoint
     nodes: Endpoint
     links: NodeLinks
-    desk: Desk
+    request_handler: RequestHandler
     control: Control
     reports: Reports
-    orders: Orders
+    orders: OrderDesk
     feed: Feed
     services: Services
     remembering: Remembering
@@ -71,9 +71,16 @@ class NodeServer:
     """A node of the cluster. `run` serves until it is told to stop."""
 
     def __init__(
-        self, name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
-        metrics: tuple[str, int] | None = None, sockets: Sockets | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        cluster: Cluster,
+        settings: NodeSettings,
+        folder: Path,
+        *,
+        with_parent: bool = False,
+        metrics: tuple[str, int] | None = None,
+        sockets: Sockets | None = None,
+    ) -> None:
         """`folder` takes the audit log; `metrics` is the address to serve Prometheus metrics on, if any.
 
         `sockets` are used instead of new ones.
@@ -153,25 +160,42 @@ class NodeServer:
         ]
         clock = time.monotonic
         operators = frozenset(cluster.operators)
-        observer = Observer(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
-        stack.enter_context(_log_to_feed(observer))
+        telemetry = Telemetry(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
+        stack.enter_context(_log_to_feed(telemetry))
         services = Services(
-            directory, cluster_id=cluster.cluster_id, share_key=self._settings.share_key, entropy=os.urandom,
-            timing=cluster.timing, node_name=self._name, must_wait=lambda: remembering.must_wait,
+            directory,
+            cluster_id=cluster.cluster_id,
+            share_key=self._settings.share_key,
+            entropy=os.urandom,
+            timing=cluster.timing,
+            node_name=self._name,
+            must_wait=lambda: remembering.must_wait,
             remembered_commits=lambda: remembering.memory.highest.commits,
-        )  # fmt: skip
+        )
         encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)
-        desk = Desk(
-            requests, services, EncryptService(requests, services, encoder, pulls), pulls, LIMITS, tasks,
-            observer=observer, clock=clock,
-        )  # fmt: skip
+        request_handler = RequestHandler(
+            requests,
+            services,
+            EncryptService(requests, services, encoder, pulls),
+            pulls,
+            LIMITS,
+            tasks,
+            telemetry=telemetry,
+            clock=clock,
+        )
         links = NodeLinks(self._name, cluster, nodes)
         remembering = Remembering(
-            memory_path(self._folder, self._name), cluster.cluster_id, directory=directory,
-            others=[node.name for node in cluster.nodes if node is not me], heartbeat_s=cluster.timing.heartbeat_s,
-            clock=clock, send=links.send, recovered=observer.restored, forget=services.forget_accounts,
-        )  # fmt: skip
+            memory_path(self._folder, self._name),
+            cluster.cluster_id,
+            directory=directory,
+            others=[node.name for node in cluster.nodes if node is not me],
+            heartbeat_s=cluster.timing.heartbeat_s,
+            clock=clock,
+            send=links.send,
+            recovered=telemetry.restored,
+            forget=services.forget_accounts,
+        )
         await remembering.start()
         audit = AuditLog(self._folder / f"audit-{self._name}.log")
 
@@ -180,27 +204,62 @@ class NodeServer:
             nodes.pause(deaf)
 
         control = Control(
-            self._name, cluster, incarnation, lives=lives, directory=directory, links=links, desk=desk, audit=audit,
-            observer=observer, tasks=tasks, clock=clock, set_deaf=set_deaf, remembering=remembering,
-        )  # fmt: skip
-        figures = Figures(
-            me, incarnation, control=control, desk=desk, directory=directory, remembering=remembering,
-            encoder=encoder, requests=requests, nodes=nodes, observer=observer, clock=clock,
-        )  # fmt: skip
-        self._serve_metrics(stack, figures)
-        feed = Feed(requests, figures, operators=operators, clock=clock, tasks=tasks)
+            self._name,
+            cluster,
+            incarnation,
+            lives=lives,
+            directory=directory,
+            links=links,
+            request_handler=request_handler,
+            audit=audit,
+            telemetry=telemetry,
+            tasks=tasks,
+            clock=clock,
+            set_deaf=set_deaf,
+            remembering=remembering,
+        )
+        stats = NodeStats(
+            me,
+            incarnation,
+            control=control,
+            request_handler=request_handler,
+            directory=directory,
+            remembering=remembering,
+            encoder=encoder,
+            requests=requests,
+            nodes=nodes,
+            telemetry=telemetry,
+            clock=clock,
+        )
+        self._serve_metrics(stack, stats)
+        feed = Feed(requests, stats, operators=operators, clock=clock, tasks=tasks)
         reports = Reports(
-            self._name, figures=figures, control=control, desk=desk, directory=directory, services=services,
-            requests=requests, operators=operators, clock=clock,
-        )  # fmt: skip
-        orders = Orders(
-            self._name, requests, control=control, encoder=encoder, audit=audit, operators=operators,
-            heartbeat_s=cluster.timing.heartbeat_s, clock=clock, wall_clock=time.time, stop=self.stop,
+            self._name,
+            stats=stats,
+            control=control,
+            request_handler=request_handler,
+            directory=directory,
+            services=services,
+            requests=requests,
+            operators=operators,
+            clock=clock,
+        )
+        orders = OrderDesk(
+            self._name,
+            requests,
+            control=control,
+            encoder=encoder,
+            audit=audit,
+            operators=operators,
+            heartbeat_s=cluster.timing.heartbeat_s,
+            clock=clock,
+            wall_clock=time.time,
+            stop=self.stop,
             hurry=feed.hurry,
-        )  # fmt: skip
-        parts = _Parts(requests, nodes, links, desk, control, reports, orders, feed, services, remembering)
+        )
+        parts = _Parts(requests, nodes, links, request_handler, control, reports, orders, feed, services, remembering)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
-        requests.on_offer = desk.offered
+        requests.on_offer = request_handler.offered
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
         nodes.on_message = control.receive
         nodes.on_session = links.opened
@@ -209,12 +268,12 @@ class NodeServer:
         await stack.enter_async_context(nodes)
         return parts
 
-    def _serve_metrics(self, stack: AsyncExitStack, figures: Figures) -> None:
+    def _serve_metrics(self, stack: AsyncExitStack, stats: NodeStats) -> None:
         if self._metrics is None:
             return
         from node.metrics import serving_metrics  # only who asks for metrics pays for the library
 
-        stack.enter_context(serving_metrics(figures, asyncio.get_running_loop(), *self._metrics))
+        stack.enter_context(serving_metrics(stats, asyncio.get_running_loop(), *self._metrics))
 
     def _from_peer(self, parts: _Parts, session: Session, data: bytes) -> None:
         message: PeerToNode | WatchMessage = decode(data, PeerToNode | WatchMessage, cap_bytes=MAX_MESSAGE_BYTES)
@@ -222,7 +281,7 @@ class NodeServer:
         match message:
             case Request():
                 if not self._stop.is_set():
-                    parts.desk.take(session, message)
+                    parts.request_handler.take(session, message)
             case KeepAlive():
                 if session not in self._keeping:
                     self._keeping.add(session)
@@ -235,7 +294,7 @@ class NodeServer:
             case Watch() | Unwatch():
                 parts.feed.receive(session, message)
             case Received():
-                parts.desk.unwanted(session, message.request)
+                parts.request_handler.unwanted(session, message.request)
             case _:
                 raise MalformedMessage("a message that nodes do not take")
 
@@ -253,7 +312,7 @@ class NodeServer:
 
     def _peer_gone(self, parts: _Parts, session: Session) -> None:
         self._keeping.discard(session)
-        parts.desk.closed(session)
+        parts.request_handler.closed(session)
         parts.feed.closed(session)
 
     async def _watch_signals(self) -> None:
@@ -272,10 +331,10 @@ class NodeServer:
     async def _drain(self, parts: _Parts) -> None:
         await parts.control.drain()
         with anyio.move_on_after(DRAIN_S):
-            while parts.desk.in_flight:
-                await parts.desk.idle.wait()
+            while parts.request_handler.in_flight:
+                await parts.request_handler.idle.wait()
         await parts.remembering.stop()
-        log.info("drained", extra={"left": parts.desk.in_flight})
+        log.info("drained", extra={"left": parts.request_handler.in_flight})
 
     async def _sweep(self, directory: Directory, services: Services) -> None:
         while True:
@@ -288,9 +347,9 @@ class NodeServer:
 
 
 @contextmanager
-def _log_to_feed(observer: Observer) -> Iterator[None]:
+def _log_to_feed(telemetry: Telemetry) -> Iterator[None]:
     """Let those who watch see warnings of the node's log, for the length of a `with` block."""
-    handler = LogToFeed(observer.logged, asyncio.get_running_loop().call_soon_threadsafe)
+    handler = LogToFeed(telemetry.logged, asyncio.get_running_loop().call_soon_threadsafe)
     loggers = [logging.getLogger(name) for name in ("node", "shared")]
     for logger in loggers:
         logger.addHandler(handler)
@@ -302,9 +361,16 @@ def _log_to_feed(observer: Observer) -> Iterator[None]:
 
 
 def serve(
-    name: str, cluster: Cluster, settings: NodeSettings, folder: Path, *, with_parent: bool = False,
-    metrics: tuple[str, int] | None = None, sockets: tuple[int, int] | None = None, log_level: str = "info",
-) -> None:  # fmt: skip
+    name: str,
+    cluster: Cluster,
+    settings: NodeSettings,
+    folder: Path,
+    *,
+    with_parent: bool = False,
+    metrics: tuple[str, int] | None = None,
+    sockets: tuple[int, int] | None = None,
+    log_level: str = "info",
+) -> None:
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
     `folder` takes the node's log and audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.

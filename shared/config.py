@@ -117,14 +117,30 @@ class Timing:
 
 LOCAL: Final = Timing()
 LAN: Final = replace(
-    LOCAL, heartbeat_s=0.5, rank_stagger_s=0.120, ok_timeout_s=0.4, announcement_timeout_s=1.2, lease_s=3.0,
-    lease_trust_s=2.4, initial_rtt_s=0.020,
-)  # fmt: skip
+    LOCAL,
+    heartbeat_s=0.5,
+    rank_stagger_s=0.120,
+    ok_timeout_s=0.4,
+    announcement_timeout_s=1.2,
+    lease_s=3.0,
+    lease_trust_s=2.4,
+    initial_rtt_s=0.020,
+)
 WAN: Final = replace(
-    LOCAL, heartbeat_s=1.0, rank_stagger_s=0.300, ok_timeout_s=1.0, announcement_timeout_s=3.0, lease_s=6.0,
-    lease_trust_s=4.8, request_retry_s=1.0, keep_alive_s=5.0, presence_s=17.0, handshake_retry_s=0.5,
-    initial_rtt_s=0.1, transfer_idle_s=30.0,
-)  # fmt: skip
+    LOCAL,
+    heartbeat_s=1.0,
+    rank_stagger_s=0.300,
+    ok_timeout_s=1.0,
+    announcement_timeout_s=3.0,
+    lease_s=6.0,
+    lease_trust_s=4.8,
+    request_retry_s=1.0,
+    keep_alive_s=5.0,
+    presence_s=17.0,
+    handshake_retry_s=0.5,
+    initial_rtt_s=0.1,
+    transfer_idle_s=30.0,
+)
 PRESETS: Final = {"local": LOCAL, "lan": LAN, "wan": WAN}
 
 

@@ -52,9 +52,13 @@ class MariaDb:
         install = find_program("mariadb-install-db", "mysql_install_db")
         assert install is not None, "mariadb-install-db is missing beside the server"
         command = [
-            install, "--no-defaults", f"--datadir={folder / 'data'}", *self._as_user(),
-            "--auth-root-authentication-method=normal", "--skip-test-db",
-        ]  # fmt: skip
+            install,
+            "--no-defaults",
+            f"--datadir={folder / 'data'}",
+            *self._as_user(),
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]
         installed = subprocess.run(
             command,
             check=False,
@@ -76,12 +80,22 @@ class MariaDb:
         program = find_program("mariadbd", "mysqld")
         assert program is not None
         command = [
-            program, "--no-defaults", *self._as_user(), f"--datadir={self.folder / 'data'}",
+            program,
+            "--no-defaults",
+            *self._as_user(),
+            f"--datadir={self.folder / 'data'}",
             # The path of a socket has little room, and nobody needs it.
-            f"--socket=@glimpse-{self.port}", f"--pid-file={self.folder / 'pid'}", "--bind-address=127.0.0.1",
-            f"--port={self.port}", "--skip-log-bin", "--skip-name-resolve", "--innodb-buffer-pool-size=32M",
-            "--innodb-log-file-size=16M", "--max-connections=400", *self._options,
-        ]  # fmt: skip
+            f"--socket=@glimpse-{self.port}",
+            f"--pid-file={self.folder / 'pid'}",
+            "--bind-address=127.0.0.1",
+            f"--port={self.port}",
+            "--skip-log-bin",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=32M",
+            "--innodb-log-file-size=16M",
+            "--max-connections=400",
+            *self._options,
+        ]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -198,8 +212,13 @@ def _start_helper(folder: Path) -> None:
     with (folder / "helper.log").open("a") as log:
         helper = subprocess.Popen(
             [sys.executable, "-m", "tests.databases", "serve", str(folder)],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            text=True,
+        )
     assert helper.stdout is not None
     said = helper.stdout.readline()
     helper.stdout.close()

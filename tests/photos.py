@@ -1,10 +1,10 @@
-"""Photographs for tests, from scikit-image's wheel; see `tui.samples`."""
+"""Photographs for tests, from scikit-image's wheel; see `tui.commands.samples`."""
 
 from io import BytesIO
 
 from PIL import Image
 
-from tui.samples import Sample, large_jpeg, photo, photo_path, rotated_jpeg, samples, transparent_png
+from tui.commands.samples import Sample, large_jpeg, photo, photo_path, rotated_jpeg, samples, transparent_png
 
 __all__ = [
     "Sample",

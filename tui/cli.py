@@ -57,13 +57,16 @@ def up(
 ) -> None:
     """Run a local cluster, one process per node, until interrupted."""
     from tui.commands import up as command
-    from tui.places import default_cluster_folder
+    from tui.common.user_paths import default_cluster_folder
 
     url = _directory_url(directory, directory_file)
     place = command.set_up(
-        data or default_cluster_folder(), nodes=nodes, directory_url=url,
-        base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port, preset=preset,
-    )  # fmt: skip
+        data or default_cluster_folder(),
+        nodes=nodes,
+        directory_url=url,
+        base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port,
+        preset=preset,
+    )
     sys.exit(_run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
 
 
@@ -96,9 +99,15 @@ def node(
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     place = None if metrics is None else (metrics_host, metrics)
     serve(
-        name, known, settings, cluster.parent, with_parent=with_parent, metrics=place, sockets=sockets,
+        name,
+        known,
+        settings,
+        cluster.parent,
+        with_parent=with_parent,
+        metrics=place,
+        sockets=sockets,
         log_level=log_level,
-    )  # fmt: skip
+    )
 
 
 @glimpse.command()
@@ -144,9 +153,7 @@ def order(cluster: Path | None, name: str, order: str, value: str) -> None:
 @_directory
 @_directory_file
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
-def backup(
-    file: Path, cluster: Path | None, directory: str | None, directory_file: Path | None, force: bool
-) -> None:  # fmt: skip
+def backup(file: Path, cluster: Path | None, directory: str | None, directory_file: Path | None, force: bool) -> None:
     """Copy the directory into FILE while the nodes go on.
 
     The copy is one consistent state, checked before it gets its name. A directory on a MySQL or MariaDB server is
@@ -166,7 +173,7 @@ def backup(
 @click.option("--loaded", is_flag=True, help="A dump was loaded by the server's own tool: only mark it as restored.")
 def restore(
     file: Path | None, cluster: Path | None, directory: str | None, directory_file: Path | None, loaded: bool
-) -> None:  # fmt: skip
+) -> None:
     """Put the directory back to the backup in FILE, while no node runs.
 
     The present directory is kept beside it. Everything that was granted waits until the owner's client has compared
@@ -192,25 +199,38 @@ def restore(
 @click.option("--after", "after_s", type=float, default=0.0, help="Seconds to wait before a request is granted.")
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
 def agent(
-    profile: str, cluster: Path | None, name: str | None, accept: str, views: int | None, share: Path | None,
-    after_s: float, previews: bool, with_parent: bool,
-) -> None:  # fmt: skip
+    profile: str,
+    cluster: Path | None,
+    name: str | None,
+    accept: str,
+    views: int | None,
+    share: Path | None,
+    after_s: float,
+    previews: bool,
+    with_parent: bool,
+) -> None:
     """Run a peer without a screen that shares a folder and answers requests."""
     from tui.commands.agent import agent as run_agent
     from tui.commands.agent import until_stopped
+    from tui.common.user_paths import find_cluster, profiles_root
     from tui.peer import Peer
     from tui.peer.profile import profile_folder
-    from tui.places import find_cluster, profiles_root
 
     async def main() -> None:
         async with Peer(profile_folder(profiles_root(), profile), find_cluster(cluster)) as peer:
             await until_stopped(
                 lambda: run_agent(
-                    peer, name or profile, accept=accept == "all", views=views, share=share, after_s=after_s,
-                    previews=previews, say=click.echo,
+                    peer,
+                    name or profile,
+                    accept=accept == "all",
+                    views=views,
+                    share=share,
+                    after_s=after_s,
+                    previews=previews,
+                    say=click.echo,
                 ),
                 with_parent=with_parent,
-            )  # fmt: skip
+            )
 
     _run(main)
 
@@ -225,9 +245,15 @@ def agent(
 @click.option("--kill", metavar="NAME@PERCENT", help="Kill that node (or 'leader') when so many requests are done.")
 @_as_json
 def load(
-    cluster: Path | None, requests: int, clients: int, concurrency: int, image: Path | None, policy: str | None,
-    kill: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    cluster: Path | None,
+    requests: int,
+    clients: int,
+    concurrency: int,
+    image: Path | None,
+    policy: str | None,
+    kill: str | None,
+    as_json: bool,
+) -> None:
     """Encrypt many pictures at once and compare every one that comes back."""
     from tui.commands.load import LoadPlan, run_load, show
 
@@ -277,11 +303,11 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
               in ~/.bashrc; zsh_source for zsh, fish_source for fish
     """
     if list_keys:
-        from tui.keys import CLIENT_PACKAGES
+        from tui.common.keys import CLIENT_PACKAGES
 
         _list_keys(CLIENT_PACKAGES)
         return
-    from tui.starting import begin
+    from tui.common.starting import begin
 
     begin()
     from tui.client.run import run_client
@@ -306,7 +332,7 @@ def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list
     Variables GLIMPSE_CLUSTER names the cluster file, NO_COLOR turns colours off
     """
     if list_keys:
-        from tui.keys import MONITOR_PACKAGES
+        from tui.common.keys import MONITOR_PACKAGES
 
         _list_keys(MONITOR_PACKAGES)
         return
@@ -316,7 +342,7 @@ def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list
 
 
 def _list_keys(packages: tuple[str, ...]) -> None:
-    from tui.keys import actions
+    from tui.common.keys import actions
 
     for action in actions(packages):
         click.echo(f"{action.id:22} {action.keys:20} {action.what}")

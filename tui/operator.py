@@ -16,7 +16,7 @@ from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, Unavailable
 from shared.fingerprint import words_of
 from shared.keyfiles import load_identity
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
 from shared.wire.feed_messages import FeedMessage
@@ -29,7 +29,7 @@ from shared.wire.peer_messages import (
     StatusQuery,
     StatusReport,
 )
-from tui.places import OPERATOR_KEY
+from tui.common.user_paths import OPERATOR_KEY
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,11 @@ class Operator:
         """Told of every message of the feed, with the name of the node. See `tui.monitor.feed_client`."""
         self._names = {node.key: node.name for node in cluster.nodes}
         self._endpoint = Endpoint(
-            identity.session_private, bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104
-            timing=cluster.timing, prologue=cluster.prologue,
-        )  # fmt: skip
+            identity.session_private,
+            bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104
+            timing=cluster.timing,
+            prologue=cluster.prologue,
+        )
         self._endpoint.on_message = self._receive
         self._endpoint.on_offer = self._offered
         self._answers: dict[str, tuple[anyio.Event, list[Message]]] = {}
@@ -147,7 +149,7 @@ class Operator:
             found.append(message)
             event.set()
 
-    def _offered(self, _session: Session, offer: Offer) -> Incoming | None:
+    def _offered(self, _session: Session, offer: IncomingOffer) -> Incoming | None:
         label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
         if not isinstance(label, AnswerObject) or offer.size > MAX_REPLY_OBJECT_BYTES:
             return None

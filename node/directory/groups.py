@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GroupVerdict:
     """How a job ended: with a value, or with an error."""
 
     job: Job
@@ -70,13 +70,13 @@ class Verdict:
             self.job.future.set_result(self.value)
 
 
-def settle_all(verdicts: Iterable[Verdict]) -> None:
+def settle_all(verdicts: Iterable[GroupVerdict]) -> None:
     """Settle every verdict; one call for a whole group keeps the event loop's wake-ups few."""
     for verdict in verdicts:
         verdict.settle()
 
 
-def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) -> Step[list[Verdict]]:
+def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) -> Step[list[GroupVerdict]]:
     """Run jobs one after the other inside an open transaction, each behind a savepoint; the engine commits after it.
 
     What any of them did is counted in the row of `writer`, the node whose group it is.
@@ -88,10 +88,10 @@ def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) 
             continue
         yield _SAVEPOINT
         try:
-            verdicts.append(Verdict(job, value=(yield from job.transaction(tx))))
+            verdicts.append(GroupVerdict(job, value=(yield from job.transaction(tx))))
         except Exception as error:  # noqa: BLE001 - whatever a transaction raises is its caller's
             yield _ROLL_BACK
-            verdicts.append(Verdict(job, error=error))
+            verdicts.append(GroupVerdict(job, error=error))
         if engine == "sqlite":  # MySQL replaces a savepoint of the same name, SQLite would stack them
             yield _RELEASE
     if any(verdict.error is None for verdict in verdicts):

@@ -22,10 +22,10 @@ from node.directory.engine import Engine
 from node.directory.groups import (
     GROUP_JOBS,
     GROUP_SECONDS,
+    GroupVerdict,
     Interrupted,
     Job,
     Result,
-    Verdict,
     drive_async,
     run_alone,
     run_group,
@@ -201,7 +201,7 @@ class MysqlDirectory(Engine):
             except (Interrupted, Unavailable, StorageError, NoConnection) as error:
                 await self._again(taken or [job], error, 1)
             except Exception as error:  # noqa: BLE001 - the task must outlive a defect, and its callers be told
-                settle_all(Verdict(job, error=error) for job in taken or (job,))
+                settle_all(GroupVerdict(job, error=error) for job in taken or (job,))
 
     def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
         """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
@@ -217,7 +217,7 @@ class MysqlDirectory(Engine):
                 taken.append(job)
                 yield job
 
-    async def _commit(self, jobs: Iterable[Job]) -> list[Verdict]:
+    async def _commit(self, jobs: Iterable[Job]) -> list[GroupVerdict]:
         """Run and commit a group. Raises what ended it; then nothing of it is there, or its commit is in doubt."""
         committing = False
         try:
@@ -268,7 +268,7 @@ class MysqlDirectory(Engine):
             except (Interrupted, Unavailable, StorageError, NoConnection) as failure:
                 await self._again(part, failure, attempt + 1)
             except Exception as failure:  # noqa: BLE001 - as above
-                settle_all(Verdict(job, error=failure) for job in part)
+                settle_all(GroupVerdict(job, error=failure) for job in part)
 
     async def _back_off(self, attempt: int) -> None:
         await anyio.sleep(_BACKOFF_S * 2 ** (attempt - 1) * (0.5 + 0.5 * self._jitter()))
@@ -277,7 +277,7 @@ class MysqlDirectory(Engine):
         """Tell a job that the directory failed, with an error of its own (one instance is raised only once)."""
         self._failed_to_write(error)
         kind = StorageError if isinstance(error, StorageError) else Unavailable
-        Verdict(job, error=kind(str(error))).settle()
+        GroupVerdict(job, error=kind(str(error))).settle()
 
     async def close(self) -> None:
         """See `Directory.close`."""
@@ -291,5 +291,5 @@ class MysqlDirectory(Engine):
             while not self._queue.empty():
                 job = self._queue.get_nowait()
                 if job is not None:
-                    Verdict(job, error=Unavailable("The directory is closed.")).settle()
+                    GroupVerdict(job, error=Unavailable("The directory is closed.")).settle()
             await close_all(self._links, self._timing.directory_deadline_s)

@@ -28,24 +28,82 @@ _LOST: Final = frozenset(
 _LOST_TEXT: Final = "The connection to the directory's server was lost: it is made again by itself; try again."
 
 _AGAIN_TEXT: Final = "Another node holds the same rows of the directory: try again."
-_AGAIN: Final = MappingProxyType({
-    1020: _AGAIN_TEXT,
-    1205: "Another node holds rows of the directory for too long: try again.",
-    1213: _AGAIN_TEXT,
-    1305: "The directory's server ended a transaction early: try again.",  # our savepoint went with it
-    1317: "The directory's server was told to interrupt a statement: try again.",
-    1614: _AGAIN_TEXT,
-    1637: "The directory's server has too many transactions open: try again.",
-    3572: _AGAIN_TEXT,
-})  # fmt: skip
+_AGAIN: Final = MappingProxyType(
+    {
+        1020: _AGAIN_TEXT,
+        1205: "Another node holds rows of the directory for too long: try again.",
+        1213: _AGAIN_TEXT,
+        1305: "The directory's server ended a transaction early: try again.",  # our savepoint went with it
+        1317: "The directory's server was told to interrupt a statement: try again.",
+        1614: _AGAIN_TEXT,
+        1637: "The directory's server has too many transactions open: try again.",
+        3572: _AGAIN_TEXT,
+    }
+)
 """The transaction as a whole can be run again: deadlocks, waits for locks, rows that changed under a snapshot."""
 
-_STATEMENT: Final = frozenset({
-    1048, 1052, 1054, 1056, 1059, 1060, 1061, 1063, 1064, 1065, 1066, 1075, 1101, 1109, 1110, 1111, 1136, 1138, 1139,
-    1166, 1210, 1211, 1221, 1222, 1235, 1239, 1240, 1241, 1242, 1247, 1248, 1250, 1253, 1264, 1265, 1267, 1270, 1271,
-    1292, 1300, 1364, 1365, 1366, 1367, 1406, 1411, 1427, 1439, 1441, 1525, 1582, 1583, 1584, 1630, 1690, 1906, 3819,
-    4025,
-})  # fmt: skip
+_STATEMENT: Final = frozenset(
+    {
+        1048,
+        1052,
+        1054,
+        1056,
+        1059,
+        1060,
+        1061,
+        1063,
+        1064,
+        1065,
+        1066,
+        1075,
+        1101,
+        1109,
+        1110,
+        1111,
+        1136,
+        1138,
+        1139,
+        1166,
+        1210,
+        1211,
+        1221,
+        1222,
+        1235,
+        1239,
+        1240,
+        1241,
+        1242,
+        1247,
+        1248,
+        1250,
+        1253,
+        1264,
+        1265,
+        1267,
+        1270,
+        1271,
+        1292,
+        1300,
+        1364,
+        1365,
+        1366,
+        1367,
+        1406,
+        1411,
+        1427,
+        1439,
+        1441,
+        1525,
+        1582,
+        1583,
+        1584,
+        1630,
+        1690,
+        1906,
+        3819,
+        4025,
+    }
+)
 """Our SQL is wrong, or a value does not fit its column."""
 _DUPLICATE: Final = frozenset({1022, 1062, 1586})
 _REFERENCE: Final = frozenset({1216, 1217, 1451, 1452})
@@ -60,39 +118,41 @@ _TOO_SLOW: Final = "The directory's server ended a statement that took too long:
 _LOCKED: Final = "The directory's user is locked on the server: unlock it."
 _GONE: Final = "The directory's tables are not all there: restore the directory from a backup."
 _NOT_COMMITTED: Final = "The directory's server could not commit: see its log and disk; try again."
-SENTENCES: Final = MappingProxyType({
-    1030: "The directory's server cannot read or write its files: see its log and disk.",
-    1036: _READ_ONLY,
-    1040: _CONNECTIONS,
-    1044: _RIGHTS,
-    1045: "The directory's server does not accept the user and password of the URL.",
-    1047: "The directory's servers have no quorum: they serve again when most of them are connected.",
-    1049: "The directory's database is not on its server any more: restore it from a backup.",
-    1142: _RIGHTS,
-    1143: _RIGHTS,
-    1146: _GONE,
-    1153: "The directory's server takes no statement of this size: set max_allowed_packet to at least 16M.",
-    1180: _NOT_COMMITTED,
-    1203: _CONNECTIONS,
-    1206: "The directory's server has no room for more locks: raise innodb_buffer_pool_size.",
-    1226: _CONNECTIONS,
-    1227: _RIGHTS,
-    1290: _READ_ONLY,
-    1370: _RIGHTS,
-    1436: "The directory's server has no stack left for a statement: raise thread_stack.",
-    1698: "The directory's server does not accept the user and password of the URL.",
-    1792: _READ_ONLY,
-    1820: "The password of the directory's user has run out on the server: set a new one.",
-    1836: _READ_ONLY,
-    1862: "The password of the directory's user has run out on the server: set a new one.",
-    1969: _TOO_SLOW,
-    3024: _TOO_SLOW,
-    3118: _LOCKED,
-    3100: _NOT_COMMITTED,
-    3101: _NOT_COMMITTED,
-    4151: _LOCKED,
-    4166: _READ_ONLY,
-})  # fmt: skip
+SENTENCES: Final = MappingProxyType(
+    {
+        1030: "The directory's server cannot read or write its files: see its log and disk.",
+        1036: _READ_ONLY,
+        1040: _CONNECTIONS,
+        1044: _RIGHTS,
+        1045: "The directory's server does not accept the user and password of the URL.",
+        1047: "The directory's servers have no quorum: they serve again when most of them are connected.",
+        1049: "The directory's database is not on its server any more: restore it from a backup.",
+        1142: _RIGHTS,
+        1143: _RIGHTS,
+        1146: _GONE,
+        1153: "The directory's server takes no statement of this size: set max_allowed_packet to at least 16M.",
+        1180: _NOT_COMMITTED,
+        1203: _CONNECTIONS,
+        1206: "The directory's server has no room for more locks: raise innodb_buffer_pool_size.",
+        1226: _CONNECTIONS,
+        1227: _RIGHTS,
+        1290: _READ_ONLY,
+        1370: _RIGHTS,
+        1436: "The directory's server has no stack left for a statement: raise thread_stack.",
+        1698: "The directory's server does not accept the user and password of the URL.",
+        1792: _READ_ONLY,
+        1820: "The password of the directory's user has run out on the server: set a new one.",
+        1836: _READ_ONLY,
+        1862: "The password of the directory's user has run out on the server: set a new one.",
+        1969: _TOO_SLOW,
+        3024: _TOO_SLOW,
+        3118: _LOCKED,
+        3100: _NOT_COMMITTED,
+        3101: _NOT_COMMITTED,
+        4151: _LOCKED,
+        4166: _READ_ONLY,
+    }
+)
 """What passes by itself or by what an operator does, in one sentence each."""
 _OTHERWISE: Final = "The directory's server cannot do this now (its error {code}): see its log; it is tried again."
 

@@ -21,9 +21,9 @@ from node.directory.engine import Engine
 from node.directory.groups import (
     GROUP_JOBS,
     GROUP_SECONDS,
+    GroupVerdict,
     Interrupted,
     Job,
-    Verdict,
     drive,
     run_alone,
     run_group,
@@ -31,7 +31,7 @@ from node.directory.groups import (
 )
 from node.directory.interface import EngineName, Query, T, Transaction, Tx
 from node.directory.migrations import migrate
-from node.directory.sqlite_file import CLOCK, File, Gate, Users
+from node.directory.sqlite_file import CLOCK, File, FileUsers, Gate
 from shared.config import Timing
 from shared.errors import InvalidInput, StorageError, Unavailable
 
@@ -70,7 +70,7 @@ class SqliteDirectory(Engine):
         self._loop = loop
         self._closed = False
         deadline = time.monotonic() + timing.directory_deadline_s
-        self._users = Users(path)
+        self._users = FileUsers(path)
         self._files: list[File] = []
         try:
             self._writer = File(path)
@@ -140,9 +140,14 @@ class SqliteDirectory(Engine):
         return min(self._timing.directory_deadline_s, self._timing.lease_s)
 
     async def _submit(
-        self, queue: SimpleQueue[Job | None], transaction: Transaction[T], deadline_s: float,
-        failed: Callable[[object], None], *, repeatable: bool = False,
-    ) -> T:  # fmt: skip
+        self,
+        queue: SimpleQueue[Job | None],
+        transaction: Transaction[T],
+        deadline_s: float,
+        failed: Callable[[object], None],
+        *,
+        repeatable: bool = False,
+    ) -> T:
         if self._closed:
             raise Unavailable("The directory is closed.")
         future: asyncio.Future[T] = self._loop.create_future()
@@ -163,7 +168,7 @@ class SqliteDirectory(Engine):
             await anyio.to_thread.run_sync(self._stop)
         for queue in (self._writes, self._standing, self._reads):
             for job in _waiting(queue):
-                Verdict(job, error=Unavailable("The directory is closed.")).settle()
+                GroupVerdict(job, error=Unavailable("The directory is closed.")).settle()
 
     def _stop(self) -> None:
         for lane in self._lanes:
@@ -180,7 +185,7 @@ class SqliteDirectory(Engine):
 
     # --- the threads' side
 
-    def _settle(self, verdicts: list[Verdict]) -> None:
+    def _settle(self, verdicts: list[GroupVerdict]) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(settle_all, verdicts)
 
@@ -197,7 +202,7 @@ class SqliteDirectory(Engine):
             if len(taken) <= 1:
                 self._settle([self._broken(first, error, self._failed_to_write)])
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
-            self._settle([Verdict(job, error=error) for job in taken or (first,)])
+            self._settle([GroupVerdict(job, error=error) for job in taken or (first,)])
 
     def _serve_alone(self, job: Job) -> None:
         try:
@@ -207,7 +212,7 @@ class SqliteDirectory(Engine):
         except (Interrupted, StorageError, Unavailable) as error:
             self._settle([self._broken(job, error, self._failed_to_write)])
         except Exception as error:  # noqa: BLE001 - as above
-            self._settle([Verdict(job, error=error)])
+            self._settle([GroupVerdict(job, error=error)])
 
     def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
         """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
@@ -226,7 +231,7 @@ class SqliteDirectory(Engine):
                 taken.append(job)
                 yield job
 
-    def _commit(self, jobs: Iterator[Job]) -> list[Verdict]:
+    def _commit(self, jobs: Iterator[Job]) -> list[GroupVerdict]:
         deadline = time.monotonic() + self._timing.directory_deadline_s
         with self._gate.held(deadline):
             self._writer.begin(deadline)
@@ -243,30 +248,30 @@ class SqliteDirectory(Engine):
             step = job.transaction(Tx(now=0.0, engine=self.engine))
             value = drive(step, lambda query: file.wait_for_lock(lambda: file.execute(query), deadline))
             self._worked()
-            self._settle([Verdict(job, value=value)])
+            self._settle([GroupVerdict(job, value=value)])
         except (StorageError, Unavailable) as error:
             self._settle([self._broken(job, error, self._failed)])
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
-            self._settle([Verdict(job, error=error)])
+            self._settle([GroupVerdict(job, error=error)])
 
     def _serve_read(self, file: File, job: Job) -> None:
         try:
             file.execute(_BEGIN)
             result = drive(run_alone(job.transaction, self.engine, self.clock), file.execute)
             self._worked()
-            self._settle([Verdict(job, result.value, result.error)])
+            self._settle([GroupVerdict(job, result.value, result.error)])
         except (Interrupted, StorageError) as error:
             self._settle([self._broken(job, error, self._failed)])
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
-            self._settle([Verdict(job, error=error)])
+            self._settle([GroupVerdict(job, error=error)])
         finally:
             file.roll_back()
 
-    def _broken(self, job: Job, error: Exception, note: Callable[[object], None]) -> Verdict:
+    def _broken(self, job: Job, error: Exception, note: Callable[[object], None]) -> GroupVerdict:
         """Say that the directory failed, with an error of the caller's own (one instance is raised only once)."""
         note(error)
         kind = StorageError if isinstance(error, StorageError) else Unavailable
-        return Verdict(job, error=kind(str(error)))
+        return GroupVerdict(job, error=kind(str(error)))
 
 
 def _waiting(queue: SimpleQueue[Job | None]) -> Iterator[Job]:

@@ -161,7 +161,7 @@ class File:
         self._connection.close()
 
 
-class Users:
+class FileUsers:
     """A place among those who have the directory's file open, held for as long as this lives.
 
     It is a lock on a file of our own beside the database. Whoever must have the database to itself, as a restore

@@ -7,7 +7,7 @@ from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import holdings, mail
-from node.services.common import Effect, Known, not_found, page_of, read_epoch
+from node.services.common import Effect, KnownCaller, not_found, page_of, read_epoch
 from node.services.receipts import Receipts
 from shared.errors import Refused
 from shared.text import is_clean
@@ -42,7 +42,7 @@ def _span(clock: float, presence_s: float) -> dict[str, Value]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountStanding:
     """What a keep-alive finds: whether the account is present, which device holds it at which port, and until when.
 
     `now` is directory time; `clock` and `expires` are the database's clock, which presence goes by.
@@ -121,7 +121,7 @@ def register(operation: Register, name: str, receipts: Receipts) -> Transaction[
 
 
 def sign_in(
-    caller: Known, operation: SignIn, *, node: str, presence_s: float, receipts: Receipts
+    caller: KnownCaller, operation: SignIn, *, node: str, presence_s: float, receipts: Receipts
 ) -> Transaction[Effect]:
     """Write the account's presence. The latest device to sign in is the one that others are sent to."""
 
@@ -144,16 +144,20 @@ def sign_in(
         waiting = yield from mail.waiting_for(caller.account, operation.device)
         epoch = yield from read_epoch()
         outcome = SignedIn(
-            account=caller.account, name=caller.name, mail_waiting=waiting, epoch=epoch, other_device=bool(others.rows),
+            account=caller.account,
+            name=caller.name,
+            mail_waiting=waiting,
+            epoch=epoch,
+            other_device=bool(others.rows),
             receipt=receipts.of(caller.account, caller.signing_key),
             given=(yield from holdings.given_sums(caller.account, epoch)),
-        )  # fmt: skip
+        )
         return Effect(outcome)
 
     return run
 
 
-def sign_out(caller: Known, operation: SignOut) -> Transaction[Effect]:
+def sign_out(caller: KnownCaller, operation: SignOut) -> Transaction[Effect]:
     """End the presence if this device holds it; a late goodbye of another device ends nothing."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -174,10 +178,10 @@ def _seen(account: int, now: float, before: float) -> Query:
     )
 
 
-def standing(caller: Known, device: str, *, presence_s: float) -> Transaction[Standing]:
+def standing(caller: KnownCaller, device: str, *, presence_s: float) -> Transaction[AccountStanding]:
     """Return what a keep-alive finds, without writing."""
 
-    def run(tx: Tx) -> Step[Standing]:
+    def run(tx: Tx) -> Step[AccountStanding]:
         row = (
             yield Query(
                 f"SELECT nonce, port, expires FROM presence WHERE account_id = :account AND {_PRESENT}",
@@ -186,13 +190,13 @@ def standing(caller: Known, device: str, *, presence_s: float) -> Transaction[St
         ).one()
         waiting = yield from mail.waiting_for(caller.account, device)
         if row is None:
-            return Standing(False, "", 0, 0.0, waiting, tx.now, tx.clock)
-        return Standing(True, row["nonce"], row["port"], row["expires"], waiting, tx.now, tx.clock)
+            return AccountStanding(False, "", 0, 0.0, waiting, tx.now, tx.clock)
+        return AccountStanding(True, row["nonce"], row["port"], row["expires"], waiting, tx.now, tx.clock)
 
     return run
 
 
-def refresh(caller: Known, device: str, port: int, *, presence_s: float) -> Transaction[bool]:
+def refresh(caller: KnownCaller, device: str, port: int, *, presence_s: float) -> Transaction[bool]:
     """Extend a presence that has not lapsed and is this device's, at this port; return whether it was there."""
 
     def run(tx: Tx) -> Step[bool]:

@@ -14,7 +14,7 @@ PAGE_ROWS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCaller:
     """The registered account that asks. `host` is where its session comes from."""
 
     account: int

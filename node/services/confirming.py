@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
-from node.services.common import Effect, Known, mail_id, not_found, read_epoch
+from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
 from node.services.grants import change_row, checked_record, rights_of
 from node.services.holdings import read_grant
 from node.services.images import refuse_too_many
@@ -39,7 +39,7 @@ class Claim:
         return min(self.operation.consumed, MAX_VIEWS)
 
 
-def checked_claim(caller: Known, operation: ConfirmGrant) -> Claim:
+def checked_claim(caller: KnownCaller, operation: ConfirmGrant) -> Claim:
     """Check the record and, where there is one, the share. Refuses what the caller did not sign."""
     record = checked_record(caller, operation.grant, operation.record)
     if record.image_id != operation.image:
@@ -54,7 +54,7 @@ def checked_claim(caller: Known, operation: ConfirmGrant) -> Claim:
     return Claim(operation, record, hashlib.sha256(operation.record).digest())
 
 
-def confirm(caller: Known, claim: Claim, closed_share: bytes | None) -> Transaction[Effect]:
+def confirm(caller: KnownCaller, claim: Claim, closed_share: bytes | None) -> Transaction[Effect]:
     """Bring a grant up to what its owner knows, and thaw it; make it anew where the directory lacks it.
 
     `closed_share` is the share as it may lie in the directory, None if the owner sent none. Refuses, as passing, what
@@ -81,7 +81,7 @@ def confirm(caller: Known, claim: Claim, closed_share: bytes | None) -> Transact
 # --- A grant that is there -------------------------------------------------------------------------------------------
 
 
-def _bring_up(tx: Tx, caller: Known, claim: Claim, row: Row, epoch: int) -> Step[Effect]:
+def _bring_up(tx: Tx, caller: KnownCaller, claim: Claim, row: Row, epoch: int) -> Step[Effect]:
     """Thaw a grant under the higher version and the higher count."""
     is_newer = _is_newer(claim.record, bytes(row["record"]))
     consumed = max(row["consumed"], claim.consumed)
@@ -109,8 +109,8 @@ def _bring_up(tx: Tx, caller: Known, claim: Claim, row: Row, epoch: int) -> Step
 
 
 def _tell_viewer(
-    tx: Tx, caller: Known, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
-) -> Step[None]:  # fmt: skip
+    tx: Tx, caller: KnownCaller, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
+) -> Step[None]:
     """Mail the viewer that a grant is confirmed. The id is one that no mail before the restore had, which the viewer's
     peer would put aside as known."""
     identity = mail_id("confirmed", grant.grant, grant.version, grant.consumed, epoch)
@@ -141,7 +141,7 @@ def _decoded(record: bytes) -> RightsRecord:
 # --- A grant that the directory lacks --------------------------------------------------------------------------------
 
 
-def _make_again(tx: Tx, caller: Known, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Effect]:
+def _make_again(tx: Tx, caller: KnownCaller, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Effect]:
     """Make a grant anew from what its owner kept."""
     record, operation = claim.record, claim.operation
     if closed_share is None or operation.share_signature is None:
@@ -171,7 +171,7 @@ def _make_again(tx: Tx, caller: Known, claim: Claim, closed_share: bytes | None,
     return Effect(GrantState(grant=made), (viewer,))
 
 
-def _viewer_of(caller: Known, record: RightsRecord) -> Step[int]:
+def _viewer_of(caller: KnownCaller, record: RightsRecord) -> Step[int]:
     """Return the viewer's present number, by the key that the record names, or refuse.
 
     The image must be there, and the viewer have come back: both are for their own peers to see to.
@@ -224,7 +224,7 @@ def _refuse_beside_another(record: RightsRecord, viewer: int) -> Step[None]:
 # --- Images ----------------------------------------------------------------------------------------------------------
 
 
-def restore_image(caller: Known, operation: RestoreImage) -> Transaction[Effect]:
+def restore_image(caller: KnownCaller, operation: RestoreImage) -> Transaction[Effect]:
     """Make the row of a caller's own image again; one that is there is left as it is."""
 
     def run(tx: Tx) -> Step[Effect]:

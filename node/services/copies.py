@@ -4,7 +4,7 @@ from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Effect, Known, count, mail_id, not_found
+from node.services.common import Effect, KnownCaller, count, mail_id, not_found
 from node.services.mail import MailKind, Post
 from shared.errors import Refused
 from shared.wire.operations import CopyWanted, Done, WantCopy
@@ -14,7 +14,7 @@ WANTED_PER_GRANT: Final = 3
 """Unread wishes for the copy of one grant in its owner's mailbox; one is enough, devices may each have their own."""
 
 
-def want(caller: Known, request_id: str, operation: WantCopy) -> Transaction[Effect]:
+def want(caller: KnownCaller, request_id: str, operation: WantCopy) -> Transaction[Effect]:
     """Mail the owner of a grant that this viewer's device lacks the stego image, once per request.
 
     Refuses a grant that no longer opens anything, so that nobody is sent a picture for rights that are over.
@@ -44,7 +44,7 @@ def want(caller: Known, request_id: str, operation: WantCopy) -> Transaction[Eff
     return run
 
 
-def _told_enough(letter: CopyWanted, owner: int, caller: Known) -> Step[bool]:
+def _told_enough(letter: CopyWanted, owner: int, caller: KnownCaller) -> Step[bool]:
     """Tell whether the owner has not even read what was mailed about this copy before."""
     unread = yield from count(
         Query(
@@ -52,9 +52,11 @@ def _told_enough(letter: CopyWanted, owner: int, caller: Known) -> Step[bool]:
             "AND m.kind = :kind AND m.body = :body "
             "AND NOT EXISTS (SELECT 1 FROM mail_acks a WHERE a.mail_id = m.id)",
             {
-                "owner": owner, "viewer": caller.account, "kind": str(MailKind.COPY_WANTED),
+                "owner": owner,
+                "viewer": caller.account,
+                "kind": str(MailKind.COPY_WANTED),
                 "body": mail.letter_body(letter),
             },
         )
-    )  # fmt: skip
+    )
     return unread >= WANTED_PER_GRANT

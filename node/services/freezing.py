@@ -2,18 +2,26 @@
 
 It is how a snapshot of the whole machine is found out, directory and nodes' memories together. A viewer may lie, so
 only this one grant is frozen, which hurts nobody else, and its owner's peer is asked to compare it.
+
+What a viewer can prove, a later record that the owner signed, the directory takes over. Owner and directory then know
+as much as the viewer: the grant does not freeze again at the next look, and a device of the owner that lacked the
+record cannot confirm an older one.
 """
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
 
 from dataclasses import dataclass
 
+import msgspec
+
 from node.directory.interface import Query, Row, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Effect, Known, mail_id, not_found
+from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
+from node.services.grants import change_row, digest_of_word, rights_of
 from node.services.mail import MailKind, Post
 from shared.config import MAX_VIEWS
-from shared.errors import ViewRefused
+from shared.errors import Refused, RemoteError, ViewRefused
+from shared.rights import RightsRecord, decode_record, supersedes, verify_record
 from shared.wire.operations import Done, GrantFrozen, KnownCount
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 
@@ -36,25 +44,78 @@ class GrantIsFrozen(ViewRefused):
         self.nudges = nudges
 
 
-def known(caller: Known, operation: KnownCount) -> Transaction[Effect]:
-    """Take what a viewer knows of a grant, without a look: nothing is spent by it, whatever it says."""
+def known(caller: KnownCaller, operation: KnownCount) -> Transaction[Effect]:
+    """Take what a viewer knows of a grant, without a look: nothing is spent by it, whatever it says.
+
+    Refuses a record that is not its owner's word.
+    """
+    proof = None if operation.record is None else _checked(operation.record)
 
     def run(tx: Tx) -> Step[Effect]:
         rows = yield Query(
-            "SELECT owner_id, consumed, revoked, version, epoch FROM grants "
+            "SELECT owner_id, consumed, revoked, version, epoch, record FROM grants "
             "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
             {"grant": operation.grant, "viewer": caller.account},
         )
         row = rows.one()
         if row is None:
             raise not_found("grant")
-        frozen = yield from freeze_if_behind(tx, caller, row, operation)
+        if proof is None or operation.record is None or not _proves(proof, bytes(row["record"])):
+            frozen = yield from freeze_if_behind(tx, caller, row, operation)
+        else:
+            told = msgspec.structs.replace(operation, version=proof.version)
+            frozen = yield from freeze_if_behind(tx, caller, row, told)
+            yield from _take_over(tx, caller, row, proof, operation.record)
         return Effect(Done(), () if frozen is None else frozen.nudges)
 
     return run
 
 
-def freeze_if_behind(tx: Tx, caller: Known, grant: Row, told: KnownCount) -> Step[Frozen | None]:
+def _checked(encoded: bytes) -> RightsRecord:
+    try:
+        record = decode_record(encoded)
+        verify_record(record)
+    except RemoteError:
+        raise _no_proof() from None
+    return record
+
+
+def _no_proof() -> Refused:
+    return Refused(RefusalCode.INVALID, "The rights record is not a word of this grant's owner: read the grant again.")
+
+
+def _proves(proof: RightsRecord, standing: bytes) -> bool:
+    """Tell whether a record is a later word of the owner than the one that stands. Refuses one of another grant.
+
+    A revocation that stands is not undone by it.
+    """
+    stands = decode_record(standing)
+    if proof.fixed() != stands.fixed():
+        raise _no_proof()
+    return not stands.revoked and supersedes(stands, proof)
+
+
+def _take_over(tx: Tx, caller: KnownCaller, grant: Row, proof: RightsRecord, encoded: bytes) -> Step[None]:
+    """Put the record that the directory had forgotten back; the grant waits for its owner all the same.
+
+    One that revokes waits for nobody: no look can come of it.
+    """
+    epoch = (yield from read_epoch()) if proof.revoked else BEFORE_ALL_EPOCHS
+    yield Query(
+        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
+        "record = :record, epoch = :epoch, updated = :now WHERE id = :grant",
+        {
+            **rights_of(proof),
+            "record": encoded,
+            "epoch": epoch,
+            "now": tx.now,
+            "grant": proof.grant_id,
+        },
+    )
+    yield change_row(tx, caller, proof, digest_of_word(proof), met_consumed=grant["consumed"])
+
+
+def freeze_if_behind(tx: Tx, caller: KnownCaller, grant: Row, told: KnownCount) -> Step[Frozen | None]:
     """Freeze a grant whose row, held by this transaction, is behind what its viewer knows; None where it is not.
 
     One that is revoked stays as it is but for its count: nobody's word is waited for, no look can come of it.

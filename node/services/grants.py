@@ -5,8 +5,8 @@
 import hashlib
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
-from node.services import asks, mail
-from node.services.common import Effect, Known, mail_id, not_found, read_epoch
+from node.services import mail, view_requests
+from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
 from node.services.holdings import read_grant, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
@@ -25,7 +25,7 @@ from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 # --- Checks that need no directory -----------------------------------------------------------------------------------
 
 
-def checked_record(caller: Known, grant: str, encoded: bytes) -> RightsRecord:
+def checked_record(caller: KnownCaller, grant: str, encoded: bytes) -> RightsRecord:
     """Return the record if it is valid, signed by the caller, and about this grant."""
     try:
         record = decode_record(encoded)
@@ -54,7 +54,7 @@ def check_share(operation: Grant, record: RightsRecord) -> None:
 # --- Giving ----------------------------------------------------------------------------------------------------------
 
 
-def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: bytes) -> Transaction[Effect]:
+def give(caller: KnownCaller, operation: Grant, record: RightsRecord, closed_share: bytes) -> Transaction[Effect]:
     """Write a new grant, close its ask, and mail it to the viewer; the same grant again finds it made."""
     digest = hashlib.sha256(operation.record).digest()
 
@@ -82,7 +82,7 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
             return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
         yield change_row(tx, caller, record, digest, met_consumed=0)
         if operation.ask is not None:
-            yield from asks.accept(
+            yield from view_requests.accept(
                 tx, caller, operation.ask, image=operation.image, viewer=operation.viewer, grant=operation.grant
             )
         made = yield from read_grant(operation.grant, epoch)
@@ -95,14 +95,17 @@ def give(caller: Known, operation: Grant, record: RightsRecord, closed_share: by
     return run
 
 
-def _wished_before(tx: Tx, caller: Known, operation: Grant | ChangeRights, version: int) -> Step[str | None]:
+def _wished_before(tx: Tx, caller: KnownCaller, operation: Grant | ChangeRights, version: int) -> Step[str | None]:
     """Note what the owner wants as done by this transaction; return the grant it was about if it was done before."""
     if operation.wish is None:
         return None
     row: dict[str, Value] = {
-        "id": operation.wish, "account_id": caller.account, "grant_id": operation.grant, "version": version,
+        "id": operation.wish,
+        "account_id": caller.account,
+        "grant_id": operation.grant,
+        "version": version,
         "at": tx.now,
-    }  # fmt: skip
+    }
     if (yield tx.insert_if_absent("wishes", row)).rowcount:
         return None
     rows = yield Query(
@@ -126,7 +129,7 @@ def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
     }
 
 
-def _refuse_unfit(caller: Known, operation: Grant, record: RightsRecord) -> Step[None]:
+def _refuse_unfit(caller: KnownCaller, operation: Grant, record: RightsRecord) -> Step[None]:
     """Refuse a grant on an image that is not the caller's, or to a key that is not the viewer's."""
     image = yield Query(
         "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
@@ -146,7 +149,7 @@ def _refuse_unfit(caller: Known, operation: Grant, record: RightsRecord) -> Step
         )
 
 
-def _refuse_unless_made(caller: Known, grant: str, digest: bytes) -> Step[None]:
+def _refuse_unless_made(caller: KnownCaller, grant: str, digest: bytes) -> Step[None]:
     """Let the repeat of a grant that stands pass; refuse one that meets another grant."""
     rows = yield Query(
         "SELECT g.id FROM grants g JOIN grant_changes c ON c.grant_id = g.id AND c.version = 1 "
@@ -160,7 +163,7 @@ def _refuse_unless_made(caller: Known, grant: str, digest: bytes) -> Step[None]:
         )
 
 
-def change_row(tx: Tx, caller: Known, record: RightsRecord, digest: bytes, *, met_consumed: int) -> Query:
+def change_row(tx: Tx, caller: KnownCaller, record: RightsRecord, digest: bytes, *, met_consumed: int) -> Query:
     """Return the statement that notes a change of rights, once per version."""
     row: dict[str, Value] = {
         "grant_id": record.grant_id,
@@ -173,10 +176,19 @@ def change_row(tx: Tx, caller: Known, record: RightsRecord, digest: bytes, *, me
     return tx.insert("grant_changes", row)
 
 
+def digest_of_word(record: RightsRecord) -> bytes:
+    """Return the digest of a record that somebody other than its owner brought.
+
+    It leaves out the count on display, which no signature covers: with another one there, the same word of the owner
+    would be taken for a second change, and its views be given twice.
+    """
+    return hashlib.sha256(b"glimpse signed record" + record.signature).digest()
+
+
 # --- Changing --------------------------------------------------------------------------------------------------------
 
 
-def change(caller: Known, operation: ChangeRights, record: RightsRecord) -> Transaction[Effect]:
+def change(caller: KnownCaller, operation: ChangeRights, record: RightsRecord) -> Transaction[Effect]:
     """Replace a grant's record if the grant still stands as the owner met it, and mail the change to the viewer."""
     digest = hashlib.sha256(operation.record).digest()
 
@@ -185,13 +197,13 @@ def change(caller: Known, operation: ChangeRights, record: RightsRecord) -> Tran
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
             return Effect(GrantState(grant=(yield from read_grant(done, epoch))))
-        if (yield from _changed_before(operation, record.version, digest)):
+        if (yield from _changed_before(operation, record, digest)):
             return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
         yield _replace(tx, operation, record, epoch)
         if operation.ask is not None:
-            yield from asks.accept(
+            yield from view_requests.accept(
                 tx, caller, operation.ask, image=row["image_id"], viewer=row["viewer_id"], grant=operation.grant
             )
         changed = yield from read_grant(operation.grant, epoch)
@@ -201,7 +213,7 @@ def change(caller: Known, operation: ChangeRights, record: RightsRecord) -> Tran
     return run
 
 
-def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
+def _hold(tx: Tx, caller: KnownCaller, grant: str) -> Step[Row]:
     """Hold the row of a grant that the caller gave, or refuse."""
     rows = yield Query(
         "SELECT image_id, viewer_id, granted, consumed, expires, revoked, version, epoch, record FROM grants "
@@ -214,13 +226,13 @@ def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
     return row
 
 
-def _changed_before(operation: ChangeRights, version: int, digest: bytes) -> Step[bool]:
+def _changed_before(operation: ChangeRights, record: RightsRecord, digest: bytes) -> Step[bool]:
     """Tell whether this very change was made already. Refuses another one of the same version.
 
     Two devices of one owner that want the same sign the same, and both of it counts: what another wish has made is
     another change.
     """
-    grant = operation.grant
+    grant, version = operation.grant, record.version
     rows = yield Query(
         "SELECT digest FROM grant_changes WHERE grant_id = :grant AND version = :version",
         {"grant": grant, "version": version},
@@ -228,7 +240,7 @@ def _changed_before(operation: ChangeRights, version: int, digest: bytes) -> Ste
     row = rows.one()
     if row is None:
         return False
-    if bytes(row["digest"]) != digest:
+    if bytes(row["digest"]) not in (digest, digest_of_word(record)):
         raise _overtaken()
     if operation.wish is not None:
         others = yield Query(
@@ -250,9 +262,14 @@ def _refuse_change(operation: ChangeRights, record: RightsRecord, row: Row, epoc
     """Refuse a change that met another state, or that is no later word on the same grant."""
     try:
         apply_change(
-            state_of(row, epoch), record.version, record.granted, record.expires, record.revoked,
-            operation.met_version, operation.met_consumed,
-        )  # fmt: skip
+            state_of(row, epoch),
+            record.version,
+            record.granted,
+            record.expires,
+            record.revoked,
+            operation.met_version,
+            operation.met_consumed,
+        )
         follows = supersedes(decode_record(bytes(row["record"])), record)
     except RemoteError:
         follows = False
@@ -277,7 +294,9 @@ def _replace(tx: Tx, operation: ChangeRights, record: RightsRecord, epoch: int) 
     )
 
 
-def _mail_change(tx: Tx, caller: Known, changed: GrantRow, operation: ChangeRights, met_version: int) -> Step[None]:
+def _mail_change(
+    tx: Tx, caller: KnownCaller, changed: GrantRow, operation: ChangeRights, met_version: int
+) -> Step[None]:
     """Mail a change to the viewer. It takes the place of the mail about the version that it replaces, since only the
     newest record counts and an owner must be able to revoke however full the mailbox is."""
     yield Query(

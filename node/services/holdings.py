@@ -5,7 +5,7 @@
 from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
-from node.services.common import Known, count, not_found, page_of, read_epoch
+from node.services.common import KnownCaller, count, not_found, page_of, read_epoch
 from shared.ledger import LedgerState
 from shared.wire.operations import GetGrant, GivenSums, GrantRow, Grants, GrantState, ListGrants
 
@@ -72,7 +72,7 @@ def given_sums(account: int, epoch: int) -> Step[GivenSums]:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def one(caller: Known, operation: GetGrant) -> Transaction[GrantState]:
+def one(caller: KnownCaller, operation: GetGrant) -> Transaction[GrantState]:
     """Return a grant to its owner or its viewer."""
 
     def run(_: Tx) -> Step[GrantState]:
@@ -88,7 +88,7 @@ def one(caller: Known, operation: GetGrant) -> Transaction[GrantState]:
     return run
 
 
-def listed(caller: Known, operation: ListGrants) -> Transaction[Grants]:
+def listed(caller: KnownCaller, operation: ListGrants) -> Transaction[Grants]:
     """Return a page of the grants that a caller gave, in all or on one image, or of those that the caller holds,
     newest first."""
 

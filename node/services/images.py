@@ -5,8 +5,8 @@
 from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
-from node.services import asks
-from node.services.common import Effect, Known, count, not_found, page_of
+from node.services import view_requests
+from node.services.common import Effect, KnownCaller, count, not_found, page_of
 from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_IMAGES_PER_ACCOUNT
 from shared.errors import Refused
@@ -39,7 +39,7 @@ class Hidden:
     size: int
 
 
-def ready(caller: Known, operation: Encrypt, hidden: Hidden) -> Transaction[Effect]:
+def ready(caller: KnownCaller, operation: Encrypt, hidden: Hidden) -> Transaction[Effect]:
     """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -68,7 +68,7 @@ def ready(caller: Known, operation: Encrypt, hidden: Hidden) -> Transaction[Effe
     return run
 
 
-def refuse_too_many(caller: Known) -> Step[None]:
+def refuse_too_many(caller: KnownCaller) -> Step[None]:
     """Refuse the image that was just made if it is one more than an account can have."""
     owned = yield from count(
         Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
@@ -80,7 +80,7 @@ def refuse_too_many(caller: Known) -> Step[None]:
         )
 
 
-def _made_before(tx: Tx, caller: Known, operation: Encrypt) -> Step[float]:
+def _made_before(tx: Tx, caller: KnownCaller, operation: Encrypt) -> Step[float]:
     rows = yield Query(
         "SELECT created FROM images WHERE id = :image AND owner_id = :owner AND sealed_sha256 = :sha256"
         + tx.for_update,
@@ -94,7 +94,7 @@ def _made_before(tx: Tx, caller: Known, operation: Encrypt) -> Step[float]:
     return float(row["created"])
 
 
-def _own(tx: Tx, caller: Known, image: str) -> Step[None]:
+def _own(tx: Tx, caller: KnownCaller, image: str) -> Step[None]:
     """Hold the row of a caller's own image, or refuse."""
     rows = yield Query(
         "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + tx.for_update,
@@ -104,7 +104,7 @@ def _own(tx: Tx, caller: Known, image: str) -> Step[None]:
         raise not_found("image")
 
 
-def set_preview(caller: Known, operation: SetPreview) -> Transaction[Effect]:
+def set_preview(caller: KnownCaller, operation: SetPreview) -> Transaction[Effect]:
     """Set or clear the preview of a caller's own image."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -118,7 +118,7 @@ def set_preview(caller: Known, operation: SetPreview) -> Transaction[Effect]:
     return run
 
 
-def withdraw(caller: Known, operation: WithdrawImage) -> Transaction[Effect]:
+def withdraw(caller: KnownCaller, operation: WithdrawImage) -> Transaction[Effect]:
     """Stop offering a caller's own image. Who still waits for an answer is told that there will be no other."""
 
     def run(tx: Tx) -> Step[Effect]:
@@ -127,12 +127,12 @@ def withdraw(caller: Known, operation: WithdrawImage) -> Transaction[Effect]:
             "UPDATE images SET state = :withdrawn WHERE id = :image",
             {"withdrawn": WITHDRAWN, "image": operation.image},
         )
-        return Effect(Done(), (yield from asks.close_of_image(tx, operation.image)))
+        return Effect(Done(), (yield from view_requests.close_of_image(tx, operation.image)))
 
     return run
 
 
-def preview(caller: Known, operation: GetPreview) -> Transaction[PreviewAnswer]:
+def preview(caller: KnownCaller, operation: GetPreview) -> Transaction[PreviewAnswer]:
     """Return the preview of an image that is offered, or that is the caller's own."""
 
     def run(_: Tx) -> Step[PreviewAnswer]:
@@ -165,7 +165,7 @@ def offered(operation: OfferedImages) -> Transaction[Images]:
     return run
 
 
-def mine(caller: Known, operation: MyImages) -> Transaction[Images]:
+def mine(caller: KnownCaller, operation: MyImages) -> Transaction[Images]:
     """Return a page of the caller's own images, newest first, with who holds them and what was spent."""
 
     def run(_: Tx) -> Step[Images]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx, Value, in_list
-from node.services.common import Effect, Known, count
+from node.services.common import Effect, KnownCaller, count
 from shared.config import MAILBOX_PER_SENDER
 from shared.errors import Refused
 from shared.wire.codec import encode
@@ -99,7 +99,7 @@ def waiting_for(account: int, device: str) -> Step[int]:
     )
 
 
-def fetch(caller: Known, operation: FetchMail) -> Transaction[Mails]:
+def fetch(caller: KnownCaller, operation: FetchMail) -> Transaction[Mails]:
     """Return the oldest mail that a device has not acknowledged, and how much is left beyond it."""
 
     def run(_: Tx) -> Step[Mails]:
@@ -116,7 +116,7 @@ def fetch(caller: Known, operation: FetchMail) -> Transaction[Mails]:
     return run
 
 
-def acknowledge(caller: Known, operation: AckMail) -> Transaction[Effect]:
+def acknowledge(caller: KnownCaller, operation: AckMail) -> Transaction[Effect]:
     """Note that a device has stored these mails. Ids of others' mail and unknown ids are passed over in silence."""
 
     def run(tx: Tx) -> Step[Effect]:

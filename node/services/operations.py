@@ -1,4 +1,4 @@
-"""The services as the node sees them: one call that serves an operation for whoever asks.
+"""The services as the node sees them: one call that serves an operation for whoever view_requests.
 
 Signatures are checked here, before a transaction begins, because a transaction may run in a group with others and
 should hold it up for no longer than its statements take. Effects are made once per request through the directory's
@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
-from node.services import accounts, asks, confirming, copies, freezing, grants, holdings, images, mail, views
-from node.services.common import Effect, Known
+from node.services import accounts, confirming, copies, freezing, grants, holdings, images, mail, view_requests, views
+from node.services.common import Effect, KnownCaller
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
@@ -80,10 +80,17 @@ class Services:
     """
 
     def __init__(
-        self, directory: Directory, *, cluster_id: str, share_key: bytes, entropy: Callable[[int], bytes],
-        timing: Timing, node_name: str, must_wait: Callable[[], bool] = lambda: False,
+        self,
+        directory: Directory,
+        *,
+        cluster_id: str,
+        share_key: bytes,
+        entropy: Callable[[int], bytes],
+        timing: Timing,
+        node_name: str,
+        must_wait: Callable[[], bool] = lambda: False,
         remembered_commits: Callable[[], int] = lambda: 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._directory = directory
         self._cluster_id = cluster_id
         self._box = ShareBox(share_key, entropy)
@@ -124,11 +131,11 @@ class Services:
         self._generation += 1
         self._known.clear()
 
-    async def _registered(self, caller: Caller) -> Known:
+    async def _registered(self, caller: Caller) -> KnownCaller:
         found = await self._look_up(caller.session_key)
         if found is None:
             raise _refused(RefusalCode.UNKNOWN_ACCOUNT)
-        return Known(*found, session_key=caller.session_key, host=caller.host)
+        return KnownCaller(*found, session_key=caller.session_key, host=caller.host)
 
     # --- Serving -----------------------------------------------------------------------------------------------------
     async def serve(self, caller: Caller, request_id: str, operation: Operation) -> Served:
@@ -146,7 +153,7 @@ class Services:
             return Served(await self._directory.read(reading))
         return await self._effect(known.session_key, request_id, operation, self._change(known, request_id, operation))
 
-    def _reading(self, known: Known, operation: Operation) -> Transaction[Outcome] | None:
+    def _reading(self, known: KnownCaller, operation: Operation) -> Transaction[Outcome] | None:
         """Return the transaction of an operation that changes nothing."""
         match operation:
             case ops.ListUsers():
@@ -160,7 +167,7 @@ class Services:
             case ops.MyImages():
                 return images.mine(known, operation)
             case ops.ListAsks():
-                return asks.listed(known, operation)
+                return view_requests.listed(known, operation)
             case ops.ListGrants():
                 return holdings.listed(known, operation)
             case ops.GetGrant():
@@ -171,7 +178,7 @@ class Services:
                 return mail.fetch(known, operation)
         return None
 
-    def _change(self, known: Known, request_id: str, operation: Operation) -> Transaction[Effect]:
+    def _change(self, known: KnownCaller, request_id: str, operation: Operation) -> Transaction[Effect]:
         """Check what an operation claims, and return the transaction of its effect."""
         match operation:
             case ops.SignIn():
@@ -185,9 +192,9 @@ class Services:
             case ops.SetPreview() | ops.WithdrawImage() | ops.RestoreImage():
                 return _image_change(known, operation)
             case ops.AskViews():
-                return asks.make(known, request_id, operation, presence_s=self._timing.presence_s)
+                return view_requests.make(known, request_id, operation, presence_s=self._timing.presence_s)
             case ops.WithdrawAsk() | ops.RejectAsk():
-                return asks.close(known, operation)
+                return view_requests.close(known, operation)
             case ops.Grant() | ops.ChangeRights():
                 return self._rights(known, operation)
             case ops.ConfirmGrant():
@@ -202,14 +209,14 @@ class Services:
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
 
-    def _rights(self, known: Known, operation: ops.Grant | ops.ChangeRights) -> Transaction[Effect]:
+    def _rights(self, known: KnownCaller, operation: ops.Grant | ops.ChangeRights) -> Transaction[Effect]:
         record = grants.checked_record(known, operation.grant, operation.record)
         if isinstance(operation, ops.ChangeRights):
             return grants.change(known, operation, record)
         grants.check_share(operation, record)
         return grants.give(known, operation, record, self._box.close(operation.grant, operation.cloud_share))
 
-    def _confirming(self, known: Known, operation: ops.ConfirmGrant) -> Transaction[Effect]:
+    def _confirming(self, known: KnownCaller, operation: ops.ConfirmGrant) -> Transaction[Effect]:
         claim = confirming.checked_claim(known, operation)
         share = operation.cloud_share
         return confirming.confirm(known, claim, None if share is None else self._box.close(operation.grant, share))
@@ -254,7 +261,7 @@ class Services:
         registering = accounts.register(operation, name, self._receipts)
         return await self._effect(caller.session_key, request_id, operation, registering)
 
-    def _check_sign_in(self, known: Known, request_id: str, operation: ops.SignIn) -> None:
+    def _check_sign_in(self, known: KnownCaller, request_id: str, operation: ops.SignIn) -> None:
         parts = (self._cluster_id.encode(), operation.device.encode(), request_id.encode())
         try:
             verify_signature(known.signing_key, operation.proof, "sign-in", *parts)
@@ -298,13 +305,17 @@ class Services:
         return Served(outcome, served.nudges)
 
     # --- Views -------------------------------------------------------------------------------------------------------
-    async def _spend(self, known: Known, request_id: str, operation: ops.SpendView) -> Served:
+    async def _spend(self, known: KnownCaller, request_id: str, operation: ops.SpendView) -> Served:
         """Count a view and seal the share to the asker's fresh key. The share is in no stored answer."""
         try:
             verify_spend(
-                known.signing_key, operation.signature, self._cluster_id, operation.grant, request_id,
+                known.signing_key,
+                operation.signature,
+                self._cluster_id,
+                operation.grant,
+                request_id,
                 operation.ephemeral_key,
-            )  # fmt: skip
+            )
         except RemoteError:
             raise Refused(
                 RefusalCode.NOT_ALLOWED, "A look needs the signature of the viewer's own key: check the profile."
@@ -322,9 +333,14 @@ class Services:
             raise GrantIsFrozen(spent.nudges)
         sealed = self._seal(spent.share, operation, request_id)
         outcome = ops.ViewSpent(
-            view=request_id, grant=operation.grant, sealed_share=sealed, left=spent.left, at=spent.at,
-            version=spent.version, consumed=spent.consumed,
-        )  # fmt: skip
+            view=request_id,
+            grant=operation.grant,
+            sealed_share=sealed,
+            left=spent.left,
+            at=spent.at,
+            version=spent.version,
+            consumed=spent.consumed,
+        )
         return Served(outcome, spent.nudges)
 
     def _seal(self, share: bytes, operation: ops.SpendView, view: str) -> bytes:
@@ -338,7 +354,7 @@ class Services:
 
         Also closes what is still asked of images that were withdrawn.
         """
-        while await self._directory.write(asks.close_withdrawn_batch) == asks.CLOSED_AT_ONCE:
+        while await self._directory.write(view_requests.close_withdrawn_batch) == view_requests.CLOSED_AT_ONCE:
             continue
         swept = 0
         while batch := await self._directory.write(mail.sweep_batch):
@@ -349,7 +365,7 @@ class Services:
 
 
 def _image_change(
-    known: Known, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
+    known: KnownCaller, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
 ) -> Transaction[Effect]:
     match operation:
         case ops.SetPreview():
@@ -360,7 +376,7 @@ def _image_change(
             return confirming.restore_image(known, operation)
 
 
-def _viewers_word(known: Known, request_id: str, operation: ops.KnownCount | ops.WantCopy) -> Transaction[Effect]:
+def _viewers_word(known: KnownCaller, request_id: str, operation: ops.KnownCount | ops.WantCopy) -> Transaction[Effect]:
     match operation:
         case ops.KnownCount():
             return freezing.known(known, operation)

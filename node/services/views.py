@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
-from node.services.common import Effect, Known, count, mail_id, not_found, page_of, read_epoch
+from node.services.common import Effect, KnownCaller, count, mail_id, not_found, page_of, read_epoch
 from node.services.freezing import Frozen, freeze_if_behind
 from node.services.holdings import state_of
 from node.services.mail import MailKind, Post
@@ -52,7 +52,7 @@ class Spent:
         return f"Spent(left={self.left}, at={self.at}, version={self.version}, consumed={self.consumed})"
 
 
-def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent | Frozen]:
+def spend(caller: KnownCaller, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent | Frozen]:
     """Count one view, or find it counted. Raises ViewRefused where no view may be had; nothing is counted then.
 
     Returns `Frozen` where the directory turns out to be behind what the viewer knows.
@@ -88,16 +88,22 @@ def spend(caller: Known, view: str, operation: SpendView, box: ShareBox) -> Tran
             {"consumed": counted.consumed, "grant": operation.grant},
         )
         seen = ViewRow(
-            view=view, viewer=caller.account, viewer_name=caller.name, at=tx.now, left=left(counted), taken=False,
-            grant=operation.grant, consumed=counted.consumed,
-        )  # fmt: skip
+            view=view,
+            viewer=caller.account,
+            viewer_name=caller.name,
+            at=tx.now,
+            left=left(counted),
+            taken=False,
+            grant=operation.grant,
+            consumed=counted.consumed,
+        )
         yield from _tell_owner(tx, caller, grant, seen)
         return Spent(share, left(counted), tx.now, counted.version, counted.consumed, (grant["owner_id"],))
 
     return run
 
 
-def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
+def _hold(tx: Tx, caller: KnownCaller, grant: str) -> Step[Row]:
     """Hold the row of a grant that the caller holds, so that looks on it are counted one after the other."""
     rows = yield Query(
         "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
@@ -110,7 +116,7 @@ def _hold(tx: Tx, caller: Known, grant: str) -> Step[Row]:
     return row
 
 
-def _repeat(tx: Tx, caller: Known, view: str, operation: SpendView) -> Step[Row]:
+def _repeat(tx: Tx, caller: KnownCaller, view: str, operation: SpendView) -> Step[Row]:
     """Return the row of a view that was counted before, if it may be answered again."""
     rows = yield Query(
         "SELECT grant_id, viewer_id, ephemeral_key, granted_left_after, consumed_after, at, taken FROM views "
@@ -126,7 +132,7 @@ def _repeat(tx: Tx, caller: Known, view: str, operation: SpendView) -> Step[Row]
     return row
 
 
-def _tell_owner(tx: Tx, caller: Known, grant: Row, seen: ViewRow) -> Step[None]:
+def _tell_owner(tx: Tx, caller: KnownCaller, grant: Row, seen: ViewRow) -> Step[None]:
     """Mail the view to the owner. A full mailbox costs the notice only: the log of views has them all."""
     owner = grant["owner_id"]
     if (yield from mail.is_full(owner, caller.account, MailKind.VIEW)):
@@ -138,7 +144,7 @@ def _tell_owner(tx: Tx, caller: Known, grant: Row, seen: ViewRow) -> Step[None]:
 # --- What becomes of a view ------------------------------------------------------------------------------------------
 
 
-def take(caller: Known, request: str, operation: TakenView) -> Transaction[Effect]:
+def take(caller: KnownCaller, request: str, operation: TakenView) -> Transaction[Effect]:
     """Mark a caller's own view as taken by this request: it is never answered again, and nobody else may take it.
 
     The same request again is done already. Raises ViewRefused with `repeat_over` for any other, and with the ledger's
@@ -165,7 +171,7 @@ def take(caller: Known, request: str, operation: TakenView) -> Transaction[Effec
     return run
 
 
-def ended(caller: Known, operation: LookEnded) -> Transaction[Effect]:
+def ended(caller: KnownCaller, operation: LookEnded) -> Transaction[Effect]:
     """Note how long a caller's own view was looked at, as its peer says. The first word on it holds.
 
     No look lasts longer than the time since it was counted.
@@ -182,7 +188,7 @@ def ended(caller: Known, operation: LookEnded) -> Transaction[Effect]:
     return run
 
 
-def _own_view(tx: Tx, caller: Known, view: str) -> Step[tuple[Row, Row]]:
+def _own_view(tx: Tx, caller: KnownCaller, view: str) -> Step[tuple[Row, Row]]:
     """Return the rows of a caller's own view and of its grant.
 
     The grant's row is held first, as by whoever counts a view, so that no two transactions wait for each other.
@@ -198,7 +204,7 @@ def _own_view(tx: Tx, caller: Known, view: str) -> Step[tuple[Row, Row]]:
     return rows.rows[0], grant
 
 
-def log(caller: Known, operation: ViewsLog) -> Transaction[ViewRows]:
+def log(caller: KnownCaller, operation: ViewsLog) -> Transaction[ViewRows]:
     """Return a page of the views of a caller's own image, newest first."""
 
     def run(_: Tx) -> Step[ViewRows]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-from shared.net.alarm import Alarm
+from shared.net.lazy_timer import LazyTimer
 from shared.net.port import Port
 from shared.net.udp import MAX_TRAIN_BYTES, MAX_TRAIN_DATAGRAMS, Address, Batch
 from shared.transfer import ReceivingTransfer, SendingTransfer, TransferState
@@ -55,7 +55,7 @@ class TransferDriver:
         self._clock = clock
         self._release = release
         self._on_finished = on_finished
-        self._alarm = Alarm(self.pump, clock)
+        self._alarm = LazyTimer(self.pump, clock)
         self._train = max(min(MAX_TRAIN_DATAGRAMS, MAX_TRAIN_BYTES // datagram_bytes), 1)
         self._waits_for_room = False
         if port is not parent:

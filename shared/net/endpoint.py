@@ -19,7 +19,6 @@ from anyio.abc import TaskGroup
 
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Limits, Timing
 from shared.errors import LocalError, MalformedMessage, RemoteError, Unavailable
-from shared.net.alarm import Alarm
 from shared.net.control import (
     FOR_OWNER,
     FOR_TRANSFERS,
@@ -34,21 +33,22 @@ from shared.net.control import (
     decode_control,
     encode_control,
 )
-from shared.net.incoming import Incoming, Offer, Progress
-from shared.net.partials import MemoryPartials, PartialStore
-from shared.net.port import Port, Switches, Traffic
+from shared.net.incoming import Incoming, IncomingOffer, Progress
+from shared.net.lazy_timer import LazyTimer
+from shared.net.partial_store import MemoryPartials, PartialStore
+from shared.net.port import Port, PortTraffic, Switches
 from shared.net.receiving import Receiving
 from shared.net.sending import Sending
 from shared.net.session import Session
 from shared.net.statistics import EndpointStatistics
+from shared.net.transfer_context import TransferContext
 from shared.net.udp import Address, Batch, UdpSocket, resolve
-from shared.net.workbench import Workbench
 from shared.net.workers import WorkerPorts
 from shared.secure.datagrams import DatagramType
 from shared.secure.events import Event, MessageReceived, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
 
-__all__ = ["Address", "Endpoint", "EndpointStatistics", "Incoming", "Offer", "Progress", "Session"]
+__all__ = ["Address", "Endpoint", "EndpointStatistics", "Incoming", "IncomingOffer", "Progress", "Session"]
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Endpoint:
         self.on_message: Callable[[Session, bytes], None] = _ignore_message
         self.on_session: Callable[[Session], None] = _ignore_session
         self.on_closed: Callable[[Session, str], None] = _ignore_closed
-        self.on_offer: Callable[[Session, Offer], Incoming | None] = _refuse_offer
+        self.on_offer: Callable[[Session, IncomingOffer], Incoming | None] = _refuse_offer
         self._bind = bind
         self._bound = bound
         self._timing = timing
@@ -123,9 +123,9 @@ class Endpoint:
         self._sessions: dict[int, Session] = {}
         self._opening: dict[int, _Opening] = {}
         self._switches = Switches()
-        self._traffic = Traffic()
+        self._traffic = PortTraffic()
         self._dropped: Counter[str] = Counter()
-        self._alarm = Alarm(self._ring, clock)
+        self._alarm = LazyTimer(self._ring, clock)
         self._is_open = False
         self._was_opened = False
         self._settle_is_due = False
@@ -146,8 +146,10 @@ class Endpoint:
             host = await _numeric_host(self._bind[0])
             self._parent = Port(
                 UdpSocket((host, self._bind[1]), gso=self._gso, bound=self._bound),
-                self._switches, self._traffic, is_worker=False,
-            )  # fmt: skip
+                self._switches,
+                self._traffic,
+                is_worker=False,
+            )
         except OSError as error:
             raise Unavailable(f"Address {self._bind[0]}:{self._bind[1]} cannot be used: {error.strerror}.") from error
         self._parent.on_batch = self._receive
@@ -155,7 +157,7 @@ class Endpoint:
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._parent.run)
         self._workers = WorkerPorts(lambda: self._open_worker(host), self._tasks, self._limits)
-        bench = Workbench(
+        bench = TransferContext(
             sessions=self._mux,
             parent=self._parent,
             workers=self._workers,
@@ -456,6 +458,6 @@ def _ignore_closed(_session: Session, _reason: str) -> None:
     """The owner does not ask about sessions."""
 
 
-def _refuse_offer(_session: Session, _offer: Offer) -> Incoming | None:
+def _refuse_offer(_session: Session, _offer: IncomingOffer) -> Incoming | None:
     """The owner takes no objects."""
     return None

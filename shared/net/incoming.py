@@ -12,7 +12,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class IncomingOffer:
     """Another side would like to send an object."""
 
     label: bytes

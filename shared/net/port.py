@@ -28,7 +28,7 @@ class Switches:
 
 
 @dataclass(slots=True)
-class Traffic:
+class PortTraffic:
     """What went through the ports of one endpoint."""
 
     received_datagrams: int = 0
@@ -43,7 +43,7 @@ class Traffic:
 class Port:
     """One UDP socket of an endpoint. All methods from the event loop."""
 
-    def __init__(self, socket: UdpSocket, switches: Switches, traffic: Traffic, *, is_worker: bool) -> None:
+    def __init__(self, socket: UdpSocket, switches: Switches, traffic: PortTraffic, *, is_worker: bool) -> None:
         self.socket = socket
         self.on_batch: Callable[[Batch], None] = _ignore
         """Called with what arrived; an exception is logged and counted."""

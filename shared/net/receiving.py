@@ -19,16 +19,16 @@ from shared.errors import (
     TransferFailed,
     Unavailable,
 )
+from shared.net.admission import Admission
 from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, ControlMessage, OfferMessage, Queued, Refuse
 from shared.net.driver import ReceivingDriver
-from shared.net.incoming import Incoming, Offer
-from shared.net.partials import PartialKey
+from shared.net.incoming import Incoming, IncomingOffer
+from shared.net.partial_store import PartialKey
 from shared.net.paths import LINGER_S, transfer_settings
 from shared.net.port import Port
 from shared.net.sending import MAX_OBJECT_BYTES
 from shared.net.session import Session
-from shared.net.slots import Slots
-from shared.net.workbench import HASH_IN_THREAD_BYTES, TransferKey, Workbench, session_is_over, sha256_of
+from shared.net.transfer_context import HASH_IN_THREAD_BYTES, TransferContext, TransferKey, session_is_over, sha256_of
 from shared.transfer import PacketCipher, PartialObject, ReceivingTransfer, TransferState
 from shared.wire.refusals import RefusalCode
 
@@ -41,7 +41,7 @@ IDLE_SHARE: Final = 4
 FAREWELL_S: Final = 5.0
 """How long a closing endpoint takes to keep what arrived in part."""
 
-OnOffer = Callable[[Session, Offer], Incoming | None]
+OnOffer = Callable[[Session, IncomingOffer], Incoming | None]
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Arrival:
     """One object on its way in."""
 
     session: Session
-    offer: Offer
+    offer: IncomingOffer
     incoming: Incoming
     cipher: PacketCipher
     scope: anyio.CancelScope
@@ -68,13 +68,15 @@ class Arrival:
 class Receiving:
     """All objects that come to an endpoint."""
 
-    def __init__(self, bench: Workbench, on_offer: OnOffer) -> None:
+    def __init__(self, bench: TransferContext, on_offer: OnOffer) -> None:
         self._bench = bench
         self._on_offer = on_offer
         self._arrivals: dict[TransferKey, Arrival] = {}
         self._last_words: OrderedDict[TransferKey, ControlMessage] = OrderedDict()
         limits = bench.limits
-        self._slots = Slots(total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers)
+        self._slots = Admission(
+            total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers
+        )
 
     @property
     def running(self) -> int:
@@ -121,7 +123,7 @@ class Receiving:
             return
         except Unavailable:
             return
-        offer = Offer(message.label, message.size, message.sha256, transfer)
+        offer = IncomingOffer(message.label, message.size, message.sha256, transfer)
         try:
             incoming = self._ask_owner(session, offer)
         except Refused as refusal:
@@ -138,7 +140,7 @@ class Receiving:
             self._supersede(arrival)
         self._bench.tasks.start_soon(self._run, arrival)
 
-    def _ask_owner(self, session: Session, offer: Offer) -> Incoming:
+    def _ask_owner(self, session: Session, offer: IncomingOffer) -> Incoming:
         """Return what the owner accepts the offer with. Raises `Refused`, `RemoteError`."""
         if offer.size > MAX_OBJECT_BYTES:
             raise Refused(RefusalCode.TOO_LARGE, "The object is too large.")

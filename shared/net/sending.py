@@ -6,14 +6,14 @@ import anyio
 
 from shared.config import MAX_STEGO_BYTES
 from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, TransferCancelled, TransferFailed
+from shared.net.admission import Admission
 from shared.net.control import Accept, Answer, Cancel, Complete, OfferMessage, Queued, Refuse
 from shared.net.driver import SendingDriver
 from shared.net.incoming import Progress
 from shared.net.paths import transfer_settings
 from shared.net.session import Session
-from shared.net.slots import Slots
+from shared.net.transfer_context import TransferContext, TransferKey, session_is_over, sha256_of
 from shared.net.udp import Address
-from shared.net.workbench import TransferKey, Workbench, session_is_over, sha256_of
 from shared.transfer import Ranges, SendingTransfer, TransferState
 from shared.wire.labels import MAX_LABEL_BYTES
 
@@ -50,11 +50,13 @@ class Outgoing:
 class Sending:
     """All objects that leave an endpoint."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: TransferContext) -> None:
         self._bench = bench
         self._outgoing: dict[TransferKey, Outgoing] = {}
         limits = bench.limits
-        self._slots = Slots(total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers)
+        self._slots = Admission(
+            total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers
+        )
 
     @property
     def running(self) -> int:

@@ -6,8 +6,8 @@ from typing import Final
 from anyio.abc import TaskGroup
 
 from shared.config import Limits
+from shared.net.admission import Admission
 from shared.net.port import Port
-from shared.net.slots import Slots
 
 SPARE_PORTS: Final = 8
 """Ports that stay open between transfers: opening one costs as much as sending a small object through it."""
@@ -20,7 +20,7 @@ class WorkerPorts:
         self._open_port = open_port
         self._tasks = tasks
         self._spare: list[Port] = []
-        self._slots = Slots(
+        self._slots = Admission(
             total=limits.worker_ports, per_peer=limits.worker_ports_per_peer, queued=limits.queued_transfers
         )
 

@@ -30,7 +30,7 @@ SUSPICION_SLACK_S: Final = 0.02
 """A suspected other side has this long, beside some round trips, to answer a probe before a new handshake begins."""
 
 
-class Verdict(Enum):
+class DatagramVerdict(Enum):
     """What a session's timers say about it."""
 
     FINE = auto()
@@ -193,15 +193,15 @@ class Connection:
 
     # --- Time ------------------------------------------------------------------------------------------------------
 
-    def on_deadline(self, now: float) -> Verdict:
+    def on_deadline(self, now: float) -> DatagramVerdict:
         """Do what is due. After a verdict of `FORGOTTEN` the suspicion is settled until it is raised again."""
         if self._confirm_by is not None and now >= self._confirm_by:
-            return Verdict.DEAD
+            return DatagramVerdict.DEAD
         if now >= self.last_heard + self._timing.session_idle_s:
-            return Verdict.IDLE
+            return DatagramVerdict.IDLE
         if self._suspect_by is not None and now >= self._suspect_by:
             self._suspect_by = None
-            return Verdict.FORGOTTEN
+            return DatagramVerdict.FORGOTTEN
         if self._awaits_pong:
             if now >= self._ping_again_at:
                 self._ping(now)
@@ -210,7 +210,7 @@ class Connection:
         elif self._is_one_sided and now >= self._quiet_at:
             self._ping(now)
             self._ping_again_at = now + self._timing.session_idle_s / 8
-        return Verdict.FINE
+        return DatagramVerdict.FINE
 
     def next_deadline(self) -> float:
         """When `on_deadline` has something to do, or has to look again."""

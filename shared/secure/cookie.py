@@ -14,7 +14,7 @@ from typing import Final
 from shared.secure.datagrams import COOKIE_BYTES, Address
 
 SLOT_S: Final = 60.0
-"""A cookie holds for one to two slots; longer lets an attacker collect cookies of addresses it once had."""
+"""A cookie verify for one to two slots; longer lets an attacker collect cookies of addresses it once had."""
 _SECRET_BYTES: Final = 32
 
 
@@ -28,7 +28,7 @@ class CookieJar:
         self._slot_s = slot_s
         self._secrets: dict[int, bytes] = {}
 
-    def bake(self, address: Address, now: float) -> bytes:
+    def issue(self, address: Address, now: float) -> bytes:
         """Return the cookie of `address` for now: 16 bytes."""
         slot = int(now // self._slot_s)
         secret = self._secrets.get(slot)
@@ -38,7 +38,7 @@ class CookieJar:
             self._secrets[slot] = secret
         return _cookie(secret, address, slot)
 
-    def holds(self, cookie: bytes, address: Address, now: float) -> bool:
+    def verify(self, cookie: bytes, address: Address, now: float) -> bool:
         """Whether `cookie` was baked here for this address, in this time slot or the one before."""
         current = int(now // self._slot_s)
         for slot in (current, current - 1):

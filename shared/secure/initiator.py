@@ -31,10 +31,25 @@ class Initiation:
     """A handshake that this side began and that is not answered yet."""
 
     __slots__ = (
-        "_cookie", "_cookie_repeats", "_entropy", "_handshake", "_header", "_message", "_pause_s", "_repeat_at",
-        "address", "announced", "began_at", "give_up_at", "local_id", "number", "queue", "remote_key", "repeats",
+        "_cookie",
+        "_cookie_repeats",
+        "_entropy",
+        "_handshake",
+        "_header",
+        "_message",
+        "_pause_s",
+        "_repeat_at",
+        "address",
+        "announced",
+        "began_at",
+        "give_up_at",
+        "local_id",
+        "number",
+        "queue",
+        "remote_key",
+        "repeats",
         "replaces",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,

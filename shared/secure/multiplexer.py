@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
-from shared.secure.connection import Connection, Verdict, check_message
+from shared.secure.connection import Connection, DatagramVerdict, check_message
 from shared.secure.connections import ConnectionTable
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
@@ -36,7 +36,7 @@ from shared.secure.initiator import Initiation
 from shared.secure.noise import HandshakeKeys, KeyPair
 from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
-from shared.secure.strays import Strays
+from shared.secure.stateless_reset import StatelessResets
 from shared.secure.transfer_keys import TransferCipher
 
 
@@ -68,7 +68,7 @@ class SecureMultiplexer:
         self._events: list[Event] = []
         self._deadlines = Deadlines()
         self._connections = ConnectionTable()
-        self._strays = Strays(limits)
+        self._strays = StatelessResets(limits)
         prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
         self._initiations = Initiations(
             self._static,
@@ -302,13 +302,13 @@ class SecureMultiplexer:
 
     def _attend_connection(self, connection: Connection, now: float) -> None:
         verdict = connection.on_deadline(now)
-        if verdict is Verdict.DEAD:
+        if verdict is DatagramVerdict.DEAD:
             self._end(connection, CloseReason.TIMED_OUT, now)
-        elif verdict is Verdict.IDLE:
+        elif verdict is DatagramVerdict.IDLE:
             self._end(connection, CloseReason.IDLE, now)
         else:
             self._deadlines.set(connection.number, connection.next_deadline())
-            if verdict is Verdict.FORGOTTEN:
+            if verdict is DatagramVerdict.FORGOTTEN:
                 self._replace(connection, now)
 
     def _replace(self, connection: Connection, now: float) -> None:

@@ -91,7 +91,7 @@ class Responder:
             known.repeated = True
             return known.answer, None
         self.expire(now)
-        has_cookie = self._cookies.holds(cookie, address, now)
+        has_cookie = self._cookies.verify(cookie, address, now)
         if len(self) >= self._limits.cookie_threshold and not has_cookie:
             return self._ask_cookie(address, remote_id, now)
         handshake = ResponderHandshake(self._static, prologue=self._prologue + datagram[:ROUTING_BYTES])
@@ -134,7 +134,7 @@ class Responder:
         return None if oldest is None else oldest.answered_at + self._timeout_s
 
     def _ask_cookie(self, address: Address, remote_id: bytes, now: float) -> tuple[bytes, Drop]:
-        return routing_header(DatagramType.COOKIE, remote_id) + self._cookies.bake(address, now), Drop.COOKIE_ASKED
+        return routing_header(DatagramType.COOKIE, remote_id) + self._cookies.issue(address, now), Drop.COOKIE_ASKED
 
     def _open_half(
         self, handshake: ResponderHandshake, address: Address, remote_id: bytes, fingerprint: bytes, now: float

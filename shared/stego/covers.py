@@ -39,9 +39,16 @@ class Tier:
 
 
 TIERS: Final = (
-    Tier(240, 150), Tier(400, 300), Tier(640, 480), Tier(1024, 768), Tier(1440, 1080), Tier(2016, 1512),
-    Tier(2880, 2160), Tier(4000, 3000), Tier(4608, 3456),
-)  # fmt: skip
+    Tier(240, 150),
+    Tier(400, 300),
+    Tier(640, 480),
+    Tier(1024, 768),
+    Tier(1440, 1080),
+    Tier(2016, 1512),
+    Tier(2880, 2160),
+    Tier(4000, 3000),
+    Tier(4608, 3456),
+)
 DEFAULT_TIER: Final = Tier(640, 480)
 """What stands for a picture that cannot be seen; also the size up to which an owner's cover is never made smaller."""
 

@@ -30,9 +30,20 @@ from shared.config import (
 from shared.errors import MalformedMessage, UnusableImage
 
 _DECODING_FAILURES: Final = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error,
-    zlib.error, MemoryError, RuntimeError, NotImplementedError,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    RuntimeError,
+    NotImplementedError,
+)
 """What Pillow is known to raise on damaged files."""
 _PREVIEW_QUALITIES: Final = (85, 70, 55, 40, 25, 10)
 _MEGABYTE: Final = 1024 * 1024

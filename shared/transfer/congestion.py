@@ -60,7 +60,7 @@ class CongestionController(Protocol):
     """Decides window and pace of one sender. Sizes in bytes, times in seconds of the caller's clock."""
 
     @property
-    def window_bytes(self) -> int:
+    def congestion_window(self) -> int:
         """How much may be under way."""
 
     @property
@@ -173,7 +173,7 @@ class DelayController:
         self._round_window_used = False
 
     @property
-    def window_bytes(self) -> int:
+    def congestion_window(self) -> int:
         """How much may be under way, in bytes."""
         return int(self._window)
 

@@ -128,8 +128,8 @@ class ReceivingTransfer(TransferSide):
             return
         if self.state is not TransferState.OPEN:
             self._seen.mark(number)
-            if self._last_word is not None:
-                self._last_word.prompt()
+            if self._closing_frame is not None:
+                self._closing_frame.prompt()
             return
         if len(datagram) > self._largest_datagram_bytes:
             self._largest_datagram_bytes = len(datagram)
@@ -171,13 +171,13 @@ class ReceivingTransfer(TransferSide):
         """Act on what is due by `now`: the last word, time-outs. A due acknowledgement comes from `take_datagrams`."""
         if self.state is TransferState.OPEN:
             self._check_idle(now)
-        elif self._last_word is not None:
-            self._last_word.tick(now)
+        elif self._closing_frame is not None:
+            self._closing_frame.tick(now)
 
     def next_deadline(self) -> float | None:
         """When `tick` and `take_datagrams` are to be called at the latest; None once the transfer is finished."""
         if self.state is not TransferState.OPEN:
-            return None if self._last_word is None else self._last_word.next_deadline()
+            return None if self._closing_frame is None else self._closing_frame.next_deadline()
         deadline = self._idle_deadline()
         return deadline if self._ack_at is None else min(deadline, self._ack_at)
 

@@ -50,7 +50,7 @@ class RttEstimator:
         return self.smoothed_s + max(4 * self.variation_s, GRANULARITY_S) + max_ack_delay_s
 
 
-class PacketLedger:
+class SentPackets:
     """Which packets are under way, what they carried and when they left.
 
     A packet carries a chunk of the object, by index. Settled packets leave the sets at once, so the work for an
@@ -87,7 +87,7 @@ class PacketLedger:
         """When a packet left that is outstanding or not yet forgotten."""
         return self._times[number - self._base]
 
-    def oldest_awaited(self) -> int:
+    def oldest_unacked(self) -> int:
         """The smallest packet number of which hearing would still change anything."""
         oldest = self.outstanding.first if self.outstanding else self.next_number
         return min(oldest, self._lost.first) if self._lost else oldest
@@ -97,7 +97,7 @@ class PacketLedger:
 
         Returns the chunks they carried, how many of them were under way, and how many had been declared lost.
         """
-        floor = self.oldest_awaited()
+        floor = self.oldest_unacked()
         chunks: list[int] = []
         arrived = spurious = 0
         for start, end in intervals:
@@ -159,7 +159,7 @@ class PacketLedger:
             settled += 1
         if settled:
             del self._lost_settles[:settled]
-        surplus = self.oldest_awaited() - self._base
+        surplus = self.oldest_unacked() - self._base
         if surplus >= COMPACT_PACKETS:
             del self._chunks[:surplus]
             del self._times[:surplus]

@@ -19,7 +19,7 @@ from shared.transfer.frames import (
 )
 from shared.transfer.pacing import Pacer
 from shared.transfer.ranges import Ranges
-from shared.transfer.recovery import PING_CHUNK, PacketLedger, RttEstimator
+from shared.transfer.recovery import PING_CHUNK, RttEstimator, SentPackets
 from shared.transfer.settings import SendingStatistics, TransferSettings, TransferState
 from shared.transfer.side import LAST_WORDS, TransferSide
 
@@ -66,7 +66,7 @@ class SendingTransfer(TransferSide):
         self._arrived_bytes = 0
         self._fresh = self._mark_held(have or Ranges())
         self._repeats: deque[int] = deque()
-        self._ledger = PacketLedger()
+        self._ledger = SentPackets()
         self._rtt = RttEstimator(settings.initial_rtt_s)
         self._congestion: CongestionController = congestion or DelayController(
             datagram_bytes=settings.datagram_bytes,
@@ -95,7 +95,7 @@ class SendingTransfer(TransferSide):
         return SendingStatistics(
             smoothed_rtt_s=self._rtt.smoothed_s,
             min_rtt_s=self._rtt.minimum_s,
-            window_bytes=self._congestion.window_bytes,
+            congestion_window=self._congestion.congestion_window,
             in_flight_bytes=self._ledger.outstanding.total * self._datagram_bytes,
             pacing_rate=self._congestion.pacing_rate,
             sent=self._sealer.next_packet_number,
@@ -117,8 +117,8 @@ class SendingTransfer(TransferSide):
             if kind == ACK:
                 if self.state is TransferState.OPEN:
                     self._receive_ack(frame, now)
-                elif self._last_word is not None:
-                    self._last_word.prompt()
+                elif self._closing_frame is not None:
+                    self._closing_frame.prompt()
             elif kind == CONFIRMED:
                 self._receive_confirmation()
             elif kind in LAST_WORDS:
@@ -160,8 +160,8 @@ class SendingTransfer(TransferSide):
     def tick(self, now: float) -> None:
         """Act on what is due by `now`: probes, losses, time-outs."""
         if self.state is not TransferState.OPEN:
-            if self._last_word is not None:
-                self._last_word.tick(now)
+            if self._closing_frame is not None:
+                self._closing_frame.tick(now)
             return
         if self._check_idle(now):
             return
@@ -177,7 +177,7 @@ class SendingTransfer(TransferSide):
     def next_deadline(self) -> float | None:
         """When `tick` and `take_datagrams` are to be called at the latest; None once the transfer is finished."""
         if self.state is not TransferState.OPEN:
-            return None if self._last_word is None else self._last_word.next_deadline()
+            return None if self._closing_frame is None else self._closing_frame.next_deadline()
         deadline = min(self._probe_at(), self._idle_deadline())
         if self._look_for_losses_at is not None:
             deadline = min(deadline, self._look_for_losses_at)
@@ -201,7 +201,7 @@ class SendingTransfer(TransferSide):
         return deque(held.missing(0, self._last_chunk + 1))
 
     def _window_room(self) -> int:
-        return self._congestion.window_bytes // self._datagram_bytes - self._ledger.outstanding.total
+        return self._congestion.congestion_window // self._datagram_bytes - self._ledger.outstanding.total
 
     def _flow_room(self) -> int:
         return self._flow_limit - self._sealer.next_packet_number
@@ -242,7 +242,7 @@ class SendingTransfer(TransferSide):
         data, chunk_bytes, seal = self._data, self._chunk_bytes, self._sealer.seal
         pack_head = DATA_HEAD.pack
         first_number = self._sealer.next_packet_number
-        awaited = min(first_number - self._ledger.oldest_awaited(), MAX_U32 - len(chunks))
+        awaited = min(first_number - self._ledger.oldest_unacked(), MAX_U32 - len(chunks))
         self._ledger.record(first_number, chunks, now)
         datagrams: list[bytes] = []
         for chunk in chunks:
@@ -267,7 +267,7 @@ class SendingTransfer(TransferSide):
         if largest >= newest_before:
             self._largest = largest
             self._flow_limit = largest + 1 + window
-        used = 2 * ledger.outstanding.total * self._datagram_bytes >= self._congestion.window_bytes
+        used = 2 * ledger.outstanding.total * self._datagram_bytes >= self._congestion.congestion_window
         chunks, arrived, spurious = ledger.acknowledge(intervals, newest_before)
         if not chunks:
             return

@@ -62,7 +62,7 @@ class SendingStatistics:
 
     smoothed_rtt_s: float
     min_rtt_s: float
-    window_bytes: int
+    congestion_window: int
     in_flight_bytes: int
     pacing_rate: float
     """Bytes per second."""

@@ -53,7 +53,7 @@ class SeenNumbers:
             self.numbers.drop_below(self._floor)
 
 
-class LastWord:
+class ClosingFrame:
     """A frame that is repeated, on demand and by itself, until it is confirmed or a bounded time is over."""
 
     __slots__ = ("_ends_at", "_frame", "_interval_s", "_pending", "_repeat_at", "over")
@@ -106,7 +106,7 @@ class TransferSide:
         self._seen = SeenNumbers()
         self._bad = 0
         self._duplicates = 0
-        self._last_word: LastWord | None = None
+        self._closing_frame: ClosingFrame | None = None
         self._heard_due = False
         self._last_heard_at = now
         self._last_progress_at = now
@@ -116,7 +116,7 @@ class TransferSide:
         """Whether nothing is left to send or to answer: the port may be freed and this object dropped."""
         if self.state is TransferState.OPEN or self._heard_due:
             return False
-        return self._last_word is None or self._last_word.over
+        return self._closing_frame is None or self._closing_frame.over
 
     def cancel(self, reason: str, now: float) -> None:
         """End an open transfer and tell the other side why; without effect on one that has ended."""
@@ -129,7 +129,9 @@ class TransferSide:
 
     def _say_last(self, frame: bytes, now: float) -> None:
         first_repeat_s = max(FIRST_REPEAT_S, FIRST_REPEAT_RTTS * self._settings.initial_rtt_s)
-        self._last_word = LastWord(frame, now=now, linger_s=self._settings.linger_s, first_repeat_s=first_repeat_s)
+        self._closing_frame = ClosingFrame(
+            frame, now=now, linger_s=self._settings.linger_s, first_repeat_s=first_repeat_s
+        )
 
     def _authenticate(self, datagram: bytes | memoryview, now: float) -> tuple[int, bytes] | None:
         """Return packet number and frame of a fresh, genuine datagram; count and drop any other.
@@ -154,13 +156,13 @@ class TransferSide:
     def _receive_last_word(self, frame: bytes) -> None:
         """Handle FAILURE and HEARD, whatever the state. Raises `MalformedMessage`."""
         if frame[0] == HEARD:
-            if self._last_word is not None:
-                self._last_word.over = True
+            if self._closing_frame is not None:
+                self._closing_frame.over = True
             return
         code, reason = decode_failure(frame)
         self._heard_due = True
-        if self._last_word is not None:
-            self._last_word.over = True
+        if self._closing_frame is not None:
+            self._closing_frame.over = True
         if self.state is TransferState.OPEN:
             state = TransferState.CANCELLED if code is FailureCode.CANCELLED else TransferState.FAILED
             verb = "cancelled" if code is FailureCode.CANCELLED else "gave up"
@@ -172,7 +174,7 @@ class TransferSide:
         if self._heard_due:
             self._heard_due = False
             datagrams.append(self._sealer.seal(bytes((HEARD,))))
-        if self._last_word is not None and (frame := self._last_word.take()) is not None:
+        if self._closing_frame is not None and (frame := self._closing_frame.take()) is not None:
             datagrams.append(self._sealer.seal(frame))
         return datagrams
 

@@ -413,9 +413,16 @@ class RestoredNotice(msgspec.Struct, frozen=True, array_like=True, tag=9):
 
 
 AnyNotice = (
-    RoleNotice | LeaderNotice | ElectionNotice | LeaseNotice | DeafNotice | TokenNotice | LogNotice | AuditNotice
+    RoleNotice
+    | LeaderNotice
+    | ElectionNotice
+    | LeaseNotice
+    | DeafNotice
+    | TokenNotice
+    | LogNotice
+    | AuditNotice
     | RestoredNotice
-)  # fmt: skip
+)
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):
@@ -438,7 +445,14 @@ class FeedNotices(FeedMessageBase, frozen=True, tag=94):
 WatchMessage = Watch | Unwatch
 """What a monitor sends."""
 FeedMessage = (
-    WatchRefused | FeedState | FeedBeats | FeedTable | FeedDirectory | FeedDispatch | FeedKinds | FeedRequests
+    WatchRefused
+    | FeedState
+    | FeedBeats
+    | FeedTable
+    | FeedDirectory
+    | FeedDispatch
+    | FeedKinds
+    | FeedRequests
     | FeedNotices
-)  # fmt: skip
+)
 """What a watched node sends."""

@@ -135,14 +135,14 @@ class HandOver(ElectionMessage, frozen=True, tag=13):
 class RequestKey(NamedTuple):
     """What identifies a request everywhere: whose it is, and the id that the peer chose (32 hexadecimal digits)."""
 
-    account_key: bytes
+    session_key: bytes
     request_id: str
 
 
 class KeyBatch(msgspec.Struct, frozen=True, array_like=True):
     """Requests of one account: 22 bytes each on the wire instead of 84."""
 
-    account_key: Key
+    session_key: Key
     ids: Annotated[bytes, msgspec.Meta(min_length=REQUEST_ID_BYTES, max_length=MAX_MESSAGE_BYTES)]
     """Request ids of 16 bytes, end to end."""
 
@@ -285,10 +285,34 @@ class Outlived(Message, frozen=True, tag=37):
 
 
 NodeMessage = (
-    Heartbeat | HeartbeatAck | Pulse | CrashLeader | Ok | LeaderIs | Election | Yield | NewLeader | Join | Decline
-    | Resign | HandOver | Assign | AssignAck | Done | Forward | Working | Unserved | FaultToken | FaultControl
-    | Audited | AuditHeld | PolicyIs | PolicyHeld | DirectoryMark | Outlived
-)  # fmt: skip
+    Heartbeat
+    | HeartbeatAck
+    | Pulse
+    | CrashLeader
+    | Ok
+    | LeaderIs
+    | Election
+    | Yield
+    | NewLeader
+    | Join
+    | Decline
+    | Resign
+    | HandOver
+    | Assign
+    | AssignAck
+    | Done
+    | Forward
+    | Working
+    | Unserved
+    | FaultToken
+    | FaultControl
+    | Audited
+    | AuditHeld
+    | PolicyIs
+    | PolicyHeld
+    | DirectoryMark
+    | Outlived
+)
 
 _ENVELOPE_BYTES: Final = 150
 """Room for everything in a dispatch message but its keys: kind, term, longest node name, names of the fields."""
@@ -300,11 +324,11 @@ _ID_BYTES: Final = 22
 def pack_keys(keys: Iterable[RequestKey]) -> Iterator[tuple[KeyBatch, ...]]:
     """Yield the keys, grouped by account, in portions of which each fits one message."""
     by_account: dict[bytes, list[str]] = {}
-    for account_key, request_id in keys:
-        by_account.setdefault(account_key, []).append(request_id)
+    for session_key, request_id in keys:
+        by_account.setdefault(session_key, []).append(request_id)
     portion: list[KeyBatch] = []
     room = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
-    for account_key, ids in by_account.items():
+    for session_key, ids in by_account.items():
         position = 0
         while position < len(ids):
             count = min((room - _ACCOUNT_BYTES) // _ID_BYTES, len(ids) - position)
@@ -313,7 +337,7 @@ def pack_keys(keys: Iterable[RequestKey]) -> Iterator[tuple[KeyBatch, ...]]:
                 portion, room = [], MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
                 continue
             packed = bytes.fromhex("".join(ids[position : position + count]))
-            portion.append(KeyBatch(account_key, packed))
+            portion.append(KeyBatch(session_key, packed))
             room -= _ACCOUNT_BYTES + count * _ID_BYTES
             position += count
     if portion:
@@ -325,4 +349,4 @@ def unpack_keys(batches: Iterable[KeyBatch]) -> Iterator[RequestKey]:
     for batch in batches:
         digits = batch.ids.hex()
         for start in range(0, len(digits), 2 * REQUEST_ID_BYTES):
-            yield RequestKey(batch.account_key, digits[start : start + 2 * REQUEST_ID_BYTES])
+            yield RequestKey(batch.session_key, digits[start : start + 2 * REQUEST_ID_BYTES])

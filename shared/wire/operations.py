@@ -300,12 +300,14 @@ class KnownCount(Message, frozen=True, tag=135):
     """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
 
     Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer owns up to, and
-    the grant waits for its owner's word, as with `SpendView.known_version` and `known_consumed`.
+    the grant waits for its owner's word, as with `SpendView.known_version` and `known_consumed`. A higher version is
+    proved by its signed `record`, which the directory takes over: nobody else may still have it.
     """
 
     grant: Id128
     version: Count
     consumed: Count
+    record: Record | None = None
 
 
 class ViewsLog(Message, frozen=True, tag=132):
@@ -332,12 +334,36 @@ class AckMail(Message, frozen=True, tag=141):
 
 
 Operation = (
-    Register | SignIn | SignOut | ListUsers | FindAccount | OfferedImages
-    | Encrypt | SetPreview | GetPreview | WithdrawImage | MyImages | RestoreImage
-    | AskViews | WithdrawAsk | RejectAsk | Grant | ChangeRights | ListAsks | ListGrants | GetGrant | ConfirmGrant
-    | SpendView | TakenView | LookEnded | WantCopy | KnownCount | ViewsLog
-    | FetchMail | AckMail
-)  # fmt: skip
+    Register
+    | SignIn
+    | SignOut
+    | ListUsers
+    | FindAccount
+    | OfferedImages
+    | Encrypt
+    | SetPreview
+    | GetPreview
+    | WithdrawImage
+    | MyImages
+    | RestoreImage
+    | AskViews
+    | WithdrawAsk
+    | RejectAsk
+    | Grant
+    | ChangeRights
+    | ListAsks
+    | ListGrants
+    | GetGrant
+    | ConfirmGrant
+    | SpendView
+    | TakenView
+    | LookEnded
+    | WantCopy
+    | KnownCount
+    | ViewsLog
+    | FetchMail
+    | AckMail
+)
 
 # --- Outcomes --------------------------------------------------------------------------------------------------------
 
@@ -567,13 +593,27 @@ class AskMade(Message, frozen=True, tag=164):
 
     ask: Id128
     owner: AccountId
-    owner_online: bool
+    owner_online: bool | None = None
+    """Read by nobody. It is sent for peers of older versions, which cannot read the message without it."""
 
 
 Outcome = (
-    Done | Registered | SignedIn | Users | Account | Images | PreviewAnswer | Encrypted | AskMade | Asks | Grants
-    | GrantState | ViewSpent | ViewRows | Mails
-)  # fmt: skip
+    Done
+    | Registered
+    | SignedIn
+    | Users
+    | Account
+    | Images
+    | PreviewAnswer
+    | Encrypted
+    | AskMade
+    | Asks
+    | Grants
+    | GrantState
+    | ViewSpent
+    | ViewRows
+    | Mails
+)
 
 # --- What mail carries -----------------------------------------------------------------------------------------------
 

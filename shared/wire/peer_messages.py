@@ -70,7 +70,6 @@ class CloudState(Message, frozen=True, tag=55):
     node: NodeName
     leader: NodeName | None
     term: Count
-    directory_ok: bool
     signed_in: bool
     mail_waiting: Count
     now: Timestamp
@@ -79,6 +78,8 @@ class CloudState(Message, frozen=True, tag=55):
     """The directory's; it rises when the directory was restored from a backup. 0 where the node does not know it."""
     other_device: bool = False
     """Another device of this account is the one that others are sent to; this one need not sign in again."""
+    directory_ok: bool | None = None
+    """Read by nobody. It is sent for peers of older versions, which cannot read the message without it."""
 
 
 class MailNudge(Message, frozen=True, tag=56):

@@ -49,14 +49,21 @@ def election_rows() -> list[Row]:
     found = []
     for nodes in SIZES:
         row = message_row(nodes, SEEDS)
-        heir = f"{row.next_in_line_heir_dead:.0f} with the heir dead too"
-        note = f"Bully from {row.bully_best:.0f} to {row.bully_worst:.0f}; {heir}"
+        successor = f"{row.next_in_line_heir_dead:.0f} with the heir dead too"
+        note = f"Bully from {row.bully_best:.0f} to {row.bully_worst:.0f}; {successor}"
         found.append(
             Row(
-                f"messages for a dead leader, n = {nodes}", row.next_in_line, "", "Bully, all notice", row.bully_all,
-                row.bully_all / row.next_in_line, "at least", None, note,
+                f"messages for a dead leader, n = {nodes}",
+                row.next_in_line,
+                "",
+                "Bully, all notice",
+                row.bully_all,
+                row.bully_all / row.next_in_line,
+                "at least",
+                None,
+                note,
             )
-        )  # fmt: skip
+        )
     for failure, bar in RECOVERY_BARS.items():
         beats = recovery_heartbeats(failure, RECOVERY_SEEDS)
         p50, p99, most = (percentile(beats, share) for share in (0.5, 0.99, 1.0))

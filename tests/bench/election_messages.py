@@ -10,7 +10,9 @@ RECOVERY_SEEDS = 300
 def main() -> None:
     """Print both tables."""
     print("Messages for one failure of the leader (signs of life not counted)\n")
-    print(f"{'nodes':>5}  {'next in line':>12}  {'heir dead too':>13}  {'bully best':>10}  {'worst':>6}  {'all':>6}")
+    print(
+        f"{'nodes':>5}  {'next in line':>12}  {'successor dead too':>13}  {'bully best':>10}  {'worst':>6}  {'all':>6}"
+    )
     for nodes in SIZES:
         row = message_row(nodes, SEEDS)
         print(

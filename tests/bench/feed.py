@@ -45,11 +45,18 @@ def idle(running: RunningCluster, pids: dict[str, int]) -> list[Row]:
     before = statistics.median(alone[worst])
     return [
         Row(
-            "watched at 5 Hz: more of a core", extra[worst], "", "unwatched", before, extra[worst], "at most",
-            SHARE_BAR, note,
+            "watched at 5 Hz: more of a core",
+            extra[worst],
+            "",
+            "unwatched",
+            before,
+            extra[worst],
+            "at most",
+            SHARE_BAR,
+            note,
         ),
         Row("whoever watches three nodes: share of a core", client, "", note="decoding and counting, no screen"),
-    ]  # fmt: skip
+    ]
 
 
 def under_load(running: RunningCluster, pids: dict[str, int]) -> list[Row]:

@@ -81,7 +81,7 @@ def _row(what: str, times: Mapping[str, Sequence[Sequence[float]]], way: str, ma
     ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, empty, strict=True))
     return Row(
         what, statistics.median(ours), "ms", "empty Textual app", statistics.median(empty), ratio, "at most", bar
-    )  # fmt: skip
+    )
 
 
 def fresh_environment(folder: Path) -> dict[str, str]:

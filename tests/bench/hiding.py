@@ -49,9 +49,12 @@ def whole_path(original: bytes, identity: Identity) -> list[Row]:
         found.append(
             speed_up(
                 f"hide 10 KB, {tier.width}x{tier.height}" + (" (the shipped tier)" if tier == SMALL else ""),
-                times["ours"], "stegano + Pillow PNG", times["stegano"], BARS[tier],
+                times["ours"],
+                "stegano + Pillow PNG",
+                times["stegano"],
+                BARS[tier],
             )
-        )  # fmt: skip
+        )
     return [*found, not_measured("hide 10 KB", "stegpy", 6.0, "stegpy is not among the pinned packages")]
 
 

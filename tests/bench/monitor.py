@@ -35,10 +35,16 @@ def rows() -> list[Row]:
     return [
         Row("monitor at 5 Hz, 3 nodes: share of a core", share, "", "", None, share, "at most", CPU_BAR, note),
         Row(
-            "monitor: memory of the model an hour later", after / 1024, "KB", "after a quarter of an hour",
-            before / 1024, after / before, "at most", GROWTH_BAR,
+            "monitor: memory of the model an hour later",
+            after / 1024,
+            "KB",
+            "after a quarter of an hour",
+            before / 1024,
+            after / before,
+            "at most",
+            GROWTH_BAR,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def share_under_load(running: RunningCluster) -> tuple[float, float]:

@@ -13,9 +13,21 @@ from tests.bench.rows import Row
 from tests.bench.steganalysis import DETECTORS, auc, detect
 
 PHOTOGRAPHS = (
-    "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "retina.jpg", "hubble_deep_field.jpg", "ihc.png",
-    "motorcycle_left.png", "camera.png", "brick.png", "grass.png", "gravel.png", "moon.png", "coins.png",
-)  # fmt: skip
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "rocket.jpg",
+    "retina.jpg",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+    "camera.png",
+    "brick.png",
+    "grass.png",
+    "gravel.png",
+    "moon.png",
+    "coins.png",
+)
 EDGE_PX = 256
 CROPS_EACH = 6
 RECORD = b'{"views_left":5}'.ljust(700)
@@ -51,15 +63,20 @@ def steganalysis() -> list[Row]:
         hidden = [with_payload(crop, fill, seed) for seed, crop in enumerate(clean)]
         replaced = [with_replaced_bits(crop, fill, seed) for seed, crop in enumerate(clean)]
         for name in DETECTORS:
-            ours, control = (
-                auc(before[name], [detect(name, crop) for crop in stego]) for stego in (hidden, replaced)
-            )  # fmt: skip
+            ours, control = (auc(before[name], [detect(name, crop) for crop in stego]) for stego in (hidden, replaced))
             found.append(
                 Row(
-                    f"AUC of {name}, {fill:.0%} of the channels", ours, "", "low bits replaced", control, ours,
-                    "at most", AUC_BAR, f"{len(clean)} crops of {EDGE_PX}x{EDGE_PX}",
+                    f"AUC of {name}, {fill:.0%} of the channels",
+                    ours,
+                    "",
+                    "low bits replaced",
+                    control,
+                    ours,
+                    "at most",
+                    AUC_BAR,
+                    f"{len(clean)} crops of {EDGE_PX}x{EDGE_PX}",
                 )
-            )  # fmt: skip
+            )
     return found
 
 

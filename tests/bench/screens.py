@@ -18,8 +18,8 @@ from textual.pilot import Pilot
 from tests.bench.rows import Row
 from tests.photos import large_jpeg, photo
 from tests.tui.quiet import settled
-from tui.widgets.decoding import full, reduced
-from tui.widgets.zooming import ZoomablePicture
+from tui.client.widgets.decoding import full, reduced
+from tui.client.widgets.zooming import ZoomablePicture
 
 PICTURE_BAR_MS = 50.0
 SIZE = (120, 36)

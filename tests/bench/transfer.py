@@ -23,7 +23,7 @@ import psutil
 from anyio.abc import SocketStream
 
 from shared.config import LOCAL
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.udp import Batch, UdpSocket
 
 KEY = b"r" * 32
@@ -104,7 +104,7 @@ async def receive() -> None:
         group.cancel_scope.cancel()
 
 
-def _accept(_session: Session, _offer: Offer) -> Incoming:
+def _accept(_session: Session, _offer: IncomingOffer) -> Incoming:
     return Incoming()
 
 

@@ -18,8 +18,8 @@ from textual.widgets import DataTable
 
 from tests.bench import users_tab
 from tests.bench.rows import Row
+from tui.common.rowlist import Column, RowList
 from tui.peer.models import User
-from tui.widgets.rowlist import Column, RowList
 
 USERS = 10_000
 SIZE = (120, 40)

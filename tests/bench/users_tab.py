@@ -18,9 +18,9 @@ from tests.tui.fake_peer import FakeHost, FakePeer
 from tests.tui.quiet import settled
 from tui.client.app import GlimpseClient
 from tui.client.panes.users import UsersPane
-from tui.client.screens.home import Home
+from tui.client.screens.home import HomeScreen
+from tui.common.starting import begin
 from tui.peer.models import User
-from tui.starting import begin
 
 SIZE = (120, 40)
 ROUNDS = 5
@@ -116,12 +116,12 @@ async def typed(pilot: Pilot[Any], frames: Frames, key: str) -> float:
 
 def users_of(app: Any) -> UsersPane:
     """Return the tab."""
-    return next(screen for screen in app.screen_stack if isinstance(screen, Home)).query_one(UsersPane)
+    return next(screen for screen in app.screen_stack if isinstance(screen, HomeScreen)).query_one(UsersPane)
 
 
 def any_shown(app: Any) -> bool:
     """Return whether rows of users have been painted since they changed."""
-    if not any(isinstance(screen, Home) for screen in app.screen_stack):
+    if not any(isinstance(screen, HomeScreen) for screen in app.screen_stack):
         return False
     panes = app.screen.query(UsersPane)
     return bool(panes) and bool(panes.first().query("#users-list")) and bool(panes.first().people._strips)

@@ -43,9 +43,15 @@ def main() -> int:
     for seed in seeds:
         folder = Path(tempfile.mkdtemp(prefix=f"glimpse-chaos-{seed}-", dir=chosen.folder))
         plan = Plan(
-            seed=seed, minutes=chosen.minutes, owners=chosen.owners, viewers=chosen.viewers, only=chosen.only,
-            never=chosen.never, without=chosen.without, patience_s=chosen.patience,
-        )  # fmt: skip
+            seed=seed,
+            minutes=chosen.minutes,
+            owners=chosen.owners,
+            viewers=chosen.viewers,
+            only=chosen.only,
+            never=chosen.never,
+            without=chosen.without,
+            patience_s=chosen.patience,
+        )
         result = asyncio.run(_until_ended(plan, folder))
         print(json.dumps(result.as_json()) if chosen.json else "\n".join(result.as_text()), flush=True)
         all_well = all_well and result.well

@@ -43,9 +43,14 @@ class Actors:
 
     def _owner_habits(self) -> list[tuple[Action, float]]:
         return [
-            (self.encrypt, 2), (self.give, 4), (self.set_views, 2), (self.set_expiry, 1), (self.revoke, 1),
-            (self.answer, 5), (self.withdraw, 0.2),
-        ]  # fmt: skip
+            (self.encrypt, 2),
+            (self.give, 4),
+            (self.set_views, 2),
+            (self.set_expiry, 1),
+            (self.revoke, 1),
+            (self.answer, 5),
+            (self.withdraw, 0.2),
+        ]
 
     def _viewer_habits(self) -> list[tuple[Action, float]]:
         return [(self.look, 8), (self.ask, 2), (self.take_back, 0.4), (self.lose, 0.15)]
@@ -76,9 +81,13 @@ class Actors:
         views = self._rng.choice([1, 1, 2, 3])
         expires = now() + FAR_S + self._rng.randrange(1000) if self._rng.random() < 0.1 else None
         await self._change(
-            person, "grant", pair, {"image": pair[0], "viewer": pair[1], "views": views, "expires": expires},
-            views=views, expires=expires,
-        )  # fmt: skip
+            person,
+            "grant",
+            pair,
+            {"image": pair[0], "viewer": pair[1], "views": views, "expires": expires},
+            views=views,
+            expires=expires,
+        )
 
     async def set_views(self, person: Person) -> None:
         """Set how many views somebody has left."""
@@ -189,9 +198,10 @@ class Actors:
         world = self._world
         waiting = list(world.asked.values())
         images = [
-            image for image, picture in world.pictures.items()
+            image
+            for image, picture in world.pictures.items()
             if not picture.withdrawn and waiting.count((person.name, image)) < _PENDING
-        ]  # fmt: skip
+        ]
         if not images:
             return
         image, views = self._rng.choice(images), self._rng.choice([1, 2, 3])

@@ -229,10 +229,15 @@ def _change(effect: Effect, certainty: str) -> Change:
     met = effect.told("met") if effect.state == "ack" and effect.told("delivered") else None
     gives = effect.op in ("grant", "accept")
     return Change(
-        effect.begin.n, certainty, give=effect.asked("views") if gives else None,
-        left=effect.asked("left") if effect.op == "set_views" else None, revoke=effect.op == "revoke",
-        expires=effect.asked("expires"), ask=effect.asked("ask"), met=met,
-    )  # fmt: skip
+        effect.begin.n,
+        certainty,
+        give=effect.asked("views") if gives else None,
+        left=effect.asked("left") if effect.op == "set_views" else None,
+        revoke=effect.op == "revoke",
+        expires=effect.asked("expires"),
+        ask=effect.asked("ask"),
+        met=met,
+    )
 
 
 def _grants(evidence: Evidence) -> dict[Pair, list[Row]]:
@@ -291,9 +296,10 @@ def _may_be_refused(evidence: Evidence, effect: Effect, change: Change, states: 
         return False
     if change.ask is not None:
         rivals = [
-            other for other in evidence.effects
+            other
+            for other in evidence.effects
             if other.op in ("accept", "reject", "cancel") and other.asked("ask") == change.ask and other is not effect
-        ]  # fmt: skip
+        ]
         return bool(rivals) or evidence.in_doubt(effect)
     return change.give is None and not all(state.stands for state in states)
 
@@ -312,9 +318,11 @@ def _looks(evidence: Evidence) -> None:
         for look in looks:
             if look.asked("expected") and look.state != "ack":
                 evidence.report(
-                    "lost", f"{_named(pair)}: a look that the peer had views for was not given: {look.told('text')}",
-                    look.begin.n, look.ended,
-                )  # fmt: skip
+                    "lost",
+                    f"{_named(pair)}: a look that the peer had views for was not given: {look.told('text')}",
+                    look.begin.n,
+                    look.ended,
+                )
         _shown_in_all(evidence, pair, shown, changes.get(pair, []))
         cut_off = [look for look in looks if _may_have_spent(evidence, look)]
         _shown_after(evidence, pair, shown, cut_off, changes.get(pair, []))
@@ -356,9 +364,8 @@ def _shown_after(
         over = effect.asked("over_at")
         if over is not None:
             late = [
-                look for look in within
-                if look.begin.at > over + _EXPIRY_MARGIN_S and look.ended < evidence.first_step
-            ]  # fmt: skip
+                look for look in within if look.begin.at > over + _EXPIRY_MARGIN_S and look.ended < evidence.first_step
+            ]
             if late:
                 story = [effect.begin.n, effect.ended, *(look.begin.n for look in late)]
                 evidence.report("extra", f"{_named(pair)}: shown {len(late)} times after the expiry", *story)
@@ -465,9 +472,7 @@ def _row(rows: list[dict[str, Any]], grant: str) -> dict[str, Any] | None:
     return next((row for row in rows if row["grant_id"] == grant), None)
 
 
-def _same(
-    evidence: Evidence, label: str, ledger: dict[str, Any], row: dict[str, Any] | None, where: str
-) -> None:  # fmt: skip
+def _same(evidence: Evidence, label: str, ledger: dict[str, Any], row: dict[str, Any] | None, where: str) -> None:
     if row is None:
         evidence.report("differ", f"{label}: {where} does not know it")
         return

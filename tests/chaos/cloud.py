@@ -24,7 +24,7 @@ from typing import Any
 from shared.cluster import Cluster, save_cluster
 from tests.chaos.network import ROOT, Net
 from tui.commands.up import set_up
-from tui.places import CLUSTER_FILE, OPERATOR_KEY
+from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
 
 GLIMPSE = [sys.executable, "-m", "tui.cli"]
 FIRST_NODE = 101
@@ -125,9 +125,18 @@ class Cloud:
     # --- Processes ---------------------------------------------------------------------------------------------------
     def _command(self, name: str) -> list[str]:
         return [
-            sys.executable, "-m", "tests.chaos.node_main", str(self._net.block), ",".join(self.without),
-            "node", "--cluster", str(self._file_of(name)), "--name", name, "--with-parent",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "tests.chaos.node_main",
+            str(self._net.block),
+            ",".join(self.without),
+            "node",
+            "--cluster",
+            str(self._file_of(name)),
+            "--name",
+            name,
+            "--with-parent",
+        ]
 
     async def _spawn(self, name: str) -> asyncio.subprocess.Process:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -235,9 +244,12 @@ class Cloud:
 
     async def _run(self, *command: str) -> str:
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
+            *command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        )
         out, _ = await process.communicate()
         return "" if process.returncode == 0 else f"code {process.returncode}: {out.decode(errors='replace')[-300:]}"
 
@@ -273,9 +285,16 @@ class Cloud:
     async def status(self) -> dict[str, Any]:
         """Return what `glimpse status` says, empty where it says nothing."""
         process = await asyncio.create_subprocess_exec(
-            *GLIMPSE, "status", "--cluster", str(self.for_operators), "--json", stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+            *GLIMPSE,
+            "status",
+            "--cluster",
+            str(self.for_operators),
+            "--json",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
         out, _ = await process.communicate()
         with contextlib.suppress(ValueError):
             return dict(json.loads(out))

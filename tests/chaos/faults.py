@@ -50,14 +50,24 @@ class Faults:
     def _all(self) -> dict[str, tuple[FaultAction, float]]:
         cloud = self._world.cloud
         faults: dict[str, tuple[FaultAction, float]] = {
-            "kill": (self.kill_node, 3), "terminate": (self.terminate_node, 3), "pause": (self.pause_node, 3),
-            "second-start": (self.start_twice, 1.5), "backup": (self.back_up, 2), "read": (self.read, 2),
-            "power-cut": (self.cut_power, 1), "rolling": (self.restart_in_turn, 0.5), "restore": (self.restore, 1),
-            "weather": (self.change_weather, 4), "isolate-node": (self.isolate_node, 3),
-            "isolate-person": (self.isolate_person, 3), "one-way": (self.cut_one_way, 2),
-            "kill-person": (self.kill_person, 4), "close-person": (self.close_person, 2),
-            "copied-profile": (self.copied_look, 1.5), "lost-answer": (self.lost_answer, 2),
-        }  # fmt: skip
+            "kill": (self.kill_node, 3),
+            "terminate": (self.terminate_node, 3),
+            "pause": (self.pause_node, 3),
+            "second-start": (self.start_twice, 1.5),
+            "backup": (self.back_up, 2),
+            "read": (self.read, 2),
+            "power-cut": (self.cut_power, 1),
+            "rolling": (self.restart_in_turn, 0.5),
+            "restore": (self.restore, 1),
+            "weather": (self.change_weather, 4),
+            "isolate-node": (self.isolate_node, 3),
+            "isolate-person": (self.isolate_person, 3),
+            "one-way": (self.cut_one_way, 2),
+            "kill-person": (self.kill_person, 4),
+            "close-person": (self.close_person, 2),
+            "copied-profile": (self.copied_look, 1.5),
+            "lost-answer": (self.lost_answer, 2),
+        }
         if cloud.can_fill:
             faults["full-disk"] = (self.fill_disk, 1)
         if cloud.can_step:

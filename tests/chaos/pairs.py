@@ -117,9 +117,15 @@ def _given(right: Right, change: Change) -> Right:
         expires = right.expires if change.expires is None else change.expires
         return replace(right, low=right.low + views, high=high, peak=max(right.peak, high), expires=expires)
     return replace(
-        right, generation=right.generation + 1, low=views, high=views, stands=True, expires=change.expires,
-        before=right.before + right.peak, peak=views,
-    )  # fmt: skip
+        right,
+        generation=right.generation + 1,
+        low=views,
+        high=views,
+        stands=True,
+        expires=change.expires,
+        before=right.before + right.peak,
+        peak=views,
+    )
 
 
 def _set_left(right: Right, left: int, met: int | None, consumed: list[int]) -> Right:

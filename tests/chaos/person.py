@@ -39,9 +39,16 @@ class Person:
     """See the module. `told(event)` is called for every event of the peer."""
 
     def __init__(
-        self, name: str, party: int, folder: Path, *, net: Net, cluster: Path, without: list[str],
+        self,
+        name: str,
+        party: int,
+        folder: Path,
+        *,
+        net: Net,
+        cluster: Path,
+        without: list[str],
         told: Callable[[str, dict[str, Any]], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name, self.party, self.folder = name, party, folder
         self.account: int | None = None
         self._net, self._cluster, self._without, self._told = net, cluster, without, told
@@ -62,14 +69,25 @@ class Person:
     async def start(self) -> None:
         """Start the process; returns when the peer is open. Raises `Died` with its last words."""
         command = [
-            sys.executable, "-m", "tests.chaos.peer_main", str(self._net.block), ",".join(self._without),
-            str(self.party), str(self.folder), str(self._cluster),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "tests.chaos.peer_main",
+            str(self._net.block),
+            ",".join(self._without),
+            str(self.party),
+            str(self.folder),
+            str(self._cluster),
+        ]
         with (self.folder.parent / f"{self.folder.name}.out").open("ab") as out:
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, cwd=ROOT, limit=_LINE_BYTES,
+                *command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                cwd=ROOT,
+                limit=_LINE_BYTES,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )  # fmt: skip
+            )
         self._opened = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(self._process, self._opened))
         await self._opened

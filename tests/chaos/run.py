@@ -108,12 +108,17 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
         return {
-            "seed": self.plan.seed, "minutes": self.plan.minutes, "effects": dict(self.acknowledged),
-            "faults": self.done, "datagrams": self.datagrams, "left_out": self.left_out,
-            "without": self.plan.without, **totals(self.faults),
+            "seed": self.plan.seed,
+            "minutes": self.plan.minutes,
+            "effects": dict(self.acknowledged),
+            "faults": self.done,
+            "datagrams": self.datagrams,
+            "left_out": self.left_out,
+            "without": self.plan.without,
+            **totals(self.faults),
             "findings": [{"kind": fault.kind, "text": fault.text, "lines": fault.lines} for fault in self.faults],
             "folder": None if self.well else str(self.folder),
-        }  # fmt: skip
+        }
 
     def clear(self) -> None:
         """Delete the folder."""
@@ -164,9 +169,14 @@ def _populate(world: World, plan: Plan, net: Any) -> None:
     world.viewers = tuple(f"viewer{number + 1}" for number in range(plan.viewers))
     for index, name in enumerate([*world.owners, *world.viewers]):
         world.people[name] = Person(
-            name, _FIRST_PERSON + index, world.folder / name, net=net, cluster=world.cloud.for_people,
-            without=plan.without, told=world.heard,
-        )  # fmt: skip
+            name,
+            _FIRST_PERSON + index,
+            world.folder / name,
+            net=net,
+            cluster=world.cloud.for_people,
+            without=plan.without,
+            told=world.heard,
+        )
 
 
 async def _carry_out(plan: Plan, world: World, actors: Actors, faults: Faults) -> Any:

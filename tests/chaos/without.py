@@ -12,11 +12,12 @@ CONTROLS = {
         "nodes open and close the database's file beside SQLite, which drops the locks they hold on it",
     ),
     "restore": (
-        "tests.chaos.without_nodes", "nodes forget what they have seen, so that no restored directory is found out",
+        "tests.chaos.without_nodes",
+        "nodes forget what they have seen, so that no restored directory is found out",
     ),
     "taken": ("tests.chaos.without_nodes", "every TAKEN of a view is answered with yes, not only the first"),
     "more": ("tests.chaos.without_more", "a change of rights whose answer was lost is signed anew, not sent again"),
-}  # fmt: skip
+}
 """By name of the control: the module whose function of that name takes the fix out, and what is then wrong."""
 
 

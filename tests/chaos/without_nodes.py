@@ -8,7 +8,7 @@ from node.directory.interface import Query, Step, Transaction, Tx, Value
 from node.directory.marks import Marks
 from node.memory import Memory
 from node.services import views
-from node.services.common import Effect, Known, not_found
+from node.services.common import Effect, KnownCaller, not_found
 from shared.wire.operations import Done, TakenView
 
 
@@ -24,7 +24,7 @@ def locks() -> None:
 def taken() -> None:
     """Say yes to every TAKEN of a view."""
 
-    def take(caller: Known, _request: str, operation: TakenView) -> Transaction[Effect]:
+    def take(caller: KnownCaller, _request: str, operation: TakenView) -> Transaction[Effect]:
         def run(tx: Tx) -> Step[Effect]:
             mine: dict[str, Value] = {"view": operation.view, "viewer": caller.account}
             marked = yield Query(

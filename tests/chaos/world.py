@@ -58,9 +58,15 @@ class World:
     drawn: int = 0
 
     async def do(
-        self, person: Person, op: str, verb: str, arguments: dict[str, Any], *, codes: list[str] | None = None,
+        self,
+        person: Person,
+        op: str,
+        verb: str,
+        arguments: dict[str, Any],
+        *,
+        codes: list[str] | None = None,
         **facts: Any,
-    ) -> dict[str, Any] | None:  # fmt: skip
+    ) -> dict[str, Any] | None:
         """Ask for an effect, between its lines in the journal; return the answer, None where there was no yes.
 
         `codes` gets the code of a refusal. Raises `Died` where the process went away, after that stands in the journal.

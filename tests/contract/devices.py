@@ -17,7 +17,7 @@ from tui.peer import outbox as outbox_module
 from tui.peer.context import Context
 from tui.peer.copies import COPY, Copies
 from tui.peer.events import Delivered, Event, EventHub, Undeliverable
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.granting import Granting
 from tui.peer.outbox import Outbox
 from tui.peer.people import People
@@ -44,9 +44,12 @@ class Link:
     sent: list[ops.Operation] = field(default_factory=list)
     away: bool = False
 
+    def leave_out(self, request: str, why: str) -> None:
+        raise AssertionError(f"an honest node is left out: {why}")
+
     async def ask(
         self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, told: Collection[str] = ()
-    ) -> tuple[ops.Outcome, None]:  # fmt: skip
+    ) -> tuple[ops.Outcome, None]:
         if self.away:
             raise Unavailable("The cloud is away.")
         fate = ""
@@ -100,17 +103,27 @@ class Device:
         self.tasks = Tasks()
         cluster = SimpleNamespace(cluster_id=CLUSTER, timing=LOCAL)
         self.context = Context(
-            cast("Any", SimpleNamespace(images=self.folder)), self.person.identity, cast("Any", cluster), self.store,
-            cast("Any", None), cast("Any", self.link), cast("Any", self.tasks), self.hub, os.urandom,
-            anyio.current_time, lambda: 1_000_000.0, account=self.person.account, signed_in=True,
-        )  # fmt: skip
+            cast("Any", SimpleNamespace(images=self.folder)),
+            self.person.identity,
+            cast("Any", cluster),
+            self.store,
+            cast("Any", None),
+            cast("Any", self.link),
+            cast("Any", self.tasks),
+            self.hub,
+            os.urandom,
+            anyio.current_time,
+            lambda: 1_000_000.0,
+            account=self.person.account,
+            signed_in=True,
+        )
         self.context.notices = cast("Any", SimpleNamespace(changed=lambda _grant: None))
         self.people = People(self.context)
         self.outbox = Outbox(self.context)
         looked = anyio.Event()
         looked.set()
         self.copies = Copies(self.context, self.people, self.outbox, looked)
-        self.given = Given(self.context)
+        self.given = GivenGrants(self.context)
         self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given)
 
     def stop(self) -> None:
@@ -122,10 +135,18 @@ class Device:
         """Put an own image's key into the store."""
         await self.context.store.run(
             lambda s: s.put(
-                "own_images", image=image, title="A picture", format="JPEG", width=640, height=480, size=10_000,
-                content_key=CONTENT_KEY, created=1.0, ready=1,
+                "own_images",
+                image=image,
+                title="A picture",
+                format="JPEG",
+                width=640,
+                height=480,
+                size=10_000,
+                content_key=CONTENT_KEY,
+                created=1.0,
+                ready=1,
             )
-        )  # fmt: skip
+        )
 
     async def turn(self) -> None:
         """Try everything whose turn it is, once. A crash restarts the device."""

@@ -75,9 +75,12 @@ class Person:
         public = self.identity.public
         proof = self.identity.sign("register", CLUSTER.encode(), name.encode(), public.session_key)
         return ops.Register(
-            name=name, signing_key=public.signing_key, session_key=public.session_key,
-            session_signature=public.session_signature, proof=proof,
-        )  # fmt: skip
+            name=name,
+            signing_key=public.signing_key,
+            session_key=public.session_key,
+            session_signature=public.session_signature,
+            proof=proof,
+        )
 
     def signing_in(self, request: str, *, port: int = 4000, device: str | None = None) -> ops.SignIn:
         device = device or self.device
@@ -99,14 +102,25 @@ class Person:
         expires, ask, grant = more.pop("expires", None), more.pop("ask", None), more.pop("grant", None) or new_id()
         assert not more
         record, share, signature = create_grant(
-            self.identity, viewer.identity.public, grant_id=grant, image_id=image, content_key=b"k" * 32,
-            granted=views, expires=expires, entropy=os.urandom,
-        )  # fmt: skip
+            self.identity,
+            viewer.identity.public,
+            grant_id=grant,
+            image_id=image,
+            content_key=b"k" * 32,
+            granted=views,
+            expires=expires,
+            entropy=os.urandom,
+        )
         assert viewer.account is not None
         operation = ops.Grant(
-            grant=grant, image=image, viewer=viewer.account, record=encode_record(record), cloud_share=share,
-            share_signature=signature, ask=ask,
-        )  # fmt: skip
+            grant=grant,
+            image=image,
+            viewer=viewer.account,
+            record=encode_record(record),
+            cloud_share=share,
+            share_signature=signature,
+            ask=ask,
+        )
         return Given(operation, record, share)
 
     async def give(self, viewer: "Person", image: str, views: int, **more) -> Given:
@@ -142,9 +156,15 @@ def decode_letter(item: ops.MailItem) -> ops.Letter:
 
 def encrypt(image: str, *, title: str = "A picture", sha256: bytes = b"u" * 32) -> ops.Encrypt:
     return ops.Encrypt(
-        image=image, title=title, format="JPEG", width=640, height=480, original_size=10_000, upload_size=11_000,
+        image=image,
+        title=title,
+        format="JPEG",
+        width=640,
+        height=480,
+        original_size=10_000,
+        upload_size=11_000,
         upload_sha256=sha256,
-    )  # fmt: skip
+    )
 
 
 @dataclass(slots=True)

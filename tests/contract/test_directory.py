@@ -158,9 +158,11 @@ class TestWriting:
     )
     async def test_a_wrong_statement_hurts_only_its_own_transaction(self, directory: Directory, query: Query) -> None:
         good, bad, other = await asyncio.gather(
-            directory.write(insert_account()), directory.write(run(query)), directory.write(insert_account()),
+            directory.write(insert_account()),
+            directory.write(run(query)),
+            directory.write(insert_account()),
             return_exceptions=True,
-        )  # fmt: skip
+        )
         assert isinstance(bad, StatementFailed)
         assert isinstance(good, int)
         assert isinstance(other, int)
@@ -631,17 +633,39 @@ class TestSchema:
     async def test_only_one_grant_of_an_image_to_a_viewer_is_unrevoked(self, directory: Directory) -> None:
         owner, viewer = [await directory.write(insert_account(name)) for name in ("Ada", "Grace")]
         image = {
-            "id": "a" * 32, "owner_id": owner, "title": "", "format": "PNG", "width": 1, "height": 1, "size": 1,
-            "sealed_sha256": b"", "sealed_size": 1, "state": "ready", "preview": None, "created": 0.0,
-        }  # fmt: skip
+            "id": "a" * 32,
+            "owner_id": owner,
+            "title": "",
+            "format": "PNG",
+            "width": 1,
+            "height": 1,
+            "size": 1,
+            "sealed_sha256": b"",
+            "sealed_size": 1,
+            "state": "ready",
+            "preview": None,
+            "created": 0.0,
+        }
         await directory.write(lambda tx: run(tx.insert("images", image))(tx))
 
         def grant(id_: str):
             row = {
-                "id": id_, "image_id": "a" * 32, "owner_id": owner, "viewer_id": viewer, "granted": 5, "consumed": 0,
-                "expires": None, "revoked": 0, "version": 1, "record": b"r", "cloud_share": b"c",
-                "share_signature": b"s" * 64, "epoch": 1, "created": 0.0, "updated": 0.0,
-            }  # fmt: skip
+                "id": id_,
+                "image_id": "a" * 32,
+                "owner_id": owner,
+                "viewer_id": viewer,
+                "granted": 5,
+                "consumed": 0,
+                "expires": None,
+                "revoked": 0,
+                "version": 1,
+                "record": b"r",
+                "cloud_share": b"c",
+                "share_signature": b"s" * 64,
+                "epoch": 1,
+                "created": 0.0,
+                "updated": 0.0,
+            }
             return lambda tx: run(tx.insert("grants", row))(tx)
 
         await directory.write(grant("1" * 32))

@@ -235,7 +235,7 @@ class TestTroubleOfTheServer:
         ("SET GLOBAL tx_read_only = 1", "SET GLOBAL tx_read_only = 0", "read-only"),
         ("RENAME TABLE {name}.requests TO {name}.kept", "RENAME TABLE {name}.kept TO {name}.requests", "tables"),
         ("ALTER USER " + AT + " ACCOUNT LOCK", "ALTER USER " + AT + " ACCOUNT UNLOCK", "is locked"),
-    )  # fmt: skip
+    )
 
     @pytest.mark.parametrize(("hurt", "mend", "says"), TROUBLES)
     async def test_it_passes_and_what_was_asked_for_happens_once(

@@ -172,7 +172,9 @@ class Rights(RuleBasedStateMachine):
 
 
 Rights.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=20, deadline=None,
+    max_examples=80,
+    stateful_step_count=20,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)  # fmt: skip
+)
 TestRights = pytest.mark.timeout(900)(Rights.TestCase)

@@ -64,12 +64,18 @@ async def test_a_killed_server_is_not_taken_for_a_restored_one(url: str, server:
     async with open_directory(url, timing=timing, writer="n1") as directory:
         nodes = [
             Remembering(
-                memory_path(tmp_path, name), "c" * 32, directory=directory, others=(), heartbeat_s=timing.heartbeat_s,
-                clock=time.monotonic, send=lambda *_: None, recovered=lambda *found: recovered.append(found),
+                memory_path(tmp_path, name),
+                "c" * 32,
+                directory=directory,
+                others=(),
+                heartbeat_s=timing.heartbeat_s,
+                clock=time.monotonic,
+                send=lambda *_: None,
+                recovered=lambda *found: recovered.append(found),
                 forget=lambda: None,
             )
             for name in ("n1", "n2")
-        ]  # fmt: skip
+        ]
         for node in nodes:
             await node.start()
 

@@ -26,10 +26,16 @@ class Node:
         self.forgot = 0
         self.now = 0.0
         self.remembering = Remembering(
-            self.path, CLUSTER, directory=directory, others=others, heartbeat_s=0.25, clock=lambda: self.now,
+            self.path,
+            CLUSTER,
+            directory=directory,
+            others=others,
+            heartbeat_s=0.25,
+            clock=lambda: self.now,
             send=lambda node, mark: self.sent.append((node, mark)),
-            recovered=lambda epoch, frozen: self.recovered.append((epoch, frozen)), forget=self._forget,
-        )  # fmt: skip
+            recovered=lambda epoch, frozen: self.recovered.append((epoch, frozen)),
+            forget=self._forget,
+        )
 
     def _forget(self) -> None:
         self.forgot += 1

@@ -20,12 +20,12 @@ from tests.contract.devices import Crash, Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
 from tui.peer import mending
 from tui.peer.answers import REJECTION
-from tui.peer.asks import Asks
 from tui.peer.events import DirectoryRestored
 from tui.peer.granting import RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.restoring import Restoring
+from tui.peer.view_requests import ViewRequests
 
 pytestmark = pytest.mark.anyio
 _TABLES = (
@@ -78,7 +78,7 @@ class OwnersDevice(Device):
     def start(self) -> None:
         super().start()
         self.context.name = "Somebody"
-        self.asks = Asks(self.context)
+        self.asks = ViewRequests(self.context)
         self.mailbox = Mailbox(self.context, self.people, self.copies, None, self.asks, self.given)
         self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
 
@@ -88,9 +88,14 @@ class OwnersDevice(Device):
         async with anyio.create_task_group() as group:
             group.start_soon(self.restoring.run)
             with anyio.fail_after(60):
-                while self.restoring.has_work:  # noqa: ASYNC110 - the comparison tells nobody that it is done
+                while self.has_work:  # noqa: ASYNC110 - the comparison tells nobody that it is done
                     await anyio.sleep(0.005)
             group.cancel_scope.cancel()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is still a reason to compare that was not looked into."""
+        return self.restoring._comparing or self.restoring._wanted.is_set()
 
     @property
     def told(self) -> list[str]:
@@ -357,9 +362,15 @@ def _as_if_owned(row: ops.GrantRow, thief: Person):
     from shared.rights import create_grant
 
     made = create_grant(
-        thief.identity, thief.identity.public, grant_id=row.grant, image_id=row.image, content_key=b"k" * 32,
-        granted=5, expires=None, entropy=_counting(),
-    )  # fmt: skip
+        thief.identity,
+        thief.identity.public,
+        grant_id=row.grant,
+        image_id=row.image,
+        content_key=b"k" * 32,
+        granted=5,
+        expires=None,
+        entropy=_counting(),
+    )
     return msgspec.structs.replace(made.record)
 
 
@@ -382,6 +393,95 @@ async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tm
         rows = (await ann.get(ops.MyImages())).rows
         assert {row.image: row.offered for row in rows} == {shown: True, gone: False}
         assert device.told == ["The cloud was restored from a backup: 1 picture withdrawn again."]
+
+
+async def previews_of(viewer: Person, *images: str) -> list[bytes | None]:
+    return [(await viewer.get(ops.GetPreview(image=image))).preview for image in images]
+
+
+async def list_own(device: OwnersDevice) -> None:
+    """Do as the client does when it shows My images."""
+    known = await device.restoring.own_images()
+    await device.restoring.saw_images((await device.person.get(ops.MyImages())).rows, known)
+
+
+async def test_previews_come_back_as_their_owner_chose_them(place, ann, bob, tmp_path):
+    """Of those published since the backup nobody saw anything, one taken back since could be seen again."""
+    new, changed, hidden, same = images = [await ann.image() for _ in range(4)]
+    async with opened(ann, tmp_path / "one", *images) as device:
+        previews = device.restoring._previews
+        await device.sign_in()
+        for image in (changed, hidden, same):
+            await previews.publish(image, b"first")
+        early = await Backup.take(place)
+        for image in (new, changed):
+            await previews.publish(image, b"second")
+        await previews.publish(hidden, None)
+        late = await ann.image()
+        await device.own(late)
+        await previews.publish(late, b"late")
+        wanted = await previews_of(bob, *images, late)
+        assert wanted == [b"second", b"second", None, b"first", b"late"]
+        await early.put_back(place)
+        device.stop()
+        device.start()
+        await device.sign_in()
+        assert await previews_of(bob, *images, late) == wanted
+        assert device.told == [
+            "The cloud was restored from a backup: 1 picture made known again, 4 previews set again."
+        ]
+
+
+async def test_a_preview_that_another_device_took_back_is_not_published_again(place, ann, bob, tmp_path):
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as one, opened(ann, tmp_path / "two", image) as two:
+        for device in (one, two):
+            await device.sign_in()
+        await one.restoring._previews.publish(image, b"first")
+        await two.restoring._previews.publish(image, None)
+        one.restoring.reopened()
+        await one.sign_in()
+        assert await previews_of(bob, image) == [None], "nothing was forgotten"
+        early = await Backup.take(place)
+        await list_own(one)
+        await early.put_back(place)
+        await one.sign_in()
+        assert await previews_of(bob, image) == [None]
+
+
+async def test_a_preview_that_was_published_while_images_were_listed_is_kept(place, ann, bob, tmp_path):
+    image = await ann.image()
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        known, rows = await device.restoring.own_images(), (await ann.get(ops.MyImages())).rows
+        await device.restoring._previews.publish(image, b"first")
+        await device.restoring.saw_images(rows, known)
+        await early.put_back(place)
+        await device.restoring.signed_in(await ann.sign_in())
+        await list_own(device)  # before the comparison, the list says nothing
+        await device.sign_in()
+        assert await previews_of(bob, image) == [b"first"]
+
+
+async def test_a_preview_that_is_taken_back_while_it_is_published_again_stays_away(place, ann, bob, tmp_path):
+    image = await ann.image()
+    early = await Backup.take(place)
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        previews = device.restoring._previews
+        await previews.publish(image, b"first")
+        await early.put_back(place)
+        send, waiting = previews._send, [image]
+
+        async def sent(*arguments):
+            if waiting:
+                await previews.publish(waiting.pop(), None)
+            await send(*arguments)
+
+        previews._send = sent
+        await device.sign_in()
+        assert await previews_of(bob, image) == [None]
 
 
 async def test_a_request_is_asked_again_once_under_its_own_id(place, ann, bob, tmp_path):
@@ -697,6 +797,48 @@ async def test_a_view_that_only_its_viewer_knows_of_is_counted_without_a_look(pl
             assert await look(bob, row.grant) == {"revoked": "revoked", "spent": "no_views"}[end]
 
 
+async def test_a_viewer_who_is_ahead_of_owner_and_cloud_waits_once(place, ann, bob, tmp_path):
+    """Another device of the owner had lowered the rights, and only the viewer still knew of it after the restore. The
+    owner's peer confirmed the older record, and each further look froze the grant again."""
+    image = await ann.image()
+    async with (
+        opened(ann, tmp_path / "one", image) as one,
+        opened(ann, tmp_path / "two", image) as two,
+        opened(bob, tmp_path / "viewer") as viewers,
+    ):
+        for device in (one, two):
+            await device.sign_in()
+        await one.give(bob, image, 5)
+        await two.sign_in()
+        early = await Backup.take(place)
+        await one.change(bob, image, left=2)
+        [row] = await granted(ann, image)
+        assert await look(bob, row.grant) == "shown"
+        holding = await _holding(viewers, bob)
+        await early.put_back(place)
+        await two.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.version, row.frozen) == (1, False)
+        await holding.own_up([row])
+        [row] = await granted(ann, image)
+        assert row.frozen
+        await two.mailbox.fetch()
+        await two.sign_in()
+        for _ in range(2):
+            [row] = await granted(ann, image)
+            assert (row.version, row.granted, row.consumed, row.frozen) == (2, 2, 1, False)
+            await holding.own_up([row])
+        right = await holding.right(row.grant)
+        attempt = bob.look(row.grant)
+        attempt.operation = msgspec.structs.replace(
+            attempt.operation, known_version=right.record.version, known_consumed=right.consumed
+        )
+        assert (await bob.spend(attempt)).left == 0
+        await one.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.version, row.granted, row.consumed, row.frozen) == (2, 2, 2, False)
+
+
 def _is_frozen(letter: ops.Letter) -> bool:
     return isinstance(letter, ops.GrantFrozen)
 
@@ -783,7 +925,7 @@ async def test_a_request_made_while_requests_are_listed_is_not_forgotten(place, 
 
         await _while_listed(device, ops.ListAsks, happens)
         await device.asks.refresh(incoming=False)
-        assert not device.restoring.has_work
+        assert not device.has_work
 
 
 async def test_one_grant_that_cannot_be_compared_holds_up_no_other(place, ann, bob, tmp_path):

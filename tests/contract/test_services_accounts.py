@@ -93,11 +93,20 @@ async def test_an_unknown_key_may_only_register(place):
     caller = await place.services.caller(stranger.key, "h")
     assert caller.account is None
     operations = [
-        ops.ListUsers(), ops.FindAccount(account=1), ops.OfferedImages(owner=1), ops.GetPreview(image=image),
-        ops.MyImages(), ops.AskViews(image=image, views=1), ops.ListAsks(incoming=True), ops.ListGrants(),
-        ops.FetchMail(device=new_id()), ops.AckMail(device=new_id(), mails=[]), ops.SignOut(device=new_id()),
-        stranger.look(new_id()).operation, stranger.signing_in(new_id()),
-    ]  # fmt: skip
+        ops.ListUsers(),
+        ops.FindAccount(account=1),
+        ops.OfferedImages(owner=1),
+        ops.GetPreview(image=image),
+        ops.MyImages(),
+        ops.AskViews(image=image, views=1),
+        ops.ListAsks(incoming=True),
+        ops.ListGrants(),
+        ops.FetchMail(device=new_id()),
+        ops.AckMail(device=new_id(), mails=[]),
+        ops.SignOut(device=new_id()),
+        stranger.look(new_id()).operation,
+        stranger.signing_in(new_id()),
+    ]
     for operation in operations:
         assert await refused(stranger.ask(operation)) == "unknown_account"
     assert await refused(place.services.image_ready(caller, new_id(), encrypt(new_id()), b"s" * 32, 1)) == (
@@ -280,11 +289,21 @@ async def test_the_list_comes_in_pages(place):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("%", ["100% sure"]), ("_", ["under_score"]), ("!", ["wow!"]), ("\\", ["back\\slash"]), ("'", ["O'Brien"]),
-        ("o'b", ["O'Brien"]), ("SCORE", ["under_score"]), ("Äpfel", ["Äpfel"]), ("100", ["100% sure"]),
-        (":now", []), ("%' OR 1=1 --", []), ("!%", []), ("x" * 64, []),
+        ("%", ["100% sure"]),
+        ("_", ["under_score"]),
+        ("!", ["wow!"]),
+        ("\\", ["back\\slash"]),
+        ("'", ["O'Brien"]),
+        ("o'b", ["O'Brien"]),
+        ("SCORE", ["under_score"]),
+        ("Äpfel", ["Äpfel"]),
+        ("100", ["100% sure"]),
+        (":now", []),
+        ("%' OR 1=1 --", []),
+        ("!%", []),
+        ("x" * 64, []),
     ],
-)  # fmt: skip
+)
 async def test_a_filter_stands_for_itself(place, text, found):
     people = [await place.person(n) for n in ("100% sure", "under_score", "wow!", "back\\slash", "O'Brien", "Äpfel")]
     assert await names(people[0], text) == found

@@ -3,7 +3,7 @@ directories."""
 
 import pytest
 
-from node.services import asks, copies
+from node.services import copies, view_requests
 from node.services.mail import MailKind
 from shared.config import MAILBOX_PER_SENDER
 from shared.wire import operations as ops
@@ -37,7 +37,7 @@ async def test_a_withdrawn_image_leaves_no_request_pending(place, ann, bob, cid)
     assert await states(ann) == {of_bob: "rejected", of_cid: "rejected", elsewhere: "pending"}
     [told] = await bob.mail()
     assert isinstance(told, ops.AskAnswered)
-    assert (told.ask.ask, told.ask.state, told.ask.reason) == (of_bob, "rejected", asks.WITHDRAWN_REASON)
+    assert (told.ask.ask, told.ask.state, told.ask.reason) == (of_bob, "rejected", view_requests.WITHDRAWN_REASON)
     again = await ann.ask(ops.WithdrawImage(image=image))
     assert again.nudges == ()
     assert len(await bob.mail()) == 1
@@ -54,7 +54,7 @@ async def test_an_answered_request_stays_as_it_was_answered(place, ann, bob):
 async def test_what_a_withdrawal_left_over_is_closed_by_the_sweep(place, ann, bob, cid, monkeypatch):
     """An image that very many ask for is withdrawn in a moment; the rest of its requests are closed afterwards, as are
     those that an older version left pending."""
-    monkeypatch.setattr(asks, "CLOSED_AT_ONCE", 1)
+    monkeypatch.setattr(view_requests, "CLOSED_AT_ONCE", 1)
     image = await ann.image()
     first, second, third = new_id(), new_id(), new_id()
     for person, ask in ((bob, first), (cid, second), (bob, third)):
@@ -122,8 +122,12 @@ async def test_wishes_for_copies_are_capped_per_sender(place, ann, bob):
     for _ in range(MAILBOX_PER_SENDER):
         await place.run(
             "INSERT INTO mail (id, account_id, sender_id, kind, body, created) VALUES (:id, :to, :by, :kind, :body, 1)",
-            id=new_id(), to=ann.account, by=bob.account, kind=str(MailKind.COPY_WANTED), body=b"x",
-        )  # fmt: skip
+            id=new_id(),
+            to=ann.account,
+            by=bob.account,
+            kind=str(MailKind.COPY_WANTED),
+            body=b"x",
+        )
     assert await refused(bob.ask(ops.WantCopy(grant=grant))) == "mailbox_full"
 
 

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from node.services import asks, images
+from node.services import images, view_requests
 from shared.config import MAILBOX_PER_SENDER
 from shared.wire import operations as ops
 from tests.contract.people import HOST, encrypt, new_id, refused, services_on
@@ -166,7 +166,7 @@ async def test_what_cannot_be_asked_for(ann, bob):
 
 async def test_unanswered_asks_for_one_image_are_capped(ann, bob):
     image = await ann.image()
-    made = [new_id() for _ in range(asks.PENDING_PER_IMAGE)]
+    made = [new_id() for _ in range(view_requests.PENDING_PER_IMAGE)]
     for request in made:
         await bob.ask(ops.AskViews(image=image, views=1), request)
     assert await refused(bob.ask(ops.AskViews(image=image, views=1))) == "mailbox_full"

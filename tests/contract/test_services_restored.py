@@ -12,7 +12,7 @@ import pytest
 from node.directory import Marks, recover
 from node.services.receipts import Receipts
 from shared.errors import Unavailable
-from shared.rights import change_rights, encode_record
+from shared.rights import change_rights, encode_record, with_left
 from shared.wire import operations as ops
 from tests.contract.people import CLUSTER, SHARE_KEY, Given, Person, Town, new_id, refused, services_on
 
@@ -30,11 +30,14 @@ async def restored(place: Town, remembered: Marks | None = None) -> int:
 def confirming(given: Given, record=None, *, consumed: int = 0, with_share: bool = True) -> ops.ConfirmGrant:
     operation = given.operation
     return ops.ConfirmGrant(
-        grant=operation.grant, image=operation.image, viewer=operation.viewer,
-        record=encode_record(record or given.record), consumed=consumed,
+        grant=operation.grant,
+        image=operation.image,
+        viewer=operation.viewer,
+        record=encode_record(record or given.record),
+        consumed=consumed,
         cloud_share=operation.cloud_share if with_share else None,
         share_signature=operation.share_signature if with_share else None,
-    )  # fmt: skip
+    )
 
 
 async def standing(person: Person, grant: str) -> ops.GrantRow:
@@ -222,9 +225,16 @@ class TestMakingAgain:
 # --- Images ----------------------------------------------------------------------------------------------------------
 def restoring(image: str, **changes) -> ops.RestoreImage:
     good = ops.RestoreImage(
-        image=image, title="A\u202epicture", format="JPEG", width=640, height=480, original_size=10_000, created=1000.0,
-        upload_size=11_000, upload_sha256=b"u" * 32,
-    )  # fmt: skip
+        image=image,
+        title="A\u202epicture",
+        format="JPEG",
+        width=640,
+        height=480,
+        original_size=10_000,
+        created=1000.0,
+        upload_size=11_000,
+        upload_sha256=b"u" * 32,
+    )
     return msgspec.structs.replace(good, **changes)
 
 
@@ -407,6 +417,68 @@ class TestWhatViewersKnow:
         grant = (await ann.give(bob, await ann.image(), 5)).operation.grant
         for consumed in range(5):
             assert (await self.looking(bob, grant, version=1, consumed=consumed)).left == 4 - consumed
+
+    async def proving(self, person: Person, record, *, version: int | None = None, consumed: int = 0):
+        known = ops.KnownCount(
+            grant=record.grant_id,
+            version=record.version if version is None else version,
+            consumed=consumed,
+            record=encode_record(record),
+        )
+        await person.ask(known)
+
+    async def test_a_version_that_its_viewer_proves_is_taken_over_and_freezes_once(self, place, ann, bob):
+        """Nobody but the viewer still had it: each look froze the grant again, whatever the owner confirmed."""
+        given = await ann.give(bob, await ann.image(), 5)
+        grant = given.operation.grant
+        lowered = change_rights(ann.identity, given.record, granted=2)
+        assert await refused(self.looking(bob, grant, version=2, consumed=1)) == "frozen"
+        await ann.ask(confirming(given))
+        await ann.empty_mailbox()
+        await self.proving(bob, lowered, version=0)
+        row = await standing(ann, grant)
+        assert (row.version, row.granted, row.consumed, row.frozen) == (2, 2, 1, True)
+        assert await ann.mail() == [ops.GrantFrozen(grant=grant)]
+        confirmed = (await ann.get(confirming(given))).grant
+        assert (confirmed.version, confirmed.granted, confirmed.consumed, confirmed.frozen) == (2, 2, 1, False)
+        await self.proving(bob, lowered)
+        assert (await self.looking(bob, grant, version=2, consumed=1)).left == 0
+
+    async def test_a_revocation_that_its_viewer_proves_stands(self, place, ann, bob):
+        given = await ann.give(bob, await ann.image(), 5)
+        await self.proving(bob, change_rights(ann.identity, given.record, revoked=True))
+        assert (await standing(ann, given.operation.grant)).revoked
+        later = change_rights(ann.identity, change_rights(ann.identity, given.record, granted=9), granted=9)
+        await self.proving(bob, later)
+        row = await standing(ann, given.operation.grant)
+        assert (row.revoked, row.version) == (True, 2)
+        assert await refused(self.looking(bob, given.operation.grant)) == "revoked"
+
+    async def test_what_is_no_proof_changes_nothing(self, place, ann, bob):
+        given = await ann.give(bob, await ann.image(), 5)
+        other = await ann.give(bob, await ann.image(), 5)
+        forged = msgspec.structs.replace(given.record, version=2, granted=99)
+        elsewhere = change_rights(ann.identity, other.record, granted=9)
+        moved = msgspec.structs.replace(elsewhere, grant_id=given.record.grant_id)
+        for record in (forged, moved):
+            assert await refused(self.proving(bob, record)) == "invalid"
+        swapped = ops.KnownCount(grant=given.operation.grant, version=2, consumed=0, record=encode_record(elsewhere))
+        assert await refused(bob.ask(swapped)) == "invalid"
+        row = await standing(ann, given.operation.grant)
+        assert (row.version, row.frozen) == (1, False)
+
+    async def test_a_proof_never_gives_the_views_of_a_change_twice(self, place, ann, bob):
+        """The owner still waits for the answer to that change, and the viewer has altered what no signature covers."""
+        given = await ann.give(bob, await ann.image(), 5)
+        raised = change_rights(ann.identity, given.record, granted=7)
+        await self.proving(bob, with_left(raised, 3))
+        operation = ops.ChangeRights(
+            grant=given.operation.grant, record=encode_record(raised), met_version=1, met_consumed=0, wish=new_id()
+        )
+        assert (await ann.get(operation)).grant.granted == 7
+        lowered = change_rights(ann.identity, raised, granted=1)
+        await ann.ask(confirming(given, lowered))
+        assert (await ann.get(operation)).grant.granted == 1
 
     async def test_a_lie_is_bounded_and_hurts_only_the_liar(self, place, ann, bob):
         grant = (await ann.give(bob, await ann.image(), 5)).operation.grant

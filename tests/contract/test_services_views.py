@@ -195,12 +195,14 @@ async def test_an_answer_says_version_and_count_and_so_do_log_and_mail(place, an
     assert (again.version, again.consumed, again.left) == (2, 1, 2)
     log = await ann.get(ops.ViewsLog(image=image))
     assert {(row.view, row.grant, row.consumed) for row in log.rows} == {
-        (first.view, grant, 1), (second.view, grant, 2),
-    }  # fmt: skip
+        (first.view, grant, 1),
+        (second.view, grant, 2),
+    }
     mails = [letter.view for letter in await ann.mail() if isinstance(letter, ops.ViewHappened)]
     assert {(row.view, row.grant, row.consumed) for row in mails} == {
-        (first.view, grant, 1), (second.view, grant, 2),
-    }  # fmt: skip
+        (first.view, grant, 1),
+        (second.view, grant, 2),
+    }
 
 
 async def test_the_log_says_how_long_a_look_lasted(place, ann, bob):
@@ -267,9 +269,13 @@ async def test_an_order_is_good_for_its_view_grant_key_and_cluster_only(place, a
     for operation in (moved, rekeyed):
         assert await refused(bob.ask(operation, look.view)) == "not_allowed"
     abroad = Services(
-        place.directory, cluster_id="other", share_key=bytes(32), entropy=bytes, timing=place.services._timing,
+        place.directory,
+        cluster_id="other",
+        share_key=bytes(32),
+        entropy=bytes,
+        timing=place.services._timing,
         node_name="north",
-    )  # fmt: skip
+    )
     assert CLUSTER != "other"
     assert await refused(abroad.serve(await abroad.caller(bob.key, HOST), look.view, look.operation)) == "not_allowed"
     assert await place.number("SELECT COUNT(*) AS n FROM views") == 0
@@ -302,9 +308,13 @@ async def test_a_share_that_does_not_open_costs_no_view(place, ann, bob):
     """A node with another key of the shares must not count what it cannot answer."""
     grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
     other = Services(
-        place.directory, cluster_id=CLUSTER, share_key=b"z" * 32, entropy=bytes, timing=place.services._timing,
+        place.directory,
+        cluster_id=CLUSTER,
+        share_key=b"z" * 32,
+        entropy=bytes,
+        timing=place.services._timing,
         node_name="north",
-    )  # fmt: skip
+    )
     look = bob.look(grant)
     with pytest.raises(LocalError):
         await other.serve(await other.caller(bob.key, HOST), look.view, look.operation)

@@ -157,9 +157,11 @@ def test_no_order_of_copies_and_lost_answers_shows_more_than_was_counted(directo
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=40, stateful_step_count=30, deadline=None,
+                max_examples=40,
+                stateful_step_count=30,
+                deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
-        )  # fmt: skip
+        )
     finally:
         world.close()

@@ -53,9 +53,13 @@ class RunningCluster:
     def glimpse(self, *arguments: str, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
         """Run a command against this cluster."""
         return subprocess.run(
-            [*GLIMPSE, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False,
+            [*GLIMPSE, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
             env={**os.environ, "GLIMPSE_CLUSTER": str(self.file)},
-        )  # fmt: skip
+        )
 
     def status(self) -> dict:
         """Return what `glimpse status --json` says."""

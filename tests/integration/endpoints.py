@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from shared.config import LOCAL, Timing
 from shared.errors import Refused
-from shared.net.endpoint import Address, Endpoint, Incoming, Offer, Session
+from shared.net.endpoint import Address, Endpoint, Incoming, IncomingOffer, Session
 from tests.patience import PATIENCE_S
 
 DEADLINE_S = PATIENCE_S
@@ -37,11 +37,11 @@ class Owner:
     """Takes messages and objects, and notes everything."""
 
     endpoint: Endpoint
-    accepts: Callable[[Session, Offer], bool] = lambda session, offer: True
+    accepts: Callable[[Session, IncomingOffer], bool] = lambda session, offer: True
     messages: list[tuple[Session, bytes]] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     closed: list[tuple[Session, str]] = field(default_factory=list)
-    offers: list[Offer] = field(default_factory=list)
+    offers: list[IncomingOffer] = field(default_factory=list)
     incoming: list[Incoming] = field(default_factory=list)
     reports: list[list[tuple[int, int]]] = field(default_factory=list)
     on_report: Callable[[int, int], None] = lambda received, total: None
@@ -58,7 +58,7 @@ class Owner:
         self.something.set()
         self.something = anyio.Event()
 
-    def _offered(self, session: Session, offer: Offer) -> Incoming | None:
+    def _offered(self, session: Session, offer: IncomingOffer) -> Incoming | None:
         self.offers.append(offer)
         if not self.accepts(session, offer):
             raise Refused("held", "I have that one.")

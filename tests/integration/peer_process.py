@@ -18,7 +18,7 @@ from pathlib import Path
 
 import anyio
 
-from shared.net.partials import FolderPartials, PartialKey
+from shared.net.partial_store import FolderPartials, PartialKey
 from shared.transfer.receiver import PartialObject
 from tui.peer import Peer, files
 from tui.peer.events import CopyProgress, Event, EventHub

@@ -20,10 +20,16 @@ pytestmark = [
 
 async def test_a_short_run_loses_doubles_and_wins_nothing(tmp_path: Path) -> None:
     plan = Plan(
-        seed=5, minutes=0.25, owners=1, viewers=2, images=2, actors=1, fault_pause_s=1.0,
+        seed=5,
+        minutes=0.25,
+        owners=1,
+        viewers=2,
+        images=2,
+        actors=1,
+        fault_pause_s=1.0,
         first=("backup", "copied-profile", "kill", "lost-answer", "read", "second-start", "terminate"),
         never=["full-disk", "clock", "rolling", "restore"],  # restores: test_restored_directory.py, and `make soak`
-    )  # fmt: skip
+    )
     result = await run(plan, tmp_path)
     assert result.well, "\n".join(result.as_text())
     assert sum(result.acknowledged.values()) > 0

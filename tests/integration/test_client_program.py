@@ -36,8 +36,10 @@ class Stage:
         (folder / "pictures" / "Coffee.png").write_bytes(photo("coffee.png"))
         self.agent = subprocess.Popen(
             [*GLIMPSE, "agent", "--profile", "ben", "--name", "Ben", "--accept", "all", "--share", folder / "pictures"],
-            env=self.env("ben"), stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            env=self.env("ben"),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self.agent.stdout is not None
         while " is shared as " not in (line := self.agent.stdout.readline()):
             assert line, "the agent ended before it shared anything"

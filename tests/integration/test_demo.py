@@ -10,12 +10,17 @@ pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow]
 
 
 def test_the_ten_use_cases_hold(directory_url: str) -> None:
-    """On both directories, with a killed node and people who come and go; the figures of the reference's report."""
+    """On both directories, with a killed node and people who come and go; the stats of the reference's report."""
     options = ["--directory", directory_url] if directory_url.startswith("mysql") else []
     result = subprocess.run(
-        [sys.executable, "-m", "tui.cli", "demo", "--script", *options], capture_output=True, text=True, timeout=115,
-        check=False, env=dict(os.environ), stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "tui.cli", "demo", "--script", *options],
+        capture_output=True,
+        text=True,
+        timeout=115,
+        check=False,
+        env=dict(os.environ),
+        stdin=subprocess.DEVNULL,
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     lines = result.stdout.splitlines()
     steps = [line.split()[1] for line in lines if line.startswith("ok ")]

@@ -12,7 +12,7 @@ from anyio.abc import TaskStatus
 from shared.config import MAX_STEGO_BYTES, Limits
 from shared.errors import LocalError, Refused, TransferCancelled, TransferFailed
 from shared.net.endpoint import Endpoint, Incoming
-from shared.net.partials import FolderPartials, MemoryPartials, PartialKey
+from shared.net.partial_store import FolderPartials, MemoryPartials, PartialKey
 from shared.transfer import PartialObject, Ranges
 from tests.integration.endpoints import DEADLINE_S, QUICK, Owner, idle, opened, pair, until
 

@@ -64,9 +64,11 @@ class Seen:
     def notices(self, node: str, kind: type[M]) -> list[M]:
         return [
             notice.body
-            for message in self.messages[node] if isinstance(message, FeedNotices)
-            for notice in message.notices if isinstance(notice.body, kind)
-        ]  # fmt: skip
+            for message in self.messages[node]
+            if isinstance(message, FeedNotices)
+            for notice in message.notices
+            if isinstance(notice.body, kind)
+        ]
 
     def records(self, node: str) -> list[AuditRecord]:
         return [notice.record for notice in self.notices(node, AuditNotice)]
@@ -229,8 +231,8 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
                 lambda: any(seen.standing(n).role == "leader" and seen.standing(n).trusts_lease for n in seen.names)
             )
             assert seen.standing(leader).role != "leader"
-        figures = outcome[0]
-        assert (figures["ok"], figures["failed"], figures["duplicates"]) == (300, 0, 0)
+        stats = outcome[0]
+        assert (stats["ok"], stats["failed"], stats["duplicates"]) == (300, 0, 0)
         while_drained = done(leader)
         await load()
         await seen.until(lambda: sum(map(done, seen.names)) > 600)
@@ -245,8 +247,13 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
         assert counted is not None
         assert sum(counted.latency) == done(leader)
         assert counted.counts[Happening.SERVED] + counted.counts[Happening.REFUSED] == done(leader)
-        events = [event for name in seen.names for m in seen.messages[name] if isinstance(m, feed.FeedRequests)
-                  for event in m.events]  # fmt: skip
+        events = [
+            event
+            for name in seen.names
+            for m in seen.messages[name]
+            if isinstance(m, feed.FeedRequests)
+            for event in m.events
+        ]
         assert {Happening.HELD, Happening.ASSIGNED, Happening.SERVED} <= {event.what for event in events}
         assert all(link.lost == 0 for link in seen.client.links.values())
     for name in seen.names:
@@ -291,10 +298,12 @@ async def test_only_an_operator_gets_anything_or_can_do_anything(
     private = await private_key(cluster, tmp_path, who)
     endpoint = Endpoint(private, timing=known.timing, prologue=known.prologue)
     asked = [
-        feed.Watch(request="0" * 32), feed.Unwatch(), StatusQuery(request="1" * 32),
+        feed.Watch(request="0" * 32),
+        feed.Unwatch(),
+        StatusQuery(request="1" * 32),
         *(OperatorCommand(request=f"{number:032x}", command="deaf", number=20.0) for number in range(60)),
         OperatorCommand(request="2" * 32, command="stop"),
-    ]  # fmt: skip
+    ]
     async with watching(cluster) as seen, endpoint:
         endpoint.on_message = lambda _session, data: heard.append(data)
         for node in known.nodes:

@@ -14,7 +14,7 @@ from tests.integration.cluster import Fault, RunningCluster
 from tests.patience import PATIENCE_S
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
-from tui.monitor.model.elections import Outcome
+from tui.monitor.model.elections import ElectionOutcome
 from tui.monitor.model.nodes import Presence
 from tui.monitor.player import Player
 from tui.monitor.recorder import Recorder
@@ -73,7 +73,7 @@ async def test_a_leader_that_ends_is_recorded_as_it_was_shown(
         await watch.until(lambda model, now: model.cluster(now).term > before.term)
         model, now = await watch.until(
             lambda model, now: (
-                model.elections(now)[0].outcome is Outcome.WON
+                model.elections(now)[0].outcome is ElectionOutcome.WON
                 and model.elections(now)[0].agreed_by >= others
                 and model.cluster(now).nodes_up == 2
             )
@@ -102,8 +102,11 @@ async def test_a_leader_that_ends_is_recorded_as_it_was_shown(
     assert replayed.cluster(player.end_s).term == live.term
     found = replayed.elections(player.end_s)[0]
     assert (found.key, found.leader, found.term, found.messages) == (
-        election.key, election.leader, election.term, election.messages,
-    )  # fmt: skip
+        election.key,
+        election.leader,
+        election.term,
+        election.messages,
+    )
     assert found.took_s == pytest.approx(election.took_s, abs=0.002)
     player.seek(max(player.start_s, last_word - 0.3))
     assert player.model.cluster(player.position_s).leader == before.leader

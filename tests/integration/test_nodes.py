@@ -25,9 +25,21 @@ from tui.commands import up
 pytestmark = [pytest.mark.xdist_group("nodes"), pytest.mark.anyio]
 
 NODE_FIELDS = {
-    "name", "pid", "role", "term", "priority", "cost", "load1", "in_flight", "heartbeat_age_ms", "rtt_ms",
-    "requests_done", "worker_ports", "cpu_percent", "rss_mb",
-}  # fmt: skip
+    "name",
+    "pid",
+    "role",
+    "term",
+    "priority",
+    "cost",
+    "load1",
+    "in_flight",
+    "heartbeat_age_ms",
+    "rtt_ms",
+    "requests_done",
+    "worker_ports",
+    "cpu_percent",
+    "rss_mb",
+}
 
 
 @pytest.fixture
@@ -59,9 +71,9 @@ async def test_nodes_serve_at_the_ports_that_were_held_for_them(tmp_path: Path) 
 def load(cluster: RunningCluster, *options: str) -> dict:
     result = cluster.glimpse("load", "--requests", "150", "--clients", "3", "--json", *options)
     assert result.returncode == 0, result.stdout + result.stderr
-    figures = json.loads(result.stdout)
-    assert (figures["ok"], figures["failed"], figures["duplicates"]) == (150, 0, 0)
-    return figures
+    stats = json.loads(result.stdout)
+    assert (stats["ok"], stats["failed"], stats["duplicates"]) == (150, 0, 0)
+    return stats
 
 
 @pytest.mark.parametrize("reader", [False, True], ids=["", "after-a-reader"])
@@ -95,8 +107,8 @@ def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
         until(lambda: done() > 5)
         os.kill(leader["pid"], signal.SIGTERM)
         said, _ = running.communicate(timeout=100)
-    figures = json.loads(said)
-    assert (figures["ok"], figures["failed"], figures["duplicates"]) == (300, 0, 0)
+    stats = json.loads(said)
+    assert (stats["ok"], stats["failed"], stats["duplicates"]) == (300, 0, 0)
     until(lambda: cluster.status()["leader"] not in (None, leader["name"]))
     load(cluster)
 

@@ -354,18 +354,29 @@ async def test_a_stranger_s_key_moves_nothing_in_the_ledger(people: Any, photo: 
     cluster_id, view = stranger._context.cluster.cluster_id, stranger._context.new_id()
     ephemeral = bytes(range(32))
     forged = create_grant(
-        me, me.public, grant_id="a" * 32, image_id=held.image, content_key=bytes(32), granted=9, expires=None,
+        me,
+        me.public,
+        grant_id="a" * 32,
+        image_id=held.image,
+        content_key=bytes(32),
+        granted=9,
+        expires=None,
         entropy=stranger._context.entropy,
-    )  # fmt: skip
+    )
     standing = await viewer._query(ops.GetGrant(grant=held.grant), ops.GrantState)
     attempts = [
         ops.SpendView(
-            grant=held.grant, ephemeral_key=ephemeral,
+            grant=held.grant,
+            ephemeral_key=ephemeral,
             signature=spend_signature(me, cluster_id, held.grant, view, ephemeral),
         ),
         ops.Grant(
-            grant="a" * 32, image=held.image, viewer=stranger._context.account, record=encode_record(forged.record),
-            cloud_share=forged.cloud_share, share_signature=forged.share_signature,
+            grant="a" * 32,
+            image=held.image,
+            viewer=stranger._context.account,
+            record=encode_record(forged.record),
+            cloud_share=forged.cloud_share,
+            share_signature=forged.share_signature,
         ),
         ops.ChangeRights(
             grant=held.grant, record=standing.grant.record, met_version=standing.grant.version, met_consumed=0
@@ -373,7 +384,7 @@ async def test_a_stranger_s_key_moves_nothing_in_the_ledger(people: Any, photo: 
         ops.ViewsLog(image=held.image),
         ops.SetPreview(image=held.image, preview=None),
         ops.WithdrawImage(image=held.image),
-    ]  # fmt: skip
+    ]
     for attempt in attempts:
         with pytest.raises((Refused, ViewRefused)):
             await stranger._context.cloud.ask(attempt, request=view)
@@ -411,15 +422,24 @@ async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tm
             await viewer.request(image.image, 2)
             row = (await viewer.requests()).outgoing[0]
             assert (row.title, row.person, row.person_name, row.words, row.state) == (
-                "fractal", owner.me.account, "ada", owner.me.words, "pending"
-            )  # fmt: skip
+                "fractal",
+                owner.me.account,
+                "ada",
+                owner.me.words,
+                "pending",
+            )
             assert await anyio.to_thread.run_sync(running.stop) == 0
             sent = await viewer.request(image.image, 3)
             assert not sent.delivered
             row = (await viewer.requests(local=True)).outgoing[0]
             assert (row.request_id, row.title, row.person, row.person_name, row.words, row.state) == (
-                sent.request_id, "fractal", owner.me.account, "ada", owner.me.words, "queued"
-            )  # fmt: skip
+                sent.request_id,
+                "fractal",
+                owner.me.account,
+                "ada",
+                owner.me.words,
+                "queued",
+            )
             found = await viewer.requests(local=True)
             assert not found.complete
             assert [row.views for row in found.outgoing] == [3, 2]
@@ -443,8 +463,10 @@ async def test_an_answer_is_seen_to_wait_and_is_given_once(tmp_path: Path, photo
             await owner.accept(asked[0])
             rows = {row.request_id: row for row in (await owner.requests()).incoming}
             assert [(rows[ask].state, rows[ask].waits) for ask in asked] == [
-                ("accepted", True), ("pending", False), ("pending", False)
-            ]  # fmt: skip
+                ("accepted", True),
+                ("pending", False),
+                ("pending", False),
+            ]
             assert rows[asked[0]].grant is not None
             assert rows[asked[0]].answered is not None
             assert await anyio.to_thread.run_sync(running.stop) == 0

@@ -68,9 +68,13 @@ class Place:
         """Run a command against this cluster, running or not; return what it printed."""
         environment = {**os.environ, "GLIMPSE_CLUSTER": str(self.folder / "cluster.toml")}
         done = subprocess.run(
-            [*GLIMPSE, *arguments], capture_output=True, text=True, timeout=100, check=False,
+            [*GLIMPSE, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
             env=environment,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

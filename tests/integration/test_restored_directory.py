@@ -87,8 +87,8 @@ async def test_what_was_spent_lowered_and_revoked_stays_so_while_the_owner_is_aw
                 async for event in events:
                     if type(event).__name__ == "DirectoryRestored":
                         break
-        # The viewer's peer has owned up to its two looks already.
-        expected = "The cloud was restored from a backup: 2 grants were confirmed, 1 revocation sent again."
+        # The viewer's peer has owned up to its two looks already, and proved the revocation.
+        expected = "The cloud was restored from a backup: 2 grants were confirmed."
         assert event.text == expected
         assert await owner.restored_notice() == expected
         await thawed(viewer, spent)
@@ -96,8 +96,10 @@ async def test_what_was_spent_lowered_and_revoked_stays_so_while_the_owner_is_aw
         assert await owner.views_log(spent) == log
         rights = {image: (await owner.viewers(image))[0] for image in (spent, revoked, lowered)}
         assert [(row.left, row.consumed, row.revoked, row.frozen) for row in rights.values()] == [
-            (2, 3, False, False), (0, 0, True, False), (1, 0, False, False),
-        ]  # fmt: skip
+            (2, 3, False, False),
+            (0, 0, True, False),
+            (1, 0, False, False),
+        ]
         assert await looks(viewer, revoked, 2) == 0
         assert await looks(viewer, lowered, 3) == 1
         assert await looks(viewer, spent, 4) == 2
@@ -270,6 +272,69 @@ async def test_a_second_restore_in_the_middle_of_comparing_starts_it_anew(
             await thawed(viewer, image)
         assert [(await owner.viewers(image))[0].left for image in images] == [1] * 6
         assert [await looks(viewer, image, 3) for image in images] == [1] * 6
+
+
+async def test_a_preview_that_the_directory_forgot_is_published_again(
+    cloud: RestorableCluster, tmp_path: Path, photo: Path
+) -> None:
+    async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        image = (await owner.encrypt(photo)).image
+        await anyio.to_thread.run_sync(cloud.back_up, "no preview")
+        await owner.set_preview(image, photo)
+        await owner.my_images()
+        shown = await viewer.preview(image)
+        assert shown
+    await cloud.restore("no preview")
+    async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
+        await viewer.sign_in()
+        assert await viewer.preview(image) is None
+        await owner.sign_in()
+        await owner.my_images()
+        assert "1 preview set again" in await told(owner)
+        assert await viewer.preview(image) == shown
+
+
+async def test_a_look_that_a_restore_forgot_is_explained(
+    cloud: RestorableCluster, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looked at that moment read "There is no such view for this account: refresh the list.", of the rights too."""
+    async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
+        for peer, name in ((owner, "ada"), (viewer, "ben")):
+            await peer.register(name)
+            await peer.sign_in()
+        image = (await owner.encrypt(photo)).image
+        await anyio.to_thread.run_sync(cloud.back_up, "no grant")
+        await owner.grant(image, viewer.me.account, 3)
+        await is_here(viewer, image)
+        await until(owner.outbox, lambda rows: not rows)
+        await anyio.to_thread.run_sync(cloud.back_up, "no view")
+        take = viewer._viewing._take
+
+        async def restored_before(*arguments, **more) -> None:
+            monkeypatch.undo()
+            await cloud.remembered()
+            await anyio.to_thread.run_sync(cloud.put_back, "no view")
+            await take(*arguments, **more)
+
+        monkeypatch.setattr(viewer._viewing, "_take", restored_before)
+        with pytest.raises(Refused, match="restored from a backup while this image was being opened"):
+            await viewer.view(image)
+        await until(lambda: owner.viewers(image), lambda rows: not rows[0].frozen)
+        await thawed(viewer, image)
+        assert (await viewer.view(image)).data == photo.read_bytes()
+    await cloud.restore("no grant")
+    async with Peer(tmp_path / "ben", cloud.file) as viewer:
+        await viewer.sign_in()
+        with pytest.raises(ViewRefused, match="come back as soon as its owner has signed in"):
+            await viewer.view(image)
+        async with Peer(tmp_path / "ada", cloud.file) as owner:
+            await owner.sign_in()
+            await until(lambda: owner.viewers(image), lambda rows: bool(rows))
+            await thawed(viewer, image)
+            assert (await viewer.view(image)).data == photo.read_bytes()
 
 
 async def test_a_change_that_was_queued_before_a_restore_is_not_dropped(

@@ -37,10 +37,12 @@ async def test_they_share_answer_and_leave(cluster: RunningCluster, tmp_path: Pa
         await me.sign_in()
         async with sample_people(tmp_path / "people", cluster.file, people):
             page = await until(
-                me.users, lambda page: {("Ada", True, 1), ("Cem", False, 1)} <= {
-                    (user.name, user.online, user.images) for user in page.rows
-                }
-            )  # fmt: skip
+                me.users,
+                lambda page: (
+                    {("Ada", True, 1), ("Cem", False, 1)}
+                    <= {(user.name, user.online, user.images) for user in page.rows}
+                ),
+            )
             ada = next(user for user in page.rows if user.name == "Ada")
             offered = await until(lambda: me.images_of(ada.account), lambda rows: all(row.has_preview for row in rows))
             assert [row.title for row in offered] == ["Morning coffee"]

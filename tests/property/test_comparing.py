@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tui.peer.comparing import Deed, GrantSide, Step, steps_for
+from tui.peer.comparing import GrantAction, GrantSide, GrantStep, steps_for
 
 sides = st.builds(
     GrantSide,
@@ -26,14 +26,14 @@ def by_grant(rows: list[GrantSide]) -> dict[str, GrantSide]:
     return {row.grant: row for row in rows}
 
 
-def carried_out(step: Step) -> GrantSide | None:
+def carried_out(step: GrantStep) -> GrantSide | None:
     """Do as the directory does with what a step sends: the higher version and the higher count hold."""
     known, found = step.known, step.found
-    if step.deed is Deed.REVOKE:
+    if step.deed is GrantAction.REVOKE:
         assert known is not None
         assert found is not None
         return replace(found, revoked=True, version=found.version + 1, frozen=False)
-    if step.deed in (Deed.CONFIRM, Deed.REMAKE):
+    if step.deed in (GrantAction.CONFIRM, GrantAction.REMAKE):
         assert known is not None
         best = known if found is None or known.version > found.version else found
         count = max(known.consumed, 0 if found is None else found.consumed)
@@ -54,14 +54,16 @@ def test_nothing_known_is_lowered_and_the_second_comparison_finds_nothing(
             if after is None:
                 continue
             found[step.grant] = after
-            if step.deed not in (Deed.UNKNOWN, Deed.NOTHING):
+            if step.deed not in (GrantAction.UNKNOWN, GrantAction.NOTHING):
                 held = known.get(step.grant, after)
                 known[step.grant] = replace(
-                    after, consumed=max(after.consumed, held.consumed), revoked=after.revoked or held.revoked,
+                    after,
+                    consumed=max(after.consumed, held.consumed),
+                    revoked=after.revoked or held.revoked,
                     remakeable=held.remakeable,
-                )  # fmt: skip
+                )
     open_deeds = {step.deed for step in steps_for(known.values(), found.values())}
-    assert open_deeds <= {Deed.NOTHING, Deed.UNKNOWN, Deed.LOST}
+    assert open_deeds <= {GrantAction.NOTHING, GrantAction.UNKNOWN, GrantAction.LOST}
     for grant, row in by_grant(mine).items():
         if (there := found.get(grant)) is not None:
             assert there.version >= row.version
@@ -145,7 +147,7 @@ class RestoredDirectory(RuleBasedStateMachine):
         steps = [
             step
             for step in steps_for(self.owner.values(), self.cloud.grants.values())
-            if step.deed in (Deed.CONFIRM, Deed.REMAKE, Deed.REVOKE)
+            if step.deed in (GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE)
         ]
         for step in steps[:how_many]:
             after = carried_out(step)

@@ -21,10 +21,14 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
     ["", "Ada", "0", "-1", "1e999", "nan", "x" * 5_000, "../../etc/passwd", "\x1b]0;x\a", "ffff" * 8]
 )
 VALUES = st.one_of(
-    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=True), TEXTS, st.binary(max_size=200),
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=True),
+    TEXTS,
+    st.binary(max_size=200),
     st.sampled_from(BLOBS).flatmap(lambda blob: st.integers(0, len(blob)).map(lambda size: blob[:size])),
     st.just(b"\xff\xfe not text").map(lambda data: ("as text", data)),
-)  # fmt: skip
+)
 DAMAGES = st.lists(st.tuples(st.sampled_from(COLUMNS), VALUES), min_size=1, max_size=3)
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

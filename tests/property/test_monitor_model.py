@@ -66,10 +66,13 @@ def do(cloud: FakeCloud, deed: str, place: int) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    seed=st.integers(0, 2**32), nodes=st.sampled_from([1, 2, 3, 9]), loss=st.sampled_from([0.0, 0.1, 0.6]),
-    repeats=st.sampled_from([0.0, 0.3]), shuffled=st.sampled_from([0, 20, 10_000]),
+    seed=st.integers(0, 2**32),
+    nodes=st.sampled_from([1, 2, 3, 9]),
+    loss=st.sampled_from([0.0, 0.1, 0.6]),
+    repeats=st.sampled_from([0.0, 0.3]),
+    shuffled=st.sampled_from([0, 20, 10_000]),
     deeds=st.lists(st.tuples(DEEDS, st.integers(0, 14), st.sampled_from([0.2, 1.0, 3.0])), max_size=8),
-)  # fmt: skip
+)
 def test_lost_repeated_and_shuffled_news_never_raise(seed, nodes, loss, repeats, shuffled, deeds):
     generator = random.Random(seed)
     cloud = FakeCloud(nodes, seed=seed, requests_per_s=8.0)
@@ -98,11 +101,16 @@ def test_lost_repeated_and_shuffled_news_never_raise(seed, nodes, loss, repeats,
 @given(
     moves=st.lists(
         st.tuples(
-            st.integers(0, 20), st.sampled_from(WILD), st.integers(0, 2**53), st.floats(0, 1e12),
-            st.floats(0, 50), st.booleans(),
-        ), max_size=40,
+            st.integers(0, 20),
+            st.sampled_from(WILD),
+            st.integers(0, 2**53),
+            st.floats(0, 1e12),
+            st.floats(0, 50),
+            st.booleans(),
+        ),
+        max_size=40,
     )
-)  # fmt: skip
+)
 def test_wild_figures_never_raise(moves):
     """Every field at its largest, places that no cluster has, clocks that jump: the model takes it as it comes."""
     cloud = FakeCloud()

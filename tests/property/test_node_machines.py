@@ -13,7 +13,7 @@ from node.election import (
     LeaseRenewed,
     LeaseUnknown,
     LeaseWon,
-    NodeRow,
+    MemberRow,
     Role,
 )
 from node.faults import Faults
@@ -40,11 +40,16 @@ REPORT = {
 ROWS = st.lists(
     st.builds(
         wire.TableRow,
-        st.integers(0, 3), st.integers(0, 2), st.integers(0, 2000), st.floats(0, 9), st.integers(1, 8),
-        st.integers(0, 9), st.booleans(),
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.integers(0, 2000),
+        st.floats(0, 9),
+        st.integers(1, 8),
+        st.integers(0, 9),
+        st.booleans(),
     ),
     max_size=4,
-).map(tuple)  # fmt: skip
+).map(tuple)
 NAMES = st.sampled_from((*NODES, "stranger"))
 ELECTION_MESSAGES = st.one_of(
     st.builds(wire.Heartbeat, sequence=st.integers(0, 20), table=ROWS, **STAMP),
@@ -121,7 +126,7 @@ def operate(machine: Election, what: str, now: float) -> None:
         case "request_leadership":
             machine.request_leadership(now)
         case "rows":
-            machine.node_rows([NodeRow("a", now), NodeRow("c", 0.0, frozenset("a"))], now)
+            machine.node_rows([MemberRow("a", now), MemberRow("c", 0.0, frozenset("a"))], now)
         case "away":
             machine.directory_away()
         case _:

@@ -98,11 +98,15 @@ def test_edited_files(steps, repair):
 @settings(max_examples=100, deadline=None)
 @given(
     header=st.tuples(
-        st.integers(0, 2**32 - 1) | st.integers(200, 300), st.integers(0, 2**32 - 1) | st.integers(0, 300),
-        st.sampled_from([8, 1, 16, 255]), st.sampled_from([2, 6, 0, 3, 4]), st.integers(0, 1), st.integers(0, 1),
+        st.integers(0, 2**32 - 1) | st.integers(200, 300),
+        st.integers(0, 2**32 - 1) | st.integers(0, 300),
+        st.sampled_from([8, 1, 16, 255]),
+        st.sampled_from([2, 6, 0, 3, 4]),
+        st.integers(0, 1),
+        st.integers(0, 1),
         st.integers(0, 2),
     ),
-)  # fmt: skip
+)
 def test_headers_that_lie(header):
     body = struct.pack(">IIBBBBB", *header)
     check_all(PNG[:16] + body + struct.pack(">I", zlib.crc32(b"IHDR" + body)) + PNG[33:])
@@ -138,9 +142,11 @@ def test_garbage(data, signature):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    size=st.integers(1, 4_000), channels=st.integers(hidden.HEADER_CHANNELS, 40_000), seed=st.integers(0, 2**32),
+    size=st.integers(1, 4_000),
+    channels=st.integers(hidden.HEADER_CHANNELS, 40_000),
+    seed=st.integers(0, 2**32),
     key=st.binary(min_size=16, max_size=16),
-)  # fmt: skip
+)
 def test_whatever_fits_comes_out(size, channels, seed, key):
     random = np.random.default_rng(seed)
     body = random.integers(0, 256, channels, dtype=np.uint8)

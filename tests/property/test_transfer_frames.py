@@ -36,12 +36,17 @@ ack = st.builds(
         + bytes(((len(ranges) + 1) // 2 & 0xFF,))
         + b"".join(number.to_bytes(4, "big") for number in ranges)
     ),
-    number32, number64, number32, st.lists(number32, min_size=1, max_size=9),
-)  # fmt: skip
+    number32,
+    number64,
+    number32,
+    st.lists(number32, min_size=1, max_size=9),
+)
 data_frame = st.builds(
     lambda offset, awaited, body: b"\x01" + offset.to_bytes(4, "big") + awaited.to_bytes(4, "big") + body,
-    st.one_of(st.integers(0, SIZE + 5), number32), number32, st.binary(max_size=40),
-)  # fmt: skip
+    st.one_of(st.integers(0, SIZE + 5), number32),
+    number32,
+    st.binary(max_size=40),
+)
 frame = st.one_of(st.binary(max_size=60), ack, data_frame, st.builds(lambda k, b: bytes((k,)) + b, kind, st.binary()))
 
 

@@ -16,9 +16,14 @@ from shared.wire.labels import Label
 from shared.wire.upload import Upload, decode_upload, encode_upload
 
 PLANES: list[Any] = [
-    node_messages.NodeMessage, peer_messages.AnyPeerMessage, operations.Operation, operations.Outcome,
-    operations.Letter, Label, feed_messages.FeedMessage | feed_messages.WatchMessage,
-]  # fmt: skip
+    node_messages.NodeMessage,
+    peer_messages.AnyPeerMessage,
+    operations.Operation,
+    operations.Outcome,
+    operations.Letter,
+    Label,
+    feed_messages.FeedMessage | feed_messages.WatchMessage,
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -71,9 +76,15 @@ def test_what_is_too_long_is_never_cut() -> None:
 def test_names_are_data_not_words_to_search_for() -> None:
     """The reference told requests apart by searching their text: encrypting `register.png` registered a user."""
     message = operations.Encrypt(
-        image="0" * 32, title="register, sign_in, {'k': 100}", format="PNG", width=1, height=1, original_size=1,
-        upload_size=1, upload_sha256=bytes(32),
-    )  # fmt: skip
+        image="0" * 32,
+        title="register, sign_in, {'k': 100}",
+        format="PNG",
+        width=1,
+        height=1,
+        original_size=1,
+        upload_size=1,
+        upload_sha256=bytes(32),
+    )
     found = decode(encode(message, cap_bytes=MAX_MESSAGE_BYTES), operations.Operation, cap_bytes=MAX_MESSAGE_BYTES)
     assert found == message
 

@@ -24,9 +24,19 @@ class Chaos:
         self.rng = random.Random(seed)
         self.done: list[str] = []
         self._misfortunes = [
-            self.crash, self.crash, self.pause, self.deafen, self.partition, self.one_way, self.directory_gone,
-            self.directory_gone_for_one, self.drop_in, self.forget, self.hand_over, self.stand_down,
-        ]  # fmt: skip
+            self.crash,
+            self.crash,
+            self.pause,
+            self.deafen,
+            self.partition,
+            self.one_way,
+            self.directory_gone,
+            self.directory_gone_for_one,
+            self.drop_in,
+            self.forget,
+            self.hand_over,
+            self.stand_down,
+        ]
         if len(cluster.names) == 1:
             self._misfortunes.remove(self.partition)
             self._misfortunes.remove(self.one_way)

@@ -25,7 +25,7 @@ from node.election import (
     LeaseRenewed,
     LeaseUnknown,
     LeaseWon,
-    NodeRow,
+    MemberRow,
     ReleaseLease,
     RenewLease,
 )
@@ -62,7 +62,7 @@ class SimDirectory:
     expires: float = 0.0
     away: bool = False
     away_for: set[str] = field(default_factory=set)
-    rows: dict[str, NodeRow] = field(default_factory=dict)
+    rows: dict[str, MemberRow] = field(default_factory=dict)
     effects: Counter[RequestKey] = field(default_factory=Counter)
     served: Counter[RequestKey] = field(default_factory=Counter)
     terms_won: list[tuple[int, str]] = field(default_factory=list)
@@ -258,7 +258,7 @@ class SimNode:
         self._rows_at = now
         directory = self.cluster.directory
         if directory.reachable(self.name):
-            directory.rows[self.name] = NodeRow(self.name, directory.clock, self.election.membership.hears(now))
+            directory.rows[self.name] = MemberRow(self.name, directory.clock, self.election.membership.hears(now))
             rows = list(directory.rows.values())
             self._later(directory.latency(), lambda: self.election.node_rows(rows, self.now))
         else:
@@ -371,10 +371,18 @@ class SimCluster:
     """`size` nodes n0, n1, ... with their directory and network, and any number of peers."""
 
     def __init__(
-        self, seed: int, *, size: int = 3, timing: Timing = LOCAL, weather: Weather | None = None, fenced: bool = True,
-        policy: Policy = Policy.LEAST_COST, encoded: bool = False, lost_answers: float = 0.0,
+        self,
+        seed: int,
+        *,
+        size: int = 3,
+        timing: Timing = LOCAL,
+        weather: Weather | None = None,
+        fenced: bool = True,
+        policy: Policy = Policy.LEAST_COST,
+        encoded: bool = False,
+        lost_answers: float = 0.0,
         mean_service_s: float = 0.01,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.time = VirtualTime()
         self.timing = timing
         self.random = random.Random(seed)

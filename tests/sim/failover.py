@@ -8,8 +8,17 @@ from tests.sim.cluster import SimCluster
 from tests.sim.world import Weather
 
 ELECTION_KINDS = (
-    "CrashLeader", "Ok", "LeaderIs", "Election", "Yield", "NewLeader", "Join", "Decline", "Resign", "HandOver",
-)  # fmt: skip
+    "CrashLeader",
+    "Ok",
+    "LeaderIs",
+    "Election",
+    "Yield",
+    "NewLeader",
+    "Join",
+    "Decline",
+    "Resign",
+    "HandOver",
+)
 """Everything but the signs of life, which flow whether there is an election or not."""
 SIZES = (3, 5, 9, 15)
 

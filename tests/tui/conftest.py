@@ -12,7 +12,7 @@ from textual.app import App
 
 from tests.tui.fake_peer import NOW, FakeHost, FakePeer
 from tests.tui.quiet import drained, pressed, settled
-from tui.client import pauses
+from tui.client import debounce
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
 from tui.monitor.app import GlimpseMonitor
@@ -38,7 +38,7 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module in (textual.app, textual.pilot):
         monkeypatch.setattr(module, "wait_for_idle", drained)
     for name in ("TOGETHER_S", "PAINT_S", "REST_S", "TYPING_S"):
-        monkeypatch.setattr(pauses, name, _AT_ONCE_S)
+        monkeypatch.setattr(debounce, name, _AT_ONCE_S)
     # A toast stays until the test has looked at it, however busy the machine is.
     monkeypatch.setattr(App, "NOTIFICATION_TIMEOUT", 600)
     monkeypatch.setattr(textual.constants, "TEXTUAL_ANIMATIONS", "none")

@@ -17,7 +17,7 @@ from shared.wire import feed_messages as feed
 from shared.wire.feed_messages import Happening
 from shared.wire.node_messages import AuditRecord, TableRow
 from tui.monitor.model import Model
-from tui.monitor.roster import NodePlace, Roster
+from tui.monitor.node_index import NodeEntry, NodeIndex
 
 FRAME_S = 0.2
 HEARTBEAT_S = 0.25
@@ -32,8 +32,10 @@ Told = tuple[float, int, feed.FeedMessage]
 """When a message reaches the monitor, from which node, and the message."""
 
 
-def roster(nodes: int = 3) -> Roster:
-    return Roster(tuple(NodePlace(f"n{1 + place}", "127.0.0.1", 47_600 + 2 * place) for place in range(nodes)), "local")
+def roster(nodes: int = 3) -> NodeIndex:
+    return NodeIndex(
+        tuple(NodeEntry(f"n{1 + place}", "127.0.0.1", 47_600 + 2 * place) for place in range(nodes)), "local"
+    )
 
 
 @dataclass
@@ -194,19 +196,32 @@ class FakeCloud:
             self._elect(self.nodes[0], lost_s=0.0)
 
     def order(
-        self, place: int, order: str, value: str = "", *, obeyed: bool = True, text: str = "",
+        self,
+        place: int,
+        order: str,
+        value: str = "",
+        *,
+        obeyed: bool = True,
+        text: str = "",
         operator: str = "amber basil cedar delta",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """An operator gives a node an order; every node that answers has it in its audit log."""
         record = AuditRecord(
-            self.roster.name(place), self.nodes[place].incarnation, next(self._records),
-            1_800_000_000.0 + self.now, operator, order, value, obeyed, text,
-        )  # fmt: skip
+            self.roster.name(place),
+            self.nodes[place].incarnation,
+            next(self._records),
+            1_800_000_000.0 + self.now,
+            operator,
+            order,
+            value,
+            obeyed,
+            text,
+        )
         for node in self.nodes:
             if node.speaks(self.now):
                 self._notice(node, feed.AuditNotice(record))
 
-    def log(self, place: int, level: str, text: str, source: str = "node.desk") -> None:
+    def log(self, place: int, level: str, text: str, source: str = "node.request_handler") -> None:
         """A node writes a line to its log."""
         self._notice(self.nodes[place], feed.LogNotice(level, source, text))
 
@@ -229,9 +244,11 @@ class FakeCloud:
             node.leader = None
             self._notice(node, feed.LeaderNotice(None, node.term))
 
-    def _elect(self, heir: FakeNode, *, lost_s: float) -> None:
-        self.at(lost_s, lambda: self._claim(heir))
-        self.at(lost_s + 0.012, lambda: self._lead(heir, term=self.term + 1) if heir.speaks(self.now) else None)
+    def _elect(self, successor: FakeNode, *, lost_s: float) -> None:
+        self.at(lost_s, lambda: self._claim(successor))
+        self.at(
+            lost_s + 0.012, lambda: self._lead(successor, term=self.term + 1) if successor.speaks(self.now) else None
+        )
 
     def _claim(self, node: FakeNode) -> None:
         if node.speaks(self.now):
@@ -337,9 +354,18 @@ class FakeCloud:
             )
 
     def _event(
-        self, node: FakeNode, what: Happening, about: int | None, kind: int, account: int, key: str, request: str,
-        later_ms: float, latency_ms: float | None = None, code: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        node: FakeNode,
+        what: Happening,
+        about: int | None,
+        kind: int,
+        account: int,
+        key: str,
+        request: str,
+        later_ms: float,
+        latency_ms: float | None = None,
+        code: str = "",
+    ) -> None:
         at_ms = round(self._ms(self.now) + later_ms, 1)
         node.events.append(
             feed.RequestEvent(max(0.0, at_ms), what, about, kind, account, key, request, latency_ms, code)
@@ -383,9 +409,12 @@ class FakeCloud:
 
     def _messages(self, node: FakeNode) -> Iterator[feed.FeedMessage]:
         yield feed.FeedState(
-            **self._stamp(node), life=self._life(node), standing=self._standing(node), work=self._work(node),
+            **self._stamp(node),
+            life=self._life(node),
+            standing=self._standing(node),
+            work=self._work(node),
             traffic=self._traffic(node),
-        )  # fmt: skip
+        )
         rows = [self._beats(node, other.place) for other in self.nodes if other is not node]
         for start in range(0, len(rows), feed.BEATS_PER_MESSAGE):
             yield feed.FeedBeats(**self._stamp(node), beats=tuple(rows[start : start + feed.BEATS_PER_MESSAGE]))
@@ -394,18 +423,22 @@ class FakeCloud:
             node.slow_due = self.now + 1.0 - 1e-6
             yield feed.FeedTable(**self._stamp(node), term=node.term, age_ms=40, rows=self._table(node))
         yield feed.FeedDispatch(
-            **self._stamp(node), counts=tuple(node.counts), latency=tuple(node.latency),
+            **self._stamp(node),
+            counts=tuple(node.counts),
+            latency=tuple(node.latency),
             latency_sum_ms=round(node.latency_sum_ms, 1),
-        )  # fmt: skip
+        )
         yield from self._news(node)
         if slow:
             kinds = tuple(feed.KindCount(kind, served, 0, 11 * served) for kind, served in sorted(node.kinds.items()))
             yield feed.FeedKinds(**self._stamp(node), kinds=kinds)
             yield feed.FeedDirectory(
-                **self._stamp(node), engine="sqlite", ok=node.directory_ok,
+                **self._stamp(node),
+                engine="sqlite",
+                ok=node.directory_ok,
                 latency_ms=0.4 + 0.1 * node.place if node.directory_ok else None,
                 error="" if node.directory_ok else "The directory does not answer.",
-            )  # fmt: skip
+            )
 
     def _news(self, node: FakeNode) -> Iterator[feed.FeedMessage]:
         events, node.events = node.events, []
@@ -431,41 +464,77 @@ class FakeCloud:
     def _life(self, node: FakeNode) -> feed.Life:
         uptime_ms = int(1000 * (self.now - node.began)) + 90_000
         return feed.Life(
-            self.roster.name(node.place), 4_000 + node.place, node.incarnation, WALL_OFFSET_MS, uptime_ms,
+            self.roster.name(node.place),
+            4_000 + node.place,
+            node.incarnation,
+            WALL_OFFSET_MS,
+            uptime_ms,
             self.roster.nodes[node.place].port,
-        )  # fmt: skip
+        )
 
     def _standing(self, node: FakeNode) -> feed.Standing:
         deaf_ms = int(1000 * (node.deaf_until - self.now)) if node.deaf_until > self.now else 0
         token = self.token if self.now < self.token_until else None
         return feed.Standing(
-            node.role, node.term, node.leader, self._ms(node.leader_since) if node.leader is not None else None,
-            node.role == "leader" and node.directory_ok, not node.draining and node.directory_ok, node.draining,
-            deaf_ms, token, int(1000 * (self.token_until - self.now)) if token is not None else 0, self.policy,
-        )  # fmt: skip
+            node.role,
+            node.term,
+            node.leader,
+            self._ms(node.leader_since) if node.leader is not None else None,
+            node.role == "leader" and node.directory_ok,
+            not node.draining and node.directory_ok,
+            node.draining,
+            deaf_ms,
+            token,
+            int(1000 * (self.token_until - self.now)) if token is not None else 0,
+            self.policy,
+        )
 
     def _work(self, node: FakeNode) -> feed.Work:
         cost = (1 + node.in_flight) * (1 + min(node.load / 2, 4) / 4)
         return feed.Work(
-            node.load, 2, round(cost, 2), round(1 / node.load, 2), 22.0 + 3 * node.place, 61.5 + node.place,
-            node.in_flight, node.open_requests, node.done, node.refused, node.failed, 1.0,
-        )  # fmt: skip
+            node.load,
+            2,
+            round(cost, 2),
+            round(1 / node.load, 2),
+            22.0 + 3 * node.place,
+            61.5 + node.place,
+            node.in_flight,
+            node.open_requests,
+            node.done,
+            node.refused,
+            node.failed,
+            1.0,
+        )
 
     def _traffic(self, node: FakeNode) -> feed.Traffic:
         return feed.Traffic(
-            node.sent_bytes, node.received_bytes, node.sent_bytes // 1100, node.received_bytes // 1100, 2,
-            min(9, node.in_flight), 5, 4, 1,
-        )  # fmt: skip
+            node.sent_bytes,
+            node.received_bytes,
+            node.sent_bytes // 1100,
+            node.received_bytes // 1100,
+            2,
+            min(9, node.in_flight),
+            5,
+            4,
+            1,
+        )
 
     def _beats(self, node: FakeNode, other: int) -> feed.Beats:
         counted = node.beats.get(other, Counter())
         heard_at = node.heard_at.get(other)
         heard_ms = None if heard_at is None else int(1000 * (self.now - heard_at))
         return feed.Beats(
-            other, counted["sent"], counted["acked"], counted["unacked"], counted["heard"], counted["missed"],
-            counted["pulses_sent"], counted["pulses_heard"], heard_ms,
+            other,
+            counted["sent"],
+            counted["acked"],
+            counted["unacked"],
+            counted["heard"],
+            counted["missed"],
+            counted["pulses_sent"],
+            counted["pulses_heard"],
+            heard_ms,
             310 + 40 * other if node.role == "leader" and counted["acked"] else None,
-        )  # fmt: skip
+        )
 
     def _table(self, node: FakeNode) -> tuple[TableRow, ...]:
         def row(other: FakeNode) -> TableRow:
@@ -533,8 +602,15 @@ def nothing() -> FakeCloud:
 
 
 SCENARIOS: dict[str, Callable[[], FakeCloud]] = {
-    "healthy": healthy, "electing": electing, "one_down": one_down, "two_down": two_down, "deaf": deaf,
-    "directory_gone": directory_gone, "draining": draining, "nothing": nothing, "nine": lambda: FakeCloud(9),
-}  # fmt: skip
+    "healthy": healthy,
+    "electing": electing,
+    "one_down": one_down,
+    "two_down": two_down,
+    "deaf": deaf,
+    "directory_gone": directory_gone,
+    "draining": draining,
+    "nothing": nothing,
+    "nine": lambda: FakeCloud(9),
+}
 SCENE_S = 20.0
 """After so long every scenario shows what it is named after."""

@@ -147,9 +147,19 @@ class FakePeer:
             progress("sending", 512 * 1024, 1024 * 1024)
         await self._note("encrypt", str(path), title=title, cover=None if cover is None else str(cover))
         image = MyImage(
-            f"{len(self.mine) + 1:032x}", title or Path(path).stem, "JPEG", 640, 480, 90_000, 1_000.0, Path(path),
-            offered=True, has_preview=False, viewers=0, views_spent=0,
-        )  # fmt: skip
+            f"{len(self.mine) + 1:032x}",
+            title or Path(path).stem,
+            "JPEG",
+            640,
+            480,
+            90_000,
+            1_000.0,
+            Path(path),
+            offered=True,
+            has_preview=False,
+            viewers=0,
+            views_spent=0,
+        )
         self.mine.insert(0, image)
         self.pictures[image.image] = Path(path).read_bytes() if Path(path).is_file() else b""
         return image
@@ -245,9 +255,15 @@ class FakePeer:
         return self._sent()
 
     async def set_views(
-        self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
-        no_expiry: bool = False, look_s: float | EllipsisType | None = ...,
-    ) -> RightsResult:  # fmt: skip
+        self,
+        image_id: str,
+        viewer: int,
+        views_left: int | None,
+        *,
+        expires: float | None = None,
+        no_expiry: bool = False,
+        look_s: float | EllipsisType | None = ...,
+    ) -> RightsResult:
         length = {} if look_s is ... else {"look_s": look_s}
         await self._note("set_views", image_id, viewer, views_left, expires=expires, no_expiry=no_expiry, **length)
         if not self.reachable:
@@ -297,9 +313,17 @@ class FakePeer:
 
     def status(self) -> PeerStatus:
         return PeerStatus(
-            self.account, self.signed_in, self.reachable, self.leader if self.reachable else None, self.term,
-            self.latency_s, len(self.waiting), self.trouble, len(self.aside), self.other_device,
-        )  # fmt: skip
+            self.account,
+            self.signed_in,
+            self.reachable,
+            self.leader if self.reachable else None,
+            self.term,
+            self.latency_s,
+            len(self.waiting),
+            self.trouble,
+            len(self.aside),
+            self.other_device,
+        )
 
     async def troubles(self) -> list[Trouble]:
         await self._note("troubles")

@@ -34,25 +34,37 @@ PICTURE = bands(("#5b2a86", "#7785ac", "#9ac6c5", "#a5e6ba"), (120, 80))
 def held(number: int, **changes: Any) -> PeerImage:
     """Return an image that may be looked at, with what the test wants otherwise."""
     image = PeerImage(
-        f"{number:032x}", f"{number + 0x100:032x}", f"Picture {number}", 12, "Bea", WORDS, 5, 3, None, False,
+        f"{number:032x}",
+        f"{number + 0x100:032x}",
+        f"Picture {number}",
+        12,
+        "Bea",
+        WORDS,
+        5,
+        3,
+        None,
+        False,
         Path("held.png"),
-    )  # fmt: skip
+    )
     return replace(image, **changes)
 
 
 def holding(*images: PeerImage) -> FakePeer:
     """Return a peer that holds these images; each opens to `PICTURE`."""
     return FakePeer(
-        held=list(images), covers={image.image: COVER for image in images if image.path is not None},
+        held=list(images),
+        covers={image.image: COVER for image in images if image.path is not None},
         pictures={image.image: PICTURE for image in images},
-    )  # fmt: skip
+    )
 
 
 def in_every_state() -> FakePeer:
     """Return a peer with an image in each state that the peer itself knows of."""
     return holding(
-        held(1, title="Lighthouse at dusk", granted=3, left=1, expires=NOW + 2 * DAY + 60), held(2, title="Harbour"),
+        held(1, title="Lighthouse at dusk", granted=3, left=1, expires=NOW + 2 * DAY + 60),
+        held(2, title="Harbour"),
         held(3, title="On the ridge above the valley in winter", owner=13, owner_name="Cem", path=None),
-        held(4, title="Cats", left=0), held(5, title="Old town", expires=NOW - 60),
+        held(4, title="Cats", left=0),
+        held(5, title="Old town", expires=NOW - 60),
         held(6, title="Secret", revoked=True),
-    )  # fmt: skip
+    )

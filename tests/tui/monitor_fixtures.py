@@ -13,7 +13,7 @@ from tests.tui.fake_feed import SCENARIOS, SCENE_S, FakeCloud
 from tests.tui.quiet import settled
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.model import Model
-from tui.monitor.screens.home import Home
+from tui.monitor.screens.home import MonitorScreen
 from tui.monitor.settings import MonitorSettings
 
 W = TypeVar("W", bound=Widget)
@@ -82,4 +82,4 @@ def words(widget: Widget) -> str:
 
 def on_home(app: App[Any], kind: type[W]) -> W:
     """Return the only widget of a kind on the home screen, whatever window is in front of it."""
-    return next(screen for screen in app.screen_stack if isinstance(screen, Home)).query_one(kind)
+    return next(screen for screen in app.screen_stack if isinstance(screen, MonitorScreen)).query_one(kind)

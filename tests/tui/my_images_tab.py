@@ -17,9 +17,9 @@ from tests.tui.fake_peer import FakePeer
 from tests.tui.picture_files import album, encoded
 from tests.tui.quiet import pressed, settled
 from tui.client.panes.my_images import MyImagesPane
-from tui.client.screens.home import Home
+from tui.client.screens.home import HomeScreen
+from tui.common.rowlist import RowList
 from tui.peer.models import MyImage, User, Viewer, ViewLogEntry
-from tui.widgets.rowlist import RowList
 
 DAY = 86_400.0
 LAKE, TOWER, GARDEN, OTHER = (letter * 32 for letter in "abcd")
@@ -32,18 +32,34 @@ HOSTILE = "\x1b[31mred[/] [red]x[/red] [@click=app.quit]y\u202e\u200f\n\t👩‍
 
 def mine(image: str, title: str, **changes: Any) -> MyImage:
     values: dict[str, Any] = {
-        "image": image, "title": title, "format": "JPEG", "width": 4032, "height": 3024, "size": 3_400_000,
-        "created": NOW - 0.3 * DAY, "path": Path("here.png"), "offered": True, "has_preview": False, "viewers": 0,
+        "image": image,
+        "title": title,
+        "format": "JPEG",
+        "width": 4032,
+        "height": 3024,
+        "size": 3_400_000,
+        "created": NOW - 0.3 * DAY,
+        "path": Path("here.png"),
+        "offered": True,
+        "has_preview": False,
+        "viewers": 0,
         "views_spent": 0,
-    }  # fmt: skip
+    }
     return MyImage(**{**values, **changes})
 
 
 def viewer(account: int, name: str, **changes: Any) -> Viewer:
     values: dict[str, Any] = {
-        "grant": f"{account:032x}", "account": account, "name": name, "granted": 5, "consumed": 2, "left": 3,
-        "expires": None, "revoked": False, "words": WORDS.get(account, "queen river sugar tango"),
-    }  # fmt: skip
+        "grant": f"{account:032x}",
+        "account": account,
+        "name": name,
+        "granted": 5,
+        "consumed": 2,
+        "left": 3,
+        "expires": None,
+        "revoked": False,
+        "words": WORDS.get(account, "queen river sugar tango"),
+    }
     return Viewer(**{**values, **changes})
 
 
@@ -58,20 +74,24 @@ def ada() -> FakePeer:
         ],
         rights={
             LAKE: [
-                viewer(12, "Ben"), viewer(15, "Cem", expires=NOW + 3 * DAY, look_s=20.0),
-                viewer(21, "Dora", granted=1, left=0), viewer(30, "Emil", revoked=True, left=0),
+                viewer(12, "Ben"),
+                viewer(15, "Cem", expires=NOW + 3 * DAY, look_s=20.0),
+                viewer(21, "Dora", granted=1, left=0),
+                viewer(30, "Emil", revoked=True, left=0),
             ]
         },
         looks={
             LAKE: [ViewLogEntry(12, "Ben", NOW - 600, 3, 27.4), ViewLogEntry(21, "Dora", NOW - DAY, 0)],
         },
         people=[
-            User(12, "Ben", WORDS[12], True, 2, NOW), User(15, "Cem", WORDS[15], False, 0, NOW - DAY),
-            User(7, "Ada", "amber-basil-cedar-delta", True, 4, NOW), User(40, "Benedikt", WORDS[12], True, 0, NOW),
+            User(12, "Ben", WORDS[12], True, 2, NOW),
+            User(15, "Cem", WORDS[15], False, 0, NOW - DAY),
+            User(7, "Ada", "amber-basil-cedar-delta", True, 4, NOW),
+            User(40, "Benedikt", WORDS[12], True, 0, NOW),
         ],
         pictures={LAKE: encoded(), TOWER: encoded(size=(64, 96)), GARDEN: encoded()},
         previews={LAKE: encoded("JPEG", (48, 32))},
-    )  # fmt: skip
+    )
 
 
 def home_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -93,7 +113,7 @@ class Tab:
 
     @property
     def pane(self) -> MyImagesPane:
-        home = next(screen for screen in self.pilot.app.screen_stack if isinstance(screen, Home))
+        home = next(screen for screen in self.pilot.app.screen_stack if isinstance(screen, HomeScreen))
         return home.query_one(MyImagesPane)
 
     @property

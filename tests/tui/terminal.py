@@ -21,9 +21,19 @@ from tests.patience import PATIENCE_S
 _ALTERNATE_SCREEN = 1049
 _BETWEEN_FRAMES_S = 0.1
 KEYS = {
-    "enter": "\r", "escape": "\x1b", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D",
-    "ctrl+q": "\x11", "ctrl+c": "\x03", "ctrl+u": "\x15", "backspace": "\x7f", "f5": "\x1b[15~",
-}  # fmt: skip
+    "enter": "\r",
+    "escape": "\x1b",
+    "tab": "\t",
+    "up": "\x1b[A",
+    "down": "\x1b[B",
+    "right": "\x1b[C",
+    "left": "\x1b[D",
+    "ctrl+q": "\x11",
+    "ctrl+c": "\x03",
+    "ctrl+u": "\x15",
+    "backspace": "\x7f",
+    "f5": "\x1b[15~",
+}
 
 
 class _Screen(pyte.Screen):
@@ -55,9 +65,14 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._master = master
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=_take_terminal,
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
             env={**env, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"},
-        )  # fmt: skip
+        )
         os.close(slave)
 
     def __enter__(self) -> Terminal:

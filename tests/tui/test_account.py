@@ -11,10 +11,10 @@ from textual.widgets import Button, Input, Static
 from shared.errors import InvalidInput, ProfileError, StorageError
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import settled
-from tui.client.dialogs.account import Account
-from tui.client.dialogs.export_identity import ExportIdentity
+from tui.client.dialogs.account import AccountDialog
+from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.exporting import default_place, read_export, strength, write_export
-from tui.client.screens.home import Home
+from tui.client.screens.home import HomeScreen
 from tui.peer.models import Me
 
 WORDS = "melon drum library picnic wizard mustard coconut crayon"
@@ -34,10 +34,10 @@ async def export_dialog(app, pilot) -> None:
     await settled(pilot)
     await pilot.press("i")
     await settled(pilot)
-    assert isinstance(app.screen, Account)
+    assert isinstance(app.screen, AccountDialog)
     await pilot.press("e")
     await settled(pilot)
-    assert isinstance(app.screen, ExportIdentity)
+    assert isinstance(app.screen, ExportIdentityDialog)
 
 
 def fill(app, passphrase: str, again: str, path: str) -> None:
@@ -61,7 +61,7 @@ async def test_id_and_words_are_shown_and_copied_by_key(make_client, tmp_path: P
             assert (tmp_path / "xdg" / "state" / "glimpse" / "copied.txt").read_text() == copied + "\n"
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -91,7 +91,7 @@ async def test_id_and_words_are_copied_by_mouse(make_client) -> None:
             assert app.clipboard == copied
         await pilot.click("#cancel")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -105,7 +105,7 @@ async def test_an_export_is_written_privately_and_said(make_client, tmp_path: Pa
         await settled(pilot)
         assert peer.calls("export_identity") == [(("four words or more",), {})]
         assert stat.S_IMODE((tmp_path / "e.txt").stat().st_mode) == 0o600
-        assert isinstance(app.screen, Account)
+        assert isinstance(app.screen, AccountDialog)
         assert [str(tmp_path / "e.txt") in toast.message for toast in app._notifications] == [True]
 
 
@@ -178,11 +178,17 @@ async def test_the_passphrase_is_never_shown_and_its_strength_is(make_client) ->
 @pytest.mark.parametrize(
     ("passphrase", "found"),
     [
-        ("", "weak"), ("password", "weak"), ("aaaaaaaaaaaaaaaaaaaaaaaa", "weak"), ("12345678", "weak"),
-        ("word word word word word", "weak"), ("correct horse battery", "fair"),
-        ("correct horse battery staple", "strong"), ("xK4#qZ9!vB2@", "strong"), ("Äpfel Birnen Çay 東京 9", "strong"),
+        ("", "weak"),
+        ("password", "weak"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaa", "weak"),
+        ("12345678", "weak"),
+        ("word word word word word", "weak"),
+        ("correct horse battery", "fair"),
+        ("correct horse battery staple", "strong"),
+        ("xK4#qZ9!vB2@", "strong"),
+        ("Äpfel Birnen Çay 東京 9", "strong"),
     ],
-)  # fmt: skip
+)
 def test_how_hard_a_passphrase_is_to_guess(passphrase: str, found: str) -> None:
     assert strength(passphrase) == found
 

@@ -17,13 +17,13 @@ from shared.text import is_clean
 from tests.tui.fake_peer import FakePeer
 from tests.tui.my_images_tab import HOSTILE, LAKE, Tab, home_of, open_tab, viewer
 from tests.tui.quiet import settled
-from tui.client.dialogs.encrypt import Encrypt
-from tui.client.dialogs.pick_file import PickFile
-from tui.client.dialogs.sealing import Sealing
+from tui.client.dialogs.encrypt import EncryptDialog
+from tui.client.dialogs.pick_file import PickFileDialog
+from tui.client.dialogs.sealing import SealingDialog
 from tui.client.guide import Guide, Step
-from tui.client.screens.home import Home
-from tui.widgets.path_field import PathField
-from tui.widgets.rowlist import RowList
+from tui.client.screens.home import HomeScreen
+from tui.client.widgets.path_field import PathField
+from tui.common.rowlist import RowList
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +44,14 @@ async def test_a_picture_is_encrypted_by_keys_and_nothing_of_it_is_published(tab
     guide = Guide((Step("Encrypt", "encrypted"), Step("Done", None)))
     at = await tab(FakePeer(), guide=guide)
     await at.press("n")
-    assert isinstance(at.screen, Encrypt)
+    assert isinstance(at.screen, EncryptDialog)
     await at.press(*"~/Pictures/har", "tab")
     assert at.said("#encrypt-facts") == "PNG, 96 × 64\n24 KB"
     assert at.screen.query_one("#encrypt-title", Input).value == "harbour"
     await at.press("enter")
     assert at.peer.calls("encrypt") == [((str(pictures / "harbour.png"),), {"title": "harbour", "cover": None})]
     assert at.peer.calls("set_preview") == []
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     assert at.toasts == ["“harbour” is encrypted. Give somebody views of it with a."]
     assert guide.number == 1
     assert "harbour" in at.shown("mine-list")
@@ -75,7 +75,7 @@ async def test_a_picture_is_encrypted_by_mouse_with_cover_and_preview(tab, pictu
     at = await tab(FakePeer())
     await at.click("#mine-encrypt", (3, 1))
     await at.click("#picture-browse")
-    assert isinstance(at.screen, PickFile)
+    assert isinstance(at.screen, PickFileDialog)
     names = [entry.name for entry in at.screen.query_one(RowList).rows]
     await at.row("pick-list", names.index("mountain.jpg"))
     await at.click("#accept", (2, 1))
@@ -143,7 +143,7 @@ async def test_what_cannot_be_encrypted_says_why_and_is_not_sent(tab, path: str,
     await at.write("#picture-path", path)
     await at.press("enter")
     assert said in at.said(".complaint")
-    assert isinstance(at.screen, Encrypt)
+    assert isinstance(at.screen, EncryptDialog)
     await at.press("escape")
     assert at.peer.calls("encrypt") == []
 
@@ -182,10 +182,10 @@ async def test_a_file_dropped_on_the_tab_is_taken_for_one_to_encrypt(tab, pictur
     at = await tab()
     at.pilot.app.post_message(Paste("just some words"))
     await settled(at.pilot)
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     at.pilot.app.post_message(Paste(f"'{pictures / 'with place.jpg'}' "))
     await settled(at.pilot)
-    assert isinstance(at.screen, Encrypt)
+    assert isinstance(at.screen, EncryptDialog)
     assert at.screen.query_one("#encrypt-title", Input).value == "with place"
     at.pilot.app.post_message(Paste(f"file://{pictures / 'harbour.png'}"))
     await settled(at.pilot)
@@ -207,7 +207,7 @@ async def test_progress_is_seen_and_a_cancel_ends_the_work(tab) -> None:
     at = await tab()
     at.peer.gates["encrypt"] = anyio.Event()
     await sealing(at)
-    assert isinstance(at.screen, Sealing)
+    assert isinstance(at.screen, SealingDialog)
     shown = at.said("#sealing-stages")
     assert "✓ Seal on this machine" in shown
     assert "▸ Send to a node" in shown
@@ -217,7 +217,7 @@ async def test_progress_is_seen_and_a_cancel_ends_the_work(tab) -> None:
     for _ in range(5):
         await at.pilot.pause()
     await settled(at.pilot)
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     assert at.toasts == ["Cancelled. Nothing of it was kept; the original is untouched."]
     # The work has ended: the gate that opens now finds nobody.
     at.peer.gates["encrypt"].set()
@@ -238,7 +238,7 @@ async def test_a_failure_says_what_to_do_and_may_be_tried_again(tab) -> None:
     await at.press("enter")
     await settled(at.pilot)
     assert len(at.peer.calls("encrypt")) == 2
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -246,7 +246,7 @@ async def test_a_second_enter_cancels_nothing(tab) -> None:
     at = await tab()
     at.peer.gates["encrypt"] = anyio.Event()
     await at.press("4", "n", *"~/Pictures/harbour.png", "enter", "enter")
-    assert isinstance(at.screen, Sealing)
+    assert isinstance(at.screen, SealingDialog)
     at.peer.gates["encrypt"].set()
     await settled(at.pilot)
     assert len(at.peer.calls("encrypt")) == 1
@@ -259,7 +259,7 @@ async def test_a_failure_may_be_left(tab) -> None:
     at.peer.fail["encrypt"] = Refused("not_allowed", "An account can have 10000 images; use another account for more.")
     await sealing(at)
     await at.press("escape")
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     assert len(at.peer.calls("encrypt")) == 1
 
 

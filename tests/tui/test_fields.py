@@ -16,11 +16,11 @@ from textual.widgets import Input
 from shared.config import MAX_VIEWS
 from tests.tui.conftest import NOW
 from tests.tui.quiet import settled
-from tui.widgets.chips import Chips
-from tui.widgets.expiry import ExpiryField, moment_of
-from tui.widgets.look_field import LookField
-from tui.widgets.path_field import PathField
-from tui.widgets.views_field import ViewsField
+from tui.client.widgets.chips import Chips
+from tui.client.widgets.expiry import ExpiryField, moment_of
+from tui.client.widgets.look_field import LookField
+from tui.client.widgets.path_field import PathField
+from tui.client.widgets.views_field import ViewsField
 
 HOUR, DAY = 3600.0, 86_400.0
 

@@ -25,16 +25,16 @@ from tests import photos
 from tests.databases import ROOT
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
-from tui.widgets.asking import Answers, understood
-from tui.widgets.graphics import Graphics, picture_widget, probe
-from tui.widgets.pixels import PixelPicture
-from tui.widgets.zooming import ZoomablePicture
+from tui.client.widgets.asking import Answers, understood
+from tui.client.widgets.graphics import Graphics, picture_widget, probe
+from tui.client.widgets.pixels import PixelPicture
+from tui.client.widgets.zooming import ZoomablePicture
 
 PATIENCE_S = 60
 SIXEL_TOKENS = re.compile(r"#(\d+)((?:;\d+){4})?|(?:!(\d+))?([?-~])|([$-])")
 DEVICE_QUESTION, KITTY_QUESTION, CELL_QUESTION = b"\x1b[c", b"\x1b_G", b"\x1b[16t"
 PROBE = (
-    "import sys; from tui.widgets.graphics import probe; graphics = probe(); "
+    "import sys; from tui.client.widgets.graphics import probe; graphics = probe(); "
     "print('answer', graphics and (graphics.protocol, graphics.cell_px), 'textual_image' in sys.modules)"
 )
 
@@ -54,9 +54,15 @@ def in_terminal(program, answers, env=None, size=(24, 80, 720, 408)):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size))
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, close_fds=True,
-        start_new_session=True, env={**without_wishes(), "TERM": "xterm-256color", **(env or {})},
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=ROOT,
+        close_fds=True,
+        start_new_session=True,
+        env={**without_wishes(), "TERM": "xterm-256color", **(env or {})},
+    )
     os.close(slave)
     seen, answered = b"", set()
     try:
@@ -111,7 +117,7 @@ def test_the_size_of_a_cell_is_asked_for_where_the_driver_does_not_know_it():
 
 def test_a_terminal_without_graphics_is_not_waited_for():
     """It answers the last question, so that no other answer can be under way; the test would time out otherwise."""
-    patient = f"import tui.widgets.asking as asking; asking.ask.__defaults__ = ({PATIENCE_S},); " + PROBE
+    patient = f"import tui.client.widgets.asking as asking; asking.ask.__defaults__ = ({PATIENCE_S},); " + PROBE
     assert asked_in_terminal({DEVICE_QUESTION: lambda _: b"\x1b[?1;2c"}, program=patient) == "None False"
 
 
@@ -132,7 +138,7 @@ def test_a_terminal_that_babbles_is_not_listened_to_for_good():
 def test_textual_image_is_imported_later_and_asks_nothing():
     """Asking then would take keys from the screens, and the answer would be typed into whatever has the focus."""
     program = (
-        "import sys; from tui.widgets.graphics import probe; graphics = probe(); "
+        "import sys; from tui.client.widgets.graphics import probe; graphics = probe(); "
         "from PIL import Image; graphics.renderable(Image.new('RGB', (4, 4)), width=2, height=1); "
         "print('answer', 'textual_image' in sys.modules)"
     )
@@ -150,9 +156,15 @@ def test_who_wishes_for_none_is_not_asked(wish):
 
 def test_without_a_terminal_nothing_is_asked_and_nothing_imported():
     done = subprocess.run(
-        [sys.executable, "-c", PROBE], cwd=ROOT, env=without_wishes(), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=PATIENCE_S, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", PROBE],
+        cwd=ROOT,
+        env=without_wishes(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
     assert done.stdout == "answer None False\n"
     assert done.stderr == ""
 
@@ -170,7 +182,7 @@ def test_a_closed_stream_is_no_terminal(monkeypatch, stream, closed):
 
 @pytest.mark.parametrize("setting", ["cells", "half"])
 def test_a_setting_for_cells_asks_nothing(monkeypatch, setting):
-    monkeypatch.setattr("tui.widgets.graphics._is_terminal", lambda: pytest.fail("asked"))
+    monkeypatch.setattr("tui.client.widgets.graphics._is_terminal", lambda: pytest.fail("asked"))
     assert probe(setting) is None
 
 

@@ -11,20 +11,20 @@ from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import settled
-from tui.client.dialogs.confirm import Confirm
-from tui.client.dialogs.outbox import Outbox
+from tui.client.dialogs.confirm import ConfirmDialog
+from tui.client.dialogs.outbox import OutboxDialog
 from tui.client.guide import Guide
 from tui.client.messages import Happened
 from tui.client.panes.users import BESIDE_FROM_CELLS, UsersPane
-from tui.client.screens.home import TABS, Home
+from tui.client.screens.home import TABS, HomeScreen
 from tui.client.settings import ClientSettings
+from tui.client.widgets.banner import OfflineBanner
+from tui.client.widgets.guide import GuideStrip
+from tui.client.widgets.header import StatusHeader
+from tui.client.widgets.notice import NoticeStrip
+from tui.common.rowlist import RowList
 from tui.peer.events import CloudChanged, Delivered, DirectoryRestored, ImageReceived, RequestArrived, RowSetAside
 from tui.peer.models import OutboxEntry, Trouble
-from tui.widgets.banner import OfflineBanner
-from tui.widgets.guide import GuideStrip
-from tui.widgets.header import StatusHeader
-from tui.widgets.notice import NoticeStrip
-from tui.widgets.rowlist import RowList
 
 WAITING = [
     OutboxEntry("1" * 32, "request", NOW - 300, 3, "The cloud did not answer in time; try again when it is back."),
@@ -94,7 +94,7 @@ async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, mon
         with anyio.fail_after(PATIENCE_S):
             while len(peer.calls("sign_in")) < 3:
                 await pilot.pause()
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         del peer.fail["sign_in"]
         peer.reachable = True
         await settled(pilot)
@@ -204,10 +204,10 @@ async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(m
         await settled(pilot)
         await pilot.press("ctrl+q")
         await pilot.pause()
-        assert isinstance(app.screen, Confirm)
+        assert isinstance(app.screen, ConfirmDialog)
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         assert peer.calls("sign_out") == []
         await pilot.press("ctrl+q")
         await pilot.pause()
@@ -225,7 +225,7 @@ async def test_the_outbox_shows_what_waits_and_takes_requests_back(make_client) 
         await settled(pilot)
         await pilot.press("o")
         await settled(pilot)
-        assert isinstance(app.screen, Outbox)
+        assert isinstance(app.screen, OutboxDialog)
         assert [row.what for row in app.screen.query_one(RowList).rows] == ["request", "grant"]
         await pilot.press("w")
         await settled(pilot)
@@ -236,7 +236,7 @@ async def test_the_outbox_shows_what_waits_and_takes_requests_back(make_client) 
         assert "Only a request can be taken back" in words(app.screen.query_one(".complaint"))
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -406,7 +406,7 @@ def test_the_question_before_leaving_with_something_waiting(make_client, snap, l
 
     async def leave(pilot) -> None:
         await pilot.press("ctrl+q")
-        while not isinstance(app.screen, Confirm):
+        while not isinstance(app.screen, ConfirmDialog):
             await pilot.pause()
 
     snap(app, look, before=leave, waits=False)

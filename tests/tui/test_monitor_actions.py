@@ -18,6 +18,8 @@ from tests.tui.fake_operator import WORDS, FakeOperator
 from tests.tui.key_places import place_of
 from tests.tui.monitor_fixtures import make_monitor, repainted
 from tests.tui.quiet import settled
+from tui.common.footer import Footer
+from tui.common.rowlist import RowList
 from tui.monitor.announcing import Announcing
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.dialogs.last_actions import LastActions
@@ -27,10 +29,8 @@ from tui.monitor.dialogs.policy import PolicyDialog
 from tui.monitor.model import Model
 from tui.monitor.order_plans import Situation, first_choice, plan
 from tui.monitor.order_words import done, objection, record_line, to_do
-from tui.monitor.orders import EXPECTED_FOR_S, NOBODY, Deed, Order, Orders, order_for
-from tui.monitor.screens.home import TABS, Home
-from tui.widgets.key_line import KeyLine
-from tui.widgets.rowlist import RowList
+from tui.monitor.orders import EXPECTED_FOR_S, NOBODY, Order, OrderBook, OrderKind, order_for
+from tui.monitor.screens.home import TABS, MonitorScreen
 
 HOSTILE = "[bold red]no[/] \x1b]0;owned\x07\u202eevil\nsecond line"
 
@@ -78,7 +78,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(
+async def request_handler(
     scenario: Any = "healthy", *, size: tuple[int, int] = (80, 24), operator: bool = True, seconds: float = 20.0
 ) -> AsyncIterator[Desk]:
     app = make_monitor(scenario, seconds=seconds)
@@ -117,13 +117,13 @@ BY_KEY = {
 @pytest.mark.anyio
 @pytest.mark.parametrize(("scenario", "keys", "asked", "told"), BY_KEY.values(), ids=BY_KEY)
 async def test_an_order_by_key_is_confirmed_and_asked_once(scenario, keys, asked, told):
-    async with desk(scenario) as at:
+    async with request_handler(scenario) as at:
         await at.press(*keys)
         assert isinstance(at.app.screen, OrderDialog)
         assert at.operator.asked == []
         await at.confirm()
         assert at.operator.asked == [asked]
-        assert isinstance(at.app.screen, Home)
+        assert isinstance(at.app.screen, MonitorScreen)
         assert at.toasts == [told]
         await at.passes(1.0)
         assert at.toasts == [told], "the record of an own order is not told again"
@@ -132,7 +132,7 @@ async def test_an_order_by_key_is_confirmed_and_asked_once(scenario, keys, asked
 @pytest.mark.anyio
 async def test_the_token_is_stopped_by_the_same_key():
     cloud = SCENARIOS["healthy"]()
-    async with desk(cloud) as at:
+    async with request_handler(cloud) as at:
         cloud.send_token(1)
         await at.passes(0.4)
         await at.press("T")
@@ -144,7 +144,7 @@ async def test_the_token_is_stopped_by_the_same_key():
 
 @pytest.mark.anyio
 async def test_the_policy_is_chosen_from_three_of_which_the_present_one_is_shown():
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press("P")
         assert isinstance(at.app.screen, PolicyDialog)
         rows = at.app.screen.query_one("#policies", RowList)
@@ -164,7 +164,7 @@ async def test_the_policy_is_chosen_from_three_of_which_the_present_one_is_shown
 @pytest.mark.anyio
 async def test_a_policy_that_another_monitor_chose_meanwhile_is_shown():
     cloud = SCENARIOS["healthy"]()
-    async with desk(cloud) as at:
+    async with request_handler(cloud) as at:
         await at.press("P", "down")
         assert not at.button.disabled
         cloud.policy = "priority"
@@ -179,7 +179,7 @@ async def test_a_policy_that_another_monitor_chose_meanwhile_is_shown():
 @pytest.mark.anyio
 @pytest.mark.parametrize("tab", [name for name, _ in TABS])
 async def test_the_keys_work_on_every_tab(tab):
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press(str(1 + [name for name, _ in TABS].index(tab)), "S")
         await at.confirm()
         await at.press("D")
@@ -189,22 +189,22 @@ async def test_the_keys_work_on_every_tab(tab):
 
 @pytest.mark.anyio
 async def test_a_letter_that_is_typed_into_a_filter_orders_nothing():
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press("4", "slash", "D", "T", "S")
-        assert isinstance(at.app.screen, Home)
+        assert isinstance(at.app.screen, MonitorScreen)
         assert at.operator.asked == []
 
 
 @pytest.mark.anyio
 async def test_the_node_whose_state_machine_is_shown_is_meant():
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press("2", "l", "D")
         assert at.heading == "Make n2 deaf for 20 s?"
 
 
 @pytest.mark.anyio
 async def test_whom_to_ask_to_lead_is_never_who_leads_already():
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press("L")
         assert at.heading == "Ask n2 to lead?"
         assert at.said("does") == "It asks n1 to hand over, which then goes on as a follower."
@@ -226,7 +226,7 @@ BY_PALETTE = {
 @pytest.mark.anyio
 @pytest.mark.parametrize(("title", "asked"), BY_PALETTE.items(), ids=BY_PALETTE)
 async def test_an_order_by_palette_is_confirmed_and_asked_once(title, asked):
-    async with desk() as at:
+    async with request_handler() as at:
         await by_palette(at, title.rstrip("…"))
         assert isinstance(at.app.screen, OrderDialog)
         assert at.operator.asked == []
@@ -237,7 +237,7 @@ async def test_an_order_by_palette_is_confirmed_and_asked_once(title, asked):
 @pytest.mark.anyio
 async def test_a_node_is_undrained_and_the_token_stopped_by_palette():
     cloud = SCENARIOS["draining"]()
-    async with desk(cloud) as at:
+    async with request_handler(cloud) as at:
         await by_palette(at, "Undrain n3")
         await at.confirm()
         cloud.send_token(1)
@@ -249,7 +249,7 @@ async def test_a_node_is_undrained_and_the_token_stopped_by_palette():
 
 @pytest.mark.anyio
 async def test_a_policy_is_chosen_by_palette():
-    async with desk() as at:
+    async with request_handler() as at:
         await by_palette(at, "Choose the policy Round robin")
         assert at.app.screen.query_one("#policies", RowList).current == "round-robin"
         await at.press("enter", "enter")
@@ -258,7 +258,7 @@ async def test_a_policy_is_chosen_by_palette():
 
 @pytest.mark.anyio
 async def test_every_node_has_its_orders_in_the_palette():
-    async with desk("nine", size=(120, 40)) as at:
+    async with request_handler("nine", size=(120, 40)) as at:
         titles = [command.title for command in at.app.get_system_commands(at.app.screen)]
         for node in range(1, 10):
             for title in ("Make n{} deaf for 20 s…", "Drain n{}…", "Undrain n{}…", "Ask n{} to lead…"):
@@ -267,16 +267,21 @@ async def test_every_node_has_its_orders_in_the_palette():
 
 @pytest.mark.anyio
 async def test_the_menu_has_all_orders_with_their_keys():
-    async with desk() as at:
+    async with request_handler() as at:
         shown = {binding.id: binding.show for _, binding in at.app.screen._bindings}
         assert shown["orders.menu"]
         await at.press("o")
         assert isinstance(at.app.screen, OrderMenu)
         choices = at.app.screen.query_one(RowList).rows
         assert [(choice.shown, choice.name) for choice in choices] == [
-            ("D", "Deaf"), ("T", "Token"), ("R", "Drain"), ("S", "Step down"), ("L", "Lead"), ("P", "Policy"),
+            ("D", "Deaf"),
+            ("T", "Token"),
+            ("R", "Drain"),
+            ("S", "Step down"),
+            ("L", "Lead"),
+            ("P", "Policy"),
             ("A", "Last actions"),
-        ]  # fmt: skip
+        ]
         await at.press("down", "down", "down", "enter")
         assert at.heading == "Have n1 step down?"
         await at.press("escape", "o", "P")
@@ -284,14 +289,14 @@ async def test_the_menu_has_all_orders_with_their_keys():
         await at.press("escape", "o", "d")  # in the menu, where nothing else goes by letters, small ones do
         assert at.heading == "Make n1 deaf for 20 s?"
         await at.press("escape", "o", "escape")
-        assert isinstance(at.app.screen, Home)
+        assert isinstance(at.app.screen, MonitorScreen)
         assert at.operator.asked == []
 
 
 @pytest.mark.anyio
 async def test_an_order_by_mouse_alone():
-    async with desk() as at:
-        await at.pilot.click(KeyLine, offset=place_of(at.app.screen, "Orders…"))
+    async with request_handler() as at:
+        await at.pilot.click(Footer, offset=place_of(at.app.screen, "Orders…"))
         await settled(at.pilot)
         assert isinstance(at.app.screen, OrderMenu)
         orders = at.app.screen.query_one(RowList)
@@ -309,17 +314,17 @@ async def test_an_order_by_mouse_alone():
 @pytest.mark.anyio
 @pytest.mark.parametrize("keys", [["enter"], ["escape"], ["up", "down", "escape"]])
 async def test_no_is_what_enter_and_escape_mean(keys):
-    async with desk() as at:
+    async with request_handler() as at:
         for key in "DTRSL":
             await at.press(key, *keys)
-            assert isinstance(at.app.screen, Home)
+            assert isinstance(at.app.screen, MonitorScreen)
         assert at.operator.asked == []
         assert at.toasts == []
 
 
 @pytest.mark.anyio
 async def test_another_node_is_chosen_in_the_dialog_and_the_words_follow():
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press("D")
         assert at.heading == "Make n1 deaf for 20 s?"
         assert "It leads: n2, next in line, is elected" in at.said("costs")
@@ -333,7 +338,7 @@ async def test_another_node_is_chosen_in_the_dialog_and_the_words_follow():
 
 @pytest.mark.anyio
 async def test_the_words_follow_the_cluster_but_the_node_stays():
-    async with desk() as at:
+    async with request_handler() as at:
         await at.press("D")
         at.cloud.kill(0)
         await at.passes(4.0)
@@ -345,12 +350,14 @@ async def test_the_words_follow_the_cluster_but_the_node_stays():
 
 @pytest.mark.anyio
 async def test_nothing_is_asked_where_there_is_nothing_to_order():
-    async with desk("draining") as at:
+    async with request_handler("draining") as at:
         for title, said in (
-            ("Drain n3", "n3 drains already."), ("Undrain n1", "n1 does not drain."),
-            ("Ask n3 to lead", "n3 drains; undrain it first."), ("Ask n1 to lead", "n1 leads already."),
+            ("Drain n3", "n3 drains already."),
+            ("Undrain n1", "n1 does not drain."),
+            ("Ask n3 to lead", "n3 drains; undrain it first."),
+            ("Ask n1 to lead", "n1 leads already."),
             ("Stop the token", "The token does not go round."),
-        ):  # fmt: skip
+        ):
             await by_palette(at, title)
             assert at.said("costs") == said
             assert at.button.disabled
@@ -360,15 +367,15 @@ async def test_nothing_is_asked_where_there_is_nothing_to_order():
 
 @pytest.mark.anyio
 async def test_without_a_leader_nobody_can_step_down():
-    async with desk("directory_gone") as at:
+    async with request_handler("directory_gone") as at:
         await at.press("S")
-        assert isinstance(at.app.screen, Home)
+        assert isinstance(at.app.screen, MonitorScreen)
         assert at.toasts == ["Nobody leads now, so nobody can step down."]
 
 
 @pytest.mark.anyio
 async def test_orders_can_be_tried_before_anybody_was_heard():
-    async with desk(seconds=0.0) as at:
+    async with request_handler(seconds=0.0) as at:
         at.operator.error = Unavailable("Node n1 does not answer; see whether its process runs.")
         for key in "DTRL":
             await at.press(key)
@@ -387,7 +394,7 @@ async def test_orders_can_be_tried_before_anybody_was_heard():
     ],
 )
 async def test_an_objection_is_shown_as_it_is(error):
-    async with desk() as at:
+    async with request_handler() as at:
         at.operator.error = error
         await at.press("R")
         await at.confirm()
@@ -397,7 +404,7 @@ async def test_an_objection_is_shown_as_it_is(error):
 
 @pytest.mark.anyio
 async def test_a_hostile_objection_is_harmless():
-    async with desk() as at:
+    async with request_handler() as at:
         at.operator.error = InvalidInput(HOSTILE)
         await at.press("D")
         await at.confirm()
@@ -410,7 +417,7 @@ async def test_a_hostile_objection_is_harmless():
 
 @pytest.mark.anyio
 async def test_an_order_under_way_is_not_given_twice():
-    async with desk() as at:
+    async with request_handler() as at:
         at.operator.hold()
         for _ in range(2):
             await at.pilot.press("D", "tab", "enter")
@@ -426,7 +433,7 @@ async def test_an_order_under_way_is_not_given_twice():
 
 @pytest.mark.anyio
 async def test_an_order_that_got_no_answer_and_was_obeyed_after_all_is_told():
-    async with desk() as at:
+    async with request_handler() as at:
         at.operator.error = Unavailable("Node n1 does not answer.")
         await at.press("D")
         await at.confirm()
@@ -439,7 +446,7 @@ async def test_an_order_that_got_no_answer_and_was_obeyed_after_all_is_told():
 @pytest.mark.anyio
 async def test_what_another_operator_did_is_told_once_in_every_monitor():
     cloud = SCENARIOS["healthy"]()
-    async with desk(cloud) as at:
+    async with request_handler(cloud) as at:
         cloud.order(1, "deaf", "20")
         cloud.order(2, "drain", obeyed=False, text=HOSTILE)
         await at.passes(0.4)
@@ -454,7 +461,7 @@ async def test_what_another_operator_did_is_told_once_in_every_monitor():
 
 @pytest.mark.anyio
 async def test_another_monitor_of_the_same_operator_tells_it_too():
-    async with desk() as at:
+    async with request_handler() as at:
         at.cloud.order(1, "deaf", "20", operator=WORDS)
         await at.passes(0.4)
         assert at.toasts == ["larch-lemon-lilac made n2 deaf for 20 s."]
@@ -462,7 +469,7 @@ async def test_another_monitor_of_the_same_operator_tells_it_too():
 
 @pytest.mark.anyio
 async def test_a_flood_of_orders_is_told_as_a_number():
-    async with desk() as at:
+    async with request_handler() as at:
         for _ in range(50):
             at.cloud.order(1, "slow", "2")
         await at.passes(0.4)
@@ -474,7 +481,7 @@ async def test_a_flood_of_orders_is_told_as_a_number():
 async def test_what_happened_before_the_monitor_began_is_no_news():
     cloud = SCENARIOS["healthy"]()
     cloud.at(19.0, lambda: cloud.order(1, "deaf", "20"))
-    async with desk(cloud) as at:
+    async with request_handler(cloud) as at:
         await at.passes(1.0)
         assert at.app.source.model.actions.newest_first()
         assert at.toasts == []
@@ -500,7 +507,7 @@ def test_news_are_forgotten_with_the_model_and_old_records_are_none():
 @pytest.mark.anyio
 async def test_the_last_actions_say_who_did_what_and_whose_logs_have_it():
     cloud = SCENARIOS["one_down"]()
-    async with desk(cloud, size=(120, 40)) as at:
+    async with request_handler(cloud, size=(120, 40)) as at:
         cloud.order(1, "policy", "round-robin")
         await at.passes(0.4)
         cloud.restart(0)
@@ -519,16 +526,16 @@ async def test_the_last_actions_say_who_did_what_and_whose_logs_have_it():
         await at.passes(0.4)
         assert len(rows.rows) == 3
         await at.press("escape")
-        assert isinstance(at.app.screen, Home)
+        assert isinstance(at.app.screen, MonitorScreen)
 
 
 # --- A recording ------------------------------------------------------------------------------------------------------
 @pytest.mark.anyio
 async def test_a_recording_has_nobody_to_command():
-    async with desk(operator=False) as at:
+    async with request_handler(operator=False) as at:
         for key in "oDTRSLP":
             await at.press(key)
-            assert isinstance(at.app.screen, Home)
+            assert isinstance(at.app.screen, MonitorScreen)
             assert at.toasts == [NOBODY]
             at.app.clear_notifications()
         titles = [command.title for command in at.app.get_system_commands(at.app.screen)]
@@ -539,7 +546,7 @@ async def test_a_recording_has_nobody_to_command():
 
 @pytest.mark.anyio
 async def test_a_recording_tells_what_operators_did_in_it():
-    async with desk(operator=False) as at:
+    async with request_handler(operator=False) as at:
         at.cloud.order(1, "deaf", "20", operator=WORDS)
         await at.passes(0.4)
         assert at.toasts == ["larch-lemon-lilac made n2 deaf for 20 s."]
@@ -563,7 +570,7 @@ def test_words_of_what_nobody_knows_are_harmless():
 @pytest.mark.anyio
 async def test_the_own_record_is_waited_for_only_so_long():
     operator = FakeOperator()
-    orders, order = Orders(operator), order_for(Deed.DEAF, "n2")
+    orders, order = OrderBook(operator), order_for(OrderKind.DEAF, "n2")
     record = AuditRecord("n2", 1, 1, 0.0, WORDS, "deaf", "20")
     assert orders.begin(order, 0.0)
     assert not orders.begin(order, 1.0)
@@ -582,14 +589,14 @@ def test_every_deed_has_a_plan_in_every_situation(scenario):
     model = Model(cloud.roster)
     now = cloud.feed(model, 20.0)
     situation = Situation(model.cluster(now), model.nodes(now))
-    for deed in set(Deed) - {Deed.POLICY}:
+    for deed in set(OrderKind) - {OrderKind.POLICY}:
         for node in (*situation.nodes, first_choice(deed, situation)):
             said = plan(deed, node, situation)
             assert said.heading.endswith("?")
             assert said.does.endswith(".")
             assert said.costs.endswith(".")
             assert len(said.accept) <= 40
-    assert order_for(Deed.POLICY, "n1", policy="priority") == Order("n1", "policy", text="priority")
+    assert order_for(OrderKind.POLICY, "n1", policy="priority") == Order("n1", "policy", text="priority")
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------

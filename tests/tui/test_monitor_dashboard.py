@@ -16,10 +16,10 @@ from tui.monitor.model import Model
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.node_panel import NodePanel
 from tui.monitor.panes.dashboard import DashboardPane
-from tui.monitor.screens.home import TABS, Home
+from tui.monitor.screens.home import TABS, MonitorScreen
 from tui.monitor.settings import MonitorSettings, load_settings
-from tui.widgets.heartbeat_strip import HeartbeatStrip
-from tui.widgets.load_chart import LoadChart
+from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip
+from tui.monitor.widgets.load_chart import LoadChart
 
 
 def header(app: Any) -> str:
@@ -40,12 +40,19 @@ def panel(app: Any, place: int) -> str:
         ("one_down", ["● n2 leads", "term 4", "since 08:00:09", "2 of 3 nodes up"]),
         ("two_down", ["● n2 leads", "1 of 3 nodes up"]),
         ("deaf", ["● n2 leads", "token: n1 10 s", "2 of 3 nodes up"]),
-        ("directory_gone", ["◌ No leader for 10 s", "n1 no longer leads", "nobody can lead without the directory",
-                            "sqlite does not answer"]),
+        (
+            "directory_gone",
+            [
+                "◌ No leader for 10 s",
+                "n1 no longer leads",
+                "nobody can lead without the directory",
+                "sqlite does not answer",
+            ],
+        ),
         ("nothing", ["○ Nothing answers since 08:00:09", "(10 s)", "Trying again by itself", "0 of 3 nodes up"]),
         ("nine", ["● n1 leads", "9 of 9 nodes up"]),
     ],
-)  # fmt: skip
+)
 async def test_the_sentence_says_how_the_cluster_is(scenario, said):
     app = make_monitor(scenario)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -128,10 +135,27 @@ async def test_a_panel_tells_all_about_its_node():
     async with app.run_test(size=(120, 40)) as pilot:
         await repainted(pilot)
         for part in (
-            "n1", "LEADER", "127.0.0.1:47600", "up 1 min 50 s", "term 3", "incarnation …88000", "priority 1.52",
-            "cost 4.33", "in flight 3", "requests", "worker ports 3", "traffic", "process 22 %", "memory 62 MB",
-            "load 0.66", "of 2.00", "→ n2", "0.3 ms", "→ n3", "0.4 ms",
-        ):  # fmt: skip
+            "n1",
+            "LEADER",
+            "127.0.0.1:47600",
+            "up 1 min 50 s",
+            "term 3",
+            "incarnation …88000",
+            "priority 1.52",
+            "cost 4.33",
+            "in flight 3",
+            "requests",
+            "worker ports 3",
+            "traffic",
+            "process 22 %",
+            "memory 62 MB",
+            "load 0.66",
+            "of 2.00",
+            "→ n2",
+            "0.3 ms",
+            "→ n3",
+            "0.4 ms",
+        ):
             assert part in panel(app, 0)
         assert "next in line" in panel(app, 1)
         assert "← n1" in panel(app, 1)
@@ -161,10 +185,12 @@ async def test_a_node_that_is_killed_is_shown_as_such_within_two_heartbeats_and_
 @pytest.mark.parametrize(
     ("scenario", "place", "said"),
     [
-        ("one_down", 0, ["DOWN", "for 12 s", "heard by nobody"]), ("deaf", 0, ["DEAF", "10 s"]),
-        ("draining", 2, ["FOLLOWER", "DRAINING"]), ("directory_gone", 1, ["FOLLOWER", "not fit to lead"]),
+        ("one_down", 0, ["DOWN", "for 12 s", "heard by nobody"]),
+        ("deaf", 0, ["DEAF", "10 s"]),
+        ("draining", 2, ["FOLLOWER", "DRAINING"]),
+        ("directory_gone", 1, ["FOLLOWER", "not fit to lead"]),
     ],
-)  # fmt: skip
+)
 async def test_what_ails_a_node_is_said_in_its_panel(scenario, place, said):
     app = make_monitor(scenario)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -230,7 +256,7 @@ async def test_charts_and_strips_move_with_time_and_ask_for_no_layout(monkeypatc
     async with app.run_test(size=(120, 40)) as pilot:
         await repainted(pilot)
         laid_out = []
-        monkeypatch.setattr(Home, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
+        monkeypatch.setattr(MonitorScreen, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
         before = panel(app, 1)
         await repainted(pilot, 3.0)
         after = panel(app, 1)
@@ -345,13 +371,13 @@ async def test_only_the_tab_that_is_seen_is_painted(monkeypatch):
 @pytest.mark.anyio
 async def test_a_timer_paints_five_times_a_second(monkeypatch):
     intervals = []
-    set_interval = Home.set_interval
+    set_interval = MonitorScreen.set_interval
 
     def note(self, every, call=None, **options):
         intervals.append((every, call.__name__))
         return set_interval(self, 3_600, call, **options)
 
-    monkeypatch.setattr(Home, "set_interval", note)
+    monkeypatch.setattr(MonitorScreen, "set_interval", note)
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
         await repainted(pilot)
@@ -392,8 +418,11 @@ def test_settings_that_are_wrong_are_named(tmp_path: Path):
     file.write_text('theme = "nord"\n[keys]\n"app.quit" = "x"\n')
     assert load_settings(file) == MonitorSettings("nord", {"app.quit": "x"})
     for text, said in (
-        ("theme = 3", "theme"), ("[keys]\na = 1", "keys"), ("colour = 1", "colour"), ("=", "cannot be read"),
-    ):  # fmt: skip
+        ("theme = 3", "theme"),
+        ("[keys]\na = 1", "keys"),
+        ("colour = 1", "colour"),
+        ("=", "cannot be read"),
+    ):
         file.write_text(text)
         with pytest.raises(InvalidInput, match=said):
             load_settings(file)

@@ -13,6 +13,7 @@ from shared.wire.feed_messages import LeaseNotice, RoleNotice
 from tests.tui.fake_feed import FakeCloud, one_down
 from tests.tui.monitor_fixtures import WALL_S, make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
+from tui.common.themes import DARK
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.dialogs.election_details import ElectionDetails
 from tui.monitor.dialogs.role_details import RoleDetails
@@ -27,11 +28,10 @@ from tui.monitor.panes.election import ElectionPane
 from tui.monitor.player import Player
 from tui.monitor.recorder import Recorder
 from tui.monitor.recording import read_recording
-from tui.monitor.screens.home import Home
+from tui.monitor.screens.home import MonitorScreen
 from tui.monitor.settings import MonitorSettings
 from tui.monitor.source import ReplaySource
-from tui.themes import DARK
-from tui.widgets.text_lines import TextLines
+from tui.monitor.widgets.text_lines import TextLines
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07[red]x[/red][@click=app.quit]y[/]\u202e"
 
@@ -87,7 +87,7 @@ async def test_before_anybody_is_heard_there_is_nothing_and_it_is_said():
         assert "n1" in words(part(app, RolePanel))
         await pilot.press("enter", "l")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
         await repainted(pilot, 3.0)
         assert rows(app) == ["n1", "n2", "n3"]
 
@@ -96,9 +96,10 @@ async def test_before_anybody_is_heard_there_is_nothing_and_it_is_said():
 def lit(app: Any) -> tuple[str | None, bool, str | None]:
     role, present, taken = part(app, RoleDiagram)._shown
     return (
-        None if role is None else role.value, present,
+        None if role is None else role.value,
+        present,
         None if taken is None else f"{taken[0].value} {taken[1].value}",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.anyio
@@ -108,8 +109,15 @@ async def test_the_state_machine_lights_the_role_and_marks_the_last_transition_i
         await opened(pilot, "2")
         assert lit(app) == ("leader", True, "claim leader")
         shown = words(part(app, RolePanel))
-        for said in ("n2  LEADER", "leads since 08:00:09", "claim → leader: lease won, term 4", "08:00:09.5  10 s ago",
-                     "→ follower on HEARTBEAT or NEW_LEADER", "CLAIM ━", "▶ LEADER"):  # fmt: skip
+        for said in (
+            "n2  LEADER",
+            "leads since 08:00:09",
+            "claim → leader: lease won, term 4",
+            "08:00:09.5  10 s ago",
+            "→ follower on HEARTBEAT or NEW_LEADER",
+            "CLAIM ━",
+            "▶ LEADER",
+        ):
             assert said in shown, said
 
 
@@ -275,9 +283,18 @@ async def test_an_election_is_drawn_with_its_messages_beside_bullys_number():
         assert ours.count("█") == bully.count("█")
         assert ours.count("█") / (bully + ours).count("░") == pytest.approx(2 / 3, abs=0.05)
         chart = words(part(app, SequenceChart))
-        for said in ("-1.200", "n1 was heard last", "+0.000", "n2 n3 know of no leader", "+0.500",
-                     "n2 claim: first in line", "+0.512", "n2 leader: lease won, term 4",
-                     "NEW_LEADER to n3, not heard by n1", "n3 follows n2"):  # fmt: skip
+        for said in (
+            "-1.200",
+            "n1 was heard last",
+            "+0.000",
+            "n2 n3 know of no leader",
+            "+0.500",
+            "n2 claim: first in line",
+            "+0.512",
+            "n2 leader: lease won, term 4",
+            "NEW_LEADER to n3, not heard by n1",
+            "n3 follows n2",
+        ):
             assert said in chart, said
         line = next(line for line in chart.splitlines() if "NEW_LEADER" in line)
         assert [char for char in line if char in "×●▶◀"] == ["×", "●", "▶"]
@@ -405,9 +422,13 @@ async def test_enter_opens_everything_about_an_election_and_closes_it(size):
         await repainted(pilot)
         assert isinstance(app.screen, ElectionDetails)
         facts = words(app.screen.query_one(".facts"))
-        for said in ("08:00:09.0 by n2: leader silent", "n1 led term 3, heard last 1.2 s before",
-                     "n2, n3 within 512 ms", "2 messages (2 NEW_LEADER)",
-                     "2 to 5 messages with 3 nodes, best case to worst"):  # fmt: skip
+        for said in (
+            "08:00:09.0 by n2: leader silent",
+            "n1 led term 3, heard last 1.2 s before",
+            "n2, n3 within 512 ms",
+            "2 messages (2 NEW_LEADER)",
+            "2 to 5 messages with 3 nodes, best case to worst",
+        ):
             assert said in facts, said
         assert words(app.screen.query_one(".legend")).strip() == LEGEND
         chart = app.screen.query_one(SequenceChart)
@@ -415,7 +436,7 @@ async def test_enter_opens_everything_about_an_election_and_closes_it(size):
         assert "n2 follower → claim" in words(chart)
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
         assert part(app, ElectionList).has_focus
 
 
@@ -432,7 +453,7 @@ async def test_the_window_of_an_election_under_way_goes_on():
         assert "n2 leads, term 4" in words(app.screen.query_one(SequenceChart))
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
 
 
 @pytest.mark.anyio
@@ -454,7 +475,7 @@ async def test_enter_on_the_line_opens_the_state_machine_of_the_node():
         assert "claim → leader: lease won" in words(window.query_one(RolePanel))
         await pilot.click(offset=(1, 12))
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
 
 
 # --- Recordings ------------------------------------------------------------------------------------------------------
@@ -521,7 +542,7 @@ async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted
         await repainted(pilot)
         laid_out: list[int] = []
         painted: list[Any] = []
-        monkeypatch.setattr(Home, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
+        monkeypatch.setattr(MonitorScreen, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
         for kind in (TextLines, SequenceChart, RoleDiagram, Succession, ElectionList):
             monkeypatch.setattr(kind, "refresh", lambda self, *_a, **_k: painted.append(self))
         app.repaint()

@@ -12,7 +12,7 @@ from textual.widgets import Button, Input, Static
 from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
-from tui.client.copying import Copies
+from tui.common.clipboard import Clipboard
 from tui.monitor import saving
 from tui.monitor.dialogs.save_events import SaveEvents
 from tui.monitor.model import Model
@@ -21,8 +21,8 @@ from tui.monitor.panels.event_list import EventList
 from tui.monitor.panels.filter_bar import FilterBar, FilterField
 from tui.monitor.panes import events as events_module
 from tui.monitor.panes.events import EventsPane
-from tui.monitor.screens.home import Home
-from tui.widgets.text_lines import TextLines
+from tui.monitor.screens.home import MonitorScreen
+from tui.monitor.widgets.text_lines import TextLines
 
 HOSTILE = (
     "\x1b[2J\x1b]0;title\x07\x1b[31m [red]x[/red][@click=app.quit]quit[/] \u202egnp.exe\u200f \n\r\t é日本👨\u200d👩"
@@ -54,7 +54,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What was given to the terminal's clipboard. The file beside it is `copied.txt` in the test's folder."""
     given: list[str] = []
     monkeypatch.setattr("textual.app.App.copy_to_clipboard", lambda _self, text: given.append(text))
-    monkeypatch.setattr(events_module, "Copies", lambda: Copies(tmp_path / "copied.txt"))
+    monkeypatch.setattr(events_module, "Copies", lambda: Clipboard(tmp_path / "copied.txt"))
     return given
 
 
@@ -69,9 +69,11 @@ async def test_events_stand_in_order_of_time_with_the_newest_under_the_cursor():
         assert events(app).current is events(app).rows[-1]
         assert events(app).has_focus
         shown = words(events(app))
-        for said in ("08:00:08.6  ERROR  feed       n1       does not answer",
-                     "08:00:09.0  WARN   leader     n2       knows of no leader, term 3",
-                     "08:00:09.5  info   role       n2       claim → leader (lease won), term 4"):  # fmt: skip
+        for said in (
+            "08:00:08.6  ERROR  feed       n1       does not answer",
+            "08:00:09.0  WARN   leader     n2       knows of no leader, term 3",
+            "08:00:09.5  info   role       n2       claim → leader (lease won), term 4",
+        ):
             assert said in shown, said
         assert "cluster  n2 leads term 4" in shown
 
@@ -85,7 +87,7 @@ async def test_what_happens_is_seen_as_it_comes_unless_one_has_gone_up():
         for number in range(20):
             app.source.cloud.log(1, "info", f"line {number}")
         await repainted(pilot, 1.0)
-        assert events(app).current.text == "node.desk: line 19"
+        assert events(app).current.text == "node.request_handler: line 19"
         assert "line 19" in words(events(app))
         await pilot.press("up", "up", "up")
         await repainted(pilot)
@@ -97,10 +99,10 @@ async def test_what_happens_is_seen_as_it_comes_unless_one_has_gone_up():
         assert "4 below: G" in bar(app)
         await pilot.press("G")
         await repainted(pilot)
-        assert events(app).current.text == "node.desk: one more"
+        assert events(app).current.text == "node.request_handler: one more"
         app.source.cloud.log(1, "info", "and another")
         await repainted(pilot, 1.0)
-        assert events(app).current.text == "node.desk: and another"
+        assert events(app).current.text == "node.request_handler: and another"
 
 
 @pytest.mark.anyio
@@ -145,7 +147,7 @@ async def test_before_anything_has_happened_that_is_said():
         for key in ("c", "C", "w"):
             await pilot.press(key)
             await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
         assert toasts(app) == ["There is no event to copy."] * 2 + ["There is no event to save."]
 
 
@@ -217,9 +219,11 @@ async def test_words_are_found_and_the_filter_is_cleared():
         await pilot.press("slash", *"LEASE won")
         await repainted(pilot)
         assert set(texts(app)) == {
-            "won the lease, term 3", "claim → leader (lease won), term 4", "won the lease, term 4",
+            "won the lease, term 3",
+            "claim → leader (lease won), term 4",
+            "won the lease, term 4",
             "follower → leader (lease won), term 3",
-        } & set(texts(app))  # fmt: skip
+        } & set(texts(app))
         assert texts(app)
         await pilot.press("enter")
         assert events(app).has_focus
@@ -317,7 +321,7 @@ async def test_what_is_shown_is_saved_to_a_new_file(tmp_path, monkeypatch):
         assert window.query_one("#save-path", Input).value == "~/glimpse-events-20270115-080009.txt"
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
         path = tmp_path / "glimpse-events-20270115-080009.txt"
         assert toasts(app) == [f"The events were saved to {path}."]
         head, *lines = path.read_text(encoding="utf-8").splitlines()
@@ -344,7 +348,7 @@ async def test_nothing_is_overwritten_and_what_goes_wrong_is_said_where_it_can_b
             assert said in " ".join(str(window.query_one(".complaint", Static).render()).split())
         assert there.read_text() == "old"
         await type_path(pilot, tmp_path / "new.txt")
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
         assert (tmp_path / "new.txt").exists()
 
 
@@ -388,7 +392,7 @@ async def test_saving_can_be_given_up(tmp_path):
         await dialog(pilot)
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
         assert not toasts(app)
 
 
@@ -413,7 +417,7 @@ async def test_a_paint_asks_for_no_layout_and_without_news_for_nothing_at_all(mo
         await repainted(pilot)
         laid_out: list[int] = []
         painted: list[Any] = []
-        monkeypatch.setattr(Home, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
+        monkeypatch.setattr(MonitorScreen, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
         for kind in (TextLines, EventList):
             monkeypatch.setattr(kind, "refresh", lambda self, *_a, **_k: painted.append(self))
         app.repaint()

@@ -15,15 +15,15 @@ from tests.tui.fake_feed import FakeCloud, one_down
 from tests.tui.quiet import settled
 from tests.tui.test_monitor_dashboard import header, panel, words
 from tui import cli
+from tui.common.footer import Footer
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.panels.replay_bar import ReplayBar
 from tui.monitor.player import Player
 from tui.monitor.recorder import Recorder
 from tui.monitor.recording import read_recording
 from tui.monitor.run import open_live, open_recording, run_screens
-from tui.monitor.screens.home import Home
+from tui.monitor.screens.home import MonitorScreen
 from tui.monitor.source import ReplaySource
-from tui.widgets.key_line import KeyLine
 
 BEGAN = 1_800_000_000.0
 
@@ -168,7 +168,7 @@ async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and
         await looked(pilot, app)
         await pilot.press(tab)
         await looked(pilot, app)
-        shown = words(app.screen.query_one(KeyLine))
+        shown = words(app.screen.query_one(Footer))
         for said in ("Play/pause", "Next message", "Speed", "Quit", "Keys"):
             assert said in shown
         assert "Orders" not in shown
@@ -228,13 +228,13 @@ async def test_the_first_sentence_is_painted_before_anything_is_opened(recording
         seen.append((app.opened, app.export_screenshot()))
         return await open_recording(recording)
 
-    paint = Home.paint
+    paint = MonitorScreen.paint
 
-    def painted(self: Home) -> None:
+    def painted(self: MonitorScreen) -> None:
         paint(self)
         app.call_after_refresh(app.exit)
 
-    monkeypatch.setattr(Home, "paint", painted)
+    monkeypatch.setattr(MonitorScreen, "paint", painted)
     ending = await run_screens(app, opening, headless=True)
     assert (ending.code, ending.error) == (0, None)
     ((opened, picture),) = seen

@@ -20,9 +20,9 @@ from tui.monitor.panels.request_list import RequestList
 from tui.monitor.panels.sequence_chart import SequenceChart
 from tui.monitor.panels.traffic_list import TrafficList
 from tui.monitor.panes.requests import READABLE_S, RequestsPane
-from tui.monitor.screens.home import Home
-from tui.widgets.histogram import Histogram
-from tui.widgets.text_lines import TextLines
+from tui.monitor.screens.home import MonitorScreen
+from tui.monitor.widgets.histogram import Histogram
+from tui.monitor.widgets.text_lines import TextLines
 
 HOSTILE = "\x1b[2J\x07[red]x[/]\u202e"
 
@@ -41,9 +41,17 @@ def listed(app: Any) -> list[str]:
 
 
 def event(
-    cloud: FakeCloud, place: int, what: Happening, number: int, *, node: int | None = None, kind: int = 110,
-    account: int | None = 7, latency_ms: float | None = None, code: str = "",
-) -> None:  # fmt: skip
+    cloud: FakeCloud,
+    place: int,
+    what: Happening,
+    number: int,
+    *,
+    node: int | None = None,
+    kind: int = 110,
+    account: int | None = 7,
+    latency_ms: float | None = None,
+    code: str = "",
+) -> None:
     """Let something happen to the request of a number."""
     cloud._event(cloud.nodes[place], what, node, kind, account, "0000abcd", f"{number:08x}", 0.0, latency_ms, code)
     cloud.nodes[place].counts[what] += 1
@@ -111,8 +119,18 @@ async def test_everything_that_happened_is_counted_in_all_and_at_the_chosen_node
     async with app.run_test(size=size) as pilot:
         await opened(pilot, "3")
         shown = " ".join(words(pane(app).query_one("#happened")).split())
-        for said in ("all nodes", "came 2", "came again 1", "assigned 2", "reassigned 1", "taken over 1", "served 1",
-                     "refused 1", "given back 0", "too busy 0"):  # fmt: skip
+        for said in (
+            "all nodes",
+            "came 2",
+            "came again 1",
+            "assigned 2",
+            "reassigned 1",
+            "taken over 1",
+            "served 1",
+            "refused 1",
+            "given back 0",
+            "too busy 0",
+        ):
             assert said in shown, said
         part(app, TrafficList).focus()
         await pilot.press("down", "down")
@@ -228,11 +246,18 @@ async def test_that_only_one_in_so_many_is_followed_is_said_plainly():
 @pytest.mark.parametrize(
     ("typed", "found"),
     [
-        ("#12", {"00000002"}), ("#1", set()), ("encrypt", {"00000001", "00000004"}), ("spend view", {"00000003"}),
-        ("#7 encrypt", {"00000001"}), ("taken", {"00000002"}), ("no_views", {"00000003"}), ("00000004", {"00000004"}),
-        ("[red]", set()), ("REFUSED", {"00000003"}),
+        ("#12", {"00000002"}),
+        ("#1", set()),
+        ("encrypt", {"00000001", "00000004"}),
+        ("spend view", {"00000003"}),
+        ("#7 encrypt", {"00000001"}),
+        ("taken", {"00000002"}),
+        ("no_views", {"00000003"}),
+        ("00000004", {"00000004"}),
+        ("[red]", set()),
+        ("REFUSED", {"00000003"}),
     ],
-)  # fmt: skip
+)
 async def test_a_filter_finds_by_account_kind_state_code_or_id(typed, found):
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -398,7 +423,7 @@ async def test_enter_opens_the_way_of_a_request_and_closes_it(size):
         assert "n3 served it, 1.9 s after it came" in words(window.query_one(SequenceChart))
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, MonitorScreen)
 
 
 # --- Costs and harm --------------------------------------------------------------------------------------------------
@@ -410,7 +435,7 @@ async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted
         await repainted(pilot)
         laid_out: list[int] = []
         painted: list[Any] = []
-        monkeypatch.setattr(Home, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
+        monkeypatch.setattr(MonitorScreen, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
         for kind in (TextLines, Histogram, TrafficList, RequestList):
             monkeypatch.setattr(kind, "refresh", lambda self, *_a, **_k: painted.append(self))
         app.repaint()

@@ -8,11 +8,11 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from tui.themes import LIGHT, begin_in
-from tui.widgets.heartbeat_strip import HeartbeatStrip, Mark
-from tui.widgets.load_chart import LoadChart
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
+from tui.common.themes import LIGHT, begin_in
+from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip, Mark
+from tui.monitor.widgets.load_chart import LoadChart
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 
 
 class Bench(App[None]):

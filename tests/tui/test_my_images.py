@@ -31,18 +31,18 @@ from tests.tui.my_images_tab import (
 )
 from tests.tui.picture_files import encoded
 from tui.client import sharing
-from tui.client.dialogs.add_viewer import AddViewer
-from tui.client.dialogs.change_rights import ChangeRights
-from tui.client.dialogs.confirm import Confirm
-from tui.client.dialogs.pick_file import PickFile
-from tui.client.dialogs.preview import PreviewChoice
-from tui.client.dialogs.views_log import ViewsLog
-from tui.client.screens.home import Home
-from tui.client.screens.viewer import Viewer as ViewerScreen
+from tui.client.dialogs.add_viewer import AddViewerDialog
+from tui.client.dialogs.change_rights import ChangeRightsDialog
+from tui.client.dialogs.confirm import ConfirmDialog
+from tui.client.dialogs.pick_file import PickFileDialog
+from tui.client.dialogs.preview import PreviewDialog
+from tui.client.dialogs.views_log import ViewsLogDialog
+from tui.client.screens.home import HomeScreen
+from tui.client.screens.viewer import ViewerScreen as ViewerScreen
+from tui.client.widgets.picture import Picture
+from tui.common.rowlist import RowList
 from tui.peer.events import CloudChanged, CopyProgress, PictureAdopted, ViewSpentEvent
 from tui.peer.models import User, ViewLogEntry
-from tui.widgets.picture import Picture
-from tui.widgets.rowlist import RowList
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +188,7 @@ async def test_a_copy_on_its_way_to_a_viewer_is_seen_and_forgotten_when_it_is_th
 async def test_rights_are_changed_by_keys(tab) -> None:
     at = await tab()
     await at.press("tab", "e")
-    assert isinstance(at.screen, ChangeRights)
+    assert isinstance(at.screen, ChangeRightsDialog)
     assert "Granted 5, spent 2, left 3; no expiry." in at.said("#change-standing")
     await at.press("backspace", "9", "tab", "tab", "right", "right", "tab", "tab", "enter")
     assert at.peer.calls("set_views") == [((LAKE, 12, 9), {"expires": NOW + DAY, "no_expiry": False})]
@@ -236,7 +236,7 @@ async def test_a_change_that_fails_leaves_what_was_typed(tab) -> None:
     at = await tab()
     at.peer.fail["set_views"] = Refused("not_found", "This person has no rights on the image that could be changed.")
     await at.press("tab", "e", "up", "enter")
-    assert isinstance(at.screen, ChangeRights)
+    assert isinstance(at.screen, ChangeRightsDialog)
     assert "no rights on the image" in at.said(".complaint")
     assert at.screen.query_one("#change-views Input", Input).value == "4"
 
@@ -253,7 +253,7 @@ async def test_a_change_made_while_the_cloud_is_away_is_told_to_wait(tab) -> Non
 async def test_how_long_each_look_may_last_is_changed_and_taken_back(tab) -> None:
     at = await tab()
     await at.press("tab", "e")
-    assert isinstance(at.screen, ChangeRights)
+    assert isinstance(at.screen, ChangeRightsDialog)
     await at.write("#change-look Input", "0")
     await at.press("enter")
     assert "between 1 and 86400" in at.said(".complaint")
@@ -280,7 +280,7 @@ async def test_a_length_of_a_look_that_stands_is_kept_and_taken_back(tab) -> Non
 async def test_rights_are_revoked_only_after_a_yes(tab) -> None:
     at = await tab()
     await at.press("tab", "x")
-    assert isinstance(at.screen, Confirm)
+    assert isinstance(at.screen, ConfirmDialog)
     await at.press("enter")
     assert at.peer.calls("revoke") == []
     await at.press("x", "tab", "enter")
@@ -302,7 +302,7 @@ async def test_a_key_right_after_the_cursor_moved_touches_no_rights_on_another_i
     at.pane.images.action_cursor(1)
     at.pane.action_revoke()
     await at.press()
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     assert at.toasts == ["Nobody may look at this image yet; press a to give somebody views."]
 
 
@@ -310,7 +310,7 @@ async def test_a_key_right_after_the_cursor_moved_touches_no_rights_on_another_i
 async def test_revoked_rights_are_neither_changed_nor_revoked_again(tab) -> None:
     at = await tab()
     await at.press("tab", "G", "e", "x", "enter")
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     assert all("revoked for good" in toast for toast in at.toasts)
     assert len(at.toasts) == 3
 
@@ -319,7 +319,7 @@ async def test_revoked_rights_are_neither_changed_nor_revoked_again(tab) -> None
 async def test_a_viewer_is_added_by_keys_and_enter_on_the_name_gives_nothing_yet(tab) -> None:
     at = await tab()
     await at.press("a")
-    assert isinstance(at.screen, AddViewer)
+    assert isinstance(at.screen, AddViewerDialog)
     assert "Ada" not in str(at.screen.query_one(RowList).rows)
     await at.press(*"bene")
     assert at.peer.calls("users")[-1] == (("bene",), {"page": 0})
@@ -374,7 +374,7 @@ async def test_nobody_is_given_anything_where_nobody_was_found(tab) -> None:
 async def test_the_log_tells_who_looked_newest_first(tab) -> None:
     at = await tab()
     await at.press("l")
-    assert isinstance(at.screen, ViewsLog)
+    assert isinstance(at.screen, ViewsLogDialog)
     assert at.peer.calls("views_log") == [((LAKE,), {})]
     rows = at.screen.query_one(RowList)
     lines = [strip.text.split() for strip in rows.render_lines(rows.region.reset_offset)]
@@ -385,7 +385,7 @@ async def test_the_log_tells_who_looked_newest_first(tab) -> None:
     await at.click("#image-log")
     assert at.screen.query_one(RowList).empty == "Nobody has looked yet."
     await at.click("#accept", (2, 1))
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -429,7 +429,7 @@ async def test_the_file_of_a_picture_from_another_device_is_adopted(tab, picture
     """A second device listed pictures that it could never open."""
     at = await tab()
     await at.press("G", "b")
-    assert isinstance(at.screen, PickFile)
+    assert isinstance(at.screen, PickFileDialog)
     file = pictures / "harbour.png"
     at.screen.query_one("#pick-path", Input).value = str(file)
     await at.press("enter")
@@ -464,7 +464,7 @@ async def test_an_adopted_picture_is_looked_for_at_once(tab) -> None:
 async def test_a_preview_is_set_from_the_picture_and_taken_back(tab) -> None:
     at = await tab()
     await at.press("j", "p")
-    assert isinstance(at.screen, PreviewChoice)
+    assert isinstance(at.screen, PreviewDialog)
     assert "title and size only" in at.said("#preview-said")
     await at.press("enter", "right")
     assert at.screen.query_one("#preview-picture", Picture).image is not None
@@ -522,7 +522,7 @@ async def test_the_id_of_an_image_is_copied(tab) -> None:
 async def test_without_an_image_the_keys_say_what_to_do(tab) -> None:
     at = await tab(FakePeer())
     await at.press("v", "a", "l", "p", "w", "c", "e", "x")
-    assert isinstance(at.screen, Home)
+    assert isinstance(at.screen, HomeScreen)
     assert len(at.toasts) == 8
     assert at.pilot.app.focused.id == "mine-encrypt"
 
@@ -542,14 +542,17 @@ async def test_a_refusal_is_shown_as_it_is(tab) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_hostile_titles_and_names_are_shown_harmlessly_everywhere(tab, size: tuple[int, int]) -> None:
     peer = FakePeer(
-        mine=[mine(LAKE, HOSTILE, viewers=1)], rights={LAKE: [viewer(12, HOSTILE, words=HOSTILE)]},
-        looks={LAKE: [ViewLogEntry(12, HOSTILE, NOW, 1)]}, people=[User(12, HOSTILE, HOSTILE, True, 1, NOW)],
-        pictures={LAKE: encoded()}, previews={LAKE: b"\x1b[31m"},
-    )  # fmt: skip
+        mine=[mine(LAKE, HOSTILE, viewers=1)],
+        rights={LAKE: [viewer(12, HOSTILE, words=HOSTILE)]},
+        looks={LAKE: [ViewLogEntry(12, HOSTILE, NOW, 1)]},
+        people=[User(12, HOSTILE, HOSTILE, True, 1, NOW)],
+        pictures={LAKE: encoded()},
+        previews={LAKE: b"\x1b[31m"},
+    )
     at = await tab(peer, size)
     for keys in ((), ("a",), ("l",), ("p",), ("w",), ("e",), ("x",), ("n",)):
         await at.press(*keys)
-        assert isinstance(at.screen, Home) is not bool(keys)
+        assert isinstance(at.screen, HomeScreen) is not bool(keys)
         for widget in at.screen.query("*"):
             if widget.region and not widget.children:
                 lines = widget.render_lines(widget.region.reset_offset)
@@ -559,4 +562,4 @@ async def test_hostile_titles_and_names_are_shown_harmlessly_everywhere(tab, siz
             accept = at.screen.query_one("#accept", Button)
             assert at.screen.region.contains_region(accept.region), keys
             await at.press("escape")
-            assert isinstance(at.screen, Home)
+            assert isinstance(at.screen, HomeScreen)

@@ -13,7 +13,7 @@ from shared.errors import Unavailable
 from tests.tui.fake_peer import FakePeer
 from tests.tui.my_images_tab import ada, home_of
 from tests.tui.quiet import pressed, settled
-from tui.widgets.path_field import PathField
+from tui.client.widgets.path_field import PathField
 
 
 @pytest.fixture(autouse=True)

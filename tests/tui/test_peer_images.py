@@ -13,16 +13,16 @@ from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.held_images import DAY, held, holding, in_every_state
 from tests.tui.quiet import pressed, settled
-from tui.client.dialogs.more import More
-from tui.client.dialogs.no_look import NoLook
-from tui.client.dialogs.spend import Spend
+from tui.client.dialogs.more import AskForMoreDialog
+from tui.client.dialogs.no_look import NoViewLeftDialog
+from tui.client.dialogs.spend import SpendViewDialog
 from tui.client.guide import Guide, Step
 from tui.client.panes.peer_images import PeerImagesPane
-from tui.client.screens.home import Home
-from tui.client.screens.viewer import Viewer
+from tui.client.screens.home import HomeScreen
+from tui.client.screens.viewer import ViewerScreen
+from tui.client.widgets.gallery import Gallery
+from tui.client.widgets.picture import Picture
 from tui.peer.events import CloudChanged, CopyProgress, ImageReceived, RightsUpdated
-from tui.widgets.gallery import Gallery
-from tui.widgets.picture import Picture
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +42,8 @@ async def opened(pilot: Any, *keys: str) -> PeerImagesPane:
     return home(pilot).query_one(PeerImagesPane)
 
 
-def home(pilot: Any) -> Home:
-    return next(screen for screen in pilot.app.screen_stack if isinstance(screen, Home))
+def home(pilot: Any) -> HomeScreen:
+    return next(screen for screen in pilot.app.screen_stack if isinstance(screen, HomeScreen))
 
 
 def said(pilot: Any, selector: str) -> str:
@@ -66,12 +66,12 @@ async def test_enter_asks_and_enter_again_means_no(make_client) -> None:
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter")
-        assert isinstance(app.screen, Spend)
+        assert isinstance(app.screen, SpendViewDialog)
         assert said(pilot, "#spend-uses") == "Uses 1 of 3 views."
         assert "a camera can always keep what is shown" in said(pilot, "#spend-limit")
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         await pilot.press("enter", "escape")
         await settled(pilot)
         assert peer.calls("view") == []
@@ -89,13 +89,13 @@ async def test_a_look_by_keys_is_counted_once_shown_and_told(make_client) -> Non
         await pilot.press("right", "enter")
         await settled(pilot)
         assert peer.calls("view") == [((f"{2:032x}",), {})]
-        assert isinstance(app.screen, Viewer)
+        assert isinstance(app.screen, ViewerScreen)
         assert said(pilot, "#viewer-title") == "Harbour"
         assert said(pilot, "#viewer-left") == "2 views left"
         assert guide.number == 0
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         assert guide.number == 1
         assert state_of(pane, 2) == "2 of 5 left, ends in 2 d"
         assert pane.gallery.current == f"{2:032x}"
@@ -111,7 +111,7 @@ async def test_a_look_by_mouse(make_client) -> None:
         await pilot.click(Gallery, offset=(place, 2))
         await pilot.click(Gallery, offset=(place, 2))
         await settled(pilot)
-        assert isinstance(app.screen, Spend)
+        assert isinstance(app.screen, SpendViewDialog)
         await pilot.click("#accept")
         await settled(pilot)
         assert peer.calls("view") == [((f"{2:032x}",), {})]
@@ -119,7 +119,7 @@ async def test_a_look_by_mouse(make_client) -> None:
         await settled(pilot)
         await pilot.click("#held-look")
         await settled(pilot)
-        assert isinstance(app.screen, Spend)
+        assert isinstance(app.screen, SpendViewDialog)
         await pilot.click("#cancel")
         await settled(pilot)
         assert len(peer.calls("view")) == 1
@@ -141,12 +141,12 @@ async def test_while_it_opens_it_says_so_and_nothing_is_asked_or_spent_twice(mak
         await pilot.press("enter", "enter", "m", "l", "enter", "m")
         await pilot.click("#held-look")
         await pilot.pause()
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         peer.gates["view"].set()
         await settled(pilot)
         assert len(peer.calls("view")) == 1
-        assert isinstance(app.screen, Viewer)
-        assert [type(screen) for screen in app.screen_stack].count(Viewer) == 1
+        assert isinstance(app.screen, ViewerScreen)
+        assert [type(screen) for screen in app.screen_stack].count(ViewerScreen) == 1
 
 
 @pytest.mark.anyio
@@ -158,7 +158,7 @@ async def test_two_keys_in_a_row_open_one_dialog(make_client) -> None:
         pane.action_look()
         pane.action_more()
         await settled(pilot)
-        assert [type(screen) for screen in app.screen_stack[-2:]] == [Home, Spend]
+        assert [type(screen) for screen in app.screen_stack[-2:]] == [HomeScreen, SpendViewDialog]
 
 
 # --- Where there is no look ------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ async def test_what_cannot_be_looked_at_says_why_and_asks_nobody(make_client, nu
         await pilot.press("enter")
         await settled(pilot)
         assert peer.calls("view") == []
-        assert isinstance(app.screen, NoLook)
+        assert isinstance(app.screen, NoViewLeftDialog)
         assert str(app.screen.query_one(".heading").render()) == heading
         assert text in said(pilot, "#no-look-reason")
         cover = app.screen.query_one("#no-look-cover", Picture)
@@ -191,7 +191,7 @@ async def test_what_cannot_be_looked_at_says_why_and_asks_nobody(make_client, nu
         assert (str(accept.label) if accept.display else None) == offer
         await pilot.press("m")
         await settled(pilot)
-        assert isinstance(app.screen, More if offer else NoLook)
+        assert isinstance(app.screen, AskForMoreDialog if offer else NoViewLeftDialog)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ async def test_a_look_that_fails_says_why_and_what_to_do(make_client, error, hea
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter", "tab", "enter")
         assert len(peer.calls("view")) == 1
-        assert isinstance(app.screen, NoLook)
+        assert isinstance(app.screen, NoViewLeftDialog)
         assert str(app.screen.query_one(".heading").render()) == heading
         assert said(pilot, "#no-look-reason") == str(error)
         accept = app.screen.query_one("#accept", Button)
@@ -224,11 +224,11 @@ async def test_a_look_that_fails_says_why_and_what_to_do(make_client, error, hea
         assert state_of(pane, 1) == state
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home), "the focus was on the button that closes"
+        assert isinstance(app.screen, HomeScreen), "the focus was on the button that closes"
         del peer.fail["view"]
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Spend if state in ("3 of 5 left", "on hold") else NoLook)
+        assert isinstance(app.screen, SpendViewDialog if state in ("3 of 5 left", "on hold") else NoViewLeftDialog)
         if state == "on hold":
             assert "costs nothing" in said(pilot, "#spend-hold"), "it promised a look that was refused"
 
@@ -245,7 +245,7 @@ async def test_without_the_cloud_no_view_is_even_asked_for(make_client) -> None:
         assert "Views need the cloud, which is away." in said(pilot, "#held-what")
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, NoLook)
+        assert isinstance(app.screen, NoViewLeftDialog)
         assert "Nothing was spent" in said(pilot, "#no-look-reason")
         assert not app.screen.query_one("#accept").display
         assert peer.calls("view") == []
@@ -255,7 +255,7 @@ async def test_without_the_cloud_no_view_is_even_asked_for(make_client) -> None:
         await settled(pilot)
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Spend)
+        assert isinstance(app.screen, SpendViewDialog)
 
 
 @pytest.mark.anyio
@@ -284,7 +284,7 @@ async def test_more_views_are_asked_for_by_keys_whatever_is_left(make_client) ->
     app = make_client(peer)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await opened(pilot, "m")
-        assert isinstance(app.screen, More)
+        assert isinstance(app.screen, AskForMoreDialog)
         await pilot.press("1", "2", "enter")
         await settled(pilot)
         assert peer.calls("request_more") == [((f"{1:032x}", 12), {"note": ""})]
@@ -321,7 +321,7 @@ async def test_a_number_that_is_none_is_said_and_nothing_sent(make_client) -> No
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "m", "backspace", "enter")
-        assert isinstance(app.screen, More)
+        assert isinstance(app.screen, AskForMoreDialog)
         assert "must lie between 1 and 9999" in said(pilot, ".complaint")
         await pilot.press("escape")
         await settled(pilot)
@@ -400,7 +400,7 @@ async def test_what_the_owner_changes_during_a_look_is_told_beside_the_picture(m
     app = make_client(holding(held(1), held(2)))
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter", "tab", "enter")
-        assert isinstance(app.screen, Viewer)
+        assert isinstance(app.screen, ViewerScreen)
         looked_at, before = pane.tile.image, said(pilot, "#viewer-left")
         image, grant = looked_at.image, looked_at.grant
         pane.peer.emit(RightsUpdated(image, "e" * 32, 0, revoked=True))  # an older one on the same image
@@ -458,7 +458,7 @@ async def test_rights_expire_by_the_directory_s_clock_whatever_this_machine_s_sa
         assert state_of(pane, 1) == "3 of 5 left, ends in 1 min"
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Spend)
+        assert isinstance(app.screen, SpendViewDialog)
 
 
 @pytest.mark.anyio
@@ -493,7 +493,7 @@ async def test_an_empty_gallery_says_how_to_fill_it_and_has_nothing_to_do(make_c
     app = make_client(FakePeer())
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         pane = await opened(pilot, "enter", "m", "c", "s")
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         assert "Go to Users (1)" in pane.gallery.empty
         active = app.screen.active_bindings
         assert not any(active[key].enabled for key in ("enter", "m", "c", "s") if key in active)
@@ -549,7 +549,7 @@ async def test_texts_of_others_do_no_harm(make_client, size, keys) -> None:
                 assert "\u202e" not in segment.text
                 assert segment.style is None or not any(name.startswith("@") for name in segment.style.meta)
         assert "[red]b" in "".join(segment.text for strip in strips for segment in strip)
-        if isinstance(app.screen, Spend | More | NoLook):
+        if isinstance(app.screen, SpendViewDialog | AskForMoreDialog | NoViewLeftDialog):
             buttons = app.screen.query_one(".buttons").region
             assert buttons.bottom < size[1], "whatever the texts, the buttons are in sight"
 

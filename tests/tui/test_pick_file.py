@@ -15,12 +15,12 @@ from textual.widgets import Checkbox, Static
 from shared.text import is_clean
 from tests.tui.picture_files import album, write
 from tests.tui.quiet import settled
-from tui.client import pauses
-from tui.client.dialogs.pick_file import PickFile
-from tui.client.folders import Entry, Listing
-from tui.widgets.path_field import PathField
-from tui.widgets.picture import Picture
-from tui.widgets.rowlist import RowList
+from tui.client import debounce
+from tui.client.dialogs.pick_file import PickFileDialog
+from tui.client.folders import FolderEntry, Listing
+from tui.client.widgets.path_field import PathField
+from tui.client.widgets.picture import Picture
+from tui.common.rowlist import RowList
 
 ALL = ["..", "2026", "Holidays", "cut.png", "harbour.png", "Lake at dawn.png", "mountain.jpg", "with place.jpg"]
 
@@ -36,7 +36,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Picker:
     """An open picker and what it was closed with."""
 
-    def __init__(self, pilot: Any, dialog: PickFile) -> None:
+    def __init__(self, pilot: Any, dialog: PickFileDialog) -> None:
         self.pilot = pilot
         self.dialog = dialog
         self.results: list[Path | None] = []
@@ -77,7 +77,7 @@ async def picker(make_client) -> AsyncIterator[Callable[..., Any]]:
         async def opened(start: Path | None = None, size: tuple[int, int] = (80, 24)) -> Picker:
             pilot = await stack.enter_async_context(make_client().run_test(size=size))
             await settled(pilot)
-            found = Picker(pilot, PickFile(start))
+            found = Picker(pilot, PickFileDialog(start))
             pilot.app.push_screen(found.dialog, found.results.append)
             await settled(pilot)
             return found
@@ -271,7 +271,7 @@ async def test_a_picture_that_tells_its_place_is_marked(picker) -> None:
 @pytest.mark.anyio
 async def test_a_held_arrow_key_reads_no_picture_on_its_way(picker, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(pauses, "REST_S", 3600)
+    monkeypatch.setattr(debounce, "REST_S", 3600)
     monkeypatch.setattr("tui.client.dialogs.pick_file.examine", lambda path, _box: read.append(path))
     found = await picker()
     await found.pilot.press(*["down"] * 7)
@@ -284,11 +284,11 @@ async def test_fifty_thousand_pictures_are_filtered_and_only_what_is_seen_is_dra
     picker, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"img_{number:05}.png" for number in range(50_000)]
-    many = Listing(pictures, tuple(Entry(name, name, is_folder=False) for name in names))
-    monkeypatch.setattr("tui.widgets.path_field.listing", lambda _folder: many)
+    many = Listing(pictures, tuple(FolderEntry(name, name, is_folder=False) for name in names))
+    monkeypatch.setattr("tui.client.widgets.path_field.listing", lambda _folder: many)
     drawn: list[str] = []
-    cells = PickFile._cells
-    monkeypatch.setattr(PickFile, "_cells", lambda self, entry: drawn.append(entry.name) or cells(self, entry))
+    cells = PickFileDialog._cells
+    monkeypatch.setattr(PickFileDialog, "_cells", lambda self, entry: drawn.append(entry.name) or cells(self, entry))
     found = await picker()
     assert found.said("#pick-count") == "50 000 pictures, 0 folders"
     await found.press(*"_4999")
@@ -321,7 +321,7 @@ async def test_hostile_names_are_shown_harmlessly_and_still_open(picker, picture
 # --- How it looks ----------------------------------------------------------------------------------------------------
 def opened(start: Path, *keys: str) -> Callable[..., Any]:
     async def before(pilot: Any) -> None:
-        pilot.app.push_screen(PickFile(start))
+        pilot.app.push_screen(PickFileDialog(start))
         await settled(pilot)
         await pilot.press(*keys)
 

@@ -19,11 +19,11 @@ from textual.containers import Vertical
 from tests.databases import ROOT
 from tests.tui.quiet import resized, settled
 from tui.client.settings import ClientSettings
-from tui.widgets import picture as picture_module
-from tui.widgets.cells import Mode
-from tui.widgets.painting import Look, paint
-from tui.widgets.picture import Picture
-from tui.widgets.strips import CellStrip
+from tui.client.widgets import picture as picture_module
+from tui.client.widgets.cells import Mode
+from tui.client.widgets.painting import Look, paint
+from tui.client.widgets.picture import Picture
+from tui.client.widgets.strips import CellStrip
 
 BLOCKS = set("▀▄▌▐▘▝▖▗▛▜▙▟▚▞")
 
@@ -155,7 +155,8 @@ def test_the_clients_setting_is_the_programs_mode(make_client, setting, mode):
 
 def test_the_widgets_start_without_numpy_and_pillow():
     code = (
-        "import sys, tui.widgets.picture, tui.widgets.zooming, tui.widgets.graphics, tui.widgets.decoding; "
+        "import sys, tui.client.widgets.picture, tui.client.widgets.zooming; "
+        "import tui.client.widgets.graphics, tui.client.widgets.decoding; "
         "print([name for name in ('numpy', 'PIL', 'textual_image') if name in sys.modules])"
     )
     done = subprocess.run(

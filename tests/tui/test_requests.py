@@ -21,19 +21,19 @@ from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import pressed, settled
-from tui.client.dialogs.accept import Accept
-from tui.client.dialogs.confirm import Confirm
-from tui.client.dialogs.reject import Reject
-from tui.client.dialogs.request_shown import RequestShown
+from tui.client.dialogs.accept import AcceptDialog
+from tui.client.dialogs.confirm import ConfirmDialog
+from tui.client.dialogs.reject import RejectDialog
+from tui.client.dialogs.request_shown import RequestShownDialog
 from tui.client.panes.requests import RequestsPane
-from tui.client.screens.home import Home
+from tui.client.screens.home import HomeScreen
+from tui.client.widgets.chips import Chips
+from tui.client.widgets.expiry import ExpiryField
+from tui.client.widgets.look_field import LookField
+from tui.client.widgets.picture import Picture
+from tui.common.rowlist import RowList
 from tui.peer.events import CloudChanged, CopyProgress, Delivered, ImageReceived, RequestArrived, RequestWithdrawn
 from tui.peer.models import AskState, MyImage, OutboxEntry, Viewer, ViewRequest
-from tui.widgets.chips import Chips
-from tui.widgets.expiry import ExpiryField
-from tui.widgets.look_field import LookField
-from tui.widgets.picture import Picture
-from tui.widgets.rowlist import RowList
 
 WORDS = {12: "amber basil cedar delta ember fjord grove harbor", 15: "iris jolly kelp lemon maple north olive pearl"}
 LAKE, TOWER = "a" * 32, "b" * 32
@@ -55,9 +55,18 @@ def mine(image: str, title: str) -> MyImage:
 
 def ask(number: int, **changes: Any) -> ViewRequest:
     values: dict[str, Any] = {
-        "request_id": f"{number:032x}", "image": LAKE, "title": "Lake at dawn", "person": 12, "person_name": "Ben",
-        "words": WORDS[12], "views": 3, "note": "", "state": AskState.PENDING, "reason": "", "created": NOW - 300,
-    }  # fmt: skip
+        "request_id": f"{number:032x}",
+        "image": LAKE,
+        "title": "Lake at dawn",
+        "person": 12,
+        "person_name": "Ben",
+        "words": WORDS[12],
+        "views": 3,
+        "note": "",
+        "state": AskState.PENDING,
+        "reason": "",
+        "created": NOW - 300,
+    }
     return ViewRequest(**{**values, **changes})
 
 
@@ -66,7 +75,8 @@ def people_asking() -> FakePeer:
     cem = {"person": 15, "person_name": "Cem", "words": WORDS[15]}
     return FakePeer(
         mine=[mine(LAKE, "Lake at dawn"), mine(TOWER, "Water tower")],
-        pictures={LAKE: gradient(), TOWER: gradient((64, 96))}, previews={"d" * 32: gradient((60, 40), "JPEG")},
+        pictures={LAKE: gradient(), TOWER: gradient((64, 96))},
+        previews={"d" * 32: gradient((60, 40), "JPEG")},
         incoming=[
             ask(1, note="For the album of our hike; we were all there, and nobody else took the lake that morning."),
             ask(2, **cem, image=TOWER, title="Water tower", views=1, created=NOW - 7200),
@@ -80,11 +90,16 @@ def people_asking() -> FakePeer:
             ask(13, **cem, state=AskState.ACCEPTED, image="1" * 32, title="Bridge", created=NOW - 8000, grant="f" * 32),
             ask(14, state=AskState.RECEIVED, image="2" * 32, title="Market", created=NOW - 90_000, answered=NOW - 8e4),
             ask(
-                15, state=AskState.REJECTED, image="3" * 32, title="Attic", reason="It is a present for somebody.",
-                created=NOW - 400_000, answered=NOW - 399_000,
+                15,
+                state=AskState.REJECTED,
+                image="3" * 32,
+                title="Attic",
+                reason="It is a present for somebody.",
+                created=NOW - 400_000,
+                answered=NOW - 399_000,
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def shown(widget: Any) -> str:
@@ -120,9 +135,9 @@ def toasts(pilot: Any) -> list[str]:
     return [toast.message for toast in pilot.app._notifications]
 
 
-def home(pilot: Any) -> Home:
+def home(pilot: Any) -> HomeScreen:
     """Return the home screen, whatever lies over it."""
-    return next(screen for screen in pilot.app.screen_stack if isinstance(screen, Home))
+    return next(screen for screen in pilot.app.screen_stack if isinstance(screen, HomeScreen))
 
 
 def rows(pilot: Any, name: str) -> RowList[Any]:
@@ -145,7 +160,7 @@ async def test_accepting_by_keys_with_another_number_of_views(open_at) -> None:
     pilot = await open_at(peer)
     await pilot.press("a")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Accept)
+    assert isinstance(pilot.app.screen, AcceptDialog)
     await pilot.press("home", "ctrl+k", "5", "enter")
     await settled(pilot)
     assert peer.calls("accept") == [((number(1),), {"views": 5, "expires": None})]
@@ -216,7 +231,7 @@ async def test_a_reason_that_controls_terminals_is_not_sent(open_at) -> None:
     pilot.app.screen.query_one("#reject-reason", Input).value = "no \u202e way"
     await pilot.press("enter")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Reject)
+    assert isinstance(pilot.app.screen, RejectDialog)
     assert "control a terminal" in shown(pilot.app.screen.query_one(".complaint"))
     pilot.app.screen.query_one("#reject-reason", Input).value = "n" * 400
     assert len(pilot.app.screen.query_one("#reject-reason", Input).value) <= 400
@@ -267,13 +282,13 @@ async def test_an_answer_can_be_cancelled(open_at, key: str, leave: str) -> None
     pilot = await open_at(peer)
     await pilot.press(key)
     await settled(pilot)
-    assert isinstance(pilot.app.screen, (Accept, Reject))
+    assert isinstance(pilot.app.screen, (AcceptDialog, RejectDialog))
     if leave == "escape":
         await pilot.press("escape")
     else:
         await pilot.click("#cancel")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Home)
+    assert isinstance(pilot.app.screen, HomeScreen)
     assert peer.calls("accept") == peer.calls("reject") == []
     assert home(pilot).query_one(RequestsPane).current.unanswered
 
@@ -285,7 +300,7 @@ async def test_withdrawing_by_keys_is_asked_twice_and_keep_is_the_default(open_a
     pilot = await open_at(peer)
     await pilot.press("tab", "w")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Confirm)
+    assert isinstance(pilot.app.screen, ConfirmDialog)
     await pilot.press("enter")
     await settled(pilot)
     assert peer.calls("cancel") == []
@@ -331,7 +346,7 @@ async def test_a_key_that_does_not_apply_says_why(open_at, keys: tuple[str, ...]
     pilot = await open_at(peer)
     await pilot.press(*keys)
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Home)
+    assert isinstance(pilot.app.screen, HomeScreen)
     assert reason in toasts(pilot)[0]
     assert not [name for name, _, _ in peer.asked if name in ("accept", "reject", "cancel")]
 
@@ -342,7 +357,7 @@ async def test_keys_without_any_request_say_so(open_at, key: str) -> None:
     pilot = await open_at(FakePeer())
     await pilot.press(key)
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Home)
+    assert isinstance(pilot.app.screen, HomeScreen)
     assert toasts(pilot)[0].startswith("There ")
 
 
@@ -351,16 +366,16 @@ async def test_enter_answers_what_needs_an_answer_and_shows_the_rest(open_at) ->
     pilot = await open_at(people_asking())
     await pilot.press("enter")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Accept)
+    assert isinstance(pilot.app.screen, AcceptDialog)
     await pilot.press("escape")
     await settled(pilot)
     await pilot.press("tab", "G", "enter")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, RequestShown)
+    assert isinstance(pilot.app.screen, RequestShownDialog)
     assert "It is a present for somebody." in shown(pilot.app.screen.query_one("#request-shown Static"))
     await pilot.press("enter")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Home)
+    assert isinstance(pilot.app.screen, HomeScreen)
 
 
 # --- What happens meanwhile ------------------------------------------------------------------------------------------
@@ -376,7 +391,7 @@ async def test_while_the_peer_is_at_it_the_row_says_so_and_cannot_be_answered_ag
     assert "accepting…" in shown(rows(pilot, "incoming"))
     await pilot.press("a")
     await pilot.pause()
-    assert isinstance(pilot.app.screen, Home)
+    assert isinstance(pilot.app.screen, HomeScreen)
     assert toasts(pilot) == ["The cloud is being told already; wait a moment."]
     gate.set()
     await settled(pilot)
@@ -546,7 +561,7 @@ async def test_coming_to_the_tab_leads_to_what_needs_an_answer(open_at) -> None:
     pilot = await open_at(peer)
     await pilot.press("j", "j", "1", "2", "a")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Accept)
+    assert isinstance(pilot.app.screen, AcceptDialog)
     await pilot.press("enter")
     await settled(pilot)
     assert peer.calls("accept")[0][0] == (number(1),)

@@ -10,9 +10,9 @@ from textual import on
 from textual.app import App, ComposeResult
 
 from tests.tui.quiet import settled
-from tui.themes import DARK, LIGHT
-from tui.widgets.key_line import KeyLine
-from tui.widgets.rowlist import Column, RowList
+from tui.common.footer import Footer
+from tui.common.rowlist import Column, RowList
+from tui.common.themes import DARK, LIGHT
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ class ListApp(App[None]):
 
     def compose(self) -> ComposeResult:
         yield RowList(COLUMNS, key=lambda row: row.name, cells=self.cells, id="list", **self.options)
-        yield KeyLine()
+        yield Footer()
 
     def cells(self, row: Entry):
         self.asked.append(row)
@@ -106,8 +106,12 @@ async def test_rows_stand_as_given_until_someone_sorts(listed) -> None:
         seen.append("".join(row.name for row in app.list.rows))
     assert seen == ["abC", "Cba", "Cba", "abC", "bCa"]
     assert [said for what, said in app.told if what == "sorted"] == [
-        ("name", False), ("name", True), ("number", False), ("number", True), None,
-    ]  # fmt: skip
+        ("name", False),
+        ("name", True),
+        ("number", False),
+        ("number", True),
+        None,
+    ]
 
 
 async def test_a_list_that_starts_sorted_never_goes_back_to_as_given() -> None:
@@ -150,11 +154,21 @@ async def test_a_click_on_a_heading_sorts_by_it_and_again_the_other_way(listed) 
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("down down j", 3), ("down j up", 1), ("down k k", 0), ("end", 99), ("G", 99), ("G home", 0), ("G g", 0),
-        ("pagedown", PAGE - 1), ("ctrl+d ctrl+d", 2 * (PAGE - 1)), ("G pageup", 99 - PAGE + 1),
-        ("pagedown ctrl+u", 0), ("G down", 99), ("up", 0),
+        ("down down j", 3),
+        ("down j up", 1),
+        ("down k k", 0),
+        ("end", 99),
+        ("G", 99),
+        ("G home", 0),
+        ("G g", 0),
+        ("pagedown", PAGE - 1),
+        ("ctrl+d ctrl+d", 2 * (PAGE - 1)),
+        ("G pageup", 99 - PAGE + 1),
+        ("pagedown ctrl+u", 0),
+        ("G down", 99),
+        ("up", 0),
     ],
-)  # fmt: skip
+)
 async def test_keys_move_the_cursor_and_it_stays_in_sight(listed, keys, expected) -> None:
     app, pilot = listed
     await pilot.press(*keys.split())
@@ -224,7 +238,7 @@ async def test_the_row_under_the_mouse_is_marked(listed) -> None:
     marked = app.list.render_line(4)
     assert marked.text == plain.text
     assert {segment.style.bgcolor for segment in marked} != {segment.style.bgcolor for segment in plain}
-    await pilot.hover(KeyLine)
+    await pilot.hover(Footer)
     assert app.list.render_line(4) == plain
 
 

@@ -11,9 +11,9 @@ from textual.app import App
 from textual.events import MouseScrollDown
 
 from tests.tui.quiet import settled
-from tui.widgets.face import LOCK, Face
-from tui.widgets.gallery import Gallery
-from tui.widgets.tiling import Tiling
+from tui.client.widgets.face import LOCK, Face
+from tui.client.widgets.gallery import Gallery
+from tui.client.widgets.tiling import Tiling
 
 pytestmark = pytest.mark.anyio
 
@@ -100,10 +100,29 @@ async def test_keys_move_in_two_dimensions_and_stop_at_the_edges() -> None:
         await settled(pilot)
         gallery = app.gallery
         moves = [
-            ("l", 1), ("right", 2), ("l", 3), ("j", 6), ("down", 6), ("h", 5), ("k", 2), ("down", 5), ("j", 7),
-            ("k", 4), ("up", 1), ("up", 1), ("left", 0), ("h", 0), ("G", 7), ("home", 0), ("end", 7), ("g", 0),
-            ("ctrl+d", 6), ("pagedown", 6), ("pageup", 0), ("ctrl+u", 0),
-        ]  # fmt: skip
+            ("l", 1),
+            ("right", 2),
+            ("l", 3),
+            ("j", 6),
+            ("down", 6),
+            ("h", 5),
+            ("k", 2),
+            ("down", 5),
+            ("j", 7),
+            ("k", 4),
+            ("up", 1),
+            ("up", 1),
+            ("left", 0),
+            ("h", 0),
+            ("G", 7),
+            ("home", 0),
+            ("end", 7),
+            ("g", 0),
+            ("ctrl+d", 6),
+            ("pagedown", 6),
+            ("pageup", 0),
+            ("ctrl+u", 0),
+        ]
         for key, index in moves:
             await pilot.press(key)
             assert gallery.cursor == index, key

@@ -56,16 +56,29 @@ def someone() -> FakePeer:
     return FakePeer(
         account=Me(7, "Zoe", "picnic forest cobalt garden sheep nectar ocean ginger"),
         people=[
-            User(4, "Ada", ADA, True, 2, NOW), User(5, "Ben", BEN, True, 2, NOW),
+            User(4, "Ada", ADA, True, 2, NOW),
+            User(5, "Ben", BEN, True, 2, NOW),
             User(6, "Cem", CEM, False, 1, NOW - 7_500),
         ],
-        offers=offers, previews={image_id(name): make_preview(jpeg(name)) for name in TITLES}, held=held,
+        offers=offers,
+        previews={image_id(name): make_preview(jpeg(name)) for name in TITLES},
+        held=held,
         covers={image_id(name): encode(COVERS.cover(TIERS[number])) for number, name in enumerate(TITLES)},
         pictures={image_id(name): jpeg(name) for name in TITLES},
         mine=[
             MyImage(
-                own, TITLES["rocket.jpg"], "JPEG", 640, 427, 112_000, NOW - 3_000, Path("x"), offered=True,
-                has_preview=True, viewers=2, views_spent=4,
+                own,
+                TITLES["rocket.jpg"],
+                "JPEG",
+                640,
+                427,
+                112_000,
+                NOW - 3_000,
+                Path("x"),
+                offered=True,
+                has_preview=True,
+                viewers=2,
+                views_spent=4,
             )
         ],
         rights={
@@ -76,17 +89,35 @@ def someone() -> FakePeer:
         },
         incoming=[
             ViewRequest(
-                "c" * 32, own, TITLES["rocket.jpg"], 6, "Cem", CEM, 3, "I was there, too", AskState.PENDING, "",
+                "c" * 32,
+                own,
+                TITLES["rocket.jpg"],
+                6,
+                "Cem",
+                CEM,
+                3,
+                "I was there, too",
+                AskState.PENDING,
+                "",
                 NOW - 90,
             )
         ],
         outgoing=[
             ViewRequest(
-                "d" * 32, image_id("coffee.png"), TITLES["coffee.png"], 4, "Ada", ADA, 5, "", AskState.RECEIVED, "",
+                "d" * 32,
+                image_id("coffee.png"),
+                TITLES["coffee.png"],
+                4,
+                "Ada",
+                ADA,
+                5,
+                "",
+                AskState.RECEIVED,
+                "",
                 NOW - 600,
             )
         ],
-    )  # fmt: skip
+    )
 
 
 def test_users(make_client, snap) -> None:

@@ -18,23 +18,30 @@ from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import ME, PAGE_ROWS, FakePeer
 from tests.tui.quiet import pressed, settled
-from tui.client import pauses, roster
-from tui.client.dialogs.request import RequestViews
+from tui.client import debounce, user_directory
+from tui.client.dialogs.request import RequestViewsDialog
 from tui.client.guide import Guide
 from tui.client.panes import person
 from tui.client.panes.users import UsersPane
-from tui.client.screens.home import Home
+from tui.client.screens.home import HomeScreen
+from tui.client.widgets.chips import Chips
+from tui.client.widgets.picture import Picture
+from tui.common.footer import Footer
 from tui.peer.events import CloudChanged, Delivered, ImageReceived, KeyChanged, RequestAnswered
 from tui.peer.models import AskState, OfferedImage, User, UserPage, ViewRequest
-from tui.widgets.chips import Chips
-from tui.widgets.key_line import KeyLine
-from tui.widgets.picture import Picture
 
 WORDS = "amber basil cedar delta ember fjord garnet harbor"
 HOSTILE = (
-    "\x1b[2J\x1b]0;title\x07\x1b[31m", "\u202egnp.exe\u200f", "👨\u200d👩\u200d👧\ufe0f" * 3, "a" * 10_000,
-    "日本" * 5_000, "[red]x[/red][@click=app.quit]quit[/]", "\u0301" * 400, "\n\n\t\r", "",
-)  # fmt: skip
+    "\x1b[2J\x1b]0;title\x07\x1b[31m",
+    "\u202egnp.exe\u200f",
+    "👨\u200d👩\u200d👧\ufe0f" * 3,
+    "a" * 10_000,
+    "日本" * 5_000,
+    "[red]x[/red][@click=app.quit]quit[/]",
+    "\u0301" * 400,
+    "\n\n\t\r",
+    "",
+)
 
 
 def user(account: int, name: str, *, online: bool = False, images: int = 0, seen: float | None = NOW - 300) -> User:
@@ -57,8 +64,10 @@ def asked_for(image: OfferedImage, state: AskState) -> ViewRequest:
 
 
 CEM_OFFERS = [
-    offer(11, 0, "Harbour at dusk"), offer(11, 1, "Two cats on a red sofa", has_preview=False), offer(11, 2, "Winter"),
-]  # fmt: skip
+    offer(11, 0, "Harbour at dusk"),
+    offer(11, 1, "Two cats on a red sofa", has_preview=False),
+    offer(11, 2, "Winter"),
+]
 PEOPLE = [
     User(ME.account, ME.name, WORDS, online=True, images=2, last_seen=NOW),
     user(10, "Ben", online=True),
@@ -85,7 +94,7 @@ def names(app) -> list[str]:
 
 
 def pane(app) -> UsersPane:
-    home = next(screen for screen in app.screen_stack if isinstance(screen, Home))
+    home = next(screen for screen in app.screen_stack if isinstance(screen, HomeScreen))
     return home.query_one(UsersPane)
 
 
@@ -280,7 +289,7 @@ async def test_nobody_else(make_client) -> None:
         assert "Nobody else is registered yet." in text_of(pane(app).people)
         await pilot.press("r", "enter", "c", "w", "escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -324,7 +333,7 @@ async def test_the_filter_works_as_one_types_and_escape_clears_it(opened) -> Non
 async def test_keys_that_are_text_in_the_filter_are_not_offered_there(opened) -> None:
     _, app, pilot = opened
     await pressed(pilot, "slash")
-    line = app.screen.query_one(KeyLine)
+    line = app.screen.query_one(Footer)
     assert [hint.does for _, hint in line.spots()] == ["Quit", "palette"]
     await pressed(pilot, "escape")
     assert "Filter" in [hint.does for _, hint in line.spots()]
@@ -350,7 +359,7 @@ async def test_nobody_matches(opened) -> None:
 
 @pytest.mark.anyio
 async def test_who_is_not_known_here_is_looked_for_in_the_cloud(make_client, monkeypatch) -> None:
-    monkeypatch.setattr(roster, "MAX_PEOPLE", PAGE_ROWS)
+    monkeypatch.setattr(user_directory, "MAX_PEOPLE", PAGE_ROWS)
     far = user(900, "Zacharias")
     others = [user(100 + number, f"n{number:04}") for number in range(PAGE_ROWS)]
     someone = FakePeer(people=[PEOPLE[0], *others, far])
@@ -358,9 +367,9 @@ async def test_who_is_not_known_here_is_looked_for_in_the_cloud(make_client, mon
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         assert "Zacharias" not in names(app)
-        monkeypatch.setattr(pauses, "TYPING_S", 3600)
+        monkeypatch.setattr(debounce, "TYPING_S", 3600)
         await pilot.press("slash", *"zac")
-        monkeypatch.setattr(pauses, "TYPING_S", 0.001)
+        monkeypatch.setattr(debounce, "TYPING_S", 0.001)
         await pilot.press("h")
         await settled(pilot)
         assert someone.calls("users")[1:] == [(("zach",), {"page": 0})], "asked once, when the typing paused"
@@ -484,14 +493,14 @@ async def test_views_are_requested_by_keys(opened) -> None:
     await go_to(pilot, "Cem Yıldız")
     await pilot.press("enter", "j", "r")
     await settled(pilot)
-    assert isinstance(app.screen, RequestViews)
+    assert isinstance(app.screen, RequestViewsDialog)
     about = text_of(app.screen.query_one("#request-about"))
     for part in ("Two cats on a red sofa", "JPEG, 4000 x 3000, 3.2 MB", "of Cem Yıldız #11", WORDS):
         assert part in about
     await pilot.press("up", "up", "tab", "tab", *"hello", "enter")
     await settled(pilot)
     assert someone.calls("request") == [((CEM_OFFERS[1].image, 5), {"note": "hello"})]
-    assert isinstance(app.screen, Home)
+    assert isinstance(app.screen, HomeScreen)
     assert toasts(app) == ["Asked Cem Yıldız for 5 views of “Two cats on a red sofa”."]
     assert app.guide.number == 1
 
@@ -506,7 +515,7 @@ async def test_views_are_requested_by_mouse(opened) -> None:
     await settled(pilot)
     await pilot.click("#person-request")
     await settled(pilot)
-    assert isinstance(app.screen, RequestViews)
+    assert isinstance(app.screen, RequestViewsDialog)
     chips = app.screen.query_one(Chips)
     await pilot.click(chips, offset=(text_of(chips).index("10"), 0))
     await pilot.click("#accept")
@@ -520,10 +529,10 @@ async def test_a_double_click_on_a_picture_asks_for_it_and_escape_leaves_it(open
     await go_to(pilot, "Cem Yıldız")
     await pilot.double_click("#person-offers", offset=(5, 2))
     await settled(pilot)
-    assert isinstance(app.screen, RequestViews)
+    assert isinstance(app.screen, RequestViewsDialog)
     await pilot.press("escape")
     await settled(pilot)
-    assert isinstance(app.screen, Home)
+    assert isinstance(app.screen, HomeScreen)
     assert someone.calls("request") == []
     assert app.guide.number == 0
 
@@ -534,10 +543,10 @@ async def test_a_request_before_it_is_known_what_there_is_waits_for_that(opened)
     someone.gates["images_of"] = anyio.Event()
     await pilot.press("j", "r")
     await pilot.pause()
-    assert isinstance(app.screen, Home)
+    assert isinstance(app.screen, HomeScreen)
     someone.gates["images_of"].set()
     await settled(pilot)
-    assert isinstance(app.screen, RequestViews)
+    assert isinstance(app.screen, RequestViewsDialog)
     assert "Paris" in text_of(app.screen.query_one("#request-about"))
 
 
@@ -548,7 +557,7 @@ async def test_a_request_that_waited_is_forgotten_when_the_cursor_moves_on(opene
     await pilot.press("j", "r", "j")
     someone.gates["images_of"].set()
     await settled(pilot)
-    assert isinstance(app.screen, Home)
+    assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -561,7 +570,7 @@ async def test_a_key_right_after_the_cursor_moved_is_about_whom_it_is_on(opened)
     pane(app).action_request()
     await settled(pilot)
     assert app.clipboard == "11"
-    assert isinstance(app.screen, RequestViews)
+    assert isinstance(app.screen, RequestViewsDialog)
     await pilot.press("enter")
     await settled(pilot)
     assert someone.calls("request")[0][0][0] == CEM_OFFERS[0].image
@@ -596,7 +605,7 @@ async def test_no_number_of_views_is_complained_about(opened, typed) -> None:
     await go_to(pilot, "Cem Yıldız")
     await pilot.press("r", "backspace", *typed, "enter")
     await settled(pilot)
-    assert isinstance(app.screen, RequestViews)
+    assert isinstance(app.screen, RequestViewsDialog)
     assert "between 1 and 9999" in text_of(app.screen.query_one(".complaint"))
     await pilot.press("end", *["backspace"] * 3, "7", "enter")
     await settled(pilot)
@@ -620,10 +629,12 @@ async def test_a_pasted_note_is_cleaned_and_kept_within_its_length(opened) -> No
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (AskState.PENDING, "the owner has not answered"), (AskState.QUEUED, "waits in the outbox"),
-        (AskState.RECEIVED, "asks for more views"), (AskState.WITHDRAWN, None),
+        (AskState.PENDING, "the owner has not answered"),
+        (AskState.QUEUED, "waits in the outbox"),
+        (AskState.RECEIVED, "asks for more views"),
+        (AskState.WITHDRAWN, None),
     ],
-)  # fmt: skip
+)
 async def test_asking_again_says_how_the_first_request_stands(opened, state, said) -> None:
     someone, app, pilot = opened
     someone.outgoing = [asked_for(CEM_OFFERS[0], state)]
@@ -657,7 +668,7 @@ async def test_a_request_that_takes_a_while_is_seen_to_be_under_way(make_client,
         await settled(pilot)
         await _to_cem(pilot)
         await pressed(pilot, "r")
-        assert isinstance(app.screen, RequestViews)
+        assert isinstance(app.screen, RequestViewsDialog)
         await pilot.press("enter")
         assert len(someone.calls("request")) == 1
         assert "asking…" in offers_shown(app)
@@ -675,7 +686,7 @@ async def test_what_is_typed_while_a_dialog_comes_is_typed_into_it(make_client) 
         await _to_cem(pilot)
         sort = pane(app).people.sort
         app.post_message(events.Key("r", "r"))
-        while not isinstance(app.screen, RequestViews):
+        while not isinstance(app.screen, RequestViewsDialog):
             await anyio.lowlevel.checkpoint()
         assert not app.screen.ready
         for key in ("5", "tab", "tab", *"s please"):
@@ -719,7 +730,7 @@ async def test_hostile_text_is_harmless_where_views_are_asked_for(make_client, t
         await settled(pilot)
         await pilot.press("r")
         await settled(pilot)
-        assert isinstance(app.screen, RequestViews)
+        assert isinstance(app.screen, RequestViewsDialog)
         _assert_harmless(app)
         assert app.screen.query_one("#accept", Button).region.bottom <= 24
         await pilot.press("enter")

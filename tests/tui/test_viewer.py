@@ -21,15 +21,15 @@ from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
 from tui.client.screens import viewer as viewer_module
-from tui.client.screens.home import Home
-from tui.client.screens.viewer import Viewer
+from tui.client.screens.home import HomeScreen
+from tui.client.screens.viewer import ViewerScreen
+from tui.client.widgets.decoding import full
+from tui.client.widgets.graphics import Graphics
+from tui.client.widgets.painting import Painting
+from tui.client.widgets.zooming import ZoomablePicture
+from tui.common.footer import Footer
 from tui.peer.events import RightsUpdated
 from tui.peer.models import View
-from tui.widgets.decoding import full
-from tui.widgets.graphics import Graphics
-from tui.widgets.key_line import KeyLine
-from tui.widgets.painting import Painting
-from tui.widgets.zooming import ZoomablePicture
 
 IMAGE = "a" * 32
 _OF_THIS_TEST = 2
@@ -40,11 +40,13 @@ def view(data: bytes = PICTURE, title: str = "Harbour", left: int | None = 2) ->
     return View(IMAGE, title, data, left)
 
 
-async def shown(pilot: Any, of: View | None = None, *, peer: FakePeer | None = None, person: str = "Bea") -> Viewer:
+async def shown(
+    pilot: Any, of: View | None = None, *, peer: FakePeer | None = None, person: str = "Bea"
+) -> ViewerScreen:
     """Open a viewer over the home, and return it."""
     await settled(pilot)
     of = of or view()
-    screen = Viewer(peer or FakePeer(), of, person=person, left=of.left)
+    screen = ViewerScreen(peer or FakePeer(), of, person=person, left=of.left)
     pilot.app.push_screen(screen)
     del of
     await settled(pilot)
@@ -56,9 +58,7 @@ def text(pilot: Any, selector: str) -> str:
 
 
 def lines(picture: ZoomablePicture) -> str:
-    return "\n".join(
-        "".join(segment.text for segment in picture.render_line(y)) for y in range(picture.size.height)
-    )  # fmt: skip
+    return "\n".join("".join(segment.text for segment in picture.render_line(y)) for y in range(picture.size.height))
 
 
 @pytest.mark.anyio
@@ -89,13 +89,13 @@ async def test_what_is_said_of_the_views_left(make_client, left, person, said) -
 @pytest.mark.anyio
 async def test_the_time_over_the_picture_goes_on(make_client, monkeypatch) -> None:
     timers: list[tuple[float, Any]] = []
-    usual = Viewer.set_interval
+    usual = ViewerScreen.set_interval
 
-    def noted(screen: Viewer, interval: float, callback: Any = None, **options: Any) -> Any:
+    def noted(screen: ViewerScreen, interval: float, callback: Any = None, **options: Any) -> Any:
         timers.append((interval, callback))
         return usual(screen, interval, callback, **options)
 
-    monkeypatch.setattr(Viewer, "set_interval", noted)
+    monkeypatch.setattr(ViewerScreen, "set_interval", noted)
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot)
@@ -123,11 +123,11 @@ async def test_it_is_closed_by_keys_and_by_mouse(make_client, how: str) -> None:
         if how == "click":
             await pilot.click("#viewer-close")
         elif how == "footer":
-            await pilot.click(KeyLine, offset=place_of(screen, "Close"))
+            await pilot.click(Footer, offset=place_of(screen, "Close"))
         else:
             await pilot.press(how)
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         assert not screen.is_attached
 
 
@@ -152,7 +152,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.passed = 0.0
-        monkeypatch.setattr(Viewer, "clock", lambda _screen: 100.0 + self.passed)
+        monkeypatch.setattr(ViewerScreen, "clock", lambda _screen: 100.0 + self.passed)
         monkeypatch.setattr(FakePeer, "now", lambda _peer: NOW + self.passed)
 
 
@@ -169,7 +169,7 @@ def changed(left: int = 2, *, revoked: bool = False, **changes: Any) -> RightsUp
     return RightsUpdated(IMAGE, "e" * 32, left, revoked, "Harbour", **changes)
 
 
-async def ended(pilot: Any, screen: Viewer, reason: str, lasted: float) -> None:
+async def ended(pilot: Any, screen: ViewerScreen, reason: str, lasted: float) -> None:
     """Assert that the picture is gone, why, and that the peer was told once how long it was shown."""
     await settled(pilot)
     assert screen.picture.image is None
@@ -178,7 +178,7 @@ async def ended(pilot: Any, screen: Viewer, reason: str, lasted: float) -> None:
     assert pilot.app.screen is screen, "the reason stays until it is read"
     await pilot.press("escape")
     await settled(pilot)
-    assert isinstance(pilot.app.screen, Home)
+    assert isinstance(pilot.app.screen, HomeScreen)
     assert screen._peer.calls("look_ended") == [((VIEW, lasted), {})]
 
 
@@ -269,7 +269,7 @@ async def test_a_revocation_that_comes_before_the_picture_shows_none(make_client
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        screen = Viewer(FakePeer(), limited(), person="Bea", left=2)
+        screen = ViewerScreen(FakePeer(), limited(), person="Bea", left=2)
         app.push_screen(screen)
         await pilot.pause()
         screen.rights_changed(changed(0, revoked=True))
@@ -303,7 +303,7 @@ async def test_a_length_that_cannot_be_noted_troubles_nobody(make_client, clock:
         await shown(pilot, limited(), peer=peer)
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -344,13 +344,13 @@ async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, mon
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        screen = Viewer(FakePeer(), view(), person="Bea", left=2)
+        screen = ViewerScreen(FakePeer(), view(), person="Bea", left=2)
         app.push_screen(screen)
         await pilot.pause()
         assert "opening…" in lines(screen.picture)
         await pilot.press("escape")
         await pilot.pause()
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         gate.set()
         await settled(pilot)
         gc.collect()
@@ -369,7 +369,7 @@ async def test_what_is_no_picture_says_so(make_client, monkeypatch) -> None:
             full(b"no picture at all")
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 class Opening(FakePeer):
@@ -405,7 +405,7 @@ async def test_closing_leaves_neither_bytes_nor_pixels_in_memory(make_client, mo
         await pilot.press("tab", "enter")
         await settled(pilot)
         screen = app.screen
-        assert isinstance(screen, Viewer)
+        assert isinstance(screen, ViewerScreen)
         gc.collect()
         references = sys.getrefcount(data[0])
         assert references == _OF_THIS_TEST, "the bytes are gone with decoding"
@@ -510,7 +510,7 @@ async def test_texts_of_others_do_no_harm(make_client) -> None:
 # --- Looks -----------------------------------------------------------------------------------------------------------
 def push(of: View, person: str = "Bea") -> Any:
     async def before(pilot: Any) -> None:
-        pilot.app.push_screen(Viewer(FakePeer(), of, person=person, left=of.left))
+        pilot.app.push_screen(ViewerScreen(FakePeer(), of, person=person, left=of.left))
 
     return before
 

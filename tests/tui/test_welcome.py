@@ -13,19 +13,19 @@ from shared.errors import ProfileError, Unavailable, WrongPassphrase
 from tests.patience import PATIENCE_S
 from tests.tui.fake_peer import FakeHost, FakePeer
 from tests.tui.quiet import settled
-from tui.client.dialogs.export_identity import ExportIdentity
-from tui.client.dialogs.import_identity import ExportInput, ImportIdentity
-from tui.client.dialogs.register import Register
-from tui.client.dialogs.registered import LOST_WITHOUT_EXPORT, Registered
+from tui.client.dialogs.export_identity import ExportIdentityDialog
+from tui.client.dialogs.import_identity import ExportInput, ImportIdentityDialog
+from tui.client.dialogs.register import RegisterDialog
+from tui.client.dialogs.registered import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.ports import Reach
 from tui.client.screens import welcome
-from tui.client.screens.home import Home
+from tui.client.screens.home import HomeScreen
 from tui.client.screens.welcome import Welcome
+from tui.client.widgets.cluster_line import ClusterLine
+from tui.client.widgets.newcomer import Newcomer
+from tui.client.widgets.profile_list import ProfileList
 from tui.peer.models import Me
 from tui.peer.profiles import ProfileSummary
-from tui.widgets.cluster_line import ClusterLine
-from tui.widgets.newcomer import Newcomer
-from tui.widgets.profile_list import ProfileList
 
 WORDS = "amber basil cedar delta ember fable gravel harbor"
 ADA = ProfileSummary("ada", 7, "Ada", WORDS)
@@ -68,7 +68,7 @@ async def test_a_newcomer_types_a_name_and_is_home(make_client) -> None:
         await settled(pilot)
         assert opened(host) == ["ada-l"]
         assert host.peers["ada-l"].calls("register") == [(("Ada L",), {})]
-        assert isinstance(app.screen, Registered)
+        assert isinstance(app.screen, RegisteredDialog)
         assert LOST_WITHOUT_EXPORT.replace("\n", " ") in " ".join(
             str(widget.render()) for widget in app.screen.query(Static)
         )
@@ -76,7 +76,7 @@ async def test_a_newcomer_types_a_name_and_is_home(make_client) -> None:
             assert part in shown(app)
         await pilot.press("escape")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         assert app.screen.peer is host.peers["ada-l"]
         assert ("close",) not in host.asked
 
@@ -92,7 +92,7 @@ async def test_the_same_with_the_mouse_and_an_export_at_once(make_client, tmp_pa
         await settled(pilot)
         await pilot.click("#accept")
         await settled(pilot)
-        assert isinstance(app.screen, ExportIdentity)
+        assert isinstance(app.screen, ExportIdentityDialog)
         for field, value in (("passphrase", "four words or more"), ("again", "four words or more")):
             app.screen.query_one(f"#{field}", Input).value = value
         app.screen.query_one("#path", Input).value = str(tmp_path / "e.txt")
@@ -100,7 +100,7 @@ async def test_the_same_with_the_mouse_and_an_export_at_once(make_client, tmp_pa
         await settled(pilot)
         assert host.peers["ada"].calls("export_identity") == [(("four words or more",), {})]
         assert (tmp_path / "e.txt").read_bytes().startswith(b"-----BEGIN")
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -137,7 +137,7 @@ async def test_a_registration_that_failed_keeps_the_name_and_can_be_tried_again(
         await pilot.press("enter")
         await settled(pilot)
         assert opened(host) == ["ada", "ada"], "no second profile for the same name"
-        assert isinstance(app.screen, Registered)
+        assert isinstance(app.screen, RegisteredDialog)
         assert text_of(app.screen_stack[0].app, ".heading") == "Your account is ready"
 
 
@@ -218,7 +218,7 @@ async def test_a_profile_is_opened_by_key(make_client) -> None:
         await pilot.press("enter")
         await settled(pilot)
         assert opened(host) == ["ada"]
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         assert host.peers["ada"].calls("sign_in"), "the home signs in"
 
 
@@ -231,7 +231,7 @@ async def test_a_profile_is_opened_by_mouse(make_client) -> None:
         await pilot.click("#open")
         await settled(pilot)
         assert opened(host) == ["ada"]
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -267,7 +267,7 @@ async def test_a_profile_that_cannot_be_opened_says_why_and_the_list_stays(make_
         host.peers["ada"] = FakePeer(signed_in=False)
         await pilot.press("k", "enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -278,7 +278,7 @@ async def test_a_profile_in_which_nobody_registered_asks_for_the_name(make_clien
         await settled(pilot)
         await pilot.press("G", "enter")
         await settled(pilot)
-        assert isinstance(app.screen, Register)
+        assert isinstance(app.screen, RegisterDialog)
         assert "Nobody has registered in the profile new" in shown(app)
         assert host.opened is None, "nothing stays open while somebody thinks about a name"
         host.peers["new"].fail["register"] = Unavailable("No node answers; try again.")
@@ -290,10 +290,10 @@ async def test_a_profile_in_which_nobody_registered_asks_for_the_name(make_clien
         await pilot.press("enter")
         await settled(pilot)
         assert host.peers["new"].calls("register") == [(("Neo",), {})] * 2
-        assert isinstance(app.screen, Registered)
+        assert isinstance(app.screen, RegisteredDialog)
         await pilot.click("#cancel")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -328,7 +328,7 @@ async def test_the_register_dialog_says_at_once_that_no_node_answers(make_client
         await pilot.press(*"Ada", "enter")
         await settled(pilot)
         assert opened(host) == []
-        assert isinstance(app.screen, Register)
+        assert isinstance(app.screen, RegisterDialog)
 
 
 @pytest.mark.anyio
@@ -358,7 +358,7 @@ async def test_a_new_profile_by_name_leads_to_its_registration(make_client) -> N
     app = make_client(host=host, profile="work")
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        assert isinstance(app.screen, Register)
+        assert isinstance(app.screen, RegisterDialog)
         assert "profile work" in shown(app)
         await pilot.press(*"Ada", "enter")
         await settled(pilot)
@@ -388,7 +388,7 @@ async def test_an_account_is_imported_from_a_file(make_client, tmp_path: Path) -
         await settled(pilot)
         await pilot.click("#restore")
         await settled(pilot)
-        assert isinstance(app.screen, ImportIdentity)
+        assert isinstance(app.screen, ImportIdentityDialog)
         app.screen.query_one("#source", Input).value = str(file)
         app.screen.query_one("#passphrase", Input).value = "four words"
         host.fail["restore"] = WrongPassphrase("The passphrase does not open this export; try again.")
@@ -403,11 +403,11 @@ async def test_an_account_is_imported_from_a_file(make_client, tmp_path: Path) -
         asked = ("restore", "ada", EXPORT.encode(), "four words")
         assert [found for found in host.asked if found[0] == "restore"] == [asked, asked]
         assert opened(host) == ["ada"]
-        assert isinstance(app.screen, Registered)
+        assert isinstance(app.screen, RegisteredDialog)
         assert "Welcome back" in shown(app)
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
 
 
 @pytest.mark.anyio
@@ -540,7 +540,7 @@ async def test_the_cluster_is_asked_again_by_itself_until_something_else_is_in_f
                 await pilot.pause()
         await pilot.press("enter")
         await settled(pilot)
-        assert isinstance(app.screen, Home)
+        assert isinstance(app.screen, HomeScreen)
         asked = host.asked.count(("reach",))
         await settled(pilot)
         assert host.asked.count(("reach",)) == asked
@@ -553,9 +553,11 @@ async def test_hostile_words_are_shown_harmlessly(make_client, size) -> None:
     profile = ProfileSummary("ada", 7, HOSTILE, HOSTILE)
     broken = ProfileSummary("ben", None, HOSTILE, "", None, HOSTILE)
     host = FakeHost(
-        peers={"ada": FakePeer(account=Me(7, HOSTILE, HOSTILE), signed_in=False)}, found=[profile, broken],
-        cluster=HOSTILE, reached=Reach((), (HOSTILE,), HOSTILE),
-    )  # fmt: skip
+        peers={"ada": FakePeer(account=Me(7, HOSTILE, HOSTILE), signed_in=False)},
+        found=[profile, broken],
+        cluster=HOSTILE,
+        reached=Reach((), (HOSTILE,), HOSTILE),
+    )
     app = make_client(host=host)
     async with app.run_test(size=size) as pilot:
         await settled(pilot)

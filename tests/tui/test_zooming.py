@@ -7,9 +7,9 @@ from textual import events
 
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, colors, lines, noise, painter, plain
-from tui.widgets.key_line import KeyLine
-from tui.widgets.viewport import Viewport
-from tui.widgets.zooming import ZoomablePicture
+from tui.client.widgets.viewport import Viewport
+from tui.client.widgets.zooming import ZoomablePicture
+from tui.common.footer import Footer
 
 __all__ = ["painter"]
 
@@ -22,7 +22,7 @@ class Zooms(Shows):
 
     def compose(self):
         yield from super().compose()
-        yield KeyLine()
+        yield Footer()
 
     def on_mount(self):
         self.picture.focus()
@@ -124,9 +124,14 @@ async def test_the_footer_tells_the_keys_and_greys_what_does_nothing():
         assert enabled(app) == {"picture.closer"}
         await pilot.press("plus")
         assert enabled(app) == {
-            "picture.closer", "picture.further", "picture.whole", "picture.left", "picture.right", "picture.up",
+            "picture.closer",
+            "picture.further",
+            "picture.whole",
+            "picture.left",
+            "picture.right",
+            "picture.up",
             "picture.down",
-        }  # fmt: skip
+        }
         await pilot.press(*["plus"] * 9)
         assert "picture.closer" not in enabled(app)
         assert app.picture.viewport.zoom == 16

@@ -28,18 +28,37 @@ LISTS = ("my_images", "peer_images", "requests", "outbox", "troubles")
 
 def grant_record(owner: Identity, viewer: Identity, grant: str, image: str, views: int = 5) -> bytes:
     made = create_grant(
-        owner, viewer.public, grant_id=grant, image_id=image, content_key=CONTENT_KEY, granted=views, expires=None,
+        owner,
+        viewer.public,
+        grant_id=grant,
+        image_id=image,
+        content_key=CONTENT_KEY,
+        granted=views,
+        expires=None,
         entropy=Entropy(grant.encode()),
-    )  # fmt: skip
+    )
     return encode_record(made.record)
 
 
 def ask_row(incoming: bool = True) -> bytes:
     ask = ops.AskRow(
-        ask=ASK, image=MY_IMAGE, title="A picture", viewer=2, viewer_name="Bea", viewer_key=OTHER.public.signing_key,
-        owner=1, owner_name="Me", owner_key=ME.public.signing_key, views=3, note="", state="pending", reason="",
-        created=100.0, answered=None, grant=None,
-    )  # fmt: skip
+        ask=ASK,
+        image=MY_IMAGE,
+        title="A picture",
+        viewer=2,
+        viewer_name="Bea",
+        viewer_key=OTHER.public.signing_key,
+        owner=1,
+        owner_name="Me",
+        owner_key=ME.public.signing_key,
+        views=3,
+        note="",
+        state="pending",
+        reason="",
+        created=100.0,
+        answered=None,
+        grant=None,
+    )
     return encode(ops.AskArrived(ask=ask), cap_bytes=16_384)
 
 
@@ -51,36 +70,73 @@ def rows() -> dict[str, dict[str, Any]]:
     return {
         "facts": {"name": "account", "value": "1"},
         "accounts": {
-            "account": 2, "name": "Bea", "signing_key": public.signing_key, "session_key": public.session_key,
-            "session_signature": public.session_signature, "first_seen": 50.0,
+            "account": 2,
+            "name": "Bea",
+            "signing_key": public.signing_key,
+            "session_key": public.session_key,
+            "session_signature": public.session_signature,
+            "first_seen": 50.0,
         },
         "own_images": {
-            "image": MY_IMAGE, "title": "Mine", "format": "JPEG", "width": 640, "height": 480, "size": 10_000,
-            "content_key": CONTENT_KEY, "created": 90.0, "ready": 1,
+            "image": MY_IMAGE,
+            "title": "Mine",
+            "format": "JPEG",
+            "width": 640,
+            "height": 480,
+            "size": 10_000,
+            "content_key": CONTENT_KEY,
+            "created": 90.0,
+            "ready": 1,
         },
         "held": {
-            "grant_id": HELD, "image": HELD_IMAGE, "owner": 2, "owner_name": "Bea", "title": "Hers", "record": held,
-            "version": 1, "granted": 5, "consumed": 1, "expires": None, "revoked": 0, "received": 1,
+            "grant_id": HELD,
+            "image": HELD_IMAGE,
+            "owner": 2,
+            "owner_name": "Bea",
+            "title": "Hers",
+            "record": held,
+            "version": 1,
+            "granted": 5,
+            "consumed": 1,
+            "expires": None,
+            "revoked": 0,
+            "received": 1,
             "sealed_sha256": sha256(b"sealed").digest(),
         },
         "pending_views": {"grant_id": HELD, "view": VIEW, "ephemeral": b"e" * 32, "since": 100.0},
         "asks": {"ask": ASK, "incoming": 1, "row": ask_row(), "created": 100.0},
         "outbox": {
-            "request": REQUEST, "kind": "operation", "what": "request",
-            "body": encode(ops.AskViews(image=HELD_IMAGE, views=2), cap_bytes=1000), "since": 100.0,
+            "request": REQUEST,
+            "kind": "operation",
+            "what": "request",
+            "body": encode(ops.AskViews(image=HELD_IMAGE, views=2), cap_bytes=1000),
+            "since": 100.0,
         },
         "offers": {"image": HELD_IMAGE, "title": "Hers", "owner": 2, "owner_name": "Bea", "words": "a-b-c"},
         "mail_seen": {"mail": "f1" * 16, "at": 100.0},
         "rewrites": {"path": "/nowhere/held.png", "record": held},
         "given": {
-            "grant_id": GIVEN, "image": MY_IMAGE, "viewer": 2, "record": given, "version": 1, "consumed": 0,
-            "cloud_share": b"s" * 32, "share_signature": b"s" * 64,
+            "grant_id": GIVEN,
+            "image": MY_IMAGE,
+            "viewer": 2,
+            "record": given,
+            "version": 1,
+            "consumed": 0,
+            "cloud_share": b"s" * 32,
+            "share_signature": b"s" * 64,
         },
+        "previews": {"image": MY_IMAGE, "preview": b"a small JPEG", "mark": "a1" * 16},
         "seen_views": {
-            "view": VIEW, "image": MY_IMAGE, "viewer": 2, "viewer_name": "Bea", "at": 100.0, "left": 4,
-            "grant_id": GIVEN, "consumed": 1,
+            "view": VIEW,
+            "image": MY_IMAGE,
+            "viewer": 2,
+            "viewer_name": "Bea",
+            "at": 100.0,
+            "left": 4,
+            "grant_id": GIVEN,
+            "consumed": 1,
         },
-    }  # fmt: skip
+    }
 
 
 def make_profile(folder: Path) -> Path:
@@ -102,9 +158,13 @@ def _filled_store() -> bytes:
         for table, row in rows().items():
             store.put(table, **row)
         for name, value in (
-            ("name", "Me"), ("device", DEVICE), ("cluster", NOWHERE.cluster_id), ("compared_epoch", "1"),
-            ("restored_at", "90.5"), ("receipt", "ab" * 32),
-        ):  # fmt: skip
+            ("name", "Me"),
+            ("device", DEVICE),
+            ("cluster", NOWHERE.cluster_id),
+            ("compared_epoch", "1"),
+            ("restored_at", "90.5"),
+            ("receipt", "ab" * 32),
+        ):
             store.set_fact(name, value)
         store.close()
         return path.read_bytes()

@@ -40,9 +40,15 @@ def new_grant(
     expires: float | None = None,
 ) -> NewGrant:
     return create_grant(
-        owner, viewer.public, grant_id=grant_id, image_id=image_id, content_key=CONTENT_KEY, granted=granted,
-        expires=expires, entropy=Entropy(grant_id.encode() + image_id.encode()),
-    )  # fmt: skip
+        owner,
+        viewer.public,
+        grant_id=grant_id,
+        image_id=image_id,
+        content_key=CONTENT_KEY,
+        granted=granted,
+        expires=expires,
+        entropy=Entropy(grant_id.encode() + image_id.encode()),
+    )
 
 
 def new_record(**given: object) -> RightsRecord:

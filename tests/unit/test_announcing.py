@@ -76,11 +76,15 @@ def test_a_changed_key_is_said_loudly():
 @pytest.mark.parametrize(
     "event",
     [
-        events.CloudChanged(True, "n1", 3), events.CopyProgress(GRANT, True, 1, 2),
-        events.Delivered(REQUEST, "request"), events.PictureAdopted(IMAGE), events.ImageWithdrawn(IMAGE),
-        events.RightsUpdated(IMAGE, GRANT, 3, revoked=False), events.RightsHeard(IMAGE, GRANT, "Ben", 3, False),
+        events.CloudChanged(True, "n1", 3),
+        events.CopyProgress(GRANT, True, 1, 2),
+        events.Delivered(REQUEST, "request"),
+        events.PictureAdopted(IMAGE),
+        events.ImageWithdrawn(IMAGE),
+        events.RightsUpdated(IMAGE, GRANT, 3, revoked=False),
+        events.RightsHeard(IMAGE, GRANT, "Ben", 3, False),
     ],
-)  # fmt: skip
+)
 def test_what_the_screens_show_anyway_is_no_toast(event):
     assert announcement(event) is None
 

@@ -12,15 +12,29 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.widgets.blocks import Cells, draw, half_blocks, quadrants, shades
-from tui.widgets.cells import Mode, fit
-from tui.widgets.strips import CellStrip, nearest_in_palette, to_strips
+from tui.client.widgets.blocks import Cells, draw, half_blocks, quadrants, shades
+from tui.client.widgets.cells import Mode, fit
+from tui.client.widgets.strips import CellStrip, nearest_in_palette, to_strips
 
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (200, 10, 20)
 INKED = {
-    " ": (), "█": (0, 1, 2, 3), "▀": (0, 1), "▄": (2, 3), "▌": (0, 2), "▐": (1, 3), "▘": (0,), "▝": (1,), "▖": (2,),
-    "▗": (3,), "▛": (0, 1, 2), "▜": (0, 1, 3), "▙": (0, 2, 3), "▟": (1, 2, 3), "▚": (0, 3), "▞": (1, 2),
-}  # fmt: skip
+    " ": (),
+    "█": (0, 1, 2, 3),
+    "▀": (0, 1),
+    "▄": (2, 3),
+    "▌": (0, 2),
+    "▐": (1, 3),
+    "▘": (0,),
+    "▝": (1,),
+    "▖": (2,),
+    "▗": (3,),
+    "▛": (0, 1, 2),
+    "▜": (0, 1, 3),
+    "▙": (0, 2, 3),
+    "▟": (1, 2, 3),
+    "▚": (0, 3),
+    "▞": (1, 2),
+}
 """Which quarters a glyph inks, by its name in Unicode: above left, above right, below left, below right."""
 
 

@@ -51,9 +51,18 @@ def sound() -> tuple[Story, dict[str, Any], dict[str, Any]]:
     told.did("request", "ben", {"request": ASK, "delivered": True}, image=IMAGE, account=VIEWER, views=1)
     told.did("reject", "ada", {"request": "r1", "delivered": True}, ask=ASK, image=IMAGE, viewer=VIEWER)
     grant = {
-        "id": GRANT, "image_id": IMAGE, "owner_id": OWNER, "viewer_id": VIEWER, "granted": 3, "consumed": 2,
-        "expires": None, "revoked": 0, "version": 2, "epoch": 1, "created": 5.0,
-    }  # fmt: skip
+        "id": GRANT,
+        "image_id": IMAGE,
+        "owner_id": OWNER,
+        "viewer_id": VIEWER,
+        "granted": 3,
+        "consumed": 2,
+        "expires": None,
+        "revoked": 0,
+        "version": 2,
+        "epoch": 1,
+        "created": 5.0,
+    }
     directory = {
         "meta": [{"name": "epoch", "value": 1}],
         "accounts": [{"id": OWNER, "name": "ada"}, {"id": VIEWER, "name": "ben"}],
@@ -63,8 +72,13 @@ def sound() -> tuple[Story, dict[str, Any], dict[str, Any]]:
         "views": [{"id": VIEW, "grant_id": GRANT}, {"id": "f" * 32, "grant_id": GRANT}],
     }
     empty: dict[str, list[dict[str, Any]]] = {
-        "held": [], "given": [], "outbox": [], "pending_views": [], "own_images": [], "set_aside": [],
-    }  # fmt: skip
+        "held": [],
+        "given": [],
+        "outbox": [],
+        "pending_views": [],
+        "own_images": [],
+        "set_aside": [],
+    }
     known = {"grant_id": GRANT, "version": 2, "consumed": 2}
     stores = {
         "ada": {**deepcopy(empty), "given": [dict(known)], "own_images": [{"image": IMAGE, "ready": 1}]},

@@ -12,9 +12,13 @@ def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")}
     environment.pop("GLIMPSE_CLUSTER", None)
     return subprocess.run(
-        [sys.executable, "-m", "tui.cli", *arguments], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "tui.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
         env=environment,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,9 +108,13 @@ def test_layers_hold_at_run_time() -> None:
 @pytest.mark.parametrize("command", ["client", "monitor"])
 def test_no_screen_is_painted_into_a_pipe(command: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "tui.cli", command], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "tui.cli", command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     assert result.returncode == 2
     assert result.stdout == ""
     assert f"There is no terminal here, and the {command} needs one" in result.stderr

@@ -48,7 +48,7 @@ def test_the_first_screen_is_painted_and_takes_a_name_without_anything_heavy() -
 
 def test_looking_for_garbage_begins_again_after_the_first_paint() -> None:
     program = (
-        "import gc\nfrom tui.starting import begin, painted\n"
+        "import gc\nfrom tui.common.starting import begin, painted\n"
         "painted()\nassert gc.isenabled() and gc.get_freeze_count() == 0\n"
         "begin()\nassert not gc.isenabled()\npainted()\nassert gc.isenabled() and gc.get_freeze_count() > 0"
     )

@@ -15,6 +15,7 @@ from shared.net.session import Session
 from shared.wire.codec import decode, encode
 from shared.wire.operations import ListUsers, Operation, SpendView, Users
 from shared.wire.peer_messages import Answer, AnyPeerMessage, CloudState, Pull, Received, Request
+from tui.peer import cloud as cloud_module
 from tui.peer.cloud import CloudLink
 
 pytestmark = pytest.mark.anyio
@@ -56,12 +57,16 @@ class Posts:
 
     sent: list[tuple[str, AnyPeerMessage]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def connect(self, address: tuple[str, int], key: bytes) -> Session:
         session = Session(next(self._numbers), key, address, initiator=True, opened_at=0.0)
         self.sessions[key[:1].decode()] = session
         return session
+
+    def close_session(self, session: Session) -> None:
+        self.closed.append(session.remote_key[:1].decode())
 
     def post(self, session: Session, data: bytes) -> None:
         self.sent.append((session.remote_key[:1].decode(), decode(data, AnyPeerMessage, cap_bytes=len(data))))
@@ -81,7 +86,7 @@ class Peer:
 
     async def ask(
         self, answer: Answer, *, times_sent: int, operation: Operation = LIST, told: Collection[str] = ()
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Ask, and let node a answer once the request went out so often to all."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer, answer, times_sent)
@@ -152,10 +157,14 @@ async def test_a_passing_refusal_that_lasts_is_told_in_its_own_words(peer: Peer)
 @pytest.mark.parametrize(
     ("operation", "code", "kind"),
     [
-        (LOOK, "frozen", ViewRefused), (LOOK, "revoked", ViewRefused), (LOOK, "no_views", ViewRefused),
-        (LIST, "unknown_account", Refused), (LIST, "conflict", Refused), (LIST, "invalid", Refused),
+        (LOOK, "frozen", ViewRefused),
+        (LOOK, "revoked", ViewRefused),
+        (LOOK, "no_views", ViewRefused),
+        (LIST, "unknown_account", Refused),
+        (LIST, "conflict", Refused),
+        (LIST, "invalid", Refused),
     ],
-)  # fmt: skip
+)
 async def test_what_waiting_does_not_change_is_told_at_once(peer: Peer, operation, code: str, kind: type) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await peer.ask(Answer(request=ASKED, code=code, text="No."), times_sent=1, operation=operation)
@@ -203,3 +212,30 @@ async def test_no_other_device_takes_the_place_of_one_that_has_not_signed_in(pee
     hears_of_another()
     assert told == [True]
     assert peer.cloud.other_device
+
+
+# --- Nodes that answer with what cannot be ---
+@PATIENT
+async def test_a_node_that_is_left_out_is_asked_no_more_and_the_others_are(peer: Peer) -> None:
+    await peer.ask(Answer(request=ASKED, outcome=Users(rows=[], total=0)), times_sent=1)
+    peer.cloud.leave_out(ASKED, "a test")
+    peer.cloud.leave_out(ASKED, "a test")
+    peer.cloud.leave_out(f"{9:032x}", "nobody answered this")
+    assert peer.posts.closed == ["a"]
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+    peer.posts.sent.clear()
+    with anyio.move_on_after(0.05):
+        await peer.cloud.ask(LIST, request=f"{8:032x}")
+    assert {node for node, _ in peer.posts.sent} == {"b", "c"}
+
+
+@PATIENT
+async def test_a_node_that_was_left_out_long_enough_is_asked_again(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_module, "_LEFT_OUT_S", 0.05)
+    first = peer.posts.sessions["a"]
+    await peer.ask(Answer(request=ASKED, outcome=Users(rows=[], total=0)), times_sent=1)
+    peer.cloud.leave_out(ASKED, "a test")
+    with anyio.fail_after(30):
+        while peer.posts.sessions["a"] is first:  # noqa: ASYNC110 - nobody is told of a new session
+            await anyio.sleep(0.01)

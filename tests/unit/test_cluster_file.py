@@ -91,9 +91,13 @@ def test_what_was_not_handed_over_is_one_sentence(tmp_path: Path) -> None:
     place.close()
     command = [sys.executable, "-m", "tui.cli", "node", "--cluster", str(place.file), "--name", "n1"]
     done = subprocess.run(
-        [*command, "--sockets", "0", "0"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        [*command, "--sockets", "0", "0"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=60,
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("glimpse: Descriptor 0 is no socket that was handed over")
     assert done.stderr.count("\n") == 1

@@ -6,13 +6,13 @@ import pytest
 
 from shared.wire import operations as ops
 from tui.peer.comparing import (
-    AskDeed,
-    Deed,
+    GrantAction,
     GrantSide,
     Left,
+    RequestAction,
     Tally,
-    ask_deed,
     later_ask,
+    request_action,
     sentence,
     step_for,
     steps_for,
@@ -25,29 +25,29 @@ SAME = replace(MINE, remakeable=False)
 @pytest.mark.parametrize(
     ("known", "found", "deed"),
     [
-        (MINE, SAME, Deed.NOTHING),
-        (MINE, replace(SAME, frozen=True), Deed.CONFIRM),
-        (MINE, replace(SAME, version=2, record=b"record 2"), Deed.CONFIRM),
-        (MINE, replace(SAME, consumed=4), Deed.CONFIRM),
-        (MINE, replace(SAME, version=4, record=b"record 4"), Deed.LEARN),
-        (MINE, replace(SAME, consumed=6), Deed.LEARN),
-        (MINE, replace(SAME, version=4, record=b"record 4", consumed=4), Deed.CONFIRM),
-        (MINE, replace(SAME, record=b"another record 3"), Deed.LEARN),
-        (MINE, None, Deed.REMAKE),
-        (replace(MINE, remakeable=False), None, Deed.LOST),
-        (replace(MINE, revoked=True), None, Deed.REMAKE),
-        (replace(MINE, revoked=True, remakeable=False), None, Deed.NOTHING),
-        (replace(MINE, revoked=True), replace(SAME, version=2), Deed.CONFIRM),
-        (replace(MINE, revoked=True), SAME, Deed.REVOKE),
-        (replace(MINE, revoked=True), replace(SAME, version=9), Deed.REVOKE),
-        (replace(MINE, revoked=True), replace(SAME, revoked=True), Deed.NOTHING),
-        (replace(MINE, revoked=True), replace(SAME, revoked=True, frozen=True), Deed.NOTHING),
-        (None, SAME, Deed.LEARN),
-        (None, replace(SAME, frozen=True, revoked=True), Deed.LEARN),
-        (None, replace(SAME, frozen=True), Deed.UNKNOWN),
+        (MINE, SAME, GrantAction.NOTHING),
+        (MINE, replace(SAME, frozen=True), GrantAction.CONFIRM),
+        (MINE, replace(SAME, version=2, record=b"record 2"), GrantAction.CONFIRM),
+        (MINE, replace(SAME, consumed=4), GrantAction.CONFIRM),
+        (MINE, replace(SAME, version=4, record=b"record 4"), GrantAction.LEARN),
+        (MINE, replace(SAME, consumed=6), GrantAction.LEARN),
+        (MINE, replace(SAME, version=4, record=b"record 4", consumed=4), GrantAction.CONFIRM),
+        (MINE, replace(SAME, record=b"another record 3"), GrantAction.LEARN),
+        (MINE, None, GrantAction.REMAKE),
+        (replace(MINE, remakeable=False), None, GrantAction.LOST),
+        (replace(MINE, revoked=True), None, GrantAction.REMAKE),
+        (replace(MINE, revoked=True, remakeable=False), None, GrantAction.NOTHING),
+        (replace(MINE, revoked=True), replace(SAME, version=2), GrantAction.CONFIRM),
+        (replace(MINE, revoked=True), SAME, GrantAction.REVOKE),
+        (replace(MINE, revoked=True), replace(SAME, version=9), GrantAction.REVOKE),
+        (replace(MINE, revoked=True), replace(SAME, revoked=True), GrantAction.NOTHING),
+        (replace(MINE, revoked=True), replace(SAME, revoked=True, frozen=True), GrantAction.NOTHING),
+        (None, SAME, GrantAction.LEARN),
+        (None, replace(SAME, frozen=True, revoked=True), GrantAction.LEARN),
+        (None, replace(SAME, frozen=True), GrantAction.UNKNOWN),
     ],
 )
-def test_each_difference_has_its_deed(known: GrantSide | None, found: GrantSide | None, deed: Deed) -> None:
+def test_each_difference_has_its_deed(known: GrantSide | None, found: GrantSide | None, deed: GrantAction) -> None:
     assert step_for(known, found).deed is deed
 
 
@@ -61,13 +61,13 @@ def test_the_end_of_a_grant_goes_before_its_successor() -> None:
     """The directory takes one live grant for an image and a viewer: the old one's end has to be told first."""
     old = replace(MINE, grant="c" * 32, revoked=True, version=2)
     steps = steps_for([MINE, old], [replace(old, revoked=False, version=1, frozen=True)])
-    assert [(step.grant[0], step.deed) for step in steps] == [("c", Deed.CONFIRM), ("a", Deed.REMAKE)]
+    assert [(step.grant[0], step.deed) for step in steps] == [("c", GrantAction.CONFIRM), ("a", GrantAction.REMAKE)]
 
 
 def test_a_grant_that_was_given_again_meanwhile_is_not_made_a_second_time() -> None:
     later = replace(SAME, grant="d" * 32, version=1)
     deeds = {step.grant[0]: step.deed for step in steps_for([MINE], [later])}
-    assert deeds == {"a": Deed.NOTHING, "d": Deed.LEARN}
+    assert deeds == {"a": GrantAction.NOTHING, "d": GrantAction.LEARN}
 
 
 def test_a_restore_and_a_grant_frozen_by_a_viewers_word_alone_are_told_apart() -> None:
@@ -104,32 +104,43 @@ def test_what_waits_is_told_with_what_to_do() -> None:
 
 def ask(state: str, grant: str | None = None) -> ops.AskRow:
     return ops.AskRow(
-        ask="e" * 32, image="b" * 32, title="t", owner=1, viewer=7, viewer_name="Ben", viewer_key=bytes(32), views=3,
-        note="", state=state, reason="", created=1.0, grant=grant,
-    )  # fmt: skip
+        ask="e" * 32,
+        image="b" * 32,
+        title="t",
+        owner=1,
+        viewer=7,
+        viewer_name="Ben",
+        viewer_key=bytes(32),
+        views=3,
+        note="",
+        state=state,
+        reason="",
+        created=1.0,
+        grant=grant,
+    )
 
 
 @pytest.mark.parametrize(
     ("mine", "found", "incoming", "deed"),
     [
-        ("pending", None, False, AskDeed.ASK),
+        ("pending", None, False, RequestAction.ASK),
         ("accepted", None, False, None),
         ("pending", None, True, None),
-        ("withdrawn", "pending", False, AskDeed.WITHDRAW),
+        ("withdrawn", "pending", False, RequestAction.WITHDRAW),
         ("pending", "pending", False, None),
         ("accepted", "pending", False, None),
-        ("rejected", "pending", True, AskDeed.REJECT),
-        ("accepted", "pending", True, AskDeed.CLOSE),
+        ("rejected", "pending", True, RequestAction.REJECT),
+        ("accepted", "pending", True, RequestAction.CLOSE),
         ("pending", "pending", True, None),
         ("rejected", "rejected", True, None),
         ("rejected", None, True, None),
     ],
 )
 def test_each_side_repeats_its_own_part_of_a_request(
-    mine: str, found: str | None, incoming: bool, deed: AskDeed | None
+    mine: str, found: str | None, incoming: bool, deed: RequestAction | None
 ) -> None:
     there = None if found is None else ask(found)
-    assert ask_deed(ask(mine, "f" * 32), there, incoming=incoming) is deed
+    assert request_action(ask(mine, "f" * 32), there, incoming=incoming) is deed
 
 
 def test_a_request_that_was_answered_is_never_open_again() -> None:

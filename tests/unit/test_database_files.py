@@ -11,19 +11,37 @@ import pytest
 import node
 import shared
 import tui
-from node.directory.sqlite_file import File, Users
+from node.directory.sqlite_file import File, FileUsers
 from shared.errors import StorageError, Unavailable
 from tui.peer.profiles import list_profiles
 from tui.peer.store import Store
 
 ROOTS = [Path(package.__file__).parent for package in (shared, node, tui)]
 OPENING = {
-    "open", "fdopen", "read_bytes", "write_bytes", "read_text", "write_text", "touch", "unlink", "remove", "rename",
-    "replace", "copy", "copyfile", "copy2", "copyfileobj", "move", "rmtree", "truncate", "link", "symlink",
-}  # fmt: skip
+    "open",
+    "fdopen",
+    "read_bytes",
+    "write_bytes",
+    "read_text",
+    "write_text",
+    "touch",
+    "unlink",
+    "remove",
+    "rename",
+    "replace",
+    "copy",
+    "copyfile",
+    "copy2",
+    "copyfileobj",
+    "move",
+    "rmtree",
+    "truncate",
+    "link",
+    "symlink",
+}
 ALLOWED = {
     ("node/directory/sqlite_file.py", "_create_private"): "O_EXCL: makes the file, and never opens one that is there",
-    ("node/directory/sqlite_file.py", "Users"): "a lock file of ours beside the database",
+    ("node/directory/sqlite_file.py", "FileUsers"): "a lock file of ours beside the database",
     ("node/directory/sqlite_file.py", "Gate"): "a lock file of ours beside the database",
     ("node/directory/__init__.py", "open_directory"): "opens it through SQLite",
     ("node/directory/backup.py", "_clear_away"): "removes half-written files that nobody has open",
@@ -142,7 +160,7 @@ def test_users_share_and_a_restore_waits_for_none(tmp_path: Path) -> None:
     import fcntl
 
     path = tmp_path / "directory.sqlite"
-    one, two = Users(path), Users(path)
+    one, two = FileUsers(path), FileUsers(path)
     alone = os.open(tmp_path / "directory.sqlite-users", os.O_RDWR)
     with pytest.raises(BlockingIOError):
         fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,10 +168,10 @@ def test_users_share_and_a_restore_waits_for_none(tmp_path: Path) -> None:
     two.close()
     fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with pytest.raises(Unavailable, match="being restored"):
-        Users(path)
+        FileUsers(path)
     os.close(alone)
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be opened"):
-        Users(tmp_path / "absent" / "directory.sqlite")
+        FileUsers(tmp_path / "absent" / "directory.sqlite")

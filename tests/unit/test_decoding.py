@@ -14,9 +14,9 @@ from shared.config import MAX_ORIGINAL_BYTES, PREVIEW_MAX_BYTES
 from shared.errors import MalformedMessage, UnusableImage
 from shared.stego.pictures import decode_picture, make_preview, opaque
 from tests import photos
-from tui.widgets import reducing
-from tui.widgets.decoding import full, reduced, reduced_preview
-from tui.widgets.reducing import inside
+from tui.client.widgets import reducing
+from tui.client.widgets.decoding import full, reduced, reduced_preview
+from tui.client.widgets.reducing import inside
 
 ORIENTATION = 0x0112
 READERS = [lambda data: reduced(data, (64, 64)), full]
@@ -64,10 +64,15 @@ def test_nothing_is_enlarged():
 def test_each_orientation_is_turned_upright(file_format, orientation):
     upright = marked()
     lying = {
-        1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
-    }[orientation]  # fmt: skip
+    }[orientation]
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     stored = upright if lying is None else upright.transpose(lying)

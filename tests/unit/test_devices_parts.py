@@ -9,11 +9,11 @@ import anyio
 import pytest
 
 from shared.wire import operations as ops
-from tui.peer.asks import Asks
 from tui.peer.copies import SENT_AGAIN_PER_HOUR, Copies
 from tui.peer.mailbox import _begin_to_catch_up
 from tui.peer.outbox import Outbox
 from tui.peer.store import Store
+from tui.peer.view_requests import ViewRequests
 
 pytestmark = pytest.mark.anyio
 
@@ -74,16 +74,25 @@ async def test_a_new_device_catches_up_until_it_has_and_an_old_profile_does_not(
 
 def ask(**changes: Any) -> ops.AskRow:
     values: dict[str, Any] = {
-        "ask": ASK, "image": IMAGE, "title": "t", "owner": 1, "viewer": 2, "viewer_name": "Ben",
+        "ask": ASK,
+        "image": IMAGE,
+        "title": "t",
+        "owner": 1,
+        "viewer": 2,
+        "viewer_name": "Ben",
         "viewer_key": bytes(32),
-        "views": 3, "note": "", "state": "pending", "reason": "", "created": 1.0,
-    }  # fmt: skip
+        "views": 3,
+        "note": "",
+        "state": "pending",
+        "reason": "",
+        "created": 1.0,
+    }
     return ops.AskRow(**{**values, **changes})
 
 
 async def test_an_old_letter_opens_no_request_that_was_closed(store: Store) -> None:
     """Mail comes at least once and may be late; the request that it told of had been answered meanwhile."""
-    asks = Asks(context_of(store, Clock()))
+    asks = ViewRequests(context_of(store, Clock()))
     await asks.arrived(ask())
     assert (await asks.present(ASK)).state == "pending"  # type: ignore[union-attr]
     await asks.close(ASK, "rejected")
@@ -96,7 +105,7 @@ async def test_an_old_letter_opens_no_request_that_was_closed(store: Store) -> N
 
 
 async def test_a_withdrawn_image_closes_its_own_requests_only(store: Store) -> None:
-    asks = Asks(context_of(store, Clock()))
+    asks = ViewRequests(context_of(store, Clock()))
     other, mine = "f" * 32, "9" * 32
     await asks.arrived(ask())
     await asks.arrived(ask(ask=other, image="8" * 32))

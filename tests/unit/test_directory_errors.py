@@ -32,19 +32,40 @@ def test_keys_that_are_taken_or_missing(code: int, kind: type[Exception]) -> Non
 @pytest.mark.parametrize(
     ("code", "kind", "says"),
     [
-        (1020, Interrupted, "try again"), (1205, Interrupted, "too long"), (1213, Interrupted, "try again"),
-        (1305, Interrupted, "ended a transaction"), (1317, Interrupted, "interrupt"),
-        (0, Lost, "lost"), (1053, Lost, "lost"), (1927, Lost, "lost"), (2006, Lost, "lost"), (2013, Lost, "lost"),
-        (1021, StorageError, "make room"), (1114, StorageError, "make room"), (1135, StorageError, "make room"),
-        (1030, Unavailable, "read or write"), (1036, Unavailable, "read-only"), (1040, Unavailable, "max_connections"),
-        (1044, Unavailable, "rights"), (1047, Unavailable, "quorum"), (1049, Unavailable, "not on its server"),
-        (1105, Unavailable, "1105"), (1142, Unavailable, "rights"),
-        (1153, Unavailable, "max_allowed_packet"), (1180, Unavailable, "commit"), (1206, Unavailable, "locks"),
-        (1227, Unavailable, "rights"), (1290, Unavailable, "read-only"), (1792, Unavailable, "read-only"),
-        (1836, Unavailable, "read-only"), (1969, Unavailable, "max_statement_time"),
-        (3024, Unavailable, "max_statement_time"), (3100, Unavailable, "commit"), (9999, Unavailable, "9999"),
+        (1020, Interrupted, "try again"),
+        (1205, Interrupted, "too long"),
+        (1213, Interrupted, "try again"),
+        (1305, Interrupted, "ended a transaction"),
+        (1317, Interrupted, "interrupt"),
+        (0, Lost, "lost"),
+        (1053, Lost, "lost"),
+        (1927, Lost, "lost"),
+        (2006, Lost, "lost"),
+        (2013, Lost, "lost"),
+        (1021, StorageError, "make room"),
+        (1114, StorageError, "make room"),
+        (1135, StorageError, "make room"),
+        (1030, Unavailable, "read or write"),
+        (1036, Unavailable, "read-only"),
+        (1040, Unavailable, "max_connections"),
+        (1044, Unavailable, "rights"),
+        (1047, Unavailable, "quorum"),
+        (1049, Unavailable, "not on its server"),
+        (1105, Unavailable, "1105"),
+        (1142, Unavailable, "rights"),
+        (1153, Unavailable, "max_allowed_packet"),
+        (1180, Unavailable, "commit"),
+        (1206, Unavailable, "locks"),
+        (1227, Unavailable, "rights"),
+        (1290, Unavailable, "read-only"),
+        (1792, Unavailable, "read-only"),
+        (1836, Unavailable, "read-only"),
+        (1969, Unavailable, "max_statement_time"),
+        (3024, Unavailable, "max_statement_time"),
+        (3100, Unavailable, "commit"),
+        (9999, Unavailable, "9999"),
     ],
-)  # fmt: skip
+)
 def test_everything_else_passes_and_says_so_in_one_sentence(code: int, kind: type[Exception], says: str) -> None:
     """Any code outside a list of passing ones was final: a statement that took too long, rights that were revoked, a
     server that only read for a while each threw away a request, a grant, a change and a revocation."""
@@ -81,15 +102,22 @@ def test_an_error_without_a_code_is_a_lost_connection() -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "says"),
     [
-        (sqlite3.SQLITE_ERROR, StatementFailed, ""), (sqlite3.SQLITE_MISMATCH, StatementFailed, ""),
-        (sqlite3.SQLITE_CONSTRAINT_CHECK, StatementFailed, ""), (sqlite3.SQLITE_CONSTRAINT_UNIQUE, DuplicateKey, ""),
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, Interrupted, "in use"), (sqlite3.SQLITE_SCHEMA, Interrupted, "changed"),
-        (sqlite3.SQLITE_FULL, StorageError, "full"), (sqlite3.SQLITE_IOERR_FSYNC, StorageError, "disk"),
-        (sqlite3.SQLITE_IOERR_LOCK, StorageError, "locks"), (sqlite3.SQLITE_PROTOCOL, StorageError, "locks"),
-        (sqlite3.SQLITE_READONLY, StorageError, "read-only"), (sqlite3.SQLITE_NOMEM, StorageError, "memory"),
-        (sqlite3.SQLITE_READONLY_DBMOVED, StorageError, "moved"), (sqlite3.SQLITE_NOTICE, StorageError, "27"),
+        (sqlite3.SQLITE_ERROR, StatementFailed, ""),
+        (sqlite3.SQLITE_MISMATCH, StatementFailed, ""),
+        (sqlite3.SQLITE_CONSTRAINT_CHECK, StatementFailed, ""),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, DuplicateKey, ""),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, Interrupted, "in use"),
+        (sqlite3.SQLITE_SCHEMA, Interrupted, "changed"),
+        (sqlite3.SQLITE_FULL, StorageError, "full"),
+        (sqlite3.SQLITE_IOERR_FSYNC, StorageError, "disk"),
+        (sqlite3.SQLITE_IOERR_LOCK, StorageError, "locks"),
+        (sqlite3.SQLITE_PROTOCOL, StorageError, "locks"),
+        (sqlite3.SQLITE_READONLY, StorageError, "read-only"),
+        (sqlite3.SQLITE_NOMEM, StorageError, "memory"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, StorageError, "moved"),
+        (sqlite3.SQLITE_NOTICE, StorageError, "27"),
     ],
-)  # fmt: skip
+)
 def test_what_sqlite_says(tmp_path: Path, code: int, kind: type[Exception], says: str) -> None:
     file = File(tmp_path / "directory.sqlite")
     error = sqlite3.OperationalError("database disk image of /home/ada")

@@ -47,13 +47,31 @@ def test_an_authority_turns_checking_on() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "", "postgres://u:hunter2@h/d", "sqlite:", "sqlite://x", "sqlite:///", "sqlite:///folder/", "sqlite:///:memory:",
-        "sqlite:///a\0b", "mysql:", "mysql://", "mysql://u:hunter2@h", "mysql://u:hunter2@h/", "mysql://:hunter2@h/d",
-        "mysql://u:hunter2@/d", "mysql://u:hunter2@h:port/d", "mysql://u:hunter2@h:99999/d", "mysql://u:hunter2@h/a/b",
-        "mysql://u:hunter2@h/d?tls=maybe", "mysql://u:hunter2@h/d?tls=", "mysql://u:hunter2@h/d?speed=9",
-        "mysql://u:hunter2@h/d?tls=off&ca=/x", "mysql://u:hunter2@[::1/d", "mysql://u:hunter2@h/d#part",
+        "",
+        "postgres://u:hunter2@h/d",
+        "sqlite:",
+        "sqlite://x",
+        "sqlite:///",
+        "sqlite:///folder/",
+        "sqlite:///:memory:",
+        "sqlite:///a\0b",
+        "mysql:",
+        "mysql://",
+        "mysql://u:hunter2@h",
+        "mysql://u:hunter2@h/",
+        "mysql://:hunter2@h/d",
+        "mysql://u:hunter2@/d",
+        "mysql://u:hunter2@h:port/d",
+        "mysql://u:hunter2@h:99999/d",
+        "mysql://u:hunter2@h/a/b",
+        "mysql://u:hunter2@h/d?tls=maybe",
+        "mysql://u:hunter2@h/d?tls=",
+        "mysql://u:hunter2@h/d?speed=9",
+        "mysql://u:hunter2@h/d?tls=off&ca=/x",
+        "mysql://u:hunter2@[::1/d",
+        "mysql://u:hunter2@h/d#part",
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_directory_url(url)
@@ -74,11 +92,19 @@ def test_parameters_are_filled_in_once_and_not_in_quotes() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "NULL"), (True, "1"), (-5, "-5"), (1.5, "1.5e0"), (1e300, "1e+300"), (b"", "x''"),
+        (None, "NULL"),
+        (True, "1"),
+        (-5, "-5"),
+        (1.5, "1.5e0"),
+        (1e300, "1e+300"),
+        (b"", "x''"),
         (b"\x00'\\", "x'00275c'"),
-        ("it's", "'it\\'s'"), ("\\", "'\\\\'"), ("a\0b", "'a\\0b'"), ("é", "'é'"),
+        ("it's", "'it\\'s'"),
+        ("\\", "'\\\\'"),
+        ("a\0b", "'a\\0b'"),
+        ("é", "'é'"),
     ],
-)  # fmt: skip
+)
 def test_literals(value, text: str) -> None:
     assert literal(value) == text
 

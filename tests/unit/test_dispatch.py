@@ -17,7 +17,7 @@ from shared.wire.node_messages import (
     Working,
     pack_keys,
     unpack_keys,
-)  # fmt: skip
+)
 
 HB = LOCAL.heartbeat_s
 NODES = ("a", "b", "c")
@@ -103,9 +103,7 @@ def test_the_leader_assigns_at_once_and_tells_everybody() -> None:
     assigned = {
         (to, message.node, *unpack_keys(message.keys)) for to, message in bench.sent() if isinstance(message, Assign)
     }
-    assert assigned == {
-        (to, node, key(number)) for to in "bc" for node, number in (("a", 1), ("b", 2), ("c", 3))
-    }  # fmt: skip
+    assert assigned == {(to, node, key(number)) for to in "bc" for node, number in (("a", 1), ("b", 2), ("c", 3))}
     assert [bench.machine.assigned_to(node) for node in NODES] == [1, 1, 1]
 
 

@@ -14,12 +14,12 @@ from node.election import (
     LeaseRenewed,
     LeaseUnknown,
     LeaseWon,
-    NodeRow,
+    MemberRow,
     ReleaseLease,
     RenewLease,
     Role,
     RoleChanged,
-)  # fmt: skip
+)
 from shared.config import LOCAL
 from shared.errors import LocalError
 from shared.wire.node_messages import (
@@ -38,7 +38,7 @@ from shared.wire.node_messages import (
     Resign,
     TableRow,
     Yield,
-)  # fmt: skip
+)
 from shared.wire.node_messages import Election as ElectionCall
 
 HB = LOCAL.heartbeat_s
@@ -218,7 +218,7 @@ def test_a_node_alone_claims_when_the_others_rows_are_stale() -> None:
     bench = Bench()
     for step in range(40):
         bench.at(0.1 * step)
-        bench.machine.node_rows([NodeRow("a", 1.0, frozenset("c")), NodeRow("c", 1.0, frozenset("a"))], bench.now)
+        bench.machine.node_rows([MemberRow("a", 1.0, frozenset("c")), MemberRow("c", 1.0, frozenset("a"))], bench.now)
     bench.at(6.0)
     assert any(isinstance(action, ClaimLease) for action in bench.machine.take_actions())
 

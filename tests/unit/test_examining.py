@@ -117,8 +117,11 @@ def test_links_count_as_what_they_lead_to(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     found = listing(tmp_path)
     assert [(entry.name, entry.is_folder) for entry in found.entries] == [
-        ("folder", True), ("real", True), ("linked.png", False), ("real.png", False),
-    ]  # fmt: skip
+        ("folder", True),
+        ("real", True),
+        ("linked.png", False),
+        ("real.png", False),
+    ]
 
 
 def test_a_folder_that_cannot_be_listed_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.beats import Beats
+from node.event_log import LOG_LINES_BURST, EventLog
+from node.heartbeat_stats import HeartbeatStats
 from node.histogram import Histogram, quantile_ms
-from node.notices import LOG_LINES_BURST, Notices
-from node.samples import EVENTS_PER_S, EXCEPTIONS_PER_S, KEPT_EVENTS, Samples
-from node.watchers import Watchers
+from node.request_sampler import EVENTS_PER_S, EXCEPTIONS_PER_S, KEPT_EVENTS, RequestSampler
+from node.subscriptions import Subscriptions
 from shared.config import MAX_MESSAGE_BYTES
 from shared.wire import feed_messages as feed
 from shared.wire.codec import encode
@@ -25,7 +25,7 @@ ROLE = RoleNotice("follower", "claim", "MY_TURN", 1)
 
 # --- Beats -----------------------------------------------------------------------------------------------------------
 def test_a_heartbeat_is_unacknowledged_when_the_second_after_it_leaves() -> None:
-    beats = Beats(["b", "c"], HB)
+    beats = HeartbeatStats(["b", "c"], HB)
     for sequence in (1, 2, 3):
         beats.sent("b", sequence)
         beats.sent("c", sequence)
@@ -37,7 +37,7 @@ def test_a_heartbeat_is_unacknowledged_when_the_second_after_it_leaves() -> None
 
 
 def test_heartbeats_that_do_not_come_are_missed_once_each() -> None:
-    beats = Beats(["b"], HB)
+    beats = HeartbeatStats(["b"], HB)
     beats.follow("b", 0.0)
     for beat in range(1, 5):
         beats.heard("b", beat * HB)
@@ -52,7 +52,7 @@ def test_heartbeats_that_do_not_come_are_missed_once_each() -> None:
 
 
 def test_nothing_is_missed_of_a_node_that_is_not_followed() -> None:
-    beats = Beats(["b", "c"], HB)
+    beats = HeartbeatStats(["b", "c"], HB)
     beats.follow("b", 0.0)
     beats.follow("c", 10 * HB)
     beats.settle(20 * HB + 0.6 * HB)
@@ -84,7 +84,7 @@ def test_what_lies_beyond_the_last_bound_is_in_the_last_bucket() -> None:
 
 # --- Notices ---------------------------------------------------------------------------------------------------------
 def test_the_oldest_notices_go_and_the_rest_keep_their_numbers() -> None:
-    notices = Notices()
+    notices = EventLog()
     assert notices.oldest == 1
     assert not list(notices.after(0, 9))
     for moment in range(feed.KEPT_NOTICES + 10):
@@ -98,7 +98,7 @@ def test_the_oldest_notices_go_and_the_rest_keep_their_numbers() -> None:
 
 @given(st.lists(st.text(max_size=400), max_size=30))
 def test_notices_are_packed_into_messages_that_fit(texts: list[str]) -> None:
-    notices = Notices()
+    notices = EventLog()
     for text in texts:
         notices.add_line("warning", text, text, 1e9)
         notices.add(ROLE, 1e9)
@@ -111,7 +111,7 @@ def test_notices_are_packed_into_messages_that_fit(texts: list[str]) -> None:
 
 
 def test_a_flood_of_log_lines_leaves_room_for_elections() -> None:
-    notices = Notices()
+    notices = EventLog()
     notices.add(ROLE, 0.0)
     for step in range(10_000):
         notices.add_line("error", "desk", "the same again", step / 1_000)
@@ -131,7 +131,7 @@ def event(what: Happening, of: RequestKey) -> RequestEvent:
     return RequestEvent(0.0, what, None, 0, None, "00000000", of.request_id[:8])
 
 
-def drive(samples: Samples, per_s: int, seconds: int, rng: random.Random) -> int:
+def drive(samples: RequestSampler, per_s: int, seconds: int, rng: random.Random) -> int:
     """Let requests happen at a steady rate; return how many events were followed in the last second."""
     followed = 0
     for second in range(seconds):
@@ -146,13 +146,13 @@ def drive(samples: Samples, per_s: int, seconds: int, rng: random.Random) -> int
 
 
 def test_nothing_is_followed_while_nobody_watches_and_all_is_counted() -> None:
-    samples = Samples()
+    samples = RequestSampler()
     samples.happened(Happening.HELD, key(random.Random(1)), lambda: pytest.fail("nobody watches"))
     assert (samples.counts[Happening.HELD], samples.total, samples.followed) == (1, 1, 0)
 
 
 def test_all_is_followed_at_leisure_and_a_share_under_load() -> None:
-    samples, rng = Samples(watched=True), random.Random(1)
+    samples, rng = RequestSampler(watched=True), random.Random(1)
     assert drive(samples, 20, 5, rng) == 20
     assert samples.one_in == 1
     busy = drive_on(samples, 4_000, rng)
@@ -164,13 +164,13 @@ def test_all_is_followed_at_leisure_and_a_share_under_load() -> None:
     assert samples.counts[Happening.HELD] == samples.counts[Happening.SERVED] == samples.total // 2
 
 
-def drive_on(samples: Samples, per_s: int, rng: random.Random) -> int:
+def drive_on(samples: RequestSampler, per_s: int, rng: random.Random) -> int:
     samples._adapted_at = 0.0
     return drive(samples, per_s, 6, rng)
 
 
 def test_nodes_of_unequal_load_follow_the_same_requests_from_beginning_to_end() -> None:
-    one, two, rng = Samples(watched=True), Samples(watched=True), random.Random(2)
+    one, two, rng = RequestSampler(watched=True), RequestSampler(watched=True), random.Random(2)
     drive(one, 600, 5, rng)
     drive(two, 4_000, 5, rng)
     asked = [key(rng) for _ in range(4_000)]
@@ -187,7 +187,7 @@ def test_nodes_of_unequal_load_follow_the_same_requests_from_beginning_to_end() 
 
 
 def test_what_should_not_happen_is_followed_whatever_its_id_up_to_a_rate() -> None:
-    samples, rng = Samples(watched=True), random.Random(3)
+    samples, rng = RequestSampler(watched=True), random.Random(3)
     drive(samples, 8_000, 3, rng)
     before = samples.followed
     for _ in range(1_000):
@@ -202,7 +202,7 @@ def watch(**fields: int) -> Watch:
 
 
 def test_a_watch_lapses_unless_it_is_renewed() -> None:
-    watchers = Watchers(7)
+    watchers = Subscriptions(7)
     assert watchers.watch("a", watch(), 0.0) is not None
     assert watchers.due(0.0)
     watchers.watch("a", watch(), 4.0)
@@ -212,7 +212,7 @@ def test_a_watch_lapses_unless_it_is_renewed() -> None:
 
 
 def test_there_are_only_so_many_watchers() -> None:
-    watchers = Watchers(7)
+    watchers = Subscriptions(7)
     for number in range(feed.MAX_WATCHERS):
         assert watchers.watch(number, watch(), 0.0) is not None
     assert watchers.watch("one more", watch(), 1.0) is None
@@ -223,7 +223,7 @@ def test_there_are_only_so_many_watchers() -> None:
 
 @pytest.mark.parametrize(("asked_ms", "frames"), [(0, 5), (200, 5), (1_000, 1), (600_000, 0)])
 def test_frames_come_as_asked_but_never_faster_than_five_a_second(asked_ms: int, frames: int) -> None:
-    watchers = Watchers(7)
+    watchers = Subscriptions(7)
     watchers.watch("a", watch(interval_ms=asked_ms), 0.0)
     assert watchers.due(0.0)
     count = sum(len(watchers.due(step / 1_000)) for step in range(1, 1_001))
@@ -231,7 +231,7 @@ def test_frames_come_as_asked_but_never_faster_than_five_a_second(asked_ms: int,
 
 
 def test_a_late_loop_does_not_send_frames_in_bunches() -> None:
-    watchers = Watchers(7)
+    watchers = Subscriptions(7)
     watchers.watch("a", watch(), 0.0)
     watchers.due(0.0)
     assert len(watchers.due(3.0)) == 1
@@ -239,7 +239,7 @@ def test_a_late_loop_does_not_send_frames_in_bunches() -> None:
 
 
 def test_notices_that_a_renewal_does_not_confirm_are_sent_again() -> None:
-    watchers = Watchers(7)
+    watchers = Subscriptions(7)
     watcher = watchers.watch("a", watch(), 0.0)
     assert watcher is not None
     watcher.notices_after = 20
@@ -254,7 +254,7 @@ def test_notices_that_a_renewal_does_not_confirm_are_sent_again() -> None:
 
 
 def test_a_monitor_of_an_earlier_life_gets_all_notices() -> None:
-    watcher = Watchers(7).watch("a", watch(incarnation=6, after=90), 0.0)
+    watcher = Subscriptions(7).watch("a", watch(incarnation=6, after=90), 0.0)
     assert watcher is not None
     assert watcher.notices_after == 0
     assert list(itertools.islice(iter(watcher.number, None), 2)) == [1, 2]

@@ -10,9 +10,9 @@ import pytest
 
 from shared.errors import DamagedStego, Unavailable, ViewRefused
 from tui.client.gallery import (
-    Order,
-    Session,
-    State,
+    GalleryOrder,
+    GallerySession,
+    TileState,
     asked_words,
     expiry_words,
     heading_words,
@@ -30,72 +30,77 @@ DAY = 86_400
 HELD = PeerImage("a" * 32, "1" * 32, "Harbour", 12, "Bea", "olive-maple", 5, 3, None, False, Path("/held"))
 
 
-def tile(session: Session | None = None, **changes: object):
-    return (session or Session()).tile(replace(HELD, **changes), NOW)
+def tile(session: GallerySession | None = None, **changes: object):
+    return (session or GallerySession()).tile(replace(HELD, **changes), NOW)
 
 
 @pytest.mark.parametrize(
     ("changes", "state", "words"),
     [
-        ({}, State.OPEN, "3 of 5 left"),
-        ({"expires": NOW + 1}, State.OPEN, "3 of 5 left"),
-        ({"expires": NOW}, State.EXPIRED, "expired"),
-        ({"left": 0}, State.SPENT, "no views left"),
-        ({"revoked": True}, State.REVOKED, "revoked"),
-        ({"path": None}, State.NOT_HERE, "not here yet"),
-        ({"frozen": True}, State.ON_HOLD, "on hold"),
-        ({"frozen": True, "left": 0}, State.SPENT, "no views left"),
-        ({"frozen": True, "revoked": True}, State.REVOKED, "revoked"),
-        ({"path": None, "left": 0}, State.SPENT, "no views left"),
-        ({"path": None, "revoked": True}, State.REVOKED, "revoked"),
-        ({"revoked": True, "expires": NOW - 1, "left": 0}, State.REVOKED, "revoked"),
-        ({"expires": NOW - 1, "left": 0}, State.EXPIRED, "expired"),
+        ({}, TileState.OPEN, "3 of 5 left"),
+        ({"expires": NOW + 1}, TileState.OPEN, "3 of 5 left"),
+        ({"expires": NOW}, TileState.EXPIRED, "expired"),
+        ({"left": 0}, TileState.SPENT, "no views left"),
+        ({"revoked": True}, TileState.REVOKED, "revoked"),
+        ({"path": None}, TileState.NOT_HERE, "not here yet"),
+        ({"frozen": True}, TileState.ON_HOLD, "on hold"),
+        ({"frozen": True, "left": 0}, TileState.SPENT, "no views left"),
+        ({"frozen": True, "revoked": True}, TileState.REVOKED, "revoked"),
+        ({"path": None, "left": 0}, TileState.SPENT, "no views left"),
+        ({"path": None, "revoked": True}, TileState.REVOKED, "revoked"),
+        ({"revoked": True, "expires": NOW - 1, "left": 0}, TileState.REVOKED, "revoked"),
+        ({"expires": NOW - 1, "left": 0}, TileState.EXPIRED, "expired"),
     ],
 )
-def test_the_state_of_an_image(changes: dict[str, object], state: State, words: str) -> None:
+def test_the_state_of_an_image(changes: dict[str, object], state: TileState, words: str) -> None:
     found = tile(**changes)
     assert (found.state, state_words(found)) == (state, words)
-    assert found.may_try == (state in (State.OPEN, State.ON_HOLD))
+    assert found.may_try == (state in (TileState.OPEN, TileState.ON_HOLD))
 
 
 @pytest.mark.parametrize(
     ("code", "state"),
     [
-        ("no_views", State.SPENT), ("expired", State.EXPIRED), ("revoked", State.REVOKED), ("frozen", State.ON_HOLD),
-        ("not_ready", State.OPEN), ("not_found", State.OPEN), ("repeat_over", State.OPEN),
+        ("no_views", TileState.SPENT),
+        ("expired", TileState.EXPIRED),
+        ("revoked", TileState.REVOKED),
+        ("frozen", TileState.ON_HOLD),
+        ("not_ready", TileState.OPEN),
+        ("not_found", TileState.OPEN),
+        ("repeat_over", TileState.OPEN),
     ],
-)  # fmt: skip
-def test_a_refusal_is_remembered_until_the_rights_change(code: str, state: State) -> None:
-    session = Session()
+)
+def test_a_refusal_is_remembered_until_the_rights_change(code: str, state: TileState) -> None:
+    session = GallerySession()
     session.refused(HELD.image, ViewRefused(code, "no"))
     assert tile(session).state is state
     assert session.heard(RightsUpdated(HELD.image, HELD.grant, 3, revoked=False))
-    assert tile(session).state is State.OPEN
+    assert tile(session).state is TileState.OPEN
 
 
 def test_only_what_is_on_hold_may_be_tried_again() -> None:
-    assert [state for state in State if state.may_try] == [State.OPEN, State.ON_HOLD]
+    assert [state for state in TileState if state.may_try] == [TileState.OPEN, TileState.ON_HOLD]
 
 
 def test_damage_is_remembered_until_the_image_comes_again() -> None:
-    session = Session()
+    session = GallerySession()
     session.refused(HELD.image, DamagedStego("changed"))
     session.heard(RightsUpdated(HELD.image, HELD.grant, 8, revoked=False))
-    assert tile(session).state is State.DAMAGED
+    assert tile(session).state is TileState.DAMAGED
     session.heard(CopyProgress(HELD.grant, sending=False, done=1, total=2))
     assert state_words(tile(session, path=None)) == "on its way 50 %"
     session.heard(ImageReceived(HELD.image, HELD.grant))
-    assert tile(session).state is State.OPEN
+    assert tile(session).state is TileState.OPEN
 
 
 def test_the_cloud_being_away_says_nothing_about_the_image() -> None:
-    session = Session()
+    session = GallerySession()
     session.refused(HELD.image, Unavailable("away"))
-    assert tile(session).state is State.OPEN
+    assert tile(session).state is TileState.OPEN
 
 
 def test_an_image_is_new_from_its_arrival_until_it_is_looked_at() -> None:
-    session = Session()
+    session = GallerySession()
     assert not tile(session).new
     assert session.heard(ImageReceived(HELD.image, HELD.grant))
     assert tile(session).new
@@ -106,13 +111,13 @@ def test_an_image_is_new_from_its_arrival_until_it_is_looked_at() -> None:
 @pytest.mark.parametrize("changes", [{"revoked": True}, {"expires": NOW}, {"left": 0}])
 def test_what_opens_no_more_is_not_new(changes: dict[str, object]) -> None:
     """An image that expired before its first look stayed `new`, and the tab's badge could never be cleared."""
-    session = Session()
+    session = GallerySession()
     session.heard(ImageReceived(HELD.image, HELD.grant))
     assert not tile(session, **changes).new
 
 
 def test_what_is_being_received_has_a_share_until_it_is_here() -> None:
-    session = Session()
+    session = GallerySession()
     assert not session.heard(CopyProgress(HELD.grant, sending=False, done=42, total=100))
     coming = tile(session, path=None)
     assert (coming.received, state_words(coming)) == (0.42, "on its way 42 %")
@@ -128,7 +133,7 @@ def test_what_is_being_received_has_a_share_until_it_is_here() -> None:
 
 
 def test_what_was_asked_for_is_said_until_it_is_answered() -> None:
-    session = Session()
+    session = GallerySession()
     session.asked(HELD.image, 1)
     assert asked_words(tile(session)) == "You asked for 1 view."
     session.asked(HELD.image, 4)
@@ -143,11 +148,11 @@ def test_what_was_asked_for_is_said_until_it_is_answered() -> None:
 
 
 def test_other_peoples_looks_change_nothing_here() -> None:
-    assert not Session().heard(ViewSpentEvent("f" * 32, "Cem", NOW, 2))
+    assert not GallerySession().heard(ViewSpentEvent("f" * 32, "Cem", NOW, 2))
 
 
 def test_while_it_opens_a_tile_says_so_whatever_its_state() -> None:
-    session = Session(opening=HELD.image)
+    session = GallerySession(opening=HELD.image)
     assert state_words(tile(session)) == "opening…"
     assert not tile(session, image="b" * 32).opening
 
@@ -166,23 +171,26 @@ def test_the_orders() -> None:
     first = replace(HELD, image="1" * 32, title="b", owner_name="zoe", expires=None)
     second = replace(HELD, image="2" * 32, title="A", owner_name="Abe", expires=NOW + DAY)
     third = replace(HELD, image="3" * 32, title="c", owner_name="abe", expires=NOW + 1)
-    session = Session()
+    session = GallerySession()
 
-    def shown(order: Order) -> str:
+    def shown(order: GalleryOrder) -> str:
         return "".join(row.key[0] for row in session.tiles([first, second, third], order, NOW))
 
-    assert {order: shown(order) for order in Order} == {
-        Order.NEWEST: "123", Order.OWNER: "231", Order.TITLE: "213", Order.EXPIRY: "321"
-    }  # fmt: skip
+    assert {order: shown(order) for order in GalleryOrder} == {
+        GalleryOrder.NEWEST: "123",
+        GalleryOrder.OWNER: "231",
+        GalleryOrder.TITLE: "213",
+        GalleryOrder.EXPIRY: "321",
+    }
 
 
 def test_the_sort_key_goes_through_all_orders_and_comes_back() -> None:
-    order, seen = Order.NEWEST, []
-    for _ in Order:
+    order, seen = GalleryOrder.NEWEST, []
+    for _ in GalleryOrder:
         seen.append(order)
         order = order.next
-    assert seen == list(Order)
-    assert order is Order.NEWEST
+    assert seen == list(GalleryOrder)
+    assert order is GalleryOrder.NEWEST
 
 
 def test_expiry_is_said_where_there_is_an_end_still_to_come() -> None:
@@ -216,7 +224,7 @@ def test_reasons_say_what_to_do(changes: dict[str, object], said: str) -> None:
 
 
 def test_reasons_that_only_the_cloud_or_the_file_knows() -> None:
-    session = Session()
+    session = GallerySession()
     session.refused(HELD.image, ViewRefused("frozen", "no"))
     assert "restored from a backup" in reason(tile(session))
     session.refused(HELD.image, ViewRefused("expired", "by the cloud's clock"))
@@ -235,7 +243,7 @@ def test_texts_of_others_are_made_harmless() -> None:
 
 
 def test_the_heading_counts() -> None:
-    session = Session(new={HELD.image})
-    assert heading_words([], Order.NEWEST) == ""
-    assert heading_words([tile(session)], Order.NEWEST) == "1 image · 1 new · newest first"
-    assert heading_words([tile(), tile()], Order.OWNER) == "2 images · by owner"
+    session = GallerySession(new={HELD.image})
+    assert heading_words([], GalleryOrder.NEWEST) == ""
+    assert heading_words([tile(session)], GalleryOrder.NEWEST) == "1 image · 1 new · newest first"
+    assert heading_words([tile(), tile()], GalleryOrder.OWNER) == "2 images · by owner"

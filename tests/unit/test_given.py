@@ -11,7 +11,7 @@ from shared.records import RightsRecord, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.unit.rights_samples import GRANT, IMAGE, OWNER, STRANGER, new_grant, new_record
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -21,16 +21,27 @@ pytestmark = pytest.mark.anyio
 def given(tmp_path):
     store = Store(tmp_path / "store.sqlite")
     context = SimpleNamespace(store=store, identity=OWNER, entropy=os.urandom)
-    yield Given(cast("Any", context))
+    yield GivenGrants(cast("Any", context))
     store.close()
 
 
 def told(record: RightsRecord, consumed: int = 0, *, frozen: bool = False, image: str = IMAGE) -> ops.GrantRow:
     return ops.GrantRow(
-        grant=GRANT, image=image, title="t", owner=1, owner_name="Ann", viewer=2, viewer_name="Bob",
-        granted=record.granted, consumed=consumed, expires=record.expires, revoked=record.revoked, frozen=frozen,
-        version=record.version, record=encode_record(record),
-    )  # fmt: skip
+        grant=GRANT,
+        image=image,
+        title="t",
+        owner=1,
+        owner_name="Ann",
+        viewer=2,
+        viewer_name="Bob",
+        granted=record.granted,
+        consumed=consumed,
+        expires=record.expires,
+        revoked=record.revoked,
+        frozen=frozen,
+        version=record.version,
+        record=encode_record(record),
+    )
 
 
 async def test_nothing_that_is_known_goes_down(given):

@@ -28,10 +28,21 @@ THIRD = change_rights(OWNER, SECOND, granted=2, expires=4e9)
 
 def row(record: RightsRecord, consumed: int = 0) -> GrantRow:
     return GrantRow(
-        grant=record.grant_id, image=record.image_id, title="Lake", owner=1, owner_name="Ada", viewer=2,
-        viewer_name="Ben", granted=record.granted, consumed=consumed, expires=record.expires, revoked=record.revoked,
-        frozen=False, version=record.version, record=encode_record(record),
-    )  # fmt: skip
+        grant=record.grant_id,
+        image=record.image_id,
+        title="Lake",
+        owner=1,
+        owner_name="Ada",
+        viewer=2,
+        viewer_name="Ben",
+        granted=record.granted,
+        consumed=consumed,
+        expires=record.expires,
+        revoked=record.revoked,
+        frozen=False,
+        version=record.version,
+        record=encode_record(record),
+    )
 
 
 @pytest.fixture
@@ -40,11 +51,18 @@ async def context(tmp_path: Path) -> AsyncIterator[Context]:
     (tmp_path / "images").mkdir()
     async with anyio.create_task_group() as tasks:
         yield Context(
-            cast("Any", SimpleNamespace(images=tmp_path / "images")), VIEWER,
-            cast("Any", SimpleNamespace(timing=LOCAL)), store, cast("Any", None),
-            cast("Any", SimpleNamespace(directory_time=lambda: None)), tasks, EventHub(), bytes, lambda: 0.0,
+            cast("Any", SimpleNamespace(images=tmp_path / "images")),
+            VIEWER,
+            cast("Any", SimpleNamespace(timing=LOCAL)),
+            store,
+            cast("Any", None),
+            cast("Any", SimpleNamespace(directory_time=lambda: None)),
+            tasks,
+            EventHub(),
+            bytes,
+            lambda: 0.0,
             lambda: 1_800_000_000.0,
-        )  # fmt: skip
+        )
         tasks.cancel_scope.cancel()
     await store.aclose()
 

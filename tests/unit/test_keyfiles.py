@@ -127,10 +127,17 @@ def _no_base64(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "damage",
     [
-        _cut, _without_check, _other_key, _one_key, _no_base64,
-        lambda _: b"", lambda _: b"null", lambda _: b"\xff" * 40, lambda data: data * 40,
+        _cut,
+        _without_check,
+        _other_key,
+        _one_key,
+        _no_base64,
+        lambda _: b"",
+        lambda _: b"null",
+        lambda _: b"\xff" * 40,
+        lambda data: data * 40,
     ],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_told_as_such(path: Path, damage: Callable[[bytes], bytes]) -> None:
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ProfileError, match="damaged"):

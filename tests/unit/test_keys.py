@@ -2,7 +2,7 @@
 
 import re
 
-from tui.keys import actions, unknown, unusable
+from tui.common.keys import actions, unknown, unusable
 
 
 def test_actions_of_every_part_are_found():

@@ -48,9 +48,13 @@ def test_looks_are_counted_down_to_zero() -> None:
 
 def change(state: LedgerState, **given: object) -> LedgerState:
     values: dict[str, object] = {
-        "new_version": state.version + 1, "granted": state.granted, "expires": state.expires, "revoked": state.revoked,
-        "expected_version": state.version, "expected_consumed": state.consumed,
-    }  # fmt: skip
+        "new_version": state.version + 1,
+        "granted": state.granted,
+        "expires": state.expires,
+        "revoked": state.revoked,
+        "expected_version": state.version,
+        "expected_consumed": state.consumed,
+    }
     return apply_change(state, **(values | given))  # type: ignore[arg-type]
 
 
@@ -135,7 +139,22 @@ def test_every_refusal_has_a_sentence() -> None:
 def test_codes_are_what_travels() -> None:
     """Append-only: peers of another version act on them."""
     assert [str(code) for code in RefusalCode][:18] == [
-        "not_found", "not_allowed", "no_views", "expired", "revoked", "frozen", "conflict", "busy", "id_reused",
-        "unknown_account", "already_registered", "too_large", "mailbox_full", "invalid", "not_ready", "no_directory",
-        "repeat_over", "unsupported",
-    ]  # fmt: skip
+        "not_found",
+        "not_allowed",
+        "no_views",
+        "expired",
+        "revoked",
+        "frozen",
+        "conflict",
+        "busy",
+        "id_reused",
+        "unknown_account",
+        "already_registered",
+        "too_large",
+        "mailbox_full",
+        "invalid",
+        "not_ready",
+        "no_directory",
+        "repeat_over",
+        "unsupported",
+    ]

@@ -11,9 +11,9 @@ from rich.style import Style
 from rich.text import Text
 
 from shared.text import MAX_MARKS
-from tui.widgets.celltext import ELLIPSIS, fit
-from tui.widgets.columns import EDGE, GAP
-from tui.widgets.lines import centred, heading, joined
+from tui.common.celltext import ELLIPSIS, fit
+from tui.common.columns import EDGE, GAP
+from tui.common.lines import centred, heading, joined
 
 CONSOLE = Console()
 WIDE = "日本語"

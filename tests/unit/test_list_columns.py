@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.widgets.columns import EDGE, GAP, NARROWEST, Column, lay_out
-from tui.widgets.ordering import in_order, orders, sorted_by, successor
+from tui.common.columns import EDGE, GAP, NARROWEST, Column, lay_out
+from tui.common.ordering import in_order, orders, sorted_by, successor
 
 COLUMNS = st.lists(
     st.builds(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.membership import Membership, NodeRow
+from node.membership import MemberRow, Membership
 from shared.config import LOCAL
 
 HB = LOCAL.heartbeat_s
@@ -42,17 +42,17 @@ def test_the_gate_closes_after_four_heartbeats() -> None:
     assert members.acknowledged(1.5, 1.0 + 4 * HB + 0.01), "a young leadership has yet to be acknowledged"
 
 
-def feed(members: Membership, seconds: float, *rows: NodeRow, start: float = 0.0, moving: bool = False) -> float:
+def feed(members: Membership, seconds: float, *rows: MemberRow, start: float = 0.0, moving: bool = False) -> float:
     now = start
     while now < start + seconds:
         now += HB
-        members.rows([NodeRow(row.node, now if moving else row.beat, row.hears) for row in rows], now)
+        members.rows([MemberRow(row.node, now if moving else row.beat, row.hears) for row in rows], now)
     return now
 
 
 def test_alone_only_when_the_others_rows_are_stale() -> None:
     members = membership()
-    hearing = [NodeRow("b", 1.0, frozenset("c")), NodeRow("c", 1.0, frozenset("b"))]
+    hearing = [MemberRow("b", 1.0, frozenset("c")), MemberRow("c", 1.0, frozenset("b"))]
     assert not members.alone(), "nothing was read yet"
     now = feed(members, 4.0, *hearing, moving=True)
     assert not members.alone()
@@ -64,15 +64,15 @@ def test_alone_only_when_the_others_rows_are_stale() -> None:
 
 def test_a_fresh_row_that_hears_nobody_does_not_forbid_leading() -> None:
     members = membership()
-    feed(members, 1.0, NodeRow("b", 1.0), NodeRow("c", 1.0), moving=True)
+    feed(members, 1.0, MemberRow("b", 1.0), MemberRow("c", 1.0), moving=True)
     assert members.alone()
-    feed(members, 1.0, NodeRow("b", 1.0, frozenset("a")), NodeRow("c", 1.0), start=1.0, moving=True)
+    feed(members, 1.0, MemberRow("b", 1.0, frozenset("a")), MemberRow("c", 1.0), start=1.0, moving=True)
     assert not members.alone()
 
 
 def test_time_without_a_directory_makes_no_row_stale() -> None:
     members = membership()
-    hearing = [NodeRow("b", 1.0, frozenset("c")), NodeRow("c", 1.0, frozenset("b"))]
+    hearing = [MemberRow("b", 1.0, frozenset("c")), MemberRow("c", 1.0, frozenset("b"))]
     feed(members, 1.0, *hearing)
     members.rows(hearing, 60.0)
     assert not members.alone()

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from node.figures import DirectoryFigures
 from node.histogram import Histogram
 from node.metrics import Snapshot, families
+from node.node_stats import DirectoryStats
 from shared.wire import feed_messages as feed
 from shared.wire.operations import Encrypt
 
@@ -25,13 +25,23 @@ def taken() -> Snapshot:
     return Snapshot(
         feed.Life("n1", 4, 5, 0, 1_000, 47_600),
         feed.Standing("leader", 7, 0, 1.0, True, True, False, 0, None, 0, "least-cost"),
-        feed.Work(0.5, 2, 1.06, 2.0, 3.0, 64.0, 1, 2, 4, 1, 0, 1.0), feed.Traffic(1, 2, 3, 4, 5, 6, 7, 8, 0),
+        feed.Work(0.5, 2, 1.06, 2.0, 3.0, 64.0, 1, 2, 4, 1, 0, 1.0),
+        feed.Traffic(1, 2, 3, 4, 5, 6, 7, 8, 0),
         [feed.Beats(1, 9, 8, 1, 0, 0, 0, 0, 20, 350), feed.Beats(2, 9, 9, 0, 0, 0, 0, 0, None, None)],
-        ("n1", "n2", "n3"), DirectoryFigures("sqlite", False, 1.5, "The disk is full.", False, 3_600.0),
+        ("n1", "n2", "n3"),
+        DirectoryStats("sqlite", False, 1.5, "The disk is full.", False, 3_600.0),
         tuple(range(len(feed.Happening) + 1)),
-        tuple(latency.counts), latency.sum_ms, {Encrypt.__struct_config__.tag: (3, 1), 0: (1, 0)},
-        {"malformed message": 2}, 3, 1.25, 64_000_000, 2, 1, 12,
-    )  # fmt: skip
+        tuple(latency.counts),
+        latency.sum_ms,
+        {Encrypt.__struct_config__.tag: (3, 1), 0: (1, 0)},
+        {"malformed message": 2},
+        3,
+        1.25,
+        64_000_000,
+        2,
+        1,
+        12,
+    )
 
 
 class Once(Collector):

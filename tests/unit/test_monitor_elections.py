@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from node.observer import Observer
+from node.telemetry import Telemetry
 from shared.config import LOCAL
 from shared.wire.feed_messages import DeafNotice, ElectionNotice, LeaderNotice, LeaseNotice, RoleNotice
 from shared.wire.node_messages import NodeMessage
@@ -20,9 +20,9 @@ from tui.monitor.model.elections import (
     MAX_ELECTIONS,
     MAX_ENTRIES,
     ElectionData,
+    ElectionEntry,
+    ElectionOutcome,
     Elections,
-    Entry,
-    Outcome,
     bully,
 )
 
@@ -32,7 +32,9 @@ def read(
 ) -> list[ElectionData]:
     """Return the elections that notices (time, place, notice) tell of, oldest first."""
     elections = Elections(nodes, LOCAL)
-    entries = [Entry(place, 1, number, 1000 * at, NodeClock(), body) for number, (at, place, body) in enumerate(told)]
+    entries = [
+        ElectionEntry(place, 1, number, 1000 * at, NodeClock(), body) for number, (at, place, body) in enumerate(told)
+    ]
     random.Random(order).shuffle(entries)
     for entry in entries:
         elections.take(entry)
@@ -71,7 +73,7 @@ NEXT_IN_LINE = [
 @pytest.mark.parametrize("order", range(5))
 def test_the_next_in_line_leads_without_a_round(order):
     (election,) = read(*NEXT_IN_LINE, order=order)
-    assert (election.outcome, election.leader, election.term) == (Outcome.WON, 1, 4)
+    assert (election.outcome, election.leader, election.term) == (ElectionOutcome.WON, 1, 4)
     assert (election.former, election.former_term, election.noticed_by) == (0, 3, 1)
     assert election.why == "leader silent"
     assert election.took_s == pytest.approx(0.51)
@@ -87,9 +89,13 @@ def test_the_next_in_line_leads_without_a_round(order):
 def test_notices_before_and_after_belong_to_no_election():
     told = [
         *NEXT_IN_LINE,
-        (30.0, 0, sent("JOIN", 1)), (30.0, 0, sent("JOIN", 2)), (30.01, 1, got("JOIN", 0)),
-        (30.01, 1, sent("NEW_LEADER", 0)), (30.02, 0, got("NEW_LEADER", 1)), (30.02, 0, LeaderNotice(1, 4)),
-    ]  # fmt: skip
+        (30.0, 0, sent("JOIN", 1)),
+        (30.0, 0, sent("JOIN", 2)),
+        (30.01, 1, got("JOIN", 0)),
+        (30.01, 1, sent("NEW_LEADER", 0)),
+        (30.02, 0, got("NEW_LEADER", 1)),
+        (30.02, 0, LeaderNotice(1, 4)),
+    ]
     (election,) = read(*told)
     assert election.message_count == 2
 
@@ -97,33 +103,39 @@ def test_notices_before_and_after_belong_to_no_election():
 def test_an_election_is_under_way_until_somebody_wins_and_over_when_it_is_quiet():
     told = NEXT_IN_LINE[:5]
     (election,) = read(*told, now=11.0)
-    assert (election.outcome, election.ended, election.took_s) == (Outcome.UNDER_WAY, None, None)
+    assert (election.outcome, election.ended, election.took_s) == (ElectionOutcome.UNDER_WAY, None, None)
     (election,) = read(*told, now=15.0)
-    assert election.outcome is Outcome.NOBODY
+    assert election.outcome is ElectionOutcome.NOBODY
     (election,) = read(*NEXT_IN_LINE[:10], now=10.52)
-    assert election.outcome is Outcome.WON
+    assert election.outcome is ElectionOutcome.WON
 
 
 def test_a_node_that_missed_its_leader_alone_is_calmed():
     told = [
         *BEFORE,
-        (10.0, 2, LeaderNotice(None, 3)), (10.6, 2, role("follower", "probe", "ANOTHERS_TURN")),
-        (10.6, 2, sent("CRASH_LEADER", 1, 3)), (10.61, 1, got("CRASH_LEADER", 2, 3)),
+        (10.0, 2, LeaderNotice(None, 3)),
+        (10.6, 2, role("follower", "probe", "ANOTHERS_TURN")),
+        (10.6, 2, sent("CRASH_LEADER", 1, 3)),
+        (10.61, 1, got("CRASH_LEADER", 2, 3)),
         (10.61, 1, sent("LEADER_IS", 2, 3)),
-        (10.62, 2, got("LEADER_IS", 1, 3)), (10.62, 2, role("probe", "follower", "LEADER_NAMED")),
+        (10.62, 2, got("LEADER_IS", 1, 3)),
+        (10.62, 2, role("probe", "follower", "LEADER_NAMED")),
         (10.62, 2, LeaderNotice(0, 3)),
-    ]  # fmt: skip
+    ]
     (election,) = read(*told)
-    assert (election.outcome, election.leader, election.term) == (Outcome.CALMED, None, 3)
+    assert (election.outcome, election.leader, election.term) == (ElectionOutcome.CALMED, None, 3)
     assert dict(election.messages) == {"CRASH_LEADER": 1, "LEADER_IS": 1}
 
 
 def test_two_elections_in_a_row_are_two():
     told = [
         *NEXT_IN_LINE,
-        (11.60, 2, LeaderNotice(None, 4)), (12.1, 2, role("follower", "claim", term=4)),
-        (12.15, 2, LeaderNotice(2, 5)), (12.15, 2, sent("NEW_LEADER", 0, 5)), (12.15, 2, sent("NEW_LEADER", 1, 5)),
-    ]  # fmt: skip
+        (11.60, 2, LeaderNotice(None, 4)),
+        (12.1, 2, role("follower", "claim", term=4)),
+        (12.15, 2, LeaderNotice(2, 5)),
+        (12.15, 2, sent("NEW_LEADER", 0, 5)),
+        (12.15, 2, sent("NEW_LEADER", 1, 5)),
+    ]
     first, second = read(*told)
     assert (first.leader, first.term, second.leader, second.term) == (1, 4, 2, 5)
     assert (second.former, second.former_term) == (1, 4)
@@ -133,9 +145,11 @@ def test_two_elections_in_a_row_are_two():
 def test_a_straggler_belongs_to_the_election_that_it_missed():
     told = [
         *NEXT_IN_LINE[:-2],
-        (10.9, 2, role("follower", "probe", "ANOTHERS_TURN")), (10.9, 2, sent("CRASH_LEADER", 1, 3)),
-        (10.91, 1, sent("NEW_LEADER", 2)), (10.92, 2, LeaderNotice(1, 4)),
-    ]  # fmt: skip
+        (10.9, 2, role("follower", "probe", "ANOTHERS_TURN")),
+        (10.9, 2, sent("CRASH_LEADER", 1, 3)),
+        (10.91, 1, sent("NEW_LEADER", 2)),
+        (10.92, 2, LeaderNotice(1, 4)),
+    ]
     (election,) = read(*told)
     assert dict(election.messages) == {"NEW_LEADER": 3, "CRASH_LEADER": 1}
     assert election.agreed == pytest.approx(10.92)
@@ -144,11 +158,15 @@ def test_a_straggler_belongs_to_the_election_that_it_missed():
 def test_a_leader_that_steps_down_begins_an_election():
     told = [
         *BEFORE,
-        (10.0, 0, role("leader", "follower", "STEPPED_ASIDE")), (10.0, 0, LeaderNotice(None, 3)),
-        (10.01, 0, sent("RESIGN", 1, 3)), (10.01, 0, sent("RESIGN", 2, 3)),
-        (10.02, 1, role("follower", "claim", "ASKED_TO_LEAD")), (10.05, 1, LeaderNotice(1, 4)),
-        (10.06, 0, LeaderNotice(1, 4)), (10.06, 2, LeaderNotice(1, 4)),
-    ]  # fmt: skip
+        (10.0, 0, role("leader", "follower", "STEPPED_ASIDE")),
+        (10.0, 0, LeaderNotice(None, 3)),
+        (10.01, 0, sent("RESIGN", 1, 3)),
+        (10.01, 0, sent("RESIGN", 2, 3)),
+        (10.02, 1, role("follower", "claim", "ASKED_TO_LEAD")),
+        (10.05, 1, LeaderNotice(1, 4)),
+        (10.06, 0, LeaderNotice(1, 4)),
+        (10.06, 2, LeaderNotice(1, 4)),
+    ]
     (election,) = read(*told)
     assert (election.why, election.noticed_by, election.leader) == ("drain or hand over", 0, 1)
     assert election.took_s == pytest.approx(0.05)
@@ -158,11 +176,17 @@ def test_a_leader_that_steps_down_begins_an_election():
 def test_what_a_deaf_node_tried_reached_nobody_and_counts_for_nothing():
     """A deaf leader runs its own election for 20 s, and tells of it only when it hears again."""
     noise = [
-        (9.0, 0, DeafNotice(True)), (10.2, 0, role("leader", "follower", "CUT_OFF")), (10.2, 0, LeaderNotice(None, 3)),
-        (10.4, 0, role("follower", "elect", "LINE_UNKNOWN")), (10.4, 0, sent("ELECTION", 1, 3)),
-        (10.4, 0, sent("ELECTION", 2, 3)), (16.0, 0, role("follower", "elect", "LINE_UNKNOWN")),
-        (16.0, 0, sent("ELECTION", 1, 3)), (29.0, 0, DeafNotice(False)), (29.1, 0, LeaderNotice(1, 4)),
-    ]  # fmt: skip
+        (9.0, 0, DeafNotice(True)),
+        (10.2, 0, role("leader", "follower", "CUT_OFF")),
+        (10.2, 0, LeaderNotice(None, 3)),
+        (10.4, 0, role("follower", "elect", "LINE_UNKNOWN")),
+        (10.4, 0, sent("ELECTION", 1, 3)),
+        (10.4, 0, sent("ELECTION", 2, 3)),
+        (16.0, 0, role("follower", "elect", "LINE_UNKNOWN")),
+        (16.0, 0, sent("ELECTION", 1, 3)),
+        (29.0, 0, DeafNotice(False)),
+        (29.1, 0, LeaderNotice(1, 4)),
+    ]
     (election,) = read(*NEXT_IN_LINE, *noise)
     assert (election.noticed_by, election.leader, election.message_count) == (1, 1, 2)
     assert sum(step.deaf for step in election.steps) == 5
@@ -174,14 +198,14 @@ def test_a_long_time_without_a_leader_is_one_election_of_bounded_size_with_every
     clock = NodeClock()
     number = 0
     for at, place, body in BEFORE:
-        elections.take(Entry(place, 1, number := number + 1, 1000 * at, clock, body))
+        elections.take(ElectionEntry(place, 1, number := number + 1, 1000 * at, clock, body))
     for step in range(20_000):
         at = 10 + 0.25 * step
         bodies = (role("follower", "claim"), LeaseNotice("UNKNOWN", 3), sent("ELECTION", 1), role("claim", "follower"))
-        elections.take(Entry(step % 3, 1, number := number + 1, 1000 * at, clock, bodies[step % 4]))
+        elections.take(ElectionEntry(step % 3, 1, number := number + 1, 1000 * at, clock, bodies[step % 4]))
         if step % 500 == 0:
             (election,) = elections.newest_first(at + 2)
-            assert election.outcome is Outcome.UNDER_WAY
+            assert election.outcome is ElectionOutcome.UNDER_WAY
             assert election.began == pytest.approx(10)
             assert election.message_count == (step + 1) // 4 + (step % 4 == 2)
             assert len(election.steps) <= MAX_ENTRIES
@@ -197,11 +221,12 @@ def test_only_the_last_elections_are_kept():
     for term in range(1, 500):
         at = 20.0 * term
         for offset, place, body in (
-            (0.0, term % 3, LeaderNotice(None, term)), (0.5, term % 3, role("follower", "claim", term=term)),
+            (0.0, term % 3, LeaderNotice(None, term)),
+            (0.5, term % 3, role("follower", "claim", term=term)),
             (0.51, term % 3, LeaderNotice(term % 3, term + 1)),
             (0.52, (term + 1) % 3, LeaderNotice(term % 3, term + 1)),
-        ):  # fmt: skip
-            elections.take(Entry(place, 1, number := number + 1, 1000 * (at + offset), clock, body))
+        ):
+            elections.take(ElectionEntry(place, 1, number := number + 1, 1000 * (at + offset), clock, body))
         found = elections.newest_first(at + 5)
         assert len(found) == min(term, MAX_ELECTIONS)
         assert found[0].term == term + 1
@@ -222,17 +247,17 @@ def test_there_is_no_bully_election_of_one():
 
 # --- Real machines ---------------------------------------------------------------------------------------------------
 class Watched:
-    """A simulated cluster of real election machines, each with the observer that notes what it does."""
+    """A simulated cluster of real election machines, each with the telemetry that notes what it does."""
 
     def __init__(self, seed: int, size: int) -> None:
         self.cluster = SimCluster(seed, size=size)
-        self.observers: dict[str, Observer] = {}
+        self.observers: dict[str, Telemetry] = {}
         for node in self.cluster.nodes.values():
             node.rate = 1.0
             self._watch(node)
 
     def _watch(self, node: SimNode) -> None:
-        observer = self.observers[node.name] = Observer(node.name, self.cluster.names, 0.25, lambda: node.now)
+        telemetry = self.observers[node.name] = Telemetry(node.name, self.cluster.names, 0.25, lambda: node.now)
         election, faults = node.election, node.faults
         take_events, receive = election.take_events, election.receive
         take_sends, take_actions, answer = election.take_sends, election.take_actions, election.lease_answer
@@ -241,33 +266,33 @@ class Watched:
         def events() -> list:
             found = take_events()
             for event in found:
-                observer.elected(event, election.term)
+                telemetry.elected(event, election.term)
             return found
 
         def sends() -> list:
             found = take_sends()
             for target, message in found:
-                observer.sent(target, message)
+                telemetry.sent(target, message)
             return found
 
         def heard(sender: str, message: NodeMessage, now: float) -> None:
-            observer.heard(sender, message, now)
+            telemetry.heard(sender, message, now)
             receive(sender, message, now)
 
         def actions() -> list:
             found = take_actions()
             for action in found:
-                observer.lease(action)
+                telemetry.lease(action)
             return found
 
         def answered(found: object, now: float) -> None:
-            observer.lease(found)
+            telemetry.lease(found)
             answer(found, now)
 
         def fault_events() -> list:
             found = take_faults()
             for change in found:
-                observer.deafness(change.deaf)
+                telemetry.deafness(change.deaf)
             return found
 
         election.take_events, election.receive, election.take_sends = events, heard, sends
@@ -283,7 +308,9 @@ class Watched:
             bodies = RoleNotice | LeaderNotice | ElectionNotice | LeaseNotice | DeafNotice
             for notice in self.observers[node.name].notices._ring:
                 if isinstance(notice.body, bodies):
-                    entries.append(Entry(place, node.incarnation, notice.number, notice.at_ms, clock, notice.body))
+                    entries.append(
+                        ElectionEntry(place, node.incarnation, notice.number, notice.at_ms, clock, notice.body)
+                    )
         random.Random(order).shuffle(entries)
         for entry in entries:
             elections.take(entry)
@@ -305,7 +332,7 @@ def test_a_crash_is_read_as_it_happened_in_the_real_machines(seed, size):
     cluster.run(2.0)
     counted = sum(cluster.kinds[kind] for kind in ELECTION_KINDS)
     *_, election = watched.elections(order=seed)
-    assert election.outcome is Outcome.WON
+    assert election.outcome is ElectionOutcome.WON
     assert cluster.names[election.leader] == leader.name
     assert cluster.names[election.former] == former.name
     assert election.term == leader.election.term
@@ -330,7 +357,9 @@ def test_a_deaf_leader_is_read_as_one_election(seed):
     counted = sum(cluster.kinds[kind] for kind in ELECTION_KINDS)
     cluster.run(10.0)
     found = watched.elections(order=seed)[known:]
-    assert [election.outcome for election in found if election.outcome is not Outcome.CALMED] == [Outcome.WON]
+    assert [election.outcome for election in found if election.outcome is not ElectionOutcome.CALMED] == [
+        ElectionOutcome.WON
+    ]
     assert cluster.names[found[0].leader] == leader.name
     assert found[0].message_count == counted
 
@@ -344,10 +373,10 @@ def test_without_a_directory_there_is_one_long_election_until_it_is_back():
     cluster.directory.away = True
     cluster.run(8.0)
     under_way = watched.elections()[known:]
-    assert [election.outcome for election in under_way] == [Outcome.UNDER_WAY]
+    assert [election.outcome for election in under_way] == [ElectionOutcome.UNDER_WAY]
     cluster.directory.away = False
     leader = cluster.run_to_leader()
     cluster.run(2.0)
     (election,) = watched.elections()[known:]
-    assert (election.outcome, election.term) == (Outcome.WON, leader.election.term)
+    assert (election.outcome, election.term) == (ElectionOutcome.WON, leader.election.term)
     assert election.took_s > 6

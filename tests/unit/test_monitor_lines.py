@@ -27,16 +27,16 @@ from tests.unit.test_monitor_elections import BEFORE, NEXT_IN_LINE, Watched, rea
 from tui.monitor.election_lines import ON_ITS_WAY_S, chart_lines
 from tui.monitor.event_text import event_line, events_text, filter_words
 from tui.monitor.model import Model
-from tui.monitor.model.events import Event, EventFilter, EventLog, Level, Topic
+from tui.monitor.model.events import Event, EventFilter, EventHistory, Level, Topic
 from tui.monitor.model.latency import Latency
-from tui.monitor.model.requests import RequestData, Requests
+from tui.monitor.model.requests import RequestData, RequestTable
 from tui.monitor.pace import Pace
 from tui.monitor.panels.latency_panel import BUCKETS, TICKS, histogram_of
 from tui.monitor.request_lines import WAY_NODES, request_lines, state_tone, way
 from tui.monitor.role_drawing import COMPACT_LINES, FULL_LINES, LEAST_CELLS, drawing, edges, exits
 from tui.monitor.saving import save_text, typed_path
 from tui.monitor.sequence import ChartLine, Lane, Tone, with_gaps
-from tui.widgets.histogram import SCALES, scale_of
+from tui.monitor.widgets.histogram import SCALES, scale_of
 
 NAMES = ("n1", "n2", "n3")
 HOSTILE = "\x1b[2J\x1b]0;title\x07[red]x[/red]\u202e\n\t"
@@ -68,8 +68,12 @@ def test_every_transition_of_the_table_is_drawn_as_one_arrow_from_box_to_box(wid
                 near = [(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)]
                 line = [place for place in near if place in cells and _carries(cells[place], source, target)]
                 todo += line
-        touched = {cells[near].role for y, x in reached for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1))
-                   if near in cells}  # fmt: skip
+        touched = {
+            cells[near].role
+            for y, x in reached
+            for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1))
+            if near in cells
+        }
         assert source in touched
 
 
@@ -175,9 +179,13 @@ def test_an_election_under_way_tells_for_how_long():
 
 def test_what_a_deaf_node_does_is_muted_and_reaches_nobody():
     (election,) = read(
-        *BEFORE, (9.0, 0, DeafNotice(True)), (10.0, 1, LeaderNotice(None, 3)),
-        (10.2, 0, role("leader", "follower", "CUT_OFF")), (10.3, 0, sent("ELECTION", 1, 3)), now=10.4,
-    )  # fmt: skip
+        *BEFORE,
+        (9.0, 0, DeafNotice(True)),
+        (10.0, 1, LeaderNotice(None, 3)),
+        (10.2, 0, role("leader", "follower", "CUT_OFF")),
+        (10.3, 0, sent("ELECTION", 1, 3)),
+        now=10.4,
+    )
     lines = chart_lines(election, NAMES, 10.4)
     deaf = next(line for line in lines if "ELECTION" in said(line))
     assert said(deaf) == "ELECTION to n2: deaf, it reached nobody, term 3"
@@ -187,9 +195,13 @@ def test_what_a_deaf_node_does_is_muted_and_reaches_nobody():
 
 def test_an_election_that_begins_with_deafness_shows_it_and_not_the_silence_as_well():
     (election,) = read(
-        *BEFORE, (10.0, 1, LeaderNotice(None, 3)), (10.01, 0, DeafNotice(True)), (10.5, 2, LeaderNotice(None, 3)),
-        (30.0, 0, DeafNotice(False)), now=10.6,
-    )  # fmt: skip
+        *BEFORE,
+        (10.0, 1, LeaderNotice(None, 3)),
+        (10.01, 0, DeafNotice(True)),
+        (10.5, 2, LeaderNotice(None, 3)),
+        (30.0, 0, DeafNotice(False)),
+        now=10.6,
+    )
     lines = told(election, 10.6)
     assert "n1 is deaf from here on" in lines
     assert not any("heard last" in line for line in lines)
@@ -218,9 +230,12 @@ def test_places_that_the_cluster_does_not_have_are_named_with_a_question_mark():
 
 def test_words_that_are_not_known_are_shown_as_they_are():
     (election,) = read(
-        *BEFORE, (10.0, 1, role("follower", "elect", "NEVER_HEARD_OF")), (10.1, 1, LeaseNotice("WEIRD_THING", 4)),
-        (10.2, 1, sent("NOVELTY", 2, 3)), now=10.3,
-    )  # fmt: skip
+        *BEFORE,
+        (10.0, 1, role("follower", "elect", "NEVER_HEARD_OF")),
+        (10.1, 1, LeaseNotice("WEIRD_THING", 4)),
+        (10.2, 1, sent("NOVELTY", 2, 3)),
+        now=10.3,
+    )
     lines = told(election, 10.3)
     assert "n2 elect: never heard of" in lines
     assert "n2 weird thing, term 4" in lines
@@ -254,9 +269,10 @@ def test_of_real_machines_every_message_is_one_arrow_and_no_line_is_out_of_order
     names = tuple(cluster.names)
     for election in watched.elections(order=seed):
         wanted = Counter(
-            (step.place, step.body.node, step.body.kind) for step in election.steps
+            (step.place, step.body.node, step.body.kind)
+            for step in election.steps
             if isinstance(step.body, ElectionNotice)
-        )  # fmt: skip
+        )
         for single in (False, True):
             lines = chart_lines(election, names, now + 60.0, single=single)
             drawn = Counter()
@@ -276,7 +292,7 @@ def test_of_real_machines_every_message_is_one_arrow_and_no_line_is_out_of_order
 
 # --- Requests as lines -----------------------------------------------------------------------------------------------
 def request(*steps: tuple[float, int, Happening, int | None], code: str = "", now: float = 5.0) -> RequestData:
-    requests = Requests()
+    requests = RequestTable()
     for at, place, what, node in steps:
         latency_ms = 12.0 if what in (Happening.SERVED, Happening.REFUSED) else None
         event = RequestEvent(1000 * at, what, node, 110, 7, "0000abcd", "12345678", latency_ms, code)
@@ -296,8 +312,12 @@ def joined(pieces) -> str:
         ([(1.0, 0, Happening.ASSIGNED, 1), (1.1, 1, Happening.SERVED, None)], "n2"),
         ([(1.0, 1, Happening.SERVED, None)], "n2"),
         (
-            [(1.0, 0, Happening.ASSIGNED, 1), (1.5, 0, Happening.REASSIGNED, 1), (1.5, 0, Happening.ASSIGNED, 2),
-             (1.6, 2, Happening.SERVED, None)],
+            [
+                (1.0, 0, Happening.ASSIGNED, 1),
+                (1.5, 0, Happening.REASSIGNED, 1),
+                (1.5, 0, Happening.ASSIGNED, 2),
+                (1.6, 2, Happening.SERVED, None),
+            ],
             "n2 › n3",
         ),
         ([(1.0, 0, Happening.ASSIGNED, 1), (2.0, 2, Happening.TAKEN_OVER, None)], "n2 › n3!"),
@@ -305,7 +325,7 @@ def joined(pieces) -> str:
         ([(1.0, 0, Happening.ASSIGNED, 40)], "?"),
         ([(1.0, 0, Happening.ASSIGNED, None)], ""),
     ],
-)  # fmt: skip
+)
 def test_the_way_of_a_request_names_who_had_it(steps, expected):
     assert joined(way(request(*steps), NAMES)) == expected
 
@@ -319,11 +339,18 @@ def test_of_a_long_way_the_end_is_seen():
 
 def test_the_lines_of_a_request_tell_every_step():
     done = request(
-        (1.0, 0, Happening.HELD, None), (1.001, 0, Happening.FORWARDED, None), (1.002, 1, Happening.ASSIGNED, 1),
-        (1.003, 1, Happening.ASSIGNED, 2), (1.5, 1, Happening.REASSIGNED, 2), (1.6, 2, Happening.FAILED, None),
-        (1.7, 0, Happening.TAKEN_OVER, None), (1.8, 0, Happening.BUSY, None), (1.9, 0, Happening.REFUSED, None),
-        (2.0, 1, Happening.REPEATED, None), code="no_views_left",
-    )  # fmt: skip
+        (1.0, 0, Happening.HELD, None),
+        (1.001, 0, Happening.FORWARDED, None),
+        (1.002, 1, Happening.ASSIGNED, 1),
+        (1.003, 1, Happening.ASSIGNED, 2),
+        (1.5, 1, Happening.REASSIGNED, 2),
+        (1.6, 2, Happening.FAILED, None),
+        (1.7, 0, Happening.TAKEN_OVER, None),
+        (1.8, 0, Happening.BUSY, None),
+        (1.9, 0, Happening.REFUSED, None),
+        (2.0, 1, Happening.REPEATED, None),
+        code="no_views_left",
+    )
     lines = request_lines(done, NAMES)
     assert [said(line) for line in lines] == [
         "n1 got it from its peer",
@@ -396,7 +423,7 @@ def test_an_event_is_written_with_date_milliseconds_and_offset():
 
 
 def test_saved_events_say_what_they_are_a_part_of():
-    log = EventLog()
+    log = EventHistory()
     for number in range(4):
         log.add(float(number), Level.INFO, Topic.LOG, None if number else 9, HOSTILE)
     chosen = EventFilter(Level.WARNING, 1, frozenset({Topic.ROLE}), "lease")
@@ -419,11 +446,16 @@ def test_a_filter_is_put_into_words():
 def test_what_is_to_be_read_changes_at_a_pace_of_its_own_but_at_once_when_something_else_is_wanted():
     pace, model, other = Pace(0.4), Model(roster()), Model(roster())
     told = [
-        (model, 10.0, "all", True), (model, 10.0, "all", False), (model, 10.39, "all", False),
-        (model, 10.41, "all", True), (model, 10.5, "n1", True), (model, 10.6, "n1", False),
+        (model, 10.0, "all", True),
+        (model, 10.0, "all", False),
+        (model, 10.39, "all", False),
+        (model, 10.41, "all", True),
+        (model, 10.5, "n1", True),
+        (model, 10.6, "n1", False),
         (model, 3.0, "n1", True),  # a recording went back, to a model that is the same by chance
-        (other, 3.0, "n1", True), (other, 3.1, "n1", False),
-    ]  # fmt: skip
+        (other, 3.0, "n1", True),
+        (other, 3.1, "n1", False),
+    ]
     assert [pace.due(*asked) for *asked, _ in told] == [expected for *_, expected in told]
     pace.forget()
     assert pace.due(other, 3.1, "n1")

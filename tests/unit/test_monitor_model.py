@@ -13,11 +13,11 @@ from shared.wire.feed_messages import Happening, RestoredNotice
 from tests.tui.fake_feed import SCENARIOS, SCENE_S, FakeCloud
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
-from tui.monitor.model.elections import Outcome
-from tui.monitor.model.events import MAX_EVENTS, EventFilter, EventLog, Level, Topic
+from tui.monitor.model.elections import ElectionOutcome
+from tui.monitor.model.events import MAX_EVENTS, EventFilter, EventHistory, Level, Topic
 from tui.monitor.model.nodes import Badge, Presence
 from tui.monitor.model.notices import line_of
-from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, Requests, RequestState
+from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState, RequestTable
 
 HEARTBEAT_S = 0.25
 FEED_S = 0.2
@@ -87,20 +87,20 @@ def test_the_figures_of_a_healthy_cluster():
 
 def test_the_figures_of_a_node():
     cloud, model = scene("healthy")
-    leader, heir, _ = model.nodes(cloud.now)
-    assert (leader.rank, heir.rank, heir.next_in_line) == (0, 1, True)
+    leader, successor, _ = model.nodes(cloud.now)
+    assert (leader.rank, successor.rank, successor.next_in_line) == (0, 1, True)
     assert leader.state is not None
     assert leader.state.work.requests_done == cloud.nodes[0].done
-    assert heir.rates.requests == pytest.approx(20, rel=0.4)
-    assert heir.rates.sent_bytes == pytest.approx(heir.rates.requests * 14_000, rel=0.01)
-    assert heir.leader_name == "n1"
-    assert heir.heard_by == ("n1", "n3")
+    assert successor.rates.requests == pytest.approx(20, rel=0.4)
+    assert successor.rates.sent_bytes == pytest.approx(successor.rates.requests * 14_000, rel=0.01)
+    assert successor.leader_name == "n1"
+    assert successor.heard_by == ("n1", "n3")
     assert leader.rtt_us == 390
-    assert heir.rtt_us == 350
-    assert heir.curves.load.last == cloud.nodes[1].load
+    assert successor.rtt_us == 350
+    assert successor.curves.load.last == cloud.nodes[1].load
     assert [row.other_name for row in leader.beats] == ["n2", "n3"]
     assert all(row.leads for row in leader.beats)
-    assert [row.follows for row in heir.beats] == [True, False]
+    assert [row.follows for row in successor.beats] == [True, False]
     assert leader.lost_share == 0
 
 
@@ -108,8 +108,10 @@ def test_the_line_of_succession():
     _, model = scene("draining")
     lines = model.table(SCENE_S).lines
     assert [(line.name, line.rank, line.badge) for line in lines] == [
-        ("n1", 0, Badge.LEADER), ("n2", 1, Badge.FOLLOWER), ("n3", None, Badge.FOLLOWER),
-    ]  # fmt: skip
+        ("n1", 0, Badge.LEADER),
+        ("n2", 1, Badge.FOLLOWER),
+        ("n3", None, Badge.FOLLOWER),
+    ]
     _, model = scene("one_down")
     assert [(line.name, line.rank) for line in model.table(SCENE_S).lines] == [("n2", 0), ("n3", 1), ("n1", None)]
     _, model = scene("electing")
@@ -328,7 +330,7 @@ def test_a_node_that_reads_its_directory_but_cannot_write_it_is_told_apart():
 
 def test_a_later_life_with_a_lower_incarnation_is_a_new_life():
     """A node whose clock was set back, as incarnations were once taken from it, or that lost its files and whose
-    directory was restored: the monitor showed its last figures of before for ever."""
+    directory was restored: the monitor showed its last stats of before for ever."""
     cloud = FakeCloud()
     model = Model(cloud.roster)
     cloud.feed(model, 5.0)
@@ -380,7 +382,7 @@ def test_the_loss_of_the_leader_the_election_and_the_new_leader_each_in_its_time
     assert leaderless[-1] <= 1.6
     assert states[-1][1] is ClusterState.LED
     (election,) = model.elections(cloud.now)
-    assert election.outcome is Outcome.WON
+    assert election.outcome is ElectionOutcome.WON
     assert (election.former, election.former_term, election.leader, election.term) == (0, 3, 1, 4)
     assert election.took_s == pytest.approx(0.512, abs=0.001)
     assert election.outage_s == pytest.approx(1.512, abs=0.201)
@@ -407,16 +409,18 @@ H = Happening
         ([(0.1, 0, H.ASSIGNED, 2), (0.3, 2, H.REFUSED, None)], RequestState.REFUSED, 2, 0),
         (
             [(0.1, 0, H.ASSIGNED, 2), (0.9, 0, H.REASSIGNED, 2), (1.0, 0, H.ASSIGNED, 1), (1.3, 1, H.SERVED, None)],
-            RequestState.SERVED, 1, 1,
+            RequestState.SERVED,
+            1,
+            1,
         ),
         ([(0.1, 0, H.ASSIGNED, 2), (0.9, 1, H.TAKEN_OVER, None)], RequestState.TAKEN_OVER, 1, 1),
         ([(0.1, 0, H.ASSIGNED, 2), (0.2, 2, H.FAILED, None)], RequestState.FAILED, 2, 0),
         ([(0.1, 0, H.BUSY, None)], RequestState.BUSY, 0, 0),
     ],
-)  # fmt: skip
+)
 def test_where_a_request_is_in_whatever_order_the_news_come(steps, state, place, moves):
     for order in (steps, steps[::-1]):
-        requests = Requests()
+        requests = RequestTable()
         for at, teller, what, node in order:
             requests.take(event(what, node=node, latency_ms=12.0 if what is H.SERVED else None), teller, at)
         (request,) = requests.shown(2.0)
@@ -427,7 +431,7 @@ def test_where_a_request_is_in_whatever_order_the_news_come(steps, state, place,
 
 
 def test_a_request_of_which_nothing_is_heard_is_lost_sight_of():
-    requests = Requests()
+    requests = RequestTable()
     requests.take(event(H.HELD), 0, 1.0)
     assert requests.shown(60.0)[0].state is RequestState.WAITING
     assert requests.shown(61.5)[0].state is RequestState.LOST
@@ -436,7 +440,7 @@ def test_a_request_of_which_nothing_is_heard_is_lost_sight_of():
 
 
 def test_followed_requests_are_bounded_and_those_under_way_stay():
-    requests = Requests()
+    requests = RequestTable()
     requests.take(event(H.HELD, request="ffffffff"), 0, 0.0)
     for number in range(5 * MAX_REQUESTS):
         requests.take(event(H.SERVED, request=f"{number:08x}", latency_ms=1.0), 1, 1.0 + number)
@@ -454,12 +458,24 @@ def test_followed_requests_are_bounded_and_those_under_way_stay():
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
-        ("", 3), ("#7", 2), ("#70", 0), ("encrypt", 2), ("spend view", 1), ("view", 1), ("#7 encrypt", 1),
-        ("refused", 1), ("bbbb", 1), ("served ENCRYPT", 1), ("nothing", 0), ("#", 3), ("#x", 0), ("#" + "9" * 4_000, 0),
+        ("", 3),
+        ("#7", 2),
+        ("#70", 0),
+        ("encrypt", 2),
+        ("spend view", 1),
+        ("view", 1),
+        ("#7 encrypt", 1),
+        ("refused", 1),
+        ("bbbb", 1),
+        ("served ENCRYPT", 1),
+        ("nothing", 0),
+        ("#", 3),
+        ("#x", 0),
+        ("#" + "9" * 4_000, 0),
     ],
-)  # fmt: skip
+)
 def test_filtering_requests_by_account_kind_and_words(typed, shown):
-    requests = Requests()
+    requests = RequestTable()
     requests.take(event(H.SERVED, request="aaaaaaaa", latency_ms=1.0), 0, 1.0)
     requests.take(event(H.HELD, request="bbbbbbbb", operation=130), 0, 2.0)
     requests.take(event(H.REFUSED, request="cccccccc", account=8, code="conflict"), 0, 3.0)
@@ -500,7 +516,7 @@ def test_an_order_is_shown_once_with_all_who_have_it_in_their_log():
 
 
 def test_events_stand_in_order_of_time_and_the_oldest_make_room():
-    log = EventLog()
+    log = EventHistory()
     for number in range(3 * MAX_EVENTS):
         level = Level.ERROR if number % 500 == 0 else Level.INFO
         log.add(float(number), level, Topic.LOG, 0, f"line {number}")
@@ -516,14 +532,18 @@ def test_events_stand_in_order_of_time_and_the_oldest_make_room():
 @pytest.mark.parametrize(
     ("chosen", "shown"),
     [
-        (EventFilter(), ["b", "c", "d"]), (EventFilter(Level.DEBUG), ["a", "b", "c", "d"]),
+        (EventFilter(), ["b", "c", "d"]),
+        (EventFilter(Level.DEBUG), ["a", "b", "c", "d"]),
         (EventFilter(Level.ERROR), ["d"]),
-        (EventFilter(place=1), ["c", "d"]), (EventFilter(topics=frozenset({Topic.LEASE})), ["c"]),
-        (EventFilter(text="ERROR"), ["d"]), (EventFilter(text="B"), ["b"]), (EventFilter(text="lease c"), ["c"]),
+        (EventFilter(place=1), ["c", "d"]),
+        (EventFilter(topics=frozenset({Topic.LEASE})), ["c"]),
+        (EventFilter(text="ERROR"), ["d"]),
+        (EventFilter(text="B"), ["b"]),
+        (EventFilter(text="lease c"), ["c"]),
     ],
-)  # fmt: skip
+)
 def test_filtering_events(chosen, shown):
-    log = EventLog()
+    log = EventHistory()
     log.add(1.0, Level.DEBUG, Topic.LOG, 0, "a")
     log.add(2.0, Level.INFO, Topic.LOG, None, "b")
     log.add(3.0, Level.WARNING, Topic.LEASE, 1, "c")
@@ -532,7 +552,7 @@ def test_filtering_events(chosen, shown):
 
 
 def test_hostile_texts_become_one_harmless_line():
-    log = EventLog()
+    log = EventHistory()
     log.add(1.0, Level.INFO, Topic.LOG, 0, "a\nb\x1b[2J\u202ec " + "x" * 5_000)
     (event,) = log.shown()
     assert "\n" not in event.text

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.notices import Notices
+from node.event_log import EventLog
 from shared.wire.feed_messages import DeafNotice, FeedNotices, Notice
 from tui.monitor.notices import NoticeOrder
 
@@ -55,7 +55,7 @@ def test_a_new_session_tells_of_a_later_life_also_where_it_counts_from_one() -> 
 @given(st.data())
 def test_any_order_loss_and_repetition_ends_whole(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 60))
-    kept = Notices()
+    kept = EventLog()
     for _ in range(count):
         kept.add(DeafNotice(True), 0.0)
     order, out = NoticeOrder(), []

@@ -103,7 +103,7 @@ def test_values_of_one_bucket_are_replaced_or_added_up():
         ([7], [True], 0),
         ([1, 300, 150], [True, True, False], 298),
     ],
-)  # fmt: skip
+)
 def test_each_message_counts_once_and_gaps_are_losses(numbers, fresh, lost):
     sequence = Sequencer()
     assert [sequence.fresh(number, 1000.0) for number in numbers] == fresh
@@ -171,11 +171,16 @@ def beats(**counts: int) -> Beats:
 @pytest.mark.parametrize(
     ("then", "cell"),
     [
-        ({}, Beat.NOTHING), ({"sent": 1}, Beat.SENT), ({"sent": 1, "acked": 1}, Beat.ACKED),
-        ({"heard": 2}, Beat.HEARD), ({"pulses_heard": 1}, Beat.PULSE), ({"pulses_sent": 1}, Beat.NOTHING),
-        ({"heard": 1, "missed": 1}, Beat.MISSED), ({"acked": 1, "unacked": 1}, Beat.MISSED),
+        ({}, Beat.NOTHING),
+        ({"sent": 1}, Beat.SENT),
+        ({"sent": 1, "acked": 1}, Beat.ACKED),
+        ({"heard": 2}, Beat.HEARD),
+        ({"pulses_heard": 1}, Beat.PULSE),
+        ({"pulses_sent": 1}, Beat.NOTHING),
+        ({"heard": 1, "missed": 1}, Beat.MISSED),
+        ({"acked": 1, "unacked": 1}, Beat.MISSED),
     ],
-)  # fmt: skip
+)
 def test_what_a_stretch_of_time_shows(then, cell):
     buckets = BeatBuckets(0.25)
     buckets.take(beats(), 100.0, 10.0)

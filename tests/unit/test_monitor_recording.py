@@ -14,7 +14,7 @@ import pytest
 
 from shared.errors import InvalidInput, StorageError
 from tests.tui.fake_feed import FakeCloud, one_down
-from tui.monitor.model.elections import Outcome
+from tui.monitor.model.elections import ElectionOutcome
 from tui.monitor.player import SPEEDS, Player
 from tui.monitor.recorder import Recorder
 from tui.monitor.recording import MAX_LINE_BYTES, header_line, message_line, read_recording
@@ -182,23 +182,34 @@ def header(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ([b""], "no recording"), ([b"\x00\xff" * 50], "no recording"), ([b"[]\n"], "no recording"),
-        ([HEADER], "empty"), ([HEADER[:-1]], "no recording"), ([b"x" * 3 * MAX_LINE_BYTES], "damaged in line 1"),
-        ([header(version=2), GOOD[0]], "later version"), ([header(format="x"), GOOD[0]], "no recording"),
-        ([header(preset="moon"), GOOD[0]], "no recording"), ([header(nodes=[]), GOOD[0]], "no recording"),
+        ([b""], "no recording"),
+        ([b"\x00\xff" * 50], "no recording"),
+        ([b"[]\n"], "no recording"),
+        ([HEADER], "empty"),
+        ([HEADER[:-1]], "no recording"),
+        ([b"x" * 3 * MAX_LINE_BYTES], "damaged in line 1"),
+        ([header(version=2), GOOD[0]], "later version"),
+        ([header(format="x"), GOOD[0]], "no recording"),
+        ([header(preset="moon"), GOOD[0]], "no recording"),
+        ([header(nodes=[]), GOOD[0]], "no recording"),
         ([header(nodes=[{"name": "n1", "host": "h", "port": 1}] * 2), GOOD[0]], "damaged in line 1"),
         ([header(nodes=[{"name": "../n1", "host": "h", "port": 1}]), GOOD[0]], "no recording"),
-        ([header(began=-1), GOOD[0]], "no recording"), ([header(began="now"), GOOD[0]], "no recording"),
-        ([HEADER, b"nonsense\n"], "damaged in line 2"), ([HEADER, GOOD[0], b"\n"], "damaged in line 3"),
-        ([HEADER, GOOD[0], b"1 0 {}\n"], "damaged in line 3"), ([HEADER, b"-1 0 {}\n"], "damaged in line 2"),
-        ([HEADER, GOOD[0].replace(b" 0 ", b" 3 ", 1)], "damaged in line 2"), ([HEADER, b"5 0 \n"], "damaged in line 2"),
-        ([HEADER, *GOOD, GOOD[0]], "damaged in line"), ([HEADER, b"9" * 500 + b" 0 {}\n"], "damaged in line 2"),
+        ([header(began=-1), GOOD[0]], "no recording"),
+        ([header(began="now"), GOOD[0]], "no recording"),
+        ([HEADER, b"nonsense\n"], "damaged in line 2"),
+        ([HEADER, GOOD[0], b"\n"], "damaged in line 3"),
+        ([HEADER, GOOD[0], b"1 0 {}\n"], "damaged in line 3"),
+        ([HEADER, b"-1 0 {}\n"], "damaged in line 2"),
+        ([HEADER, GOOD[0].replace(b" 0 ", b" 3 ", 1)], "damaged in line 2"),
+        ([HEADER, b"5 0 \n"], "damaged in line 2"),
+        ([HEADER, *GOOD, GOOD[0]], "damaged in line"),
+        ([HEADER, b"9" * 500 + b" 0 {}\n"], "damaged in line 2"),
         ([HEADER, b"999999999999 0 " + GOOD[0].split(b" ", 2)[2]], "damaged in line 2"),
         ([HEADER, b"5 0 " + b"[" * 1_000 + b"\n"], "damaged in line 2"),
         ([HEADER, b'5 0 {"k":84,"request":"' + b"f" * 32 + b'"}\n'], "damaged in line 2"),
         ([HEADER, b"5 0 " + b" " * 2_000 + GOOD[0].split(b" ", 2)[2]], "damaged in line 2"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_or_hostile_file_is_refused_by_name(tmp_path, lines, said):
     with pytest.raises(InvalidInput, match=said) as caught:
         read_recording(written(tmp_path / "bad", *lines))
@@ -254,9 +265,13 @@ def shown(player: Player) -> tuple:
     """Return what the screens would show."""
     model, now = player.model, player.position_s
     return (
-        model.cluster(now), model.nodes(now), model.table(now), model.elections(now), model.events.shown(),
+        model.cluster(now),
+        model.nodes(now),
+        model.table(now),
+        model.elections(now),
+        model.events.shown(),
         model.traffic(now),
-    )  # fmt: skip
+    )
 
 
 def indexed(player: Player) -> Player:
@@ -391,7 +406,7 @@ def test_the_recording_for_lessons_shows_a_leader_killed_a_restart_and_a_deaf_le
     player = indexed(Player(read_recording(path)))
     assert 60 < player.end_s - player.start_s < 120
     player.seek(player.end_s)
-    won = [known for known in player.model.elections(player.end_s) if known.outcome is Outcome.WON]
+    won = [known for known in player.model.elections(player.end_s) if known.outcome is ElectionOutcome.WON]
     assert len(won) == 3
     deaf, killed, _ = won
     assert killed.message_count == deaf.message_count == 2

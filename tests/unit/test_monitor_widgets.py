@@ -1,4 +1,4 @@
-"""Charts and strips without a screen: what goes into which column, where scales end, figures in words."""
+"""Charts and strips without a screen: what goes into which column, where scales end, stats in words."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from tui.monitor import wording
 from tui.monitor.panes.dashboard import columns_for
-from tui.widgets.binning import columns
-from tui.widgets.load_chart import nice_scale
+from tui.monitor.widgets.binning import columns
+from tui.monitor.widgets.load_chart import nice_scale
 
 
 def test_columns_hold_everything_and_keep_it_from_paint_to_paint():
@@ -52,10 +52,18 @@ def test_scales_end_at_a_digit_and_zeros(peak, least, scale):
 @pytest.mark.parametrize(
     ("width", "nodes", "side_by_side"),
     [
-        (80, 3, 3), (120, 3, 3), (74, 3, 1), (76, 3, 3), (60, 3, 1), (20, 3, 1), (120, 9, 3), (200, 9, 5), (80, 9, 2),
+        (80, 3, 3),
+        (120, 3, 3),
+        (74, 3, 1),
+        (76, 3, 3),
+        (60, 3, 1),
+        (20, 3, 1),
+        (120, 9, 3),
+        (200, 9, 5),
+        (80, 9, 2),
         (240, 9, 9),
     ],
-)  # fmt: skip
+)
 def test_panels_share_the_width(width, nodes, side_by_side):
     assert columns_for(width, nodes) == side_by_side
 
@@ -63,10 +71,17 @@ def test_panels_share_the_width(width, nodes, side_by_side):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-1, "0.0 s"), (0.44, "0.4 s"), (9.949, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (59.6, "1 min 00 s"),
-        (243, "4 min 03 s"), (3599.7, "1 h 00 min"), (7500, "2 h 05 min"),
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.949, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (243, "4 min 03 s"),
+        (3599.7, "1 h 00 min"),
+        (7500, "2 h 05 min"),
     ],
-)  # fmt: skip
+)
 def test_how_long(seconds, text):
     assert wording.lasting(seconds) == text
 

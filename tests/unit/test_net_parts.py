@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from shared.errors import MalformedMessage, RemoteError, TransferCancelled, TransferFailed
 from shared.net import control
-from shared.net.alarm import Alarm
 from shared.net.incoming import Incoming
+from shared.net.lazy_timer import LazyTimer
 from shared.net.paths import is_loopback, largest_datagram_bytes, transfer_settings
 from shared.transfer import Ranges, SendingTransfer, TransferSettings
 from shared.transfer.flow import charge_bytes
@@ -68,8 +68,14 @@ def test_ranges_that_are_too_many_are_cut_to_fit():
 
 def test_loopback_hosts_get_large_datagrams_as_far_as_the_buffer_goes():
     assert [is_loopback(host) for host in ("127.0.0.1", "127.8.9.1", "::1", "10.0.0.1", "::2", "no", "fe80::1%2")] == [
-        True, True, True, False, False, False, False,
-    ]  # fmt: skip
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert largest_datagram_bytes("127.0.0.1", 8 * 2**20) == 60_000
     assert largest_datagram_bytes("10.0.0.1", 8 * 2**20) == 1200
     for buffer_bytes in (4_608, 100_000, 212_992, 425_984, 2**20):
@@ -97,7 +103,7 @@ def test_an_alarm_rings_once_at_the_last_deadline_set():
             if len(rung) == 2:
                 second.set()
 
-        alarm = Alarm(ring, lambda: now)
+        alarm = LazyTimer(ring, lambda: now)
         alarm.set(5.0)
         alarm.set(0.0)  # earlier than before
         await asyncio.sleep(0)

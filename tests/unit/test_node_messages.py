@@ -62,12 +62,18 @@ def test_any_number_of_requests_is_packed_into_datagrams(accounts: int, requests
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"{}", b"[]", b'{"k":99}', b'{"k":22,"keys":[["AAAA","AAAA"]]}', b'{"k":4,"term":-1,"incarnation":1}',
-        b'{"k":4,"term":1}', b'{"k":6,"term":1,"incarnation":1,"leader":"Not A Name"}',
+        b"",
+        b"{}",
+        b"[]",
+        b'{"k":99}',
+        b'{"k":22,"keys":[["AAAA","AAAA"]]}',
+        b'{"k":4,"term":-1,"incarnation":1}',
+        b'{"k":4,"term":1}',
+        b'{"k":6,"term":1,"incarnation":1,"leader":"Not A Name"}',
         b'{"k":1,"term":1,"incarnation":1,"sequence":1,"table":[[15,1,0,0.0,1,0,true]]}',
         b'{"k":30,"term":1,"hop":1,"holder":"a","remaining_s":1e9}',
     ],
-)  # fmt: skip
+)
 def test_malformed_messages(data: bytes) -> None:
     with pytest.raises(MalformedMessage):
         decode(data, NodeMessage, cap_bytes=MAX_MESSAGE_BYTES)

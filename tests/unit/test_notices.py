@@ -21,7 +21,7 @@ from tests.unit.test_holding import FIRST, SECOND, context, row
 from tui.peer.context import Context
 from tui.peer.events import RightsHeard
 from tui.peer.holding import Holding
-from tui.peer.notices import IN_WORK_PER_SENDER, RATE_PER_S, SENDS, Notices, notice_of
+from tui.peer.notices import IN_WORK_PER_SENDER, RATE_PER_S, SENDS, DirectNotices, notice_of
 
 __all__ = ["context"]
 pytestmark = pytest.mark.anyio
@@ -52,9 +52,14 @@ class Wire:
     async def find(self, account: int) -> Account:
         public = VIEWER.public
         return Account(
-            account=account, name="Ben", signing_key=public.signing_key, session_key=public.session_key,
-            session_signature=public.session_signature, host=self.host, port=4000,
-        )  # fmt: skip
+            account=account,
+            name="Ben",
+            signing_key=public.signing_key,
+            session_key=public.session_key,
+            session_signature=public.session_signature,
+            host=self.host,
+            port=4000,
+        )
 
     def comes_from(self, grant: str, key: bytes) -> bool:
         return (grant, key) == (GRANT, OWNER_KEY)
@@ -68,8 +73,8 @@ def wire(context: Context) -> Wire:
 
 
 @pytest.fixture
-def notices(context: Context, wire: Wire) -> Notices:
-    made = Notices(context, cast("Any", wire), cast("Any", wire), Holding(context))
+def notices(context: Context, wire: Wire) -> DirectNotices:
+    made = DirectNotices(context, cast("Any", wire), cast("Any", wire), Holding(context))
     context.notices = made
     return made
 
@@ -100,7 +105,7 @@ def test_the_notice_of_the_largest_record_fits_one_datagram() -> None:
 
 # --- The owner's side ------------------------------------------------------------------------------------------------
 async def test_a_notice_is_repeated_until_it_is_answered(
-    context: Context, wire: Wire, notices: Notices, monkeypatch: pytest.MonkeyPatch
+    context: Context, wire: Wire, notices: DirectNotices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.peer.notices._PAUSES_S", (0.01, 0.01, 30.0, 30.0, 30.0))
 
@@ -124,7 +129,7 @@ async def test_a_notice_is_repeated_until_it_is_answered(
 
 
 async def test_a_notice_that_nobody_answers_is_left_to_the_mail(
-    wire: Wire, notices: Notices, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, notices: DirectNotices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.peer.notices._PAUSES_S", (0.01,) * SENDS)
     notices.changed(row(SECOND))
@@ -134,7 +139,7 @@ async def test_a_notice_that_nobody_answers_is_left_to_the_mail(
 
 @pytest.mark.parametrize("how", ["away", "lost"])
 async def test_a_viewer_that_is_away_is_left_to_the_mail(
-    wire: Wire, notices: Notices, how: str, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, notices: DirectNotices, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nobody(*_: Any) -> Any:
         raise Unavailable("Nobody answers.")
@@ -148,7 +153,7 @@ async def test_a_viewer_that_is_away_is_left_to_the_mail(
     assert wire.posted == []
 
 
-async def test_of_two_changes_the_newer_one_is_told(wire: Wire, notices: Notices) -> None:
+async def test_of_two_changes_the_newer_one_is_told(wire: Wire, notices: DirectNotices) -> None:
     done = anyio.Event()
     wire.on_post = lambda _session, message: done.set() if message.version == 3 else None
     third = change_rights(OWNER, SECOND, granted=2)
@@ -160,13 +165,13 @@ async def test_of_two_changes_the_newer_one_is_told(wire: Wire, notices: Notices
 
 
 # --- The viewer's side -----------------------------------------------------------------------------------------------
-async def told(wire: Wire, notices: Notices, notice: RightsNotice) -> None:
+async def told(wire: Wire, notices: DirectNotices, notice: RightsNotice) -> None:
     """Hand in a notice of the owner, and wait until it is worked off."""
     notices.told(wire.session(OWNER_KEY), notice)
     await until(lambda: not notices._in_work)
 
 
-async def test_a_notice_is_checked_applied_and_answered(context: Context, wire: Wire, notices: Notices) -> None:
+async def test_a_notice_is_checked_applied_and_answered(context: Context, wire: Wire, notices: DirectNotices) -> None:
     holding = notices._holding
     await holding.take(row(FIRST), FIRST)
     longest = change_rights(OWNER, FIRST, granted=6, expires=4e9, look_s=12.5)
@@ -185,12 +190,17 @@ async def test_a_notice_is_checked_applied_and_answered(context: Context, wire: 
 @pytest.mark.parametrize(
     "forged",
     [
-        {"granted": 9}, {"expires": 5e9}, {"look_s": 99.0}, {"signature": bytes(64)}, {"version": 9},
-        {"version": 2**53 + 1 - 1, "granted": 0}, {"expires": 0.0},
+        {"granted": 9},
+        {"expires": 5e9},
+        {"look_s": 99.0},
+        {"signature": bytes(64)},
+        {"version": 9},
+        {"version": 2**53 + 1 - 1, "granted": 0},
+        {"expires": 0.0},
     ],
-)  # fmt: skip
+)
 async def test_a_forged_notice_changes_nothing_and_is_not_answered(
-    wire: Wire, notices: Notices, forged: dict[str, Any]
+    wire: Wire, notices: DirectNotices, forged: dict[str, Any]
 ) -> None:
     holding = notices._holding
     await holding.take(row(FIRST), FIRST)
@@ -202,7 +212,7 @@ async def test_a_forged_notice_changes_nothing_and_is_not_answered(
     assert notices.dropped == {"not taken over": 1}
 
 
-async def test_a_notice_that_undoes_a_revocation_changes_nothing(wire: Wire, notices: Notices) -> None:
+async def test_a_notice_that_undoes_a_revocation_changes_nothing(wire: Wire, notices: DirectNotices) -> None:
     holding = notices._holding
     revoked = change_rights(OWNER, FIRST, revoked=True)
     await holding.take(row(revoked), revoked)
@@ -214,7 +224,7 @@ async def test_a_notice_that_undoes_a_revocation_changes_nothing(wire: Wire, not
     assert wire.posted == []
 
 
-async def test_only_the_owner_of_a_grant_is_heard(wire: Wire, notices: Notices) -> None:
+async def test_only_the_owner_of_a_grant_is_heard(wire: Wire, notices: DirectNotices) -> None:
     await notices._holding.take(row(FIRST), FIRST)
     for key, grant in ((STRANGER.public.session_key, GRANT), (OWNER_KEY, "f" * 32)):
         with pytest.raises(RemoteError):
@@ -223,7 +233,9 @@ async def test_only_the_owner_of_a_grant_is_heard(wire: Wire, notices: Notices) 
     assert not notices._in_work
 
 
-async def test_a_sender_that_floods_gets_so_many_in_work_and_so_many_a_second(wire: Wire, notices: Notices) -> None:
+async def test_a_sender_that_floods_gets_so_many_in_work_and_so_many_a_second(
+    wire: Wire, notices: DirectNotices
+) -> None:
     await notices._holding.take(row(FIRST), FIRST)
     for _ in range(1_000):
         notices.told(wire.session(OWNER_KEY), notice_of(SECOND, 1))

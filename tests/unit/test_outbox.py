@@ -35,14 +35,21 @@ REQUEST = f"{5:032x}"
     ("error", "passing"),
     [
         *((Refused(code, "No."), code not in FINAL_CODES) for code in RefusalCode),
-        (Refused("failed", "A node could not do this."), True), (Refused("of_a_later_version", "No."), True),
-        (ViewRefused("frozen", "Restored."), True), (ViewRefused("revoked", "Taken back."), False),
-        (Unavailable("The cloud did not answer."), True), (TransferCancelled("cancelled"), True),
-        (StorageError("The disk is full."), True), (InvalidInput("No number."), False),
-        (MalformedMessage("garbage"), True), (BadSignature("forged"), True), (OSError("no route"), True),
-        (Unreadable("no JSON"), False), (KeyError("a fault of this program"), False),
+        (Refused("failed", "A node could not do this."), True),
+        (Refused("of_a_later_version", "No."), True),
+        (ViewRefused("frozen", "Restored."), True),
+        (ViewRefused("revoked", "Taken back."), False),
+        (Unavailable("The cloud did not answer."), True),
+        (TransferCancelled("cancelled"), True),
+        (StorageError("The disk is full."), True),
+        (InvalidInput("No number."), False),
+        (MalformedMessage("garbage"), True),
+        (BadSignature("forged"), True),
+        (OSError("no route"), True),
+        (Unreadable("no JSON"), False),
+        (KeyError("a fault of this program"), False),
     ],
-)  # fmt: skip
+)
 async def test_only_a_closed_list_is_final(error: Exception, passing: bool) -> None:
     assert is_passing(error) == passing
 
@@ -97,11 +104,14 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 @pytest.mark.parametrize(
     "error",
     [
-        Refused("failed", "The directory's disk is full: make room."), Refused("no_directory", "No directory."),
-        Refused("unknown_account", "Register first."), Refused("mailbox_full", "Wait."), StorageError("Full."),
+        Refused("failed", "The directory's disk is full: make room."),
+        Refused("no_directory", "No directory."),
+        Refused("unknown_account", "Register first."),
+        Refused("mailbox_full", "Wait."),
+        StorageError("Full."),
         Unavailable("Nobody there."),
     ],
-)  # fmt: skip
+)
 async def test_what_fails_for_now_waits_with_its_reason_and_is_delivered_in_the_end(
     bench: Bench, error: GlimpseError
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.net.partials import MIN_KEPT_BYTES, FolderPartials, MemoryPartials, PartialKey, PartialStore
+from shared.net.partial_store import MIN_KEPT_BYTES, FolderPartials, MemoryPartials, PartialKey, PartialStore
 from shared.transfer import PartialObject, Ranges
 
 pytestmark = pytest.mark.anyio

@@ -48,9 +48,21 @@ ODD = [
 ]
 NO_ID = [None, 7, b"a" * 32, "", "a" * 31, "A" * 32, "g" * 32, "../" * 10 + "aa", True]
 NO_MOMENT = [
-    math.nan, math.inf, -math.inf, NOW - 1, NOW, 0, -5.0, 1e12, 10**400, "tomorrow", True, b"", [],
+    math.nan,
+    math.inf,
+    -math.inf,
+    NOW - 1,
+    NOW,
+    0,
+    -5.0,
+    1e12,
+    10**400,
+    "tomorrow",
+    True,
+    b"",
+    [],
     datetime(2030, 1, 1, tzinfo=UTC),
-]  # fmt: skip
+]
 NO_TEXT = [7, None, b"text", True, ["x"]]
 
 
@@ -74,10 +86,23 @@ def _odd_numbers():
 def _odd_ids_and_moments():
     for value in NO_ID:
         for name, more in (
-            ("grant", (2, 1)), ("set_views", (2, 1)), ("revoke", (2,)), ("request", (1,)), ("request_more", (1,)),
-            ("cancel", ()), ("accept", ()), ("reject", ()), ("view", ()), ("cover", ()), ("preview", ()),
-            ("viewers", ()), ("views_log", ()), ("withdraw", ()), ("set_preview", (None,)), ("look_ended", (1.0,)),
-        ):  # fmt: skip
+            ("grant", (2, 1)),
+            ("set_views", (2, 1)),
+            ("revoke", (2,)),
+            ("request", (1,)),
+            ("request_more", (1,)),
+            ("cancel", ()),
+            ("accept", ()),
+            ("reject", ()),
+            ("view", ()),
+            ("cover", ()),
+            ("preview", ()),
+            ("viewers", ()),
+            ("views_log", ()),
+            ("withdraw", ()),
+            ("set_preview", (None,)),
+            ("look_ended", (1.0,)),
+        ):
             yield name, (value, *more), {}
     for value in NO_MOMENT:
         yield "grant", (MY_IMAGE, 2, 1), {"expires": value}

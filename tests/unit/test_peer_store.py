@@ -144,7 +144,7 @@ async def test_a_profile_of_version_1_opens_with_all_it_has(tmp_path: Path) -> N
     (profile / "store.sqlite").unlink()
     with closing(_version_1(profile / "store.sqlite")) as connection:
         for table, row in rows().items():
-            if table in ("given", "seen_views", "facts"):
+            if table in ("given", "seen_views", "previews", "facts"):
                 continue
             names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
             connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)
@@ -330,14 +330,20 @@ async def test_an_interrupted_rewrite_touches_no_file_of_others(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("fact", "value"),
     [
-        ("compared_epoch", "second"), ("compared_epoch", "-1"), ("compared_epoch", "9" * 40),
-        ("restored_at", "yesterday"), ("restored_at", "inf"), ("restored_at", "nan"),
-        ("receipt", "no digits"), ("receipt", "abc"), ("receipt", "ab" * 33),
+        ("compared_epoch", "second"),
+        ("compared_epoch", "-1"),
+        ("compared_epoch", "9" * 40),
+        ("restored_at", "yesterday"),
+        ("restored_at", "inf"),
+        ("restored_at", "nan"),
+        ("receipt", "no digits"),
+        ("receipt", "abc"),
+        ("receipt", "ab" * 33),
     ],
-)  # fmt: skip
+)
 async def test_what_was_noted_of_a_restore_is_set_aside_where_it_cannot_be_read(
     tmp_path: Path, fact: str, value: str
-) -> None:  # fmt: skip
+) -> None:
     """Such a note was taken for what it must be: signing in ended with a ValueError, at each attempt."""
     path = make_profile(tmp_path / "profile")
     change(path, "UPDATE facts SET value = :value WHERE name = :fact", value=value, fact=fact)

@@ -138,9 +138,17 @@ async def test_the_agent_says_it_in_one_sentence(tmp_path: Path) -> None:
     save_cluster(tmp_path / "cluster.toml", NOWHERE)
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [
-        sys.executable, "-m", "tui.cli", "agent", "--profile", "ada", "--accept", "none", "--cluster",
+        sys.executable,
+        "-m",
+        "tui.cli",
+        "agent",
+        "--profile",
+        "ada",
+        "--accept",
+        "none",
+        "--cluster",
         str(tmp_path / "cluster.toml"),
-    ]  # fmt: skip
+    ]
     done = await anyio.run_process(command, env=environment, check=False, stderr=subprocess.PIPE)
     said = done.stderr.decode()
     assert done.returncode == 1

@@ -29,13 +29,16 @@ async def told(account: int | None, view: CloudView | Exception) -> CloudState:
 
     posted: list[bytes] = []
     reports = Reports(
-        "n1", figures=cast("Any", SimpleNamespace(remembering=SimpleNamespace(epoch=1))),
+        "n1",
+        stats=cast("Any", SimpleNamespace(remembering=SimpleNamespace(epoch=1))),
         control=cast("Any", SimpleNamespace(election=SimpleNamespace(leader="n1", term=3))),
-        desk=cast("Any", SimpleNamespace(remember=lambda *_: None)), directory=cast("Any", SimpleNamespace(ok=True)),
+        request_handler=cast("Any", SimpleNamespace(remember=lambda *_: None)),
+        directory=cast("Any", SimpleNamespace(ok=True)),
         services=cast("Any", SimpleNamespace(caller=caller, keep_alive=keep_alive)),
         requests=cast("Any", SimpleNamespace(post=lambda _session, data: posted.append(data))),
-        operators=frozenset(), clock=lambda: 0.0,
-    )  # fmt: skip
+        operators=frozenset(),
+        clock=lambda: 0.0,
+    )
     await reports.keep_alive(SESSION, KeepAlive(device="d" * 32))
     (data,) = posted
     state: CloudState = decode(data, AnyPeerMessage, cap_bytes=MAX_MESSAGE_BYTES)

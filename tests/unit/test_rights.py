@@ -82,11 +82,17 @@ def test_a_changed_record_opens_with_the_same_shares() -> None:
 def test_a_new_grant_has_new_shares() -> None:
     first, second = (
         create_grant(
-            OWNER, VIEWER.public, grant_id=grant, image_id=IMAGE, content_key=CONTENT_KEY, granted=1, expires=None,
+            OWNER,
+            VIEWER.public,
+            grant_id=grant,
+            image_id=IMAGE,
+            content_key=CONTENT_KEY,
+            granted=1,
+            expires=None,
             entropy=Entropy(grant.encode()),
         )
         for grant in (GRANT, OTHER_GRANT)
-    )  # fmt: skip
+    )
     assert first.cloud_share != second.cloud_share
     for record, share in ((first.record, second.cloud_share), (second.record, first.cloud_share)):
         with pytest.raises(BadSeal):
@@ -308,9 +314,13 @@ def test_another_content_key_than_the_one_committed_to_is_refused() -> None:
 # --- Making and changing ---------------------------------------------------------------------------------------------
 def grant_with(**given: object) -> object:
     values: dict[str, object] = {
-        "grant_id": GRANT, "image_id": IMAGE, "content_key": CONTENT_KEY, "granted": 5, "expires": None,
+        "grant_id": GRANT,
+        "image_id": IMAGE,
+        "content_key": CONTENT_KEY,
+        "granted": 5,
+        "expires": None,
         "entropy": Entropy(),
-    }  # fmt: skip
+    }
     viewer = given.pop("viewer", VIEWER.public)
     return create_grant(OWNER, viewer, **(values | given))  # type: ignore[arg-type]
 
@@ -331,10 +341,17 @@ def test_an_expiry_is_a_time(expires: float) -> None:
         change_rights(OWNER, new_record(), expires=expires)
 
 
-@pytest.mark.parametrize("given", [
-    {"grant_id": "xyz"}, {"image_id": "A" * 32}, {"grant_id": "../" + "a" * 29}, {"content_key": b"short"},
-    {"entropy": bytes}, {"entropy": lambda _: b"short"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"grant_id": "xyz"},
+        {"image_id": "A" * 32},
+        {"grant_id": "../" + "a" * 29},
+        {"content_key": b"short"},
+        {"entropy": bytes},
+        {"entropy": lambda _: b"short"},
+    ],
+)
 def test_misuse_is_told(given: dict[str, object]) -> None:
     with pytest.raises(LocalError):
         grant_with(**given)
@@ -450,10 +467,14 @@ def test_nobody_else_opens_the_owners_record() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("scheme", 2), ("image_id", OTHER_IMAGE), ("owner_key", STRANGER.public.signing_key), ("sealed_key", bytes(80)),
-        ("key_commitment", bytes(32)), ("signature", bytes(64)),
+        ("scheme", 2),
+        ("image_id", OTHER_IMAGE),
+        ("owner_key", STRANGER.public.signing_key),
+        ("sealed_key", bytes(80)),
+        ("key_commitment", bytes(32)),
+        ("signature", bytes(64)),
     ],
-)  # fmt: skip
+)
 def test_the_signature_covers_every_field_of_the_owners_record(field: str, value: object) -> None:
     record = create_owner_record(OWNER, image_id=IMAGE, content_key=CONTENT_KEY)
     with pytest.raises(BadSignature):

@@ -61,10 +61,23 @@ def test_unfit_records_are_our_own_mistake(record):
 @pytest.mark.parametrize(
     "start",
     [
-        b"007:abcdefghij", b"0:", b":abc", b"12345:abc", b"1025:" + b"a" * 100, b"9999:", b"-3:abc", b"+3:abc",
-        b" 3:abc", b"3;abc", b"abc", b"\0\0\0\0\0\0", b"\xff" * 20, b"1_0:aaaaaaaaaa", "٣:abc".encode(),
+        b"007:abcdefghij",
+        b"0:",
+        b":abc",
+        b"12345:abc",
+        b"1025:" + b"a" * 100,
+        b"9999:",
+        b"-3:abc",
+        b"+3:abc",
+        b" 3:abc",
+        b"3;abc",
+        b"abc",
+        b"\0\0\0\0\0\0",
+        b"\xff" * 20,
+        b"1_0:aaaaaaaaaa",
+        "٣:abc".encode(),
     ],
-)  # fmt: skip
+)
 def test_hostile_lengths_never_reach_stegano(start, monkeypatch):
     """stegano reads `007:` as a length of 7 and cuts the text two bytes late; without a colon it walks every pixel."""
     strip = noise(240)

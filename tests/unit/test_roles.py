@@ -9,9 +9,14 @@ from node.roles import IGNORED, TRANSITIONS, Input, Role, next_role, render_diag
 from shared.errors import LocalError
 
 REMOTE_INPUTS = {
-    Input.LEADER_HEARD, Input.LEADER_NAMED, Input.LEADER_RESIGNED, Input.HIGHER_TERM, Input.OK_RECEIVED,
-    Input.ASKED_TO_LEAD, Input.ELECTION_CALLED,
-}  # fmt: skip
+    Input.LEADER_HEARD,
+    Input.LEADER_NAMED,
+    Input.LEADER_RESIGNED,
+    Input.HIGHER_TERM,
+    Input.OK_RECEIVED,
+    Input.ASKED_TO_LEAD,
+    Input.ELECTION_CALLED,
+}
 
 
 def test_what_another_node_sends_is_provided_for_in_every_role() -> None:

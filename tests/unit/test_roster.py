@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.client import roster
-from tui.client.roster import Roster, folded, last_seen, order_by_name, order_by_presence, pages_to_come, reach_the_away
+from tui.client import user_directory
+from tui.client.user_directory import (
+    UserDirectory,
+    folded,
+    last_seen,
+    order_by_name,
+    order_by_presence,
+    pages_to_come,
+    reach_the_away,
+)
 from tui.peer.models import User, UserPage
 
 ME = 7
@@ -25,7 +33,7 @@ def accounts(users):
 
 
 def test_people_are_kept_once_as_heard_of_last_and_oneself_is_not_among_them():
-    people = Roster(ME)
+    people = UserDirectory(ME)
     people.merge(page(user(ME, "me"), user(1, "Ann"), total=4))
     people.merge(page(user(1, "Anna", online=True), user(2, "Ben"), total=4))
     assert accounts(people.matching("")) == [1, 2]
@@ -37,18 +45,18 @@ def test_people_are_kept_once_as_heard_of_last_and_oneself_is_not_among_them():
 
 
 def test_the_count_is_right_before_oneself_was_told():
-    people = Roster(ME)
+    people = UserDirectory(ME)
     people.merge(page(user(1), total=3))
     assert people.total == 2
-    assert Roster().total == 0
-    assert Roster(ME).complete
+    assert UserDirectory().total == 0
+    assert UserDirectory(ME).complete
 
 
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.sampled_from(["a", "É", "b c"])), max_size=30), st.data()
 )
 def test_however_pages_are_cut_the_last_word_on_each_person_counts(told, data):
-    people, expected = Roster(ME), {}
+    people, expected = UserDirectory(ME), {}
     while told:
         count = data.draw(st.integers(1, len(told)))
         part, told = told[:count], told[count:]
@@ -60,7 +68,7 @@ def test_however_pages_are_cut_the_last_word_on_each_person_counts(told, data):
 
 
 def test_who_was_online_and_is_not_told_among_the_online_has_gone_away():
-    people = Roster()
+    people = UserDirectory()
     people.merge(page(*(user(n, online=True) for n in range(5)), total=6))
     people.merge_first([page(user(0, online=True), user(1, online=True), total=6), page(user(5), total=6)])
     assert [found.account for found in people.matching("") if found.online] == [0, 1]
@@ -68,7 +76,7 @@ def test_who_was_online_and_is_not_told_among_the_online_has_gone_away():
 
 
 def test_first_pages_that_are_all_online_say_nothing_of_the_others():
-    people = Roster()
+    people = UserDirectory()
     people.merge(page(*(user(n, online=True) for n in range(5)), total=9))
     people.merge_first([page(user(0, online=True), total=9)])
     assert people.online == 5
@@ -89,15 +97,27 @@ def test_pages_reach_the_away_with_the_first_of_them_or_the_end():
     ("text", "expected"),
     [
         ("", [1, 2, 12, 120]),
-        ("an", [1]), ("AN", [1]), ("emile", [2]), ("ÉM", [2]), ("e\u0301mi", [2]),
-        ("straße", [12]), ("strasse", [12]),
-        ("basil", [1, 12]), ("otter  AMBER", [2, 120]), ("ann otter", []),
-        ("12", [12, 120]), ("#12", [12, 120]), ("#120", [120]), ("20", []), ("# ", [1, 2, 12, 120]),
-        ("[b]", [120]), ("%", []),
+        ("an", [1]),
+        ("AN", [1]),
+        ("emile", [2]),
+        ("ÉM", [2]),
+        ("e\u0301mi", [2]),
+        ("straße", [12]),
+        ("strasse", [12]),
+        ("basil", [1, 12]),
+        ("otter  AMBER", [2, 120]),
+        ("ann otter", []),
+        ("12", [12, 120]),
+        ("#12", [12, 120]),
+        ("#120", [120]),
+        ("20", []),
+        ("# ", [1, 2, 12, 120]),
+        ("[b]", [120]),
+        ("%", []),
     ],
-)  # fmt: skip
+)
 def test_a_filter_looks_for_every_word_in_name_id_and_fingerprint(text, expected):
-    people = Roster()
+    people = UserDirectory()
     otter = "otter amber"
     people.merge(
         page(user(1, "Ann"), user(2, "Émile", words=otter), user(12, "Straße"), user(120, "[b]x", words=otter))
@@ -106,7 +126,7 @@ def test_a_filter_looks_for_every_word_in_name_id_and_fingerprint(text, expected
 
 
 def test_a_filter_finds_people_by_the_name_they_have_now():
-    people = Roster()
+    people = UserDirectory()
     people.merge(page(user(1, "Ann")))
     people.merge(page(user(1, "Ben")))
     assert people.matching("ann") == []
@@ -114,7 +134,7 @@ def test_a_filter_finds_people_by_the_name_they_have_now():
 
 
 def test_what_a_search_found_does_not_change_how_many_there_are():
-    people = Roster(ME)
+    people = UserDirectory(ME)
     people.merge(page(user(1), total=500))
     people.found(page(user(400), total=1))
     assert (len(people), people.total, people.complete) == (2, 499, False)
@@ -138,5 +158,5 @@ def test_pages_to_come(monkeypatch):
     assert list(pages_to_come(UserPage(rows, 11))) == [1]
     assert list(pages_to_come(UserPage(rows, 35))) == [1, 2, 3]
     assert list(pages_to_come(UserPage((), 35))) == []
-    monkeypatch.setattr(roster, "MAX_PEOPLE", 20)
+    monkeypatch.setattr(user_directory, "MAX_PEOPLE", 20)
     assert list(pages_to_come(UserPage(rows, 10_000))) == [1]

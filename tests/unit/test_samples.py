@@ -5,7 +5,7 @@ from PIL import Image
 
 from shared.errors import UserError
 from shared.stego.pictures import inspect
-from tui import samples
+from tui.commands import samples
 
 
 def test_the_three_samples_are_what_they_promise():

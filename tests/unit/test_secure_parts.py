@@ -30,29 +30,29 @@ def entropy():
 class TestCookies:
     def test_holds_for_its_address_only(self):
         jar = CookieJar(entropy())
-        cookie = jar.bake(HERE, 5.0)
+        cookie = jar.issue(HERE, 5.0)
         assert len(cookie) == 16
-        assert jar.holds(cookie, HERE, 5.0)
-        assert not jar.holds(cookie, THERE, 5.0)
-        assert not jar.holds(cookie, (HERE[0], 4001), 5.0)
-        assert not jar.holds(bytes(16), HERE, 5.0)
+        assert jar.verify(cookie, HERE, 5.0)
+        assert not jar.verify(cookie, THERE, 5.0)
+        assert not jar.verify(cookie, (HERE[0], 4001), 5.0)
+        assert not jar.verify(bytes(16), HERE, 5.0)
 
     def test_holds_through_the_next_slot_and_no_longer(self):
         jar = CookieJar(entropy(), slot_s=60.0)
-        cookie = jar.bake(HERE, 59.0)
-        jar.bake(THERE, 61.0)
-        assert jar.holds(cookie, HERE, 119.9)
-        assert not jar.holds(cookie, HERE, 120.0)
+        cookie = jar.issue(HERE, 59.0)
+        jar.issue(THERE, 61.0)
+        assert jar.verify(cookie, HERE, 119.9)
+        assert not jar.verify(cookie, HERE, 120.0)
 
     def test_an_old_secret_is_forgotten(self):
         jar = CookieJar(entropy(), slot_s=60.0)
         for slot in range(10):
-            jar.bake(HERE, slot * 60.0)
+            jar.issue(HERE, slot * 60.0)
         assert len(jar._secrets) == 2
-        assert jar.bake(HERE, 540.0) != CookieJar(entropy(), slot_s=60.0).bake(HERE, 540.0)
+        assert jar.issue(HERE, 540.0) != CookieJar(entropy(), slot_s=60.0).issue(HERE, 540.0)
 
     def test_nothing_holds_before_anything_was_baked(self):
-        assert not CookieJar(entropy()).holds(bytes(16), HERE, 0.0)
+        assert not CookieJar(entropy()).verify(bytes(16), HERE, 0.0)
 
 
 class TestReplayWindow:
@@ -137,8 +137,13 @@ class TestDatagrams:
 
     def test_numbers_on_the_wire_stay(self):
         assert {kind.name: int(kind) for kind in DatagramType} == {
-            "INIT": 1, "RESPONSE": 2, "COOKIE": 3, "HINT": 4, "DATA": 5, "TRANSFER": 16,
-        }  # fmt: skip
+            "INIT": 1,
+            "RESPONSE": 2,
+            "COOKIE": 3,
+            "HINT": 4,
+            "DATA": 5,
+            "TRANSFER": 16,
+        }
         assert {kind.name: int(kind) for kind in FrameKind} == {"MESSAGE": 1, "PING": 2, "PONG": 3, "CLOSE": 4}
         assert DatagramType.TRANSFER == TRANSFER_DATAGRAM_TYPE
 

@@ -6,8 +6,8 @@ import pytest
 
 from shared.errors import InvalidInput
 from tui.client.settings import ClientSettings, load_settings
-from tui.keys import CLIENT_PACKAGES, MONITOR_PACKAGES
-from tui.settings import complaints
+from tui.common.keys import CLIENT_PACKAGES, MONITOR_PACKAGES
+from tui.common.settings import complaints
 
 
 def test_no_file_means_the_defaults(tmp_path: Path) -> None:
@@ -23,12 +23,16 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("theme = 3", "theme must be the name of a theme"), ("[keys]\na = 1", "keys. must hold lines like"),
-        ("keys = 3", "keys. must hold lines like"), ("colour = 1", "name 'colour', which is not known"),
-        ('pictures = "oil"', "pictures must be one of auto, cells, half"), ("pictures = []", "pictures must be one of"),
-        ("=", "cannot be read"), ("#" * 70_000, "too long"),
+        ("theme = 3", "theme must be the name of a theme"),
+        ("[keys]\na = 1", "keys. must hold lines like"),
+        ("keys = 3", "keys. must hold lines like"),
+        ("colour = 1", "name 'colour', which is not known"),
+        ('pictures = "oil"', "pictures must be one of auto, cells, half"),
+        ("pictures = []", "pictures must be one of"),
+        ("=", "cannot be read"),
+        ("#" * 70_000, "too long"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "client.toml"
     file.write_text(text)

@@ -5,13 +5,13 @@ import pytest
 from anyio import wait_all_tasks_blocked
 
 from shared.errors import Refused
-from shared.net.slots import Slots
+from shared.net.admission import Admission
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_caps_hold_in_all_and_per_peer():
-    slots = Slots(total=3, per_peer=2, queued=8)
+    slots = Admission(total=3, per_peer=2, queued=8)
     assert [slots.try_take(peer) for peer in (b"a", b"a", b"a", b"b", b"c")] == [True, True, False, True, False]
     assert slots.in_use == 3
     slots.give_back(b"a")
@@ -19,7 +19,7 @@ async def test_caps_hold_in_all_and_per_peer():
 
 
 async def test_the_queue_is_served_in_order_past_those_whom_their_own_cap_holds():
-    slots = Slots(total=2, per_peer=1, queued=80)
+    slots = Admission(total=2, per_peer=1, queued=80)
     served: list[str] = []
 
     async def take(peer: bytes, name: str) -> None:
@@ -44,7 +44,7 @@ async def test_the_queue_is_served_in_order_past_those_whom_their_own_cap_holds(
 
 
 async def test_who_gives_up_leaves_the_queue_or_the_place():
-    slots = Slots(total=1, per_peer=1, queued=80)
+    slots = Admission(total=1, per_peer=1, queued=80)
     assert slots.try_take(b"a")
     async with anyio.create_task_group() as group:
         group.start_soon(slots.take, b"b")
@@ -68,7 +68,7 @@ async def test_who_gives_up_leaves_the_queue_or_the_place():
 
 
 async def test_the_queue_is_bounded_in_all_and_per_peer():
-    slots = Slots(total=1, per_peer=1, queued=16)
+    slots = Admission(total=1, per_peer=1, queued=16)
     assert slots.try_take(b"x")
     async with anyio.create_task_group() as group:
         for index in range(8):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tui.client import sharing
-from tui.client.stages import CHECKING, HIDING, PUBLISHING, RECEIVING, SEALING, SENDING, STAGES, Stages, State
+from tui.client.stages import CHECKING, HIDING, PUBLISHING, RECEIVING, SEALING, SENDING, STAGES, Stages, StageState
 from tui.peer.models import RightsResult, Sent, Viewer
 
-MARKS = {State.DONE: "d", State.UNDER_WAY: "u", State.WAITING: "w", State.FAILED: "f"}
+MARKS = {StageState.DONE: "d", StageState.UNDER_WAY: "u", StageState.WAITING: "w", StageState.FAILED: "f"}
 
 
 def marks(stages: Stages) -> str:
@@ -19,9 +19,13 @@ def test_an_encryption_goes_through_its_stages_in_order() -> None:
     stages = Stages()
     seen = [marks(stages)]
     for stage, done, total in (
-        (SEALING, 0, 1), (SENDING, 0, 100), (SENDING, 50, 100), (SENDING, 100, 100), (RECEIVING, 1, 300),
+        (SEALING, 0, 1),
+        (SENDING, 0, 100),
+        (SENDING, 50, 100),
+        (SENDING, 100, 100),
+        (RECEIVING, 1, 300),
         (CHECKING, 0, 1),
-    ):  # fmt: skip
+    ):
         stages.report(stage, done, total)
         seen.append(marks(stages))
     assert seen == ["uwwww", "uwwww", "duwww", "duwww", "dduww", "ddduw", "ddddu"]
@@ -73,9 +77,16 @@ def test_a_preview_is_a_stage_of_its_own_where_one_is_wanted() -> None:
 # --- Rights ----------------------------------------------------------------------------------------------------------
 def viewer(**changes) -> Viewer:
     values = {
-        "grant": "a" * 32, "account": 12, "name": "Ben", "granted": 5, "consumed": 2, "left": 3, "expires": None,
-        "revoked": False, "words": "amber basil",
-    }  # fmt: skip
+        "grant": "a" * 32,
+        "account": 12,
+        "name": "Ben",
+        "granted": 5,
+        "consumed": 2,
+        "left": 3,
+        "expires": None,
+        "revoked": False,
+        "words": "amber basil",
+    }
     return Viewer(**{**values, **changes})
 
 

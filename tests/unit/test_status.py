@@ -13,10 +13,28 @@ AWAY = DirectoryStatus(engine="mysql", ok=False, latency_ms=None, error="The dir
 
 def report(name: str, directory: DirectoryStatus) -> StatusReport:
     status = NodeStatus(
-        name=name, pid=1, role="leader" if name == "n1" else "follower", term=4, leader="n1", priority=1.0, cost=1.0,
-        load1=0.5, cpu_percent=1.0, rss_mb=50.0, in_flight=0, heartbeat_age_ms=10.0, rtt_ms=0.3, requests_done=7,
-        worker_ports=0, sessions=1, deaf=False, policy="least-cost", uptime_s=9.0, dropped={}, draining=False,
-    )  # fmt: skip
+        name=name,
+        pid=1,
+        role="leader" if name == "n1" else "follower",
+        term=4,
+        leader="n1",
+        priority=1.0,
+        cost=1.0,
+        load1=0.5,
+        cpu_percent=1.0,
+        rss_mb=50.0,
+        in_flight=0,
+        heartbeat_age_ms=10.0,
+        rtt_ms=0.3,
+        requests_done=7,
+        worker_ports=0,
+        sessions=1,
+        deaf=False,
+        policy="least-cost",
+        uptime_s=9.0,
+        dropped={},
+        draining=False,
+    )
     return StatusReport(request="0" * 32, status=status, directory=directory)
 
 
@@ -30,8 +48,12 @@ def test_all_well() -> None:
     status = told(WELL, WELL, WELL)
     assert status["directory"]["ok"]
     assert status["nodes"][0]["directory"] == {
-        "ok": True, "latency_ms": 1.25, "error": "", "writable": True, "ahead_s": 0.0,
-    }  # fmt: skip
+        "ok": True,
+        "latency_ms": 1.25,
+        "error": "",
+        "writable": True,
+        "ahead_s": 0.0,
+    }
     assert show(status, as_json=False).splitlines()[-1] == "directory sqlite: 1.2 ms"
 
 
@@ -41,8 +63,9 @@ def test_one_node_that_cannot_write_is_enough() -> None:
     assert not status["directory"]["ok"]
     assert [node.get("directory", {}).get("ok") for node in status["nodes"]] == [True, False, None]
     assert show(status, as_json=False).splitlines()[-2:] == [
-        "directory sqlite: cannot be written", "  n2: cannot write. The disk is full: make room.",
-    ]  # fmt: skip
+        "directory sqlite: cannot be written",
+        "  n2: cannot write. The disk is full: make room.",
+    ]
 
 
 def test_a_directory_that_nobody_reaches() -> None:

@@ -29,8 +29,11 @@ def test_opencv_and_libgl_are_never_needed(tmp_path):
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         env={**os.environ, "PYTHONPATH": path},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert (result.stdout, result.stderr) == ("fine\n", "")
 
 

@@ -42,9 +42,11 @@ def held(image: str = IMAGE) -> PeerImage:
 @pytest.fixture
 def peer() -> FakePeer:
     return FakePeer(
-        mine=[mine()], pictures={IMAGE: picture()}, covers={IMAGE: picture()},
+        mine=[mine()],
+        pictures={IMAGE: picture()},
+        covers={IMAGE: picture()},
         previews={IMAGE: picture((120, 80), "JPEG")},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("kind", ["own", "cover", "preview"])

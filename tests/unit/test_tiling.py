@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.widgets.tiling import TEXT_ROWS, Tiling
+from tui.client.widgets.tiling import TEXT_ROWS, Tiling
 
 tilings = st.builds(Tiling, width=st.integers(1, 400), count=st.integers(0, 600))
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.widgets.cells import fit
-from tui.widgets.viewport import ZOOMS, Viewport
+from tui.client.widgets.cells import fit
+from tui.client.widgets.viewport import ZOOMS, Viewport
 
 SIZE, ROOM = (4000, 3000), (80, 24)
 SIZES = st.tuples(st.integers(1, 5000), st.integers(1, 5000))

@@ -4,7 +4,7 @@ from datetime import UTC
 
 import pytest
 
-from tui.client import wording
+from tui.common import wording
 
 NOW = 1_800_000_000.0
 
@@ -12,10 +12,15 @@ NOW = 1_800_000_000.0
 @pytest.mark.parametrize(
     ("at", "text"),
     [
-        (None, "never"), (NOW + 5, "now"), (NOW - 59, "now"), (NOW - 60, "1 min ago"), (NOW - 7_199, "119 min ago"),
-        (NOW - 7_200, "2 h ago"), (NOW - 2 * 86_400, "2 d ago"),
+        (None, "never"),
+        (NOW + 5, "now"),
+        (NOW - 59, "now"),
+        (NOW - 60, "1 min ago"),
+        (NOW - 7_199, "119 min ago"),
+        (NOW - 7_200, "2 h ago"),
+        (NOW - 2 * 86_400, "2 d ago"),
     ],
-)  # fmt: skip
+)
 def test_how_long_ago(at, text):
     assert wording.ago(at, NOW) == text
 
@@ -23,10 +28,14 @@ def test_how_long_ago(at, text):
 @pytest.mark.parametrize(
     ("at", "text"),
     [
-        (None, "no expiry"), (NOW, "expired"), (NOW - 1, "expired"), (NOW + 0.2, "expires in 1 s"),
-        (NOW + 3_600, "expires in 60 min"), (NOW + 7 * 86_400, "expires in 7 d"),
+        (None, "no expiry"),
+        (NOW, "expired"),
+        (NOW - 1, "expired"),
+        (NOW + 0.2, "expires in 1 s"),
+        (NOW + 3_600, "expires in 60 min"),
+        (NOW + 7 * 86_400, "expires in 7 d"),
     ],
-)  # fmt: skip
+)
 def test_how_long_still(at, text):
     assert wording.until(at, NOW) == text
 

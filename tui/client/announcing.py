@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tui.client.wording import plain, views
+from tui.common.wording import plain, views
 from tui.peer import events
 
 Severity = Literal["information", "warning", "error"]
@@ -55,20 +55,26 @@ def _warning(event: events.Event) -> Announcement | None:
             return Announcement(
                 f"Account {account} ({plain(name, 48)}) shows another key than before. It may be somebody else: ask"
                 " that person in another way. Nothing is sent to it and nothing taken from it.",
-                "WARNING: the key changed", "error", bell=True,
-            )  # fmt: skip
+                "WARNING: the key changed",
+                "error",
+                bell=True,
+            )
         case events.OtherDevice(newer=True):
             return Announcement(
                 "Your account has just signed in on another device, which others reach from now on; this one keeps"
                 " working. If that was not you, somebody has your keys: revoke what matters and make a new account.",
-                "Another device", "warning", bell=True,
-            )  # fmt: skip
+                "Another device",
+                "warning",
+                bell=True,
+            )
         case events.OtherDevice():
             return Announcement(
                 "Your account is signed in on another device as well. If that is not you, somebody has your keys:"
                 " revoke what matters and make a new account.",
-                "Another device", "warning", bell=True,
-            )  # fmt: skip
+                "Another device",
+                "warning",
+                bell=True,
+            )
         case events.DirectoryRestored(text=text):
             return Announcement(plain(text, 600), "The cloud was restored", "warning", bell=True)
         case _:
@@ -85,8 +91,9 @@ def _of_a_look(event: events.Event) -> Announcement | None:
             return Announcement(
                 f"The view of {_named(title) or 'the picture'} is counted, but the cloud went away. The picture opens"
                 " as soon as the cloud answers; that costs no other view.",
-                "Waiting for the cloud", "warning",
-            )  # fmt: skip
+                "Waiting for the cloud",
+                "warning",
+            )
         case _:
             return None
 

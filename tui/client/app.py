@@ -11,14 +11,14 @@ from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
-from tui.client.copying import Copies
-from tui.client.messages import Happened, Trouble
+from tui.client.messages import Happened, TroubleArose
 from tui.client.settings import ClientSettings
-from tui.places import log_folder
-from tui.themes import begin_in
-from tui.typing_ahead import TypingAhead
-from tui.widgets.cells import Mode
-from tui.widgets.working import work
+from tui.client.widgets.cells import Mode
+from tui.common.clipboard import Clipboard
+from tui.common.input_buffer import InputBuffer
+from tui.common.themes import begin_in
+from tui.common.user_paths import log_folder
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from tui.client.guide import Guide
     from tui.client.ports import PeerHost
+    from tui.client.widgets.graphics import Graphics
     from tui.peer import Peer
-    from tui.widgets.graphics import Graphics
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _STYLES = ("client", "welcome")
 """What the first screen needs; the home brings the rest along."""
 
 
-class GlimpseClient(TypingAhead[str]):
+class GlimpseClient(InputBuffer[str]):
     """The client. It returns what is still to be said in the terminal when it has closed.
 
     `host` opens peers; `graphics` is what the terminal can show beyond cells; `profile` is opened without asking;
@@ -55,10 +55,16 @@ class GlimpseClient(TypingAhead[str]):
     ]
 
     def __init__(
-        self, host: PeerHost, *, settings: ClientSettings | None = None, graphics: Graphics | None = None,
-        profile: str | None = None, guide: Guide | None = None, wall: Callable[[], float] = time.time,
+        self,
+        host: PeerHost,
+        *,
+        settings: ClientSettings | None = None,
+        graphics: Graphics | None = None,
+        profile: str | None = None,
+        guide: Guide | None = None,
+        wall: Callable[[], float] = time.time,
         zone: tzinfo | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.host = host
         self.settings = settings or ClientSettings()
@@ -68,7 +74,7 @@ class GlimpseClient(TypingAhead[str]):
         self.guide = guide
         self.wall = wall
         self.zone = zone
-        self.copies = Copies()
+        self.copies = Clipboard()
         self.leaving = False
         """Whether what is open is being closed, and nothing is to be opened any more."""
         begin_in(self, self.settings.theme)
@@ -83,21 +89,21 @@ class GlimpseClient(TypingAhead[str]):
     def enter(self, peer: Peer) -> None:
         """Show the home of an open peer."""
         # The four tabs bring Pillow and numpy along, which the first screen does without.
-        from tui.client.screens.home import Home
+        from tui.client.screens.home import HomeScreen
 
-        self.push_screen(Home(peer))
+        self.push_screen(HomeScreen(peer))
 
     @on(Happened)
     def _lead_on(self, message: Happened) -> None:
         if self.guide is not None and self.guide.happened(message.what):
-            from tui.widgets.guide import GuideStrip
+            from tui.client.widgets.guide import GuideStrip
 
             for screen in self.screen_stack:
                 for strip in screen.query(GuideStrip):
                     strip.show_step()
 
-    @on(Trouble)
-    def _tell(self, message: Trouble) -> None:
+    @on(TroubleArose)
+    def _tell(self, message: TroubleArose) -> None:
         self.notify(str(message.error), severity="error", markup=False, timeout=10)
 
     def tell(self, text: str, *, title: str = "", warning: bool = False) -> None:
@@ -133,9 +139,10 @@ class GlimpseClient(TypingAhead[str]):
             if binding.description and active.enabled and binding.id and binding.id not in offered:
                 offered.add(binding.id)
                 yield SystemCommand(
-                    binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
+                    binding.description,
+                    binding.tooltip or f"Key: {self.get_key_display(binding)}",
                     lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),
-                )  # fmt: skip
+                )
 
     def _fatal_error(self) -> None:
         # The library would print the values of all local variables, keys and pictures among them.
@@ -157,10 +164,10 @@ class GlimpseClient(TypingAhead[str]):
             work(self, self._leave, group="leave")
 
     async def _leave(self) -> None:
-        from tui.client.screens.home import Home
-        from tui.client.screens.viewer import Viewer
+        from tui.client.screens.home import HomeScreen
+        from tui.client.screens.viewer import ViewerScreen
 
-        home = next((screen for screen in self.screen_stack if isinstance(screen, Home)), None)
+        home = next((screen for screen in self.screen_stack if isinstance(screen, HomeScreen)), None)
         waiting = 0
         if home is not None:
             if not await home.may_leave():
@@ -168,12 +175,9 @@ class GlimpseClient(TypingAhead[str]):
                 return
             waiting = home.waiting
         for screen in self.screen_stack:
-            if isinstance(screen, Viewer):
+            if isinstance(screen, ViewerScreen):
                 await screen.report()
         self.tell("Signing out…")
         await self.host.close()
-        rest = "" if not waiting else (
-            f"{waiting} {'item waits in the outbox; it goes' if waiting == 1 else 'items wait in the outbox; they go'} "
-            "out the next time you sign in."
-        )  # fmt: skip
-        self.exit(rest)
+        wait = "1 item waits in the outbox; it goes" if waiting == 1 else f"{waiting} items wait in the outbox; they go"
+        self.exit(f"{wait} out the next time you sign in." if waiting else "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from tui.client.thumbnails import BOX_PX, Thumbnails
-from tui.widgets.decoding import reduced
+from tui.client.widgets.decoding import reduced
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class OpenedProfile:
     """A profile that an export was put into, and the name to register if its key has no account here."""
 
     profile: str
@@ -49,7 +49,7 @@ class Entering:
         assert peer is not None
         return peer
 
-    async def restore(self, export: bytes, passphrase: str, name: str, profile: str | None) -> Restored:
+    async def restore(self, export: bytes, passphrase: str, name: str, profile: str | None) -> OpenedProfile:
         """Put an export into `profile`, or into a new one called after `name`. Raises `GlimpseError` types.
 
         No node is asked: whether the key has an account shows when the profile is entered.
@@ -59,7 +59,7 @@ class Entering:
 
             profile = folder_name(name, [known.name for known in await self._host.profiles()])
         await self._host.restore(profile, export, passphrase)
-        return Restored(profile, name)
+        return OpenedProfile(profile, name)
 
     async def _entered(self, profile: str, name: str | None) -> Peer | None:
         entered: Peer | None = None

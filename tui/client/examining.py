@@ -9,7 +9,7 @@ from PIL import ExifTags
 
 from shared.errors import UnusableImage
 from shared.stego.pictures import PictureInfo, damage_named, decode_picture, inspect, quiet_pillow, read_picture
-from tui.widgets.decoding import reduced
+from tui.client.widgets.decoding import reduced
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ PARENT: Final = ".."
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FolderEntry:
     """A folder or a picture file. `folded` is the name by which it is looked for; size in bytes, time since 1970."""
 
     name: str
@@ -41,22 +41,22 @@ class Listing:
     """Folders, then pictures, each by name. `trouble` says why there is nothing; `complete` is False beyond the cap."""
 
     folder: Path
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[FolderEntry, ...] = ()
     complete: bool = True
     trouble: str = ""
-    visible: tuple[Entry, ...] = field(init=False, repr=False)
+    visible: tuple[FolderEntry, ...] = field(init=False, repr=False)
     """The entries without the hidden ones; kept, because a folder may have very many."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "visible", tuple(entry for entry in self.entries if not entry.hidden))
 
-    def matching(self, fragment: str, *, hidden: bool) -> Sequence[Entry]:
+    def matching(self, fragment: str, *, hidden: bool) -> Sequence[FolderEntry]:
         """Return the entries that a fragment looks for; hidden ones if asked for, or if the fragment begins so."""
         known = self.entries if hidden or fragment.startswith(".") else self.visible
         folded = fragment.casefold()
         return [entry for entry in known if folded in entry.folded] if folded else known
 
-    def beginning(self, fragment: str) -> list[Entry]:
+    def beginning(self, fragment: str) -> list[FolderEntry]:
         """Return the entries whose names begin like a fragment, in whatever case."""
         folded = fragment.casefold()
         return [entry for entry in self.matching(fragment, hidden=False) if entry.folded.startswith(folded)]
@@ -64,8 +64,8 @@ class Listing:
 
 def listing(folder: Path) -> Listing:
     """Return the folders and pictures in a folder; links count as what they lead to. Never raises: see `trouble`."""
-    folders: list[Entry] = []
-    files: list[Entry] = []
+    folders: list[FolderEntry] = []
+    files: list[FolderEntry] = []
     complete = True
     try:
         with os.scandir(folder) as found:
@@ -88,20 +88,20 @@ def listing(folder: Path) -> Listing:
     return Listing(folder, (*sorted(folders, key=by_name), *sorted(files, key=by_name)), complete)
 
 
-def _entry(item: os.DirEntry[str]) -> Entry | None:
+def _entry(item: os.DirEntry[str]) -> FolderEntry | None:
     """Return a folder or a picture; None for anything else, and for links that lead nowhere."""
     try:
         if item.is_dir():
-            return Entry(item.name, item.name.casefold(), is_folder=True)
+            return FolderEntry(item.name, item.name.casefold(), is_folder=True)
         if is_picture_name(item.name) and item.is_file():
             status = item.stat()
-            return Entry(item.name, item.name.casefold(), False, status.st_size, status.st_mtime)
+            return FolderEntry(item.name, item.name.casefold(), False, status.st_size, status.st_mtime)
     except OSError:
         return None
     return None
 
 
-def counts(entries: Sequence[Entry]) -> tuple[int, int]:
+def counts(entries: Sequence[FolderEntry]) -> tuple[int, int]:
     """Return the number of folders and of pictures, of entries in which folders come first."""
     folders = next((number for number, entry in enumerate(entries) if not entry.is_folder), len(entries))
     return folders, len(entries) - folders

@@ -1,7 +1,8 @@
 """What the tab `Peer images` knows of held images: which to show, in what order, what state in what words.
 
 The peer says what is held and what is left. What it does not keep, because it only concerns those who sit in front of
-the screen now, is a `Session`'s: what is new, what is being received, what was refused, what was asked for. No widget.
+the screen now, is a `GallerySession`'s: what is new, what is being received, what was refused, what was asked for.
+No widget.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import DamagedStego, GlimpseError, Refused
 from shared.wire.refusals import RefusalCode
-from tui.client.wording import counted, moment, plain, until, views
+from tui.common.wording import counted, moment, plain, until, views
 from tui.peer import events
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NAME_CELLS: Final = 32
 _TITLE_CELLS: Final = 60
 
 
-class State(StrEnum):
+class TileState(StrEnum):
     """Whether a held image can be looked at, and what stands in the way."""
 
     OPEN = "open"
@@ -40,10 +41,10 @@ class State(StrEnum):
     @property
     def may_try(self) -> bool:
         """Whether a look may be asked for; only the cloud knows when rights are confirmed."""
-        return self in (State.OPEN, State.ON_HOLD)
+        return self in (TileState.OPEN, TileState.ON_HOLD)
 
 
-class Order(StrEnum):
+class GalleryOrder(StrEnum):
     """How the gallery is sorted."""
 
     NEWEST = "newest first"
@@ -52,9 +53,9 @@ class Order(StrEnum):
     EXPIRY = "soonest to expire first"
 
     @property
-    def next(self) -> Order:
+    def next(self) -> GalleryOrder:
         """The order that the sort key goes on to."""
-        orders = list(Order)
+        orders = list(GalleryOrder)
         return orders[(orders.index(self) + 1) % len(orders)]
 
 
@@ -63,7 +64,7 @@ class Tile:
     """One held image as the gallery shows it."""
 
     image: PeerImage
-    state: State
+    state: TileState
     new: bool = False
     opening: bool = False
     received: float | None = None
@@ -93,22 +94,22 @@ class Tile:
 
 
 _REFUSED: Final = {
-    RefusalCode.NO_VIEWS.value: State.SPENT,
-    RefusalCode.EXPIRED.value: State.EXPIRED,
-    RefusalCode.REVOKED.value: State.REVOKED,
-    RefusalCode.FROZEN.value: State.ON_HOLD,
+    RefusalCode.NO_VIEWS.value: TileState.SPENT,
+    RefusalCode.EXPIRED.value: TileState.EXPIRED,
+    RefusalCode.REVOKED.value: TileState.REVOKED,
+    RefusalCode.FROZEN.value: TileState.ON_HOLD,
 }
 
 
 @dataclass
-class Session:
+class GallerySession:
     """What was heard and done since the client was opened, by image id."""
 
     new: set[str] = field(default_factory=set)
     opening: str | None = None
     _coming: dict[str, float] = field(default_factory=dict)
     """By grant: the share that is here."""
-    _refused: dict[str, State] = field(default_factory=dict)
+    _refused: dict[str, TileState] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
 
     def heard(self, event: events.Event) -> bool:
@@ -125,7 +126,7 @@ class Session:
             case events.RightsUpdated(image=image, left=left):
                 if left:
                     self._asked.pop(image, None)
-                if self._refused.get(image) is not State.DAMAGED:
+                if self._refused.get(image) is not TileState.DAMAGED:
                     self._refused.pop(image, None)
                 return True
             case events.RequestAnswered(image=image):
@@ -139,7 +140,7 @@ class Session:
     def refused(self, image: str, error: GlimpseError) -> None:
         """Remember why an image did not open, as far as it lies with the image."""
         if isinstance(error, DamagedStego):
-            self._refused[image] = State.DAMAGED
+            self._refused[image] = TileState.DAMAGED
         elif isinstance(error, Refused) and error.code in _REFUSED:
             self._refused[image] = _REFUSED[error.code]
 
@@ -156,27 +157,30 @@ class Session:
         """Return what to show of an image at a moment, in seconds since 1970."""
         coming, state = image.path is None, self._state(image, now)
         return Tile(
-            image, state, new=image.image in self.new and state is State.OPEN,
-            opening=image.image == self.opening, received=self._coming.get(image.grant) if coming else None,
+            image,
+            state,
+            new=image.image in self.new and state is TileState.OPEN,
+            opening=image.image == self.opening,
+            received=self._coming.get(image.grant) if coming else None,
             asked=self._asked.get(image.image, 0),
-        )  # fmt: skip
+        )
 
-    def tiles(self, held: Iterable[PeerImage], order: Order, now: float) -> list[Tile]:
+    def tiles(self, held: Iterable[PeerImage], order: GalleryOrder, now: float) -> list[Tile]:
         """Return what to show of all held images, one an image."""
         return [self.tile(image, now) for image in arranged(latest(held), order)]
 
-    def _state(self, image: PeerImage, now: float) -> State:
+    def _state(self, image: PeerImage, now: float) -> TileState:
         if image.revoked:
-            return State.REVOKED
+            return TileState.REVOKED
         if image.expires is not None and image.expires <= now:
-            return State.EXPIRED
+            return TileState.EXPIRED
         if image.left <= 0:
-            return State.SPENT
+            return TileState.SPENT
         if image.frozen:
-            return State.ON_HOLD
+            return TileState.ON_HOLD
         if (refused := self._refused.get(image.image)) is not None:
             return refused
-        return State.NOT_HERE if image.path is None else State.OPEN
+        return TileState.NOT_HERE if image.path is None else TileState.OPEN
 
 
 def latest(held: Iterable[PeerImage]) -> list[PeerImage]:
@@ -196,13 +200,13 @@ def _rank(image: PeerImage) -> tuple[bool, bool]:
     return image.revoked, image.path is None
 
 
-def arranged(images: Sequence[PeerImage], order: Order) -> list[PeerImage]:
+def arranged(images: Sequence[PeerImage], order: GalleryOrder) -> list[PeerImage]:
     """Return the images in an order; those that are equal in it stay newest first."""
-    if order is Order.OWNER:
+    if order is GalleryOrder.OWNER:
         return sorted(images, key=lambda image: (image.owner_name.casefold(), image.owner))
-    if order is Order.TITLE:
+    if order is GalleryOrder.TITLE:
         return sorted(images, key=lambda image: image.title.casefold())
-    if order is Order.EXPIRY:
+    if order is GalleryOrder.EXPIRY:
         return sorted(images, key=lambda image: float("inf") if image.expires is None else image.expires)
     return list(images)
 
@@ -212,16 +216,16 @@ def state_words(tile: Tile) -> str:
     """Return the state in a few words: `3 of 5 left`, `on its way 40 %`, `expired`."""
     if tile.opening:
         return "opening…"
-    if tile.state is State.OPEN:
+    if tile.state is TileState.OPEN:
         return f"{tile.image.left} of {tile.image.granted} left"
-    if tile.state in (State.NOT_HERE, State.DAMAGED) and tile.received is not None:
+    if tile.state in (TileState.NOT_HERE, TileState.DAMAGED) and tile.received is not None:
         return f"on its way {tile.received:.0%}".replace("%", " %")
     return tile.state.value
 
 
 def expiry_words(tile: Tile, now: float) -> str:
     """Return `expires in 2 d` where a look would still be possible and there is an end to that, else nothing."""
-    if tile.image.expires is None or tile.state in (State.EXPIRED, State.REVOKED):
+    if tile.image.expires is None or tile.state in (TileState.EXPIRED, TileState.REVOKED):
         return ""
     return until(tile.image.expires, now)
 
@@ -231,7 +235,7 @@ def short_expiry(tile: Tile, now: float) -> str:
     return expiry_words(tile, now).replace("expires", "ends")
 
 
-def heading_words(tiles: Sequence[Tile], order: Order) -> str:
+def heading_words(tiles: Sequence[Tile], order: GalleryOrder) -> str:
     """Return what stands over the gallery."""
     if not tiles:
         return ""
@@ -251,28 +255,32 @@ def reason(tile: Tile, zone: tzinfo | None = None) -> str:
     """Return why a tile does not open and what to do about it; what a look costs for one that does."""
     image, owner = tile.image, tile.owner
     match tile.state:
-        case State.SPENT:
-            used = "No views are left." if not image.granted else (
-                "Your one view is used." if image.granted == 1 else f"All {views(image.granted)} are used."
-            )  # fmt: skip
+        case TileState.SPENT:
+            used = (
+                "No views are left."
+                if not image.granted
+                else ("Your one view is used." if image.granted == 1 else f"All {views(image.granted)} are used.")
+            )
             return f"{used} Ask {owner} for more."
-        case State.EXPIRED:
-            end = "The time to look at it is over" if image.expires is None else (
-                f"It could be looked at until {moment(image.expires, zone)}"
-            )  # fmt: skip
+        case TileState.EXPIRED:
+            end = (
+                "The time to look at it is over"
+                if image.expires is None
+                else (f"It could be looked at until {moment(image.expires, zone)}")
+            )
             return f"{end}. Ask {owner} for more."
-        case State.REVOKED:
+        case TileState.REVOKED:
             return f"{owner} has taken back the right to look at it. You can ask again."
-        case State.NOT_HERE:
+        case TileState.NOT_HERE:
             return f"It is not on this device yet: {owner}'s device sends it when both of you are online."
-        case State.DAMAGED:
+        case TileState.DAMAGED:
             return (
                 f"The image file was changed since it arrived, or is gone, and does not open. No view was spent. "
                 f"{owner}'s device sends it again when both of you are online."
             )
-        case State.ON_HOLD:
+        case TileState.ON_HOLD:
             return f"The cloud was restored from a backup: {owner}'s device confirms these rights when it is online."
-        case State.OPEN:
+        case TileState.OPEN:
             return f"A look {use_words(tile)}."
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.ports import Reach
-from tui.places import find_cluster, log_folder
+from tui.common.user_paths import find_cluster, log_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

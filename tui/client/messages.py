@@ -37,7 +37,7 @@ class Waiting(Message):
         self.count = count
 
 
-class Trouble(Message):
+class TroubleArose(Message):
     """Something that was asked for could not be done; shown as a toast."""
 
     def __init__(self, error: GlimpseError) -> None:

@@ -10,9 +10,9 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from shared.errors import GlimpseError
-from tui.client import pauses
-from tui.client.messages import PeerEvent, StandingChanged, Trouble
-from tui.widgets.working import work
+from tui.client import debounce
+from tui.client.messages import PeerEvent, StandingChanged, TroubleArose
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from tui.client.app import GlimpseClient
@@ -81,11 +81,9 @@ class Pane(Vertical):
         """Look at the peer again in a moment, once for all that ask for it meanwhile."""
         if not self._load_soon:
             self._load_soon = True
-            self.set_timer(pauses.TOGETHER_S, self.load)
+            self.set_timer(debounce.TOGETHER_S, self.load)
 
-    def attempt(
-        self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None
-    ) -> None:  # fmt: skip
+    def attempt(self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
         """Do something with the peer in a worker. Its result becomes the message `then` makes of it; a no is shown."""
         work(self, partial(self._attempt, deed, then), group="deeds")
 
@@ -93,7 +91,7 @@ class Pane(Vertical):
         try:
             found = await self.fetch()
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
         else:
             self.post_message(self.Fetched(found))
 
@@ -101,7 +99,7 @@ class Pane(Vertical):
         try:
             result = await deed()
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
             return
         message = None if then is None else then(result)
         if message is not None:

@@ -16,9 +16,9 @@ from shared.text import clean
 from tui.client.app import GlimpseClient
 from tui.client.host import LocalHost, describe
 from tui.client.settings import load_settings, settings_path
+from tui.common.starting import need_terminal
+from tui.common.user_paths import profiles_root
 from tui.peer.profiles import profile_names
-from tui.places import profiles_root
-from tui.starting import need_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tui.client.guide import Guide
     from tui.client.settings import ClientSettings
-    from tui.widgets.graphics import Graphics
+    from tui.client.widgets.graphics import Graphics
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PATIENCE_S = 8.0
@@ -37,7 +37,7 @@ _BY_SIGNAL = 128
 
 
 @dataclass(slots=True)
-class Ending:
+class ClientEnding:
     """How the client ended: exit code, and what is to be said in the terminal."""
 
     code: int = 0
@@ -56,10 +56,13 @@ def run_client(profile: str | None, cluster: Path | None, *, root: Path | None =
     folder = root or profiles_root()
     ending = asyncio.run(
         run_screens(
-            profile or only_profile(folder), cluster, root=folder, settings=settings,
+            profile or only_profile(folder),
+            cluster,
+            root=folder,
+            settings=settings,
             graphics=_graphics(settings),
         )
-    )  # fmt: skip
+    )
     say(ending)
     return ending.code
 
@@ -70,21 +73,26 @@ def only_profile(root: Path) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def say(ending: Ending) -> None:
+def say(ending: ClientEnding) -> None:
     """Write what the client leaves to be said: news to standard output, failures to standard error."""
     if ending.text:
         print(clean(ending.text, max_chars=2_000), file=sys.stderr if ending.code else sys.stdout)
 
 
 async def run_screens(
-    profile: str | None, cluster: Path | None, *, root: Path, settings: ClientSettings,
-    graphics: Graphics | None = None, guide: Guide | None = None,
-) -> Ending:  # fmt: skip
+    profile: str | None,
+    cluster: Path | None,
+    *,
+    root: Path,
+    settings: ClientSettings,
+    graphics: Graphics | None = None,
+    guide: Guide | None = None,
+) -> ClientEnding:
     """Run the client in the loop that runs already, and return how it ended; the peer is closed by then.
 
     A signal that asks the process to end closes the peer first, and says goodbye to the cloud.
     """
-    ending = Ending()
+    ending = ClientEnding()
 
     def fail(text: str) -> None:
         ending.code, ending.text = 1, text
@@ -115,8 +123,8 @@ async def _guard(host: LocalHost, fail: Callable[[str], None]) -> None:
 
 @contextmanager
 def _signals_heeded(
-    group: asyncio.TaskGroup, host: LocalHost, app: GlimpseClient, ending: Ending
-) -> Iterator[None]:  # fmt: skip
+    group: asyncio.TaskGroup, host: LocalHost, app: GlimpseClient, ending: ClientEnding
+) -> Iterator[None]:
     """Close the peer and then the screens when a signal asks for it. A second signal ends the process at once.
 
     The process ends after `_PATIENCE_S` whatever it still waits for.
@@ -166,6 +174,6 @@ def _paint_nowhere() -> None:
 
 
 def _graphics(settings: ClientSettings) -> Graphics | None:
-    from tui.widgets.graphics import probe
+    from tui.client.widgets.graphics import probe
 
     return probe(settings.pictures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tui.client.wording import counted, lasting, plain, views
+from tui.common.wording import counted, lasting, plain, views
 
 if TYPE_CHECKING:
     from tui.peer.models import RightsResult, Sent, Viewer

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from tui.client.wording import size
+from tui.common.wording import size
 
 SEALING, SENDING, HIDING, RECEIVING, CHECKING = "sealing", "sending", "hiding", "receiving", "checking"
 STAGES: Final = {
@@ -20,7 +20,7 @@ PUBLISHING: Final = "publishing"
 _PUBLISH: Final = "Publish the preview"
 
 
-class State(Enum):
+class StageState(Enum):
     """Where a stage stands; the value is its mark."""
 
     WAITING = "·"
@@ -34,7 +34,7 @@ class Line:
     """One stage: `share` is the part of it that is done, from 0 to 1, None where that is not known."""
 
     name: str
-    state: State
+    state: StageState
     share: float | None = None
     detail: str = ""
 
@@ -80,14 +80,14 @@ class Stages:
         return [
             self._under_way(self.names[stage])
             if index == now
-            else Line(self.names[stage], State.DONE if index < now else State.WAITING)
+            else Line(self.names[stage], StageState.DONE if index < now else StageState.WAITING)
             for index, stage in enumerate(order)
         ]
 
     def _under_way(self, name: str) -> Line:
         if self.failed:
-            return Line(name, State.FAILED)
+            return Line(name, StageState.FAILED)
         if self.stage not in (SENDING, RECEIVING) or not self._total:
-            return Line(name, State.UNDER_WAY)
+            return Line(name, StageState.UNDER_WAY)
         share = min(1.0, self._done / self._total)
-        return Line(name, State.UNDER_WAY, share, f"{size(self._done)} of {size(self._total)}")
+        return Line(name, StageState.UNDER_WAY, share, f"{size(self._done)} of {size(self._total)}")

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import GlimpseError, Unavailable
-from tui.widgets.decoding import reduced, reduced_preview
+from tui.client.widgets.decoding import reduced, reduced_preview
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -138,9 +138,7 @@ class Thumbnails:
         data = await self._peer.preview(image_id)
         return None if data is None else await self._decoded(reduced_preview, data)
 
-    async def _decoded(
-        self, decode: Callable[[bytes, tuple[int, int]], Image.Image], data: bytes
-    ) -> Image.Image:  # fmt: skip
+    async def _decoded(self, decode: Callable[[bytes, tuple[int, int]], Image.Image], data: bytes) -> Image.Image:
         # One at a time: a page of thumbnails must not take all cores, nor unpack all its pictures at once.
         async with self._one_thread:
             return await anyio.to_thread.run_sync(decode, data, BOX_PX)

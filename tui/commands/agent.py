@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import GlimpseError, UserError
-from shared.orphan import until_orphaned
+from shared.parent_watch import until_orphaned
 from tui.peer import Peer
 from tui.peer.events import DirectoryRestored, OtherDevice, RequestArrived
 
@@ -39,9 +39,16 @@ async def until_stopped(run: Callable[[], Coroutine[Any, Any, None]], *, with_pa
 
 
 async def agent(
-    peer: Peer, name: str, *, accept: bool, views: int | None, share: Path | None, after_s: float, previews: bool,
+    peer: Peer,
+    name: str,
+    *,
+    accept: bool,
+    views: int | None,
+    share: Path | None,
+    after_s: float,
+    previews: bool,
     say: Callable[[str], None],
-) -> None:  # fmt: skip
+) -> None:
     """Register, share the pictures of a folder, and answer every request, until cancelled.
 
     With `accept` requests are granted after `after_s` seconds, with `views` instead of the number asked if given;

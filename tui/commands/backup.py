@@ -19,7 +19,7 @@ from node.settings import load_node_settings
 from shared.cluster import load_cluster
 from shared.config import LOCAL
 from shared.errors import InvalidInput, UserError
-from tui.places import find_cluster
+from tui.common.user_paths import find_cluster
 
 Say = Callable[[str], None]
 
@@ -91,9 +91,7 @@ async def run_restore(target: Target, file: Path | None, say: Say) -> None:
             "these, of which the first asks for the password and the second takes the options that you gave here, and "
             f"start them again:\n  {load_command(place, file)}\n  glimpse restore --loaded"
         )
-    done = await anyio.to_thread.run_sync(
-        lambda: restore(file, place.path, target.remembered, cluster=target.cluster)
-    )  # fmt: skip
+    done = await anyio.to_thread.run_sync(lambda: restore(file, place.path, target.remembered, cluster=target.cluster))
     if done.kept is not None:
         say(f"kept the present directory as {done.kept}")
     say(f"restored {done.contents} from {file}")

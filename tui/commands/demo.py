@@ -24,9 +24,9 @@ from PIL import Image
 
 from shared.errors import GlimpseError
 from tui.commands.people import CallFailed, Person
+from tui.commands.samples import samples
 from tui.commands.up import ClusterFolder, running, set_up
 from tui.operator import Operator
-from tui.samples import samples
 
 Say = Callable[[str], None]
 _PATIENCE_S = 20.0
@@ -162,8 +162,10 @@ async def answer(stage: Stage) -> str:
     await stage.ada.open()
     await stage.ada.call("sign_in")
     incoming = (await stage.ada.call("requests"))["incoming"]
-    check({(row["person"], row["views"]) for row in incoming} == {(stage.ben.account, 5), (stage.cem.account, 2)},
-          f"Ada found {[(row['person_name'], row['views']) for row in incoming]}")  # fmt: skip
+    check(
+        {(row["person"], row["views"]) for row in incoming} == {(stage.ben.account, 5), (stage.cem.account, 2)},
+        f"Ada found {[(row['person_name'], row['views']) for row in incoming]}",
+    )
     ben = next(row for row in incoming if row["person"] == stage.ben.account)
     cem = next(row for row in incoming if row["person"] == stage.cem.account)
     check(ben["request_id"] == stage.request, "Ben's request came under another id")

@@ -13,17 +13,17 @@ import anyio
 import anyio.to_thread
 
 from tui.client.guide import Guide
-from tui.client.run import Ending, run_screens, say
+from tui.client.run import ClientEnding, run_screens, say
 from tui.client.settings import load_settings, settings_path
+from tui.client.widgets.graphics import probe
 from tui.commands.sample_people import sample_people
 from tui.commands.up import running, set_up
-from tui.widgets.graphics import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tui.client.settings import ClientSettings
-    from tui.widgets.graphics import Graphics
+    from tui.client.widgets.graphics import Graphics
 
 
 def demo_screens(directory_url: str | None, keep: bool, tell: Callable[[str], None]) -> int:
@@ -43,9 +43,12 @@ def demo_screens(directory_url: str | None, keep: bool, tell: Callable[[str], No
 
 
 async def _run(
-    folder: Path, directory_url: str | None, settings: ClientSettings, graphics: Graphics | None,
+    folder: Path,
+    directory_url: str | None,
+    settings: ClientSettings,
+    graphics: Graphics | None,
     tell: Callable[[str], None],
-) -> Ending:  # fmt: skip
+) -> ClientEnding:
     tell("Starting three nodes and three people with pictures…")
     place = await anyio.to_thread.run_sync(lambda: set_up(folder / "cluster", directory_url=directory_url))
     died: list[str] = []

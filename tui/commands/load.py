@@ -27,8 +27,8 @@ from shared.rights import create_owner_record
 from shared.sealing import seal_picture
 from shared.stego import container, pictures
 from tui.commands.load_worker import Progress, Report, Task
+from tui.common.user_paths import find_cluster
 from tui.operator import Operator
-from tui.places import find_cluster
 
 _FLOOR_RUNS = 15
 _LEADER_WAIT_S = 15.0
@@ -180,9 +180,14 @@ def _made_image(path: Path) -> Path:
 
 
 def _figures(
-    plan: LoadPlan, cluster: Cluster, reports: list[Report], median_s: float, before: dict[str, Any],
-    after: dict[str, Any], killer: _Killer,
-) -> dict[str, Any]:  # fmt: skip
+    plan: LoadPlan,
+    cluster: Cluster,
+    reports: list[Report],
+    median_s: float,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    killer: _Killer,
+) -> dict[str, Any]:
     latencies = sorted(latency for report in reports for latency in report.latencies_s)
     ok = sum(report.ok for report in reports)
     failures = [text for report in reports for text in report.failures]
@@ -202,14 +207,15 @@ def _figures(
         "compute_floor_s": round(plan.requests * median_s / cores, 3),
         "per_node": {
             node["name"]: node["requests_done"] - done_before.get(node["name"], 0)
-            for node in after["nodes"] if node["role"] != "down"
+            for node in after["nodes"]
+            if node["role"] != "down"
         },
         "killed": killer.killed,
         "leader": {"before": before["leader"], "after": after["leader"]},
         "term": {"before": before["term"], "after": after["term"]},
         "nodes": len(cluster.nodes),
         "failures": failures[:20],
-    }  # fmt: skip
+    }
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

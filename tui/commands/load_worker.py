@@ -92,8 +92,8 @@ class Client:
             stack.callback(tasks.cancel_scope.cancel)
             self._cloud = cloud = CloudLink(self._cluster, endpoint, tasks, clock=monotonic)
             endpoint.on_message = cloud.receive
-            endpoint.on_offer = lambda _session, offer: cloud.offered(
-                decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer
+            endpoint.on_offer = lambda session, offer: cloud.offered(
+                session, decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer
             )
             endpoint.on_closed = lambda session, _reason: cloud.session_closed(session)
             await stack.enter_async_context(endpoint)
@@ -107,17 +107,27 @@ class Client:
             listed = await self._listed()
             mismatched = await anyio.to_thread.run_sync(self._compare)
         return Report(
-            len(self._keys) - mismatched, len(self._failures), mismatched, listed, wall, started_at, ended_at,
-            self._latencies, self._failures[:20],
-        )  # fmt: skip
+            len(self._keys) - mismatched,
+            len(self._failures),
+            mismatched,
+            listed,
+            wall,
+            started_at,
+            ended_at,
+            self._latencies,
+            self._failures[:20],
+        )
 
     async def _register(self) -> None:
         public, name = self._identity.public, f"load {os.getpid()}"
         proof = self._identity.sign("register", self._cluster.cluster_id.encode(), name.encode(), public.session_key)
         operation = ops.Register(
-            name=name, signing_key=public.signing_key, session_key=public.session_key,
-            session_signature=public.session_signature, proof=proof,
-        )  # fmt: skip
+            name=name,
+            signing_key=public.signing_key,
+            session_key=public.session_key,
+            session_signature=public.session_signature,
+            proof=proof,
+        )
         await self._persist(lambda: self._cloud.ask(operation, request=os.urandom(16).hex()))
 
     async def _persist(self, call: Callable[[], Awaitable[tuple[ops.Outcome, bytes | None]]]) -> ops.Outcome:
@@ -147,9 +157,15 @@ class Client:
         record = create_owner_record(self._identity, image_id=image, content_key=key)
         upload = encode_upload(Upload(encode_record(record), sealed))
         operation = ops.Encrypt(
-            image=image, title="load", format=self._info.format, width=self._info.width, height=self._info.height,
-            original_size=len(self._original), upload_size=len(upload), upload_sha256=hashlib.sha256(upload).digest(),
-        )  # fmt: skip
+            image=image,
+            title="load",
+            format=self._info.format,
+            width=self._info.width,
+            height=self._info.height,
+            original_size=len(self._original),
+            upload_size=len(upload),
+            upload_sha256=hashlib.sha256(upload).digest(),
+        )
         began = time.perf_counter()
         _, stego = await self._cloud.ask(operation, request=os.urandom(16).hex(), wait_s=_WAIT_S, upload=upload)
         self._latencies.append(time.perf_counter() - began)

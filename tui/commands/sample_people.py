@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from tui.samples import write_jpegs
+from tui.commands.samples import write_jpegs
 
 _SHARED: Final = " is shared as "
 """What an agent prints for each picture that it has shared."""
@@ -64,9 +64,7 @@ async def sample_people(
                 await _end(processes)
 
 
-async def _live(
-    person: SamplePerson, folder: Path, cluster_file: Path, processes: list[anyio.abc.Process]
-) -> None:  # fmt: skip
+async def _live(person: SamplePerson, folder: Path, cluster_file: Path, processes: list[anyio.abc.Process]) -> None:
     photographs = folder / "photographs" / person.name
     await anyio.to_thread.run_sync(write_jpegs, photographs, person.photographs)
     command = [sys.executable, "-m", "tui.cli", "agent", "--profile", person.name.lower(), "--name", person.name]

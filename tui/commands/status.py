@@ -7,8 +7,8 @@ import orjson
 
 from shared.cluster import load_cluster
 from shared.errors import InvalidInput
+from tui.common.user_paths import find_cluster
 from tui.operator import Operator
-from tui.places import find_cluster
 
 
 async def status_of(cluster: Path | None) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
 from shared.text import clean
+from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
 from tui.operator import Operator
-from tui.places import CLUSTER_FILE, OPERATOR_KEY
 
 DEFAULT_BASE_PORT = 47600
 _READY_S = 60.0
@@ -56,9 +56,13 @@ class ClusterFolder:
 
 
 def set_up(
-    folder: Path, *, nodes: int = 3, directory_url: str | None = None, base_port: int | None = None,
+    folder: Path,
+    *,
+    nodes: int = 3,
+    directory_url: str | None = None,
+    base_port: int | None = None,
     preset: str = "local",
-) -> ClusterFolder:  # fmt: skip
+) -> ClusterFolder:
     """Return the cluster in `folder`, made on first use.
 
     `base_port` None or 0 takes free ports, and holds them until `running` has given them to the nodes: whoever runs

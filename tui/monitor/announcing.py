@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tui.monitor.model import Model
-    from tui.monitor.model.actions import Action
+    from tui.monitor.model.actions import OperatorAction
 
 NEWS_FOR_S: Final = 10.0
 """What happened longer ago is not said any more."""
@@ -26,7 +26,7 @@ class Announcing:
         self._model: weakref.ref[Model] | None = None
         self._since = 0.0
 
-    def news(self, model: Model, now: float, wall_offset_s: float) -> tuple[Action, ...]:
+    def news(self, model: Model, now: float, wall_offset_s: float) -> tuple[OperatorAction, ...]:
         """Return the actions that happened since the last call, oldest first.
 
         What was there before the monitor began, or before the place to which a recording was moved, is no news.
@@ -37,10 +37,11 @@ class Announcing:
         recent = list(takewhile(lambda action: action.at > oldest, model.actions.newest_first()))
         said, self._said = self._said, frozenset(_key(action) for action in recent)
         return tuple(
-            action for action in sorted(recent, key=lambda action: action.at)
+            action
+            for action in sorted(recent, key=lambda action: action.at)
             if _key(action) not in said and now + wall_offset_s - action.record.at <= SKEW_S
-        )  # fmt: skip
+        )
 
 
-def _key(action: Action) -> _Key:
+def _key(action: OperatorAction) -> _Key:
     return action.record.node, action.record.incarnation, action.record.number

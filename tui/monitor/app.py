@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
+from tui.common.input_buffer import InputBuffer
+from tui.common.themes import begin_in
 from tui.monitor.settings import MonitorSettings
 from tui.monitor.wording import time_of_day
-from tui.themes import begin_in
-from tui.typing_ahead import TypingAhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ _STYLES = ("client",)
 """What the first screen needs; the home brings the rest along."""
 
 
-class GlimpseMonitor(TypingAhead[str]):
+class GlimpseMonitor(InputBuffer[str]):
     """The monitor. `source` brings the news; without one, a `sentence` is shown until `enter` is called with it.
 
     The source's `run` must run beside the app, see `tui.monitor.run`. `zone` is the clock that people read (None: the
@@ -43,9 +43,13 @@ class GlimpseMonitor(TypingAhead[str]):
     ]
 
     def __init__(
-        self, source: FeedSource | None = None, *, sentence: str = "", settings: MonitorSettings | None = None,
+        self,
+        source: FeedSource | None = None,
+        *,
+        sentence: str = "",
+        settings: MonitorSettings | None = None,
         zone: tzinfo | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.settings = settings or MonitorSettings()
         self.zone = zone
@@ -73,9 +77,9 @@ class GlimpseMonitor(TypingAhead[str]):
             from tui.monitor.screens.starting import Starting
 
             return Starting(self._sentence, self.painted.set)
-        from tui.monitor.screens.home import Home
+        from tui.monitor.screens.home import MonitorScreen
 
-        home = Home(self._feed_source)
+        home = MonitorScreen(self._feed_source)
         for path in home.css_path:  # which Textual does only for a screen that is pushed
             self.stylesheet.read(path)
         return home
@@ -86,16 +90,16 @@ class GlimpseMonitor(TypingAhead[str]):
         self.call_later(self._enter, source)
 
     def _enter(self, source: FeedSource) -> None:
-        from tui.monitor.screens.home import Home
+        from tui.monitor.screens.home import MonitorScreen
 
-        self.push_screen(Home(source))
+        self.push_screen(MonitorScreen(source))
 
     def repaint(self) -> None:
         """Show the present now, not with the next tick."""
-        from tui.monitor.screens.home import Home
+        from tui.monitor.screens.home import MonitorScreen
 
         for screen in self.screen_stack:
-            if isinstance(screen, Home):
+            if isinstance(screen, MonitorScreen):
                 screen.paint()
 
     def time_of_day(self, at: float, *, tenths: bool = False) -> str:
@@ -128,6 +132,7 @@ class GlimpseMonitor(TypingAhead[str]):
             binding = active.binding
             if binding.description and active.enabled and binding.id and binding.id != "app.quit":
                 yield SystemCommand(
-                    binding.description, binding.tooltip or f"Key: {self.get_key_display(binding)}",
+                    binding.description,
+                    binding.tooltip or f"Key: {self.get_key_display(binding)}",
                     lambda action=binding.action, node=active.node: self.call_later(self.run_action, action, node),
-                )  # fmt: skip
+                )

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shared.wire.feed_messages import DeafNotice, ElectionNotice, LeaderNotice, LeaseNotice, RoleNotice
-from tui.client.wording import plain
-from tui.monitor.model.election_reading import Outcome
+from tui.common.wording import plain
+from tui.monitor.model.election_reading import ElectionOutcome
 from tui.monitor.model.notices import reason
-from tui.monitor.sequence import Arrow, ChartLine, Lane, Mark, Pieces, Tone
+from tui.monitor.sequence import Arrow, ChartLine, Lane, Pieces, SequenceMark, Tone
 from tui.monitor.wording import lasting, milliseconds
 
 if TYPE_CHECKING:
@@ -31,14 +31,25 @@ NAMED_AT_MOST: Final = 3
 _NAME_CELLS: Final = 16
 _ELECTING: Final = ("probe", "elect", "wait", "claim")
 KIND_TONES: Final = {
-    "NEW_LEADER": Tone.GOOD, "CRASH_LEADER": Tone.WARNING, "ELECTION": Tone.WARNING, "RESIGN": Tone.WARNING,
-    "HAND_OVER": Tone.WARNING, "OK": Tone.PRIMARY, "YIELD": Tone.PRIMARY, "LEADER_IS": Tone.PRIMARY,
-    "DECLINE": Tone.SECONDARY, "JOIN": Tone.SECONDARY,
-}  # fmt: skip
+    "NEW_LEADER": Tone.GOOD,
+    "CRASH_LEADER": Tone.WARNING,
+    "ELECTION": Tone.WARNING,
+    "RESIGN": Tone.WARNING,
+    "HAND_OVER": Tone.WARNING,
+    "OK": Tone.PRIMARY,
+    "YIELD": Tone.PRIMARY,
+    "LEADER_IS": Tone.PRIMARY,
+    "DECLINE": Tone.SECONDARY,
+    "JOIN": Tone.SECONDARY,
+}
 _LEASE_WORDS: Final = {
-    "CLAIM": "asks for the lease", "WON": "won the lease", "LOST": "did not get the lease",
-    "UNKNOWN": "got no answer about the lease", "RELEASE": "gives the lease back", "RELEASED": "gave the lease back",
-}  # fmt: skip
+    "CLAIM": "asks for the lease",
+    "WON": "won the lease",
+    "LOST": "did not get the lease",
+    "UNKNOWN": "got no answer about the lease",
+    "RELEASE": "gives the lease back",
+    "RELEASED": "gave the lease back",
+}
 _ROLES_OF_LEASE: Final = {"CLAIM": "claim", "WON": "leader", "LOST": "follower"}
 
 
@@ -63,7 +74,7 @@ def chart_lines(
             lines.append(writer.last_word(last_word))
             last_word = None
         lines.append(writer.line(entry))
-    if election.outcome is Outcome.UNDER_WAY:
+    if election.outcome is ElectionOutcome.UNDER_WAY:
         text = f"{lasting(now - election.began)} so far"
         lines.append(ChartLine(now, ((text, Tone.ACCENT),), lanes=writer.lanes))
     lines.append(ChartLine(None, (), lanes=writer.lanes))
@@ -147,7 +158,7 @@ def _said_twice(number: int, lines: Sequence[_Folded]) -> bool:
     return any(
         isinstance(other.step.body, RoleNotice) and other.step.body.role == role and place in other.places
         for other in _around(number, lines)
-    )  # fmt: skip
+    )
 
 
 def _around(number: int, lines: Sequence[_Folded]) -> Iterator[_Folded]:
@@ -172,9 +183,10 @@ class _Writer:
         self._single = single
         told = {step.place for step in election.steps if not step.deaf} | election.agreed_by
         told |= {
-            step.body.node for step in election.steps
+            step.body.node
+            for step in election.steps
             if isinstance(step.body, ElectionNotice) and step.arrived_at is not None
-        }  # fmt: skip
+        }
         begin = Lane.LOST if election.former is None else Lane.FOLLOWS
         self.lanes = tuple(begin if place in told else Lane.SILENT for place in range(len(names)))
         self._former = election.former
@@ -185,7 +197,7 @@ class _Writer:
         """Return the line of the former leader falling silent."""
         place = self._former if self._former is not None else -1
         pieces = (f"{self._name(place)} ", Tone.PLAIN), ("was heard last", Tone.BAD)
-        line = ChartLine(at, pieces, (Mark(place, "×", Tone.BAD),), lanes=self.lanes)
+        line = ChartLine(at, pieces, (SequenceMark(place, "×", Tone.BAD),), lanes=self.lanes)
         self._set([place], Lane.SILENT)
         return line
 
@@ -195,14 +207,17 @@ class _Writer:
         body = entry.step.body
         if isinstance(body, ElectionNotice):
             arrow = Arrow(
-                entry.step.place, tuple(entry.arrived), tuple(entry.lost), tuple(entry.on_its_way),
+                entry.step.place,
+                tuple(entry.arrived),
+                tuple(entry.lost),
+                tuple(entry.on_its_way),
                 Tone.MUTED if entry.step.deaf else KIND_TONES.get(body.kind, Tone.PLAIN),
-            )  # fmt: skip
+            )
             return replace(line, arrow=arrow)
         glyph, tone, lane = self._change(entry)
         if lane is not None:
             self._set(entry.places, lane)
-        return replace(line, marks=tuple(Mark(place, glyph, tone) for place in entry.places))
+        return replace(line, marks=tuple(SequenceMark(place, glyph, tone) for place in entry.places))
 
     def _set(self, places: Sequence[int], lane: Lane) -> None:
         self.lanes = tuple(lane if place in places else known for place, known in enumerate(self.lanes))

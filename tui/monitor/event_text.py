@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.wording import thousands
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ def event_line(event: Event, names: Sequence[str], wall_offset_s: float, zone: t
 
 
 def events_text(
-    events: Sequence[Event], known: int, chosen: EventFilter, names: Sequence[str], wall_offset_s: float,
+    events: Sequence[Event],
+    known: int,
+    chosen: EventFilter,
+    names: Sequence[str],
+    wall_offset_s: float,
     zone: tzinfo | None,
-) -> str:  # fmt: skip
+) -> str:
     """Return what is saved: a line that says what was left out of `known` events, and the events."""
     head = f"# Glimpse monitor: {thousands(len(events))} of {thousands(known)} events, {filter_words(chosen, names)}"
     lines = [event_line(event, names, wall_offset_s, zone) for event in events]

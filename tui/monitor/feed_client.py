@@ -39,7 +39,7 @@ Deliver = Callable[[str, FeedMessage], None]
 
 
 @dataclass(slots=True)
-class Link:
+class FeedLink:
     """What the client knows of its watch on one node."""
 
     node: NodeAddress
@@ -60,10 +60,14 @@ class FeedClient:
     """The watches of one monitor. `deliver(node, message)` gets every message, `WatchRefused` included."""
 
     def __init__(
-        self, operator: Operator, deliver: Deliver, *, interval_ms: int = MIN_INTERVAL_MS,
+        self,
+        operator: Operator,
+        deliver: Deliver,
+        *,
+        interval_ms: int = MIN_INTERVAL_MS,
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
-        self.links = {node.name: Link(node) for node in operator.cluster.nodes}
+    ) -> None:
+        self.links = {node.name: FeedLink(node) for node in operator.cluster.nodes}
         self._operator = operator
         self._deliver = deliver
         self._interval_ms = interval_ms
@@ -86,7 +90,7 @@ class FeedClient:
         """Return for how long a node has pushed nothing; infinite if it never did."""
         return self._clock() - self.links[node].heard_at
 
-    async def _keep(self, link: Link) -> None:
+    async def _keep(self, link: FeedLink) -> None:
         while True:
             try:
                 session = await self._operator.session(link.node, timeout_s=_CONNECT_S)
@@ -99,7 +103,7 @@ class FeedClient:
             # Closing says good-bye; a node that hears nothing now forgets the session by itself.
             self._operator.close_session(session)
 
-    async def _renew(self, link: Link, session: Session) -> None:
+    async def _renew(self, link: FeedLink, session: Session) -> None:
         """Renew the watch on one session until it is over or nothing comes of it."""
         since = self._clock()
         silent_s = max(SILENT_S, 2.5 * self._interval_ms / 1000)
@@ -108,10 +112,12 @@ class FeedClient:
             self._operator.post(
                 session,
                 Watch(
-                    request=self._request, interval_ms=self._interval_ms, incarnation=notices.incarnation,
+                    request=self._request,
+                    interval_ms=self._interval_ms,
+                    incarnation=notices.incarnation,
                     after=notices.after,
                 ),
-            )  # fmt: skip
+            )
             await anyio.sleep(WATCH_RENEW_MS / 1000)
             if self._clock() - max(since, link.heard_at) > silent_s:
                 return
@@ -135,7 +141,7 @@ class FeedClient:
             message = msgspec.structs.replace(message, notices=tuple(ready))
         self._deliver(name, message)
 
-    def _count(self, link: Link, seq: int) -> None:
+    def _count(self, link: FeedLink, seq: int) -> None:
         """Number 1 begins a watch; a number before the last one came late and was counted as lost."""
         if seq == 1:
             link.seq = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tui.client.wording import counted, plain
+from tui.common.wording import counted, plain
 from tui.monitor.model.nodes import Badge, Presence
-from tui.monitor.orders import DEAF_S, Deed
+from tui.monitor.orders import DEAF_S, OrderKind
 from tui.monitor.wording import lasting
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Situation:
         return None if self.cluster.leader is None else self.nodes[self.cluster.leader]
 
     @property
-    def spokesman(self) -> NodeData:
+    def contact_node(self) -> NodeData:
         """Who is told what holds for the whole cluster: the leader, else the first node that answers."""
         return self.leader or next((node for node in self.nodes if _up(node)), self.nodes[0])
 
     @property
-    def heir(self) -> NodeData | None:
+    def successor(self) -> NodeData | None:
         """Who is next in line."""
         return next((node for node in self.nodes if node.next_in_line and _up(node)), None)
 
@@ -68,21 +68,21 @@ def _up(node: NodeData) -> bool:
     return node.presence is Presence.UP
 
 
-def first_choice(deed: Deed, situation: Situation) -> NodeData:
+def first_choice(deed: OrderKind, situation: Situation) -> NodeData:
     """Return the node that a deed is meant for most probably, where the person chose none."""
-    leader = situation.spokesman
+    leader = situation.contact_node
     match deed:
-        case Deed.LEAD:
-            return situation.heir or leader
-        case Deed.DRAIN:
+        case OrderKind.LEAD:
+            return situation.successor or leader
+        case OrderKind.DRAIN:
             return next((node for node in situation.nodes if _up(node) and not drains(node)), leader)
-        case Deed.UNDRAIN:
+        case OrderKind.UNDRAIN:
             return next((node for node in situation.nodes if drains(node)), leader)
         case _:
             return leader
 
 
-def plan(deed: Deed, node: NodeData, situation: Situation) -> Plan:
+def plan(deed: OrderKind, node: NodeData, situation: Situation) -> Plan:
     """Return what a deed means for a node; for the whole cluster, `node` is who is told."""
     found = _PLANS[deed](node, situation)
     if found.needless or node.presence in (Presence.UP, Presence.UNKNOWN):
@@ -101,31 +101,37 @@ def _deaf(node: NodeData, situation: Situation) -> Plan:
     else:
         costs = "The others take over what it is working on; none of it is lost."
     return Plan(
-        f"Make {name} deaf for {DEAF_S} s?", f"Make {name} deaf",
+        f"Make {name} deaf for {DEAF_S} s?",
+        f"Make {name} deaf",
         f"{name} neither receives nor sends anything for {DEAF_S} s, as if its cable were pulled. Its process runs on, "
-        "and then it hears again by itself.", costs,
-    )  # fmt: skip
+        "and then it hears again by itself.",
+        costs,
+    )
 
 
 def _token_start(_node: NodeData, situation: Situation) -> Plan:
     holder = situation.cluster.token
     pause = "Whenever that is the leader, another one is elected."
     return Plan(
-        "Send the token round?", "Send it round",
+        "Send the token round?",
+        "Send it round",
         f"The token goes from node to node in the order of their addresses. Who holds it is deaf for "
         f"{lasting(situation.token_s)}, then it moves on.",
         f"{pause} It goes on until it is stopped.",
         "" if holder is None else f"The token goes round already; {plain(holder, _NAME_CELLS)} holds it.",
-    )  # fmt: skip
+    )
 
 
 def _token_stop(_node: NodeData, situation: Situation) -> Plan:
     holder = situation.cluster.token
     now = "" if holder is None else f" {plain(holder, _NAME_CELLS)} holds it now, and is deaf until its time is over."
     return Plan(
-        "Stop the token?", "Stop it", f"The token is taken out of the game; it makes no other node deaf.{now}",
-        "It costs nothing.", "" if holder is not None else "The token does not go round.",
-    )  # fmt: skip
+        "Stop the token?",
+        "Stop it",
+        f"The token is taken out of the game; it makes no other node deaf.{now}",
+        "It costs nothing.",
+        "" if holder is not None else "The token does not go round.",
+    )
 
 
 def _drain(node: NodeData, situation: Situation) -> Plan:
@@ -135,44 +141,53 @@ def _drain(node: NodeData, situation: Situation) -> Plan:
         left = "No other node could take over now, so it will refuse."
     hands_over = f"It leads, and gives that up first: {_elected(situation)}. " if _leads(node, situation) else ""
     return Plan(
-        f"Drain {name}?", f"Drain {name}",
+        f"Drain {name}?",
+        f"Drain {name}",
         f"{name} stands aside: it takes no new work and cannot be elected. Its process runs on. This is the first step "
         "of a rolling restart: drain, restart the process, undrain, go on with the next node.",
-        f"{hands_over}{left}", f"{name} drains already." if _up(node) and drains(node) else "",
-    )  # fmt: skip
+        f"{hands_over}{left}",
+        f"{name} drains already." if _up(node) and drains(node) else "",
+    )
 
 
 def _undrain(node: NodeData, _situation: Situation) -> Plan:
     name = plain(node.name, _NAME_CELLS)
     return Plan(
-        f"Undrain {name}?", f"Undrain {name}",
+        f"Undrain {name}?",
+        f"Undrain {name}",
         f"{name} takes work again and is back in the line of succession. Who leads goes on leading.",
-        "It costs nothing.", f"{name} does not drain." if _up(node) and not drains(node) else "",
-    )  # fmt: skip
+        "It costs nothing.",
+        f"{name} does not drain." if _up(node) and not drains(node) else "",
+    )
 
 
 def _step_down(node: NodeData, situation: Situation) -> Plan:
     name = plain(node.name, _NAME_CELLS)
     return Plan(
-        f"Have {name} step down?", f"{name} steps down",
+        f"Have {name} step down?",
+        f"{name} steps down",
         f"{name} gives the lease back and goes on as a follower, in line as before; {_elected(situation)}.",
         f"There is no leader for a moment, and the term grows. {NOTHING_LOST}",
-    )  # fmt: skip
+    )
 
 
 def _lead(node: NodeData, situation: Situation) -> Plan:
     name, leader = plain(node.name, _NAME_CELLS), situation.leader
-    way = "Nobody leads now: it claims the lease." if leader is None else (
-        f"It asks {plain(leader.name, _NAME_CELLS)} to hand over, which then goes on as a follower."
-    )  # fmt: skip
+    way = (
+        "Nobody leads now: it claims the lease."
+        if leader is None
+        else (f"It asks {plain(leader.name, _NAME_CELLS)} to hand over, which then goes on as a follower.")
+    )
     needless = f"{name} drains; undrain it first." if drains(node) else ""
     if _leads(node, situation):
         way = "Choose the node that shall lead instead."
     return Plan(
-        f"Ask {name} to lead?", f"Ask {name}", way,
+        f"Ask {name} to lead?",
+        f"Ask {name}",
+        way,
         f"There is no leader for a moment, and the term grows. {NOTHING_LOST}",
         f"{name} leads already." if _leads(node, situation) else needless if _up(node) else "",
-    )  # fmt: skip
+    )
 
 
 def _leads(node: NodeData, situation: Situation) -> bool:
@@ -180,18 +195,20 @@ def _leads(node: NodeData, situation: Situation) -> bool:
 
 
 def _elected(situation: Situation) -> str:
-    heir = situation.heir
+    successor = situation.successor
     return (
-        "the next in line is elected" if heir is None else f"{plain(heir.name, _NAME_CELLS)}, next in line, is elected"
+        "the next in line is elected"
+        if successor is None
+        else f"{plain(successor.name, _NAME_CELLS)}, next in line, is elected"
     )
 
 
 _PLANS: Final = {
-    Deed.DEAF: _deaf,
-    Deed.TOKEN_START: _token_start,
-    Deed.TOKEN_STOP: _token_stop,
-    Deed.DRAIN: _drain,
-    Deed.UNDRAIN: _undrain,
-    Deed.STEP_DOWN: _step_down,
-    Deed.LEAD: _lead,
+    OrderKind.DEAF: _deaf,
+    OrderKind.TOKEN_START: _token_start,
+    OrderKind.TOKEN_STOP: _token_stop,
+    OrderKind.DRAIN: _drain,
+    OrderKind.UNDRAIN: _undrain,
+    OrderKind.STEP_DOWN: _step_down,
+    OrderKind.LEAD: _lead,
 }

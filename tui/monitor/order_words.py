@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tui.client.wording import plain
+from tui.common.wording import plain
 
 if TYPE_CHECKING:
     from shared.wire.node_messages import AuditRecord

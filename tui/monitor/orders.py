@@ -20,7 +20,7 @@ EXPECTED_FOR_S: Final = 30.0
 NOBODY: Final = "A recording has nobody to command; open the monitor without --replay to give orders."
 
 
-class Deed(StrEnum):
+class OrderKind(StrEnum):
     """What an operator can have done from the monitor. The value names it in key bindings."""
 
     DEAF = "deaf"
@@ -33,7 +33,7 @@ class Deed(StrEnum):
     POLICY = "policy"
 
 
-ON_A_NODE: Final = (Deed.DEAF, Deed.DRAIN, Deed.UNDRAIN, Deed.LEAD)
+ON_A_NODE: Final = (OrderKind.DEAF, OrderKind.DRAIN, OrderKind.UNDRAIN, OrderKind.LEAD)
 """Deeds for which a node is chosen; step down concerns the leader, the others the whole cluster."""
 
 
@@ -52,16 +52,16 @@ class Order:
         return f"{self.number:g}" if self.command == "deaf" else self.text
 
 
-def order_for(deed: Deed, node: str, *, policy: str = "") -> Order:
+def order_for(deed: OrderKind, node: str, *, policy: str = "") -> Order:
     """Return the order that has a deed done by a node; for the whole cluster, any node takes it."""
     match deed:
-        case Deed.DEAF:
+        case OrderKind.DEAF:
             return Order(node, "deaf", number=DEAF_S)
-        case Deed.TOKEN_START:
+        case OrderKind.TOKEN_START:
             return Order(node, "token", text="start")
-        case Deed.TOKEN_STOP:
+        case OrderKind.TOKEN_STOP:
             return Order(node, "token", text="stop")
-        case Deed.POLICY:
+        case OrderKind.POLICY:
             return Order(node, "policy", text=policy)
         case _:
             return Order(node, deed.value)
@@ -80,7 +80,7 @@ class Commander(Protocol):
         ...
 
 
-class Orders:
+class OrderBook:
     """The orders of this monitor. `begin` one, then `give` it. Times in seconds of the monitor's clock."""
 
     def __init__(self, commander: Commander) -> None:

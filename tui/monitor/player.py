@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tui.monitor.model import Model
 
 if TYPE_CHECKING:
-    from tui.monitor.recording import Recording, Told
+    from tui.monitor.recording import RecordedFrame, Recording
 
 OBSERVE_EVERY_S: Final = 0.2
 KEPT_EVERY_S: Final = 20.0
@@ -36,7 +36,7 @@ class _Cursor:
         self._looks = 0
         self._block = 0
         self._index = 0
-        self._messages: tuple[Told, ...] = recording.block(0)
+        self._messages: tuple[RecordedFrame, ...] = recording.block(0)
 
     def saved(self) -> bytes:
         """Return a copy to go on from later."""

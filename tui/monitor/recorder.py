@@ -13,14 +13,14 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import StorageError
-from tui.client.wording import size
+from tui.common.wording import size
 from tui.monitor.recording import header_line, message_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.wire.feed_messages import FeedMessage
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 FLUSH_EVERY_S: Final = 1.0
 """A monitor that is killed loses at most this of its recording."""
@@ -37,7 +37,7 @@ class Recorder:
     see `trouble`.
     """
 
-    def __init__(self, path: Path, roster: Roster, began: float, *, max_bytes: int = MAX_FILE_BYTES) -> None:
+    def __init__(self, path: Path, roster: NodeIndex, began: float, *, max_bytes: int = MAX_FILE_BYTES) -> None:
         self.path = path
         self.written_bytes = 0
         self.trouble = ""

@@ -20,7 +20,7 @@ from shared.errors import InvalidInput
 from shared.wire.base import NodeName, Port
 from shared.wire.feed_messages import FeedMessage
 from shared.wire.node_messages import MAX_NODES
-from tui.monitor.roster import NodePlace, Roster
+from tui.monitor.node_index import NodeEntry, NodeIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordedFrame:
     """One message of a recording: when it came, in seconds of the monitor's clock, and from which node."""
 
     at: float
@@ -67,7 +67,7 @@ class Told:
     message: FeedMessage
 
 
-def header_line(roster: Roster, began: float) -> bytes:
+def header_line(roster: NodeIndex, began: float) -> bytes:
     """Return the first line of a recording that begins at `began`, seconds since 1970."""
     nodes = tuple(_Node(node.name, node.host, node.port) for node in roster.nodes)
     header = _Header(FORMAT, VERSION, roster.preset, began, nodes)
@@ -82,7 +82,7 @@ def message_line(at: float, place: int, message: FeedMessage) -> bytes:
 class Recording:
     """A recording in memory, packed. Times in seconds of the clock of the monitor that made it."""
 
-    def __init__(self, roster: Roster, wall_offset_s: float) -> None:
+    def __init__(self, roster: NodeIndex, wall_offset_s: float) -> None:
         self.roster = roster
         self.wall_offset_s = wall_offset_s
         """Seconds since 1970 when the clock stood at 0."""
@@ -99,14 +99,14 @@ class Recording:
         """Number of blocks."""
         return len(self._blocks)
 
-    def block(self, number: int) -> tuple[Told, ...]:
+    def block(self, number: int) -> tuple[RecordedFrame, ...]:
         """Return the messages of a block, in order of time."""
         plain = zlib.decompress(self._blocks[number][1])
         return tuple(self._told(line) for line in plain.splitlines())
 
-    def _told(self, line: bytes) -> Told:
+    def _told(self, line: bytes) -> RecordedFrame:
         at_ms, place, data = line.split(b" ", 2)
-        return Told(int(at_ms) / 1000, int(place), self._decoder.decode(data))
+        return RecordedFrame(int(at_ms) / 1000, int(place), self._decoder.decode(data))
 
     def add_block(self, first_at: float, lines: list[bytes]) -> None:
         """Append a block of checked lines, of which the first came at `first_at`."""
@@ -216,10 +216,10 @@ class _Reader:
             raise InvalidInput(
                 f"The recording {self._path} was made by a later version of Glimpse; play it with that version."
             )
-        nodes = tuple(NodePlace(node.name, node.host, node.port) for node in header.nodes)
+        nodes = tuple(NodeEntry(node.name, node.host, node.port) for node in header.nodes)
         if len({node.name for node in nodes}) != len(nodes):
             raise self._damaged()
-        return Recording(Roster(nodes, header.preset), header.began)
+        return Recording(NodeIndex(nodes, header.preset), header.began)
 
     def _add(self, at: float, line: bytes) -> None:
         recording = self._recording

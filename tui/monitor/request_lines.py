@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.wire.feed_messages import Happening
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.model.requests import RequestState
-from tui.monitor.sequence import Arrow, ChartLine, Lane, Mark, Pieces, Tone
+from tui.monitor.sequence import Arrow, ChartLine, Lane, Pieces, SequenceMark, Tone
 from tui.monitor.wording import milliseconds
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def state_tone(state: RequestState) -> Tone:
 
 def _line(step: RequestStep, request: RequestData, names: Sequence[str], lanes: tuple[Lane, ...]) -> ChartLine:
     who, tone = _name(step.place, names), _tone(step.what)
-    marks = (Mark(step.place, "◆" if step.what in (Happening.SERVED, Happening.REFUSED) else "●", tone),)
+    marks = (SequenceMark(step.place, "◆" if step.what in (Happening.SERVED, Happening.REFUSED) else "●", tone),)
     if step.what in (Happening.ASSIGNED, Happening.REASSIGNED) and step.node is not None and step.node != step.place:
         reaches = step.what is Happening.ASSIGNED
         arrow = Arrow(step.place, (step.node,) if reaches else (), () if reaches else (step.node,), (), tone)

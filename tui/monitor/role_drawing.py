@@ -21,8 +21,13 @@ COMPACT_LINES: Final = 7
 FULL_LINES: Final = 13
 _MIDDLE: Final = (Role.PROBE, Role.WAIT, Role.ELECT)
 _WIDTHS: Final = {
-    Role.FOLLOWER: 10, Role.PROBE: 7, Role.WAIT: 6, Role.ELECT: 7, Role.CLAIM: 7, Role.LEADER: 8,
-}  # fmt: skip
+    Role.FOLLOWER: 10,
+    Role.PROBE: 7,
+    Role.WAIT: 6,
+    Role.ELECT: 7,
+    Role.CLAIM: 7,
+    Role.LEADER: 8,
+}
 _LEAST_GAP: Final = 3
 _WIDEST_GAP: Final = 12
 _GAPS: Final = 3

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import GlimpseError, InvalidInput
+from tui.common.starting import need_terminal
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.settings import load_settings, settings_path
-from tui.starting import need_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -32,7 +32,7 @@ _BY_SIGNAL = 128
 
 
 @dataclass(slots=True)
-class Ending:
+class MonitorEnding:
     """How the monitor ended: its exit code, what is left to be said, and why it could not go on."""
 
     code: int = 0
@@ -40,9 +40,7 @@ class Ending:
     error: GlimpseError | None = None
 
 
-def run_monitor(
-    cluster: Path | None, record: Path | None, replay: Path | None, say: Callable[[str], None]
-) -> int:  # fmt: skip
+def run_monitor(cluster: Path | None, record: Path | None, replay: Path | None, say: Callable[[str], None]) -> int:
     """Show a cluster, or a recording of one, in this terminal until the person closes it; return the exit code.
 
     Raises `InvalidInput` and `StorageError` for what cannot be shown or recorded.
@@ -75,9 +73,9 @@ async def open_recording(path: Path) -> FeedSource:
 
 async def run_screens(
     app: GlimpseMonitor, opening: Callable[[], Awaitable[FeedSource]], *, headless: bool = False
-) -> Ending:  # fmt: skip
+) -> MonitorEnding:
     """Run the monitor in the loop that runs already; `opening` finds the source once the first sentence is seen."""
-    ending = Ending()
+    ending = MonitorEnding()
     async with asyncio.TaskGroup() as group:
         core = group.create_task(_keep(app, opening, ending))
         try:
@@ -93,7 +91,7 @@ async def run_screens(
     return ending
 
 
-async def _keep(app: GlimpseMonitor, opening: Callable[[], Awaitable[FeedSource]], ending: Ending) -> None:
+async def _keep(app: GlimpseMonitor, opening: Callable[[], Awaitable[FeedSource]], ending: MonitorEnding) -> None:
     """Open the source and keep the news coming; should that fail, the screens end instead of showing the past."""
     await app.painted.wait()
     try:
@@ -113,16 +111,16 @@ def _live(cluster: Path | None, record: Path | None) -> FeedSource:
     import time
 
     from shared.cluster import load_cluster
+    from tui.common.user_paths import find_cluster
+    from tui.monitor.node_index import NodeIndex
     from tui.monitor.recorder import Recorder
-    from tui.monitor.roster import Roster
     from tui.monitor.source import LiveSource
-    from tui.places import find_cluster
 
     file = find_cluster(cluster)
     known = load_cluster(file)
     source = LiveSource(known, file)
     if record is not None:
-        source.recorder = Recorder(record, Roster.of(known), time.time())
+        source.recorder = Recorder(record, NodeIndex.of(known), time.time())
     return source
 
 
@@ -151,7 +149,7 @@ def _described(error: BaseException) -> str:
 
 
 @contextmanager
-def _signals_heeded(app: GlimpseMonitor, ending: Ending) -> Iterator[None]:
+def _signals_heeded(app: GlimpseMonitor, ending: MonitorEnding) -> Iterator[None]:
     """Close the screens when a signal asks for it, so that the terminal is as it was and a recording is whole."""
     loop = asyncio.get_running_loop()
 

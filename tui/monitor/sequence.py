@@ -39,7 +39,7 @@ class Lane(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SequenceMark:
     """A glyph on a lane."""
 
     place: int
@@ -68,7 +68,7 @@ class ChartLine:
     at: float | None
     pieces: Pieces
     """What is said beside the lanes."""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[SequenceMark, ...] = ()
     arrow: Arrow | None = None
     lanes: tuple[Lane, ...] = ()
     """What each node is when the line begins, by place."""

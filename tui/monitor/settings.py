@@ -5,7 +5,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from tui.settings import THEME, read_settings
+from tui.common.settings import THEME, read_settings
 
 
 @dataclass(frozen=True, slots=True)

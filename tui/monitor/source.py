@@ -11,7 +11,7 @@ from shared.errors import InvalidInput
 from shared.fingerprint import words_of
 from tui.monitor.feed_client import FeedClient
 from tui.monitor.model import Model
-from tui.monitor.roster import Roster
+from tui.monitor.node_index import NodeIndex
 from tui.operator import Operator
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FeedSource(Protocol):
     """What the screens know of where the news come from."""
 
     @property
-    def roster(self) -> Roster:
+    def roster(self) -> NodeIndex:
         """Who the nodes are."""
         ...
 
@@ -73,10 +73,15 @@ class LiveSource:
     player: Player | None = None
 
     def __init__(
-        self, cluster: Cluster, file: Path, *, recorder: Recorder | None = None,
-        clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
-        self.roster = Roster.of(cluster)
+        self,
+        cluster: Cluster,
+        file: Path,
+        *,
+        recorder: Recorder | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.roster = NodeIndex.of(cluster)
         self.recorder = recorder
         operator = Operator(cluster, file)
         if operator.words not in map(words_of, cluster.operators):

@@ -1,4 +1,4 @@
-"""How the monitor puts figures into words; what both programs share is in `tui.client.wording`."""
+"""How the monitor puts figures into words; what both programs share is in `tui.common.wording`."""
 
 from __future__ import annotations
 

@@ -120,10 +120,15 @@ class Adopting:
                 " VALUES (:image, '', :format, :width, :height, :size, :key, :created, 1)"
                 " ON CONFLICT (image) DO UPDATE SET format = :format, width = :width, height = :height, size = :size,"
                 " content_key = :key, ready = 1",
-                image=own.image, format=info.format, width=info.width, height=info.height, size=info.bytes,
-                key=own.content_key, created=own.made,
+                image=own.image,
+                format=info.format,
+                width=info.width,
+                height=info.height,
+                size=info.bytes,
+                key=own.content_key,
+                created=own.made,
             )
-        )  # fmt: skip
+        )
         context.events.emit(PictureAdopted(own.image))
 
     async def learn(self, rows: dict[str, ops.ImageRow]) -> None:
@@ -136,8 +141,10 @@ class Adopting:
             for row in found:
                 store.do(
                     "UPDATE own_images SET title = :title, created = :created WHERE image = :image",
-                    title=clean(row.title), created=row.created, image=row.image,
-                )  # fmt: skip
+                    title=clean(row.title),
+                    created=row.created,
+                    image=row.image,
+                )
 
         if found:
             await store.run(write)

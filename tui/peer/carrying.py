@@ -63,9 +63,12 @@ def _signed(sql: sqlite3.Connection, request: str, wish: _Wish) -> bytes | None:
         grant, _, data = str(change).partition(" ")
         record = decode_record(bytes.fromhex(data))
         operation = ops.ChangeRights(
-            grant=grant, record=bytes.fromhex(data), met_version=record.version - 1, met_consumed=_NEVER_MET,
+            grant=grant,
+            record=bytes.fromhex(data),
+            met_version=record.version - 1,
+            met_consumed=_NEVER_MET,
             ask=wish.ask,
-        )  # fmt: skip
+        )
         return encode(operation, cap_bytes=_CAP_BYTES)
     if (made := facts.get(f"grant {request}")) is not None:
         decode(bytes.fromhex(made), ops.Grant, cap_bytes=_CAP_BYTES)

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
 from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
@@ -44,6 +44,10 @@ log = logging.getLogger(__name__)
 DEFAULT_WAIT_S = 15.0
 _STEGOS_AT_ONCE = 3
 """Stego images of one request taken at a time: each node may send one when leadership changes."""
+_LEFT_OUT_S = 600.0
+"""How long a node that answered with what cannot be is left out. It may have been updated or put right since."""
+_ANSWERERS = 256
+"""Requests of which is remembered who answered them; whoever asked looks at the answer at once."""
 _AT_ONCE: Final = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
 """Passing refusals that waiting alone does not end: whoever asked has to do something first."""
 Progress = Callable[[str, int, int], None]
@@ -58,6 +62,8 @@ class _Pending:
     told: frozenset[str]
     changed: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
+    answerer: str = ""
+    """The name of the node that answered."""
     stegos: dict[bytes, bytes] = field(default_factory=dict)
     """Stego images that arrived, by hash: the answer says which one is meant, for two nodes may have served."""
     reason: str = ""
@@ -94,6 +100,9 @@ class CloudLink:
         self._sessions: dict[str, Session] = {}
         self._session_lost = anyio.Event()
         self._pending: dict[str, _Pending] = {}
+        self._answerers: dict[str, str] = {}
+        self._left_out_until: dict[str, float] = {}
+        """By node name, by `clock`."""
         self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
@@ -168,9 +177,25 @@ class CloudLink:
             self._session_lost = anyio.Event()
             self._check_change()
 
+    def leave_out(self, request: str, why: str) -> None:
+        """End the session to the node that answered `request` with what cannot be, and ask only the others for a time.
+
+        Nothing for a request that was answered long ago.
+        """
+        name = self._answerers.get(request)
+        session = None if name is None else self._sessions.get(name)
+        if name is None or session is None:
+            return
+        log.warning("a node is left out", extra={"node": name, "reason": why})
+        self._left_out_until[name] = self._clock() + _LEFT_OUT_S
+        self.session_closed(session)
+        self._endpoint.close_session(session)
+
     async def _keep_session(self, node: NodeAddress) -> None:
         pause = self._timing.request_retry_s
         while True:
+            if (left_out_s := self._left_out_until.get(node.name, 0.0) - self._clock()) > 0:
+                await anyio.sleep(left_out_s)
             lost = self._session_lost
             session = self._sessions.get(node.name)
             if session is None or not session.alive:
@@ -204,9 +229,15 @@ class CloudLink:
 
     # --- Requests ----------------------------------------------------------------------------------------------------
     async def ask(
-        self, operation: Operation, *, request: str, wait_s: float = DEFAULT_WAIT_S, upload: bytes | None = None,
-        progress: Progress | None = None, told: Collection[str] = (),
-    ) -> tuple[Outcome, bytes | None]:  # fmt: skip
+        self,
+        operation: Operation,
+        *,
+        request: str,
+        wait_s: float = DEFAULT_WAIT_S,
+        upload: bytes | None = None,
+        progress: Progress | None = None,
+        told: Collection[str] = (),
+    ) -> tuple[Outcome, bytes | None]:
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
         `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
@@ -223,10 +254,17 @@ class CloudLink:
                 return await self._await_answer(request, pending, wait_s)
             finally:
                 self._pending.pop(request, None)
+                self._note_answerer(request, pending)
                 pending.end()
                 if pending.repeated and pending.answer is not None:
                     for session in self._sessions.values():
                         self._end_at(session, request)
+
+    def _note_answerer(self, request: str, pending: _Pending) -> None:
+        if pending.answerer:
+            self._answerers[request] = pending.answerer
+            while len(self._answerers) > _ANSWERERS:
+                del self._answerers[next(iter(self._answerers))]
 
     async def _await_answer(self, request: str, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
         deadline = self._clock() + wait_s
@@ -296,7 +334,7 @@ class CloudLink:
         message: NodeToPeer = decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES)
         match message:
             case Answer():
-                self._answered(message)
+                self._answered(session, message)
             case Pull():
                 self._pulled(session, message)
             case NoLeader():
@@ -309,7 +347,7 @@ class CloudLink:
             case _:
                 raise MalformedMessage("a message that peers do not take")
 
-    def offered(self, label: Label, offer: Offer) -> Incoming | None:
+    def offered(self, session: Session, label: Label, offer: IncomingOffer) -> Incoming | None:
         """Accept a stego image or a long answer that belongs to a request under way; refuse everything else."""
         if not isinstance(label, StegoObject | AnswerObject):
             return None
@@ -320,7 +358,7 @@ class CloudLink:
             if offer.size > MAX_REPLY_OBJECT_BYTES:
                 return None
             incoming = Incoming()
-            self._tasks.start_soon(attempt, "long answer", partial(self._take_answer, incoming))
+            self._tasks.start_soon(attempt, "long answer", partial(self._take_answer, session, incoming))
             return incoming
         if pending.upload is None or pending.receiving >= _STEGOS_AT_ONCE or offer.size > MAX_STEGO_BYTES:
             return None
@@ -332,9 +370,9 @@ class CloudLink:
         self._tasks.start_soon(attempt, "stego image", take)
         return incoming
 
-    async def _take_answer(self, incoming: Incoming) -> None:
+    async def _take_answer(self, session: Session, incoming: Incoming) -> None:
         try:
-            self._answered(decode(await incoming.wait(), Answer, cap_bytes=MAX_REPLY_OBJECT_BYTES))
+            self._answered(session, decode(await incoming.wait(), Answer, cap_bytes=MAX_REPLY_OBJECT_BYTES))
         except GlimpseError as error:
             log.info("a long answer did not arrive", extra={"reason": str(error)})
 
@@ -350,10 +388,11 @@ class CloudLink:
             pending.receiving -= 1
             pending.notify()
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, session: Session, answer: Answer) -> None:
         pending = self._pending.get(answer.request)
         if pending is not None and not answer.follows and (pending.answer is None or pending.upload is not None):
             pending.answer = answer
+            pending.answerer = self._nodes.get(session.remote_key, "")
             pending.notify()
 
     def _pulled(self, session: Session, pull: Pull) -> None:
@@ -377,9 +416,11 @@ class CloudLink:
         try:
             with scope:
                 await self._endpoint.send_object(
-                    session, encode(label, cap_bytes=MAX_LABEL_BYTES), data,
+                    session,
+                    encode(label, cap_bytes=MAX_LABEL_BYTES),
+                    data,
                     progress=(lambda done, total: report("sending", done, total)) if report else None,
-                )  # fmt: skip
+                )
         except (Refused, Unavailable, TransferCancelled) as error:
             log.info("an upload did not arrive", extra={"reason": str(error)})
         finally:

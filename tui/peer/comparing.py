@@ -30,7 +30,7 @@ class GrantSide:
     remakeable: bool = False
 
 
-class Deed(Enum):
+class GrantAction(Enum):
     """What is to be done about one grant."""
 
     NOTHING = auto()
@@ -49,10 +49,10 @@ class Deed(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GrantStep:
     """One grant with both sides of it; at least one is there."""
 
-    deed: Deed
+    deed: GrantAction
     known: GrantSide | None
     found: GrantSide | None
 
@@ -95,7 +95,7 @@ class Step:
     @property
     def behind(self) -> bool:
         """Whether something is left to be done, or to be decided."""
-        return self.deed not in (Deed.NOTHING, Deed.LEARN)
+        return self.deed not in (GrantAction.NOTHING, GrantAction.LEARN)
 
     def record(self) -> bytes:
         """Return the record that holds: the newer one, the directory's where both are as new."""
@@ -106,29 +106,29 @@ class Step:
         return known.record
 
 
-def step_for(known: GrantSide | None, found: GrantSide | None) -> Step:
+def step_for(known: GrantSide | None, found: GrantSide | None) -> GrantStep:
     """Return what is to be done about a grant that this peer knows, the directory has, or both."""
-    return Step(_deed(known, found), known, found)
+    return GrantStep(_deed(known, found), known, found)
 
 
-def _deed(known: GrantSide | None, found: GrantSide | None) -> Deed:
+def _deed(known: GrantSide | None, found: GrantSide | None) -> GrantAction:
     if found is None:
         assert known is not None
         if known.remakeable:
-            return Deed.REMAKE
-        return Deed.NOTHING if known.revoked else Deed.LOST  # without the grant nobody can look anyway
+            return GrantAction.REMAKE
+        return GrantAction.NOTHING if known.revoked else GrantAction.LOST  # without the grant nobody can look anyway
     if known is None:
-        return Deed.UNKNOWN if found.frozen and not found.revoked else Deed.LEARN
+        return GrantAction.UNKNOWN if found.frozen and not found.revoked else GrantAction.LEARN
     if known.revoked and not found.revoked and found.version >= known.version:
-        return Deed.REVOKE
+        return GrantAction.REVOKE
     waits = found.frozen and not found.revoked  # a revocation stands whether it is confirmed or not
     if waits or found.version < known.version or found.consumed < known.consumed:
-        return Deed.CONFIRM
+        return GrantAction.CONFIRM
     same = (found.version, found.consumed, found.record) == (known.version, known.consumed, known.record)
-    return Deed.NOTHING if same else Deed.LEARN
+    return GrantAction.NOTHING if same else GrantAction.LEARN
 
 
-def steps_for(known: Iterable[GrantSide], found: Iterable[GrantSide]) -> list[Step]:
+def steps_for(known: Iterable[GrantSide], found: Iterable[GrantSide]) -> list[GrantStep]:
     """Return a step for every grant of either side.
 
     Within a lane revoked grants come first: the directory takes a new grant only after the end of the one before.
@@ -137,16 +137,18 @@ def steps_for(known: Iterable[GrantSide], found: Iterable[GrantSide]) -> list[St
     theirs: Mapping[str, GrantSide] = {row.grant: row for row in found}
     steps = [step_for(mine.get(grant), theirs.get(grant)) for grant in mine.keys() | theirs.keys()]
     taken = {step.lane for step in steps if _stays(step)}
-    steps = [replace(step, deed=Deed.NOTHING) if step.lane in taken and _would_live(step) else step for step in steps]
+    steps = [
+        replace(step, deed=GrantAction.NOTHING) if step.lane in taken and _would_live(step) else step for step in steps
+    ]
     return sorted(steps, key=lambda step: (step.lane, not (step.known is not None and step.known.revoked), step.grant))
 
 
-def _stays(step: Step) -> bool:
+def _stays(step: GrantStep) -> bool:
     """Whether the directory has a live grant here that this peer does not end."""
     return step.found is not None and not step.found.revoked and not (step.known is not None and step.known.revoked)
 
 
-def _would_live(step: Step) -> bool:
+def _would_live(step: GrantStep) -> bool:
     """Whether this is a live grant that the directory lacks; where another one lives, that is the later decision."""
     return step.found is None and step.known is not None and not step.known.revoked
 
@@ -160,11 +162,13 @@ class Tally:
     views: int = 0
     images: int = 0
     withdrawn: int = 0
+    previews: int = 0
+    """Published again, or taken back again."""
     asks: int = 0
     account: int = 0
     """The number that the account has now, where it is another one than before."""
 
-    def count(self, step: Step) -> None:
+    def count(self, step: GrantStep) -> None:
         """Add a step that is done."""
         self.views += step.views
         if step.revokes:
@@ -174,10 +178,12 @@ class Tally:
 
     def clear(self) -> None:
         """Begin to count anew."""
-        self.confirmed = self.revocations = self.views = self.images = self.withdrawn = self.asks = self.account = 0
+        self.confirmed = self.revocations = self.views = self.images = self.withdrawn = self.previews = 0
+        self.asks = self.account = 0
 
     def __bool__(self) -> bool:
-        return any((self.confirmed, self.revocations, self.views, self.images, self.withdrawn, self.asks, self.account))
+        pictures = self.images or self.withdrawn or self.previews
+        return any((self.confirmed, self.revocations, self.views, pictures, self.asks, self.account))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +209,7 @@ def sentence(done: Tally, left: Left) -> str:
             (done.views, f"{_counted(done.views, 'view', 'views')} counted again"),
             (done.images, f"{_counted(done.images, 'picture', 'pictures')} made known again"),
             (done.withdrawn, f"{_counted(done.withdrawn, 'picture', 'pictures')} withdrawn again"),
+            (done.previews, f"{_counted(done.previews, 'preview', 'previews')} set again"),
             (done.asks, f"{_counted(done.asks, 'request', 'requests')} sent again"),
         )
         if number
@@ -250,7 +257,7 @@ def _counted(number: int, one: str, many: str) -> str:
 
 
 # --- Requests for views ----------------------------------------------------------------------------------------------
-class AskDeed(Enum):
+class RequestAction(Enum):
     """What is to be done about a request that the directory forgot, or whose end it forgot."""
 
     ASK = auto()
@@ -260,17 +267,17 @@ class AskDeed(Enum):
     """It was accepted: the grant stands, but the request looks open."""
 
 
-def ask_deed(mine: AskRow, found: AskRow | None, *, incoming: bool) -> AskDeed | None:
+def request_action(mine: AskRow, found: AskRow | None, *, incoming: bool) -> RequestAction | None:
     """Return what is to be done about a request that this peer knows. Each side repairs its own part of it."""
     if found is None:
-        return AskDeed.ASK if not incoming and mine.state == "pending" else None
+        return RequestAction.ASK if not incoming and mine.state == "pending" else None
     if found.state != "pending":
         return None
     if not incoming:
-        return AskDeed.WITHDRAW if mine.state == "withdrawn" else None
+        return RequestAction.WITHDRAW if mine.state == "withdrawn" else None
     if mine.state == "rejected":
-        return AskDeed.REJECT
-    return AskDeed.CLOSE if mine.state == "accepted" else None
+        return RequestAction.REJECT
+    return RequestAction.CLOSE if mine.state == "accepted" else None
 
 
 def later_ask(mine: AskRow | None, told: AskRow) -> AskRow:

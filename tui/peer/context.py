@@ -18,7 +18,7 @@ from tui.peer.profile import Profile
 from tui.peer.store import Store
 
 if TYPE_CHECKING:
-    from tui.peer.notices import Notices
+    from tui.peer.notices import DirectNotices
 
 ID_BYTES = 16
 
@@ -49,7 +49,7 @@ class Context:
     """Whether this device is new and is told of what was before it; None before that is known."""
     files: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while a stego image is read or its rights are rewritten in place: a half-written strip looks damaged."""
-    notices: "Notices" = field(init=False)
+    notices: "DirectNotices" = field(init=False)
     """Whoever has a change of rights confirmed says so to it: `notices.changed(row)`."""
 
     def now(self) -> float:

@@ -19,7 +19,7 @@ from shared.errors import (
     TransferCancelled,
     Unavailable,
 )
-from shared.net.endpoint import Incoming, Offer, Session
+from shared.net.endpoint import Incoming, IncomingOffer, Session
 from shared.records import decode_record, encode_record
 from shared.rights import verify_record, with_left
 from shared.stego import container
@@ -106,8 +106,11 @@ class Copies:
             raise Unavailable("The pictures of this profile are still being looked through; the image goes after that.")
         path = files.own_path(context.profile.images, task.image)
         if not await anyio.to_thread.run_sync(path.exists):
-            log.info("a viewer lacks a copy of an image that is not on this device; another device of this account may"
-                     " have it", extra={"grant": task.grant, "image": task.image})  # fmt: skip
+            log.info(
+                "a viewer lacks a copy of an image that is not on this device; another device of this account may"
+                " have it",
+                extra={"grant": task.grant, "image": task.image},
+            )
             return None
         try:
             outcome, _ = await context.cloud.ask(
@@ -230,7 +233,7 @@ class Copies:
         await self.recall()
         self.on_lacking(grant)
 
-    def offered(self, session: Session, label: CopyObject, offer: Offer) -> Incoming | None:
+    def offered(self, session: Session, label: CopyObject, offer: IncomingOffer) -> Incoming | None:
         """Accept a copy that was granted, from its owner only. Raises `Refused`: `held`, or `not_ready` for now."""
         owner, received = self._expected.get(label.grant, (b"", False))
         if owner != session.remote_key:
@@ -285,9 +288,10 @@ class Copies:
         await context.store.run(
             lambda store: store.do(
                 "UPDATE held SET received = 1, sealed_sha256 = :digest WHERE grant_id = :grant",
-                digest=digest, grant=label.grant,
+                digest=digest,
+                grant=label.grant,
             )
-        )  # fmt: skip
+        )
         context.events.emit(ImageReceived(label.image, label.grant, str(row["title"])))
 
 

@@ -21,6 +21,7 @@ from shared.wire.upload import Upload, encode_upload
 from tui.peer import files
 from tui.peer.context import Context
 from tui.peer.models import MyImage
+from tui.peer.previews import Previews
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Encrypting:
         self._given_up: dict[str, float] = {}
         """Attempts of this session that nobody waits for any more, and when they were given up, by `clock`."""
         self._another = anyio.Event()
+        self._previews = Previews(context)
 
     async def encrypt(self, path: Path, title: str | None, cover: Path | None, progress: Progress | None) -> MyImage:
         """Seal, send, receive, check, keep. Nothing of it stays if it fails; the original is never touched."""
@@ -86,10 +88,15 @@ class Encrypting:
         context = self._context
         info = prepared.info
         operation = ops.Encrypt(
-            image=image, title=title, format=info.format, width=info.width, height=info.height,
-            original_size=info.bytes, upload_size=len(prepared.upload),
+            image=image,
+            title=title,
+            format=info.format,
+            width=info.width,
+            height=info.height,
+            original_size=info.bytes,
+            upload_size=len(prepared.upload),
             upload_sha256=hashlib.sha256(prepared.upload).digest(),
-        )  # fmt: skip
+        )
         outcome, stego = await context.cloud.ask(
             operation, request=context.new_id(), wait_s=_WAIT_S, upload=prepared.upload, progress=report
         )
@@ -101,16 +108,35 @@ class Encrypting:
         await files.write_whole(target, stego)
         await context.store.run(
             lambda s: s.put(
-                "own_images", image=image, title=title, format=info.format, width=info.width, height=info.height,
-                size=info.bytes, content_key=prepared.content_key, created=outcome.created, ready=1,
-                upload_sha256=operation.upload_sha256, upload_size=operation.upload_size,
+                "own_images",
+                image=image,
+                title=title,
+                format=info.format,
+                width=info.width,
+                height=info.height,
+                size=info.bytes,
+                content_key=prepared.content_key,
+                created=outcome.created,
+                ready=1,
+                upload_sha256=operation.upload_sha256,
+                upload_size=operation.upload_size,
             )
-        )  # fmt: skip
+        )
         report("checking", 1, 1)
         return MyImage(
-            image, title, info.format, info.width, info.height, info.bytes, outcome.created, target, offered=True,
-            has_preview=False, viewers=0, views_spent=0,
-        )  # fmt: skip
+            image,
+            title,
+            info.format,
+            info.width,
+            info.height,
+            info.bytes,
+            outcome.created,
+            target,
+            offered=True,
+            has_preview=False,
+            viewers=0,
+            views_spent=0,
+        )
 
     # --- Attempts that ended otherwise -------------------------------------------------------------------------------
     async def _note(self, image: str) -> None:
@@ -118,10 +144,18 @@ class Encrypting:
         now = self._context.wall()
         await self._context.store.run(
             lambda s: s.put(
-                "own_images", image=image, title="", format="", width=0, height=0, size=0, content_key=b"", created=now,
+                "own_images",
+                image=image,
+                title="",
+                format="",
+                width=0,
+                height=0,
+                size=0,
+                content_key=b"",
+                created=now,
                 ready=0,
             )
-        )  # fmt: skip
+        )
 
     async def settle(self, known: Iterable[ops.ImageRow]) -> set[str]:
         """Return the ids of attempts that have not become images, and withdraw those that the cloud offers even so.
@@ -222,7 +256,7 @@ class Encrypting:
             preview = await anyio.to_thread.run_sync(_preview_of, picture)
             if len(preview) > PREVIEW_MAX_BYTES:
                 raise InvalidInput("This picture gives too large a preview; choose another.")
-        await self._context.cloud.ask(ops.SetPreview(image=image, preview=preview), request=self._context.new_id())
+        await self._previews.publish(image, preview)
 
     def _prepare(self, path: Path, cover: Path | None, image: str) -> _Prepared:
         context = self._context

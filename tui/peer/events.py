@@ -177,10 +177,25 @@ class PictureAdopted:
 
 
 Event = (
-    CloudChanged | RequestArrived | RequestWithdrawn | RequestAnswered | ImageReceived | RightsUpdated | ViewSpentEvent
-    | RightsHeard | LookWaits | Delivered | Undeliverable | RowSetAside | CopyProgress | KeyChanged | OtherDevice
-    | PictureAdopted | ImageWithdrawn | DirectoryRestored
-)  # fmt: skip
+    CloudChanged
+    | RequestArrived
+    | RequestWithdrawn
+    | RequestAnswered
+    | ImageReceived
+    | RightsUpdated
+    | ViewSpentEvent
+    | RightsHeard
+    | LookWaits
+    | Delivered
+    | Undeliverable
+    | RowSetAside
+    | CopyProgress
+    | KeyChanged
+    | OtherDevice
+    | PictureAdopted
+    | ImageWithdrawn
+    | DirectoryRestored
+)
 
 
 class EventHub:

@@ -32,7 +32,7 @@ _PRUNE = (
 )
 
 
-class Given:
+class GivenGrants:
     """The grants that this account gave, as this device knows them."""
 
     def __init__(self, context: Context) -> None:
@@ -153,9 +153,11 @@ class Given:
             doubt = any(not side.revoked for side in known)
         else:
             mine = next((side for side in known if side.grant == row.grant), None)
-            doubt = mine is not None and not ends and (
-                row.frozen or mine.version > row.version or mine.consumed > row.consumed or mine.revoked
-            )  # fmt: skip
+            doubt = (
+                mine is not None
+                and not ends
+                and (row.frozen or mine.version > row.version or mine.consumed > row.consumed or mine.revoked)
+            )
         if doubt:
             self.on_doubt()
             raise Unavailable(
@@ -188,13 +190,18 @@ class Given:
         listed = {row.view for row in rows}
         forgotten = [
             ops.ViewRow(
-                view=str(row["view"]), viewer=int(row["viewer"]), viewer_name=str(row["viewer_name"]),
-                at=float(row["at"]), left=int(row["left"]), taken=True, grant=row["grant_id"],
+                view=str(row["view"]),
+                viewer=int(row["viewer"]),
+                viewer_name=str(row["viewer_name"]),
+                at=float(row["at"]),
+                left=int(row["left"]),
+                taken=True,
+                grant=row["grant_id"],
                 consumed=int(row["consumed"]),
             )
             for row in seen
             if row["view"] not in listed
-        ]  # fmt: skip
+        ]
         return sorted([*rows, *forgotten], key=lambda row: -row.at)
 
 
@@ -237,9 +244,15 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
         " consumed = max(:consumed, CASE typeof(consumed) WHEN 'integer' THEN consumed ELSE 0 END),"
         " cloud_share = COALESCE(cloud_share, :share),"
         " share_signature = COALESCE(share_signature, :signature)",
-        grant=side.grant, image=side.image, viewer=side.viewer, record=best.record, version=best.version,
-        consumed=side.consumed, share=share, signature=signature,
-    )  # fmt: skip
+        grant=side.grant,
+        image=side.image,
+        viewer=side.viewer,
+        record=best.record,
+        version=best.version,
+        consumed=side.consumed,
+        share=share,
+        signature=signature,
+    )
 
 
 def _keep_view(store: Store, image: str, view: ops.ViewRow) -> int:
@@ -247,12 +260,19 @@ def _keep_view(store: Store, image: str, view: ops.ViewRow) -> int:
     new = store.do(
         "INSERT OR IGNORE INTO seen_views (view, image, viewer, viewer_name, at, left, grant_id, consumed)"
         " VALUES (:view, :image, :viewer, :name, :at, :left, :grant, :consumed)",
-        view=view.view, image=image, viewer=view.viewer, name=clean(view.viewer_name), at=view.at, left=view.left,
-        grant=view.grant, consumed=view.consumed,
-    )  # fmt: skip
+        view=view.view,
+        image=image,
+        viewer=view.viewer,
+        name=clean(view.viewer_name),
+        at=view.at,
+        left=view.left,
+        grant=view.grant,
+        consumed=view.consumed,
+    )
     if view.grant is not None:
         store.do(
             "UPDATE given SET consumed = max(consumed, :consumed) WHERE grant_id = :grant",
-            consumed=view.consumed, grant=view.grant,
-        )  # fmt: skip
+            consumed=view.consumed,
+            grant=view.grant,
+        )
     return new

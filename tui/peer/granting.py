@@ -25,9 +25,10 @@ from shared.wire import operations as ops
 from shared.wire.base import AccountId, Id128, Views, ViewsOrNone
 from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES, RefusalCode
+from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
-from tui.peer.given import Given, is_for
+from tui.peer.given import GivenGrants, is_for
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People, public_of, words_of
@@ -70,9 +71,15 @@ class GiveIntent(msgspec.Struct, frozen=True):
     def as_more(self) -> RightsIntent:
         """Return the change of a grant that stands which comes to the same."""
         return RightsIntent(
-            self.image, self.viewer, more=self.views, expires=self.expires, set_expires=self.expires is not None,
-            ask=self.ask, look_s=self.look_s, set_look=self.look_s is not None,
-        )  # fmt: skip
+            self.image,
+            self.viewer,
+            more=self.views,
+            expires=self.expires,
+            set_expires=self.expires is not None,
+            ask=self.ask,
+            look_s=self.look_s,
+            set_look=self.look_s is not None,
+        )
 
 
 Signed = ops.Grant | ops.ChangeRights
@@ -81,7 +88,7 @@ Signed = ops.Grant | ops.ChangeRights
 class Granting:
     """Gives, changes and revokes rights. Every method stores its intention before it asks the cloud."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies, given: Given) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies, given: GivenGrants) -> None:
         self._context = context
         self._given = given
         self._people = people
@@ -110,7 +117,7 @@ class Granting:
         kind = REVOCATION if intent.revoke else RIGHTS
         state = await self._outbox.submit(
             kind, kind, packed(intent), request, lane=lane_of(intent.image, intent.viewer)
-        )  # fmt: skip
+        )
         if state is None:
             return RightsResult(request, delivered=False)
         if not isinstance(state, ops.GrantRow):
@@ -266,14 +273,26 @@ class Granting:
         context = self._context
         account = await self._people.find_or_recall(intent.viewer)
         record, share, signature = create_grant(
-            context.identity, public_of(account), grant_id=intent.grant, image_id=intent.image,
-            content_key=await self._content_key(intent.image), granted=intent.views, expires=intent.expires,
-            entropy=context.entropy, look_s=intent.look_s,
-        )  # fmt: skip
+            context.identity,
+            public_of(account),
+            grant_id=intent.grant,
+            image_id=intent.image,
+            content_key=await self._content_key(intent.image),
+            granted=intent.views,
+            expires=intent.expires,
+            entropy=context.entropy,
+            look_s=intent.look_s,
+        )
         return ops.Grant(
-            grant=intent.grant, image=intent.image, viewer=intent.viewer, record=encode_record(record),
-            cloud_share=share, share_signature=signature, ask=intent.ask, wish=row.request,
-        )  # fmt: skip
+            grant=intent.grant,
+            image=intent.image,
+            viewer=intent.viewer,
+            record=encode_record(record),
+            cloud_share=share,
+            share_signature=signature,
+            ask=intent.ask,
+            wish=row.request,
+        )
 
     async def _next_record(self, row: OutboxRow, intent: RightsIntent, grant: ops.GrantRow) -> ops.ChangeRights:
         """Return a wish as the next record of a grant that stands."""
@@ -285,14 +304,22 @@ class Granting:
             )
         granted = _granted_for(intent, grant, _met_by(row, grant))
         record = change_rights(
-            self._context.identity, decode_record(grant.record), granted=granted,
-            expires=intent.expires if intent.set_expires else grant.expires, revoked=True if intent.revoke else None,
-            look_s=intent.look_s if intent.set_look else ..., beyond=await self._highest_signed(row, grant.grant),
-        )  # fmt: skip
+            self._context.identity,
+            decode_record(grant.record),
+            granted=granted,
+            expires=intent.expires if intent.set_expires else grant.expires,
+            revoked=True if intent.revoke else None,
+            look_s=intent.look_s if intent.set_look else ...,
+            beyond=await self._highest_signed(row, grant.grant),
+        )
         return ops.ChangeRights(
-            grant=grant.grant, record=encode_record(record), met_version=grant.version, met_consumed=grant.consumed,
-            ask=intent.ask, wish=row.request,
-        )  # fmt: skip
+            grant=grant.grant,
+            record=encode_record(record),
+            met_version=grant.version,
+            met_consumed=grant.consumed,
+            ask=intent.ask,
+            wish=row.request,
+        )
 
     async def _highest_signed(self, row: OutboxRow, grant: str) -> int:
         """Return the highest version of a grant that this peer knows to have signed, 0 for none."""
@@ -306,29 +333,17 @@ class Granting:
 
     # --- Look-ups ----------------------------------------------------------------------------------------------------
     async def _grants(self, image: str | None, *, wait_s: float = 8.0) -> list[ops.GrantRow]:
-        rows: list[ops.GrantRow] = []
-        page = 0
-        while True:
-            outcome, _ = await self._context.cloud.ask(
-                ops.ListGrants(image=image, page=page), request=self._context.new_id(), wait_s=wait_s
-            )
-            if not isinstance(outcome, ops.Grants):
-                raise RemoteError("the cloud answered a list of grants with something else")
-            rows.extend(outcome.rows)
-            if not outcome.rows or len(rows) >= outcome.total:
-                return rows
-            page += 1
+        pages = Asker(self._context).pages(
+            lambda page: ops.ListGrants(image=image, page=page), ops.Grants, wait_s=wait_s
+        )
+        return [row async for page in pages for row in page.rows]
 
-    async def _standing(
-        self, image: str, viewer: int, *, wait_s: float, ends: bool = False
-    ) -> ops.GrantRow | None:  # fmt: skip
+    async def _standing(self, image: str, viewer: int, *, wait_s: float, ends: bool = False) -> ops.GrantRow | None:
         """Return the grant of `viewer` on an image that is not revoked, None if there is none. Raises `Unavailable`,
         also where the cloud has forgotten what this peer knows of it; `ends` says that it is to be revoked."""
         rows = await self._grants(image, wait_s=wait_s)
         key = await self._given.key_of(viewer)
-        standing = next(
-            (row for row in rows if not row.revoked and is_for(row.viewer, row.record, viewer, key)), None
-        )  # fmt: skip
+        standing = next((row for row in rows if not row.revoked and is_for(row.viewer, row.record, viewer, key)), None)
         await self._given.trust(image, viewer, standing, ends=ends)
         return standing
 

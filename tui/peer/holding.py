@@ -125,7 +125,12 @@ class Holding:
                 right = await self.right(row.grant)
                 if right is None or (right.record.version <= row.version and right.consumed <= row.consumed):
                     continue
-                told = ops.KnownCount(grant=row.grant, version=right.record.version, consumed=right.consumed)
+                told = ops.KnownCount(
+                    grant=row.grant,
+                    version=right.record.version,
+                    consumed=right.consumed,
+                    record=encode_record(right.record) if right.record.version > row.version else None,
+                )
                 await self._context.cloud.ask(told, request=self._context.new_id())
             except Unavailable as error:
                 log.info("what is known of rights is told later", extra={"reason": str(error)})
@@ -202,10 +207,15 @@ class Holding:
         record = right.record
         self._context.news(
             RightsUpdated(
-                right.image, grant, right.left, record.revoked, right.title, expires=record.expires,
+                right.image,
+                grant,
+                right.left,
+                record.revoked,
+                right.title,
+                expires=record.expires,
                 look_s=record.look_s,
             )
-        )  # fmt: skip
+        )
 
 
 def belongs(record: RightsRecord, row: ops.GrantRow, viewer_key: bytes) -> None:
@@ -234,10 +244,19 @@ def _insert(store: Store, row: ops.GrantRow, record: RightsRecord) -> None:
         " :consumed, :expires, :revoked, :look_s) ON CONFLICT (grant_id) DO UPDATE SET record = :record,"
         " version = :version, granted = :granted, consumed = max(consumed, :consumed), expires = :expires,"
         " revoked = :revoked, look_s = :look_s WHERE version <= :version",
-        g=row.grant, image=row.image, owner=row.owner, owner_name=clean(row.owner_name), title=clean(row.title),
-        record=row.record, version=record.version, granted=record.granted, consumed=row.consumed,
-        expires=record.expires, revoked=int(record.revoked), look_s=record.look_s,
-    )  # fmt: skip
+        g=row.grant,
+        image=row.image,
+        owner=row.owner,
+        owner_name=clean(row.owner_name),
+        title=clean(row.title),
+        record=row.record,
+        version=record.version,
+        granted=record.granted,
+        consumed=row.consumed,
+        expires=record.expires,
+        revoked=int(record.revoked),
+        look_s=record.look_s,
+    )
 
 
 def _merge(store: Store, grant: str, news: _News) -> tuple[Right | None, Right | None]:
@@ -250,8 +269,13 @@ def _merge(store: Store, grant: str, news: _News) -> tuple[Right | None, Right |
         store.do(
             "UPDATE held SET record = :record, version = :version, granted = :granted, expires = :expires,"
             " revoked = :revoked, look_s = :look_s WHERE grant_id = :g",
-            g=grant, record=encode_record(record), version=record.version, granted=record.granted,
-            expires=record.expires, revoked=int(record.revoked), look_s=record.look_s,
-        )  # fmt: skip
+            g=grant,
+            record=encode_record(record),
+            version=record.version,
+            granted=record.granted,
+            expires=record.expires,
+            revoked=int(record.revoked),
+            look_s=record.look_s,
+        )
     store.do("UPDATE held SET consumed = max(consumed, :consumed) WHERE grant_id = :g", g=grant, consumed=news.consumed)
     return before, _read(store, grant)

@@ -16,9 +16,7 @@ def lane_of_ask(request: str) -> str:
     return f"request/{request}"
 
 
-def due(
-    rows: Iterable[OutboxRow], under_way: Mapping[str, str], urgent_kinds: Collection[str]
-) -> list[OutboxRow]:  # fmt: skip
+def due(rows: Iterable[OutboxRow], under_way: Mapping[str, str], urgent_kinds: Collection[str]) -> list[OutboxRow]:
     """Return the rows whose turn it is. `under_way` maps the requests that are being delivered to their lanes.
 
     `rows` come oldest first.

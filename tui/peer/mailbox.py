@@ -14,18 +14,21 @@ from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES
-from tui.peer.asks import Asks
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.holding import Holding, belongs
 from tui.peer.people import People
 from tui.peer.store import Store
+from tui.peer.view_requests import ViewRequests
 
 log = logging.getLogger(__name__)
 
 _LETTER_CAP_BYTES = 16_384
+_MAX_MAILS = 200_000
+"""Mails taken in one go at most: a node that never stops must not hold a peer for ever. Real mailboxes are smaller."""
+_ENDLESS = "A node of the cloud sent mail that has no end; it is left out. The mail is fetched from the others."
 _CATCHING_UP = "catching_up"
 _BEGUN, _DONE = "1", "0"
 
@@ -34,8 +37,8 @@ class Mailbox:
     """Fetches and applies mail."""
 
     def __init__(
-        self, context: Context, people: People, copies: Copies, holding: Holding, asks: Asks, given: Given
-    ) -> None:  # fmt: skip
+        self, context: Context, people: People, copies: Copies, holding: Holding, asks: ViewRequests, given: GivenGrants
+    ) -> None:
         self._context = context
         self._people = people
         self._copies = copies
@@ -88,12 +91,19 @@ class Mailbox:
         """Fetch and apply all that waits. Raises `Unavailable` without the cloud."""
         async with self._one_at_a_time:
             await self.catches_up()
+            taken: set[str] = set()
             while True:
-                outcome, _ = await self._ask(ops.FetchMail(device=self._context.device))
+                request = self._context.new_id()
+                outcome, _ = await self._context.cloud.ask(ops.FetchMail(device=self._context.device), request=request)
                 if not isinstance(outcome, ops.Mails):
                     raise RemoteError("the cloud answered a request for mail with something else")
                 if not outcome.rows:
                     return
+                before = len(taken)
+                taken.update(item.mail for item in outcome.rows)
+                if len(taken) == before or len(taken) > _MAX_MAILS:
+                    self._context.cloud.leave_out(request, "mail that has no end")
+                    raise Unavailable(_ENDLESS)
                 for item in outcome.rows:
                     await self._take(item)
                 await self._ask(ops.AckMail(device=self._context.device, mails=[item.mail for item in outcome.rows]))
@@ -177,9 +187,10 @@ class Mailbox:
         await self._context.store.run(
             lambda s: s.do(
                 "UPDATE held SET owner = :owner WHERE grant_id = :g AND owner <> :owner",
-                owner=grant.owner, g=grant.grant,
+                owner=grant.owner,
+                g=grant.grant,
             )
-        )  # fmt: skip
+        )
         if self._context.note_frozen(grant.grant, frozen=grant.frozen, asked=asked):
             await self._holding.tell(grant.grant)
 

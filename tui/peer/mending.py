@@ -14,9 +14,10 @@ from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
-from tui.peer.comparing import Deed, Left, Step, Tally, step_for, steps_for
+from tui.peer.comparing import GrantAction, GrantStep, Left, Tally, step_for, steps_for
 from tui.peer.context import Context
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
+from tui.peer.previews import Previews
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ _TRIES = 6
 """How often one grant is tried in a row where views or another device come in between."""
 _COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
 """Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
-MENDED = frozenset({Deed.CONFIRM, Deed.REMAKE, Deed.REVOKE})
+MENDED = frozenset({GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE})
 """Deeds that send something."""
 
 
@@ -38,13 +39,13 @@ class _End(Enum):
 class Mending:
     """Carries out what a comparison of grants and images asks for, and adds it up in `tally`."""
 
-    def __init__(self, context: Context, given: Given, cloud: Asker, tally: Tally) -> None:
+    def __init__(self, context: Context, given: GivenGrants, cloud: Asker, tally: Tally) -> None:
         self._context = context
         self._given = given
         self._cloud = cloud
         self._tally = tally
 
-    async def steps(self) -> list[Step]:
+    async def steps(self) -> list[GrantStep]:
         """Compare all grants that this account gave; what the directory knows better is learned at once.
 
         What is known is read first: what happens while the cloud lists its grants is then never missing in the list.
@@ -57,12 +58,14 @@ class Mending:
         ]
         found = await self._given.checked(rows)
         steps = steps_for(known, found)
-        await self._given.learn(step.found for step in steps if step.deed is Deed.LEARN and step.found is not None)
+        await self._given.learn(
+            step.found for step in steps if step.deed is GrantAction.LEARN and step.found is not None
+        )
         return steps
 
-    async def mend_all(self, steps: list[Step]) -> Left:
+    async def mend_all(self, steps: list[GrantStep]) -> Left:
         """Carry out steps, some lanes at a time; return what is left. Raises `Unavailable` without the cloud."""
-        lanes: defaultdict[tuple[str, int], list[Step]] = defaultdict(list)
+        lanes: defaultdict[tuple[str, int], list[GrantStep]] = defaultdict(list)
         for step in steps:
             if step.deed in MENDED:
                 lanes[step.lane].append(step)
@@ -70,7 +73,7 @@ class Mending:
         slots = anyio.CapacityLimiter(_LANES_AT_ONCE)
         trouble: list[Unavailable] = []
 
-        async def work_off(lane: list[Step]) -> None:
+        async def work_off(lane: list[GrantStep]) -> None:
             async with slots:
                 for step in lane:
                     if trouble:
@@ -89,13 +92,13 @@ class Mending:
         if trouble:
             raise trouble[0]
         return Left(
-            unknown=sum(step.deed is Deed.UNKNOWN for step in steps),
-            lost=sum(step.deed is Deed.LOST for step in steps),
+            unknown=sum(step.deed is GrantAction.UNKNOWN for step in steps),
+            lost=sum(step.deed is GrantAction.LOST for step in steps),
             absent=ends.count(_End.ABSENT),
             refused=ends.count(_End.REFUSED),
         )
 
-    async def mend(self, step: Step) -> _End:
+    async def mend(self, step: GrantStep) -> _End:
         """Bring one grant to where it must be. Raises `Unavailable` without the cloud."""
         first = step
         for _ in range(_TRIES):
@@ -122,10 +125,10 @@ class Mending:
                 return _End.DONE
         raise Unavailable("A grant changes so often that it could not be confirmed; it goes on later.")
 
-    async def _operation(self, step: Step) -> ops.Operation | None:
+    async def _operation(self, step: GrantStep) -> ops.Operation | None:
         """Return what is to be sent for a grant, None where nothing can be."""
         known, found = step.known, step.found
-        if step.deed is Deed.REVOKE:
+        if step.deed is GrantAction.REVOKE:
             assert found is not None
             record = change_rights(self._context.identity, decode_record(found.record), revoked=True)
             return ops.ChangeRights(
@@ -138,18 +141,23 @@ class Mending:
             return None
         share, signature = made_from or (None, None)
         return ops.ConfirmGrant(
-            grant=step.grant, image=known.image, viewer=known.viewer, record=step.record(), consumed=known.consumed,
-            cloud_share=share if found is None else None, share_signature=signature if found is None else None,
-        )  # fmt: skip
+            grant=step.grant,
+            image=known.image,
+            viewer=known.viewer,
+            record=step.record(),
+            consumed=known.consumed,
+            cloud_share=share if found is None else None,
+            share_signature=signature if found is None else None,
+        )
 
-    async def met(self, row: ops.GrantRow) -> Step:
+    async def met(self, row: ops.GrantRow) -> GrantStep:
         """Return what is to be done about one grant as the directory tells it. Raises `RemoteError` for a false one."""
         found = await self._given.checked([row])
         if not found:
             raise MalformedMessage("a grant that is not this account's word")
         return step_for(await self._given.find(row.grant), found[0])
 
-    async def _read_again(self, step: Step) -> Step | None:
+    async def _read_again(self, step: GrantStep) -> GrantStep | None:
         """Return what is to be done after a conflict, None where the directory has another grant instead."""
         try:
             outcome, _ = await self._cloud.ask(ops.GetGrant(grant=step.grant))
@@ -169,9 +177,9 @@ class Mending:
         if not isinstance(outcome, ops.GrantState):
             raise RemoteError("the cloud answered a look at a grant with something else")
         step = await self.met(outcome.grant)
-        if step.forgot or step.deed is Deed.UNKNOWN:
+        if step.forgot or step.deed is GrantAction.UNKNOWN:
             return True
-        if step.deed is Deed.LEARN and step.found is not None:
+        if step.deed is GrantAction.LEARN and step.found is not None:
             await self._given.learn([step.found])  # nothing waits, as after a revocation, and the count is news
         elif step.behind and await self.mend(step) is _End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.
@@ -179,14 +187,15 @@ class Mending:
             log.info("a frozen grant was confirmed", extra={"grant": grant})
         return False
 
-    async def mend_images(self) -> None:
-        """Make images of one's own known again, and withdraw again those that were withdrawn.
+    async def mend_images(self, previews: Previews, *, forgot: bool) -> None:
+        """Make images of one's own known again, and withdraw again those that were withdrawn; then their previews.
 
-        One's own are read first, as in `steps`.
+        One's own are read first, as in `steps`. `forgot` says that the directory is known to have forgotten something:
+        otherwise a preview that it lacks may be one that another device took back.
         """
         mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
         there = {
-            row.image: row.offered
+            row.image: row
             async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
             for row in page.rows
         }
@@ -196,18 +205,38 @@ class Mending:
                 if image not in there:
                     await self._cloud.ask(_image_again(row))
                     self._tally.images += 1
-                elif row["withdrawn"] and there[image]:
+                elif row["withdrawn"] and there[image].offered:
                     await self._cloud.ask(ops.WithdrawImage(image=image))
                     self._tally.withdrawn += 1
             except Refused as refusal:
                 log.warning("an image was not made known again", extra={"image": image, "reason": str(refusal)})
+        if forgot or any(str(row["image"]) not in there for row in mine):
+            for row in mine:
+                image = str(row["image"])
+                found = there.get(image)
+                await self._mend_preview(previews, image, has_preview=found is not None and found.has_preview)
+
+    async def _mend_preview(self, previews: Previews, image: str, *, has_preview: bool) -> None:
+        try:
+            mended = await previews.mend(image, has_preview=has_preview)
+        except Refused as refusal:
+            log.warning("a preview was not put right", extra={"image": image, "reason": str(refusal)})
+            return
+        if mended is not None:
+            self._tally.previews += 1
 
 
 def _image_again(row: sqlite3.Row) -> ops.RestoreImage:
     digest = row["upload_sha256"]
     return ops.RestoreImage(
-        image=str(row["image"]), title=clean(str(row["title"])), format=str(row["format"]), width=int(row["width"]),
-        height=int(row["height"]), original_size=int(row["size"]), created=float(row["created"]),
-        offered=not row["withdrawn"], upload_size=int(row["upload_size"]) if digest else 0,
+        image=str(row["image"]),
+        title=clean(str(row["title"])),
+        format=str(row["format"]),
+        width=int(row["width"]),
+        height=int(row["height"]),
+        original_size=int(row["size"]),
+        created=float(row["created"]),
+        offered=not row["withdrawn"],
+        upload_size=int(row["upload_size"]) if digest else 0,
         upload_sha256=bytes(digest) if digest else bytes(32),
-    )  # fmt: skip
+    )

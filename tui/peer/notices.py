@@ -55,7 +55,7 @@ class _Waiting:
     heard: anyio.Event | None = None
 
 
-class Notices:
+class DirectNotices:
     """Sends notices as an owner, takes them as a viewer."""
 
     def __init__(self, context: Context, people: People, copies: Copies, holding: Holding) -> None:
@@ -163,15 +163,27 @@ class Notices:
 def notice_of(record: RightsRecord, consumed: int) -> RightsNotice:
     """Return what is told of a record. It fits one datagram, whatever the record holds."""
     return RightsNotice(
-        grant=record.grant_id, version=record.version, granted=record.granted, expires=record.expires,
-        revoked=record.revoked, look_s=record.look_s, signature=record.signature, consumed=consumed,
-    )  # fmt: skip
+        grant=record.grant_id,
+        version=record.version,
+        granted=record.granted,
+        expires=record.expires,
+        revoked=record.revoked,
+        look_s=record.look_s,
+        signature=record.signature,
+        consumed=consumed,
+    )
 
 
 def record_of(held: Right, notice: RightsNotice) -> RightsRecord:
     """Return the record that a notice tells of, its signature not checked yet. Raises `RemoteError` if it is none."""
     record = msgspec.structs.replace(
-        held.record, version=notice.version, granted=notice.granted, expires=notice.expires, revoked=notice.revoked,
-        look_s=notice.look_s, signature=notice.signature, left=min(held.record.left, notice.granted),
-    )  # fmt: skip
+        held.record,
+        version=notice.version,
+        granted=notice.granted,
+        expires=notice.expires,
+        revoked=notice.revoked,
+        look_s=notice.look_s,
+        signature=notice.signature,
+        left=min(held.record.left, notice.granted),
+    )
     return decode_record(encode_record(record))

@@ -10,7 +10,7 @@ _REMEMBERED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PendingOffer:
     """An image somebody offers; all empty for one that was never seen in a list."""
 
     title: str = ""
@@ -47,7 +47,7 @@ class Offers:
             lambda s: s.put("offers", image=image, title=title, owner=owner, owner_name=name, words=words)
         )
 
-    async def find(self, image: str) -> Offer:
+    async def find(self, image: str) -> PendingOffer:
         """Return what is known of an image that was asked for, or is held."""
         row = await self._context.store.run(
             lambda s: s.one(
@@ -56,7 +56,7 @@ class Offers:
                 image=image,
             )
         )
-        return Offer() if row is None else Offer(**dict(row))
+        return PendingOffer() if row is None else PendingOffer(**dict(row))
 
 
 def _bound(remembered: OrderedDict[int, tuple[str, str]] | OrderedDict[str, tuple[str, int]]) -> None:

@@ -120,7 +120,7 @@ class Outbox:
 
     async def submit_operation(
         self, what: str, operation: Operation, request: str, *, lane: str = ""
-    ) -> Outcome | None:  # fmt: skip
+    ) -> Outcome | None:
         """Store and deliver an operation; None while it waits. Raises `Refused` if the cloud says no at once."""
         body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
         return cast("Outcome | None", await self.submit(OPERATION, what, body, request, lane=lane))
@@ -155,9 +155,14 @@ class Outbox:
             lambda store: store.do(
                 "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane)"
                 " VALUES (:request, :kind, :what, :body, :since, :lane)",
-                request=request, kind=kind, what=what, body=body, since=since, lane=lane,
+                request=request,
+                kind=kind,
+                what=what,
+                body=body,
+                since=since,
+                lane=lane,
             )
-        )  # fmt: skip
+        )
         self.count += added
         self.wake()
         return added > 0
@@ -274,9 +279,10 @@ class Outbox:
             await self._context.store.run(
                 lambda store: store.do(
                     "UPDATE outbox SET attempts = attempts + 1, trouble = :text WHERE request = :request",
-                    text=text, request=row.request,
+                    text=text,
+                    request=row.request,
                 )
-            )  # fmt: skip
+            )
         except StorageError as error:
             log.warning("why something waits could not be stored", extra={"what": row.what, "reason": str(error)})
 

@@ -39,8 +39,8 @@ from shared.errors import (
     ViewRefused,
 )
 from shared.keyfiles import export_identity, import_identity, save_identity
-from shared.net.endpoint import Endpoint, Incoming, Offer, Session
-from shared.net.partials import FolderPartials
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
+from shared.net.partial_store import FolderPartials
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
@@ -50,7 +50,7 @@ from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.adopting import ELSEWHERE, Adopting
 from tui.peer.answers import REJECTION, WaitingAnswers, waiting_answers
-from tui.peer.asks import Asks
+from tui.peer.asker import Asker
 from tui.peer.checks import (
     checked_account,
     checked_bytes,
@@ -71,7 +71,7 @@ from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.encrypting import Encrypting, Progress
 from tui.peer.events import CloudChanged, Event, EventHub, ImageWithdrawn, OtherDevice, RowSetAside
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.granting import Granting, RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.lanes import lane_of_ask
@@ -94,9 +94,9 @@ from tui.peer.models import (
     Viewer,
     ViewLogEntry,
     ViewRequest,
-)  # fmt: skip
+)
 from tui.peer.names import checked_name
-from tui.peer.notices import Notices
+from tui.peer.notices import DirectNotices
 from tui.peer.offers import Offers
 from tui.peer.outbox import OPERATION, Outbox, Taken
 from tui.peer.people import People, words_of
@@ -104,6 +104,7 @@ from tui.peer.profile import Profile
 from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
+from tui.peer.view_requests import ViewRequests
 from tui.peer.viewing import Viewing
 from tui.peer.wanting import Wanting
 
@@ -114,12 +115,20 @@ REQUEST = "request"
 WITHDRAWAL = "withdrawal"
 _LETTER_CAP_BYTES = 16_384
 _TABLE_WORDS = {
-    "facts": "a note of this profile", "accounts": "a person", "own_images": "a picture of yours",
-    "held": "a picture of somebody", "pending_views": "a look that was begun", "asks": "a request",
-    "outbox": "something in the outbox", "offers": "a picture asked for", "mail_seen": "a mail that came",
-    "rewrites": "rights to be written into an image", "given": "rights given",
+    "facts": "a note of this profile",
+    "accounts": "a person",
+    "own_images": "a picture of yours",
+    "held": "a picture of somebody",
+    "pending_views": "a look that was begun",
+    "asks": "a request",
+    "outbox": "something in the outbox",
+    "offers": "a picture asked for",
+    "mail_seen": "a mail that came",
+    "rewrites": "rights to be written into an image",
+    "given": "rights given",
     "seen_views": "a look at a picture of yours",
-}  # fmt: skip
+    "previews": "a preview of a picture of yours",
+}
 """Tables of the store in the words of who has never heard of them."""
 _PARTIALS_BYTES = 256 * 1024 * 1024
 """What pictures that arrived in part may take of the profile's disk."""
@@ -138,10 +147,15 @@ class Peer:
     """
 
     def __init__(
-        self, profile: Path | str, cluster: Path | str | Cluster, *, bind_host: str | None = None,
-        entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = monotonic,
+        self,
+        profile: Path | str,
+        cluster: Path | str | Cluster,
+        *,
+        bind_host: str | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._profile = Profile(checked_path(profile, "A profile"))
         self._source = cluster if isinstance(cluster, Cluster) else checked_path(cluster, "A cluster")
         self._bind_host = bind_host
@@ -180,9 +194,12 @@ class Peer:
         partials = FolderPartials(profile.partials, max_bytes=_PARTIALS_BYTES)
         await partials.sweep()
         endpoint = Endpoint(
-            identity.session_private, bind=(self._host(cluster), 0), timing=cluster.timing, prologue=cluster.prologue,
+            identity.session_private,
+            bind=(self._host(cluster), 0),
+            timing=cluster.timing,
+            prologue=cluster.prologue,
             partials=partials,
-        )  # fmt: skip
+        )
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered
         endpoint.on_closed = self._closed
@@ -191,19 +208,28 @@ class Peer:
         await stack.enter_async_context(endpoint)
         cloud = CloudLink(cluster, endpoint, tasks, clock=self._clock)
         self._context = context = Context(
-            profile, identity, cluster, store, endpoint, cloud, tasks, self._hub, self._entropy, self._clock,
+            profile,
+            identity,
+            cluster,
+            store,
+            endpoint,
+            cloud,
+            tasks,
+            self._hub,
+            self._entropy,
+            self._clock,
             self._wall,
-        )  # fmt: skip
+        )
         await self._recall(context)
         self._people = People(context)
         self._outbox = Outbox(context)
         self._adopting = Adopting(context)
-        self._asks = Asks(context)
+        self._asks = ViewRequests(context)
         self._copies = Copies(context, self._people, self._outbox, self._adopting.looked)
-        self._given = Given(context)
+        self._given = GivenGrants(context)
         self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
         self._holding = Holding(context)
-        context.notices = Notices(context, self._people, self._copies, self._holding)
+        context.notices = DirectNotices(context, self._people, self._copies, self._holding)
         self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
         self._restoring = Restoring(context, self._outbox, self._given, self._mailbox, self._asks)
         self._restoring.refresh_held = self._refresh_held
@@ -227,10 +253,15 @@ class Peer:
         await self._adopting.begin()
         cloud.start()
         for what, task in (
-            ("outbox", self._outbox.run), ("mailbox", self._mailbox.run), ("encrypting", self._encrypting.run),
-            ("restoring", self._restoring.run), ("keep-alive", self._keep_alive), ("sign-in", self._sign_in_again),
-            ("adopting", self._adopting.run), ("wanting", self._wanting.run),
-        ):  # fmt: skip
+            ("outbox", self._outbox.run),
+            ("mailbox", self._mailbox.run),
+            ("encrypting", self._encrypting.run),
+            ("restoring", self._restoring.run),
+            ("keep-alive", self._keep_alive),
+            ("sign-in", self._sign_in_again),
+            ("adopting", self._adopting.run),
+            ("wanting", self._wanting.run),
+        ):
             tasks.start_soon(tend, what, task)
 
     def _host(self, cluster: Cluster) -> str:
@@ -295,11 +326,16 @@ class Peer:
         )
         outcome, _ = await context.cloud.ask(
             ops.Register(
-                name=name, signing_key=public.signing_key, session_key=public.session_key,
-                session_signature=public.session_signature, proof=proof, account=account, receipt=receipt,
+                name=name,
+                signing_key=public.signing_key,
+                session_key=public.session_key,
+                session_signature=public.session_signature,
+                proof=proof,
+                account=account,
+                receipt=receipt,
             ),
             request=context.new_id(),
-        )  # fmt: skip
+        )
         if not isinstance(outcome, ops.Registered):
             raise RemoteError("the cloud answered a registration with something else")
         await self._keep_account(outcome)
@@ -440,9 +476,13 @@ class Peer:
 
     # --- Pictures of one's own ---------------------------------------------------------------------------------------
     async def encrypt(
-        self, path: Path | str, *, title: str | None = None, cover: Path | str | None = None,
+        self,
+        path: Path | str,
+        *,
+        title: str | None = None,
+        cover: Path | str | None = None,
         progress: Progress | None = None,
-    ) -> MyImage:  # fmt: skip
+    ) -> MyImage:
         """Seal a picture, have it hidden in `cover` (or in a picture that a node makes), and keep the result.
 
         The original bytes travel with all their metadata, sealed; what comes out at a viewer's is byte-identical.
@@ -486,27 +526,29 @@ class Peer:
             row = remote.get(image)
             source = _described(stored.get(image), row)
             return MyImage(
-                image, clean(str(source["title"])), str(source["format"]), int(source["width"]),
-                int(source["height"]), int(source["size"]), float(source["created"]),
-                files.own_path(folder, image) if image in here else None, offered=row.offered if row else True,
-                has_preview=row.has_preview if row else False, viewers=row.viewers if row else 0,
-                views_spent=row.views_spent if row else 0, counted=row is not None,
-            )  # fmt: skip
+                image,
+                clean(str(source["title"])),
+                str(source["format"]),
+                int(source["width"]),
+                int(source["height"]),
+                int(source["size"]),
+                float(source["created"]),
+                files.own_path(folder, image) if image in here else None,
+                offered=row.offered if row else True,
+                has_preview=row.has_preview if row else False,
+                viewers=row.viewers if row else 0,
+                views_spent=row.views_spent if row else 0,
+                counted=row is not None,
+            )
 
         found = await self._readable("own_images", stored.keys() | remote.keys(), described)
         return sorted(found, key=lambda entry: -entry.created)
 
     async def _all_mine(self) -> dict[str, ops.ImageRow]:
         """Return this account's images in the cloud, without attempts that were given up."""
-        rows: list[ops.ImageRow] = []
         known = await self._restoring.own_images()
-        page = 0
-        while True:
-            outcome = await self._query(ops.MyImages(page=page), ops.Images)
-            rows.extend(outcome.rows)
-            if not outcome.rows or len(rows) >= outcome.total:
-                break
-            page += 1
+        pages = Asker(self._context).pages(lambda page: ops.MyImages(page=page), ops.Images)
+        rows = [row async for page in pages for row in page.rows]
         given_up = await self._encrypting.settle(rows)
         mine = {row.image: row for row in rows if row.image not in given_up}
         await self._restoring.saw_images(rows, known)
@@ -540,14 +582,9 @@ class Peer:
 
         Views that this device was told of and that a restored cloud has forgotten are among them.
         """
-        rows: list[ops.ViewRow] = []
-        page = 0
-        while True:
-            outcome = await self._query(ops.ViewsLog(image=checked_id(image_id), page=page), ops.ViewRows)
-            rows.extend(outcome.rows)
-            if not outcome.rows or len(rows) >= outcome.total:
-                break
-            page += 1
+        image = checked_id(image_id)
+        pages = Asker(self._context).pages(lambda page: ops.ViewsLog(image=image, page=page), ops.ViewRows)
+        rows = [row async for page in pages for row in page.rows]
         return [
             ViewLogEntry(row.viewer, clean(row.viewer_name), row.at, row.left, row.lasted_s)
             for row in await self._given.logged(image_id, rows)
@@ -576,11 +613,18 @@ class Peer:
             self._offers.saw(row.image, clean(row.title), outcome.owner)
         return [
             OfferedImage(
-                row.image, outcome.owner, clean(row.title), row.format, row.width, row.height, row.size, row.created,
+                row.image,
+                outcome.owner,
+                clean(row.title),
+                row.format,
+                row.width,
+                row.height,
+                row.size,
+                row.created,
                 row.has_preview,
             )
             for row in outcome.rows
-        ]  # fmt: skip
+        ]
 
     async def preview(self, image_id: str) -> bytes | None:
         """Return an image's public preview (a small JPEG, to be treated as hostile), None if there is none."""
@@ -594,7 +638,7 @@ class Peer:
         """
         operation = ops.AskViews(
             image=checked_id(image_id), views=checked_views(views), note=checked_note(note, "A note")
-        )  # fmt: skip
+        )
         request = self._context.new_id()
         await self._offers.keep(image_id)
         outcome = await self._outbox.submit_operation(REQUEST, operation, request, lane=lane_of_ask(request))
@@ -680,10 +724,19 @@ class Peer:
                 offer = await self._offers.find(operation.image)
                 queued.append(
                     ViewRequest(
-                        row.request, operation.image, offer.title, offer.owner, offer.owner_name, offer.words,
-                        operation.views, operation.note, AskState.QUEUED, row.trouble, row.since,
+                        row.request,
+                        operation.image,
+                        offer.title,
+                        offer.owner,
+                        offer.owner_name,
+                        offer.words,
+                        operation.views,
+                        operation.note,
+                        AskState.QUEUED,
+                        row.trouble,
+                        row.since,
                     )
-                )  # fmt: skip
+                )
         return queued
 
     async def accept(
@@ -736,14 +789,24 @@ class Peer:
     ) -> Sent:
         """Give somebody views without having been asked. `look_s` as in `accept`."""
         return await self._granting.give(
-            checked_id(image_id), checked_account(viewer), checked_views(views),
-            checked_expiry(expires, self._context.now()), None, checked_look(look_s),
-        )  # fmt: skip
+            checked_id(image_id),
+            checked_account(viewer),
+            checked_views(views),
+            checked_expiry(expires, self._context.now()),
+            None,
+            checked_look(look_s),
+        )
 
     async def set_views(
-        self, image_id: str, viewer: int, views_left: int | None, *, expires: float | None = None,
-        no_expiry: bool = False, look_s: float | EllipsisType | None = ...,
-    ) -> RightsResult:  # fmt: skip
+        self,
+        image_id: str,
+        viewer: int,
+        views_left: int | None,
+        *,
+        expires: float | None = None,
+        no_expiry: bool = False,
+        look_s: float | EllipsisType | None = ...,
+    ) -> RightsResult:
         """Set how many views somebody has left, and until when. Takes effect at once, or when the cloud is back.
 
         `views_left` None leaves the number as it is, whatever is spent meanwhile. The expiry (seconds since 1970) stays
@@ -754,12 +817,15 @@ class Peer:
             raise InvalidInput("Rights have an expiry or none; give one of both.")
         return await self._granting.change(
             RightsIntent(
-                checked_id(image_id), checked_account(viewer), left=checked_left(views_left),
+                checked_id(image_id),
+                checked_account(viewer),
+                left=checked_left(views_left),
                 expires=checked_expiry(expires, self._context.now()),
                 set_expires=no_expiry or expires is not None,
-                look_s=None if isinstance(look_s, EllipsisType) else checked_look(look_s), set_look=look_s is not ...,
+                look_s=None if isinstance(look_s, EllipsisType) else checked_look(look_s),
+                set_look=look_s is not ...,
             )
-        )  # fmt: skip
+        )
 
     async def revoke(self, image_id: str, viewer: int) -> RightsResult:
         """End somebody's rights on an image for good."""
@@ -778,17 +844,22 @@ class Peer:
 
         def read(row: sqlite3.Row) -> PeerImage:
             return PeerImage(
-                checked_id(row["image"]), checked_id(row["grant_id"]), clean(row["title"]), int(row["owner"]),
+                checked_id(row["image"]),
+                checked_id(row["grant_id"]),
+                clean(row["title"]),
+                int(row["owner"]),
                 clean(row["owner_name"]),
-                "" if row["signing_key"] is None else words_of(bytes(row["signing_key"])), int(row["granted"]),
-                0 if row["revoked"] else max(
-                    0, row["granted"] - self._holding.consumed(row["grant_id"], row["consumed"])
-                ),
-                None if row["expires"] is None else float(row["expires"]), bool(row["revoked"]),
+                "" if row["signing_key"] is None else words_of(bytes(row["signing_key"])),
+                int(row["granted"]),
+                0
+                if row["revoked"]
+                else max(0, row["granted"] - self._holding.consumed(row["grant_id"], row["consumed"])),
+                None if row["expires"] is None else float(row["expires"]),
+                bool(row["revoked"]),
                 files.held_path(context.profile.images, row["grant_id"]) if row["received"] else None,
                 look_s=row["look_s"],
                 frozen=str(row["grant_id"]) in context.frozen,
-            )  # fmt: skip
+            )
 
         return await self._readable("held", rows, read)
 
@@ -835,9 +906,17 @@ class Peer:
         """Return how this peer stands with the cloud. Asks nobody."""
         cloud = self._context.cloud
         return PeerStatus(
-            self.me, self._context.signed_in, cloud.reachable, cloud.leader, cloud.term, cloud.latency_s,
-            self._outbox.count, self._context.store.trouble, self._set_aside, cloud.other_device,
-        )  # fmt: skip
+            self.me,
+            self._context.signed_in,
+            cloud.reachable,
+            cloud.leader,
+            cloud.term,
+            cloud.latency_s,
+            self._outbox.count,
+            self._context.store.trouble,
+            self._set_aside,
+            cloud.other_device,
+        )
 
     async def troubles(self) -> list[Trouble]:
         """Return what in this profile's store could not be read and was set aside, newest first. Asks nobody.
@@ -885,13 +964,10 @@ class Peer:
         return outcome
 
     async def _refresh_held(self) -> None:
-        page = fetched = 0
         told: set[str] = set()
         taken: list[ops.GrantRow] = []
-        began = self._context.clock()
-        while True:
-            asked = self._context.clock()
-            outcome = await self._query(ops.ListGrants(page=page), ops.Grants)
+        asked = began = self._context.clock()
+        async for outcome in Asker(self._context).pages(lambda page: ops.ListGrants(page=page), ops.Grants):
             for row in outcome.rows:
                 told.add(row.grant)
                 try:
@@ -901,10 +977,7 @@ class Peer:
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
                 else:
                     taken.append(row)
-            fetched += len(outcome.rows)
-            if not outcome.rows or fetched >= outcome.total:
-                break
-            page += 1
+            asked = self._context.clock()  # the next page is asked for now
         held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
         # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
         for grant in {str(mine["grant_id"]) for mine in held} - told:
@@ -962,10 +1035,10 @@ class Peer:
             case RightsNoticed():
                 self._context.notices.answered(session, message)
 
-    def _offered(self, session: Session, offer: Offer) -> Incoming | None:
+    def _offered(self, session: Session, offer: IncomingOffer) -> Incoming | None:
         label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
         if self._context.cloud.is_node(session):
-            return self._context.cloud.offered(label, offer)
+            return self._context.cloud.offered(session, label, offer)
         if isinstance(label, CopyObject):
             return self._copies.offered(session, label, offer)
         raise MalformedMessage("an object that peers do not take")
@@ -996,8 +1069,18 @@ def _request_of(row: ops.AskRow, *, incoming: bool, received: set[str], waiting:
         state = AskState.RECEIVED
     key = row.viewer_key if incoming else row.owner_key
     return ViewRequest(
-        row.ask, row.image, clean(row.title), row.viewer if incoming else row.owner,
-        clean(row.viewer_name if incoming else row.owner_name), words_of(key) if key else "", row.views,
-        clean(row.note), state, clean(row.reason), row.created, row.answered, row.grant,
+        row.ask,
+        row.image,
+        clean(row.title),
+        row.viewer if incoming else row.owner,
+        clean(row.viewer_name if incoming else row.owner_name),
+        words_of(key) if key else "",
+        row.views,
+        clean(row.note),
+        state,
+        clean(row.reason),
+        row.created,
+        row.answered,
+        row.grant,
         waits=row.ask in waiting.requests or row.grant in waiting.copies,
-    )  # fmt: skip
+    )

@@ -32,10 +32,14 @@ class People:
                 "INSERT INTO accounts VALUES (:account, :name, :signing, :session, :signature, :at)"
                 " ON CONFLICT (account) DO UPDATE SET name = :name, session_key = :session,"
                 " session_signature = :signature WHERE signing_key = :signing",
-                account=account, name=found.name, signing=found.signing_key, session=found.session_key,
-                signature=found.session_signature, at=context.wall(),
+                account=account,
+                name=found.name,
+                signing=found.signing_key,
+                session=found.session_key,
+                signature=found.session_signature,
+                at=context.wall(),
             )
-        )  # fmt: skip
+        )
         return found
 
     async def find_or_recall(self, account: int) -> Account:
@@ -49,9 +53,12 @@ class People:
             if row is None:
                 raise
             return Account(
-                account=account, name=row["name"], signing_key=row["signing_key"], session_key=row["session_key"],
+                account=account,
+                name=row["name"],
+                signing_key=row["signing_key"],
+                session_key=row["session_key"],
                 session_signature=row["session_signature"],
-            )  # fmt: skip
+            )
 
     async def check(self, account: int, name: str, signing_key: bytes) -> None:
         """Raise `IdentityChanged` if this account was first seen with another key."""

@@ -7,8 +7,8 @@ import anyio
 
 from shared.cluster import Cluster, NodeAddress
 from shared.errors import GlimpseError
-from shared.net.closed_port import is_closed
 from shared.net.endpoint import Endpoint
+from shared.net.icmp_probe import is_closed
 
 DEADLINE_S = 2.5
 """Longest wait for a node; the preset's handshake time-out where that is shorter."""
@@ -18,7 +18,7 @@ _GRACE_FACTOR = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class NodeStanding:
     """Names of the nodes that answered and of those that did not, in address order; `reason` where none did."""
 
     answering: tuple[str, ...]
@@ -26,7 +26,7 @@ class Standing:
     reason: str = ""
 
 
-async def probe(cluster: Cluster) -> Standing:
+async def probe(cluster: Cluster) -> NodeStanding:
     """Try a handshake with every node at once, under a key made for this alone.
 
     Takes as long as the nodes do, at most some seconds. Never raises for what the network does.
@@ -34,16 +34,18 @@ async def probe(cluster: Cluster) -> Standing:
     answered: set[str] = set()
     loopback = all(is_loopback(node.host) for node in cluster.nodes)
     endpoint = Endpoint(
-        os.urandom(32), bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104 - to reach other machines
-        timing=cluster.timing, prologue=cluster.prologue,
-    )  # fmt: skip
+        os.urandom(32),
+        bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104 - to reach other machines
+        timing=cluster.timing,
+        prologue=cluster.prologue,
+    )
     try:
         async with endpoint:
             await _try_all(endpoint, cluster, answered)
     except GlimpseError as error:  # no socket to be had
-        return Standing((), tuple(node.name for node in cluster.nodes), str(error))
+        return NodeStanding((), tuple(node.name for node in cluster.nodes), str(error))
     silent = [node for node in cluster.nodes if node.name not in answered]
-    return Standing(
+    return NodeStanding(
         tuple(node.name for node in cluster.nodes if node.name in answered),
         tuple(node.name for node in silent),
         "" if answered else await _why(silent),

@@ -1,7 +1,6 @@
 """Requests for views after a restore of the directory: each side repeats its own part; what waits is not given up."""
 
 import logging
-import sqlite3
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -17,16 +16,16 @@ from shared.wire.codec import decode, encode
 from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.asker import Asker
-from tui.peer.asks import Asks
-from tui.peer.comparing import AskDeed, GrantSide, Tally, ask_deed
+from tui.peer.comparing import GrantSide, RequestAction, Tally, request_action
 from tui.peer.context import Context
 from tui.peer.copies import COPY, CopyTask
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.lanes import lane_of_ask
 from tui.peer.mending import Mending
 from tui.peer.outbox import FIRST_TRY_S, OPERATION, Outbox, unpacked
 from tui.peer.store import OutboxRow, Store
+from tui.peer.view_requests import ViewRequests, stored_ask
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +45,15 @@ class Repeating:
     """Keeps one's own requests and answers, and repeats those that a directory forgot."""
 
     def __init__(
-        self, context: Context, outbox: Outbox, given: Given, requests: Asks, cloud: Asker, mending: Mending,
+        self,
+        context: Context,
+        outbox: Outbox,
+        given: GivenGrants,
+        requests: ViewRequests,
+        cloud: Asker,
+        mending: Mending,
         tally: Tally,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._context = context
         self._outbox = outbox
         self._given = given
@@ -149,11 +154,20 @@ class Repeating:
             lambda s: s.one("SELECT title, owner_name FROM offers WHERE image = :image", image=operation.image)
         )
         row = ops.AskRow(
-            ask=request, image=operation.image, title="" if offer is None else str(offer["title"]), owner=owner,
-            viewer=account, viewer_name=context.name, viewer_key=context.identity.public.signing_key,
-            views=operation.views, note=operation.note, state="pending", reason="", created=context.wall(),
+            ask=request,
+            image=operation.image,
+            title="" if offer is None else str(offer["title"]),
+            owner=owner,
+            viewer=account,
+            viewer_name=context.name,
+            viewer_key=context.identity.public.signing_key,
+            views=operation.views,
+            note=operation.note,
+            state="pending",
+            reason="",
+            created=context.wall(),
             owner_name="" if offer is None else str(offer["owner_name"]),
-        )  # fmt: skip
+        )
         if await self._local_ask(request, incoming=False) is None:
             await self._asks.keep(row, incoming=False)
 
@@ -173,14 +187,14 @@ class Repeating:
         row = await self._context.store.run(
             lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = :i", ask=ask, i=int(incoming))
         )
-        return None if row is None else _ask_in(row)
+        return None if row is None else stored_ask(row["row"])
 
     async def asks(self, *, incoming: bool) -> list[ops.AskRow]:
         """Return the requests that this account got, or made, as far as they can be read."""
         rows = await self._context.store.run(
             lambda s: s.all("SELECT row FROM asks WHERE incoming = :incoming", incoming=int(incoming))
         )
-        return [ask for ask in map(_ask_in, rows) if ask is not None]
+        return [ask for row in rows if (ask := stored_ask(row["row"])) is not None]
 
     async def forgotten(self, listed: Collection[str], known: Collection[str]) -> bool:
         """Return whether a request that is open here is missing in a whole list of those that this account made.
@@ -209,22 +223,22 @@ class Repeating:
                 for row in page.rows
             }
             for ask in mine:
-                if (deed := ask_deed(ask, there.get(ask.ask), incoming=incoming)) is not None:
+                if (deed := request_action(ask, there.get(ask.ask), incoming=incoming)) is not None:
                     waits |= await self._mend_ask(ask, deed)
         return waits
 
-    async def _mend_ask(self, ask: ops.AskRow, deed: AskDeed) -> bool:
+    async def _mend_ask(self, ask: ops.AskRow, deed: RequestAction) -> bool:
         """Do this account's part of one request; return whether it has to wait."""
         try:
             match deed:
-                case AskDeed.ASK:
+                case RequestAction.ASK:
                     if not await self._ask_again(ask):
                         return False
-                case AskDeed.WITHDRAW:
+                case RequestAction.WITHDRAW:
                     await self._cloud.ask(ops.WithdrawAsk(ask=ask.ask))
-                case AskDeed.REJECT:
+                case RequestAction.REJECT:
                     await self._cloud.ask(ops.RejectAsk(ask=ask.ask, reason=ask.reason))
-                case AskDeed.CLOSE:
+                case RequestAction.CLOSE:
                     await self._close(ask)
         except Refused as refusal:
             log.info("a request was not sent again", extra={"ask": ask.ask, "reason": str(refusal)})
@@ -253,10 +267,13 @@ class Repeating:
         record = change_rights(self._context.identity, decode_record(found.record))
         changed, _ = await self._cloud.ask(
             ops.ChangeRights(
-                grant=found.grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed,
+                grant=found.grant,
+                record=encode_record(record),
+                met_version=found.version,
+                met_consumed=found.consumed,
                 ask=ask.ask,
             )
-        )  # fmt: skip
+        )
         if isinstance(changed, ops.GrantState):
             await self._given.remember(changed.grant)
 
@@ -302,15 +319,6 @@ def _operation_in(row: OutboxRow) -> ops.Operation | None:
     except MalformedMessage:
         return None  # the outbox says so
     return operation
-
-
-def _ask_in(row: sqlite3.Row) -> ops.AskRow | None:
-    """Return a stored request, None for one that cannot be read: the list of requests says so and sets it aside."""
-    try:
-        letter: ops.AskArrived = decode(bytes(row["row"]), ops.AskArrived, cap_bytes=_ROW_CAP_BYTES)
-    except (RemoteError, TypeError):
-        return None
-    return letter.ask
 
 
 def _asks_page(incoming: bool, number: int) -> ops.Operation:

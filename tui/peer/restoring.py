@@ -8,7 +8,7 @@ interruption at any point, also by another restore, only means that the next att
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -16,17 +16,18 @@ import anyio
 from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
 from tui.peer.asker import Asker
-from tui.peer.asks import Asks
 from tui.peer.comparing import Left, Tally, sentence
 from tui.peer.context import Context
 from tui.peer.events import DirectoryRestored
-from tui.peer.given import Given
+from tui.peer.given import GivenGrants
 from tui.peer.granting import GRANT, RIGHTS
 from tui.peer.mailbox import Mailbox
 from tui.peer.mending import MENDED, Mending
 from tui.peer.outbox import Outbox
+from tui.peer.previews import Previews
 from tui.peer.repeating import RESTORED_AT, Repeating
 from tui.peer.store import OutboxRow, Store
+from tui.peer.view_requests import ViewRequests
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class _Want:
 class Restoring:
     """Compares with the directory whenever there is a reason to, in the background."""
 
-    def __init__(self, context: Context, outbox: Outbox, given: Given, mailbox: Mailbox, asks: Asks) -> None:
+    def __init__(
+        self, context: Context, outbox: Outbox, given: GivenGrants, mailbox: Mailbox, asks: ViewRequests
+    ) -> None:
         self._context = context
         self._outbox = outbox
         self._given = given
@@ -73,6 +76,7 @@ class Restoring:
         self._comparing = False
         self._tally = Tally()
         cloud = Asker(context)
+        self._previews = Previews(context)
         self._mending = Mending(context, given, cloud, self._tally)
         self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
         self.refresh_held: Callable[[], Awaitable[None]] = _nothing
@@ -142,12 +146,14 @@ class Restoring:
         self._want.all = True
         self._wanted.set()
 
-    async def own_images(self) -> set[str]:
-        """Return the images of one's own that are here: to be asked for before the cloud lists them."""
+    async def own_images(self) -> dict[str, str]:
+        """Return the images of one's own that are here, each with the mark of what is kept of its preview: to be asked
+        for before the cloud lists them."""
         rows = await self._context.store.run(lambda s: s.all("SELECT image FROM own_images WHERE ready = 1"))
-        return {str(row["image"]) for row in rows}
+        marks = await self._previews.marks()
+        return {(image := str(row["image"])): marks.get(image, "") for row in rows}
 
-    async def saw_images(self, rows: Iterable[ops.ImageRow], known: Collection[str]) -> None:
+    async def saw_images(self, rows: Collection[ops.ImageRow], known: Mapping[str, str]) -> None:
         """Take a whole list of this account's images: what was withdrawn stays so, and what is missing was forgotten.
 
         `known` are those that were here before the cloud was asked; later ones may well be missing in its list.
@@ -162,7 +168,20 @@ class Restoring:
                     store.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image)
 
         await self._context.store.run(note)
-        self._look_at_all_if(any(image not in offered for image in known))
+        forgotten = any(image not in offered for image in known)
+        self._look_at_all_if(forgotten)
+        if not forgotten and await self._has_compared():
+            await self._previews.saw(rows, known)
+
+    async def _has_compared(self) -> bool:
+        """Whether the directory is the one that was compared last, as far as the nodes have told."""
+        if self._want.all or self._comparing or not self._told_epoch:
+            return False
+        return not await self._epoch_is_new()
+
+    async def _epoch_is_new(self) -> bool:
+        compared = await self._context.store.run(lambda store: store.fact(_COMPARED))
+        return compared is not None and int(compared) != self._told_epoch
 
     async def saw_asks(self, asks: Collection[str], known: Collection[str]) -> None:
         """Take a whole list of requests that this account made: one that is open here and not in it was forgotten.
@@ -184,11 +203,6 @@ class Restoring:
     def holds_back(self, row: OutboxRow) -> bool:
         """Return whether an outbox row has to wait: rights must not change on top of what the directory forgot."""
         return self._busy and row.kind in (GRANT, RIGHTS)
-
-    @property
-    def has_work(self) -> bool:
-        """Whether there is still a reason to compare that was not looked into."""
-        return self._comparing or self._wanted.is_set()
 
     # --- The background task -----------------------------------------------------------------------------------------
     async def run(self) -> None:
@@ -246,7 +260,8 @@ class Restoring:
             await self._note_restored()
             want.all = True
         if want.all:
-            await self._mending.mend_images()
+            forgot = await self._epoch_is_new() or any(step.forgot for step in steps)
+            await self._mending.mend_images(self._previews, forgot=forgot)
             await self.refresh_held()
         left = await self._mending.mend_all(steps)
         asks_wait = False

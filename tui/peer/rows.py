@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.config import PREVIEW_MAX_BYTES
 from shared.errors import GlimpseError
 from shared.records import decode_any_record, decode_record
 from shared.wire import operations as ops
@@ -52,6 +53,10 @@ def _blob(value: Any) -> bool:
     return isinstance(value, bytes)
 
 
+def _preview(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) <= PREVIEW_MAX_BYTES
+
+
 def _bytes_of(size: int) -> Check:
     return lambda value: isinstance(value, bytes) and len(value) == size
 
@@ -63,37 +68,81 @@ def _or_none(check: Check) -> Check:
 TABLES: Mapping[str, Mapping[str, Check]] = {
     "facts": {"name": _text, "value": _text},
     "accounts": {
-        "account": _positive, "name": _text, "signing_key": _bytes_of(32), "session_key": _bytes_of(32),
-        "session_signature": _bytes_of(64), "first_seen": _number,
+        "account": _positive,
+        "name": _text,
+        "signing_key": _bytes_of(32),
+        "session_key": _bytes_of(32),
+        "session_signature": _bytes_of(64),
+        "first_seen": _number,
     },
     "own_images": {
-        "image": _id, "title": _text, "format": _text, "width": _whole, "height": _whole, "size": _whole,
-        "content_key": _blob, "created": _number, "ready": _flag, "withdrawn": _flag,
-        "upload_sha256": _or_none(_bytes_of(32)), "upload_size": _whole,
+        "image": _id,
+        "title": _text,
+        "format": _text,
+        "width": _whole,
+        "height": _whole,
+        "size": _whole,
+        "content_key": _blob,
+        "created": _number,
+        "ready": _flag,
+        "withdrawn": _flag,
+        "upload_sha256": _or_none(_bytes_of(32)),
+        "upload_size": _whole,
     },
     "held": {
-        "grant_id": _id, "image": _id, "owner": _positive, "owner_name": _text, "title": _text, "record": _blob,
-        "version": _positive, "granted": _whole, "consumed": _whole, "expires": _or_none(_number), "revoked": _flag,
-        "received": _flag, "sealed_sha256": _or_none(_bytes_of(32)), "look_s": _or_none(_number),
+        "grant_id": _id,
+        "image": _id,
+        "owner": _positive,
+        "owner_name": _text,
+        "title": _text,
+        "record": _blob,
+        "version": _positive,
+        "granted": _whole,
+        "consumed": _whole,
+        "expires": _or_none(_number),
+        "revoked": _flag,
+        "received": _flag,
+        "sealed_sha256": _or_none(_bytes_of(32)),
+        "look_s": _or_none(_number),
     },
     "pending_views": {"grant_id": _id, "view": _id, "ephemeral": _bytes_of(32), "since": _number},
     "asks": {"ask": _id, "incoming": _flag, "row": _blob, "created": _number},
     "outbox": {
-        "request": _id, "kind": _text, "what": _text, "body": _blob, "since": _number, "attempts": _whole,
-        "trouble": _text, "lane": _text, "signed": _or_none(_blob),
+        "request": _id,
+        "kind": _text,
+        "what": _text,
+        "body": _blob,
+        "since": _number,
+        "attempts": _whole,
+        "trouble": _text,
+        "lane": _text,
+        "signed": _or_none(_blob),
     },
     "offers": {"image": _id, "title": _text, "owner": _whole, "owner_name": _text, "words": _text},
     "mail_seen": {"mail": _text, "at": _number},
     "rewrites": {"path": _text, "record": _blob},
     "given": {
-        "grant_id": _id, "image": _id, "viewer": _positive, "record": _blob, "version": _positive, "consumed": _whole,
-        "cloud_share": _or_none(_bytes_of(32)), "share_signature": _or_none(_bytes_of(64)),
+        "grant_id": _id,
+        "image": _id,
+        "viewer": _positive,
+        "record": _blob,
+        "version": _positive,
+        "consumed": _whole,
+        "cloud_share": _or_none(_bytes_of(32)),
+        "share_signature": _or_none(_bytes_of(64)),
     },
+    "previews": {"image": _id, "preview": _preview, "mark": _id},
     "seen_views": {
-        "view": _id, "image": _id, "viewer": _positive, "viewer_name": _text, "at": _number, "left": _whole,
-        "grant_id": _or_none(_id), "consumed": _whole,
+        "view": _id,
+        "image": _id,
+        "viewer": _positive,
+        "viewer_name": _text,
+        "at": _number,
+        "left": _whole,
+        "grant_id": _or_none(_id),
+        "consumed": _whole,
     },
-}  # fmt: skip
+}
 """Every table of the store but `set_aside`, which is read as it is: its columns, and what each may hold."""
 
 
@@ -166,5 +215,10 @@ def _given(row: Row) -> str | None:
 
 
 _WHOLE_ROWS: Mapping[str, Callable[[Row], str | None]] = {
-    "facts": _fact, "own_images": _own_image, "held": _held, "asks": _ask, "rewrites": _rewrite, "given": _given,
-}  # fmt: skip
+    "facts": _fact,
+    "own_images": _own_image,
+    "held": _held,
+    "asks": _ask,
+    "rewrites": _rewrite,
+    "given": _given,
+}

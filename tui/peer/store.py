@@ -27,7 +27,7 @@ from tui.peer.rows import TABLES, fault_of
 
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _VERSION_1 = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (
@@ -73,7 +73,10 @@ CREATE TABLE set_aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT, from_table TEXT NOT NULL, reason TEXT NOT NULL, row TEXT NOT NULL,
     at REAL NOT NULL);
 """
-_MIGRATIONS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+CREATE TABLE previews (image TEXT PRIMARY KEY, preview BLOB NOT NULL, mark TEXT NOT NULL) WITHOUT ROWID;
+"""
+_MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Each brings a store from the version before to its own. A migration that has been released is never changed."""
 
 
@@ -376,15 +379,27 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-_FULL = frozenset({
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE,
-})  # fmt: skip
+_FULL = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+    }
+)
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_CANNOT_WRITE = frozenset({
-    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PROTOCOL,
-})  # fmt: skip
+_CANNOT_WRITE = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
 """Primary codes, as in `_BUSY`; the details stand in the bits above them."""
 
 

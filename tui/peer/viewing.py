@@ -47,9 +47,17 @@ _REREAD_S = 3.0
 _TAKE_S = 5.0
 """How long TAKEN is repeated before it is said that the look waits; it is repeated on and on."""
 _TEN_MINUTES_LESS_S = VIEW_REPEAT_S - 60
+_RIGHTS_FORGOTTEN = (
+    "The cloud was restored from a backup and does not know your views of this image yet; they come back as soon as its"
+    " owner has signed in. No view was spent."
+)
+_LOOK_FORGOTTEN = (
+    "The cloud was restored from a backup while this image was being opened, and has forgotten that look; look again,"
+    " which counts a view."
+)
 
 
-class Ended(msgspec.Struct, frozen=True):
+class EndedLook(msgspec.Struct, frozen=True):
     """How long a view was looked at, as it waits in the outbox."""
 
     view: Id128
@@ -167,9 +175,12 @@ class Viewing:
         if spent.version > right.record.version:
             right = await self._reread(right)
         share = open_share(
-            _raw(look.ephemeral), spent.sealed_share, cluster_id=context.cluster.cluster_id, grant_id=grant,
+            _raw(look.ephemeral),
+            spent.sealed_share,
+            cluster_id=context.cluster.cluster_id,
+            grant_id=grant,
             view_id=spent.view,
-        )  # fmt: skip
+        )
         content_key = unlock(right.record, context.identity, share)
         data = await anyio.to_thread.run_sync(
             lambda: open_picture(content_key, sealed, owner_key=right.record.owner_key, image_id=right.image)
@@ -182,9 +193,15 @@ class Viewing:
         if record.revoked:
             raise _refused(RefusalCode.REVOKED)
         return View(
-            right.image, right.title, data, spent.left, view_id=spent.view, look_s=record.look_s,
-            expires=record.expires, unwritten=unwritten,
-        )  # fmt: skip
+            right.image,
+            right.title,
+            data,
+            spent.left,
+            view_id=spent.view,
+            look_s=record.look_s,
+            expires=record.expires,
+            unwritten=unwritten,
+        )
 
     async def _sealed(self, held: sqlite3.Row) -> bytes:
         """Return what a held image hides. Where that is not what arrived, the copy counts as missing from now on."""
@@ -256,10 +273,12 @@ class Viewing:
         context, grant = self._context, right.record.grant_id
         public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         operation = ops.SpendView(
-            grant=grant, ephemeral_key=public,
+            grant=grant,
+            ephemeral_key=public,
             signature=spend_signature(context.identity, context.cluster.cluster_id, grant, view, public),
-            known_version=right.record.version, known_consumed=right.consumed,
-        )  # fmt: skip
+            known_version=right.record.version,
+            known_consumed=right.consumed,
+        )
         try:
             outcome, _ = await context.cloud.ask(operation, request=view)
         except ViewRefused as refusal:
@@ -267,6 +286,11 @@ class Viewing:
                 await self._let_go(grant)
             await self._reread(right)
             raise
+        except Refused as refusal:
+            if refusal.code != RefusalCode.NOT_FOUND:
+                raise
+            # No grant is ever deleted: it is forgotten. Once its owner's peer makes it again, the look goes on.
+            raise ViewRefused(RefusalCode.NOT_FOUND, _RIGHTS_FORGOTTEN) from refusal
         except Unavailable as error:
             raise Unavailable(f"Views need the cloud. {error}") from error
         if not isinstance(outcome, ops.ViewSpent) or (outcome.view, outcome.grant) != (view, grant):
@@ -283,6 +307,8 @@ class Viewing:
             outcome, _ = await context.cloud.ask(ops.GetGrant(grant=grant), request=context.new_id(), wait_s=_REREAD_S)
             if isinstance(outcome, ops.GrantState):
                 await self._mailbox.take_grant(outcome.grant, asked=asked)
+                if outcome.grant.frozen:  # what only this peer can prove, its owner's peer has to confirm
+                    await self._holding.own_up([outcome.grant])
         except GlimpseError as error:
             log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
         return await self._newest(right)
@@ -317,6 +343,8 @@ class Viewing:
             except Refused as refusal:
                 if refusal.code in FINAL_CODES or refusal.code == RefusalCode.FROZEN:
                     await self._not_taken(right, RefusalCode(refusal.code))
+                    if refusal.code == RefusalCode.NOT_FOUND:  # it was counted: only a restored directory can lack it
+                        raise Refused(refusal.code, _LOOK_FORGOTTEN) from refusal
                     raise
             except Unavailable as error:
                 log.info("a counted view waits for the cloud", extra={"view": look.spent.view, "reason": str(error)})
@@ -373,10 +401,10 @@ class Viewing:
     async def ended(self, view: str, seconds: float) -> None:
         """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
         request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
-        await self._outbox.put(LOOK_ENDED, "end of a look", packed(Ended(view, seconds)), request)
+        await self._outbox.put(LOOK_ENDED, "end of a look", packed(EndedLook(view, seconds)), request)
 
     async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
-        ended = unpacked(row, Ended)
+        ended = unpacked(row, EndedLook)
         operation = ops.LookEnded(view=ended.view, lasted_s=ended.lasted_s)
         try:
             await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)

@@ -13,13 +13,13 @@ from textual.widgets import Input, Label, Static
 
 from shared.errors import GlimpseError
 from tui.client import sharing
-from tui.client.dialogs.base import Dialog
-from tui.client.wording import plain, until, views
-from tui.widgets.expiry import ExpiryField
-from tui.widgets.look_field import LookField
-from tui.widgets.picture import Picture
-from tui.widgets.views_field import ViewsField
-from tui.widgets.working import work
+from tui.client.widgets.expiry import ExpiryField
+from tui.client.widgets.look_field import LookField
+from tui.client.widgets.picture import Picture
+from tui.client.widgets.views_field import ViewsField
+from tui.common.dialog import Dialog
+from tui.common.wording import plain, until, views
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from textual import events
     from textual.widget import Widget
 
-    from tui.client.asks import Ask
     from tui.client.thumbnails import Thumbnails
+    from tui.client.view_requests import Ask
     from tui.peer import Peer
     from tui.peer.models import Viewer
 
@@ -50,7 +50,7 @@ class Acceptance:
     look_s: float | None = None
 
 
-class Accept(Dialog[Acceptance]):
+class AcceptDialog(Dialog[Acceptance]):
     """Asks what a request is accepted with. `first`: nothing was accepted of this person before.
 
     The picture and the rights that the person has already are looked up while the dialog is open.

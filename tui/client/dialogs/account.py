@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from tui.client.dialogs.card import CardDialog
-from tui.client.dialogs.export_identity import ExportIdentity
+from tui.client.dialogs.export_identity import ExportIdentityDialog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.peer import Peer
 
 
-class Account(CardDialog):
+class AccountDialog(CardDialog):
     """Shows the account of an open peer, to be copied and exported. It stays until it is closed."""
 
     HEADING = "Your account"
@@ -40,15 +40,18 @@ class Account(CardDialog):
         yield Static(
             "Others compare the fingerprint with you in another way, by telephone for instance. An export moves the "
             "account to another machine, and brings it back when this one is lost.",
-            markup=False, classes="text muted",
-        )  # fmt: skip
+            markup=False,
+            classes="text muted",
+        )
         if self._peer.status().other_device:
             yield Static(
                 "Your account is signed in on another device too, which others reach. If that is not you, somebody has "
                 "your keys.",
-                markup=False, classes="text", id="other-device",
-            )  # fmt: skip
+                markup=False,
+                classes="text",
+                id="other-device",
+            )
 
     def action_accept(self) -> None:
         """Ask how to export; this dialog stays behind."""
-        self.client.push_screen(ExportIdentity(self._peer))
+        self.client.push_screen(ExportIdentityDialog(self._peer))

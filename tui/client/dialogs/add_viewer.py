@@ -14,15 +14,15 @@ from textual.message import Message
 from textual.widgets import Input, Label, Static
 
 from shared.errors import GlimpseError
-from tui.client import pauses, sharing
-from tui.client.dialogs.deed import DeedDialog
-from tui.client.wording import plain, until
+from tui.client import debounce, sharing
+from tui.client.dialogs.action import ActionDialog
+from tui.client.widgets.expiry import ExpiryField
+from tui.client.widgets.look_field import LookField
+from tui.client.widgets.views_field import ViewsField
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import plain, until
+from tui.common.working import work
 from tui.peer.models import Sent, User, UserPage, Viewer
-from tui.widgets.expiry import ExpiryField
-from tui.widgets.look_field import LookField
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.views_field import ViewsField
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ _MAX_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class NewGrant:
     """Views that were given, or wait to be."""
 
     name: str
@@ -45,7 +45,7 @@ class Given:
     sent: Sent
 
 
-class AddViewer(DeedDialog[Given]):
+class AddViewerDialog(ActionDialog[NewGrant]):
     """Look for a person by name or id, and give views. `viewers` are those who have rights already."""
 
     HEADING = "Add a viewer"
@@ -78,14 +78,19 @@ class AddViewer(DeedDialog[Given]):
     def body(self) -> Iterable[Widget]:
         """Return the search, who was found, and what is given."""
         yield Input(
-            placeholder="Name or id of a person", id="add-find", max_length=_MAX_CHARS, compact=True,
+            placeholder="Name or id of a person",
+            id="add-find",
+            max_length=_MAX_CHARS,
+            compact=True,
             select_on_focus=False,
-        )  # fmt: skip
+        )
         yield RowList(
             (Column("name", "Name"), Column("id", "Id", 7, align="right"), Column("words", "Fingerprint", flex=2)),
             key=lambda user: str(user.account),
-            cells=lambda user: (user.name, f"#{user.account}", user.words), empty="Looking…", id="add-people",
-        )  # fmt: skip
+            cells=lambda user: (user.name, f"#{user.account}", user.words),
+            empty="Looking…",
+            id="add-people",
+        )
         yield Static("", id="add-told", classes="text muted", markup=False)
         with Horizontal(classes="rights-field"):
             yield Label("Views")
@@ -106,7 +111,7 @@ class AddViewer(DeedDialog[Given]):
     @on(Input.Changed, "#add-find")
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._search(event.value.strip(), pauses.TYPING_S)
+        self._search(event.value.strip(), debounce.TYPING_S)
 
     def _search(self, text: str, rest_s: float) -> None:
         work(self, partial(self._find, text, rest_s), group="search", exclusive=True)
@@ -172,7 +177,7 @@ class AddViewer(DeedDialog[Given]):
         self.query_one("#add-find", Input).focus()
 
     # --- The deed ----------------------------------------------------------------------------------------------------
-    def deed(self) -> Callable[[], Awaitable[Given]] | None:
+    def deed(self) -> Callable[[], Awaitable[NewGrant]] | None:
         """Return the grant, None after complaining about the fields."""
         user = self._chosen
         if user is None:
@@ -188,6 +193,6 @@ class AddViewer(DeedDialog[Given]):
             return None
         return partial(self._give, user, number, expires, look_s)
 
-    async def _give(self, user: User, number: int, expires: float | None, look_s: float | None) -> Given:
+    async def _give(self, user: User, number: int, expires: float | None, look_s: float | None) -> NewGrant:
         sent = await self._peer.grant(self._image.image, user.account, number, expires=expires, look_s=look_s)
-        return Given(user.name, user.account, number, sent)
+        return NewGrant(user.name, user.account, number, sent)

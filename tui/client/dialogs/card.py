@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button, Label, Static
 
-from tui.client.dialogs.base import Dialog
-from tui.client.wording import plain
+from tui.common.dialog import Dialog
+from tui.common.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

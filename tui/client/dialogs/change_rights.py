@@ -9,12 +9,12 @@ from textual.containers import Horizontal
 from textual.widgets import Label, Static
 
 from tui.client import sharing
-from tui.client.dialogs.deed import DeedDialog
-from tui.client.wording import moment, plain, until
+from tui.client.dialogs.action import ActionDialog
+from tui.client.widgets.expiry import ExpiryField
+from tui.client.widgets.look_field import LookField
+from tui.client.widgets.views_field import ViewsField
+from tui.common.wording import moment, plain, until
 from tui.peer.models import RightsResult
-from tui.widgets.expiry import ExpiryField
-from tui.widgets.look_field import LookField
-from tui.widgets.views_field import ViewsField
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tui.peer.models import Viewer
 
 
-class ChangeRights(DeedDialog[RightsResult]):
+class ChangeRightsDialog(ActionDialog[RightsResult]):
     """Ask for the views left, the expiry and the length of a look of one viewer. Only what was changed is sent."""
 
     HEADING = "Change rights"
@@ -45,9 +45,10 @@ class ChangeRights(DeedDialog[RightsResult]):
         yield Static(f"{sharing.person(viewer.name, viewer.account)} on “{plain(self._title, 32)}”", markup=False)
         yield Static(plain(viewer.words), markup=False, classes="muted")
         yield Static(
-            f"Granted {viewer.granted}, spent {viewer.consumed}, left {viewer.left}; {self._until()}.", markup=False,
+            f"Granted {viewer.granted}, spent {viewer.consumed}, left {viewer.left}; {self._until()}.",
+            markup=False,
             id="change-standing",
-        )  # fmt: skip
+        )
         with Horizontal(classes="rights-field"):
             yield Label("Views left")
             yield ViewsField(viewer.left, least=0, id="change-views")
@@ -60,12 +61,16 @@ class ChangeRights(DeedDialog[RightsResult]):
         if viewer.frozen:
             yield Static(
                 "The cloud was restored from a backup and may have forgotten views: what you set here confirms these"
-                " rights.", markup=False, classes="text", id="change-frozen",
-            )  # fmt: skip
+                " rights.",
+                markup=False,
+                classes="text",
+                id="change-frozen",
+            )
         yield Static(
-            "It counts from the moment the cloud has it. Views spent until then stay spent.", markup=False,
+            "It counts from the moment the cloud has it. Views spent until then stay spent.",
+            markup=False,
             classes="text muted",
-        )  # fmt: skip
+        )
 
     def _until(self) -> str:
         viewer = self._viewer

@@ -15,15 +15,15 @@ from textual.widgets import Button, Input, Label, Static
 
 from shared.config import MAX_TITLE_CHARS
 from shared.text import clean, is_clean
-from tui.client import paths, pauses
-from tui.client.dialogs.base import Dialog
-from tui.client.dialogs.pick_file import PickFile
+from tui.client import debounce, paths
+from tui.client.dialogs.pick_file import PickFileDialog
 from tui.client.examining import Examined, examine
-from tui.client.wording import plain, size
-from tui.widgets.chips import Chips
-from tui.widgets.path_field import PathField
-from tui.widgets.picture import Picture
-from tui.widgets.working import work
+from tui.client.widgets.chips import Chips
+from tui.client.widgets.path_field import PathField
+from tui.client.widgets.picture import Picture
+from tui.common.dialog import Dialog
+from tui.common.wording import plain, size
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,7 @@ _PLACES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class EncryptForm:
     """A picture to be encrypted. Without `title` it has its file's name; `cover` None means one made by a node.
 
     `preview` is the picture of which everybody may see a small version; None means that nobody sees any.
@@ -67,7 +67,7 @@ class Wish:
     preview: Path | None = None
 
 
-class Encrypt(Dialog[Wish]):
+class EncryptDialog(Dialog[EncryptForm]):
     """Ask what to encrypt and how. Every file is examined as soon as it is named."""
 
     HEADING = "Encrypt a picture"
@@ -100,9 +100,12 @@ class Encrypt(Dialog[Wish]):
                 with Horizontal(classes="encrypt-row"):
                     yield Label("Title")
                     yield Input(
-                        placeholder="What others see", id="encrypt-title", max_length=MAX_TITLE_CHARS, compact=True,
+                        placeholder="What others see",
+                        id="encrypt-title",
+                        max_length=MAX_TITLE_CHARS,
+                        compact=True,
                         select_on_focus=False,
-                    )  # fmt: skip
+                    )
                 with Horizontal(classes="encrypt-row"):
                     yield Label("Cover")
                     yield Chips((("node", "by a node"), ("own", "my own picture")), value="node", id="cover-choice")
@@ -110,9 +113,10 @@ class Encrypt(Dialog[Wish]):
                 with Horizontal(classes="encrypt-row"):
                     yield Label("Preview")
                     yield Chips(
-                        (("none", "none"), ("this", "this picture"), ("other", "another")), value="none",
+                        (("none", "none"), ("this", "this picture"), ("other", "another")),
+                        value="none",
                         id="preview-choice",
-                    )  # fmt: skip
+                    )
                 yield from self._file_row(PREVIEW, "", None, "-more")
                 yield Static(_PREVIEW_NOTES["none"], id="preview-note", classes="note", markup=False)
             with Vertical(id="encrypt-side"):
@@ -158,7 +162,7 @@ class Encrypt(Dialog[Wish]):
     async def _examine(self, use: str, path: Path | None, box_px: tuple[int, int]) -> None:
         if path is None:
             return
-        await anyio.sleep(pauses.TYPING_S)
+        await anyio.sleep(debounce.TYPING_S)
         found = await anyio.to_thread.run_sync(examine, path, box_px, limiter=self._one_thread)
         self.post_message(self.Found(use, found))
 
@@ -230,7 +234,7 @@ class Encrypt(Dialog[Wish]):
         event.stop()
         use = str(event.button.id).removesuffix("-browse")
         start = self._field(use).path or self._field(PICTURE).path or self._start
-        self.app.push_screen(PickFile(start, heading=_HEADINGS[use]), partial(self._picked, use))
+        self.app.push_screen(PickFileDialog(start, heading=_HEADINGS[use]), partial(self._picked, use))
 
     def _picked(self, use: str, path: Path | None) -> None:
         if path is not None:
@@ -249,7 +253,7 @@ class Encrypt(Dialog[Wish]):
         event.stop()
         self.action_accept()
 
-    def result(self) -> Wish | None:
+    def result(self) -> EncryptForm | None:
         """Return the wish, once all its files are examined and fit."""
         chosen: dict[str, Path] = {}
         for use in self._uses():
@@ -273,4 +277,4 @@ class Encrypt(Dialog[Wish]):
         preview = chosen.get(PREVIEW)
         if self.query_one("#preview-choice", Chips).value == "this":
             preview = chosen[PICTURE]
-        return Wish(chosen[PICTURE], title or None, chosen.get(COVER), preview)
+        return EncryptForm(chosen[PICTURE], title or None, chosen.get(COVER), preview)

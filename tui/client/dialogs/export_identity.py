@@ -11,7 +11,7 @@ from textual import on
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
-from tui.client.dialogs.deed import DeedDialog
+from tui.client.dialogs.action import ActionDialog
 from tui.client.exporting import Strength, default_place, strength, write_export
 from tui.client.paths import expanded
 
@@ -29,7 +29,7 @@ _HINTS: Final[dict[Strength, str]] = {
 }
 
 
-class ExportIdentity(DeedDialog[Path]):
+class ExportIdentityDialog(ActionDialog[Path]):
     """Ask for a passphrase, twice, and a place; the result is where the export was written."""
 
     HEADING = "Export your account"
@@ -45,8 +45,9 @@ class ExportIdentity(DeedDialog[Path]):
         me = self._peer.me
         yield Static(
             "Whoever has this file and its passphrase is you. Keep it on another machine or medium.",
-            markup=False, classes="text",
-        )  # fmt: skip
+            markup=False,
+            classes="text",
+        )
         yield Horizontal(Label("Passphrase"), Input(password=True, id="passphrase"), classes="row")
         yield Horizontal(Label("Once more"), Input(password=True, id="again"), classes="row")
         yield Static("", id="strength", markup=False, classes="muted")
@@ -82,6 +83,6 @@ class ExportIdentity(DeedDialog[Path]):
     def _hint(self, event: Input.Changed) -> None:
         self.query_one("#strength", Static).update(_HINTS[strength(event.value)] if event.value else "")
 
-    @on(DeedDialog.Done)
-    def _tell(self, message: DeedDialog.Done) -> None:
+    @on(ActionDialog.Done)
+    def _tell(self, message: ActionDialog.Done) -> None:
         self.client.tell(f"Your account was exported to {message.result}.", title="Exported")

@@ -12,11 +12,11 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NAME_CHARS
 from shared.errors import InvalidInput
-from tui.client.dialogs.deed import DeedDialog
-from tui.client.entering import Restored
+from tui.client.dialogs.action import ActionDialog
+from tui.client.entering import OpenedProfile
 from tui.client.exporting import looks_like_export, read_export
 from tui.client.paths import expanded, pasted
-from tui.client.wording import plain
+from tui.common.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -56,7 +56,7 @@ class ExportInput(Input):
         return self.export if self.value == _PASTED else ""
 
 
-class ImportIdentity(DeedDialog[Restored]):
+class ImportIdentityDialog(ActionDialog[OpenedProfile]):
     """Ask for an export and its passphrase, and put it into a new profile, or into `profile` that lost its key."""
 
     HEADING = "Import an account"
@@ -85,7 +85,7 @@ class ImportIdentity(DeedDialog[Restored]):
             name = Input(placeholder="What to call the profile here", max_length=MAX_NAME_CHARS, id="name")
             yield Horizontal(Label("Profile"), name, classes="row")
 
-    def deed(self) -> Callable[[], Awaitable[Restored]] | None:
+    def deed(self) -> Callable[[], Awaitable[OpenedProfile]] | None:
         """Return the import of what was typed or pasted."""
         source = self.query_one("#source", ExportInput)
         passphrase = self.query_one("#passphrase", Input)
@@ -114,7 +114,7 @@ class ImportIdentity(DeedDialog[Restored]):
         stem = "" if source.pasted_export else Path(source.value.strip()).stem.removeprefix(_FILE_PREFIX)
         return checked_name(typed or stem[:MAX_NAME_CHARS] or "imported")
 
-    async def _restore(self, export: str, place: str, passphrase: str, name: str) -> Restored:
+    async def _restore(self, export: str, place: str, passphrase: str, name: str) -> OpenedProfile:
         if export:
             data = export.encode("utf-8", "replace")
         else:

@@ -9,10 +9,10 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NOTE_CHARS
 from shared.text import clean
-from tui.client.dialogs.base import Dialog
-from tui.client.dialogs.request import USUAL_VIEWS, Wish
-from tui.client.gallery import State, asked_words
-from tui.widgets.views_field import ViewsField
+from tui.client.dialogs.request import USUAL_VIEWS, RequestForm
+from tui.client.gallery import TileState, asked_words
+from tui.client.widgets.views_field import ViewsField
+from tui.common.dialog import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SEND_AGAIN = "The image file no longer opens here; please send it again."
 
 
-class More(Dialog[Wish]):
+class AskForMoreDialog(Dialog[RequestForm]):
     """Asks how many more views of a tile's image are wanted, and takes a note to its owner."""
 
     HEADING = "Ask for more views"
@@ -44,17 +44,21 @@ class More(Dialog[Wish]):
         yield Label("Views", classes="field")
         yield ViewsField(USUAL_VIEWS, id="more-views")
         yield Label("Note to the owner (may stay empty)", classes="field")
-        note = _SEND_AGAIN if tile.state is State.DAMAGED else ""
+        note = _SEND_AGAIN if tile.state is TileState.DAMAGED else ""
         yield Input(
-            note, placeholder="Why you ask", max_length=MAX_NOTE_CHARS, compact=True, id="more-note",
+            note,
+            placeholder="Why you ask",
+            max_length=MAX_NOTE_CHARS,
+            compact=True,
+            id="more-note",
             select_on_focus=False,
-        )  # fmt: skip
+        )
 
     def on_mount(self) -> None:
         """Begin with the number."""
         self.query_one(ViewsField).focus_number()
 
-    def result(self) -> Wish | None:
+    def result(self) -> RequestForm | None:
         """Return the wish, once the number is one."""
         field = self.query_one(ViewsField)
         try:
@@ -65,7 +69,7 @@ class More(Dialog[Wish]):
             return None
         # What is pasted may hold what a note must not.
         note = clean(self.query_one("#more-note", Input).value.strip(), max_chars=MAX_NOTE_CHARS)
-        return Wish(number, note)
+        return RequestForm(number, note)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

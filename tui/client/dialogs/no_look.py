@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.widgets import Button, Static
 
-from tui.client.dialogs.base import Dialog
-from tui.widgets.picture import Picture
+from tui.client.widgets.picture import Picture
+from tui.common.dialog import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tui.client.gallery import Tile
 
 
-class NoLook(Dialog[bool]):
+class NoViewLeftDialog(Dialog[bool]):
     """Show the dimmed cover and a reason. True where the person goes on to ask for more.
 
     `ask` is what the button for that says; empty where asking does not help.
@@ -49,9 +49,10 @@ class NoLook(Dialog[bool]):
         yield Picture(id="no-look-cover")
         tile = self._tile
         yield Static(
-            f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}", markup=False,
+            f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}",
+            markup=False,
             classes="text muted",
-        )  # fmt: skip
+        )
         yield Static(self._text, markup=False, classes="text", id="no-look-reason")
 
     def result(self) -> bool:

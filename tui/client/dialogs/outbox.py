@@ -11,11 +11,11 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
-from tui.client.dialogs.base import Dialog
-from tui.client.messages import Trouble
-from tui.client.wording import ago, counted, plain
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.working import work
+from tui.client.messages import TroubleArose
+from tui.common.dialog import Dialog
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import ago, counted, plain
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LOOK_S = 2.0
 
 
-class Outbox(Dialog[bool]):
+class OutboxDialog(Dialog[bool]):
     """A list of what waits. A request that waits can be taken back; the rest goes out by itself."""
 
     HEADING = "Outbox"
@@ -54,8 +54,11 @@ class Outbox(Dialog[bool]):
         yield Static("", id="outbox-summary", markup=False, classes="text")
         yield RowList(
             (Column("what", "What", 14), Column("since", "Since", 12), Column("trouble", "Why it waits")),
-            key=lambda entry: entry.request_id, cells=self._cells, empty="Nothing waits.", id="outbox-list",
-        )  # fmt: skip
+            key=lambda entry: entry.request_id,
+            cells=self._cells,
+            empty="Nothing waits.",
+            id="outbox-list",
+        )
 
     def _cells(self, entry: OutboxEntry) -> tuple[str, str, str]:
         since = ago(entry.since, self.client.wall())
@@ -84,7 +87,7 @@ class Outbox(Dialog[bool]):
         try:
             self.post_message(self.Fetched(await self._peer.outbox()))
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
 
     @on(Fetched)
     def _show(self, message: Fetched) -> None:
@@ -99,5 +102,5 @@ class Outbox(Dialog[bool]):
         try:
             await self._peer.cancel(request_id)
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
         await self._fetch()

@@ -16,15 +16,15 @@ from textual.message import Message
 from textual.widgets import Checkbox, Static
 
 from shared.text import clean
-from tui.client import paths, pauses
-from tui.client.dialogs.base import Dialog
+from tui.client import debounce, paths
 from tui.client.examining import Examined, examine
-from tui.client.folders import PARENT, Entry, Listing, beginning, counts, kind
-from tui.client.wording import counted, moment, plain, size
-from tui.widgets.path_field import PathField
-from tui.widgets.picture import Picture
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.working import work
+from tui.client.folders import PARENT, FolderEntry, Listing, beginning, counts, kind
+from tui.client.widgets.path_field import PathField
+from tui.client.widgets.picture import Picture
+from tui.common.dialog import Dialog
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import counted, moment, plain, size
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from textual.widget import Widget
     from textual.widgets import Input
 
-_UP = Entry(PARENT, PARENT, is_folder=True)
+_UP = FolderEntry(PARENT, PARENT, is_folder=True)
 
 
-class PickFile(Dialog[Path]):
+class PickFileDialog(Dialog[Path]):
     """Choose a PNG, JPEG or WebP file. `start` is a file or folder to begin at."""
 
     HEADING = "Choose a picture"
@@ -101,10 +101,12 @@ class PickFile(Dialog[Path]):
                     Column("size", "Size", 7, align="right", hide_below=36),
                     Column("modified", "Changed", 10, hide_below=48),
                 ),
-                key=lambda entry: entry.name, cells=self._cells, id="pick-list",
+                key=lambda entry: entry.name,
+                cells=self._cells,
+                id="pick-list",
                 sort_keys={"name": lambda e: (not e.is_folder, e.folded), "modified": lambda e: e.modified},
                 empty="Reading the folder…",
-            )  # fmt: skip
+            )
             with Vertical(id="pick-side"):
                 yield Static("", id="pick-facts", markup=False)
                 yield Picture(id="pick-picture")
@@ -112,7 +114,7 @@ class PickFile(Dialog[Path]):
             yield Static("", id="pick-count", classes="muted", markup=False)
             yield Checkbox("Hidden files", id="pick-hidden", compact=True)
 
-    def _cells(self, entry: Entry) -> tuple[str | Text, str, str]:
+    def _cells(self, entry: FolderEntry) -> tuple[str | Text, str, str]:
         if entry.is_folder:
             name = Text(clean(entry.name) + "/")
             name.stylize("bold")
@@ -198,7 +200,7 @@ class PickFile(Dialog[Path]):
     def _hidden_changed(self, event: Checkbox.Changed) -> None:
         event.stop()
         self._hidden = event.value
-        current: Entry | None = self.query_one(RowList).current
+        current: FolderEntry | None = self.query_one(RowList).current
         self._show_rows(self._fragment, current.name if current else "")
 
     # --- The picture under the cursor --------------------------------------------------------------------------------
@@ -213,7 +215,7 @@ class PickFile(Dialog[Path]):
         picture.placeholder = "…" if path is not None else ""
         work(self, partial(self._look, path, picture.box_px), group="look", exclusive=True)
 
-    def _path_of(self, entry: Entry | None) -> Path | None:
+    def _path_of(self, entry: FolderEntry | None) -> Path | None:
         """Return the path of a picture in the folder that is shown, None for a folder or nothing."""
         if entry is None or entry.is_folder or self._listing is None:
             return None
@@ -222,7 +224,7 @@ class PickFile(Dialog[Path]):
     async def _look(self, path: Path | None, box_px: tuple[int, int]) -> None:
         if path is None:
             return
-        await anyio.sleep(pauses.REST_S)
+        await anyio.sleep(debounce.REST_S)
         found = await anyio.to_thread.run_sync(examine, path, box_px, limiter=self._one_thread)
         self.post_message(self.Looked(found))
 
@@ -253,7 +255,7 @@ class PickFile(Dialog[Path]):
     def result(self) -> Path | None:
         """Return the picture under the cursor; go into the folder under it; look at a typed path that is not listed."""
         listing = self._listing
-        entry: Entry | None = self.query_one(RowList).current
+        entry: FolderEntry | None = self.query_one(RowList).current
         if listing is None:
             return None
         if entry is None:
@@ -285,7 +287,7 @@ class PickFile(Dialog[Path]):
         else:
             self.complain("There is no such picture or folder; check the path.")
 
-    def _open(self, entry: Entry) -> None:
+    def _open(self, entry: FolderEntry) -> None:
         listing = self._listing
         if listing is None:
             return
@@ -311,7 +313,7 @@ class PickFile(Dialog[Path]):
 
     def action_enter_folder(self) -> None:
         """Go into the folder under the cursor."""
-        entry: Entry | None = self.query_one(RowList).current
+        entry: FolderEntry | None = self.query_one(RowList).current
         if entry is not None and entry.is_folder:
             self._open(entry)
 

@@ -14,14 +14,14 @@ from textual.widgets import Button, Input, Static
 
 from shared.errors import GlimpseError
 from shared.stego.pictures import decode_preview, make_preview, read_picture
-from tui.client import pauses
-from tui.client.dialogs.deed import DeedDialog
-from tui.client.dialogs.pick_file import PickFile
-from tui.client.wording import plain
-from tui.widgets.chips import Chips
-from tui.widgets.path_field import PathField
-from tui.widgets.picture import Picture
-from tui.widgets.working import work
+from tui.client import debounce
+from tui.client.dialogs.action import ActionDialog
+from tui.client.dialogs.pick_file import PickFileDialog
+from tui.client.widgets.chips import Chips
+from tui.client.widgets.path_field import PathField
+from tui.client.widgets.picture import Picture
+from tui.common.wording import plain
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -43,7 +43,7 @@ _NOTES: Final = {
 }
 
 
-class PreviewChoice(DeedDialog[bool]):
+class PreviewDialog(ActionDialog[bool]):
     """Show what others see and change it. True when something was changed."""
 
     HEADING = "Preview for others"
@@ -75,8 +75,9 @@ class PreviewChoice(DeedDialog[bool]):
         """Return the choice, the path of another picture, and what others would see."""
         yield Chips(
             (("none", "nothing"), ("this", "this picture"), ("other", "another picture")),
-            value=_NOW if self._image.has_preview else "none", id="preview-of",
-        )  # fmt: skip
+            value=_NOW if self._image.has_preview else "none",
+            id="preview-of",
+        )
         with Horizontal(id="preview-file"):
             yield PathField(placeholder="Path, or drop a file here", id="preview-from")
             yield Button("Browse", id="preview-find", compact=True)
@@ -107,7 +108,7 @@ class PreviewChoice(DeedDialog[bool]):
     @on(PathField.Changed)
     def _path_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._look(pauses.TYPING_S)
+        self._look(debounce.TYPING_S)
 
     def _look(self, rest_s: float) -> None:
         choice = self._choice
@@ -152,7 +153,7 @@ class PreviewChoice(DeedDialog[bool]):
     def _browse(self, event: Button.Pressed) -> None:
         event.stop()
         heading = "Choose a picture that stands for the image"
-        self.app.push_screen(PickFile(self._path or self._folder, heading=heading), self._picked)
+        self.app.push_screen(PickFileDialog(self._path or self._folder, heading=heading), self._picked)
 
     def _picked(self, path: Path | None) -> None:
         if path is not None:

@@ -8,8 +8,8 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NAME_CHARS
 from shared.errors import InvalidInput
-from tui.client.dialogs.deed import DeedDialog
-from tui.client.wording import plain
+from tui.client.dialogs.action import ActionDialog
+from tui.common.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tui.peer import Peer
 
 
-class Register(DeedDialog["Peer"]):
+class RegisterDialog(ActionDialog["Peer"]):
     """Ask for a name and make the account; the result is the open peer.
 
     `make` registers under a name. `why_not` says why that cannot work at the moment, empty where it can: then the
@@ -32,7 +32,7 @@ class Register(DeedDialog["Peer"]):
 
     def __init__(
         self, make: Callable[[str], Awaitable[Peer]], why_not: Callable[[], str], *, profile: str = ""
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self._make = make
         self._why_not = why_not
@@ -48,8 +48,9 @@ class Register(DeedDialog["Peer"]):
         yield Input(placeholder="Your name", max_length=MAX_NAME_CHARS, id="name")
         yield Static(
             "Names need not be unique: beside it others see your id and the words of your key's fingerprint.",
-            markup=False, classes="text muted",
-        )  # fmt: skip
+            markup=False,
+            classes="text muted",
+        )
 
     def on_mount(self) -> None:
         """Say at once if it cannot work now."""

@@ -22,7 +22,7 @@ LOST_WITHOUT_EXPORT = (
 _FOUND_AGAIN = "The export was read: this profile has your account again."
 
 
-class Registered(CardDialog):
+class RegisteredDialog(CardDialog):
     """Shows the new account; True for the wish to export it now. `restored`: it came from an export."""
 
     ACCEPT = "Export now"

@@ -9,18 +9,18 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NOTE_CHARS
 from shared.text import is_clean
-from tui.client.dialogs.base import Dialog
-from tui.client.wording import views
+from tui.common.dialog import Dialog
+from tui.common.wording import views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.widget import Widget
 
-    from tui.client.asks import Ask
+    from tui.client.view_requests import Ask
 
 
-class Reject(Dialog[str]):
+class RejectDialog(Dialog[str]):
     """Asks for the reason of a rejection; the result is empty where none was given."""
 
     HEADING = "Reject this request?"

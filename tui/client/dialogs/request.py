@@ -11,10 +11,10 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NOTE_CHARS
 from shared.text import clean
-from tui.client.dialogs.base import Dialog
-from tui.client.wording import plain, size
+from tui.client.widgets.views_field import ViewsField
+from tui.common.dialog import Dialog
+from tui.common.wording import plain, size
 from tui.peer.models import AskState
-from tui.widgets.views_field import ViewsField
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,14 +34,14 @@ _STANDING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RequestForm:
     """What a person asks for: so many views, with a note that may be empty."""
 
     views: int
     note: str
 
 
-class RequestViews(Dialog[Wish]):
+class RequestViewsDialog(Dialog[RequestForm]):
     """Asks how many views of an image are wanted. `asked` is how an earlier request for it stands, None for none."""
 
     HEADING = "Request views"
@@ -67,7 +67,7 @@ class RequestViews(Dialog[Wish]):
         """Begin with the number."""
         self.query_one(ViewsField).focus_number()
 
-    def result(self) -> Wish | None:
+    def result(self) -> RequestForm | None:
         """Return the wish, once the number is one."""
         try:
             views = self.query_one(ViewsField).value()
@@ -77,7 +77,7 @@ class RequestViews(Dialog[Wish]):
             return None
         # What is pasted may hold what a note must not.
         note = clean(self.query_one("#request-note", Input).value.strip(), max_chars=MAX_NOTE_CHARS)
-        return Wish(views, note)
+        return RequestForm(views, note)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

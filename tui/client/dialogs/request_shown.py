@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from textual.containers import VerticalScroll
 from textual.widgets import Button, Static
 
-from tui.client.dialogs.base import Dialog
 from tui.client.panes.request_details import facts
+from tui.common.dialog import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.widget import Widget
 
-    from tui.client.asks import Ask
+    from tui.client.view_requests import Ask
 
 
-class RequestShown(Dialog[bool]):
+class RequestShownDialog(Dialog[bool]):
     """Shows a request; there is nothing to decide in it."""
 
     ACCEPT = "Close"

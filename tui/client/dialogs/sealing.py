@@ -11,17 +11,17 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
-from tui.client.dialogs.base import Dialog
-from tui.client.stages import PUBLISHING, Line, Stages, State
-from tui.client.wording import plain
-from tui.widgets.working import work
+from tui.client.stages import PUBLISHING, Line, Stages, StageState
+from tui.common.dialog import Dialog
+from tui.common.wording import plain
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.widget import Widget
 
-    from tui.client.dialogs.encrypt import Wish
+    from tui.client.dialogs.encrypt import EncryptForm
     from tui.peer import Peer
     from tui.peer.models import MyImage
 
@@ -31,7 +31,7 @@ _NAME_CELLS: Final = 26
 NOTHING_KEPT: Final = "Nothing of it was kept; the original is untouched."
 
 
-class Sealing(Dialog["MyImage"]):
+class SealingDialog(Dialog["MyImage"]):
     """Encrypts what was wished for while it is open. It closes with the image, or with None after a cancel."""
 
     ACCEPT = "Try again"
@@ -50,7 +50,7 @@ class Sealing(Dialog["MyImage"]):
             self.error = error
             self.warning = warning
 
-    def __init__(self, peer: Peer, wish: Wish) -> None:
+    def __init__(self, peer: Peer, wish: EncryptForm) -> None:
         super().__init__()
         self._peer = peer
         self._wish = wish
@@ -105,15 +105,17 @@ class Sealing(Dialog["MyImage"]):
     def _line(self, line: Line) -> Text:
         colours = self.app.theme_variables
         style = {
-            State.DONE: colours["success"], State.UNDER_WAY: "bold", State.WAITING: "dim",
-            State.FAILED: colours["error"],
-        }[line.state]  # fmt: skip
+            StageState.DONE: colours["success"],
+            StageState.UNDER_WAY: "bold",
+            StageState.WAITING: "dim",
+            StageState.FAILED: colours["error"],
+        }[line.state]
         text = Text(f"{line.state.value} {line.name}".ljust(_NAME_CELLS), style)
         if line.share is not None:
             done = round(line.share * _BAR_CELLS)
             text.append("━" * done, colours["accent"]).append("─" * (_BAR_CELLS - done), "dim")
             text.append(f" {line.detail}", "not bold")
-        elif line.state is State.UNDER_WAY:
+        elif line.state is StageState.UNDER_WAY:
             text.append("…")
         return text
 

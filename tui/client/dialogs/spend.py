@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.widgets import Button, Static
 
-from tui.client.dialogs.base import Dialog
-from tui.client.gallery import State, expiry_words, use_words
-from tui.client.wording import lasting
+from tui.client.gallery import TileState, expiry_words, use_words
+from tui.common.dialog import Dialog
+from tui.common.wording import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ LIMIT = (
 """What is promised, and where the promise ends."""
 
 
-class Spend(Dialog[bool]):
+class SpendViewDialog(Dialog[bool]):
     """Ask whether to spend a view of a tile; True for yes. Cancel is what Enter means at first."""
 
     ACCEPT = "Look"
@@ -50,14 +50,19 @@ class Spend(Dialog[bool]):
         uses = use_words(tile)
         ends = expiry_words(tile, self._now)
         yield Static(
-            f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.{self._lasts()}", markup=False, classes="text",
+            f"{uses[0].upper()}{uses[1:]}{f'; {ends}' if ends else ''}.{self._lasts()}",
+            markup=False,
+            classes="text",
             id="spend-uses",
-        )  # fmt: skip
-        if tile.state is State.ON_HOLD:
+        )
+        if tile.state is TileState.ON_HOLD:
             yield Static(
                 f"It is on hold since the cloud was restored from a backup: until {tile.owner}'s device has confirmed"
-                " these rights a look is refused, and costs nothing.", markup=False, classes="text", id="spend-hold",
-            )  # fmt: skip
+                " these rights a look is refused, and costs nothing.",
+                markup=False,
+                classes="text",
+                id="spend-hold",
+            )
         yield Static(LIMIT, markup=False, classes="text muted", id="spend-limit")
 
     def _lasts(self) -> str:

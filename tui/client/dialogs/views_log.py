@@ -11,10 +11,10 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
 from tui.client import sharing
-from tui.client.dialogs.base import Dialog
-from tui.client.wording import ago, counted, lasting, moment, plain
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.working import work
+from tui.common.dialog import Dialog
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import ago, counted, lasting, moment, plain
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _Row = tuple[int, "ViewLogEntry"]
 
 
-class ViewsLog(Dialog[bool]):
+class ViewsLogDialog(Dialog[bool]):
     """The views of an image, newest first; there is nothing to decide in it."""
 
     ACCEPT = "Close"
@@ -59,20 +59,26 @@ class ViewsLog(Dialog[bool]):
                 Column("lasted", "For", 8, align="right"),
                 Column("left", "Left then", 9, align="right"),
             ),
-            key=lambda row: str(row[0]), cells=self._cells, id="log-list", empty="Asking the cloud…",
+            key=lambda row: str(row[0]),
+            cells=self._cells,
+            id="log-list",
+            empty="Asking the cloud…",
             sort_keys={
                 "at": lambda row: row[1].at,
                 "viewer": lambda row: (row[1].viewer_name.casefold(), -row[1].at),
             },
-        )  # fmt: skip
+        )
         yield Static("", id="log-count", classes="muted", markup=False)
 
     def _cells(self, row: _Row) -> tuple[str | Text, ...]:
         entry = row[1]
         return (
-            moment(entry.at, self.client.zone), Text(ago(entry.at, self.client.wall()), "dim"),
-            sharing.person(entry.viewer_name, entry.viewer), lasting(entry.lasted_s), str(entry.left),
-        )  # fmt: skip
+            moment(entry.at, self.client.zone),
+            Text(ago(entry.at, self.client.wall()), "dim"),
+            sharing.person(entry.viewer_name, entry.viewer),
+            lasting(entry.lasted_s),
+            str(entry.left),
+        )
 
     def on_mount(self) -> None:
         """Ask for the views."""

@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
-from tui.client.gallery import State, asked_words, expiry_words, reason, state_words, use_words
-from tui.client.wording import moment, views
+from tui.client.gallery import TileState, asked_words, expiry_words, reason, state_words, use_words
+from tui.common.wording import moment, views
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -44,9 +44,9 @@ class HeldDetails(Vertical):
         text.append(f"{tile.title}\n", "bold")
         text.append(f"by {tile.owner} #{image.owner}\n{image.words}\n\n")
         text.append(f"{standing_words(tile, now)}\n", "bold")
-        if image.expires is not None and tile.state not in (State.EXPIRED, State.REVOKED):
+        if image.expires is not None and tile.state not in (TileState.EXPIRED, TileState.REVOKED):
             text.append(f"until {moment(image.expires, client.zone)}\n", "dim")
-        if tile.state is not State.OPEN:
+        if tile.state is not TileState.OPEN:
             text.append(f"\n{reason(tile, client.zone)}\n")
         if asked := asked_words(tile):
             text.append(f"\n{asked}\n")
@@ -57,7 +57,7 @@ class HeldDetails(Vertical):
 def standing_words(tile: Tile, now: float) -> str:
     """Return a tile's state in full: `3 of 5 views left, expires in 2 d`."""
     state = state_words(tile)
-    if tile.state is State.OPEN and not tile.opening:
+    if tile.state is TileState.OPEN and not tile.opening:
         state = f"{tile.image.left} of {views(tile.image.granted)} left"
     ends = expiry_words(tile, now)
     return f"{state}, {ends}" if ends else state
@@ -86,7 +86,7 @@ class HeldLine(Vertical):
 def _what(tile: Tile, client: GlimpseClient, now: float, *, online: bool) -> str:
     if tile.opening:
         return "opening…"
-    if tile.state is not State.OPEN:
+    if tile.state is not TileState.OPEN:
         return reason(tile, client.zone)
     standing = standing_words(tile, now)
     return f"{standing}. A look {use_words(tile)}." if online else f"{standing}. Views need the cloud, which is away."

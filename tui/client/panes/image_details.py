@@ -9,8 +9,8 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.widgets import Button, Static
 
 from tui.client.panes.image_lists import ViewersList
-from tui.client.wording import moment, plain, size
-from tui.widgets.picture import Picture
+from tui.client.widgets.picture import Picture
+from tui.common.wording import moment, plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

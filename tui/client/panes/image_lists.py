@@ -10,9 +10,9 @@ from textual.message import Message
 
 from shared.text import clean
 from tui.client import sharing
-from tui.client.wording import ago, lasting, size, until
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import ago, lasting, size, until
 from tui.peer.models import MyImage, Viewer
-from tui.widgets.rowlist import Column, RowList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,9 @@ class ImagesList(RowList[MyImage]):
                 Column("preview", "Preview", 7, hide_below=60),
                 Column("created", "Made", 10, hide_below=44, descending_first=True),
             ),
-            key=lambda image: image.image, cells=self._texts, id=id,
+            key=lambda image: image.image,
+            cells=self._texts,
+            id=id,
             sort_keys={
                 "created": lambda image: image.created,
                 "title": lambda image: image.title.casefold(),
@@ -48,7 +50,7 @@ class ImagesList(RowList[MyImage]):
                 "spent": lambda image: image.views_spent,
                 "size": lambda image: image.size,
             },
-        )  # fmt: skip
+        )
 
     def _texts(self, image: MyImage) -> Sequence[str | Text]:
         known = image.counted
@@ -59,11 +61,14 @@ class ImagesList(RowList[MyImage]):
         elif image.path is None:
             title = Text.assemble(("elsewhere ", "dim italic"), title)
         return (
-            title, f"{image.width}×{image.height}", size(image.size), str(image.viewers) if known else UNKNOWN,
+            title,
+            f"{image.width}×{image.height}",
+            size(image.size),
+            str(image.viewers) if known else UNKNOWN,
             str(image.views_spent) if known else UNKNOWN,
             ("on" if image.has_preview else Text("off", "dim")) if known else UNKNOWN,
             ago(image.created, self._wall()),
-        )  # fmt: skip
+        )
 
 
 class ViewersList(RowList[Viewer]):
@@ -85,8 +90,12 @@ class ViewersList(RowList[Viewer]):
             self.deed = deed
 
     def __init__(
-        self, *, id: str, wall: Callable[[], float], share: Callable[[str], float | None]  # noqa: A002
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        id: str,  # noqa: A002 - as Textual calls it
+        wall: Callable[[], float],
+        share: Callable[[str], float | None],
+    ) -> None:
         """`share` returns how much of a grant's stego image has gone to its viewer, None where none is on its way."""
         self._wall = wall
         self._share = share
@@ -98,8 +107,10 @@ class ViewersList(RowList[Viewer]):
                 Column("expires", "Expiry", 15, hide_below=_BOTH_FROM_CELLS),
                 Column("state", "State", 15),
             ),
-            key=lambda viewer: viewer.grant, cells=self._texts, id=id,
-        )  # fmt: skip
+            key=lambda viewer: viewer.grant,
+            cells=self._texts,
+            id=id,
+        )
 
     def _texts(self, viewer: Viewer) -> Sequence[str | Text]:
         now = self._wall()

@@ -13,15 +13,15 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client import pauses
+from tui.client import debounce
 from tui.client.pane import Pane
 from tui.client.panes.image_details import ImageDetails
 from tui.client.panes.image_lists import ImagesList, ViewersList
 from tui.client.transfers import Transfers
-from tui.client.wording import plain
+from tui.common.rowlist import RowList
+from tui.common.wording import plain
+from tui.common.working import work
 from tui.peer import events as peer_events
-from tui.widgets.rowlist import RowList
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,9 +155,12 @@ class ImagesShown(Pane):
                     self._transfers.end(grant)
                 self._repaint_in_a_moment()
             case (
-                peer_events.ViewSpentEvent() | peer_events.Delivered() | peer_events.Undeliverable()
-                | peer_events.PictureAdopted() | peer_events.DirectoryRestored()
-            ):  # fmt: skip
+                peer_events.ViewSpentEvent()
+                | peer_events.Delivered()
+                | peer_events.Undeliverable()
+                | peer_events.PictureAdopted()
+                | peer_events.DirectoryRestored()
+            ):
                 self.load_soon()
             case _:
                 pass
@@ -165,7 +168,7 @@ class ImagesShown(Pane):
     def _repaint_in_a_moment(self) -> None:
         if not self._repaint_soon:
             self._repaint_soon = True
-            self.set_timer(pauses.PAINT_S, self._repaint)
+            self.set_timer(debounce.PAINT_S, self._repaint)
 
     def _repaint(self) -> None:
         self._repaint_soon = False
@@ -208,7 +211,7 @@ class ImagesShown(Pane):
 
     async def _find_picture(self, image: str) -> None:
         if self.thumbnails.known("own", image) is None:
-            await anyio.sleep(pauses.REST_S)
+            await anyio.sleep(debounce.REST_S)
         self.post_message(self.Pictured(image, await self.thumbnails.own(image)))
 
     @on(Pictured)
@@ -218,7 +221,7 @@ class ImagesShown(Pane):
 
     async def _find_viewers(self, image: str) -> None:
         if image not in self._viewers:
-            await anyio.sleep(pauses.REST_S)
+            await anyio.sleep(debounce.REST_S)
         try:
             self.post_message(self.Looked(image, await self.peer.viewers(image)))
         except Unavailable:

@@ -11,19 +11,19 @@ from textual.message import Message
 from textual.widgets import Button
 
 from tui.client import paths, sharing
-from tui.client.dialogs.confirm import Confirm
+from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import Happened
 from tui.client.panes.image_lists import ViewersList
 from tui.client.panes.images_shown import ImagesShown
-from tui.client.wording import counted, plain
-from tui.widgets.rowlist import RowList
+from tui.common.rowlist import RowList
+from tui.common.wording import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tui.client.dialogs.add_viewer import Given
-    from tui.client.dialogs.encrypt import Wish
+    from tui.client.dialogs.add_viewer import NewGrant
+    from tui.client.dialogs.encrypt import EncryptForm
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import MyImage, RightsResult, View, Viewer
@@ -97,16 +97,16 @@ class MyImagesPane(ImagesShown):
 
     def encrypt(self, path: Path | None) -> None:
         """Ask how to encrypt a picture, by default which one too."""
-        from tui.client.dialogs.encrypt import Encrypt
+        from tui.client.dialogs.encrypt import EncryptDialog
 
-        self.client.push_screen(Encrypt(path, folder=self._folder), self._seal)
+        self.client.push_screen(EncryptDialog(path, folder=self._folder), self._seal)
 
-    def _seal(self, wish: Wish | None) -> None:
+    def _seal(self, wish: EncryptForm | None) -> None:
         if wish is not None:
-            from tui.client.dialogs.sealing import Sealing
+            from tui.client.dialogs.sealing import SealingDialog
 
             self._folder = wish.path.parent
-            self.client.push_screen(Sealing(self.peer, wish), self._sealed)
+            self.client.push_screen(SealingDialog(self.peer, wish), self._sealed)
 
     def _sealed(self, image: MyImage | None) -> None:
         if image is not None:
@@ -119,10 +119,10 @@ class MyImagesPane(ImagesShown):
     # --- Pictures from elsewhere -------------------------------------------------------------------------------------
     def action_adopt(self) -> None:
         """Ask which file holds a picture of one's own that another device made."""
-        from tui.client.dialogs.pick_file import PickFile
+        from tui.client.dialogs.pick_file import PickFileDialog
 
         heading = "Adopt a file: own-….png of another device"
-        self.client.push_screen(PickFile(self._folder, heading=heading), self._adopt)
+        self.client.push_screen(PickFileDialog(self._folder, heading=heading), self._adopt)
 
     def _adopt(self, path: Path | None) -> None:
         if path is not None:
@@ -160,7 +160,7 @@ class MyImagesPane(ImagesShown):
 
     @on(Opened)
     def _show_opened(self, message: Opened) -> None:
-        from tui.client.screens.viewer import Viewer as ViewerScreen
+        from tui.client.screens.viewer import ViewerScreen
 
         me = self.peer.me
         self.client.push_screen(
@@ -172,18 +172,18 @@ class MyImagesPane(ImagesShown):
         """Show who looked at the current image."""
         image = self._need_image()
         if image is not None:
-            from tui.client.dialogs.views_log import ViewsLog
+            from tui.client.dialogs.views_log import ViewsLogDialog
 
-            self.client.push_screen(ViewsLog(self.peer, image))
+            self.client.push_screen(ViewsLogDialog(self.peer, image))
 
     def action_preview(self) -> None:
         """Ask what others see of the current image."""
         image = self._need_image()
         if image is not None:
-            from tui.client.dialogs.preview import PreviewChoice
+            from tui.client.dialogs.preview import PreviewDialog
 
             self.client.push_screen(
-                PreviewChoice(self.peer, image, folder=self._folder), partial(self._previewed, image.image)
+                PreviewDialog(self.peer, image, folder=self._folder), partial(self._previewed, image.image)
             )
 
     def _previewed(self, image: str, changed: bool | None) -> None:
@@ -203,7 +203,7 @@ class MyImagesPane(ImagesShown):
         keep = ""
         if image.viewers:
             keep = f" {counted(image.viewers, 'person keeps their', 'people keep their')} rights; revoke those apart."
-        question = Confirm(
+        question = ConfirmDialog(
             "Withdraw this image?",
             f"“{plain(image.title, _TITLE_CELLS)}” will no longer be offered, for good. Nobody can ask for it, and"
             f" requests that wait for your answer are rejected.{keep}",
@@ -227,12 +227,12 @@ class MyImagesPane(ImagesShown):
         """Ask whom to give views of the current image."""
         image = self._need_image()
         if image is not None:
-            from tui.client.dialogs.add_viewer import AddViewer
+            from tui.client.dialogs.add_viewer import AddViewerDialog
 
             viewers = self._viewers.get(image.image, ())
-            self.client.push_screen(AddViewer(self.peer, image, viewers), self._added)
+            self.client.push_screen(AddViewerDialog(self.peer, image, viewers), self._added)
 
-    def _added(self, given: Given | None) -> None:
+    def _added(self, given: NewGrant | None) -> None:
         if given is not None:
             self.client.tell(sharing.told_grant(given.name, given.account, given.views, given.sent))
             self.post_message(Happened("granted"))
@@ -260,9 +260,9 @@ class MyImagesPane(ImagesShown):
         """Ask what becomes of somebody's rights."""
         image, viewer = self.current, self._need_viewer()
         if image is not None and viewer is not None:
-            from tui.client.dialogs.change_rights import ChangeRights
+            from tui.client.dialogs.change_rights import ChangeRightsDialog
 
-            dialog = ChangeRights(self.peer, image.image, image.title, viewer)
+            dialog = ChangeRightsDialog(self.peer, image.image, image.title, viewer)
             self.client.push_screen(dialog, partial(self._changed, viewer))
 
     def _changed(self, viewer: Viewer, result: RightsResult | None) -> None:
@@ -277,12 +277,12 @@ class MyImagesPane(ImagesShown):
         if image is None or viewer is None:
             return
         who = sharing.person(viewer.name, viewer.account)
-        question = Confirm(
+        question = ConfirmDialog(
             "Revoke these rights?",
             f"{who} will no longer be able to open “{plain(image.title, _TITLE_CELLS)}”. This cannot be taken back; "
             "you can give new rights later.",
             "Revoke",
-        )  # fmt: skip
+        )
         self.client.push_screen(question, partial(self._revoke, image.image, viewer))
 
     def _revoke(self, image: str, viewer: Viewer, yes: bool | None) -> None:

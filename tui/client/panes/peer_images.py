@@ -14,26 +14,36 @@ from textual.widgets import Button, Static
 
 from shared.errors import DamagedStego, GlimpseError, Unavailable, ViewRefused
 from tui.client.covers import Covers
-from tui.client.dialogs.more import More
-from tui.client.dialogs.no_look import NoLook
-from tui.client.dialogs.spend import Spend
-from tui.client.gallery import Order, Session, State, Tile, heading_words, latest, reason, short_expiry, state_words
+from tui.client.dialogs.more import AskForMoreDialog
+from tui.client.dialogs.no_look import NoViewLeftDialog
+from tui.client.dialogs.spend import SpendViewDialog
+from tui.client.gallery import (
+    GalleryOrder,
+    GallerySession,
+    Tile,
+    TileState,
+    heading_words,
+    latest,
+    reason,
+    short_expiry,
+    state_words,
+)
 from tui.client.messages import Happened, Waiting
 from tui.client.pane import Pane
 from tui.client.panes.held_details import HeldDetails, HeldLine
-from tui.client.screens.viewer import Viewer
-from tui.client.wording import plain, views
+from tui.client.screens.viewer import ViewerScreen
+from tui.client.widgets.face import Face
+from tui.client.widgets.gallery import Gallery
+from tui.common.wording import plain, views
+from tui.common.working import work
 from tui.peer.events import CopyProgress, ImageReceived, RightsUpdated
-from tui.widgets.face import Face
-from tui.widgets.gallery import Gallery
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.app import ComposeResult
 
-    from tui.client.dialogs.request import Wish
+    from tui.client.dialogs.request import RequestForm
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import PeerImage, Sent, View
@@ -45,13 +55,13 @@ _REASON_CELLS: Final = 400
 _EMPTY: Final = "Nobody has shared a picture with you yet.\n\nGo to Users (1), choose somebody, and ask for one with r."
 _AWAY: Final = "Views need the cloud, and it does not answer now. Nothing was spent; look again when it is back."
 _HEADINGS: Final = {
-    State.OPEN: "It did not open",
-    State.NOT_HERE: "Not here yet",
-    State.SPENT: "No views left",
-    State.EXPIRED: "Expired",
-    State.REVOKED: "Revoked",
-    State.DAMAGED: "The image does not open",
-    State.ON_HOLD: "On hold",
+    TileState.OPEN: "It did not open",
+    TileState.NOT_HERE: "Not here yet",
+    TileState.SPENT: "No views left",
+    TileState.EXPIRED: "Expired",
+    TileState.REVOKED: "Revoked",
+    TileState.DAMAGED: "The image does not open",
+    TileState.ON_HOLD: "On hold",
 }
 
 
@@ -84,7 +94,7 @@ class PeerImagesPane(Pane):
     class Asked(Message, bubble=False):
         """More views were asked for."""
 
-        def __init__(self, tile: Tile, wish: Wish, sent: Sent) -> None:
+        def __init__(self, tile: Tile, wish: RequestForm, sent: Sent) -> None:
             super().__init__()
             self.tile = tile
             self.wish = wish
@@ -93,12 +103,12 @@ class PeerImagesPane(Pane):
     def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(peer, thumbnails, id=id)
         self._covers = Covers(thumbnails)
-        self._session = Session()
+        self._session = GallerySession()
         self._held: Sequence[PeerImage] = ()
         self._tiles: dict[str, Tile] = {}
-        self._order = Order.NEWEST
+        self._order = GalleryOrder.NEWEST
         self._busy = False
-        self._viewer: tuple[str, Viewer] | None = None
+        self._viewer: tuple[str, ViewerScreen] | None = None
         """The grant by which an image is looked at, and the screen that shows it."""
 
     def compose(self) -> ComposeResult:
@@ -176,10 +186,14 @@ class PeerImagesPane(Pane):
     def _face(self, tile: Tile) -> Face:
         ends = short_expiry(tile, self.peer.now())
         return Face(
-            tile.key, tile.title, f"by {tile.owner}", f"{state_words(tile)}, {ends}" if ends else state_words(tile),
-            badge="opening…" if tile.opening else "new" if tile.new else "", dim=not tile.may_try,
+            tile.key,
+            tile.title,
+            f"by {tile.owner}",
+            f"{state_words(tile)}, {ends}" if ends else state_words(tile),
+            badge="opening…" if tile.opening else "new" if tile.new else "",
+            dim=not tile.may_try,
             share=tile.received,
-        )  # fmt: skip
+        )
 
     @on(Gallery.Highlighted)
     def _show_details(self) -> None:
@@ -201,7 +215,7 @@ class PeerImagesPane(Pane):
             self._explain(tile, _AWAY, heading="Views need the cloud", ask="")
         else:
             self._busy = True
-            self.app.push_screen(Spend(tile, self.peer.now()), partial(self._answered, tile))
+            self.app.push_screen(SpendViewDialog(tile, self.peer.now()), partial(self._answered, tile))
 
     def _answered(self, tile: Tile, yes: bool | None) -> None:
         if not yes:
@@ -225,7 +239,7 @@ class PeerImagesPane(Pane):
         self._session.opening = None
         self._session.opened(message.tile.key)
         self._show_tiles()
-        viewer = Viewer(self.peer, view, person=message.tile.owner, left=view.left)
+        viewer = ViewerScreen(self.peer, view, person=message.tile.owner, left=view.left)
         self._viewer = message.tile.image.grant, viewer
         self.app.push_screen(viewer, self._looked)
         if view.unwritten:
@@ -255,11 +269,14 @@ class PeerImagesPane(Pane):
 
     def _explain(self, tile: Tile, text: str, *, heading: str = "", ask: str | None = None) -> None:
         self._busy = True
-        usual = {State.NOT_HERE: "", State.DAMAGED: ""}.get(tile.state, "Ask for more")
-        dialog = NoLook(
-            tile, text, heading=heading or _HEADINGS[tile.state], cover=self._covers.known(tile.key),
+        usual = {TileState.NOT_HERE: "", TileState.DAMAGED: ""}.get(tile.state, "Ask for more")
+        dialog = NoViewLeftDialog(
+            tile,
+            text,
+            heading=heading or _HEADINGS[tile.state],
+            cover=self._covers.known(tile.key),
             ask=usual if ask is None else ask,
-        )  # fmt: skip
+        )
         self.app.push_screen(dialog, partial(self._explained, tile))
 
     def _explained(self, tile: Tile, more: bool | None) -> None:
@@ -277,9 +294,9 @@ class PeerImagesPane(Pane):
 
     def _ask_more(self, tile: Tile) -> None:
         self._busy = True
-        self.app.push_screen(More(tile), partial(self._wished, tile))
+        self.app.push_screen(AskForMoreDialog(tile), partial(self._wished, tile))
 
-    def _wished(self, tile: Tile, wish: Wish | None) -> None:
+    def _wished(self, tile: Tile, wish: RequestForm | None) -> None:
         self._busy = False
         if wish is not None:
             self.attempt(

@@ -14,14 +14,14 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client import pauses
-from tui.client.messages import Trouble
-from tui.client.wording import ago, plain, size
+from tui.client import debounce
+from tui.client.messages import TroubleArose
+from tui.client.widgets.cells import Mode
+from tui.client.widgets.picture import Picture
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import ago, plain, size
+from tui.common.working import work
 from tui.peer.models import AskState
-from tui.widgets.cells import Mode
-from tui.widgets.picture import Picture
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,8 +112,10 @@ class PersonPanel(Vertical):
                     Column("size", "Size", 7, align="right", hide_below=28),
                     Column("asked", "", 8, hide_below=36),
                 ),
-                key=lambda offer: offer.image, cells=self._cells, id="person-offers",
-            )  # fmt: skip
+                key=lambda offer: offer.image,
+                cells=self._cells,
+                id="person-offers",
+            )
             yield Picture(mode=Mode.HALF if self.client.settings.pictures == "half" else Mode.QUADRANT)
         with Horizontal(id="person-deeds"):
             yield Button("Request", id="person-request", compact=True, variant="primary", tooltip="Ask for views of it")
@@ -164,7 +166,7 @@ class PersonPanel(Vertical):
 
     async def _look(self, user: User) -> None:
         if self._told_of != user.account:
-            await anyio.sleep(pauses.REST_S)
+            await anyio.sleep(debounce.REST_S)
         offers: list[OfferedImage] = []
         asked: dict[str, AskState] = {}
         try:
@@ -177,7 +179,7 @@ class PersonPanel(Vertical):
         except Unavailable as error:
             self.post_message(self.Told(user.account, offers, asked, str(error)))
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
         else:
             self.post_message(self.Told(user.account, offers, asked))
 

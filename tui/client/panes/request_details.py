@@ -8,9 +8,9 @@ from rich.text import Text
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Static
 
-from tui.client.asks import Deed, told, why_not
+from tui.client.view_requests import RequestAction, describe, why_not
+from tui.client.widgets.picture import Picture
 from tui.peer.models import AskState
-from tui.widgets.picture import Picture
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.asks import Ask
+    from tui.client.view_requests import Ask
 
 _STRIP_ROWS: Final = 8
 """Height of the details where they lie below the lists."""
@@ -61,7 +61,7 @@ class RequestDetails(Container):
         """Say everything about a request; with None nothing."""
         self.set_class(ask is None, "-nothing")
         self.query_one("#request-facts Static", Static).update(Text() if ask is None else facts(ask, now, zone))
-        for deed in Deed:
+        for deed in RequestAction:
             self.query_one(f"#request-{deed}", Button).display = not why_not(ask, deed)
         self.query_one("#request-go", Button).display = ask is not None and ask.request.state is AskState.RECEIVED
 
@@ -81,7 +81,7 @@ class RequestDetails(Container):
 
 def facts(ask: Ask, now: float, zone: tzinfo | None) -> Text:
     """Return a request as text, the note last because it may be long. `now` in seconds since 1970."""
-    said = told(ask, now, zone)
+    said = describe(ask, now, zone)
     text = Text()
     text.append(said.person, style="bold")
     text.append(f", {said.when}", style="dim")

@@ -9,9 +9,9 @@ from textual import events, on
 from textual.containers import Vertical
 from textual.message import Message
 
-from tui.client.asks import STATE_CELLS, Ask, Asks, state_words
-from tui.client.wording import ago
-from tui.widgets.rowlist import Column, RowList
+from tui.client.view_requests import STATE_CELLS, Ask, RequestBook, state_words
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import ago
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -39,7 +39,7 @@ class RequestLists(Vertical):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
-        self.asks = Asks()
+        self.asks = RequestBook()
         self._focused: RowList[Ask] | None = None
 
     def compose(self) -> ComposeResult:
@@ -48,25 +48,32 @@ class RequestLists(Vertical):
             "incoming", "Incoming from", "Nobody has asked for a picture of yours yet.\nShare one in My images (4)."
         )
         yield self._list(
-            "outgoing", "Outgoing to",
+            "outgoing",
+            "Outgoing to",
             "You have not asked for a picture yet.\nChoose somebody in Users (1) and press r.",
-        )  # fmt: skip
+        )
 
     def _list(self, name: str, heading: str, empty: str) -> RowList[Ask]:
         return RowList(
             (
-                Column("person", heading, flex=4), Column("image", "Image", flex=4),
-                Column("views", "Views", 5, align="right"), Column("state", "State", STATE_CELLS),
+                Column("person", heading, flex=4),
+                Column("image", "Image", flex=4),
+                Column("views", "Views", 5, align="right"),
+                Column("state", "State", STATE_CELLS),
                 Column("when", "When", 10, hide_below=_WHEN_FROM_CELLS),
                 Column("note", "Note", flex=5, hide_below=_NOTE_FROM_CELLS),
             ),
-            key=lambda ask: ask.request.request_id, cells=self._cells, empty=empty,
+            key=lambda ask: ask.request.request_id,
+            cells=self._cells,
+            empty=empty,
             sort_keys={
-                "person": lambda ask: ask.person.casefold(), "image": lambda ask: ask.title.casefold(),
-                "state": state_words, "when": lambda ask: -ask.request.created,
+                "person": lambda ask: ask.person.casefold(),
+                "image": lambda ask: ask.title.casefold(),
+                "state": state_words,
+                "when": lambda ask: -ask.request.created,
             },
             id=f"requests-{name}",
-        )  # fmt: skip
+        )
 
     def _cells(self, ask: Ask) -> tuple[str | Text, ...]:
         row = ask.request
@@ -103,7 +110,7 @@ class RequestLists(Vertical):
             self._focused = row_list
             self._mark_in_use()
 
-    def show(self, asks: Asks) -> None:
+    def show(self, asks: RequestBook) -> None:
         """Show these; the cursors stay on their requests."""
         self.asks = asks
         for row_list, rows in ((self._incoming, asks.incoming), (self._outgoing, asks.outgoing)):

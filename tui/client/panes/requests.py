@@ -14,16 +14,16 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
-from tui.client import pauses
-from tui.client.asks import Deed, arranged, why_not
-from tui.client.dialogs.confirm import Confirm
-from tui.client.messages import Trouble, Waiting
+from tui.client import debounce
+from tui.client.dialogs.confirm import ConfirmDialog
+from tui.client.messages import TroubleArose, Waiting
 from tui.client.pane import Pane
 from tui.client.panes.request_details import RequestDetails
 from tui.client.panes.request_lists import RequestLists
 from tui.client.transfers import Transfers
+from tui.client.view_requests import RequestAction, arranged, why_not
+from tui.common.working import work
 from tui.peer import events as peer_events
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.asks import Ask
     from tui.client.dialogs.accept import Acceptance
     from tui.client.thumbnails import Thumbnails
+    from tui.client.view_requests import Ask
     from tui.peer import Peer
     from tui.peer.models import Requests, Sent
 
@@ -80,7 +80,7 @@ class RequestsPane(Pane):
         super().__init__(peer, thumbnails, id=id)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
-        self._deeds: dict[str, Deed] = {}
+        self._deeds: dict[str, RequestAction] = {}
         self._done: set[str] = set()
         self._looked_for: set[str] = set()
         self._pictured = ""
@@ -112,7 +112,7 @@ class RequestsPane(Pane):
             try:
                 return await self.peer.requests(), True
             except GlimpseError as error:
-                self.post_message(Trouble(error))
+                self.post_message(TroubleArose(error))
         return await self.peer.requests(local=True), True
 
     def show(self, found: tuple[Requests, bool]) -> None:
@@ -139,9 +139,13 @@ class RequestsPane(Pane):
                 self._transfers.end(grant)
                 self.load_soon()
             case (
-                peer_events.RequestArrived() | peer_events.RequestWithdrawn() | peer_events.RequestAnswered()
-                | peer_events.Delivered() | peer_events.Undeliverable() | peer_events.ImageWithdrawn()
-            ):  # fmt: skip
+                peer_events.RequestArrived()
+                | peer_events.RequestWithdrawn()
+                | peer_events.RequestAnswered()
+                | peer_events.Delivered()
+                | peer_events.Undeliverable()
+                | peer_events.ImageWithdrawn()
+            ):
                 self.load_soon()
             case _:
                 pass
@@ -154,7 +158,7 @@ class RequestsPane(Pane):
     def _arrange_soon(self) -> None:
         if not self._paint_soon:
             self._paint_soon = True
-            self.set_timer(pauses.PAINT_S, self._arrange)
+            self.set_timer(debounce.PAINT_S, self._arrange)
 
     def _arrange(self) -> None:
         """Put what is known into the lists, the badge and the details."""
@@ -180,7 +184,7 @@ class RequestsPane(Pane):
     async def _find_picture(self, ask: Ask) -> None:
         image = ask.request.image
         if self.thumbnails.known("own" if ask.incoming else "preview", image) is None:
-            await anyio.sleep(pauses.REST_S)
+            await anyio.sleep(debounce.REST_S)
         found = await (self.thumbnails.own(image) if ask.incoming else self.thumbnails.preview(image))
         self.post_message(self.PictureFound(ask.request.request_id, found))
 
@@ -216,13 +220,14 @@ class RequestsPane(Pane):
     @on(Button.Pressed, "#request-accept")
     def action_accept(self) -> None:
         """Ask what the current request is accepted with."""
-        ask = self._fit_for(Deed.ACCEPT)
+        ask = self._fit_for(RequestAction.ACCEPT)
         if ask is not None:
-            from tui.client.dialogs.accept import Accept
+            from tui.client.dialogs.accept import AcceptDialog
 
             first = not self._lists.asks.accepted_before(ask.request.person)
             self.client.push_screen(
-                Accept(ask, self.peer, self.thumbnails, first=first), partial(self._accept, ask.request.request_id)
+                AcceptDialog(ask, self.peer, self.thumbnails, first=first),
+                partial(self._accept, ask.request.request_id),
             )
 
     def _accept(self, request_id: str, chosen: Acceptance | None) -> None:
@@ -230,42 +235,50 @@ class RequestsPane(Pane):
             give = partial(
                 self.peer.accept, request_id, views=chosen.views, expires=chosen.expires, look_s=chosen.look_s
             )
-            self._do(request_id, Deed.ACCEPT, give, _said_of_acceptance)
+            self._do(request_id, RequestAction.ACCEPT, give, _said_of_acceptance)
 
     @on(Button.Pressed, "#request-reject")
     def action_reject(self) -> None:
         """Ask why the current request is rejected."""
-        ask = self._fit_for(Deed.REJECT)
+        ask = self._fit_for(RequestAction.REJECT)
         if ask is not None:
-            from tui.client.dialogs.reject import Reject
+            from tui.client.dialogs.reject import RejectDialog
 
-            self.client.push_screen(Reject(ask), partial(self._reject, ask.request.request_id))
+            self.client.push_screen(RejectDialog(ask), partial(self._reject, ask.request.request_id))
 
     def _reject(self, request_id: str, reason: str | None) -> None:
         if reason is not None:
-            self._do(request_id, Deed.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection)
+            self._do(
+                request_id, RequestAction.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection
+            )
 
     @on(Button.Pressed, "#request-withdraw")
     def action_withdraw(self) -> None:
         """Ask whether to take back the current request."""
-        ask = self._fit_for(Deed.WITHDRAW)
+        ask = self._fit_for(RequestAction.WITHDRAW)
         if ask is not None:
-            question = Confirm(
+            question = ConfirmDialog(
                 "Withdraw this request?",
                 f"{ask.name} will no longer be asked for “{ask.title}”. You can ask again at any time.",
-                "Withdraw", cancel="Keep",
-            )  # fmt: skip
+                "Withdraw",
+                cancel="Keep",
+            )
             self.client.push_screen(question, partial(self._withdraw, ask.request.request_id))
 
     def _withdraw(self, request_id: str, yes: bool | None) -> None:
         if yes:
-            self._do(request_id, Deed.WITHDRAW, partial(self.peer.cancel, request_id), lambda _: "Request withdrawn.")
+            self._do(
+                request_id,
+                RequestAction.WITHDRAW,
+                partial(self.peer.cancel, request_id),
+                lambda _: "Request withdrawn.",
+            )
 
     @on(Button.Pressed, "#request-go")
     def _go_to_peer_images(self) -> None:
         self.call_later(self.client.run_action, "screen.tab('peer-images')")
 
-    def _fit_for(self, deed: Deed) -> Ask | None:
+    def _fit_for(self, deed: RequestAction) -> Ask | None:
         """Return the current request, or None after saying why the deed does not apply to it."""
         ask = self.current
         reason = why_not(ask, deed)
@@ -274,8 +287,8 @@ class RequestsPane(Pane):
         return None if reason else ask
 
     def _do(
-        self, request_id: str, deed: Deed, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
-    ) -> None:  # fmt: skip
+        self, request_id: str, deed: RequestAction, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
+    ) -> None:
         """Have the peer do what a dialog brought, if it still applies: others act while a dialog is open."""
         reason = why_not(self._lists.asks.find(request_id), deed)
         if reason:
@@ -303,12 +316,12 @@ class RequestsPane(Pane):
     # --- Reading and copying -----------------------------------------------------------------------------------------
     def action_details(self) -> None:
         """Show all of the current request."""
-        from tui.client.dialogs.request_shown import RequestShown
+        from tui.client.dialogs.request_shown import RequestShownDialog
 
         if self.current is None:
             self.client.tell("There is no request to show.", warning=True)
         else:
-            self.client.push_screen(RequestShown(self.current))
+            self.client.push_screen(RequestShownDialog(self.current))
 
     def action_copy_words(self) -> None:
         """Copy the fingerprint words of the other side."""

@@ -15,17 +15,24 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client import pauses
-from tui.client.dialogs.request import RequestViews, Wish
-from tui.client.messages import Happened, Trouble
+from tui.client import debounce
+from tui.client.dialogs.request import RequestForm, RequestViewsDialog
+from tui.client.messages import Happened, TroubleArose
 from tui.client.pane import Pane
 from tui.client.panes.person import PersonPanel
-from tui.client.roster import Roster, last_seen, order_by_name, order_by_presence, pages_to_come, reach_the_away
-from tui.client.wording import ago, counted, plain, views
+from tui.client.user_directory import (
+    UserDirectory,
+    last_seen,
+    order_by_name,
+    order_by_presence,
+    pages_to_come,
+    reach_the_away,
+)
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import ago, counted, plain, views
+from tui.common.working import work
 from tui.peer.events import Delivered, ImageReceived, KeyChanged, RequestAnswered, Undeliverable
 from tui.peer.models import User, UserPage
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,11 +70,15 @@ class UsersPane(Pane):
         Binding("r", "request", "Request", id="users.request", tooltip="Ask for views of the chosen picture"),
         Binding("c", "copy_id", "Copy id", id="users.copy_id", show=False, tooltip="Copy the id of the person"),
         Binding(
-            "w", "copy_words", "Copy fingerprint", id="users.copy_words", show=False,
+            "w",
+            "copy_words",
+            "Copy fingerprint",
+            id="users.copy_words",
+            show=False,
             tooltip="Copy the fingerprint words of the person",
         ),
         Binding("escape", "back", "Back", id="users.back", show=False, tooltip="To the list; there, clear the filter"),
-    ]  # fmt: skip
+    ]
 
     @dataclass
     class Page(Message, bubble=False):
@@ -100,11 +111,11 @@ class UsersPane(Pane):
         sent: Sent
         offer: OfferedImage
         owner: User
-        wish: Wish
+        wish: RequestForm
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(peer, thumbnails, id=id)
-        self._roster = Roster(None if peer.me is None else peer.me.account)
+        self._roster = UserDirectory(None if peer.me is None else peer.me.account)
         self._told_at: float | None = None
         self._trouble = ""
         self._filling = False
@@ -131,9 +142,12 @@ class UsersPane(Pane):
         """Compose filter, list and person."""
         with Horizontal(id="users-bar"):
             yield Finder(
-                placeholder="/ to find by name, id or fingerprint", max_length=_MAX_FILTER_CHARS, compact=True,
-                id="users-filter", select_on_focus=False,
-            )  # fmt: skip
+                placeholder="/ to find by name, id or fingerprint",
+                max_length=_MAX_FILTER_CHARS,
+                compact=True,
+                id="users-filter",
+                select_on_focus=False,
+            )
             yield Static("", id="users-summary", markup=False)
         with Container(id="users-split", classes="split"):
             yield RowList(
@@ -145,12 +159,18 @@ class UsersPane(Pane):
                     Column("images", "Images", 8, align="right", descending_first=True),
                     Column("seen", "Last seen", 11, hide_below=50, descending_first=True),
                 ),
-                key=lambda user: str(user.account), cells=self._cells, sort=("presence", False), id="users-list",
+                key=lambda user: str(user.account),
+                cells=self._cells,
+                sort=("presence", False),
+                id="users-list",
                 sort_keys={
-                    "presence": order_by_presence, "name": order_by_name, "id": lambda user: user.account,
-                    "images": lambda user: user.images, "seen": last_seen,
+                    "presence": order_by_presence,
+                    "name": order_by_name,
+                    "id": lambda user: user.account,
+                    "images": lambda user: user.images,
+                    "seen": last_seen,
                 },
-            )  # fmt: skip
+            )
             yield PersonPanel(self.peer, self.thumbnails, id="users-person", classes="side")
 
     def on_mount(self) -> None:
@@ -222,7 +242,7 @@ class UsersPane(Pane):
         except Unavailable:
             pass  # The next look asks again.
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
         finally:
             self.post_message(self.Filled(whole))
 
@@ -231,7 +251,7 @@ class UsersPane(Pane):
         self._roster.merge(message.page)
         if not self._paint_waits:
             self._paint_waits = True
-            self.set_timer(pauses.PAINT_S, self._paint)
+            self.set_timer(debounce.PAINT_S, self._paint)
 
     @on(Filled)
     def _no_more_pages(self, message: Filled) -> None:
@@ -254,7 +274,7 @@ class UsersPane(Pane):
             work(self, partial(self._ask_for, text), group="search", exclusive=True)
 
     async def _ask_for(self, text: str) -> None:
-        await anyio.sleep(pauses.TYPING_S)
+        await anyio.sleep(debounce.TYPING_S)
         pages: list[UserPage] = []
         try:
             while len(pages) < _SEARCH_PAGES:
@@ -264,7 +284,7 @@ class UsersPane(Pane):
         except Unavailable:
             return  # What is known here is shown, and the summary tells of the cloud.
         except GlimpseError as error:
-            self.post_message(Trouble(error))
+            self.post_message(TroubleArose(error))
             return
         self.post_message(self.Searched(pages))
 
@@ -378,15 +398,15 @@ class UsersPane(Pane):
     @on(PersonPanel.Wanted)
     def _ask_how_many(self, message: PersonPanel.Wanted) -> None:
         message.stop()
-        dialog = RequestViews(message.offer, message.owner, asked=message.asked)
+        dialog = RequestViewsDialog(message.offer, message.owner, asked=message.asked)
         self.client.push_screen(dialog, partial(self._request, message.offer, message.owner))
 
-    def _request(self, offer: OfferedImage, owner: User, wish: Wish | None) -> None:
+    def _request(self, offer: OfferedImage, owner: User, wish: RequestForm | None) -> None:
         if wish is not None:
             self.person.begin_asking(offer.image)
             self.attempt(partial(self._ask, offer.image, wish), lambda sent: self.Requested(sent, offer, owner, wish))
 
-    async def _ask(self, image: str, wish: Wish) -> Sent:
+    async def _ask(self, image: str, wish: RequestForm) -> Sent:
         try:
             return await self.peer.request(image, wish.views, note=wish.note)
         finally:

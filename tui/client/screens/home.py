@@ -12,23 +12,23 @@ from textual.widgets import Tab, TabbedContent, TabPane
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
-from tui.client.dialogs.confirm import Confirm
-from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, Trouble, Waiting
+from tui.client.dialogs.confirm import ConfirmDialog
+from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, TroubleArose, Waiting
 from tui.client.pane import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.panes.requests import RequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
-from tui.client.wording import counted, plain
+from tui.client.widgets.banner import OfflineBanner
+from tui.client.widgets.header import StatusHeader
+from tui.client.widgets.notice import NoticeStrip
+from tui.common.compositor import FaithfulCompositor
+from tui.common.footer import Footer
+from tui.common.settings import complaints
+from tui.common.wording import counted, plain
+from tui.common.working import work
 from tui.peer.events import DirectoryRestored, ImageReceived
-from tui.settings import complaints
-from tui.widgets.banner import OfflineBanner
-from tui.widgets.compositor import FaithfulCompositor
-from tui.widgets.header import StatusHeader
-from tui.widgets.key_line import KeyLine
-from tui.widgets.notice import NoticeStrip
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -50,7 +50,7 @@ _MAX_NOTICE_CELLS = 600
 TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer images"), ("my-images", "My images"))
 
 
-class Home(Screen[None]):
+class HomeScreen(Screen[None]):
     """One signed-in account. `waiting` is the number of items that its outbox holds."""
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [f"../../styles/{name}.tcss" for name in _STYLES]
@@ -89,10 +89,10 @@ class Home(Screen[None]):
                 with TabPane(title, id=name):
                     yield pane
         if self.client.guide is not None:
-            from tui.widgets.guide import GuideStrip
+            from tui.client.widgets.guide import GuideStrip
 
             yield GuideStrip(self.client.guide)
-        yield KeyLine()
+        yield Footer()
 
     def _panes(self) -> tuple[Pane, ...]:
         thumbnails = Thumbnails(self.peer)
@@ -132,7 +132,7 @@ class Home(Screen[None]):
             except Unavailable:
                 await anyio.sleep(_SIGN_IN_AGAIN_S)
             except GlimpseError as error:
-                self.post_message(Trouble(error))
+                self.post_message(TroubleArose(error))
                 return
         self.post_message(StandingChanged(self.peer.status()))
 
@@ -156,7 +156,7 @@ class Home(Screen[None]):
 
     async def _check_settings(self) -> None:
         """Say what of a person's settings could not be heeded."""
-        from tui.keys import CLIENT_PACKAGES
+        from tui.common.keys import CLIENT_PACKAGES
 
         settings = self.client.settings
         for said in await anyio.to_thread.run_sync(
@@ -173,7 +173,7 @@ class Home(Screen[None]):
             self.client.notify(said, title="Set aside", severity="warning", markup=False, timeout=8)
 
     def _complain(self, text: str) -> None:
-        self.post_message(Trouble(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))
+        self.post_message(TroubleArose(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))
 
     def _look(self) -> None:
         status = self.peer.status()
@@ -184,8 +184,9 @@ class Home(Screen[None]):
         banner.trouble = plain(status.trouble, _MAX_COMPLAINT_CELLS)
         banner.away = self._last is not None and not status.cloud_reachable
         if self._last is None or (status.signed_in, status.cloud_reachable) != (
-            self._last.signed_in, self._last.cloud_reachable
-        ):  # fmt: skip
+            self._last.signed_in,
+            self._last.cloud_reachable,
+        ):
             self._tell_panes(status)
         elif status.outbox != self._last.outbox:
             for pane in self.panes:
@@ -247,26 +248,27 @@ class Home(Screen[None]):
 
     def action_outbox(self) -> None:
         """Show what waits."""
-        from tui.client.dialogs.outbox import Outbox
+        from tui.client.dialogs.outbox import OutboxDialog
 
-        self.client.push_screen(Outbox(self.peer))
+        self.client.push_screen(OutboxDialog(self.peer))
 
     def action_account(self) -> None:
         """Show who one is, and the way to keep it."""
-        from tui.client.dialogs.account import Account
+        from tui.client.dialogs.account import AccountDialog
 
-        self.client.push_screen(Account(self.peer))
+        self.client.push_screen(AccountDialog(self.peer))
 
     async def may_leave(self) -> bool:
         """Return whether to close, asked of the person only if something still waits. Must run in a worker."""
         self.waiting = len(await self.peer.outbox())
         if not self.waiting:
             return True
-        question = Confirm(
+        question = ConfirmDialog(
             "Quit?",
             f"{counted(self.waiting, 'item')} still {'waits' if self.waiting == 1 else 'wait'} for the cloud. Nothing "
             "is lost: what waits goes out the next time you sign in.",
-            "Quit", safe=True,
-        )  # fmt: skip
+            "Quit",
+            safe=True,
+        )
         yes: bool | None = await self.client.push_screen_wait(question)
         return bool(yes)

@@ -18,12 +18,12 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, UnusableImage
-from tui.client.wording import lasting, plain, views
-from tui.widgets.decoding import full
-from tui.widgets.graphics import picture_widget
-from tui.widgets.key_line import KeyLine
-from tui.widgets.working import work
-from tui.widgets.zooming import ZoomablePicture
+from tui.client.widgets.decoding import full
+from tui.client.widgets.graphics import picture_widget
+from tui.client.widgets.zooming import ZoomablePicture
+from tui.common.footer import Footer
+from tui.common.wording import lasting, plain, views
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,7 +42,7 @@ _COUNTED_DOWN_S = 3600.0
 _OPENING = "opening…"
 
 
-class Viewer(Screen[None]):
+class ViewerScreen(Screen[None]):
     """Shows a view, with the name of who looks and the time over it.
 
     `person` says whose picture it is; `left` is the views left, None for a picture of one's own. Where text cannot be
@@ -108,7 +108,7 @@ class Viewer(Screen[None]):
             yield Static(self._views_left(), id="viewer-left", markup=False)
             yield Button("Close", id="viewer-close", compact=True)
         yield picture_widget(self.client.graphics, id="viewer-picture")
-        yield KeyLine()
+        yield Footer()
 
     def on_mount(self) -> None:
         """Begin to decode; the clock over the picture goes from now on."""

@@ -16,12 +16,12 @@ from textual.widgets import Static
 
 from shared.errors import GlimpseError
 from tui.client.welcome_messages import Entered, Listed, Made, Nameless, Reached, Stayed
-from tui.client.wording import plain
-from tui.starting import painted
-from tui.widgets.cluster_line import ClusterLine
-from tui.widgets.header import StatusHeader
-from tui.widgets.key_line import KeyLine
-from tui.widgets.working import work
+from tui.client.widgets.cluster_line import ClusterLine
+from tui.client.widgets.header import StatusHeader
+from tui.common.footer import Footer
+from tui.common.starting import painted
+from tui.common.wording import plain
+from tui.common.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from tui.client.app import GlimpseClient
-    from tui.client.entering import Entering, Restored
+    from tui.client.entering import Entering, OpenedProfile
     from tui.client.ports import Reach
+    from tui.client.widgets.newcomer import Newcomer
+    from tui.client.widgets.profile_list import ProfileList
     from tui.peer import Peer
     from tui.peer.profiles import ProfileSummary
-    from tui.widgets.newcomer import Newcomer
-    from tui.widgets.profile_list import ProfileList
 
 _AGAIN_S = 3.0
 """Pause between two tries while no node answers."""
@@ -84,7 +84,7 @@ class Welcome(Screen[None]):
             yield Static("", id="welcome-busy", markup=False, classes="muted")
             yield Static("", id="welcome-trouble", markup=False)
         yield ClusterLine(id="welcome-cluster", markup=False)
-        yield KeyLine()
+        yield Footer()
 
     def on_mount(self) -> None:
         """Paint first; then open the profile that was asked for, or see which ones there are."""
@@ -160,8 +160,8 @@ class Welcome(Screen[None]):
         if self._is_over():
             return
         self.profiles = message.profiles
-        from tui.widgets.newcomer import Newcomer
-        from tui.widgets.profile_list import ProfileList
+        from tui.client.widgets.newcomer import Newcomer
+        from tui.client.widgets.profile_list import ProfileList
 
         wanted = ProfileList if message.profiles else Newcomer
         if not isinstance(self._content, wanted):
@@ -204,7 +204,7 @@ class Welcome(Screen[None]):
     async def _create(self, name: str) -> Message:
         return Made(await self._entering.create(name), restored=False)
 
-    async def _enter_restored(self, restored: Restored) -> Message:
+    async def _enter_restored(self, restored: OpenedProfile) -> Message:
         return Made(await self._entering.enter_as(restored.profile, restored.name), restored=True)
 
     async def _ready(self, peer: Peer) -> Message:
@@ -216,21 +216,21 @@ class Welcome(Screen[None]):
     def _ask_name(self, message: Nameless) -> None:
         if self._is_over():
             return
-        from tui.client.dialogs.register import Register
+        from tui.client.dialogs.register import RegisterDialog
 
         self.busy = ""
         make = partial(self._entering.enter_as, message.profile) if message.profile else self._entering.create
-        self.client.push_screen(Register(make, self._why_not, profile=message.profile), self._registered)
+        self.client.push_screen(RegisterDialog(make, self._why_not, profile=message.profile), self._registered)
 
     def _registered(self, peer: Peer | None) -> None:
         self.post_message(Stayed() if peer is None else Made(peer, restored=False))
 
     def _ask_export(self, profile: str | None) -> None:
-        from tui.client.dialogs.import_identity import ImportIdentity
+        from tui.client.dialogs.import_identity import ImportIdentityDialog
 
-        self.client.push_screen(ImportIdentity(self._entering, profile=profile), self._restored)
+        self.client.push_screen(ImportIdentityDialog(self._entering, profile=profile), self._restored)
 
-    def _restored(self, restored: Restored | None) -> None:
+    def _restored(self, restored: OpenedProfile | None) -> None:
         if restored is None:
             self.post_message(Stayed())
             return
@@ -240,21 +240,23 @@ class Welcome(Screen[None]):
     @on(Made)
     def _made(self, message: Made) -> None:
         """Show the account, and offer to export it."""
-        from tui.client.dialogs.registered import Registered
+        from tui.client.dialogs.registered import RegisteredDialog
 
         me = message.peer.me
         if self._is_over() or me is None:
             return
         self.busy = ""
         self.client.push_screen(
-            Registered(me, restored=message.restored), partial(self._introduced, message.peer)
-        )  # fmt: skip
+            RegisteredDialog(me, restored=message.restored), partial(self._introduced, message.peer)
+        )
 
     def _introduced(self, peer: Peer, wants_export: bool | None) -> None:
-        from tui.client.dialogs.export_identity import ExportIdentity
+        from tui.client.dialogs.export_identity import ExportIdentityDialog
 
         if wants_export:
-            self.client.push_screen(ExportIdentity(peer), lambda _place: self._introduced(peer, wants_export=False))
+            self.client.push_screen(
+                ExportIdentityDialog(peer), lambda _place: self._introduced(peer, wants_export=False)
+            )
         else:
             self._enter("", partial(self._ready, peer))
 

@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from tui.widgets.key_line import KeyLine
-from tui.widgets.text_lines import TextLines
+from tui.common.footer import Footer
+from tui.monitor.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ class Details(ModalScreen[None]):
         with Vertical(classes="details"):
             yield TextLines(classes="heading")
             yield from self.body()
-        yield KeyLine()
+        yield Footer()
 
     def body(self) -> Iterable[Widget]:
         """Return what stands below the heading."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui.client.wording import counted, plain
+from tui.common.wording import counted, plain
 from tui.monitor.dialogs.details import Details
 from tui.monitor.election_lines import chart_lines
-from tui.monitor.model.election_reading import Outcome
+from tui.monitor.model.election_reading import ElectionOutcome
 from tui.monitor.panels.sequence_chart import LEGEND, SequenceChart, SequenceData
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import lasting, milliseconds, thousands
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,15 +48,13 @@ class ElectionDetails(Details):
         """Let the arrow keys move the chart."""
         self.query_one(SequenceChart).focus()
 
-    def paint(
-        self, election: ElectionData, names: Sequence[str], now: float, time_of_day: Callable[..., str]
-    ) -> None:  # fmt: skip
+    def paint(self, election: ElectionData, names: Sequence[str], now: float, time_of_day: Callable[..., str]) -> None:
         """Show the election as it stands. `names` are the nodes' by place."""
         palette = Palette.of(self.app)
         self.head(summary(election, names, now, palette), Text(time_of_day(election.began), palette.muted))
         self.query_one(".facts", TextLines).show(_facts(election, names, palette, time_of_day))
         lines = chart_lines(election, names, now, single=True)
-        growing = election.outcome is Outcome.UNDER_WAY
+        growing = election.outcome is ElectionOutcome.UNDER_WAY
         data = SequenceData(election.key, tuple(names), election.began, lines, None, growing=growing)
         self.query_one(SequenceChart).paint(data)
         self.query_one(".legend", TextLines).show([Text(LEGEND)])
@@ -66,17 +64,17 @@ def summary(election: ElectionData, names: Sequence[str], now: float, palette: P
     """Return an election as one sentence."""
     line = Text("")
     match election.outcome:
-        case Outcome.WON:
+        case ElectionOutcome.WON:
             line.append(f"{_name(election.leader, names)} leads term {election.term}", palette.good + palette.bold)
             line.append(f" after {milliseconds(1000 * (election.took_s or 0.0))}")
             if election.outage_s is not None:
                 line.append(
                     f"; {milliseconds(1000 * election.outage_s)} without {_name(election.former, names)}", palette.muted
                 )
-        case Outcome.UNDER_WAY:
+        case ElectionOutcome.UNDER_WAY:
             line.append("under way", palette.accent + palette.bold)
             line.append(f" for {lasting(now - election.began)}: {election.why}")
-        case Outcome.CALMED:
+        case ElectionOutcome.CALMED:
             line.append("calmed", palette.primary + palette.bold)
             line.append(f": {_name(election.former, names)} leads on, term {election.former_term}")
         case _:
@@ -87,7 +85,7 @@ def summary(election: ElectionData, names: Sequence[str], now: float, palette: P
 
 def _facts(
     election: ElectionData, names: Sequence[str], palette: Palette, time_of_day: Callable[..., str]
-) -> list[Text | tuple[Text, Text]]:  # fmt: skip
+) -> list[Text | tuple[Text, Text]]:
     began = f"{time_of_day(election.began, tenths=True)} by {_name(election.noticed_by, names)}: {election.why}"
     before = "no leader is known"
     if election.former is not None:
@@ -103,7 +101,7 @@ def _facts(
         ("agreed", _agreed(election, names)),
         ("sent", sent),
         ("Bully", f"{election.bully_best} to {election.bully_worst} messages with {nodes}, best case to worst"),
-    ]  # fmt: skip
+    ]
     if election.left_out:
         facts[2] = ("left out", f"{thousands(election.left_out)} steps in the middle are no longer kept")
     return [Text.assemble((f"{label:<9}", palette.muted), text) for label, text in facts]

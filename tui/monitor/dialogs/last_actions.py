@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual import on
 
-from tui.client.wording import counted, plain
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import counted, plain
 from tui.monitor.dialogs.details import Details
 from tui.monitor.order_words import done, operator_name, record_line, to_do
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
-from tui.widgets.text_lines import TextLines
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from textual.widget import Widget
 
-    from tui.monitor.model.actions import Action
-    from tui.monitor.roster import Roster
+    from tui.monitor.model.actions import OperatorAction
+    from tui.monitor.node_index import NodeIndex
 
 
 class LastActions(Details):
@@ -28,25 +28,30 @@ class LastActions(Details):
 
     DEFAULT_CSS = "LastActions #action-text { height: 3; }"
 
-    def __init__(self, roster: Roster, time_of_day: Callable[[float], str]) -> None:
+    def __init__(self, roster: NodeIndex, time_of_day: Callable[[float], str]) -> None:
         super().__init__()
         self._roster = roster
         self._time_of_day = time_of_day
-        self._shown: tuple[Action, ...] | None = None
+        self._shown: tuple[OperatorAction, ...] | None = None
 
     def body(self) -> Iterable[Widget]:
         """Return the list."""
         yield RowList(
             (
-                Column("time", "Time", 8), Column("operator", "Operator", 20, hide_below=80), Column("what", "What"),
-                Column("result", "Result", 10), Column("logged", "In the logs of", 14, hide_below=60),
+                Column("time", "Time", 8),
+                Column("operator", "Operator", 20, hide_below=80),
+                Column("what", "What"),
+                Column("result", "Result", 10),
+                Column("logged", "In the logs of", 14, hide_below=60),
             ),
-            key=_key, cells=self._cells, empty="No operator has ordered anything, as far as the nodes still know.",
+            key=_key,
+            cells=self._cells,
+            empty="No operator has ordered anything, as far as the nodes still know.",
             id="last-actions",
-        )  # fmt: skip
+        )
         yield TextLines(id="action-text")
 
-    def _cells(self, action: Action) -> Sequence[Text | str]:
+    def _cells(self, action: OperatorAction) -> Sequence[Text | str]:
         palette, record = Palette.of(self.app), action.record
         logged = ", ".join(plain(self._roster.name(place), 16) for place in sorted(action.logged_by))
         if action.logged_by >= set(self._roster.places):
@@ -58,20 +63,23 @@ class LastActions(Details):
             result = Text("✗ refused", palette.warning)
         words = done if record.obeyed else to_do
         return (
-            Text(self._time_of_day(action.at), palette.muted), operator_name(record.operator),
-            Text(words(record.order, record.value, record.node), "bold"), result, logged,
-        )  # fmt: skip
+            Text(self._time_of_day(action.at), palette.muted),
+            operator_name(record.operator),
+            Text(words(record.order, record.value, record.node), "bold"),
+            result,
+            logged,
+        )
 
     def on_mount(self) -> None:
         """Put the focus on the list."""
         self.query_one(RowList).focus()
 
-    def paint(self, actions: tuple[Action, ...]) -> None:
+    def paint(self, actions: tuple[OperatorAction, ...]) -> None:
         """Show these, the newest first."""
         if actions != self._shown:
             self._shown = actions
             self.head(Text("Last actions of operators"), Text(counted(len(actions), "action"), "dim"))
-            rows: RowList[Action] = self.query_one(RowList)
+            rows: RowList[OperatorAction] = self.query_one(RowList)
             rows.set_rows(actions)
             self._say()
 
@@ -82,7 +90,7 @@ class LastActions(Details):
 
     def _say(self) -> None:
         """Show the whole of the action under the cursor, which its row may have cut."""
-        rows: RowList[Action] = self.query_one(RowList)
+        rows: RowList[OperatorAction] = self.query_one(RowList)
         block = self.query_one("#action-text", TextLines)
         if rows.current is None:
             block.show([])
@@ -91,5 +99,5 @@ class LastActions(Details):
             block.show(list(text.wrap(self.app.console, max(1, block.size.width))))
 
 
-def _key(action: Action) -> str:
+def _key(action: OperatorAction) -> str:
     return f"{action.record.node} {action.record.incarnation} {action.record.number}"

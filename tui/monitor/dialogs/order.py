@@ -9,13 +9,13 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Button, Label, Static
 
-from tui.client.dialogs.base import Dialog
-from tui.client.wording import plain
+from tui.common.dialog import Dialog
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import plain
 from tui.monitor.order_plans import plan
 from tui.monitor.orders import ON_A_NODE, order_for
-from tui.widgets.badge import badge
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
+from tui.monitor.widgets.badge import badge
+from tui.monitor.widgets.palette import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tui.monitor.model.nodes import NodeData
     from tui.monitor.order_plans import Plan, Situation
-    from tui.monitor.orders import Deed, Order
+    from tui.monitor.orders import Order, OrderKind
 
 _MOST_ROWS: Final = 6
 _NAME_CELLS: Final = 32
@@ -49,7 +49,7 @@ class OrderDialog(Dialog["Order"]):
     }
     """
 
-    def __init__(self, deed: Deed, place: int, situation: Situation) -> None:
+    def __init__(self, deed: OrderKind, place: int, situation: Situation) -> None:
         super().__init__()
         self.deed = deed
         self._place = place
@@ -69,8 +69,10 @@ class OrderDialog(Dialog["Order"]):
     def _node_list(self) -> RowList[NodeData]:
         nodes: RowList[NodeData] = RowList(
             (Column("name", "Node"), Column("state", "State", 22), Column("line", "Line", 13, hide_below=50)),
-            key=lambda node: str(node.place), cells=self._node_cells, id="order-nodes",
-        )  # fmt: skip
+            key=lambda node: str(node.place),
+            cells=self._node_cells,
+            id="order-nodes",
+        )
         nodes.styles.height = 1 + min(_MOST_ROWS, len(self._situation.nodes))
         return nodes
 

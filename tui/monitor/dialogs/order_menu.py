@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual import on
 
-from tui.client.dialogs.base import Dialog
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
+from tui.common.dialog import Dialog
+from tui.common.rowlist import Column, RowList
+from tui.monitor.widgets.palette import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,8 +44,10 @@ class OrderMenu(Dialog[str]):
         """Return the list."""
         orders: RowList[Choice] = RowList(
             (Column("key", "", 3), Column("name", "", 13), Column("what", "")),
-            key=lambda choice: choice.action, cells=self._cells, id="orders",
-        )  # fmt: skip
+            key=lambda choice: choice.action,
+            cells=self._cells,
+            id="orders",
+        )
         orders.styles.height = len(self._choices)
         yield orders
 

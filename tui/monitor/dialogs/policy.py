@@ -8,11 +8,11 @@ from rich.text import Text
 from textual import on
 from textual.widgets import Button, Static
 
-from tui.client.dialogs.base import Dialog
+from tui.common.dialog import Dialog
+from tui.common.rowlist import Column, RowList
 from tui.monitor.order_words import POLICIES, POLICY_MEANINGS, policy_name
-from tui.monitor.orders import Deed, order_for
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
+from tui.monitor.orders import OrderKind, order_for
+from tui.monitor.widgets.palette import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,13 +43,16 @@ class PolicyDialog(Dialog["Order"]):
         """Return the policies, and what the chosen one means."""
         yield RowList(
             (Column("name", ""), Column("holds", "", 10)),
-            key=str, cells=self._cells, id="policies",
-        )  # fmt: skip
+            key=str,
+            cells=self._cells,
+            id="policies",
+        )
         yield Static("", markup=False, classes="text does")
         yield Static(
             "It holds for the whole cluster from the next request on, whoever leads. Nothing under way is moved.",
-            markup=False, classes="text costs",
-        )  # fmt: skip
+            markup=False,
+            classes="text costs",
+        )
 
     def _cells(self, policy: str) -> Sequence[Text | str]:
         holds = policy == self._situation.cluster.policy
@@ -99,4 +102,4 @@ class PolicyDialog(Dialog["Order"]):
         policy = self._policies.current
         if policy is None or policy == self._situation.cluster.policy:
             return None
-        return order_for(Deed.POLICY, self._situation.spokesman.name, policy=policy)
+        return order_for(OrderKind.POLICY, self._situation.contact_node.name, policy=policy)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.dialogs.details import Details
 from tui.monitor.panels.request_list import request_key
 from tui.monitor.panels.sequence_chart import SequenceChart, SequenceData
 from tui.monitor.panels.tones import tone_style
 from tui.monitor.request_lines import request_lines, state_tone
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import milliseconds
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -43,9 +43,7 @@ class RequestDetails(Details):
         """Let the arrow keys move the chart."""
         self.query_one(SequenceChart).focus()
 
-    def paint(
-        self, request: RequestData, names: Sequence[str], time_of_day: Callable[..., str]
-    ) -> None:  # fmt: skip
+    def paint(self, request: RequestData, names: Sequence[str], time_of_day: Callable[..., str]) -> None:
         """Show the request as it stands. `names` are the nodes' by place."""
         palette = Palette.of(self.app)
         head = Text(f"{plain(request.kind, 24)} ")
@@ -61,9 +59,13 @@ class RequestDetails(Details):
         lines = [Text.assemble((f"{label:<9}", palette.muted), text) for label, text in facts]
         self.query_one(".facts", TextLines).show(lines)
         data = SequenceData(
-            request_key(request), tuple(names), request.began, request_lines(request, names), request.place,
+            request_key(request),
+            tuple(names),
+            request.began,
+            request_lines(request, names),
+            request.place,
             growing=not request.state.done,
-        )  # fmt: skip
+        )
         self.query_one(SequenceChart).paint(data)
 
 

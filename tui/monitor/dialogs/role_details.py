@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.dialogs.details import Details
 from tui.monitor.panels.role_panel import RolePanel
-from tui.widgets.palette import Palette
+from tui.monitor.widgets.palette import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,9 +12,9 @@ from textual.widgets import Input, Static
 
 from shared.errors import GlimpseError
 from shared.text import clean
-from tui.client.dialogs.base import Dialog
+from tui.common.dialog import Dialog
+from tui.common.working import work
 from tui.monitor.saving import save_text, typed_path
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ MAX_ACTIONS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class OperatorAction:
     """One order. `at` is the moment when the monitor's clock stood where the first node told of it."""
 
     record: AuditRecord
@@ -26,20 +26,20 @@ class Actions:
     """The last `MAX_ACTIONS` orders."""
 
     def __init__(self) -> None:
-        self._actions: OrderedDict[tuple[str, int, int], Action] = OrderedDict()
+        self._actions: OrderedDict[tuple[str, int, int], OperatorAction] = OrderedDict()
 
     def take(self, record: AuditRecord, place: int, at: float) -> bool:
         """Take it that the node's log has this record; True if nobody told of it before."""
         key = (record.node, record.incarnation, record.number)
         known = self._actions.get(key)
         if known is not None:
-            self._actions[key] = Action(known.record, min(known.at, at), known.logged_by | {place})
+            self._actions[key] = OperatorAction(known.record, min(known.at, at), known.logged_by | {place})
             return False
-        self._actions[key] = Action(record, at, frozenset({place}))
+        self._actions[key] = OperatorAction(record, at, frozenset({place}))
         if len(self._actions) > MAX_ACTIONS:
             self._actions.popitem(last=False)
         return True
 
-    def newest_first(self) -> tuple[Action, ...]:
+    def newest_first(self) -> tuple[OperatorAction, ...]:
         """Return all that are kept."""
         return tuple(sorted(self._actions.values(), key=lambda action: action.at, reverse=True))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from shared.wire import feed_messages as feed
     from shared.wire.node_messages import TableRow
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 CANNOT_WRITE = "cannot write its directory"
 """Trouble of a node that reads the directory, and so looks well otherwise."""
@@ -124,20 +124,25 @@ NO_TABLE = TableData(0, None, 0.0, ())
 def leader_of(records: Sequence[NodeRecord]) -> NodeRecord | None:
     """Return the node that leads and may act as leader; of several, the one of the highest term."""
     leading = [
-        record for record in records
-        if record.presence is Presence.UP and record.state is not None
-        and record.state.standing.role == "leader" and record.state.standing.trusts_lease
-    ]  # fmt: skip
+        record
+        for record in records
+        if record.presence is Presence.UP
+        and record.state is not None
+        and record.state.standing.role == "leader"
+        and record.state.standing.trusts_lease
+    ]
     return max(leading, key=_term, default=None)
 
 
-def directory_of(records: Sequence[NodeRecord], roster: Roster, now: float) -> DirectoryData:
+def directory_of(records: Sequence[NodeRecord], roster: NodeIndex, now: float) -> DirectoryData:
     """Return what the nodes that answer say of the directory."""
     told = [
-        (record.place, record.directory) for record in records
-        if record.presence is Presence.UP and record.directory is not None
+        (record.place, record.directory)
+        for record in records
+        if record.presence is Presence.UP
+        and record.directory is not None
         and now - record.directory_at <= DIRECTORY_STALE_S
-    ]  # fmt: skip
+    ]
     latencies = [message.latency_ms for _, message in told if message.ok and message.latency_ms is not None]
     return DirectoryData(
         one_line(told[0][1].engine) if told else "",
@@ -161,7 +166,7 @@ def cannot_write(message: feed.FeedDirectory) -> bool:
     return not message.ok and not message.writable and message.latency_ms is not None
 
 
-def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: Roster, now: float) -> TableData:
+def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: NodeIndex, now: float) -> TableData:
     """Return the coordination table: the leader's own, or the newest that anybody holds.
 
     Without a leader, `last_leader` is in no line: the others are its heirs.
@@ -204,12 +209,21 @@ def _ranks(
     return ranks
 
 
-def _line(row: TableRow, rank: int | None, record: NodeRecord, roster: Roster, age_s: float) -> TableLine:
+def _line(row: TableRow, rank: int | None, record: NodeRecord, roster: NodeIndex, age_s: float) -> TableLine:
     return TableLine(
-        row.place, roster.name(row.place), rank, record.badges()[0], row.incarnation, row.load1, row.cores,
-        row.in_flight, cost(row.load1, row.cores, row.in_flight), priority(row.load1),
-        0.0 if rank == 0 else row.heard_ms / 1000 + age_s, row.fit,
-    )  # fmt: skip
+        row.place,
+        roster.name(row.place),
+        rank,
+        record.badges()[0],
+        row.incarnation,
+        row.load1,
+        row.cores,
+        row.in_flight,
+        cost(row.load1, row.cores, row.in_flight),
+        priority(row.load1),
+        0.0 if rank == 0 else row.heard_ms / 1000 + age_s,
+        row.fit,
+    )
 
 
 def _term(record: NodeRecord) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.wire import feed_messages as feed
 from tui.monitor.model.cluster import ClusterState, directory_of, leader_of
-from tui.monitor.model.elections import Outcome
+from tui.monitor.model.elections import ElectionOutcome
 from tui.monitor.model.events import Level, Topic
 from tui.monitor.model.nodes import Presence
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tui.monitor.model.elections import Elections
-    from tui.monitor.model.events import EventLog
+    from tui.monitor.model.events import EventHistory
     from tui.monitor.model.nodes import NodeRecord
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 FEED_INTERVAL_S: Final = feed.MIN_INTERVAL_MS / 1000
 DOWN_AFTER_HEARTBEATS: Final = 2
@@ -36,7 +36,12 @@ class Conclusions:
     """Looks at the records of all nodes whenever time has passed. Times in seconds of the monitor's clock."""
 
     def __init__(
-        self, records: Sequence[NodeRecord], roster: Roster, elections: Elections, events: EventLog, interval_s: float
+        self,
+        records: Sequence[NodeRecord],
+        roster: NodeIndex,
+        elections: Elections,
+        events: EventHistory,
+        interval_s: float,
     ) -> None:
         self.down_after_s = interval_s + DOWN_AFTER_HEARTBEATS * roster.timing.heartbeat_s
         self.state = ClusterState.LOOKING
@@ -138,9 +143,12 @@ class Conclusions:
         told = (
             other.heard_at + other.state.standing.token_ms / 1000
             for other in self._records
-            if other is not record and other.presence is Presence.UP and other.heard_at is not None
-            and other.state is not None and other.state.standing.token == record.place
-        )  # fmt: skip
+            if other is not record
+            and other.presence is Presence.UP
+            and other.heard_at is not None
+            and other.state is not None
+            and other.state.standing.token == record.place
+        )
         return max(told, default=float("-inf"))
 
     # --- The cluster -------------------------------------------------------------------------------------------------
@@ -195,7 +203,11 @@ class Conclusions:
         if self._elections.version == before:
             return
         for election in reversed(elections):
-            if election.outcome is Outcome.WON and election.term > self._told_term and election.ended is not None:
+            if (
+                election.outcome is ElectionOutcome.WON
+                and election.term > self._told_term
+                and election.ended is not None
+            ):
                 self._told_term = election.term
                 text = (
                     f"{self._roster.name(election.leader)} leads term {election.term}: found in "

@@ -31,7 +31,7 @@ _CALLS: Final = frozenset({"CRASH_LEADER", "ELECTION", "YIELD", "RESIGN", "HAND_
 _ELECTING: Final = frozenset({"probe", "elect", "wait", "claim"})
 
 
-class Outcome(StrEnum):
+class ElectionOutcome(StrEnum):
     """How an election ended."""
 
     UNDER_WAY = "under way"
@@ -43,7 +43,7 @@ class Outcome(StrEnum):
     """It came to rest without a leader, as far as the monitor was told."""
 
 
-class Entry(NamedTuple):
+class ElectionEntry(NamedTuple):
     """A notice as it is kept: whose, from which life, and by which clock."""
 
     place: int
@@ -91,7 +91,7 @@ class Group:
     former_term: int
     deaf: frozenset[int]
     """Nodes that were deaf when it began."""
-    entries: list[tuple[Entry, bool]] = field(default_factory=list)
+    entries: list[tuple[ElectionEntry, bool]] = field(default_factory=list)
     last_at: float = 0.0
     lost: set[int] = field(default_factory=set)
     """Nodes that knew of no leader."""
@@ -101,7 +101,7 @@ class Group:
     ended: float | None = None
     agreed: set[int] = field(default_factory=set)
     agreed_at: float | None = None
-    outcome: Outcome = Outcome.UNDER_WAY
+    outcome: ElectionOutcome = ElectionOutcome.UNDER_WAY
 
 
 class Reading:
@@ -125,7 +125,7 @@ class Reading:
         self._term = 0 if start is None else start.former_term
         self._deaf: set[int] = set() if start is None else set(start.deaf)
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: ElectionEntry) -> None:
         """Take the next entry."""
         body = entry.body
         if isinstance(body, DeafNotice):
@@ -148,17 +148,17 @@ class Reading:
         if self._open is not None and self._rested(self._open, now):
             self._close(self._open)
         elif self._open is not None and self._open.ended is not None:
-            self._open.outcome = Outcome.WON
+            self._open.outcome = ElectionOutcome.WON
 
     def _rested(self, group: Group, now: float) -> bool:
         """Return whether there has been no word of an election for so long that it is over."""
         return now - group.last_at > (self._quiet_s if group.ended is None else self._quiet_after_s)
 
-    def _begins_another(self, entry: Entry, group: Group) -> bool:
+    def _begins_another(self, entry: ElectionEntry, group: Group) -> bool:
         """Return whether somebody who had agreed to the new leader misses it again."""
         return group.ended is not None and entry.place in group.agreed and _disturbs(entry.body)
 
-    def _join(self, entry: Entry, group: Group, *, deaf: bool) -> None:
+    def _join(self, entry: ElectionEntry, group: Group, *, deaf: bool) -> None:
         group.entries.append((entry, deaf))
         if deaf:
             return
@@ -181,27 +181,28 @@ class Reading:
 
     def _close(self, group: Group) -> None:
         if group.ended is not None:
-            group.outcome = Outcome.WON
+            group.outcome = ElectionOutcome.WON
             self._leader, self._term = group.leader, group.term
         elif group.found_again:
-            group.outcome = Outcome.CALMED
+            group.outcome = ElectionOutcome.CALMED
         else:
-            group.outcome = Outcome.NOBODY
+            group.outcome = ElectionOutcome.NOBODY
         self._open = None
 
-    def _settle(self, entry: Entry, *, deaf: bool) -> None:
+    def _settle(self, entry: ElectionEntry, *, deaf: bool) -> None:
         """Take note of a leader whose election was not seen."""
         body = entry.body
         if isinstance(body, LeaderNotice) and body.leader is not None and body.term >= self._term and not deaf:
             self._leader, self._term = body.leader, body.term
 
 
-def sent_messages(entries: Iterable[tuple[Entry, bool]]) -> Counter[str]:
+def sent_messages(entries: Iterable[tuple[ElectionEntry, bool]]) -> Counter[str]:
     """Return how many messages left, by kind; each counts once, at its sender."""
     return Counter(
-        entry.body.kind for entry, deaf in entries
+        entry.body.kind
+        for entry, deaf in entries
         if isinstance(entry.body, ElectionNotice) and entry.body.sent and not deaf
-    )  # fmt: skip
+    )
 
 
 def _disturbs(body: ElectionBody) -> bool:
@@ -228,7 +229,7 @@ def why(body: ElectionBody) -> str:
             return "leader silent"
 
 
-def steps(entries: Sequence[tuple[Entry, bool]]) -> tuple[ElectionStep, ...]:
+def steps(entries: Sequence[tuple[ElectionEntry, bool]]) -> tuple[ElectionStep, ...]:
     """Return the timeline: each message once, at its sender, with its arrival."""
     arrivals = _Arrivals(entry for entry, deaf in entries if not deaf)
     found = []
@@ -247,7 +248,7 @@ def steps(entries: Sequence[tuple[Entry, bool]]) -> tuple[ElectionStep, ...]:
 class _Arrivals:
     """When messages came to their receivers; each arrival belongs to one message."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[ElectionEntry]) -> None:
         self._times: dict[tuple[int, int, str, int], list[float]] = {}
         for entry in entries:
             body = entry.body

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from tui.monitor.model.election_reading import (
     ElectionBody,
+    ElectionEntry,
+    ElectionOutcome,
     ElectionStep,
-    Entry,
     Group,
-    Outcome,
     Reading,
     sent_messages,
     steps,
@@ -27,7 +27,7 @@ from tui.monitor.model.election_reading import (
 if TYPE_CHECKING:
     from shared.config import Timing
 
-__all__ = ["ElectionBody", "ElectionData", "ElectionStep", "Elections", "Entry", "Outcome", "bully"]
+__all__ = ["ElectionBody", "ElectionData", "ElectionEntry", "ElectionOutcome", "ElectionStep", "Elections", "bully"]
 
 MAX_ELECTIONS: Final = 32
 MAX_ENTRIES: Final = 2_000
@@ -50,7 +50,7 @@ class ElectionData:
     """When the first node noticed, or was told, that it needs a leader."""
     noticed_by: int
     why: str
-    outcome: Outcome
+    outcome: ElectionOutcome
     ended: float | None
     """When a node won; None if none did."""
     agreed: float | None
@@ -114,7 +114,7 @@ class Elections:
     def __init__(self, nodes: int, timing: Timing) -> None:
         self._nodes = nodes
         self._timing = timing
-        self._entries: list[Entry] = []
+        self._entries: list[ElectionEntry] = []
         self._known: set[tuple[int, int, int]] = set()
         self._folded: dict[tuple[int, int, int], tuple[int, Counter[str]]] = {}
         """By the entry that opens a long election: entries of its middle that were left out, and their messages."""
@@ -129,7 +129,7 @@ class Elections:
         self.version = 0
         """Changes whenever an election may have."""
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: ElectionEntry) -> None:
         """Take a notice, of whenever; one that is known already is passed over."""
         too_old = self._start is not None and entry.order < self._start.entries[0][0].order
         if entry.key in self._known or too_old:
@@ -148,7 +148,7 @@ class Elections:
 
     def newest_first(self, now: float) -> tuple[ElectionData, ...]:
         """Return the elections that are known."""
-        stale = self._unread or any(election.outcome is Outcome.UNDER_WAY for election in self._read)
+        stale = self._unread or any(election.outcome is ElectionOutcome.UNDER_WAY for election in self._read)
         pause_s = _READ_EVERY_S if len(self._entries) > _FEW else 0.0
         if stale and not 0 <= now - self._read_at < pause_s:
             reading = self._reading(now)
@@ -179,12 +179,25 @@ class Elections:
         sent = counts + sent_messages(group.entries)
         best, worst = bully(self._nodes)
         return ElectionData(
-            "-".join(map(str, opening.key)), opening.at, opening.place, why(opening.body), group.outcome,
-            group.ended, group.agreed_at, frozenset(group.agreed), group.leader,
-            group.term if group.ended is not None else group.former_term, group.former, group.former_term,
-            self._last_word(group.former, opening.at), tuple(sent.most_common()), best, worst,
-            steps(group.entries), left_out,
-        )  # fmt: skip
+            "-".join(map(str, opening.key)),
+            opening.at,
+            opening.place,
+            why(opening.body),
+            group.outcome,
+            group.ended,
+            group.agreed_at,
+            frozenset(group.agreed),
+            group.leader,
+            group.term if group.ended is not None else group.former_term,
+            group.former,
+            group.former_term,
+            self._last_word(group.former, opening.at),
+            tuple(sent.most_common()),
+            best,
+            worst,
+            steps(group.entries),
+            left_out,
+        )
 
     def _last_word(self, place: int | None, began: float) -> float | None:
         """Return when a node fell silent, if that is why the election began."""
@@ -197,7 +210,7 @@ class Elections:
     def _make_room(self) -> None:
         """Let the oldest elections go; of one that does not end, the middle."""
         groups = self._reading(self._entries[-1].at).groups[-MAX_ELECTIONS:]
-        kept: list[Entry] = []
+        kept: list[ElectionEntry] = []
         first = None
         for group in reversed(groups):
             entries = self._shortened(group)
@@ -222,7 +235,7 @@ class Elections:
         self._folded = {key: counts for key, counts in self._folded.items() if key in self._known}
         self._bridges = {key: bridge for key, bridge in self._bridges.items() if key in self._known}
 
-    def _shortened(self, group: Group) -> list[Entry]:
+    def _shortened(self, group: Group) -> list[ElectionEntry]:
         entries = [entry for entry, _ in group.entries]
         if len(entries) <= KEPT_OF_ONE:
             return entries

@@ -81,7 +81,7 @@ class EventFilter:
         return all(word in line for word in self.text.casefold().split())
 
 
-class EventLog:
+class EventHistory:
     """The last `MAX_EVENTS` events. `version` changes whenever there is something new to show."""
 
     def __init__(self) -> None:

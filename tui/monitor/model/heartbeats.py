@@ -74,8 +74,14 @@ class BeatBuckets:
             return
         self.last, self.last_at = beats, now
         counters = (
-            beats.sent, beats.acked, beats.unacked, beats.heard, beats.missed, beats.pulses_sent, beats.pulses_heard
-        )  # fmt: skip
+            beats.sent,
+            beats.acked,
+            beats.unacked,
+            beats.heard,
+            beats.missed,
+            beats.pulses_sent,
+            beats.pulses_heard,
+        )
         grown = self._tallies.take(at_s, counters)
         sent, acked, unacked, heard, missed, _, pulses_heard = grown
         index = self._index(now)

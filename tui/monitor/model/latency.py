@@ -80,9 +80,13 @@ class LatencyWindow:
         if not answered:
             return NONE_ANSWERED
         return Latency(
-            answered, sum(self._sums_ms) / answered, percentile_ms(self._sum, 0.5), percentile_ms(self._sum, 0.9),
-            percentile_ms(self._sum, 0.99), tuple(self._sum),
-        )  # fmt: skip
+            answered,
+            sum(self._sums_ms) / answered,
+            percentile_ms(self._sum, 0.5),
+            percentile_ms(self._sum, 0.9),
+            percentile_ms(self._sum, 0.99),
+            tuple(self._sum),
+        )
 
     def curve(self, now: float) -> Curve:
         """Return the 99th percentile of each second, in ms."""

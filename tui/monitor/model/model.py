@@ -23,18 +23,18 @@ from tui.monitor.model.cluster import (
     totals_of,
 )
 from tui.monitor.model.conclusions import FEED_INTERVAL_S, Conclusions
-from tui.monitor.model.elections import ElectionBody, ElectionData, Elections, Entry
-from tui.monitor.model.events import EventLog, Level, Topic, one_line
+from tui.monitor.model.elections import ElectionBody, ElectionData, ElectionEntry, Elections
+from tui.monitor.model.events import EventHistory, Level, Topic, one_line
 from tui.monitor.model.latency import LatencyWindow
 from tui.monitor.model.nodes import DONE, NodeData, NodeRecord, Presence, RoleChange
 from tui.monitor.model.notices import line_of
-from tui.monitor.model.requests import Requests
+from tui.monitor.model.requests import RequestTable
 from tui.monitor.model.traffic import TrafficData, traffic_of
 
 if TYPE_CHECKING:
     from tui.monitor.model.clocks import NodeClock
     from tui.monitor.model.heartbeats import BeatRow
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 
 class Model:
@@ -43,11 +43,11 @@ class Model:
     `roster` says who the nodes are; a node is named by its place in it. All times are seconds of the monitor's clock.
     """
 
-    def __init__(self, roster: Roster, *, interval_s: float = FEED_INTERVAL_S) -> None:
+    def __init__(self, roster: NodeIndex, *, interval_s: float = FEED_INTERVAL_S) -> None:
         self.roster = roster
-        self.events = EventLog()
+        self.events = EventHistory()
         self.actions = Actions()
-        self.requests = Requests()
+        self.requests = RequestTable()
         self._latency = LatencyWindow()
         self._clocks = Clocks(len(roster.nodes))
         self._records = [NodeRecord(place, roster) for place in roster.places]
@@ -205,7 +205,7 @@ class Model:
         if isinstance(body, feed.RoleNotice):
             record.role_notice = notice.at_ms, body
         if isinstance(body, ElectionBody):
-            self._elections.take(Entry(place, record.incarnation, notice.number, notice.at_ms, clock, body))
+            self._elections.take(ElectionEntry(place, record.incarnation, notice.number, notice.at_ms, clock, body))
         if isinstance(body, feed.AuditNotice) and not self.actions.take(body.record, place, at):
             return  # another node has told of it
         level, topic, text = line_of(body, place, self.roster)
@@ -244,9 +244,10 @@ class Model:
     def _heard_by(self, place: int, now: float) -> tuple[str, ...]:
         within_s = self.roster.timing.suspect_s
         return tuple(
-            self.roster.name(other.place) for other in self._records
+            self.roster.name(other.place)
+            for other in self._records
             if other.place != place and other.hears(place, within_s, now)
-        )  # fmt: skip
+        )
 
     def _beats(self, record: NodeRecord, leader: int | None, now: float) -> tuple[BeatRow, ...]:
         leads = leader == record.place
@@ -276,10 +277,13 @@ class Model:
     def _token(self, now: float) -> tuple[int | None, float]:
         """Return who holds the token of the failure simulation, as the freshest of those that answer say."""
         told = [
-            (record.heard_at, record.state.standing) for record in self._records
-            if record.state is not None and record.heard_at is not None and record.presence is not Presence.DOWN
+            (record.heard_at, record.state.standing)
+            for record in self._records
+            if record.state is not None
+            and record.heard_at is not None
+            and record.presence is not Presence.DOWN
             and record.state.standing.token in self.roster.places
-        ]  # fmt: skip
+        ]
         if not told:
             return None, 0.0
         heard_at, standing = max(told, key=_first)

@@ -15,7 +15,7 @@ from tui.monitor.model.tallies import Tallies
 
 if TYPE_CHECKING:
     from shared.wire import feed_messages as feed
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 DONE, REFUSED, FAILED, SENT_BYTES, RECEIVED_BYTES, DROPPED = range(6)
 """Places in the totals of a node, see `NodeRecord.totals`."""
@@ -129,7 +129,7 @@ class NodeData:
 class NodeRecord:
     """Everything that is kept of one node; of fixed size. Times in seconds of the monitor's clock."""
 
-    def __init__(self, place: int, roster: Roster) -> None:
+    def __init__(self, place: int, roster: NodeIndex) -> None:
         self.place = place
         self.incarnation = 0
         self._highest = 0
@@ -206,10 +206,14 @@ class NodeRecord:
         self.totals.take(
             message.at_ms / 1000,
             (
-                work.requests_done, work.refused, work.failed, traffic.sent_bytes, traffic.received_bytes,
+                work.requests_done,
+                work.refused,
+                work.failed,
+                traffic.sent_bytes,
+                traffic.received_bytes,
                 traffic.dropped,
             ),
-        )  # fmt: skip
+        )
         self.load.put(now, work.load1)
         self.cpu.put(now, work.cpu_percent)
         self.in_flight.put(now, float(work.in_flight))
@@ -239,9 +243,7 @@ class NodeRecord:
 
     def curves(self, now: float) -> Curves:
         """Return the last minute."""
-        return Curves(
-            self.load.curve(now), self.cpu.curve(now), self.in_flight.curve(now), self.requests.curve(now)
-        )  # fmt: skip
+        return Curves(self.load.curve(now), self.cpu.curve(now), self.in_flight.curve(now), self.requests.curve(now))
 
     def hears(self, other: int, within_s: float, now: float) -> bool:
         """Return whether this node said that it heard the other one lately."""

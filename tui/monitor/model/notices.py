@@ -10,7 +10,7 @@ from tui.monitor.model.events import Level, Topic
 
 if TYPE_CHECKING:
     from shared.wire.node_messages import AuditRecord
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 _LEASE = {
     "CLAIM": (Level.DEBUG, "asks the directory for the lease"),
@@ -22,7 +22,7 @@ _LEASE = {
 }
 
 
-def line_of(body: feed.AnyNotice, place: int, roster: Roster) -> tuple[Level, Topic, str]:
+def line_of(body: feed.AnyNotice, place: int, roster: NodeIndex) -> tuple[Level, Topic, str]:
     """Return how much a notice of the node at `place` matters, what it is about, and what it says."""
     match body:
         case feed.RoleNotice(previous, role, why, term):
@@ -71,7 +71,7 @@ def order_line(record: AuditRecord) -> str:
     return f"order {record.order}{value} to {record.node} by {words or 'an operator'}{refused}"
 
 
-def _leader(leader: int | None, term: int, place: int, roster: Roster) -> tuple[Level, Topic, str]:
+def _leader(leader: int | None, term: int, place: int, roster: NodeIndex) -> tuple[Level, Topic, str]:
     if leader is None:
         return Level.WARNING, Topic.LEADER, f"knows of no leader, term {term}"
     if leader == place:

@@ -181,13 +181,24 @@ class _Followed:
         if not state.done and now - self.changed > FORGET_S:
             state = RequestState.LOST
         return RequestData(
-            self.request, self.key, self.account, self.operation, operation_name(self.operation), state,
-            self.steps[0].at, self.changed, place, self.latency_ms, self.code, moves, self.repeats,
+            self.request,
+            self.key,
+            self.account,
+            self.operation,
+            operation_name(self.operation),
+            state,
+            self.steps[0].at,
+            self.changed,
+            place,
+            self.latency_ms,
+            self.code,
+            moves,
+            self.repeats,
             tuple(self.steps),
-        )  # fmt: skip
+        )
 
 
-class Requests:
+class RequestTable:
     """The last `MAX_REQUESTS` followed requests; those that are done make room first."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tui.monitor.model.latency import Latency, LatencyWindow
     from tui.monitor.model.series import Curve
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class TrafficData:
         return self.counts[what - 1]
 
 
-def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, roster: Roster, now: float) -> TrafficData:
+def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, roster: NodeIndex, now: float) -> TrafficData:
     """Return the numbers as they stand."""
     nodes = tuple(_node(record, roster, now) for record in records)
     counts = tuple(
@@ -90,19 +90,23 @@ def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, roster: Ro
     return TrafficData(nodes, counts, _kinds(records), latency.read(now), latency.curve(now))
 
 
-def _node(record: NodeRecord, roster: Roster, now: float) -> NodeTraffic:
+def _node(record: NodeRecord, roster: NodeIndex, now: float) -> NodeTraffic:
     up = record.presence is Presence.UP
     counts = tuple(
-        HappeningCount(
-            what, int(record.happenings.total(what)), record.happenings.rate(what) if up else 0.0
-        )
+        HappeningCount(what, int(record.happenings.total(what)), record.happenings.rate(what) if up else 0.0)
         for what in Happening
-    )  # fmt: skip
+    )
     work = record.state.work if up and record.state is not None else None
     return NodeTraffic(
-        record.place, roster.name(record.place), record.presence, counts, work.in_flight if work else 0,
-        work.open_requests if work else 0, record.latency.read(now), record.requests.curve(now),
-    )  # fmt: skip
+        record.place,
+        roster.name(record.place),
+        record.presence,
+        counts,
+        work.in_flight if work else 0,
+        work.open_requests if work else 0,
+        record.latency.read(now),
+        record.requests.curve(now),
+    )
 
 
 def _kinds(records: Sequence[NodeRecord]) -> tuple[KindTraffic, ...]:
@@ -113,9 +117,12 @@ def _kinds(records: Sequence[NodeRecord]) -> tuple[KindTraffic, ...]:
             known[index] += value
     rows = [
         KindTraffic(
-            operation, operation_name(operation), served, refused,
+            operation,
+            operation_name(operation),
+            served,
+            refused,
             sum_ms / (served + refused) if served + refused else None,
         )
         for operation, (served, refused, sum_ms) in sums.items()
-    ]  # fmt: skip
+    ]
     return tuple(sorted(rows, key=lambda row: (-row.served, row.operation)))

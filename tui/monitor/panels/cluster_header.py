@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from tui.client.wording import counted, plain, size
+from tui.common.wording import counted, plain, size
 from tui.monitor.model.cluster import ClusterData, ClusterState
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import lasting, milliseconds, per_second, thousands
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,9 +29,14 @@ class ClusterHeader(TextLines):
     DEFAULT_CSS = "ClusterHeader { height: 2; background: $panel; padding: 0 1; }"
 
     def paint(
-        self, data: ClusterData, now: float, time_of_day: Callable[[float], str], *, recorder: Recorder | None = None,
+        self,
+        data: ClusterData,
+        now: float,
+        time_of_day: Callable[[float], str],
+        *,
+        recorder: Recorder | None = None,
         replayed: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Show the cluster. `time_of_day` puts a moment of the monitor's clock into words."""
         palette = Palette.of(self.app)
         wide = self.size.width >= _WIDE_CELLS
@@ -107,11 +112,12 @@ def _right(data: ClusterData, palette: Palette, recorder: Recorder | None, *, re
 
 def _figures(data: ClusterData, palette: Palette, *, wide: bool) -> list[Text]:
     parts = [
-        _directory(data, palette), Text(f"{_GAP}{counted(data.clients, 'client')}"),
+        _directory(data, palette),
+        Text(f"{_GAP}{counted(data.clients, 'client')}"),
         Text(f"{_GAP}{thousands(data.requests_done)} requests {per_second(data.requests_per_s)}"),
         Text(f"{_GAP}{thousands(data.refused)} refused", "" if data.refused else palette.muted),
         Text(f"{_GAP}{thousands(data.failed)} given back", palette.warning if data.failed else palette.muted),
-    ]  # fmt: skip
+    ]
     if wide and data.policy:
         parts.append(Text(f"{_GAP}policy {plain(data.policy, 16)}", palette.muted))
     return parts

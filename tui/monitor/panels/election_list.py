@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from tui.client.wording import plain
-from tui.monitor.model.election_reading import Outcome
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import plain
+from tui.monitor.model.election_reading import ElectionOutcome
+from tui.monitor.widgets.palette import Palette
 from tui.monitor.wording import milliseconds, thousands
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,8 +38,11 @@ class ElectionList(RowList["ElectionData"]):
                 Column("messages", "Msgs", 4, align="right"),
                 Column("bully", "Bully", 5, align="right", hide_below=40),
             ),
-            key=lambda election: election.key, cells=self._row_cells, empty=EMPTY, id=id,
-        )  # fmt: skip
+            key=lambda election: election.key,
+            cells=self._row_cells,
+            empty=EMPTY,
+            id=id,
+        )
         self._names: Sequence[str] = ()
         self._time_of_day: Callable[[float], str] = str
         self._elections: tuple[ElectionData, ...] = ()
@@ -59,23 +62,26 @@ class ElectionList(RowList["ElectionData"]):
 
     def _row_cells(self, election: ElectionData) -> Sequence[Text | str]:
         palette = Palette.of(self.app)
-        won = election.outcome is Outcome.WON
+        won = election.outcome is ElectionOutcome.WON
         took = "" if election.took_s is None else milliseconds(1000 * election.took_s)
         return (
-            self._time_of_day(election.began), self._outcome(election, palette),
-            str(election.term) if won else Text("–", palette.muted), took, thousands(election.message_count),
+            self._time_of_day(election.began),
+            self._outcome(election, palette),
+            str(election.term) if won else Text("–", palette.muted),
+            took,
+            thousands(election.message_count),
             f"{election.bully_best}–{election.bully_worst}",
-        )  # fmt: skip
+        )
 
     def _outcome(self, election: ElectionData, palette: Palette) -> Text:
         match election.outcome:
-            case Outcome.WON:
+            case ElectionOutcome.WON:
                 place = election.leader
                 name = self._names[place] if place is not None and place < len(self._names) else "?"
                 return Text(plain(name, 24), palette.good)
-            case Outcome.UNDER_WAY:
+            case ElectionOutcome.UNDER_WAY:
                 return Text("now…", palette.accent)
-            case Outcome.CALMED:
+            case ElectionOutcome.CALMED:
                 return Text("calmed", palette.primary)
             case _:
                 return Text("nobody", palette.warning)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from rich.text import Text
 
+from tui.common.rowlist import Column, RowList
 from tui.monitor.event_text import node_name
 from tui.monitor.model.events import Level
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
+from tui.monitor.widgets.palette import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,8 +35,10 @@ class EventList(RowList["Event"]):
                 Column("node", "Node", max(_LEAST_NAME_CELLS, min(_MOST_NAME_CELLS, longest))),
                 Column("text", "Event"),
             ),
-            key=lambda event: str(event.number), cells=self._row_cells, id=id,
-        )  # fmt: skip
+            key=lambda event: str(event.number),
+            cells=self._row_cells,
+            id=id,
+        )
         self._names = names
         self._time_of_day: Callable[..., str] = str
 
@@ -56,10 +58,12 @@ class EventList(RowList["Event"]):
         palette = Palette.of(self.app)
         style = level_style(event.level, palette)
         return (
-            self._time_of_day(event.at, tenths=True), Text(_LEVELS[event.level], style),
-            Text(event.topic.value, palette.muted), Text(node_name(event.place, self._names), "bold"),
+            self._time_of_day(event.at, tenths=True),
+            Text(_LEVELS[event.level], style),
+            Text(event.topic.value, palette.muted),
+            Text(node_name(event.place, self._names), "bold"),
             Text(event.text, style),
-        )  # fmt: skip
+        )
 
 
 def level_style(level: Level, palette: Palette) -> Style:

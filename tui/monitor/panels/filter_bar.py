@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from tui.widgets.text_lines import TextLines
+from tui.monitor.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -56,9 +56,7 @@ class FilterBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Compose field and line."""
-        yield FilterField(
-            placeholder=self._hint, max_length=MAX_FILTER_CHARS, compact=True, select_on_focus=False
-        )  # fmt: skip
+        yield FilterField(placeholder=self._hint, max_length=MAX_FILTER_CHARS, compact=True, select_on_focus=False)
         yield TextLines()
 
     @property

@@ -10,11 +10,11 @@ from rich.text import Text
 from textual.containers import Vertical
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS
-from tui.client.wording import plain
+from tui.common.wording import plain
+from tui.monitor.widgets.histogram import NO_HISTOGRAM, Histogram, HistogramData, scale_of
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import thousands
-from tui.widgets.histogram import NO_HISTOGRAM, Histogram, HistogramData, scale_of
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

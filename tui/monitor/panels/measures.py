@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tui.monitor.widgets.load_chart import nice_scale
 from tui.monitor.wording import figure, thousands
-from tui.widgets.load_chart import nice_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

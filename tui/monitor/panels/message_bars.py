@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from tui.monitor.model.election_reading import Outcome
+from tui.monitor.model.election_reading import ElectionOutcome
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import thousands
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from tui.monitor.model.elections import ElectionData
@@ -63,7 +63,7 @@ def _cells(number: int, scale: int, room: int) -> int:
 def _kinds(election: ElectionData, *, wide: bool) -> str:
     """Return the kinds of messages, with their numbers where there is room or more than one kind."""
     if not election.messages:
-        return "none yet" if election.outcome is Outcome.UNDER_WAY else "none was sent"
+        return "none yet" if election.outcome is ElectionOutcome.UNDER_WAY else "none was sent"
     if wide or len(election.messages) > 1:
         return ", ".join(f"{kind} {count}" for kind, count in election.messages)
     return election.messages[0][0]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 from textual.containers import Vertical
 
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.model.cluster import CANNOT_WRITE
 from tui.monitor.model.nodes import Badge, NodeData, Presence
 from tui.monitor.model.series import MINUTE_S
 from tui.monitor.panels.measures import MEASURES
+from tui.monitor.widgets.badge import badge
+from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip
+from tui.monitor.widgets.load_chart import LoadChart
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import data_rate, figure, lasting, milliseconds, ordinal, per_second, thousands
-from tui.widgets.badge import badge
-from tui.widgets.heartbeat_strip import HeartbeatStrip
-from tui.widgets.load_chart import LoadChart
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,9 +231,12 @@ def _paint_chart(caption: TextLines, chart: LoadChart, node: NodeData, scaled: S
     caption.show([(left, Text(f"of {measure.text(scaled.scale)}", _MUTED))])
     # The bucket that is not full yet is left out: so a chart changes when time has moved on, not with every frame.
     chart.paint(
-        curve.values[:-1], first=curve.first, scale=scaled.scale, alarm=measure.alarm(node),
+        curve.values[:-1],
+        first=curve.first,
+        scale=scaled.scale,
+        alarm=measure.alarm(node),
         at_least=round(MINUTE_S / curve.bucket_s),
-    )  # fmt: skip
+    )
 
 
 def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
@@ -247,9 +250,15 @@ def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
     rtts = [row.rtt_us for row in leading if row.rtt_us is not None]
     missed = sum(row.missed for row in leading)
     together = replace(
-        base, other_name="all", cells=cells, leads=bool(leading), follows=False, missed=missed, heard_s=None,
+        base,
+        other_name="all",
+        cells=cells,
+        leads=bool(leading),
+        follows=False,
+        missed=missed,
+        heard_s=None,
         rtt_us=max(rtts, default=None),
-    )  # fmt: skip
+    )
     return (together,)
 
 
@@ -261,7 +270,10 @@ def _paint_strip(strip: HeartbeatStrip, row: BeatRow, *, of_many: bool, wide: bo
     elif row.rtt_us is not None:
         note = milliseconds(row.rtt_us / 1000)
     strip.paint(
-        row.cells, first=row.first, label=f"{direction} {plain(row.other_name, 3)}",
-        note=note.rjust(_WIDE_NOTE_CELLS if wide else _NOTE_CELLS), alarm=bool(row.missed),
+        row.cells,
+        first=row.first,
+        label=f"{direction} {plain(row.other_name, 3)}",
+        note=note.rjust(_WIDE_NOTE_CELLS if wide else _NOTE_CELLS),
+        alarm=bool(row.missed),
         at_least=round(MINUTE_S / row.bucket_s),
-    )  # fmt: skip
+    )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from tui.client.wording import plain
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import plain
 from tui.monitor.panels.tones import tone_style
 from tui.monitor.request_lines import state_tone, way
+from tui.monitor.widgets.palette import Palette
 from tui.monitor.wording import milliseconds
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,14 +44,14 @@ class RequestList(RowList["RequestData"]):
                 Column("repeats", "Again", 5, align="right", hide_below=90),
                 Column("took", "Took", 7, align="right"),
             ),
-            key=request_key, cells=self._row_cells, id=id,
-        )  # fmt: skip
+            key=request_key,
+            cells=self._row_cells,
+            id=id,
+        )
         self._names: Sequence[str] = ()
         self._time_of_day: Callable[[float], str] = str
 
-    def paint(
-        self, requests: Sequence[RequestData], names: Sequence[str], time_of_day: Callable[[float], str]
-    ) -> None:  # fmt: skip
+    def paint(self, requests: Sequence[RequestData], names: Sequence[str], time_of_day: Callable[[float], str]) -> None:
         """Show requests. Whoever looks at the first one goes on to look at the first one; any other cursor stays."""
         self._names, self._time_of_day = names, time_of_day
         if tuple(requests) == tuple(self.rows):
@@ -71,7 +71,12 @@ class RequestList(RowList["RequestData"]):
         for piece, tone in way(request, self._names):
             path.append(piece, tone_style(tone, palette))
         return (
-            self._time_of_day(request.began), Text(request.request, palette.muted), account, plain(request.kind, 24),
-            state, path, str(request.repeats) if request.repeats else "", milliseconds(request.latency_ms)
-            if request.latency_ms is not None else "",
-        )  # fmt: skip
+            self._time_of_day(request.began),
+            Text(request.request, palette.muted),
+            account,
+            plain(request.kind, 24),
+            state,
+            path,
+            str(request.repeats) if request.repeats else "",
+            milliseconds(request.latency_ms) if request.latency_ms is not None else "",
+        )

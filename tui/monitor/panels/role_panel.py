@@ -13,14 +13,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from node.roles import Role
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.model.nodes import Presence
 from tui.monitor.model.notices import reason
 from tui.monitor.role_drawing import FULL_LINES, drawing, exits
+from tui.monitor.widgets.badge import badge, badge_colour
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import lasting
-from tui.widgets.badge import badge, badge_colour
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,12 @@ class RoleDiagram(Widget):
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "rolediagram--box", "rolediagram--past", "rolediagram--edge", "rolediagram--exit", "rolediagram--taken",
-    }  # fmt: skip
+        "rolediagram--box",
+        "rolediagram--past",
+        "rolediagram--edge",
+        "rolediagram--exit",
+        "rolediagram--taken",
+    }
     DEFAULT_CSS = """
     RoleDiagram {
         height: 1fr; width: 1fr;

@@ -11,11 +11,11 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.client.wording import plain
+from tui.common.celltext import fit
+from tui.common.wording import plain
 from tui.monitor.panels.tones import tone_style
 from tui.monitor.sequence import ChartLine, Lane, Tone, with_gaps
-from tui.widgets.celltext import fit
-from tui.widgets.palette import Palette
+from tui.monitor.widgets.palette import Palette
 
 if TYPE_CHECKING:
     from tui.monitor.sequence import Arrow
@@ -28,9 +28,13 @@ _WIDE_CELLS: Final = 60
 _NARROWEST: Final = 3
 _WIDEST: Final = 12
 _LANES: Final = {
-    Lane.FOLLOWS: ("│", Tone.PRIMARY), Lane.LEADS: ("┃", Tone.GOOD), Lane.ELECTS: ("║", Tone.ACCENT),
-    Lane.LOST: ("╎", Tone.WARNING), Lane.DEAF: ("·", Tone.SECONDARY), Lane.SILENT: (" ", Tone.MUTED),
-}  # fmt: skip
+    Lane.FOLLOWS: ("│", Tone.PRIMARY),
+    Lane.LEADS: ("┃", Tone.GOOD),
+    Lane.ELECTS: ("║", Tone.ACCENT),
+    Lane.LOST: ("╎", Tone.WARNING),
+    Lane.DEAF: ("·", Tone.SECONDARY),
+    Lane.SILENT: (" ", Tone.MUTED),
+}
 LEGEND: Final = "┃ leads │ follows ║ elects ╎ leaderless · deaf  ● sends ▶ arrives × lost"
 
 
@@ -159,9 +163,7 @@ class SequenceChart(ScrollView, can_focus=True):
         return cells
 
 
-def _draw_arrow(
-    cells: list[tuple[str, Style]], arrow: Arrow, step: int, style: Style, palette: Palette
-) -> None:  # fmt: skip
+def _draw_arrow(cells: list[tuple[str, Style]], arrow: Arrow, step: int, style: Style, palette: Palette) -> None:
     """Draw a message over the lanes; a line of it crosses the lanes that it passes."""
     lanes = len(cells) // step
     targets = [place for place in (*arrow.arrived, *arrow.lost, *arrow.on_its_way) if place < lanes]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from tui.client.wording import plain
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import plain
 from tui.monitor.model.nodes import Badge
+from tui.monitor.widgets.badge import badge
+from tui.monitor.widgets.palette import Palette
 from tui.monitor.wording import figure, lasting, ordinal, thousands
-from tui.widgets.badge import badge
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +41,11 @@ class Succession(RowList["TableLine"]):
                 Column("in_flight", "In flight", 9, align="right", hide_below=70),
                 Column("heard", "Heard", 6, align="right", hide_below=44),
             ),
-            key=lambda line: str(line.place), cells=self._row_cells, empty=EMPTY, id=id,
-        )  # fmt: skip
+            key=lambda line: str(line.place),
+            cells=self._row_cells,
+            empty=EMPTY,
+            id=id,
+        )
         self._table: TableData | None = None
 
     def paint(self, data: TableData) -> None:

@@ -8,10 +8,10 @@ from rich.text import Text
 from textual.containers import Vertical
 
 from shared.wire.feed_messages import Happening
-from tui.client.wording import plain
+from tui.common.wording import plain
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import milliseconds, per_second, thousands
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from tui.monitor.model.traffic import HappeningCount, KindTraffic
 
 WORDS: Final = {
-    Happening.HELD: "came", Happening.REPEATED: "came again", Happening.FORWARDED: "forwarded",
-    Happening.ASSIGNED: "assigned", Happening.REASSIGNED: "reassigned", Happening.TAKEN_OVER: "taken over",
-    Happening.SERVED: "served", Happening.REFUSED: "refused", Happening.FAILED: "given back",
+    Happening.HELD: "came",
+    Happening.REPEATED: "came again",
+    Happening.FORWARDED: "forwarded",
+    Happening.ASSIGNED: "assigned",
+    Happening.REASSIGNED: "reassigned",
+    Happening.TAKEN_OVER: "taken over",
+    Happening.SERVED: "served",
+    Happening.REFUSED: "refused",
+    Happening.FAILED: "given back",
     Happening.BUSY: "too busy",
-}  # fmt: skip
+}
 """In the order in which they are shown."""
 _ALARMING: Final = frozenset({Happening.REASSIGNED, Happening.TAKEN_OVER, Happening.FAILED, Happening.BUSY})
 _RATED_CELLS: Final = 26

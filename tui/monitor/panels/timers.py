@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import lasting
-from tui.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from shared.config import Timing

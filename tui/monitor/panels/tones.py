@@ -9,7 +9,7 @@ from rich.style import Style
 from tui.monitor.sequence import Tone
 
 if TYPE_CHECKING:
-    from tui.widgets.palette import Palette
+    from tui.monitor.widgets.palette import Palette
 
 
 def tone_style(tone: Tone, palette: Palette) -> Style:

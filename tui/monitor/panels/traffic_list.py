@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from shared.wire.feed_messages import Happening
-from tui.client.wording import plain
+from tui.common.rowlist import Column, RowList
+from tui.common.wording import plain
 from tui.monitor.model.nodes import Presence
+from tui.monitor.widgets.palette import Palette
 from tui.monitor.wording import milliseconds, per_second, thousands
-from tui.widgets.palette import Palette
-from tui.widgets.rowlist import Column, RowList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def traffic_rows(data: TrafficData) -> tuple[TrafficRow, ...]:
     rows += [
         TrafficRow(node.place, node.name, node.counts, node.in_flight, node.latency, node.presence)
         for node in data.nodes
-    ]  # fmt: skip
+    ]
     return tuple(rows)
 
 
@@ -73,8 +73,10 @@ class TrafficList(RowList[TrafficRow]):
                 Column("failed", "Back", 6, align="right", hide_below=100),
                 Column("busy", "Busy", 4, align="right", hide_below=100),
             ),
-            key=lambda row: "all" if row.place is None else str(row.place), cells=self._row_cells, id=id,
-        )  # fmt: skip
+            key=lambda row: "all" if row.place is None else str(row.place),
+            cells=self._row_cells,
+            id=id,
+        )
         self._shown: tuple[TrafficRow, ...] = ()
 
     def paint(self, rows: tuple[TrafficRow, ...]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.monitor.model import Model
-    from tui.monitor.roster import Roster
+    from tui.monitor.node_index import NodeIndex
 
 LEAST_CELLS: Final = 25
 """Narrower than this a panel tells nothing."""
@@ -37,7 +37,7 @@ class DashboardPane(MonitorPane):
         Binding("m", "measure", "Measure", id="dashboard.measure", tooltip="Chart load, requests or processor instead"),
     ]
 
-    def __init__(self, roster: Roster, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, roster: NodeIndex, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._count = len(roster.nodes)
         self._panels = [NodePanel(place, self._count) for place in roster.places]

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from tui.monitor.dialogs.election_details import ElectionDetails, summary
 from tui.monitor.dialogs.role_details import RoleDetails
 from tui.monitor.election_lines import chart_lines
-from tui.monitor.model.election_reading import Outcome
+from tui.monitor.model.election_reading import ElectionOutcome
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.election_list import ElectionList
 from tui.monitor.panels.message_bars import MessageBars
@@ -20,8 +20,8 @@ from tui.monitor.panels.role_panel import RolePanel, RolePanelData
 from tui.monitor.panels.sequence_chart import NOTHING, SequenceChart, SequenceData
 from tui.monitor.panels.succession import Succession
 from tui.monitor.panels.timers import Timers
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from textual import events
@@ -133,7 +133,7 @@ class ElectionPane(MonitorPane):
         if election is None:
             chart.paint(NOTHING)
             return
-        growing = election.outcome is Outcome.UNDER_WAY
+        growing = election.outcome is ElectionOutcome.UNDER_WAY
         lines = chart_lines(election, self._names, now)
         chart.paint(SequenceData(election.key, self._names, election.began, lines, self._place, growing=growing))
 

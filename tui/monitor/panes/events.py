@@ -10,18 +10,18 @@ from rich.text import Text
 from textual import on
 from textual.binding import Binding, BindingType
 
-from tui.client.copying import Copies
-from tui.client.wording import counted, plain
+from tui.common.clipboard import Clipboard
+from tui.common.wording import counted, plain
+from tui.common.working import work
 from tui.monitor.dialogs.save_events import SaveEvents
 from tui.monitor.event_text import event_line, events_text, filter_words, node_name
 from tui.monitor.model.events import EventFilter, Level, Topic
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.event_list import EventList, level_style
 from tui.monitor.panels.filter_bar import FilterBar
+from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import thousands
-from tui.widgets.palette import Palette
-from tui.widgets.text_lines import TextLines
-from tui.widgets.working import work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ class EventsPane(MonitorPane):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id, readable_s=READABLE_S)
-        self.copies = Copies()
+        self.copies = Clipboard()
         self._filter = EventFilter()
         self._names: tuple[str, ...] = ()
         self._listed: tuple[object, ...] = ()

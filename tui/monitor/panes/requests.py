@@ -9,7 +9,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from tui.client.wording import plain
+from tui.common.wording import plain
 from tui.monitor.dialogs.request_details import RequestDetails
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState
 from tui.monitor.pane import MonitorPane

@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.screen import Screen
 
 from shared.errors import GlimpseError
-from tui.client.wording import counted, plain
+from tui.common.wording import counted, plain
+from tui.common.working import work
 from tui.monitor.announcing import Announcing
 from tui.monitor.dialogs.last_actions import LastActions
 from tui.monitor.dialogs.order import OrderDialog
@@ -20,8 +21,7 @@ from tui.monitor.dialogs.order_menu import Choice, OrderMenu
 from tui.monitor.dialogs.policy import PolicyDialog
 from tui.monitor.order_plans import Situation, drains, first_choice, plan
 from tui.monitor.order_words import POLICIES, done, objection, record_line, to_do
-from tui.monitor.orders import DEAF_S, NOBODY, ON_A_NODE, Deed, Orders
-from tui.widgets.working import work
+from tui.monitor.orders import DEAF_S, NOBODY, ON_A_NODE, OrderBook, OrderKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,20 +41,56 @@ class CommandingScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "orders", "Orders…", id="orders.menu", tooltip="All that can be ordered of the nodes"),
-        Binding("D", "order('deaf')", "Deaf", id="orders.deaf", show=False,
-                tooltip=f"Make a node deaf for {DEAF_S} s, as if it were cut off"),
-        Binding("T", "token", "Token", id="orders.token", show=False,
-                tooltip="Make one node after the other deaf, or stop that"),
-        Binding("R", "drain", "Drain", id="orders.drain", show=False,
-                tooltip="Have a node stand aside, or come back into line"),
-        Binding("S", "order('step_down')", "Step down", id="orders.step_down", show=False,
-                tooltip="Have the leader give up, and another one elected"),
+        Binding(
+            "D",
+            "order('deaf')",
+            "Deaf",
+            id="orders.deaf",
+            show=False,
+            tooltip=f"Make a node deaf for {DEAF_S} s, as if it were cut off",
+        ),
+        Binding(
+            "T",
+            "token",
+            "Token",
+            id="orders.token",
+            show=False,
+            tooltip="Make one node after the other deaf, or stop that",
+        ),
+        Binding(
+            "R",
+            "drain",
+            "Drain",
+            id="orders.drain",
+            show=False,
+            tooltip="Have a node stand aside, or come back into line",
+        ),
+        Binding(
+            "S",
+            "order('step_down')",
+            "Step down",
+            id="orders.step_down",
+            show=False,
+            tooltip="Have the leader give up, and another one elected",
+        ),
         Binding("L", "order('lead')", "Lead", id="orders.lead", show=False, tooltip="Ask a node to take leadership"),
-        Binding("P", "policy", "Policy", id="orders.policy", show=False,
-                tooltip="Choose how it is decided who serves a request"),
-        Binding("A", "last_actions", "Last actions", id="orders.last", show=False,
-                tooltip="See what was ordered, and whose logs have it"),
-    ]  # fmt: skip
+        Binding(
+            "P",
+            "policy",
+            "Policy",
+            id="orders.policy",
+            show=False,
+            tooltip="Choose how it is decided who serves a request",
+        ),
+        Binding(
+            "A",
+            "last_actions",
+            "Last actions",
+            id="orders.last",
+            show=False,
+            tooltip="See what was ordered, and whose logs have it",
+        ),
+    ]
 
     class Given(Message, bubble=False):
         """From the worker: how an order ended."""
@@ -67,7 +103,7 @@ class CommandingScreen(Screen[None]):
     def __init__(self, source: FeedSource) -> None:
         super().__init__()
         self._source = source
-        self._orders = None if source.operator is None else Orders(source.operator)
+        self._orders = None if source.operator is None else OrderBook(source.operator)
         self._announcing = Announcing()
 
     @property
@@ -94,9 +130,10 @@ class CommandingScreen(Screen[None]):
 
     def _announce(self, model: Model, now: float) -> None:
         news = [
-            action.record for action in self._announcing.news(model, now, self._source.wall_offset_s)
+            action.record
+            for action in self._announcing.news(model, now, self._source.wall_offset_s)
             if self._orders is None or not self._orders.caused(action.record, now)
-        ]  # fmt: skip
+        ]
         for record in news[:MOST_TOLD]:
             self.monitor.tell(record_line(record), title="Operator", warning=not record.obeyed)
         if len(news) > MOST_TOLD:
@@ -124,8 +161,8 @@ class CommandingScreen(Screen[None]):
         """Ask whether a deed shall be done, by the node at a place if it is about one."""
         if not self._may_order():
             return
-        situation, wanted = _situation(*self._source.step()), Deed(deed)
-        if wanted is Deed.STEP_DOWN and situation.leader is None:
+        situation, wanted = _situation(*self._source.step()), OrderKind(deed)
+        if wanted is OrderKind.STEP_DOWN and situation.leader is None:
             self.monitor.tell("Nobody leads now, so nobody can step down.", warning=True)
             return
         chosen = self.chosen_place if place is None else place
@@ -138,7 +175,7 @@ class CommandingScreen(Screen[None]):
         if self._may_order():
             model, now = self._source.step()
             running = model.cluster(now).token is not None
-            self.action_order(Deed.TOKEN_STOP if running else Deed.TOKEN_START)
+            self.action_order(OrderKind.TOKEN_STOP if running else OrderKind.TOKEN_START)
 
     def action_drain(self) -> None:
         """Drain the chosen node, or undrain it if it drains."""
@@ -146,7 +183,7 @@ class CommandingScreen(Screen[None]):
             model, now = self._source.step()
             place = self.chosen_place
             draining = place is not None and drains(model.node(place, now))
-            self.action_order(Deed.UNDRAIN if draining else Deed.DRAIN)
+            self.action_order(OrderKind.UNDRAIN if draining else OrderKind.DRAIN)
 
     def action_policy(self, policy: str = "") -> None:
         """Ask for the policy."""
@@ -165,14 +202,17 @@ class CommandingScreen(Screen[None]):
         for place, node in enumerate(self._source.roster.nodes):
             name = plain(node.name, 32)
             for deed, title in (
-                (Deed.DEAF, f"Make {name} deaf for {DEAF_S} s…"), (Deed.DRAIN, f"Drain {name}…"),
-                (Deed.UNDRAIN, f"Undrain {name}…"), (Deed.LEAD, f"Ask {name} to lead…"),
-            ):  # fmt: skip
+                (OrderKind.DEAF, f"Make {name} deaf for {DEAF_S} s…"),
+                (OrderKind.DRAIN, f"Drain {name}…"),
+                (OrderKind.UNDRAIN, f"Undrain {name}…"),
+                (OrderKind.LEAD, f"Ask {name} to lead…"),
+            ):
                 yield SystemCommand(title, "An order, to be confirmed", partial(self.action_order, deed, place))
         for deed, title in (
-            (Deed.TOKEN_START, "Send the token round…"), (Deed.TOKEN_STOP, "Stop the token…"),
-            (Deed.STEP_DOWN, "Have the leader step down…"),
-        ):  # fmt: skip
+            (OrderKind.TOKEN_START, "Send the token round…"),
+            (OrderKind.TOKEN_STOP, "Stop the token…"),
+            (OrderKind.STEP_DOWN, "Have the leader step down…"),
+        ):
             yield SystemCommand(title, "An order, to be confirmed", partial(self.action_order, deed))
         for policy, name in POLICIES.items():
             choose = partial(self.action_policy, policy)
@@ -194,7 +234,7 @@ class CommandingScreen(Screen[None]):
             return
         work(self, partial(self._carry, self._orders, order), group=_GROUP)
 
-    async def _carry(self, orders: Orders, order: Order) -> None:
+    async def _carry(self, orders: OrderBook, order: Order) -> None:
         try:
             await orders.give(order)
         except GlimpseError as error:
@@ -210,12 +250,15 @@ class CommandingScreen(Screen[None]):
             self.monitor.tell(f"You {done(*words)}.", title="Done")
         else:
             self.monitor.notify(
-                objection(str(error)), title=f"Could not {to_do(*words)}", severity="error", markup=False,
+                objection(str(error)),
+                title=f"Could not {to_do(*words)}",
+                severity="error",
+                markup=False,
                 timeout=10,
-            )  # fmt: skip
+            )
 
 
-def _is_needless(deed: Deed, place: int, situation: Situation) -> bool:
+def _is_needless(deed: OrderKind, place: int, situation: Situation) -> bool:
     return bool(plan(deed, situation.nodes[place], situation).needless)
 
 

@@ -9,7 +9,11 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import TabbedContent, TabPane
 
-from tui.client.wording import plain
+from tui.common.compositor import FaithfulCompositor
+from tui.common.footer import Footer
+from tui.common.settings import complaints
+from tui.common.wording import plain
+from tui.common.working import work
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.replay_bar import ReplayBar
 from tui.monitor.panes.dashboard import DashboardPane
@@ -17,11 +21,7 @@ from tui.monitor.panes.election import ElectionPane
 from tui.monitor.panes.events import EventsPane
 from tui.monitor.panes.requests import RequestsPane
 from tui.monitor.screens.commanding import CommandingScreen
-from tui.settings import complaints
-from tui.widgets.compositor import FaithfulCompositor
-from tui.widgets.key_line import KeyLine
-from tui.widgets.text_lines import TextLines
-from tui.widgets.working import work
+from tui.monitor.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -44,7 +44,7 @@ TABS: Final = (
 )
 
 
-class Home(CommandingScreen):
+class MonitorScreen(CommandingScreen):
     """Header, tabs, the bar of a recording if one is played, footer."""
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [f"../../styles/{name}.tcss" for name in _STYLES]
@@ -89,7 +89,7 @@ class Home(CommandingScreen):
                     yield self._panes[name]
         if self._bar is not None:
             yield self._bar
-        yield KeyLine()
+        yield Footer()
 
     def on_mount(self) -> None:
         """Begin to paint."""
@@ -100,7 +100,7 @@ class Home(CommandingScreen):
 
     async def _check_settings(self) -> None:
         """Say what of a person's settings could not be heeded."""
-        from tui.keys import MONITOR_PACKAGES
+        from tui.common.keys import MONITOR_PACKAGES
 
         settings = self.monitor.settings
         for said in await asyncio.to_thread(

@@ -1,0 +1,113 @@
+"""What both directions of object transfers share within one endpoint."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from shared.config import Limits, Timing
+from shared.errors import GlimpseError, TransferFailed
+from shared.net.control import Alive, ControlMessage
+from shared.net.driver import TransferDriver
+from shared.net.partial_store import PartialStore
+from shared.net.paths import largest_datagram_bytes
+from shared.net.port import Port
+from shared.net.session import Session
+from shared.net.udp import Batch
+from shared.net.workers import WorkerPorts
+from shared.secure.multiplexer import SecureMultiplexer
+
+HASH_IN_THREAD_BYTES: Final = 1_000_000
+"""Objects beyond this are hashed in a thread: 80 MB would hold up the event loop for 50 ms and more."""
+
+TransferKey = tuple[int, int]
+"""Number of the session, number of the transfer."""
+
+
+@dataclass(slots=True)
+class TransferContext:
+    """Machines, ports and caps of one endpoint."""
+
+    sessions: SecureMultiplexer
+    parent: Port
+    workers: WorkerPorts
+    tasks: TaskGroup
+    clock: Callable[[], float]
+    timing: Timing
+    limits: Limits
+    partials: PartialStore
+    datagram_bytes: int | None
+    """Fixed size of full datagrams; None to choose by path."""
+    ride_along_bytes: int
+    """Objects up to this size do not wait for the acceptance of their offer."""
+    post: Callable[[Session, ControlMessage], None]
+    flush: Callable[[], None]
+    """Send at once what was posted."""
+    dropped: Counter[str]
+    routes: dict[bytes, TransferDriver] = field(default_factory=dict)
+    """Running transfers by the token of their datagrams, for those that come through the parent port."""
+
+    def largest_datagram(self, session: Session) -> int:
+        """The size of datagrams that may be exchanged with that side, as far as this side is concerned."""
+        if self.datagram_bytes is not None:
+            return self.datagram_bytes
+        return largest_datagram_bytes(session.address[0], self.parent.socket.receive_buffer_bytes)
+
+    def acquire_worker_now(self, peer: bytes) -> Port:
+        """Return a worker port, or the parent port where none is free at this moment."""
+        try:
+            return self.workers.try_acquire(peer) or self.parent
+        except OSError:
+            return self.parent
+
+    def give_back(self, port: Port, peer: bytes) -> None:
+        """Take back what `acquire_worker_now` or the pool gave for that peer."""
+        if port is not self.parent:
+            self.workers.release(port, peer)
+
+    def release_to(self, peer: bytes) -> Callable[[Port], None]:
+        """Return what gives a worker port of that peer back."""
+        return lambda port: self.workers.release(port, peer)
+
+    def forget_route(self, token: bytes) -> None:
+        """The transfer with these datagrams is over."""
+        self.routes.pop(token, None)
+
+    def feed_parent(self, by_token: dict[bytes, Batch]) -> None:
+        """Hand transfer datagrams that came through the parent port to their transfers."""
+        for token, batch in by_token.items():
+            driver = self.routes.get(token)
+            if driver is None:
+                self.dropped["unknown transfer"] += len(batch)
+            else:
+                driver.feed(batch, self.parent)
+
+    async def watch(self, driver: TransferDriver, session: Session, every_s: float | None = None) -> bool:
+        """Wait until the transfer has ended or `every_s` seconds are over; tell whether it has ended.
+
+        Meanwhile the session is kept from idling out.
+        """
+        alive_s = self.timing.session_idle_s / 3
+        with anyio.move_on_after(alive_s if every_s is None else min(every_s, alive_s)):
+            await driver.ended.wait()
+            return True
+        if self.clock() - driver.alive_at >= alive_s:
+            driver.alive_at = self.clock()
+            self.post(session, Alive())
+        return driver.ended.is_set()
+
+
+async def sha256_of(data: bytes) -> bytes:
+    """Return the hash, from a thread where it takes long."""
+    if len(data) <= HASH_IN_THREAD_BYTES:
+        return hashlib.sha256(data).digest()
+    return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).digest())
+
+
+def session_is_over(reason: str) -> GlimpseError:
+    """The error of a transfer whose session ended."""
+    return TransferFailed(f"The connection to the other side ended ({reason}); the transfer can go on in a new one.")

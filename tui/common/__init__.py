@@ -1,0 +1,1 @@
+"""What both programs of the terminal share: words, keys, lists, dialogs, settings."""

@@ -1,0 +1,55 @@
+"""Who the nodes are: names and addresses in the order that the feed counts them by, and the timers they go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.config import PRESETS
+
+if TYPE_CHECKING:
+    from shared.cluster import Cluster
+    from shared.config import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    """One node of the cluster file: its name, and where it takes requests."""
+
+    name: str
+    host: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Host and port, as people write them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIndex:
+    """The nodes in address order: the index of a node is its *place*, by which the feed names it."""
+
+    nodes: tuple[NodeEntry, ...]
+    preset: str
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> NodeIndex:
+        """Return the roster of a cluster file."""
+        return cls(tuple(NodeEntry(node.name, node.host, node.port) for node in cluster.nodes), cluster.preset)
+
+    @property
+    def timing(self) -> Timing:
+        """The timers of the cluster's preset."""
+        return PRESETS[self.preset]
+
+    @property
+    def places(self) -> range:
+        """All places."""
+        return range(len(self.nodes))
+
+    def name(self, place: int | None) -> str:
+        """Return a node's name; a place that the cluster does not have is a question mark, None a dash."""
+        if place is None:
+            return "–"
+        return self.nodes[place].name if 0 <= place < len(self.nodes) else "?"

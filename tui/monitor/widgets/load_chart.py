@@ -1,0 +1,164 @@
+"""A chart of the last minute on a scale that is handed in, so that charts side by side can be compared.
+
+Nothing here asks for a layout, and a paint costs one pass over the columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+
+from rich.segment import Segment
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.monitor.widgets.binning import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.style import Style
+
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+_UNKNOWN: Final = "·"
+_PARTS: Final = ("bar", "area", "alarm", "alarm-area", "nothing")
+_BAR, _AREA, _ALARM, _ALARM_AREA, _NOTHING = range(5)
+_EDGE_EIGHTHS: Final = 12
+"""The top of a bar that stands out: one cell and a half."""
+Run = tuple[int, str]
+"""Cells of one look: the index of a part, and their glyphs."""
+_STEPS: Final = (1, 2, 3, 4, 6, 8)
+
+
+def nice_scale(peak: float, least: float) -> float:
+    """Return the end of a scale that holds `peak`: a digit times a power of ten, or `least` if that does."""
+    if peak <= least:
+        return least
+    power = 1.0
+    while power * 10 <= peak:
+        power *= 10
+    while power > peak:
+        power /= 10
+    return next((power * step for step in _STEPS if power * step >= peak), power * 10)
+
+
+class _Shown(NamedTuple):
+    first: int
+    values: tuple[float | None, ...]
+    scale: float
+    alarm: float | None
+    at_least: int | None
+
+
+class LoadChart(Widget):
+    """Bars for the values of the last minute, newest on the right; the top of each stands out. Unknown time is dotted.
+
+    The height comes from CSS. Bars above `alarm` have a colour of their own.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "loadchart--bar",
+        "loadchart--area",
+        "loadchart--alarm",
+        "loadchart--alarm-area",
+        "loadchart--nothing",
+    }
+    DEFAULT_CSS = """
+    LoadChart {
+        height: 3; width: 1fr;
+        & > .loadchart--bar { color: $primary; }
+        & > .loadchart--area { color: $primary 45%; }
+        & > .loadchart--alarm { color: $warning; }
+        & > .loadchart--alarm-area { color: $warning 45%; }
+        & > .loadchart--nothing { color: $foreground 30%; }
+    }
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - as Textual calls it
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._shown = _Shown(0, (), 1.0, None, None)
+        self._rows: list[tuple[Run, ...]] = []
+        self._rows_size = Size(0, 0)
+        self._styles: list[Style] | None = None
+
+    def paint(
+        self,
+        values: Sequence[float | None],
+        *,
+        first: int,
+        scale: float,
+        alarm: float | None = None,
+        at_least: int | None = None,
+    ) -> None:
+        """Show values, oldest first, of which the oldest has the number `first`; `scale` is what fills the height.
+
+        The newest `at_least` of them (None: all) are seen at any width, older ones where there is room.
+        """
+        shown = _Shown(first, tuple(values), scale, alarm, at_least)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        before, size_before = self._rows, self._rows_size
+        self._lay_out()
+        if self._rows_size != size_before:
+            self.refresh()
+            return
+        for y, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+            if old != new:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one row of bars."""
+        if self._rows_size != self.size:
+            self._lay_out()
+        if self._styles is None:
+            self._styles = [self.get_component_rich_style(f"loadchart--{part}") for part in _PARTS]
+        if y >= len(self._rows):
+            return Strip.blank(self.size.width, self._styles[_NOTHING])
+        return Strip([Segment(glyphs, self._styles[part]) for part, glyphs in self._rows[y]], self.size.width)
+
+    def notify_style_update(self) -> None:
+        """Forget the colours."""
+        super().notify_style_update()
+        self._styles = None
+
+    def _lay_out(self) -> None:
+        """Put the values into columns, and those into rows of glyphs."""
+        shown, (width, height) = self._shown, self.size
+        bars: list[tuple[int, bool] | None] = []
+        for column in columns(shown.first, shown.values, width, shown.at_least):
+            value = max((value for value in column if value is not None), default=None)
+            loud = value is not None and shown.alarm is not None and value > shown.alarm
+            bars.append(None if value is None else (_eighths(value / shown.scale, height), loud))
+        self._rows = [_row(bars, 8 * (height - 1 - y)) for y in range(height)]
+        self._rows_size = self.size
+
+
+def _row(bars: Sequence[tuple[int, bool] | None], below: int) -> tuple[Run, ...]:
+    """Return the row of glyphs that has so many eighths below it."""
+    runs: list[Run] = []
+    for bar in bars:
+        if bar is None:
+            part, glyph = _NOTHING, " " if below else _UNKNOWN
+        else:
+            filled, loud = bar
+            area = filled > below + _EDGE_EIGHTHS
+            part = (_ALARM_AREA if area else _ALARM) if loud else (_AREA if area else _BAR)
+            glyph = _EIGHTHS[min(8, max(0, filled - below))]
+        if runs and (runs[-1][0] == part or glyph == " "):
+            runs[-1] = (runs[-1][0], runs[-1][1] + glyph)
+        else:
+            runs.append((part, glyph))
+    return tuple(runs)
+
+
+def _eighths(share: float, height: int) -> int:
+    """Return how many eighths of cells a bar is high; one of something that is not nothing shows at least its foot."""
+    filled = round(min(1.0, max(0.0, share)) * height * 8)
+    return max(1, filled) if share > 0 else filled

@@ -1,1 +1,0 @@
-"""Widgets that both screen programs are made of; each in a file of its own."""
