@@ -14,6 +14,7 @@ from shared.errors import ProfileError, StorageError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tests.disks import fill
+from tests.patience import PATIENCE_S
 from tests.unit.profiles_made import (
     ASK,
     DEVICE,
@@ -47,7 +48,7 @@ async def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:
 
     def slow(store: Store) -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
         store.set_fact("late", "but whole")
         order.append("transaction")
 
@@ -330,7 +331,7 @@ async def test_a_list_skips_what_cannot_be_read_and_says_so(tmp_path: Path, tabl
             options = {} if name == "peer_images" else {"local": True}
             found = await getattr(peer, name)(**options)
             assert (found.incoming if name == "requests" else found) in ([], ())
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 while not isinstance(event := await anext(events), RowSetAside):
                     pass
             assert column in event.reason or table == "asks"
