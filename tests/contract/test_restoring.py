@@ -20,7 +20,7 @@ from tests.contract.devices import Crash, Device, do_not_wait
 from tests.contract.people import Person, Town, new_id
 from tui.peer import mending
 from tui.peer.answers import REJECTION
-from tui.peer.events import DirectoryRestored
+from tui.peer.events import DirectoryRestored, Undeliverable
 from tui.peer.granting import RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
@@ -597,6 +597,36 @@ async def test_an_answer_to_a_request_that_the_directory_forgot_comes_to_an_end(
         assert grant.granted == 2
         states = {ask.ask: ask.state for ask in await device.restoring._repeating.asks(incoming=True)}
         assert states[refused] == "rejected"
+
+
+@pytest.mark.parametrize("listed_meanwhile", [True, False])
+async def test_an_acceptance_that_waits_outlives_the_withdrawal_of_its_image(
+    place, ann, bob, tmp_path, listed_meanwhile
+):
+    """A chaos run lost it: accepted while rights could not be changed yet, it came after the withdrawal of its image,
+    which had closed the request, and was given up."""
+    image, ask = await ann.image(), new_id()
+    await bob.get(ops.AskViews(image=image, views=2), ask)
+    async with opened(ann, tmp_path / "owner", image) as device:
+        device.outbox.on_settled = lambda row, refused: device.asks.settled(row, refused=refused)
+        await device.sign_in()
+        await device.asks.refresh(incoming=True)
+        device.link.away = True
+        await device.granting.give(image, bob.account, 2, None, ask)
+        await device.turn()
+        await ann.get(ops.WithdrawImage(image=image))
+        await device.asks.close_with_image(image)
+        [mine] = await device.restoring._repeating.asks(incoming=True)
+        assert mine.state == "pending", "its answer waits"
+        device.link.away = False
+        if listed_meanwhile:
+            await device.asks.refresh(incoming=True)
+        await device.deliver_all()
+        assert device.ended(Undeliverable) == []
+        [mine] = await device.restoring._repeating.asks(incoming=True)
+        [theirs] = (await bob.get(ops.ListAsks(incoming=False))).rows
+        assert (mine.state, theirs.state, theirs.views) == ("accepted", "accepted", 2)
+        assert [row.granted for row in await granted(ann, image)] == [2]
 
 
 @pytest.mark.parametrize("before_the_restore", [True, False])
