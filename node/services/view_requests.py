@@ -216,7 +216,7 @@ def _refuse_answered(row: Row, code: RefusalCode = RefusalCode.CONFLICT) -> None
 
 
 def _closed_with_image(row: Row) -> bool:
-    return row["state"] == "rejected" and row["reason"] == WITHDRAWN_REASON
+    return (row["state"], row["reason"]) == ("rejected", WITHDRAWN_REASON)
 
 
 def _close(ask: str, state: str, now: float, *, reason: str = "", grant: str | None = None) -> Query:
