@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from shared.errors import LocalError, ProfileError, StorageError
+from shared.files import create_file
 from shared.identity import KEY_BYTES, Identity
 from shared.keyexport import export_identity, import_identity
 
@@ -30,7 +31,6 @@ __all__ = [
     "save_secret_key",
 ]
 
-KEY_FILE_MODE: Final = 0o600
 MAX_KEY_FILE_BYTES: Final = 4_096
 """A key file is far shorter; a device or a huge file in its place is not read to its end."""
 
@@ -80,31 +80,12 @@ def _create(path: Path, kind: _Kind, keys: list[bytes]) -> None:
     texts = [base64.b64encode(key).decode("ascii") for key in keys]
     content = _KeyFile(glimpse=kind, version=1, keys=texts, check=_check(kind, keys))
     data = orjson.dumps(msgspec.to_builtins(content), option=orjson.OPT_APPEND_NEWLINE)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, KEY_FILE_MODE)
+        create_file(path, data)
     except FileExistsError:
         raise ProfileError(f"{path} exists already and is not overwritten; move it away first.") from None
     except OSError as error:
-        raise StorageError(f"The key file {path} cannot be made: {error.strerror}.") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, KEY_FILE_MODE)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        _sync_folder(path.parent)
-    except OSError as error:
-        path.unlink(missing_ok=True)
         raise StorageError(f"The key file {path} cannot be written: {error.strerror}.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _load(path: Path, kind: _Kind, count: int) -> list[bytes]:

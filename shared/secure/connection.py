@@ -11,6 +11,7 @@ from typing import Final
 
 from shared.config import Timing
 from shared.errors import DatagramRefused, LocalError, Unavailable
+from shared.rtt import RttEstimator
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, MIN_DATA_BYTES, Address, Drop, FrameKind
 from shared.secure.events import SessionInfo
 from shared.secure.replay import ReplayWindow
@@ -21,8 +22,6 @@ MESSAGE: Final = bytes((FrameKind.MESSAGE,))
 CLOSE: Final = bytes((FrameKind.CLOSE,))
 _PROBE: Final = Struct(">BI")
 PROBE_DATAGRAM_BYTES: Final = MIN_DATA_BYTES - 1 + _PROBE.size
-RTT_GAIN: Final = 0.125
-"""Weight of a new sample in the smoothed round trip (RFC 6298)."""
 CHALLENGE_PAUSE_S: Final = 1.0
 """Least time between two challenges of new addresses."""
 SUSPICION_RTTS: Final = 4
@@ -66,7 +65,7 @@ class Connection:
         self.remote_id = remote_id
         self.opened_at = now
         self.last_heard = now
-        self.rtt_s: float | None = None
+        self.rtt = RttEstimator(timing.initial_rtt_s)
         self._keys = keys
         self._timing = timing
         self._send = send
@@ -106,7 +105,7 @@ class Connection:
     def suspect(self, now: float) -> None:
         """Someone says that the other side does not know this session: probe it before believing that."""
         if self._suspect_by is None:
-            patience = SUSPICION_RTTS * (self.rtt_s or self._timing.initial_rtt_s) + SUSPICION_SLACK_S
+            patience = SUSPICION_RTTS * self.rtt.smoothed_s + SUSPICION_SLACK_S
             self._suspect_by = now + min(patience, self._timing.handshake_retry_s)
             self._suspect_ping = self._ping(now)
             self._wake(self.number, self._suspect_by)
@@ -170,7 +169,7 @@ class Connection:
         if number > self._ping_number:
             raise DatagramRefused(Drop.UNEXPECTED)
         if number == self._ping_number:
-            self.note_rtt(now - self._pinged_at)
+            self.rtt.sample(now - self._pinged_at)
         if self._suspect_by is not None and number >= self._suspect_ping:
             self._suspect_by = None
         if self._epoch_ping is not None and number >= self._epoch_ping:
@@ -186,10 +185,6 @@ class Connection:
         if now >= self._challenge_after and received_bytes >= PROBE_DATAGRAM_BYTES:
             self._challenge_after = now + CHALLENGE_PAUSE_S
             self._challenged = (address, self._ping(now, address))
-
-    def note_rtt(self, sample_s: float) -> None:
-        """Take a sample of the round trip."""
-        self.rtt_s = sample_s if self.rtt_s is None else self.rtt_s + RTT_GAIN * (sample_s - self.rtt_s)
 
     # --- Time ------------------------------------------------------------------------------------------------------
 
@@ -270,7 +265,7 @@ class Connection:
             initiator=self._keys.initiator,
             opened_at=self.opened_at,
             last_heard=self.last_heard,
-            rtt_s=self.rtt_s,
+            rtt_s=self.rtt.smoothed_s if self.rtt.is_measured else None,
             sending_epoch=sealing.epoch,
             datagrams_sent=sealing.number,
         )

@@ -232,7 +232,7 @@ class SecureMultiplexer:
             remote_id=remote_id,
         )
         if initiation.repeats == 0:
-            connection.note_rtt(now - initiation.began_at)
+            connection.rtt.sample(now - initiation.began_at)
         connection.confirm(now)
         for plaintext in initiation.queue:
             connection.send_message(plaintext, now, max_datagram_bytes=len(plaintext) + MIN_DATA_BYTES)
@@ -268,7 +268,7 @@ class SecureMultiplexer:
             remote_id=half_open.remote_id,
         )
         if not half_open.repeated:
-            connection.note_rtt(now - half_open.answered_at)
+            connection.rtt.sample(now - half_open.answered_at)
         return connection, frame
 
     # --- Sessions --------------------------------------------------------------------------------------------------

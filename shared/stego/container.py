@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, cast
 
 from shared.config import MAX_STEGO_BYTES
 from shared.errors import DamagedStego, InvalidInput, StorageError
+from shared.files import replace_file
 from shared.stego import payload as hidden
 from shared.stego import png as files
 from shared.stego.covers import COVERS, body_channels, owner_cover, tier_for
@@ -189,18 +190,7 @@ def _write_at(fd: int, data: bytes, at: int) -> None:
 
 
 def _replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of a file: another name in the same folder, flushed, renamed over it."""
-    fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, data)
     except OSError as error:
         raise StorageError(f"The stego image {path.name!r} cannot be written; check the disk and its space.") from error

@@ -22,6 +22,8 @@ from enum import Enum
 from math import inf, sqrt
 from typing import Final, Protocol
 
+from shared.rtt import RttEstimator
+
 MIN_WINDOW_DATAGRAMS: Final = 4
 """Never less under way than this, so that losses are found by later datagrams and not by time alone."""
 STARTUP_PACING_GAIN: Final = 2.0
@@ -149,15 +151,16 @@ class DelayController:
         datagram_bytes: int,
         initial_window_bytes: int,
         max_window_bytes: int,
-        initial_rtt_s: float,
+        rtt: RttEstimator,
         slack_s: float,
     ) -> None:
+        """`rtt` is the sender's estimate, which has every sample before this controller gets it."""
         self._datagram_bytes = datagram_bytes
         self._least_window = MIN_WINDOW_DATAGRAMS * datagram_bytes
         self._max_window = max_window_bytes
         self._slack_s = slack_s
         self._window = float(max(initial_window_bytes, datagram_bytes))
-        self._smoothed_rtt_s = initial_rtt_s
+        self._rtt = rtt
         self._min_rtt = MinimumRtt()
         self._learned_bound_s = inf
         self._chance = ChanceLoss()
@@ -181,12 +184,12 @@ class DelayController:
     def pacing_rate(self) -> float:
         """Bytes per second."""
         gain = STARTUP_PACING_GAIN if self.phase is Phase.STARTUP else GROWTH_PACING_GAIN
-        return gain * self._window / max(self._smoothed_rtt_s, 1e-5)
+        return gain * self._window / max(self._rtt.smoothed_s, 1e-5)
 
     @property
     def min_rtt_s(self) -> float:
         """The bare round trip as far as it is known; the smoothed one before any sample."""
-        return min(self._min_rtt.seconds, self._smoothed_rtt_s)
+        return min(self._min_rtt.seconds, self._rtt.smoothed_s)
 
     @property
     def queue_bound_s(self) -> float:
@@ -232,8 +235,6 @@ class DelayController:
             self._rates.clear()
 
     def _sample_rtt(self, now: float, rtt_s: float) -> None:
-        first = self._min_rtt.seconds == inf
-        self._smoothed_rtt_s = rtt_s if first else 0.875 * self._smoothed_rtt_s + 0.125 * rtt_s
         self._min_rtt.sample(now, rtt_s)
         self._round_min_rtt_s = min(self._round_min_rtt_s, rtt_s)
         self._round_max_rtt_s = max(self._round_max_rtt_s, rtt_s)

@@ -1,7 +1,8 @@
-"""Round-trip estimation, the ledger of sent packets, and the detection of losses (RFC 9002 sections 5 and 6)."""
+"""Packets in flight, and which of them are lost (RFC 9002 section 6)."""
 
 from typing import Final
 
+from shared.rtt import GRANULARITY_S
 from shared.transfer.ranges import Ranges
 
 PACKET_THRESHOLD: Final = 3
@@ -10,44 +11,12 @@ MAX_PACKET_THRESHOLD: Final = 128
 """How far the threshold adapts to a path that reorders."""
 TIME_THRESHOLD: Final = 9 / 8
 """A packet is lost this many round trips after it was sent, if a later one has arrived (section 6.1.2)."""
-GRANULARITY_S: Final = 0.001
 LOST_REMEMBERED_RTTS: Final = 2.0
 """How long a packet that was declared lost may still be acknowledged and spare its repetition."""
 COMPACT_PACKETS: Final = 16_384
 """Settled packets at the front of the ledger that are dropped in one go."""
 PING_CHUNK: Final = -1
 """Stands in the ledger for a packet that carries no part of the object."""
-
-
-class RttEstimator:
-    """Smoothed round trip and its variation. Seconds."""
-
-    __slots__ = ("latest_s", "measured", "minimum_s", "smoothed_s", "variation_s")
-
-    def __init__(self, initial_rtt_s: float) -> None:
-        self.smoothed_s = initial_rtt_s
-        self.variation_s = initial_rtt_s / 2
-        self.latest_s = initial_rtt_s
-        self.minimum_s = initial_rtt_s
-        self.measured = False
-
-    def sample(self, raw_s: float, ack_delay_s: float) -> float:
-        """Take one measurement and return it without the other side's delay, as far as that is plausible."""
-        if not self.measured:
-            self.measured = True
-            self.minimum_s = self.latest_s = self.smoothed_s = raw_s
-            self.variation_s = raw_s / 2
-            return raw_s
-        self.minimum_s = min(self.minimum_s, raw_s)
-        adjusted = raw_s - ack_delay_s if raw_s - ack_delay_s >= self.minimum_s else raw_s
-        self.variation_s += (abs(self.smoothed_s - adjusted) - self.variation_s) / 4
-        self.smoothed_s += (adjusted - self.smoothed_s) / 8
-        self.latest_s = adjusted
-        return adjusted
-
-    def probe_timeout_s(self, max_ack_delay_s: float) -> float:
-        """How long to wait for an acknowledgement before probing (section 6.2.1)."""
-        return self.smoothed_s + max(4 * self.variation_s, GRANULARITY_S) + max_ack_delay_s
 
 
 class SentPackets:

@@ -4,6 +4,7 @@ from collections import deque
 from typing import Final
 
 from shared.errors import LocalError, RemoteError
+from shared.rtt import RttEstimator
 from shared.transfer.cipher import PacketCipher
 from shared.transfer.congestion import CongestionController, DelayController
 from shared.transfer.frames import (
@@ -19,7 +20,7 @@ from shared.transfer.frames import (
 )
 from shared.transfer.pacing import Pacer
 from shared.transfer.ranges import Ranges
-from shared.transfer.recovery import PING_CHUNK, RttEstimator, SentPackets
+from shared.transfer.recovery import PING_CHUNK, SentPackets
 from shared.transfer.settings import SendingStatistics, TransferSettings, TransferState
 from shared.transfer.side import LAST_WORDS, TransferSide
 
@@ -72,7 +73,7 @@ class SendingTransfer(TransferSide):
             datagram_bytes=settings.datagram_bytes,
             initial_window_bytes=settings.initial_window_bytes,
             max_window_bytes=settings.max_window_bytes,
-            initial_rtt_s=settings.initial_rtt_s,
+            rtt=self._rtt,
             slack_s=settings.scheduling_slack_s,
         )
         self._pacer = Pacer(datagram_bytes=settings.datagram_bytes, now=now)
@@ -94,7 +95,7 @@ class SendingTransfer(TransferSide):
         """A snapshot of path and work."""
         return SendingStatistics(
             smoothed_rtt_s=self._rtt.smoothed_s,
-            min_rtt_s=self._rtt.minimum_s,
+            min_rtt_s=self._rtt.min_s,
             congestion_window=self._congestion.congestion_window,
             in_flight_bytes=self._ledger.outstanding.total * self._datagram_bytes,
             pacing_rate=self._congestion.pacing_rate,
@@ -315,7 +316,7 @@ class SendingTransfer(TransferSide):
 
     def _probe_at(self) -> float:
         settings = self._settings
-        if self._rtt.measured:
+        if self._rtt.is_measured:
             wait_s = self._rtt.probe_timeout_s(settings.max_ack_delay_s)
         else:
             wait_s = max(settings.first_probe_s, 3 * settings.initial_rtt_s)

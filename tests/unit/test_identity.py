@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import BadSignature, LocalError
-from shared.fingerprint import fingerprint_of, words_of
+from shared.fingerprint import WORDS, fingerprint_of, words_of
 from shared.framing import framed
 from shared.identity import Identity, PublicIdentity, signed_bytes, verify_signature
-from shared.words import WORDS
 from tests.unit.rights_samples import OWNER, STRANGER, Entropy, person
 
 

@@ -22,13 +22,13 @@ from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
 from shared.text import clean
+from shared.wire.node_messages import MAX_NODES
 from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
 from tui.operator import Operator
 
 DEFAULT_BASE_PORT = 47600
 _READY_S = 20.0
 _STOP_S = 10.0
-_MAX_NODES = 15
 _LOWEST_FREE_PORT = 10_240
 _USUAL_FIRST_LENT_PORT = 32_768
 
@@ -55,8 +55,8 @@ def set_up(
     `base_port` None or 0 takes free ports. A folder that holds a cluster keeps it; raises `InvalidInput` if it was
     set up with another directory than is asked for now.
     """
-    if not 1 <= nodes <= _MAX_NODES:
-        raise InvalidInput(f"A cluster has 1 to {_MAX_NODES} nodes.")
+    if not 1 <= nodes <= MAX_NODES:
+        raise InvalidInput(f"A cluster has 1 to {MAX_NODES} nodes.")
     if directory_url is not None:
         _check_directory(directory_url)
     try:
