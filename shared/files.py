@@ -101,7 +101,7 @@ def _document(path: Path, what: str) -> dict[str, Any]:
             data = file.read(MAX_TOML_BYTES + 1)
         if len(data) > MAX_TOML_BYTES:
             raise InvalidInput(f"{path} is too long for a {what}; check the path.")
-        return msgspec.toml.decode(data)
+        document: dict[str, Any] = msgspec.toml.decode(data)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -110,3 +110,4 @@ def _document(path: Path, what: str) -> dict[str, Any]:
         raise InvalidInput(f"The {what} {path} cannot be read: it is nested too deeply.") from None
     except (msgspec.DecodeError, ValueError) as error:  # not UTF-8, or a number of thousands of digits
         raise InvalidInput(f"The {what} {path} cannot be read: {error}.") from None
+    return document

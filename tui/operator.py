@@ -14,7 +14,7 @@ import msgspec
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, Unavailable
-from shared.fingerprint import words_of
+from shared.identity import words_of
 from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message

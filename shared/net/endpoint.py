@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Limits, Timing
 from shared.errors import LocalError, MalformedMessage, RemoteError, Unavailable
+from shared.net.admission import WorkerPorts
 from shared.net.control import (
     FOR_OWNER,
     FOR_TRANSFERS,
@@ -33,17 +34,14 @@ from shared.net.control import (
     decode_control,
     encode_control,
 )
-from shared.net.incoming import Incoming, IncomingOffer, Progress
+from shared.net.handles import EndpointStatistics, Incoming, IncomingOffer, Progress, Session
 from shared.net.lazy_timer import LazyTimer
 from shared.net.partial_store import MemoryPartials, PartialStore
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.receiving import Receiving
 from shared.net.sending import Sending
-from shared.net.session import Session
-from shared.net.statistics import EndpointStatistics
 from shared.net.transfer_context import TransferContext
 from shared.net.udp import Address, Batch, UdpSocket, resolve
-from shared.net.workers import WorkerPorts
 from shared.secure.datagrams import DatagramType
 from shared.secure.events import Event, MessageReceived, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer

@@ -22,12 +22,11 @@ from shared.errors import (
 from shared.net.admission import Admission
 from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, ControlMessage, OfferMessage, Queued, Refuse
 from shared.net.driver import ReceivingDriver
-from shared.net.incoming import Incoming, IncomingOffer
+from shared.net.handles import Incoming, IncomingOffer, Session
 from shared.net.partial_store import PartialKey
 from shared.net.paths import LINGER_S, transfer_settings
 from shared.net.port import Port
 from shared.net.sending import MAX_OBJECT_BYTES
-from shared.net.session import Session
 from shared.net.transfer_context import HASH_IN_THREAD_BYTES, TransferContext, TransferKey, session_is_over, sha256_of
 from shared.transfer import PacketCipher, PartialObject, ReceivingTransfer, TransferState
 from shared.wire.refusals import RefusalCode

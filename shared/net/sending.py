@@ -9,9 +9,8 @@ from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, T
 from shared.net.admission import Admission
 from shared.net.control import Accept, Answer, Cancel, Complete, OfferMessage, Queued, Refuse
 from shared.net.driver import SendingDriver
-from shared.net.incoming import Progress
+from shared.net.handles import Progress, Session
 from shared.net.paths import transfer_settings
-from shared.net.session import Session
 from shared.net.transfer_context import TransferContext, TransferKey, session_is_over, sha256_of
 from shared.net.udp import Address
 from shared.transfer import Ranges, SendingTransfer, TransferState

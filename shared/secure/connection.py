@@ -14,8 +14,7 @@ from shared.errors import DatagramRefused, LocalError, Unavailable
 from shared.rtt import RttEstimator
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, MIN_DATA_BYTES, Address, Drop, FrameKind
 from shared.secure.events import SessionInfo
-from shared.secure.replay import ReplayWindow
-from shared.secure.session import MAX_PACKETS_PER_KEY, SessionKeys
+from shared.secure.session import MAX_PACKETS_PER_KEY, ReplayWindow, SessionKeys
 from shared.secure.transfer_keys import TransferCipher, TransferKeys
 
 MESSAGE: Final = bytes((FrameKind.MESSAGE,))
@@ -110,8 +109,8 @@ class Connection:
             self._suspect_ping = self._ping(now)
             self._wake(self.number, self._suspect_by)
 
-    def farewell(self) -> bytes | None:
-        """The datagram that tells the other side that the session is over."""
+    def close_datagram(self) -> bytes | None:
+        """The datagram that tells the other side that the session is over; None where the key is used up."""
         return None if self._is_exhausted else self._keys.seal(CLOSE)
 
     @property
@@ -267,7 +266,6 @@ class Connection:
             last_heard=self.last_heard,
             rtt_s=self.rtt.smoothed_s if self.rtt.is_measured else None,
             sending_epoch=sealing.epoch,
-            datagrams_sent=sealing.number,
         )
 
 

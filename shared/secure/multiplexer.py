@@ -19,7 +19,7 @@ from collections.abc import Callable
 from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
 from shared.secure.connection import Connection, DatagramVerdict, check_message
-from shared.secure.connections import ConnectionTable
+from shared.secure.connections import ConnectionTable, Deadlines
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     MIN_DATA_BYTES,
@@ -29,15 +29,13 @@ from shared.secure.datagrams import (
     FrameKind,
     peek,
 )
-from shared.secure.deadlines import Deadlines
 from shared.secure.events import CloseReason, Event, MessageReceived, SessionClosed, SessionInfo, SessionOpened
-from shared.secure.initiations import Initiations
-from shared.secure.initiator import Initiation
+from shared.secure.initiator import Initiation, Initiator
 from shared.secure.noise import HandshakeKeys, KeyPair
 from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
-from shared.secure.stateless_reset import StatelessResets
 from shared.secure.transfer_keys import TransferCipher
+from shared.secure.unproven import StatelessResets
 
 
 class SecureMultiplexer:
@@ -68,9 +66,9 @@ class SecureMultiplexer:
         self._events: list[Event] = []
         self._deadlines = Deadlines()
         self._connections = ConnectionTable()
-        self._strays = StatelessResets(limits)
+        self._resets = StatelessResets(limits)
         prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
-        self._initiations = Initiations(
+        self._initiator = Initiator(
             self._static,
             prologue=prologue,
             entropy=entropy,
@@ -102,12 +100,12 @@ class SecureMultiplexer:
         connection = self._connections.latest(address, remote_key)
         if connection is not None:
             return connection.number
-        initiation = self._initiations.find(address, remote_key)
+        initiation = self._initiator.find(address, remote_key)
         if initiation is not None:
             initiation.announced = True
             return initiation.number
         number = self._new_number()
-        self._initiations.begin(number, address, remote_key, now)
+        self._initiator.begin(number, address, remote_key, now)
         return number
 
     def send(
@@ -122,7 +120,7 @@ class SecureMultiplexer:
         if connection is not None:
             connection.send_message(plaintext, now, max_datagram_bytes=max_datagram_bytes)
             return
-        initiation = self._initiations.get(session)
+        initiation = self._initiator.get(session)
         if initiation is None:
             raise Unavailable("this session is over; connect again")
         check_message(plaintext, max_datagram_bytes)
@@ -135,8 +133,8 @@ class SecureMultiplexer:
         connection = self._connections.get(session)
         if connection is not None:
             self._end(connection, CloseReason.LOCAL, now)
-        elif (initiation := self._initiations.get(session)) is not None:
-            self._initiations.forget(initiation)
+        elif (initiation := self._initiator.get(session)) is not None:
+            self._initiator.forget(initiation)
             self._events.append(SessionClosed(session, CloseReason.LOCAL))
 
     def next_transfer_id(self, session: int) -> int:
@@ -184,7 +182,7 @@ class SecureMultiplexer:
     def tick(self, now: float) -> None:
         """Do what time asks for: repeats, time-outs, probes, idle sessions."""
         for number in self._deadlines.take_due(now):
-            initiation = self._initiations.get(number)
+            initiation = self._initiator.get(number)
             connection = self._connections.get(number)
             if initiation is not None:
                 self._attend_initiation(initiation, now)
@@ -212,16 +210,16 @@ class SecureMultiplexer:
     # --- Handshakes, this side first -------------------------------------------------------------------------------
 
     def _attend_initiation(self, initiation: Initiation, now: float) -> None:
-        if not self._initiations.attend(initiation, now) and initiation.announced:
+        if not self._initiator.attend(initiation, now) and initiation.announced:
             self._events.append(SessionClosed(initiation.number, CloseReason.TIMED_OUT))
 
     def _on_cookie(self, address: Address, local_id: bytes, datagram: bytes, _now: float) -> None:
-        self._initiations.take_cookie(address, local_id, datagram)
+        self._initiator.take_cookie(address, local_id, datagram)
 
     def _on_response(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
-        initiation = self._initiations.awaiting(address, local_id)
+        initiation = self._initiator.awaiting(address, local_id)
         remote_id, keys = initiation.finish(datagram)
-        self._initiations.forget(initiation)
+        self._initiator.forget(initiation)
         connection = self._open(
             initiation.number,
             initiation.remote_key,
@@ -280,7 +278,7 @@ class SecureMultiplexer:
         elif (half_open := self._responder.get(local_id)) is not None:
             connection, frame = self._confirm(half_open, address, datagram, now)
         else:
-            answer, drop = self._strays.answer(address, local_id, datagram, now)
+            answer, drop = self._resets.answer(address, local_id, datagram, now)
             self._send(address, answer)
             raise DatagramRefused(drop)
         previous_address = connection.address
@@ -297,7 +295,7 @@ class SecureMultiplexer:
         connection = self._connections.by_remote_id(address, remote_id)
         if connection is None:
             raise DatagramRefused(Drop.UNEXPECTED)
-        if not self._initiations.is_replacing(connection.number):
+        if not self._initiator.is_replacing(connection.number):
             connection.suspect(now)
 
     def _attend_connection(self, connection: Connection, now: float) -> None:
@@ -316,8 +314,8 @@ class SecureMultiplexer:
         latest = self._connections.latest(connection.address, connection.remote_key)
         if latest is not None and latest is not connection and latest.opened_at >= connection.opened_at:
             self._end(connection, CloseReason.REPLACED, now)
-        elif not self._initiations.is_replacing(connection.number) and not self._initiations.is_full:
-            self._initiations.begin(
+        elif not self._initiator.is_replacing(connection.number) and not self._initiator.is_full:
+            self._initiator.begin(
                 self._new_number(), connection.address, connection.remote_key, now, replaces=connection.number
             )
 
@@ -357,19 +355,19 @@ class SecureMultiplexer:
 
     def _end(self, connection: Connection, reason: CloseReason, now: float) -> None:
         """Close a session from this side."""
-        farewell = connection.farewell()
-        if farewell is not None:
-            self._send(connection.address, farewell)
-            self._strays.keep_farewell(connection.local_id, connection.address, farewell, now)
+        datagram = connection.close_datagram()
+        if datagram is not None:
+            self._send(connection.address, datagram)
+            self._resets.remember_close(connection.local_id, connection.address, datagram, now)
         self._remove(connection, reason)
 
     def _remove(self, connection: Connection, reason: CloseReason) -> None:
-        self._initiations.replaced_is_gone(connection.number)
+        self._initiator.replaced_is_gone(connection.number)
         self._connections.remove(connection)
         self._deadlines.discard(connection.number)
         self._events.append(SessionClosed(connection.number, reason))
 
-    # --- Odds ------------------------------------------------------------------------------------------------------
+    # --- Helpers ---------------------------------------------------------------------------------------------------
 
     def _session_keys(self, keys: HandshakeKeys, remote_id: bytes, now: float, *, initiator: bool) -> SessionKeys:
         return SessionKeys(
@@ -393,7 +391,7 @@ class SecureMultiplexer:
         while True:
             drawn = self._entropy(CONNECTION_ID_BYTES)
             if (
-                not self._initiations.has_id(drawn)
+                not self._initiator.has_id(drawn)
                 and self._connections.by_local_id(drawn) is None
                 and self._responder.get(drawn) is None
             ):

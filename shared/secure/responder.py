@@ -12,7 +12,6 @@ from hashlib import blake2s
 
 from shared.config import Limits, Timing
 from shared.errors import DatagramRefused
-from shared.secure.cookie import CookieJar
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     COOKIE_BYTES,
@@ -23,8 +22,8 @@ from shared.secure.datagrams import (
     Drop,
     routing_header,
 )
-from shared.secure.limiter import TokenBuckets
 from shared.secure.noise import KEY_BYTES, HandshakeKeys, KeyPair, ResponderHandshake
+from shared.secure.unproven import CookieJar, TokenBuckets
 
 _COOKIE_END = ROUTING_BYTES + COOKIE_BYTES
 

@@ -7,7 +7,6 @@ is a `DamagedStego`, and what they can make us hold is bounded by the size of th
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -16,26 +15,12 @@ from shared.errors import DamagedStego, InvalidInput, StorageError
 from shared.files import replace_file
 from shared.stego import payload as hidden
 from shared.stego import png as files
-from shared.stego.covers import COVERS, body_channels, owner_cover, tier_for
+from shared.stego.covers import COVERS, owner_cover, tier_for
 from shared.stego.rights_strip import read_record as record_in
 from shared.stego.rights_strip import write_first_record, write_record
 
 _HEAD_BYTES: Final = 64 * 1024
 """Holds everything up to IDAT 2 for every size that a stego image can have."""
-
-
-@dataclass(frozen=True, slots=True)
-class StegoInfo:
-    """Size of a stego image in pixels and of what is hidden in it in bytes."""
-
-    width: int
-    height: int
-    payload_bytes: int
-
-
-def capacity_bytes(width: int, height: int) -> int:
-    """Return the longest payload that a cover of this size holds, with two bits per channel."""
-    return hidden.capacity(body_channels(width, height), 2)
 
 
 def hide(payload: bytes, record: bytes, *, image_id: bytes, cover: bytes | None = None) -> bytes:
@@ -124,22 +109,6 @@ def rewrite_record(path: Path, record: bytes) -> None:
         file.seek(0)
         png = replace_record(file.read(MAX_STEGO_BYTES + 1), record)
     _replace_file(path, png)
-
-
-def stego_info(png: bytes) -> StegoInfo:
-    """Return sizes without unpacking the picture where the layout is ours. Raises `DamagedStego`.
-
-    A quick look only: whether the payload is whole is what `reveal` finds out.
-    """
-    if len(png) > MAX_STEGO_BYTES:
-        raise files.damaged()
-    size = files.read_size(png)
-    rest = files.rest_chunk(png, size) if files.read_strip(png, size) is not None else None
-    row = files.decode(png)[size.strip_rows].reshape(-1) if rest is None else files.first_rest_row(rest, size)
-    header = hidden.read_header(row)
-    if header.payload_bytes > hidden.capacity(body_channels(size.width, size.height), header.bits_per_channel):
-        raise files.damaged()
-    return StegoInfo(size.width, size.height, header.payload_bytes)
 
 
 @contextmanager

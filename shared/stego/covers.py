@@ -11,6 +11,7 @@ the payload being ciphertext.
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, sqrt
 from typing import Final
 
@@ -22,6 +23,7 @@ from shared.config import MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX, TWO_BITS_ABOVE_B
 from shared.errors import InvalidInput
 from shared.stego.payload import capacity
 from shared.stego.pictures import decode_picture, opaque, quiet_pillow
+from shared.stego.png import encode
 from shared.stego.rights_strip import Pixels, strip_rows
 
 
@@ -142,6 +144,12 @@ class CoverStore:
 
 COVERS: Final = CoverStore()
 """The covers that this process shares."""
+
+
+@lru_cache(maxsize=1)
+def default_cover_png() -> bytes:
+    """Return the picture that stands for one that cannot be seen: the cover that nodes use, with nothing hidden."""
+    return encode(COVERS.cover(DEFAULT_TIER))
 
 
 def procedural_cover(tier: Tier) -> Pixels:

@@ -255,17 +255,6 @@ def inflate_rest(data: bytes | memoryview, size: Size) -> bytes:
     return rest
 
 
-def first_rest_row(data: bytes | memoryview, size: Size) -> Pixels:
-    """Return the first row below the strip from the beginning of IDAT 2, without inflating the others."""
-    try:
-        row = zlib.decompressobj(wbits=-15).decompress(data, size.row_bytes)
-    except zlib.error as error:
-        raise damaged() from error
-    if len(row) != size.row_bytes or row[0]:
-        raise damaged()
-    return np.frombuffer(row, dtype=np.uint8)[1:]
-
-
 def is_rest_chunk(head: bytes, size: Size, file_bytes: int) -> bool:
     """Say whether the chunk after IDAT 1 reaches as far as IDAT 2 does in a file of this length."""
     at = size.rest_chunk_at

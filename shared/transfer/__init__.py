@@ -1,7 +1,6 @@
 """Object transfer: sender, receiver and congestion control, without I/O."""
 
-from shared.transfer.cipher import PacketCipher
-from shared.transfer.frames import TRANSFER_DATAGRAM_TYPE
+from shared.transfer.frames import TRANSFER_DATAGRAM_TYPE, PacketCipher
 from shared.transfer.ranges import Ranges
 from shared.transfer.receiver import PartialObject, ReceivingTransfer
 from shared.transfer.sender import SendingTransfer

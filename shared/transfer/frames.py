@@ -15,11 +15,10 @@ datagrams beyond the largest one received may be under way. Numbering of the kin
 
 from enum import IntEnum
 from struct import Struct, pack, unpack_from
-from typing import Final
+from typing import Final, Protocol
 
 from shared.config import PROTOCOL_VERSION
 from shared.errors import MalformedMessage
-from shared.transfer.cipher import PacketCipher
 
 TRANSFER_DATAGRAM_TYPE: Final = 0x10
 """The type byte of transfer datagrams, by which a socket tells them from those of handshakes and sessions."""
@@ -47,6 +46,28 @@ class FailureCode(IntEnum):
     CANCELLED = 1
     HASH_MISMATCH = 2
     GAVE_UP = 3
+
+
+class PacketCipher(Protocol):
+    """Seals the datagrams that one side sends and opens those that the other side sent.
+
+    One cipher belongs to one side of one transfer. Packet numbers never repeat within a direction, so they may serve
+    as nonces. The header is authenticated and not encrypted.
+    """
+
+    @property
+    def overhead_bytes(self) -> int:
+        """By how many bytes a sealed text is longer than the plain one (16 for the usual AEADs)."""
+
+    @property
+    def token(self) -> bytes:
+        """The 8 bytes by which the receiving socket recognises the transfer."""
+
+    def seal(self, packet_number: int, header: bytes, plaintext: bytes | memoryview) -> bytes:
+        """Return the ciphertext, without the header."""
+
+    def open(self, packet_number: int, header: bytes, ciphertext: bytes | memoryview) -> bytes:
+        """Return the plaintext. Raises `RemoteError` where header or ciphertext are not what the other side sealed."""
 
 
 class PacketSealer:

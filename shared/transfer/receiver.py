@@ -5,7 +5,6 @@ from hashlib import sha256 as new_sha256
 from typing import Final
 
 from shared.errors import LocalError, RemoteError
-from shared.transfer.cipher import PacketCipher
 from shared.transfer.flow import window_datagrams
 from shared.transfer.frames import (
     DATA,
@@ -15,6 +14,7 @@ from shared.transfer.frames import (
     MAX_U32,
     PING,
     FailureCode,
+    PacketCipher,
     encode_ack,
     encode_failure,
 )
@@ -88,7 +88,7 @@ class ReceivingTransfer(TransferSide):
         self._unacknowledged = 0
         self._ack_at: float | None = None
         self._largest_at = now
-        self._received = self._acknowledgements = 0
+        self._received = 0
         if self._held.total == size:
             self._finish(now)
 
@@ -105,7 +105,7 @@ class ReceivingTransfer(TransferSide):
     @property
     def statistics(self) -> ReceivingStatistics:
         """A snapshot of the work done."""
-        return ReceivingStatistics(self._received, self._duplicates, self._bad, self._acknowledgements)
+        return ReceivingStatistics(self._received, self._duplicates, self._bad)
 
     def object(self) -> bytes:
         """Return the verified object. Raises `LocalError` in any state but DONE."""
@@ -163,7 +163,6 @@ class ReceivingTransfer(TransferSide):
             return []
         self._ack_at = None
         self._unacknowledged = 0
-        self._acknowledgements += 1
         intervals = self._seen.numbers.newest(MAX_ACK_RANGES, self._awaited_from)
         return [self._sealer.seal(encode_ack(max(now - self._largest_at, 0.0), self._window, intervals))]
 

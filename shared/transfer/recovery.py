@@ -61,14 +61,14 @@ class SentPackets:
         oldest = self.outstanding.first if self.outstanding else self.next_number
         return min(oldest, self._lost.first) if self._lost else oldest
 
-    def acknowledge(self, intervals: list[tuple[int, int]], largest_before: int) -> tuple[list[int], int, int]:
+    def acknowledge(self, intervals: list[tuple[int, int]], largest_before: int) -> tuple[list[int], int]:
         """Settle packets that arrived; `intervals` come from the top downwards.
 
-        Returns the chunks they carried, how many of them were under way, and how many had been declared lost.
+        Returns the chunks they carried and how many of the packets were in flight; the others had been declared lost.
         """
         floor = self.oldest_unacked()
         chunks: list[int] = []
-        arrived = spurious = 0
+        arrived = 0
         for start, end in intervals:
             if end <= floor:
                 break
@@ -78,10 +78,9 @@ class SentPackets:
             if self._lost:
                 for low, high in self._lost.take(start, end):
                     chunks += self._chunks[low - self._base : high - self._base]
-                    spurious += high - low
                     needed = largest_before - low + 1
                     self.packet_threshold = max(self.packet_threshold, min(needed, MAX_PACKET_THRESHOLD))
-        return chunks, arrived, spurious
+        return chunks, arrived
 
     def detect_lost(self, largest: int, now: float, rtt_s: float) -> tuple[list[int], float | None]:
         """Declare packets lost that `largest` overtook by too much or too long ago.

@@ -5,7 +5,6 @@ from typing import Final
 
 from shared.errors import LocalError, RemoteError
 from shared.rtt import RttEstimator
-from shared.transfer.cipher import PacketCipher
 from shared.transfer.congestion import CongestionController, DelayController
 from shared.transfer.frames import (
     ACK,
@@ -16,6 +15,7 @@ from shared.transfer.frames import (
     HEADER_BYTES,
     MAX_U32,
     PING,
+    PacketCipher,
     decode_ack,
 )
 from shared.transfer.pacing import Pacer
@@ -83,7 +83,7 @@ class SendingTransfer(TransferSide):
         self._probe_base = now
         self._probes_in_a_row = 0
         self._probes_due = 0 if self._fresh else 1  # the receiver holds everything: ask for its confirmation
-        self._lost = self._spurious = self._repeated = self._probes = 0
+        self._repeated = 0
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -92,18 +92,11 @@ class SendingTransfer(TransferSide):
 
     @property
     def statistics(self) -> SendingStatistics:
-        """A snapshot of path and work."""
+        """A snapshot of the work done."""
         return SendingStatistics(
-            smoothed_rtt_s=self._rtt.smoothed_s,
-            min_rtt_s=self._rtt.min_s,
-            congestion_window=self._congestion.congestion_window,
-            in_flight_bytes=self._ledger.outstanding.total * self._datagram_bytes,
-            pacing_rate=self._congestion.pacing_rate,
             sent=self._sealer.next_packet_number,
-            lost=self._lost,
-            spuriously_lost=self._spurious,
+            bytes_in_flight=self._ledger.outstanding.total * self._datagram_bytes,
             retransmitted=self._repeated,
-            probes=self._probes,
             bad=self._bad,
         )
 
@@ -171,7 +164,6 @@ class SendingTransfer(TransferSide):
         if now >= self._probe_at():
             self._probes_in_a_row += 1
             self._probes_due = PROBES
-            self._probes += 1
             self._probe_base = now
             self._congestion.on_probe(self._probes_in_a_row)
 
@@ -269,14 +261,13 @@ class SendingTransfer(TransferSide):
             self._largest = largest
             self._flow_limit = largest + 1 + window
         used = 2 * ledger.outstanding.total * self._datagram_bytes >= self._congestion.congestion_window
-        chunks, arrived, spurious = ledger.acknowledge(intervals, newest_before)
+        chunks, arrived = ledger.acknowledge(intervals, newest_before)
         if not chunks:
             return
         rtt_s = None
         if largest > newest_before:
             rtt_s = self._rtt.sample(now - ledger.sent_at(largest), delay_s)
         self._settle_chunks(chunks, now)
-        self._spurious += spurious
         self._probes_in_a_row = self._probes_due = 0
         self._probe_base = now
         self._detect_losses(now)
@@ -301,7 +292,6 @@ class SendingTransfer(TransferSide):
         lost, self._look_for_losses_at = self._ledger.detect_lost(self._largest, now, rtt_s)
         if not lost:
             return
-        self._lost += len(lost)
         self._congestion.on_lost(len(lost) * self._datagram_bytes)
         for chunk in lost:
             if chunk >= 0 and not self._flags[chunk]:

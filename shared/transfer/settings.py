@@ -58,20 +58,11 @@ class TransferState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendingStatistics:
-    """What a sender can tell about its path and its work. Times in seconds, sizes in bytes, the rest in datagrams."""
+    """What a sender can tell about its work, in datagrams."""
 
-    smoothed_rtt_s: float
-    min_rtt_s: float
-    congestion_window: int
-    in_flight_bytes: int
-    pacing_rate: float
-    """Bytes per second."""
     sent: int
-    lost: int
-    spuriously_lost: int
-    """Declared lost and then acknowledged after all."""
+    bytes_in_flight: int
     retransmitted: int
-    probes: int
     bad: int
     """Datagrams from the other side that were dropped: malformed, forged or claiming the impossible."""
 
@@ -83,4 +74,3 @@ class ReceivingStatistics:
     received: int
     duplicates: int
     bad: int
-    acknowledgements: int

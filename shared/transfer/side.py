@@ -3,12 +3,12 @@
 from typing import Final
 
 from shared.errors import RemoteError
-from shared.transfer.cipher import PacketCipher
 from shared.transfer.frames import (
     CONFIRMED,
     FAILURE,
     HEARD,
     FailureCode,
+    PacketCipher,
     PacketSealer,
     decode_failure,
     encode_failure,

@@ -17,7 +17,7 @@ import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
-from shared.fingerprint import words_of
+from shared.identity import words_of
 from shared.ledger import granted_for_left
 from shared.records import MAX_EXPIRES_S, LookLength, decode_record, encode_record
 from shared.rights import change_rights, create_grant

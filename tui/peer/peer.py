@@ -38,8 +38,9 @@ from shared.errors import (
     UserError,
     ViewRefused,
 )
-from shared.fingerprint import words_of
-from shared.keyfiles import export_identity, import_identity, save_identity
+from shared.identity import words_of
+from shared.keyexport import export_identity, import_identity
+from shared.keyfiles import save_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.partial_store import FolderPartials
 from shared.text import clean
