@@ -395,6 +395,60 @@ async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tm
         assert device.told == ["The cloud was restored from a backup: 1 picture withdrawn again."]
 
 
+async def test_an_image_that_was_here_before_receipts_gets_one_while_the_directory_knows_it(place, ann, tmp_path):
+    before = await Backup.take(place)
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one") as device:
+        await device.own(image, with_receipt=False)
+        await device.sign_in()
+        [row] = await device.context.store.run(lambda s: s.all("SELECT receipt FROM own_images"))
+        assert len(row["receipt"]) == 32
+        await before.put_back(place)
+        await device.sign_in()
+        assert [row.image for row in (await ann.get(ops.MyImages())).rows] == [image]
+        assert device.told == ["The cloud was restored from a backup: 1 picture made known again."]
+
+
+@pytest.mark.parametrize("proved", [False, True], ids=["", "the viewer proves it first"])
+@pytest.mark.parametrize("learned", ["by its own change", "by a comparison"])
+async def test_more_that_was_not_answered_is_not_given_twice_by_a_restore(place, ann, bob, tmp_path, learned, proved):
+    """One device's +3 was done and not answered, another device changed the rights on top of it, and a backup from
+    before both was put back. The other device's record, which holds the +3, was confirmed; the first sent its +3
+    again, and it was signed anew: +6."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as one, opened(ann, tmp_path / "two", image) as two:
+        await one.sign_in()
+        await one.give(bob, image, 5)
+        early = await Backup.take(place)
+        one.link.fates = ["lost answer"]
+        await one.granting.change(RightsIntent(image, bob.account, more=3))
+        await one.turn()
+        assert [row.granted for row in await granted(ann, image)] == [8]
+        assert await one.waiting() == ["rights"]
+        one.link.away = True
+        if learned == "by its own change":
+            await two.sign_in()
+            await two.change(bob, image, more=1)
+        else:
+            async with opened(ann, tmp_path / "three", image) as three:
+                await three.change(bob, image, more=1)
+            await two.sign_in()
+        [grant] = await granted(ann, image)
+        assert grant.granted == 9
+        await early.put_back(place)
+        if proved:
+            shown = encode_record(msgspec.structs.replace(decode_record(grant.record), left=2))
+            await bob.ask(ops.KnownCount(grant=grant.grant, version=grant.version, consumed=0, record=shown))
+        await two.sign_in()
+        assert [row.granted for row in await granted(ann, image)] == [9]
+        one.link.away = False
+        await one.sign_in()
+        await one.deliver_all()
+        assert [row.granted for row in await granted(ann, image)] == [9]
+        assert not await one.waiting()
+        assert [row.wishes for row in (await bob.get(ops.ListGrants())).rows] == [()], "nobody but the owner is told"
+
+
 async def previews_of(viewer: Person, *images: str) -> list[bytes | None]:
     return [(await viewer.get(ops.GetPreview(image=image))).preview for image in images]
 
