@@ -35,6 +35,6 @@ class RttEstimator:
         self.latest_s = adjusted
         return adjusted
 
-    def probe_timeout_s(self, max_ack_delay_s: float) -> float:
-        """How long to wait for an acknowledgement before probing (RFC 9002 section 6.2.1)."""
+    def pto_s(self, max_ack_delay_s: float) -> float:
+        """Return the probe timeout: how long to wait for an acknowledgement before probing (RFC 9002 section 6.2.1)."""
         return self.smoothed_s + max(4 * self.variation_s, GRANULARITY_S) + max_ack_delay_s

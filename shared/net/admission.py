@@ -108,33 +108,33 @@ class WorkerPorts:
         self._open_port = open_port
         self._tasks = tasks
         self._spare: list[Port] = []
-        self._slots = Admission(
+        self._admission = Admission(
             total=limits.worker_ports, per_peer=limits.worker_ports_per_peer, queued=limits.queued_transfers
         )
 
     @property
     def in_use(self) -> int:
         """Ports that belong to a transfer now."""
-        return self._slots.in_use
+        return self._admission.in_use
 
     @property
     def waiting(self) -> int:
         """Transfers that wait for a port."""
-        return self._slots.waiting
+        return self._admission.waiting
 
     def try_acquire(self, peer: bytes) -> Port | None:
         """Return a port for a transfer with `peer`, None where a cap is reached.
 
         Raises `OSError` where the system has no more sockets.
         """
-        return self._take_port(peer) if self._slots.try_take(peer) else None
+        return self._take_port(peer) if self._admission.try_take(peer) else None
 
     async def acquire(self, peer: bytes) -> Port:
         """Wait for a port for a transfer with `peer`.
 
         Raises `Refused` if too many wait already, `OSError` where the system has no more sockets.
         """
-        await self._slots.take(peer)
+        await self._admission.take(peer)
         return self._take_port(peer)
 
     def release(self, port: Port, peer: bytes) -> None:
@@ -144,7 +144,7 @@ class WorkerPorts:
             self._spare.append(port)
         else:
             port.close()
-        self._slots.give_back(peer)
+        self._admission.give_back(peer)
 
     def _take_port(self, peer: bytes) -> Port:
         if self._spare:
@@ -152,7 +152,7 @@ class WorkerPorts:
         try:
             port = self._open_port()
         except OSError:
-            self._slots.give_back(peer)
+            self._admission.give_back(peer)
             raise
         self._tasks.start_soon(port.run)
         return port

@@ -1,6 +1,6 @@
 """The shell around sessions and object transfers: one parent socket, worker ports, one clock.
 
-It receives, feeds the sans-IO machines, sends what they have and sets the alarm; what the owner has to say comes in
+It receives, feeds the sans-IO machines, sends what they have and sets the timer; what the owner has to say comes in
 through the methods, what it is told goes out through the callbacks, always in the event loop's thread.
 """
 
@@ -123,7 +123,7 @@ class Endpoint:
         self._switches = Switches()
         self._traffic = PortTraffic()
         self._dropped: Counter[str] = Counter()
-        self._alarm = LazyTimer(self._ring, clock)
+        self._timer = LazyTimer(self._on_timer, clock)
         self._is_open = False
         self._was_opened = False
         self._settle_is_due = False
@@ -155,7 +155,7 @@ class Endpoint:
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._parent.run)
         self._workers = WorkerPorts(lambda: self._open_worker(host), self._tasks, self._limits)
-        bench = TransferContext(
+        context = TransferContext(
             sessions=self._mux,
             parent=self._parent,
             workers=self._workers,
@@ -170,9 +170,9 @@ class Endpoint:
             flush=self._settle,
             dropped=self._dropped,
         )
-        self._bench = bench
-        self._sending = Sending(bench)
-        self._receiving = Receiving(bench, lambda session, offer: self.on_offer(session, offer))
+        self._context = context
+        self._sending = Sending(context)
+        self._receiving = Receiving(context, lambda session, offer: self.on_offer(session, offer))
         self._is_open = True
         return self
 
@@ -185,7 +185,7 @@ class Endpoint:
             self._mux.close(number, now)
         self._settle()
         self._is_open = False
-        self._alarm.stop()
+        self._timer.stop()
         self._tasks.cancel_scope.cancel()
         if kind is None or issubclass(kind, anyio.get_cancelled_exc_class()):
             return await self._tasks.__aexit__(kind, error, trace)
@@ -327,9 +327,9 @@ class Endpoint:
                 receive(address, datagram, now)
         self._settle()
         if transfers:  # after the offers, which may have come just before their objects
-            self._bench.feed_parent(transfers)
+            self._context.feed_parent(transfers)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._mux.tick(self._clock())
         self._settle()
 
@@ -343,7 +343,7 @@ class Endpoint:
             self._settle()
 
     def _settle(self) -> None:
-        """Act on what happened, send what there is to send, set the alarm."""
+        """Act on what happened, send what there is to send, set the timer."""
         if not self._is_open:
             return
         self._settle_is_due = False
@@ -352,7 +352,7 @@ class Endpoint:
                 self._handle(event)
         if datagrams := self._mux.take_datagrams():
             self._parent.send_batch(datagrams)
-        self._alarm.set(self._mux.next_deadline())
+        self._timer.set(self._mux.next_deadline())
 
     # --- Events ------------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,16 @@
 """What transfer datagrams look like on the wire.
 
     datagram  = version 1 | type 1 | token 8 | packet number 8 | AEAD(frame)      big endian, header as associated data
-    DATA      = 1 | offset 4 | awaited 4 | bytes of the object to the end
+    DATA      = 1 | offset 4 | unacked span 4 | bytes of the object to the end
     PING      = 2
     ACK       = 3 | delay in microseconds 4 | largest 8 | window 4 | count 1 | length 4 | count - 1 x (gap 4, length 4)
     CONFIRMED = 4                               the receiver has the whole object and its hash is right
     FAILURE   = 5 | code 1 | reason in UTF-8    the side that sends it has given up
     HEARD     = 6                               the answer to CONFIRMED and FAILURE: no need to repeat it
 
-A datagram holds one frame. `awaited` is how far below its own packet number the sender still waits to hear of packets;
-the receiver need not acknowledge anything older, which keeps acknowledgements short under loss. `window` is how many
-datagrams beyond the largest one received may be under way. Numbering of the kinds is append-only.
+A datagram holds one frame. The unacked span is how far below its own packet number the sender still waits for
+acknowledgements; the receiver need not acknowledge anything older, which keeps acknowledgements short under loss.
+`window` is how many datagrams beyond the largest one received may be in flight. Numbers of kinds are append-only.
 """
 
 from enum import IntEnum

@@ -40,7 +40,7 @@ class TransferSettings:
     max_probe_interval_s: float = 1.0
     """Cap of the exponential back-off of probes, so that a transfer goes on soon after an outage."""
     linger_s: float = 3.0
-    """How long the last word is repeated, on demand and by itself, when it is not confirmed."""
+    """How long the closing frame is repeated, on demand and by itself, when it is not confirmed."""
 
     def __post_init__(self) -> None:
         if not 128 <= self.datagram_bytes <= MAX_DATAGRAM_BYTES:
