@@ -4,14 +4,13 @@ A PING is the one question that a session asks, for whatever reason: to confirm 
 whether a silent or suspected other side still knows the session, to confirm a key epoch, and to prove a new address.
 """
 
-from collections.abc import Callable
 from enum import Enum, auto
 from struct import Struct
 from typing import Final
 
-from shared.config import Timing
 from shared.errors import DatagramRefused, LocalError, Unavailable
 from shared.rtt import RttEstimator
+from shared.secure.context import SocketContext
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, MIN_DATA_BYTES, Address, Drop, FrameKind
 from shared.secure.events import SessionInfo
 from shared.secure.session import MAX_PACKETS_PER_KEY, ReplayWindow, SessionKeys
@@ -52,11 +51,8 @@ class Connection:
         keys: SessionKeys,
         local_id: bytes,
         remote_id: bytes,
-        timing: Timing,
-        send: Callable[[Address, bytes], None],
-        wake: Callable[[int, float], None],
+        context: SocketContext,
     ) -> None:
-        """`send` takes what is to be sent; `wake` asks for `on_deadline` no later than a time."""
         self.number = number
         self.remote_key = remote_key
         self.address = address
@@ -64,16 +60,16 @@ class Connection:
         self.remote_id = remote_id
         self.opened_at = now
         self.last_heard = now
-        self.rtt = RttEstimator(timing.initial_rtt_s)
+        self.rtt = RttEstimator(context.timing.initial_rtt_s)
         self._keys = keys
-        self._timing = timing
-        self._send = send
-        self._wake = wake
+        self._timing = context.timing
+        self._send = context.send
+        self._wake = context.deadlines.advance
         self._last_message_sent = now
         self._ping_number = 0
         self._pinged_at = now
         self._ping_again_at = now
-        self._ping_pause_s = timing.handshake_retry_s
+        self._ping_pause_s = context.timing.handshake_retry_s
         self._confirm_by: float | None = None
         self._suspect_by: float | None = None
         self._suspect_ping = 0

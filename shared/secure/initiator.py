@@ -1,12 +1,10 @@
 """The side that begins handshakes: first messages, repeated with growing pauses until they are answered."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
-from shared.config import Limits, Timing
 from shared.errors import DatagramRefused, HandshakeFailed, InvalidInput, Unavailable
-from shared.secure.connections import Deadlines
+from shared.secure.context import SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     COOKIE_BYTES,
@@ -18,7 +16,7 @@ from shared.secure.datagrams import (
     Drop,
     routing_header,
 )
-from shared.secure.noise import KEY_BYTES, HandshakeKeys, InitiatorHandshake, KeyPair
+from shared.secure.noise import KEY_BYTES, HandshakeKeys, InitiatorHandshake
 
 MAX_COOKIE_REPEATS: Final = 3
 """Cookies that make the first message go out again at once; later ones wait for the next repeat. Bounds what someone
@@ -58,12 +56,8 @@ class Initiation:
         address: Address,
         remote_key: bytes,
         now: float,
+        context: SocketContext,
         *,
-        static: KeyPair,
-        local_id: bytes,
-        prologue: bytes,
-        entropy: Callable[[int], bytes],
-        timing: Timing,
         replaces: int | None = None,
     ) -> None:
         """Prepare the first message. `replaces` is the session that this one shall take the place of.
@@ -73,23 +67,26 @@ class Initiation:
         self.number = number
         self.address = address
         self.remote_key = remote_key
-        self.local_id = local_id
+        self.local_id = context.new_id()
         self.replaces = replaces
         self.announced = replaces is None
         """Whether someone knows the number and wants to hear of a failure."""
         self.queue: deque[bytes] = deque()
         """Sealed by no one yet: frames that wait for the keys."""
         self.began_at = now
-        self.give_up_at = now + timing.handshake_timeout_s
+        self.give_up_at = now + context.timing.handshake_timeout_s
         self.repeats = 0
-        self._pause_s = timing.handshake_retry_s
-        self._entropy = entropy
+        self._pause_s = context.timing.handshake_retry_s
+        self._entropy = context.entropy
         self._repeat_at = now + self._jittered_pause()
         self._cookie = bytes(COOKIE_BYTES)
         self._cookie_repeats = 0
-        self._header = routing_header(DatagramType.INIT, local_id)
+        self._header = routing_header(DatagramType.INIT, self.local_id)
         self._handshake = InitiatorHandshake(
-            static, remote_key, ephemeral=entropy(KEY_BYTES), prologue=prologue + self._header
+            context.static,
+            remote_key,
+            ephemeral=context.entropy(KEY_BYTES),
+            prologue=context.prologue + self._header,
         )
         self._message = self._handshake.write_first(_PADDING)
 
@@ -139,27 +136,8 @@ class Initiation:
 class Initiator:
     """Begins handshakes, repeats their first messages, and finds them again when an answer comes."""
 
-    def __init__(
-        self,
-        static: KeyPair,
-        *,
-        prologue: bytes,
-        entropy: Callable[[int], bytes],
-        new_id: Callable[[], bytes],
-        timing: Timing,
-        limits: Limits,
-        send: Callable[[Address, bytes], None],
-        deadlines: Deadlines,
-    ) -> None:
-        """`send` takes what is to be sent; `deadlines` wakes `attend` by the number of the session to be."""
-        self._static = static
-        self._prologue = prologue
-        self._entropy = entropy
-        self._new_id = new_id
-        self._timing = timing
-        self._limits = limits
-        self._send = send
-        self._deadlines = deadlines
+    def __init__(self, context: SocketContext) -> None:
+        self._context = context
         self._by_number: dict[int, Initiation] = {}
         self._by_local_id: dict[bytes, Initiation] = {}
         self._by_replaced: dict[int, Initiation] = {}
@@ -167,7 +145,7 @@ class Initiator:
     @property
     def is_full(self) -> bool:
         """Whether no further handshake may begin now."""
-        return len(self._by_number) >= self._limits.half_open_handshakes
+        return len(self._by_number) >= self._context.limits.half_open_handshakes
 
     def begin(
         self, number: int, address: Address, remote_key: bytes, now: float, *, replaces: int | None = None
@@ -181,26 +159,15 @@ class Initiator:
         if len(remote_key) != KEY_BYTES:
             raise InvalidInput(f"a public key has {KEY_BYTES} bytes, not {len(remote_key)}")
         try:
-            initiation = Initiation(
-                number,
-                address,
-                remote_key,
-                now,
-                static=self._static,
-                local_id=self._new_id(),
-                prologue=self._prologue,
-                entropy=self._entropy,
-                timing=self._timing,
-                replaces=replaces,
-            )
+            initiation = Initiation(number, address, remote_key, now, self._context, replaces=replaces)
         except HandshakeFailed:
             raise InvalidInput("this public key cannot be the key of anyone") from None
         self._by_number[number] = initiation
         self._by_local_id[initiation.local_id] = initiation
         if replaces is not None:
             self._by_replaced[replaces] = initiation
-        self._deadlines.set(number, initiation.next_deadline())
-        self._send(address, initiation.datagram())
+        self._context.deadlines.set(number, initiation.next_deadline())
+        self._context.send(address, initiation.datagram())
 
     def get(self, number: int) -> Initiation | None:
         """The handshake for the session of this number."""
@@ -230,7 +197,7 @@ class Initiator:
         """Go on with the cookie that came as an answer. Raises `DatagramRefused`."""
         initiation = self.awaiting(address, local_id)
         if initiation.take_cookie(datagram):
-            self._send(address, initiation.datagram())
+            self._context.send(address, initiation.datagram())
 
     def attend(self, initiation: Initiation, now: float) -> bool:
         """Repeat the first message if it is time; False where the handshake is given up."""
@@ -238,8 +205,8 @@ class Initiator:
             self.forget(initiation)
             return False
         if initiation.repeat(now):
-            self._send(initiation.address, initiation.datagram())
-        self._deadlines.set(initiation.number, initiation.next_deadline())
+            self._context.send(initiation.address, initiation.datagram())
+        self._context.deadlines.set(initiation.number, initiation.next_deadline())
         return True
 
     def forget(self, initiation: Initiation) -> None:
@@ -248,7 +215,7 @@ class Initiator:
         del self._by_local_id[initiation.local_id]
         if initiation.replaces is not None:
             del self._by_replaced[initiation.replaces]
-        self._deadlines.discard(initiation.number)
+        self._context.deadlines.discard(initiation.number)
 
     def is_replacing(self, session: int) -> bool:
         """Whether a handshake is under way whose session shall take the place of `session`."""

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
 from shared.secure.connection import Connection, DatagramVerdict, check_message
-from shared.secure.connections import ConnectionTable, Deadlines
+from shared.secure.connections import ConnectionTable
+from shared.secure.context import Deadlines, SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     MIN_DATA_BYTES,
@@ -54,23 +55,15 @@ class SecureMultiplexer:
 
         Sides with different `cluster_prologue` cannot shake hands. Raises `LocalError` for a key of wrong length.
         """
-        self._static = KeyPair(static_private)
-        self.public_key = self._static.public
         self.dropped: Counter[str] = Counter()
         """Datagrams dropped so far, by the reasons of `Drop`."""
-        self._entropy = entropy
-        self._timing = timing
-        self._limits = limits
         self._last_number = 0
         self._datagrams: list[tuple[Address, bytes]] = []
         self._events: list[Event] = []
         self._deadlines = Deadlines()
-        self._connections = ConnectionTable()
-        self._resets = StatelessResets(limits)
-        prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
-        self._initiator = Initiator(
-            self._static,
-            prologue=prologue,
+        self._context = SocketContext(
+            static=KeyPair(static_private),
+            prologue=b"glimpse session 1\0" + cluster_prologue + b"\0",
             entropy=entropy,
             new_id=self._new_id,
             timing=timing,
@@ -78,9 +71,11 @@ class SecureMultiplexer:
             send=self._send,
             deadlines=self._deadlines,
         )
-        self._responder = Responder(
-            self._static, prologue=prologue, entropy=entropy, new_id=self._new_id, timing=timing, limits=limits
-        )
+        self.public_key = self._context.static.public
+        self._connections = ConnectionTable()
+        self._resets = StatelessResets(limits)
+        self._initiator = Initiator(self._context)
+        self._responder = Responder(self._context)
         self._handlers: dict[DatagramType, Callable[[Address, bytes, bytes, float], None]] = {
             DatagramType.DATA: self._on_data,
             DatagramType.INIT: self._on_init,
@@ -124,7 +119,7 @@ class SecureMultiplexer:
         if initiation is None:
             raise Unavailable("this session is over; connect again")
         check_message(plaintext, max_datagram_bytes)
-        if len(initiation.queue) >= self._limits.queued_messages:
+        if len(initiation.queue) >= self._context.limits.queued_messages:
             raise Unavailable("too many messages wait for the other side to answer the handshake")
         initiation.queue.append(plaintext)
 
@@ -330,7 +325,7 @@ class SecureMultiplexer:
         local_id: bytes,
         remote_id: bytes,
     ) -> Connection:
-        limits = self._limits
+        limits = self._context.limits
         while True:
             excess = self._connections.excess(remote_key, sessions=limits.sessions, per_key=limits.sessions_per_key)
             if excess is None:
@@ -344,9 +339,7 @@ class SecureMultiplexer:
             keys=keys,
             local_id=local_id,
             remote_id=remote_id,
-            timing=self._timing,
-            send=self._send,
-            wake=self._deadlines.advance,
+            context=self._context,
         )
         self._connections.add(connection)
         self._deadlines.set(number, connection.next_deadline())
@@ -370,9 +363,8 @@ class SecureMultiplexer:
     # --- Helpers ---------------------------------------------------------------------------------------------------
 
     def _session_keys(self, keys: HandshakeKeys, remote_id: bytes, now: float, *, initiator: bool) -> SessionKeys:
-        return SessionKeys(
-            keys, now, initiator=initiator, remote_id=remote_id, timing=self._timing, limits=self._limits
-        )
+        timing, limits = self._context.timing, self._context.limits
+        return SessionKeys(keys, now, initiator=initiator, remote_id=remote_id, timing=timing, limits=limits)
 
     def _open_connection(self, session: int) -> Connection:
         connection = self._connections.get(session)
@@ -389,7 +381,7 @@ class SecureMultiplexer:
 
     def _new_id(self) -> bytes:
         while True:
-            drawn = self._entropy(CONNECTION_ID_BYTES)
+            drawn = self._context.entropy(CONNECTION_ID_BYTES)
             if (
                 not self._initiator.has_id(drawn)
                 and self._connections.by_local_id(drawn) is None

@@ -167,7 +167,7 @@ class ReceivingTransfer(TransferSide):
         return [self._sealer.seal(encode_ack(max(now - self._largest_received_at, 0.0), self._window, intervals))]
 
     def tick(self, now: float) -> None:
-        """Act on what is due by `now`: closing frame and time-outs. A due acknowledgement comes from `take_datagrams`."""
+        """Act on what is due by `now`. A due acknowledgement comes from `take_datagrams`."""
         if self.state is TransferState.OPEN:
             self._check_idle(now)
         elif self._closing_frame is not None:

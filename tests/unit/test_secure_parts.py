@@ -7,7 +7,7 @@ import pytest
 from shared.config import LIMITS, LOCAL
 from shared.errors import DatagramRefused, LocalError, RemoteError
 from shared.secure import session as session_module
-from shared.secure.connections import Deadlines
+from shared.secure.context import Deadlines
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, DatagramType, Drop, FrameKind, peek, routing_header
 from shared.secure.noise import HandshakeKeys
 from shared.secure.session import WINDOW_PACKETS, ReplayWindow, SessionKeys
