@@ -214,6 +214,65 @@ async def test_a_revocation_holds_against_a_later_change_that_did_not_know_of_it
         assert await look(bob, row.grant) == "revoked"
 
 
+async def test_a_revocation_ends_the_rights_as_they_were_last_set_not_as_a_backup_has_them(place, ann, bob, tmp_path):
+    """A revocation waits for no comparison. It was signed over the record of the backup: the views and the expiry that
+    had been acknowledged since were missing in it for good, and more views were shown as spent than as given."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 1)
+        early = await Backup.take(place)
+        await device.change(bob, image, more=2)
+        await device.change(bob, image, expires=4e9, set_expires=True)
+        await device.change(bob, image, look_s=5.0, set_look=True)
+        [row] = await granted(ann, image)
+        assert [await look(bob, row.grant) for _ in range(2)] == ["shown", "shown"]
+        await device.mailbox.fetch()
+        await early.put_back(place)
+        await device.change(bob, image, revoke=True)
+        await device.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.granted, row.consumed, row.expires, row.revoked, row.version) == (3, 2, 4e9, True, 5)
+        assert decode_record(row.record).look_s == 5.0
+        [known] = await device.given.known()
+        assert (known.version, known.record) == (row.version, row.record)
+
+
+async def test_a_revocation_signed_anew_after_a_restore_keeps_what_it_was_signed_over(place, ann, bob, tmp_path):
+    """Another device had given more, and only the revocation that never arrived was signed over its record."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as first, opened(ann, tmp_path / "two", image) as second:
+        await first.sign_in()
+        await first.give(bob, image, 3)
+        early = await Backup.take(place)
+        await second.change(bob, image, more=5)
+        first.link.fates = ["lost request"]
+        await first.granting.change(RightsIntent(image, bob.account, revoke=True))
+        await first.turn()
+        assert await first.waiting() == ["revocation"]
+        await early.put_back(place)
+        await first.deliver_all()
+        [row] = await granted(ann, image)
+        assert (row.granted, row.revoked) == (8, True)
+
+
+async def test_a_damaged_record_in_the_store_keeps_no_right_alive(place, ann, bob, tmp_path):
+    """What is kept of a grant is not the owner's word any more: the revocation is signed over the directory's."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 3)
+        early = await Backup.take(place)
+        await device.change(bob, image, more=5)
+        [known] = await device.given.known()
+        damaged = encode_record(msgspec.structs.replace(decode_record(known.record), granted=9))
+        await device.context.store.run(lambda store: store.do("UPDATE given SET record = :record", record=damaged))
+        await early.put_back(place)
+        await device.change(bob, image, revoke=True)
+        [row] = await granted(ann, image)
+        assert (row.granted, row.revoked, row.version) == (3, True, 3)
+
+
 async def test_a_device_that_knows_nothing_confirms_nothing_and_setting_the_views_does(place, ann, bob, tmp_path):
     image = await ann.image()
     async with opened(ann, tmp_path / "one", image) as first:
