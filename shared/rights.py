@@ -37,7 +37,7 @@ _SINGLE_USE_NONCE: Final = bytes(12)
 
 
 class NewGrant(NamedTuple):
-    """What making a grant yields: the record for everybody, the share for the cloud, and the owner's word for it."""
+    """What making a grant yields: the record for everybody, the share for the cloud, and the owner's signature over the share."""
 
     record: RightsRecord
     cloud_share: bytes
@@ -107,7 +107,7 @@ def change_rights(
     for two records, not even where a restored directory has forgotten one of them.
 
     A revocation is final: raises `InvalidInput` for an attempt to undo one, or a number out of range. Raises
-    `RemoteError` if the record that is to be changed is not the owner's own word.
+    `RemoteError` if the record that is to be changed is not signed by its owner.
     """
     verify_record(record)
     if record.owner_key != owner.public.signing_key:
@@ -133,7 +133,7 @@ def with_left(record: RightsRecord, left: int) -> RightsRecord:
 
 
 def verify_record(record: AnyRecord) -> None:
-    """Check that the record is its owner's word. Raises `BadSignature` if not."""
+    """Check that its owner signed the record. Raises `BadSignature` if not."""
     domain = _RECORD_DOMAIN if isinstance(record, RightsRecord) else _OWNER_RECORD_DOMAIN
     verify_signature(record.owner_key, record.signature, domain, *parts_of(record))
 
@@ -141,7 +141,7 @@ def verify_record(record: AnyRecord) -> None:
 def supersedes(old: RightsRecord, new: RightsRecord) -> bool:
     """Return whether `new` replaces `old`: True for a higher version, False for the same or an older one.
 
-    Raises `RemoteError` if `new` cannot be a later word on the same grant: another signature, party or share, or a
+    Raises `RemoteError` if `new` cannot be a later version of the same grant: another signature, party or share, or a
     revocation that is undone.
     """
     verify_record(new)

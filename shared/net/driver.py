@@ -19,7 +19,7 @@ TRAINS_PER_PUMP: Final = 4
 
 class TransferDriver:
     """Base of both directions. It works in callbacks of its port and its timer, so it needs no task of its own, and
-    goes on by itself after its owner has lost interest until the other side has the closing frame."""
+    goes on after its owner has stopped waiting, until the other side has the closing frame."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class TransferDriver:
         self.ended = anyio.Event()
         """Set when the state is final or the transfer was abandoned."""
         self.abandoned: str | None = None
-        """Why this side dropped the transfer without a word to the other."""
+        """Why this side dropped the transfer without telling the other."""
         self.finished = False
         self.ended_at = 0.0
         self.on_progress: Callable[[int], None] | None = None

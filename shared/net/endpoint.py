@@ -179,7 +179,7 @@ class Endpoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        """Say good-bye to all sessions, keep what arrived in part, close all sockets."""
+        """Close all sessions, keep what arrived in part, close all sockets."""
         now = self._clock()
         for number in [*self._sessions, *self._opening]:
             self._mux.close(number, now)

@@ -93,7 +93,7 @@ class Sending:
         )
 
     def answered(self, session: Session, answer: Answer) -> None:
-        """Take the receiver's word on an offer."""
+        """Take the receiver's answer to an offer."""
         outgoing = self._outgoing.get((session.number, answer.transfer))
         if outgoing is None:
             if isinstance(answer, Accept | Queued):  # it waits for something that is over here
@@ -183,7 +183,7 @@ class Sending:
                 raise Refused(outgoing.answer.code, outgoing.answer.text)
             if outgoing.answer is not None:
                 return outgoing.answer
-            if outgoing.answered.is_set():  # in the queue of the receiver, which will speak up
+            if outgoing.answered.is_set():  # queued at the receiver, which accepts it later
                 outgoing.answered = anyio.Event()
             pause_s = min(2 * pause_s, max(LONGEST_REPEAT_S, 3 * rtt_s))
             if context.clock() - outgoing.heard_at >= context.timing.transfer_idle_s:

@@ -1,7 +1,7 @@
 """One open session: its frames, probes, path and timers.
 
-A PING is the one question that a session asks, for whatever reason: to confirm the keys to the responder, to find out
-whether a silent or suspected other side still knows the session, to confirm a key epoch, and to prove a new address.
+PING is the only probe. It confirms the keys to the responder, finds out whether a silent or suspected other side still
+knows the session, confirms a key epoch, and validates a new address of the other side (RFC 9000 section 8.2).
 """
 
 from enum import Enum, auto

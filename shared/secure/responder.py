@@ -1,4 +1,4 @@
-"""The answering side of handshakes, up to the moment when the initiator has proved that it hears the answer.
+"""The answering side of handshakes, until the initiator has proved that it receives the answer.
 
 A first message can be replayed and its address can be forged, so it has no effect by itself: it makes a half-open
 handshake that no one else sees, that lapses soon, and that becomes a session only with the first datagram under the

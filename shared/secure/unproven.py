@@ -1,6 +1,6 @@
 """What is answered to addresses that have proved nothing: little, seldom, and never longer than what it answers.
 
-Token buckets bound how often an address is answered. A cookie proves that whoever speaks from an address also hears
+Token buckets bound how often an address is answered. A cookie proves that whoever sends from an address also receives
 there, while the responder keeps nothing for it (the idea of RFC 9147 section 5.1 and of WireGuard). Datagrams of no
 session get a short answer too, as a stateless reset does (RFC 9000 section 10.3).
 """
