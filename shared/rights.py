@@ -37,7 +37,7 @@ _SINGLE_USE_NONCE: Final = bytes(12)
 
 
 class NewGrant(NamedTuple):
-    """What making a grant yields: the record for everybody, the share for the cloud, and the owner's signature over the share."""
+    """A new grant: the record for everybody, the share for the cloud, and the owner's signature over the share."""
 
     record: RightsRecord
     cloud_share: bytes
