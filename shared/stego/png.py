@@ -70,6 +70,11 @@ class Size:
     height: int
 
     @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row with its filter byte."""
         return 1 + 3 * self.width
@@ -105,7 +110,7 @@ class Size:
         width, height = self.width, self.height
         return (
             width >= MIN_COVER_WIDTH_PX
-            and width * height <= MAX_COVER_PIXELS
+            and self.pixels <= MAX_COVER_PIXELS
             and max(width, height) <= MAX_ASPECT_RATIO * min(width, height) + 1
             and height > self.strip_rows
         )

@@ -316,9 +316,9 @@ class WantCopy(Message, frozen=True, tag=134):
 class KnownCount(Message, frozen=True, tag=135):
     """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
 
-    Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer tells, and
-    the grant waits for its owner to confirm it, as with `SpendView.known_version` and `known_consumed`. A higher version
-    is proved by its signed `record`, which the directory takes over: nobody else may still have it.
+    Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer tells, and the
+    grant waits for its owner to confirm it, as with `SpendView.known_version` and `known_consumed`. A higher version is
+    proved by its signed `record`, which the directory takes over: nobody else may still have it.
     """
 
     grant: Id128

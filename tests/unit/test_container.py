@@ -67,7 +67,7 @@ def test_what_was_hidden_comes_out_byte_by_byte(size):
     assert reveal(stego, image_id=IMAGE_ID) == payload
     assert read_record(stego) == RECORD
     tier = tier_for(size)
-    assert files.read_size(stego) == files.Size(tier.width, tier.height)
+    assert files.read_size(stego) == tier
 
 
 @pytest.mark.parametrize("make", [photos.rotated_jpeg, photos.transparent_png, photos.large_jpeg])
