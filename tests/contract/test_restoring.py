@@ -13,8 +13,8 @@ import pytest
 
 from node.directory import Marks, recover
 from shared.errors import Refused, Unavailable, ViewRefused
-from shared.records import decode_record
-from shared.rights import change_rights, encode_record
+from shared.records import decode_record, encode_record
+from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.contract.devices import Crash, Device, do_not_wait
 from tests.contract.people import Person, Town, new_id, refused

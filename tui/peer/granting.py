@@ -17,6 +17,7 @@ import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
+from shared.identity import words_of
 from shared.ledger import granted_for_left
 from shared.records import MAX_EXPIRES_S, LookLength, RightsRecord, decode_record, encode_record
 from shared.rights import change_rights, create_grant, supersedes
@@ -31,7 +32,7 @@ from tui.peer.copies import Copies, CopyTask
 from tui.peer.given import GivenGrants, is_for
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
-from tui.peer.people import People, public_of, words_of
+from tui.peer.people import People, public_of
 from tui.peer.store import OutboxRow
 
 GRANT = "grant"

@@ -38,7 +38,9 @@ from shared.errors import (
     UserError,
     ViewRefused,
 )
-from shared.keyfiles import export_identity, import_identity, save_identity
+from shared.identity import words_of
+from shared.keyexport import export_identity, import_identity
+from shared.keyfiles import save_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.partial_store import FolderPartials
 from shared.text import clean
@@ -99,7 +101,7 @@ from tui.peer.names import checked_name
 from tui.peer.notices import DirectNotices
 from tui.peer.offers import Offers
 from tui.peer.outbox import OPERATION, Outbox, Taken
-from tui.peer.people import People, words_of
+from tui.peer.people import People
 from tui.peer.profile import Profile
 from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
@@ -267,8 +269,7 @@ class Peer:
     def _host(self, cluster: Cluster) -> str:
         if self._bind_host is not None:
             return self._bind_host
-        loopback = all(node.host.startswith("127.") or node.host == "::1" for node in cluster.nodes)
-        return "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104 - peers must be reachable
+        return cluster.bind_host
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -92,8 +92,3 @@ class People:
 def public_of(account: Account) -> PublicIdentity:
     """Return the public identity that an account row describes, not yet verified."""
     return PublicIdentity(account.signing_key, account.session_key, account.session_signature)
-
-
-def words_of(signing_key: bytes) -> str:
-    """Return the fingerprint words of a signing key."""
-    return PublicIdentity(signing_key, bytes(32), bytes(64)).words
