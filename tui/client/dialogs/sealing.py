@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 from rich.text import Text
+from textual import on
 from textual.message import Message
 from textual.widgets import Button, Static
 
@@ -56,7 +57,7 @@ class SealingDialog(Dialog["MyImage"]):
         self._wish = wish
         self._stages = Stages()
         self._scope = anyio.CancelScope()
-        self._running = False
+        self._under_way = False
         self._since = 0.0
 
     # --- What is to be seen ------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ class SealingDialog(Dialog["MyImage"]):
         self._stages = Stages(publishes=self._wish.preview is not None)
         self._scope = anyio.CancelScope()
         self._since = self.client.wall()
-        self._running = True
+        self._under_way = True
         self.complain("")
         again, cancel = self.query_one("#accept", Button), self.query_one("#cancel", Button)
         again.display = False
@@ -91,7 +92,7 @@ class SealingDialog(Dialog["MyImage"]):
 
     def _paint(self) -> None:
         self.query_one("#sealing-stages", Static).update(self._drawn())
-        if not self._running:
+        if not self._under_way:
             return
         note = "  Another node took over; sending again." if self._stages.again else ""
         passed = max(0, round(self.client.wall() - self._since))
@@ -151,13 +152,15 @@ class SealingDialog(Dialog["MyImage"]):
         if self._stages.report(stage, done, total):
             self.post_message(self.Moved())
 
-    def on_sealing_moved(self) -> None:
+    @on(Moved)
+    def _show_stage(self) -> None:
         """Show the stage."""
         self._paint()
 
-    def on_sealing_ended(self, message: Ended) -> None:
+    @on(Ended)
+    def _end(self, message: Ended) -> None:
         """Close with the image, or say why there is none and offer to try again."""
-        self._running = False
+        self._under_way = False
         if message.warning:
             self.client.tell(
                 f"The image is encrypted, but its preview is not published: {plain(message.warning, 200)}", warning=True
@@ -182,7 +185,7 @@ class SealingDialog(Dialog["MyImage"]):
 
     def action_cancel(self) -> None:
         """Cancel what is under way, and close when it has ended; close at once where nothing is."""
-        if not self._running:
+        if not self._under_way:
             self.dismiss(None)
             return
         self._scope.cancel()

@@ -71,7 +71,7 @@ class ViewerScreen(Screen[None]):
     def __init__(self, peer: Peer, view: View, *, person: str, left: int | None) -> None:
         super().__init__()
         self._peer = peer
-        self._name = "" if peer.me is None else plain(peer.me.name, 48)
+        self._looker = "" if peer.me is None else plain(peer.me.name, 48)
         self._title = plain(view.title, 80) or "untitled"
         self._person = plain(person, 48)
         self._left = left
@@ -129,7 +129,8 @@ class ViewerScreen(Screen[None]):
         else:
             self.post_message(self.Decoded(image))
 
-    def on_viewer_decoded(self, message: Decoded) -> None:
+    @on(Decoded)
+    def _show_decoded(self, message: Decoded) -> None:
         """Show the pixels, or say that what the owner sealed is no picture."""
         if self._over:
             return
@@ -201,7 +202,7 @@ class ViewerScreen(Screen[None]):
 
     def _watermark(self) -> str:
         now = datetime.fromtimestamp(self.client.wall(), self.client.zone).strftime("%Y-%m-%d %H:%M:%S")
-        return f"{self._name} · {now}" if self._name else now
+        return f"{self._looker} · {now}" if self._looker else now
 
     def _whose(self) -> str:
         return "your own" if self._left is None else f"by {self._person}"
