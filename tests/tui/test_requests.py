@@ -20,10 +20,9 @@ from shared.text import is_clean
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import pressed, settled
-from tui.client.dialogs.accept import AcceptDialog
+from tui.client.dialogs.answer import AcceptDialog, RejectDialog
 from tui.client.dialogs.confirm import ConfirmDialog
-from tui.client.dialogs.reject import RejectDialog
-from tui.client.dialogs.request_shown import RequestShownDialog
+from tui.client.dialogs.request import RequestShownDialog
 from tui.client.panes.requests import RequestsPane
 from tui.client.screens.home import HomeScreen
 from tui.client.widgets.chips import Chips
@@ -702,7 +701,7 @@ async def test_what_others_wrote_is_shown_harmlessly_where_it_is_wide(open_at) -
 
 
 def in_place(pilot: Any, size: tuple[int, int]) -> None:
-    for widget in ("#requests-lists", "#request-details", "#request-told", "#request-deeds"):
+    for widget in ("#requests-lists", "#request-details", "#request-told", "#request-actions"):
         region = home(pilot).query_one(widget).region
         assert region.right <= size[0]
         assert region.bottom < size[1]

@@ -12,10 +12,10 @@ from textual.widgets import Button, Input, Static
 from shared.errors import ProfileError, Unavailable, WrongPassphrase
 from tests.tui.fake_peer import FakeHost, FakePeer
 from tests.tui.quiet import settled
+from tui.client.dialogs.account import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.dialogs.import_identity import ExportInput, ImportIdentityDialog
 from tui.client.dialogs.register import RegisterDialog
-from tui.client.dialogs.registered import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.ports import Reach
 from tui.client.screens import welcome
 from tui.client.screens.home import HomeScreen

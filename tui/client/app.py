@@ -164,8 +164,8 @@ class GlimpseClient(InputBuffer[str]):
             work(self, self._leave, group="leave")
 
     async def _leave(self) -> None:
+        from tui.client.dialogs.viewer import ViewerScreen
         from tui.client.screens.home import HomeScreen
-        from tui.client.screens.viewer import ViewerScreen
 
         home = next((screen for screen in self.screen_stack if isinstance(screen, HomeScreen)), None)
         waiting = 0

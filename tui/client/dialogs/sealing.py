@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,8 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
+from tui.client.dialogs.base import ClientDialog
 from tui.client.stages import PUBLISHING, Line, Stages, StageState
-from tui.common.dialog import Dialog
 from tui.common.wording import plain
 from tui.common.working import work
 
@@ -32,24 +33,23 @@ _NAME_CELLS: Final = 26
 NOTHING_KEPT: Final = "Nothing of it was kept; the original is untouched."
 
 
-class SealingDialog(Dialog["MyImage"]):
+class SealingDialog(ClientDialog["MyImage"]):
     """Encrypts what was wished for while it is open. It closes with the image, or with None after a cancel."""
 
     ACCEPT = "Try again"
     AUTO_FOCUS = ""
     """Nothing at first: a second Enter of a hasty finger must not cancel what the first one began. Escape does."""
 
+    @dataclass
     class Moved(Message, bubble=False):
         """From the worker: another stage began."""
 
     class Ended(Message, bubble=False):
         """From the worker: the image, or why there is none; neither after a cancel. `warning`: what else went wrong."""
 
-        def __init__(self, image: MyImage | None, error: GlimpseError | None = None, warning: str = "") -> None:
-            super().__init__()
-            self.image = image
-            self.error = error
-            self.warning = warning
+        image: MyImage | None
+        error: GlimpseError | None = None
+        warning: str = ""
 
     def __init__(self, peer: Peer, wish: EncryptForm) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ class ImageDetails(Container):
             yield Picture(id="image-picture")
             with Vertical(id="image-rights"):
                 yield ViewersList(id="image-viewers", wall=self._wall, share=self._share)
-                with Horizontal(id="image-deeds"):
+                with Horizontal(id="image-actions"):
                     yield Button("Add viewer", id="image-add", compact=True, variant="primary")
                     yield Button("Change", id="image-change", compact=True)
                     yield Button("Revoke", id="image-revoke", compact=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -82,12 +83,11 @@ class ViewersList(RowList[Viewer]):
         Binding("x", "want('revoke')", "Revoke", tooltip="End somebody's rights for good"),
     ]
 
+    @dataclass
     class Wanted(Message):
-        """A person wants a `deed` done to the viewer under the cursor: `change` or `revoke`."""
+        """A person wants to `change` or `revoke` the rights of the viewer under the cursor."""
 
-        def __init__(self, deed: str) -> None:
-            super().__init__()
-            self.deed = deed
+        action: str
 
     def __init__(
         self,
@@ -122,6 +122,6 @@ class ViewersList(RowList[Viewer]):
         texts = (person, sharing.left(viewer), look, expiry, state)
         return [Text(text, style) for text in texts]
 
-    def action_want(self, deed: str) -> None:
+    def action_want(self, action: str) -> None:
         """Tell the pane."""
-        self.post_message(self.Wanted(deed))
+        self.post_message(self.Wanted(action))

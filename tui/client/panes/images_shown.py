@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.image_details import ImageDetails
 from tui.client.panes.image_lists import ImagesList, ViewersList
 from tui.client.transfers import Transfers
@@ -43,22 +44,20 @@ _TICK_S: Final = 10.0
 class ImagesShown(Pane):
     """Shows one's own images, and the details of the current one. What is done with them is the sub-class's."""
 
+    @dataclass
     class Looked(Message, bubble=False):
         """From the worker: the viewers of an image, None if they are not known for the `trouble` said."""
 
-        def __init__(self, image: str, viewers: Sequence[Viewer] | None, trouble: str = "") -> None:
-            super().__init__()
-            self.image = image
-            self.viewers = viewers
-            self.trouble = trouble
+        image: str
+        viewers: Sequence[Viewer] | None
+        trouble: str = ""
 
+    @dataclass
     class Pictured(Message, bubble=False):
         """From the worker: how an image looks."""
 
-        def __init__(self, image: str, found: Image.Image | None) -> None:
-            super().__init__()
-            self.image = image
-            self.found = found
+        image: str
+        found: Image.Image | None
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(peer, thumbnails, id=id)

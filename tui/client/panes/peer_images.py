@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,10 +14,9 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import DamagedStego, GlimpseError, Unavailable, ViewRefused
-from tui.client.covers import Covers
-from tui.client.dialogs.more import AskForMoreDialog
-from tui.client.dialogs.no_look import NoViewLeftDialog
-from tui.client.dialogs.spend import SpendViewDialog
+from tui.client.dialogs.look import NoViewLeftDialog, SpendViewDialog
+from tui.client.dialogs.request import AskForMoreDialog
+from tui.client.dialogs.viewer import ViewerScreen
 from tui.client.gallery import (
     GalleryOrder,
     GallerySession,
@@ -29,9 +29,9 @@ from tui.client.gallery import (
     state_words,
 )
 from tui.client.messages import Happened, Waiting
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.held_details import HeldDetails, HeldLine
-from tui.client.screens.viewer import ViewerScreen
+from tui.client.thumbnails import Covers, Thumbnails
 from tui.client.widgets.face import Face
 from tui.client.widgets.gallery import Gallery
 from tui.common.wording import plain, views
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.client.dialogs.request import RequestForm
-    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import PeerImage, Sent, View
 
@@ -75,30 +74,27 @@ class PeerImagesPane(Pane):
         Binding("c", "copy_id", "Copy id", id="peer_images.copy", tooltip="Copy the image id"),
     ]
 
+    @dataclass
     class Opened(Message, bubble=False):
         """A view was counted, and here it is."""
 
-        def __init__(self, tile: Tile, view: View) -> None:
-            super().__init__()
-            self.tile = tile
-            self.view = view
+        tile: Tile
+        view: View
 
+    @dataclass
     class NotOpened(Message, bubble=False):
         """A look was refused or failed."""
 
-        def __init__(self, tile: Tile, error: GlimpseError) -> None:
-            super().__init__()
-            self.tile = tile
-            self.error = error
+        tile: Tile
+        error: GlimpseError
 
+    @dataclass
     class Asked(Message, bubble=False):
         """More views were asked for."""
 
-        def __init__(self, tile: Tile, wish: RequestForm, sent: Sent) -> None:
-            super().__init__()
-            self.tile = tile
-            self.wish = wish
-            self.sent = sent
+        tile: Tile
+        wish: RequestForm
+        sent: Sent
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(peer, thumbnails, id=id)
@@ -233,7 +229,8 @@ class PeerImagesPane(Pane):
         else:
             self.post_message(self.Opened(tile, view))
 
-    def on_peer_images_pane_opened(self, message: Opened) -> None:
+    @on(Opened)
+    def _show_view(self, message: Opened) -> None:
         """Show the picture."""
         view = message.view
         self._session.opening = None
@@ -249,9 +246,10 @@ class PeerImagesPane(Pane):
         self._busy = False
         self._viewer = None
         self.load()
-        self.client.post_message(Happened("viewed"))
+        self.app.post_message(Happened("viewed"))
 
-    def on_peer_images_pane_not_opened(self, message: NotOpened) -> None:
+    @on(NotOpened)
+    def _say_why_not(self, message: NotOpened) -> None:
         """Remember and say why."""
         tile, error = message.tile, message.error
         self._busy = False
@@ -304,7 +302,8 @@ class PeerImagesPane(Pane):
                 partial(self.Asked, tile, wish),
             )
 
-    def on_peer_images_pane_asked(self, message: Asked) -> None:
+    @on(Asked)
+    def _say_asked(self, message: Asked) -> None:
         """Say where the request is."""
         tile, wish = message.tile, message.wish
         self._session.asked(tile.key, wish.views)
@@ -316,7 +315,7 @@ class PeerImagesPane(Pane):
             self.client.tell(
                 f"The cloud is away: the request for {asked} waits in the outbox and goes out by itself.", warning=True
             )
-        self.client.post_message(Happened("asked"))
+        self.app.post_message(Happened("asked"))
 
     # --- The rest ----------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

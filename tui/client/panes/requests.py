@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,7 +18,7 @@ from shared.errors import GlimpseError
 from tui.client import debounce
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import TroubleArose, Waiting
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.request_details import RequestDetails
 from tui.client.panes.request_lists import RequestLists
 from tui.client.transfers import Transfers
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.dialogs.accept import Acceptance
+    from tui.client.dialogs.rights import RightsForm
     from tui.client.thumbnails import Thumbnails
     from tui.client.view_requests import Ask
     from tui.peer import Peer
@@ -54,33 +55,24 @@ class RequestsPane(Pane):
         Binding("d", "details", "Details", id="requests.details", show=False, tooltip="Show all of the request"),
     ]
 
+    @dataclass
     class PictureFound(Message, bubble=False):
         """The picture that belongs to a request, None where there is none."""
 
-        def __init__(self, request_id: str, image: Image.Image | None) -> None:
-            super().__init__()
-            self.request_id = request_id
-            self.image = image
+        request_id: str
+        image: Image.Image | None
 
-    class DeedDone(Message, bubble=False):
+    @dataclass
+    class ActionDone(Message, bubble=False):
         """The peer is no longer at it, whatever came of it."""
 
-        def __init__(self, request_id: str) -> None:
-            super().__init__()
-            self.request_id = request_id
-
-    class Said(Message, bubble=False):
-        """What came of a deed, for a toast."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+        request_id: str
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(peer, thumbnails, id=id)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
-        self._deeds: dict[str, RequestAction] = {}
+        self._under_way: dict[str, RequestAction] = {}
         self._done: set[str] = set()
         self._looked_for: set[str] = set()
         self._pictured = ""
@@ -120,7 +112,7 @@ class RequestsPane(Pane):
         self._found, final = found
         if final:
             for request_id in self._done:
-                self._deeds.pop(request_id, None)
+                self._under_way.pop(request_id, None)
             self._done.clear()
             self.query_one("#requests-incomplete", Static).display = not self._found.complete
         self._arrange()
@@ -165,7 +157,7 @@ class RequestsPane(Pane):
         self._paint_soon = False
         if self._found is None:
             return
-        asks = arranged(self._found, self._deeds, self._transfers)
+        asks = arranged(self._found, self._under_way, self._transfers)
         self._lists.show(asks)
         self.post_message(Waiting("requests", asks.unanswered))
 
@@ -216,21 +208,21 @@ class RequestsPane(Pane):
         else:
             self.action_details()
 
-    # --- Deeds -------------------------------------------------------------------------------------------------------
+    # --- Answers -----------------------------------------------------------------------------------------------------
     @on(Button.Pressed, "#request-accept")
     def action_accept(self) -> None:
         """Ask what the current request is accepted with."""
         ask = self._fit_for(RequestAction.ACCEPT)
         if ask is not None:
-            from tui.client.dialogs.accept import AcceptDialog
+            from tui.client.dialogs.answer import AcceptDialog
 
             first = not self._lists.asks.accepted_before(ask.request.person)
-            self.client.push_screen(
+            self.app.push_screen(
                 AcceptDialog(ask, self.peer, self.thumbnails, first=first),
                 partial(self._accept, ask.request.request_id),
             )
 
-    def _accept(self, request_id: str, chosen: Acceptance | None) -> None:
+    def _accept(self, request_id: str, chosen: RightsForm | None) -> None:
         if chosen is not None:
             give = partial(
                 self.peer.accept, request_id, views=chosen.views, expires=chosen.expires, look_s=chosen.look_s
@@ -242,9 +234,9 @@ class RequestsPane(Pane):
         """Ask why the current request is rejected."""
         ask = self._fit_for(RequestAction.REJECT)
         if ask is not None:
-            from tui.client.dialogs.reject import RejectDialog
+            from tui.client.dialogs.answer import RejectDialog
 
-            self.client.push_screen(RejectDialog(ask), partial(self._reject, ask.request.request_id))
+            self.app.push_screen(RejectDialog(ask), partial(self._reject, ask.request.request_id))
 
     def _reject(self, request_id: str, reason: str | None) -> None:
         if reason is not None:
@@ -263,7 +255,7 @@ class RequestsPane(Pane):
                 "Withdraw",
                 cancel="Keep",
             )
-            self.client.push_screen(question, partial(self._withdraw, ask.request.request_id))
+            self.app.push_screen(question, partial(self._withdraw, ask.request.request_id))
 
     def _withdraw(self, request_id: str, yes: bool | None) -> None:
         if yes:
@@ -276,25 +268,25 @@ class RequestsPane(Pane):
 
     @on(Button.Pressed, "#request-go")
     def _go_to_peer_images(self) -> None:
-        self.call_later(self.client.run_action, "screen.tab('peer-images')")
+        self.call_later(self.app.run_action, "screen.tab('peer-images')")
 
-    def _fit_for(self, deed: RequestAction) -> Ask | None:
-        """Return the current request, or None after saying why the deed does not apply to it."""
+    def _fit_for(self, action: RequestAction) -> Ask | None:
+        """Return the current request, or None after saying why the action does not apply to it."""
         ask = self.current
-        reason = why_not(ask, deed)
+        reason = why_not(ask, action)
         if reason:
             self.client.tell(reason, warning=True)
         return None if reason else ask
 
     def _do(
-        self, request_id: str, deed: RequestAction, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
+        self, request_id: str, action: RequestAction, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
     ) -> None:
         """Have the peer do what a dialog brought, if it still applies: others act while a dialog is open."""
-        reason = why_not(self._lists.asks.find(request_id), deed)
+        reason = why_not(self._lists.asks.find(request_id), action)
         if reason:
             self.client.tell(reason, warning=True)
             return
-        self._deeds[request_id] = deed
+        self._under_way[request_id] = action
         self._arrange()
         self.attempt(partial(self._tell_peer, request_id, call), lambda result: self.Said(say(result)))
 
@@ -302,26 +294,26 @@ class RequestsPane(Pane):
         try:
             return await call()
         finally:
-            self.post_message(self.DeedDone(request_id))
+            self.post_message(self.ActionDone(request_id))
 
-    @on(DeedDone)
-    def _look_at_what_came_of_it(self, message: DeedDone) -> None:
+    @on(ActionDone)
+    def _look_at_what_came_of_it(self, message: ActionDone) -> None:
         self._done.add(message.request_id)
         self.load()
 
-    @on(Said)
-    def _say(self, message: Said) -> None:
+    @on(Pane.Said)
+    def _say(self, message: Pane.Said) -> None:
         self.client.tell(message.text)
 
     # --- Reading and copying -----------------------------------------------------------------------------------------
     def action_details(self) -> None:
         """Show all of the current request."""
-        from tui.client.dialogs.request_shown import RequestShownDialog
+        from tui.client.dialogs.request import RequestShownDialog
 
         if self.current is None:
             self.client.tell("There is no request to show.", warning=True)
         else:
-            self.client.push_screen(RequestShownDialog(self.current))
+            self.app.push_screen(RequestShownDialog(self.current))
 
     def action_copy_words(self) -> None:
         """Copy the fingerprint words of the other side."""

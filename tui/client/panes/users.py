@@ -18,7 +18,7 @@ from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
 from tui.client.dialogs.request import RequestForm, RequestViewsDialog
 from tui.client.messages import Happened, TroubleArose
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.person import PersonPanel
 from tui.client.user_directory import (
     UserDirectory,
@@ -399,7 +399,7 @@ class UsersPane(Pane):
     def _ask_how_many(self, message: PersonPanel.Wanted) -> None:
         message.stop()
         dialog = RequestViewsDialog(message.offer, message.owner, asked=message.asked)
-        self.client.push_screen(dialog, partial(self._request, message.offer, message.owner))
+        self.app.push_screen(dialog, partial(self._request, message.offer, message.owner))
 
     def _request(self, offer: OfferedImage, owner: User, wish: RequestForm | None) -> None:
         if wish is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import anyio.to_thread
@@ -12,9 +12,10 @@ from textual.widgets import Tab, TabbedContent, TabPane
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
+from tui.client.client import client_of
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, TroubleArose, Waiting
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.panes.requests import RequestsPane
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.events import Click
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client import Client
     from tui.peer import Peer
     from tui.peer.models import PeerStatus
 
@@ -75,9 +76,9 @@ class HomeScreen(Screen[None]):
         self._last: PeerStatus | None = None
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> Client:
         """The program that this screen belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     def compose(self) -> ComposeResult:
         """Compose header, banner, tabs, the guided path if there is one, footer."""
@@ -160,7 +161,7 @@ class HomeScreen(Screen[None]):
 
         settings = self.client.settings
         for said in await anyio.to_thread.run_sync(
-            complaints, "client", settings.theme, self.client.available_themes, settings.keys, CLIENT_PACKAGES
+            complaints, "client", settings.theme, self.app.available_themes, settings.keys, CLIENT_PACKAGES
         ):
             self._complain(said)
 
@@ -170,7 +171,7 @@ class HomeScreen(Screen[None]):
         troubles = await self.peer.troubles() if count else []
         if troubles:
             said = set_aside(count, f"{troubles[0].what} ({troubles[0].reason})")
-            self.client.notify(said, title="Set aside", severity="warning", markup=False, timeout=8)
+            self.app.notify(said, title="Set aside", severity="warning", markup=False, timeout=8)
 
     def _complain(self, text: str) -> None:
         self.post_message(TroubleArose(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))
@@ -207,11 +208,11 @@ class HomeScreen(Screen[None]):
         if said is not None:
             in_sight = isinstance(message.event, DirectoryRestored) and self.app.screen is self
             if not in_sight:  # what came of a restore is read above the tabs
-                self.client.notify(
+                self.app.notify(
                     said.text, title=said.title, severity=said.severity, markup=False, timeout=8 if said.bell else 5
                 )
             if said.bell:
-                self.client.bell()
+                self.app.bell()
         if isinstance(message.event, ImageReceived):
             self.post_message(Happened("received"))
         if isinstance(message.event, DirectoryRestored):
@@ -250,13 +251,13 @@ class HomeScreen(Screen[None]):
         """Show what waits."""
         from tui.client.dialogs.outbox import OutboxDialog
 
-        self.client.push_screen(OutboxDialog(self.peer))
+        self.app.push_screen(OutboxDialog(self.peer))
 
     def action_account(self) -> None:
         """Show who one is, and the way to keep it."""
         from tui.client.dialogs.account import AccountDialog
 
-        self.client.push_screen(AccountDialog(self.peer))
+        self.app.push_screen(AccountDialog(self.peer))
 
     async def may_leave(self) -> bool:
         """Return whether to close, asked of the person only if something still waits. Must run in a worker."""
@@ -270,5 +271,5 @@ class HomeScreen(Screen[None]):
             "Quit",
             safe=True,
         )
-        yes: bool | None = await self.client.push_screen_wait(question)
+        yes: bool | None = await self.app.push_screen_wait(question)
         return bool(yes)

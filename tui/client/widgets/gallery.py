@@ -96,6 +96,7 @@ class Gallery(ScrollView, can_focus=True):
     """What is said where there are no tiles."""
 
     @dataclass
+    @dataclass
     class Highlighted(Message):
         """Another tile is the current one; `key` is None when the last one went."""
 
@@ -122,10 +123,8 @@ class Gallery(ScrollView, can_focus=True):
     class Painted(Message, bubble=False):
         """From the worker: a picture in cells, None where there is no picture."""
 
-        def __init__(self, job: _Job, painting: Painting | None) -> None:
-            super().__init__()
-            self.job = job
-            self.painting = painting
+        job: _Job
+        painting: Painting | None
 
     def __init__(
         self,

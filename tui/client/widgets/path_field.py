@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -53,13 +54,12 @@ class PathField(Input):
     PathField.-textual-compact { padding: 0 1 !important; background: $panel; }
     """
 
+    @dataclass
     class Completed(Message, bubble=False):
         """From the worker to its field: what the text becomes, the same where there is nothing to add."""
 
-        def __init__(self, before: str, after: str) -> None:
-            super().__init__()
-            self.before = before
-            self.after = after
+        before: str
+        after: str
 
     def __init__(
         self,

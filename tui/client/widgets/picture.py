@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -64,25 +65,23 @@ class Picture(Widget):
     overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]]((), repaint=False)
     """Lines over the lower edge of the picture. Other lines of the same number build no strips."""
 
+    @dataclass
     class Painted(Message):
         """The strips of a picture stand and will be drawn."""
 
-        def __init__(self, picture: Picture) -> None:
-            super().__init__()
-            self.picture = picture
+        picture: Picture
 
         @property
         def control(self) -> Picture:
             """The widget."""
             return self.picture
 
+    @dataclass
     class Ready(Message, bubble=False):
         """From the thread to its widget: the strips asked for by the number given."""
 
-        def __init__(self, number: int, painting: Painting) -> None:
-            super().__init__()
-            self.number = number
-            self.painting = painting
+        number: int
+        painting: Painting
 
     def __init__(
         self,
@@ -101,7 +100,7 @@ class Picture(Widget):
         self._asked = 0
         self._at_work = False
 
-    # --- What others call ---------------------------------------------------------------------------------------------
+    # --- What others call --------------------------------------------------------------------------------------------
     def show(self, image: Image.Image | None, *, dim: bool = False) -> None:
         """Show a picture, or with None nothing; `dim` for one that cannot be opened now. What was shown is dropped."""
         self._image = image
@@ -124,7 +123,7 @@ class Picture(Widget):
         columns, rows = self.room
         return max(1, columns * _SHARPEST), max(1, round(rows * CELL_ASPECT * _SHARPEST))
 
-    # --- Building -----------------------------------------------------------------------------------------------------
+    # --- Building ----------------------------------------------------------------------------------------------------
     @property
     def room(self) -> tuple[int, int]:
         """Columns and rows of cells that the picture may take."""
@@ -189,7 +188,7 @@ class Picture(Widget):
         """Drop everything with the widget."""
         self.clear()
 
-    # --- Drawing ------------------------------------------------------------------------------------------------------
+    # --- Drawing -----------------------------------------------------------------------------------------------------
     def watch_caption(self) -> None:
         """Give its row to the picture or take it."""
         self.build()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.containers import Vertical
 from textual.message import Message
 
 from shared.errors import GlimpseError
 from tui.client import debounce
+from tui.client.client import client_of
 from tui.client.messages import PeerEvent, StandingChanged, TroubleArose
 from tui.common.working import work
 
 if TYPE_CHECKING:
-    from tui.client.app import GlimpseClient
+    from tui.client.client import Client
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
 
@@ -25,12 +27,17 @@ T = TypeVar("T")
 class Pane(Vertical):
     """One tab of the home screen. Sub-classes say what they `fetch` and what they do with it (`show`)."""
 
+    @dataclass
     class Fetched(Message, bubble=False):
         """What `fetch` returned."""
 
-        def __init__(self, found: Any) -> None:
-            super().__init__()
-            self.found = found
+        found: Any
+
+    @dataclass
+    class Said(Message, bubble=False):
+        """What came of something that the peer was asked to do, for a toast."""
+
+        text: str
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -39,9 +46,9 @@ class Pane(Vertical):
         self._load_soon = False
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> Client:
         """The program that this pane belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     @property
     def online(self) -> bool:
@@ -83,9 +90,9 @@ class Pane(Vertical):
             self._load_soon = True
             self.set_timer(debounce.TOGETHER_S, self.load)
 
-    def attempt(self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
+    def attempt(self, call: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
         """Do something with the peer in a worker. Its result becomes the message `then` makes of it; a no is shown."""
-        work(self, partial(self._attempt, deed, then), group="deeds")
+        work(self, partial(self._attempt, call, then), group="attempts")
 
     async def _fetch(self) -> None:
         try:
@@ -95,9 +102,9 @@ class Pane(Vertical):
         else:
             self.post_message(self.Fetched(found))
 
-    async def _attempt(self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None) -> None:
+    async def _attempt(self, call: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None) -> None:
         try:
-            result = await deed()
+            result = await call()
         except GlimpseError as error:
             self.post_message(TroubleArose(error))
             return

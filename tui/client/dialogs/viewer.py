@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio.to_thread
 from textual import on
@@ -18,6 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, UnusableImage
+from tui.client.client import client_of
 from tui.client.widgets.decoding import full
 from tui.client.widgets.graphics import picture_widget
 from tui.client.widgets.zooming import ZoomablePicture
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client import Client
     from tui.peer import Peer
     from tui.peer.events import RightsUpdated
     from tui.peer.models import View
@@ -60,13 +62,12 @@ class ViewerScreen(Screen[None]):
         Binding("escape,q", "close", "Close", id="viewer.close", tooltip="Close the picture, and clear it from memory"),
     ]
 
+    @dataclass
     class Decoded(Message, bubble=False):
         """From the worker: the pixels, or why there are none."""
 
-        def __init__(self, image: Image.Image | None, reason: str = "") -> None:
-            super().__init__()
-            self.image = image
-            self.reason = reason
+        image: Image.Image | None
+        reason: str = ""
 
     def __init__(self, peer: Peer, view: View, *, person: str, left: int | None) -> None:
         super().__init__()
@@ -87,9 +88,9 @@ class ViewerScreen(Screen[None]):
         self._reported = False
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> Client:
         """The program that this screen belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     @property
     def picture(self) -> ZoomablePicture:
