@@ -25,8 +25,9 @@ from tests import photos
 from tests.databases import ROOT
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
+from tui.client.dialogs.viewer import picture_widget
 from tui.client.widgets.asking import Answers, understood
-from tui.client.widgets.graphics import Graphics, picture_widget, probe
+from tui.client.widgets.graphics import Graphics, probe
 from tui.client.widgets.pixels import PixelPicture
 from tui.client.widgets.zooming import ZoomablePicture
 

@@ -17,10 +17,8 @@ from tui.client.messages import Happened
 from tui.client.panes.users import BESIDE_FROM_CELLS, UsersPane
 from tui.client.screens.home import TABS, HomeScreen
 from tui.client.settings import ClientSettings
-from tui.client.widgets.banner import OfflineBanner
 from tui.client.widgets.guide import GuideStrip
-from tui.client.widgets.header import StatusHeader
-from tui.client.widgets.notice import NoticeStrip
+from tui.client.widgets.status_lines import NoticeStrip, OfflineBanner, StatusHeader
 from tui.common.rowlist import RowList
 from tui.peer.events import CloudChanged, Delivered, DirectoryRestored, ImageReceived, RequestArrived, RowSetAside
 from tui.peer.models import OutboxEntry, Trouble

@@ -20,8 +20,8 @@ from tests.databases import ROOT
 from tests.tui.quiet import resized, settled
 from tui.client.settings import ClientSettings
 from tui.client.widgets import picture as picture_module
-from tui.client.widgets.cells import Mode
-from tui.client.widgets.painting import Look, paint
+from tui.client.widgets.cells import Look, Mode
+from tui.client.widgets.painting import paint
 from tui.client.widgets.picture import Picture
 from tui.client.widgets.strips import CellStrip
 
@@ -156,7 +156,7 @@ def test_the_clients_setting_is_the_programs_mode(make_client, setting, mode):
 def test_the_widgets_start_without_numpy_and_pillow():
     code = (
         "import sys, tui.client.widgets.picture, tui.client.widgets.zooming; "
-        "import tui.client.widgets.graphics, tui.client.widgets.decoding; "
+        "import tui.client.widgets.graphics, tui.client.thumbnails; "
         "print([name for name in ('numpy', 'PIL', 'textual_image') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -20,9 +20,9 @@ from tui.client.ports import Reach
 from tui.client.screens import welcome
 from tui.client.screens.home import HomeScreen
 from tui.client.screens.welcome import Welcome
-from tui.client.widgets.cluster_line import ClusterLine
 from tui.client.widgets.newcomer import Newcomer
 from tui.client.widgets.profile_list import ProfileList
+from tui.client.widgets.status_lines import ClusterLine
 from tui.peer.models import Me
 from tui.peer.profiles import ProfileSummary
 

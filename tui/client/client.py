@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tui.client.guide import Guide
     from tui.client.ports import PeerHost
+    from tui.client.settings import ClientSettings
     from tui.client.widgets.graphics import Graphics
     from tui.peer import Peer
 
@@ -20,6 +21,7 @@ class Client(Protocol):
     """The running program; what each attribute means stands at `tui.client.app.GlimpseClient`."""
 
     host: PeerHost
+    settings: ClientSettings
     graphics: Graphics | None
     profile: str | None
     guide: Guide | None

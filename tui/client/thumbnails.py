@@ -11,7 +11,6 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client.widgets.decoding import reduced, reduced_preview
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -128,20 +127,33 @@ class Thumbnails:
         if not any(image.image == image_id and image.path is not None for image in mine):
             return None
         view = await self._peer.view(image_id)
-        return await self._decoded(reduced, view.data)
+        return await self._decoded(_reduced, view.data)
 
     async def _cover(self, image_id: str) -> Image.Image | None:
         data = await self._peer.cover(image_id)
-        return None if data is None else await self._decoded(reduced, data)
+        return None if data is None else await self._decoded(_reduced, data)
 
     async def _preview(self, image_id: str) -> Image.Image | None:
         data = await self._peer.preview(image_id)
-        return None if data is None else await self._decoded(reduced_preview, data)
+        return None if data is None else await self._decoded(_reduced_preview, data)
 
-    async def _decoded(self, decode: Callable[[bytes, tuple[int, int]], Image.Image], data: bytes) -> Image.Image:
+    async def _decoded(self, decode: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
         # One at a time: a page of thumbnails must not take all cores, nor unpack all its pictures at once.
         async with self._one_thread:
-            return await anyio.to_thread.run_sync(decode, data, BOX_PX)
+            return await anyio.to_thread.run_sync(decode, data)
+
+
+# Imported in a thread: what decodes brings numpy and Pillow along, which screens start without.
+def _reduced(data: bytes) -> Image.Image:
+    from tui.client.widgets.decoding import reduced
+
+    return reduced(data, BOX_PX)
+
+
+def _reduced_preview(data: bytes) -> Image.Image:
+    from tui.client.widgets.decoding import reduced_preview
+
+    return reduced_preview(data, BOX_PX)
 
 
 class Covers:
@@ -171,7 +183,6 @@ class Covers:
 
 
 def _default_image() -> Image.Image:
-    # Imported here, in a thread: it brings numpy and Pillow along, which screens start without.
     from shared.stego.pictures import default_cover_png
 
-    return reduced(default_cover_png(), BOX_PX)
+    return _reduced(default_cover_png())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from textual.containers import Horizontal
 from textual.widgets import Label
@@ -47,7 +47,7 @@ def rights_fields(
         yield Horizontal(Label(label), field, classes="rights-field -close" if field is fields[-1] else "rights-field")
 
 
-def read_rights(screen: Screen[object], now: float, zone: tzinfo | None) -> RightsForm:
+def read_rights(screen: Screen[Any], now: float, zone: tzinfo | None) -> RightsForm:
     """Return what stands in the fields of a screen. Raises `ValueError` that says which field is not fit, and why."""
     return RightsForm(
         screen.query_one(ViewsField).value(),

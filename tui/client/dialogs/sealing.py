@@ -40,10 +40,10 @@ class SealingDialog(ClientDialog["MyImage"]):
     AUTO_FOCUS = ""
     """Nothing at first: a second Enter of a hasty finger must not cancel what the first one began. Escape does."""
 
-    @dataclass
     class Moved(Message, bubble=False):
         """From the worker: another stage began."""
 
+    @dataclass
     class Ended(Message, bubble=False):
         """From the worker: the image, or why there is none; neither after a cancel. `warning`: what else went wrong."""
 

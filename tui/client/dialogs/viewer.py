@@ -20,8 +20,6 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, UnusableImage
 from tui.client.client import client_of
-from tui.client.widgets.decoding import full
-from tui.client.widgets.graphics import picture_widget
 from tui.client.widgets.zooming import ZoomablePicture
 from tui.common.footer import Footer
 from tui.common.wording import lasting, plain, views
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.client.client import Client
+    from tui.client.widgets.graphics import Graphics
     from tui.peer import Peer
     from tui.peer.events import RightsUpdated
     from tui.peer.models import View
@@ -189,7 +188,7 @@ class ViewerScreen(Screen[None]):
         for picture in self.query(ZoomablePicture):  # it may come before the screen is composed
             picture.placeholder = reason
         self._show_standing()
-        work(self.client, self.report, group="look-ended")
+        work(self.app, self.report, group="look-ended")
 
     async def report(self) -> None:
         """Tell the peer how long the picture was shown, once; without effect for one of one's own or never shown."""
@@ -237,7 +236,7 @@ class ViewerScreen(Screen[None]):
     def action_close(self) -> None:
         """Clear the picture from screen and memory, and go."""
         self._clear()
-        work(self.client, self.report, group="look-ended")
+        work(self.app, self.report, group="look-ended")
         self.dismiss(None)
 
     def on_unmount(self) -> None:
@@ -253,6 +252,15 @@ class ViewerScreen(Screen[None]):
             picture.clear()
 
 
+def picture_widget(graphics: Graphics | None, *, id: str) -> ZoomablePicture:  # noqa: A002 - Textual's name for it
+    """Return a widget to look at a picture with: in true pixels where there are any, in cells elsewhere."""
+    if graphics is None:
+        return ZoomablePicture(id=id)
+    from tui.client.widgets.pixels import PixelPicture
+
+    return PixelPicture(graphics, id=id)
+
+
 def _clock_words(seconds: float) -> str:
     """Return a time that runs down as a watch shows it: `0:27`, `12:00`."""
     whole = math.ceil(max(seconds, 0.0))
@@ -261,9 +269,9 @@ def _clock_words(seconds: float) -> str:
 
 def _decoded(data: bytes, text: str) -> Image.Image:
     """Return the pixels, with a text in them unless it is empty. Raises `UnusableImage`."""
+    from tui.client.widgets.decoding import full, stamp
+
     image = full(data)
     if text:
-        from tui.client.stamping import stamp
-
         stamp(image, text)
     return image

@@ -28,10 +28,10 @@ _NOTE_FROM_CELLS: Final = 96
 class RequestLists(Vertical):
     """Requests to this person above those of this person. `asks` is what is shown."""
 
-    @dataclass
     class Current(Message):
         """Another request may be the current one now, or it changed."""
 
+    @dataclass
     class Chosen(Message):
         """A request was chosen by Enter or a click."""
 

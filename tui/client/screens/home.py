@@ -21,9 +21,7 @@ from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.panes.requests import RequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
-from tui.client.widgets.banner import OfflineBanner
-from tui.client.widgets.header import StatusHeader
-from tui.client.widgets.notice import NoticeStrip
+from tui.client.widgets.status_lines import NoticeStrip, OfflineBanner, StatusHeader
 from tui.common.compositor import FaithfulCompositor
 from tui.common.footer import Footer
 from tui.common.settings import complaints

@@ -17,8 +17,7 @@ from textual.widgets import Static
 from shared.errors import GlimpseError
 from tui.client.client import client_of
 from tui.client.messages import Entered, Listed, Made, Nameless, Reached, Stayed
-from tui.client.widgets.cluster_line import ClusterLine
-from tui.client.widgets.header import StatusHeader
+from tui.client.widgets.status_lines import ClusterLine, StatusHeader
 from tui.common.footer import Footer
 from tui.common.starting import painted
 from tui.common.wording import plain

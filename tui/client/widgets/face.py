@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.style import Style
 
-    from tui.client.widgets.painting import Painting
+    from tui.client.widgets.cells import Painting
     from tui.client.widgets.tiling import Tiling
 
 LOCK: Final = (" ╭─╮ ", " ▐█▌ ")

@@ -14,10 +14,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.client.widgets.cells import CELL_ASPECT
+from tui.client.widgets.cells import CELL_ASPECT, Look, Painting
 from tui.client.widgets.face import Face, Styles, draw_face
-from tui.client.widgets.looks import look_of
-from tui.client.widgets.painting import Look, Painting, paint
+from tui.client.widgets.painting import look_of, paint
 from tui.client.widgets.tiling import Tiling
 from tui.common.lines import centred
 from tui.common.movement import row_keys
@@ -96,7 +95,6 @@ class Gallery(ScrollView, can_focus=True):
     """What is said where there are no tiles."""
 
     @dataclass
-    @dataclass
     class Highlighted(Message):
         """Another tile is the current one; `key` is None when the last one went."""
 
@@ -120,6 +118,7 @@ class Gallery(ScrollView, can_focus=True):
             """The gallery, for `@on` with a selector."""
             return self.gallery
 
+    @dataclass
     class Painted(Message, bubble=False):
         """From the worker: a picture in cells, None where there is no picture."""
 

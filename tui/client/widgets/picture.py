@@ -16,9 +16,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from shared.text import clean
-from tui.client.widgets.cells import CELL_ASPECT, Mode, fit
-from tui.client.widgets.looks import look_of
-from tui.client.widgets.painting import BetweenStrip, Painting, paint
+from tui.client.widgets.cells import CELL_ASPECT, BetweenStrip, Mode, Painting, fit
+from tui.client.widgets.painting import look_of, paint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.segment import Segment
 from textual.strip import Strip
 
+from tui.client.widgets.cells import Look, Painting
 from tui.client.widgets.drawing import resized, toned
-from tui.client.widgets.painting import Look, Painting
 from tui.client.widgets.sixels import drawn, sixel_strips
 from tui.client.widgets.viewport import Box
 from tui.client.widgets.zooming import ZoomablePicture
