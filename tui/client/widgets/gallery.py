@@ -19,8 +19,7 @@ from tui.client.widgets.face import Face, Styles, draw_face
 from tui.client.widgets.painting import look_of, paint
 from tui.client.widgets.tiling import Tiling
 from tui.common.lines import centred
-from tui.common.movement import row_keys
-from tui.common.ordering import successor
+from tui.common.ordering import row_keys, successor
 from tui.common.working import work
 
 if TYPE_CHECKING:
