@@ -75,10 +75,6 @@ class Thumbnails:
         for key in [key for key in self._found if key[1] == image_id]:
             del self._found[key]
 
-    def clear(self) -> None:
-        """Drop everything."""
-        self._found.clear()
-
     # --- Keeping -----------------------------------------------------------------------------------------------------
     async def _get(
         self, kind: Kind, image_id: str, load: Callable[[str], Awaitable[Image.Image | None]]

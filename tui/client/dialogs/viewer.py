@@ -54,7 +54,6 @@ class ViewerScreen(Screen[None]):
     where the picture was. However it ends, the peer is told how long the picture was shown.
     """
 
-    CSS_CLASSES = "viewer"
     KEEPS_NOTHING: ClassVar[bool] = True
     """The program offers no picture of this screen."""
     BINDINGS: ClassVar[list[BindingType]] = [

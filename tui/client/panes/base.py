@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.containers import Vertical
 from textual.message import Message
@@ -39,8 +39,12 @@ class Pane(Vertical):
 
         text: str
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+    TAB: ClassVar[str]
+    """The id of the tab; the pane has the same with `-pane` after it."""
+    TAB_TITLE: ClassVar[str]
+
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(id=f"{self.TAB}-pane")
         self.peer = peer
         self.thumbnails = thumbnails
         self._load_soon = False

@@ -16,8 +16,7 @@ from textual.widgets import Button, Static
 from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
 from tui.client.panes.base import Pane
-from tui.client.panes.image_details import ImageDetails
-from tui.client.panes.image_lists import ImagesList, ViewersList
+from tui.client.panes.image_details import ImageDetails, ImagesList, ViewersList
 from tui.client.transfers import Transfers
 from tui.common.rowlist import RowList
 from tui.common.wording import plain
@@ -59,8 +58,8 @@ class ImagesShown(Pane):
         image: str
         found: Image.Image | None
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._viewers: dict[str, Sequence[Viewer]] = {}
         self._known: dict[str, MyImage] = {}

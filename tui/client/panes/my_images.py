@@ -15,7 +15,7 @@ from tui.client import paths, sharing
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import Happened
 from tui.client.panes.base import Pane
-from tui.client.panes.image_lists import ViewersList
+from tui.client.panes.image_details import ViewersList
 from tui.client.panes.images_shown import ImagesShown
 from tui.common.rowlist import RowList
 from tui.common.wording import counted, plain
@@ -36,6 +36,8 @@ _TITLE_CELLS: Final = 40
 class MyImagesPane(ImagesShown):
     """One's own images, and everything that is done with them."""
 
+    TAB = "my-images"
+    TAB_TITLE = "My images"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "encrypt", "Encrypt", id="my_images.encrypt", tooltip="Encrypt a picture"),
         Binding("v", "open", "Open", id="my_images.open", tooltip="Look at the picture; your own are free"),
@@ -70,8 +72,8 @@ class MyImagesPane(ImagesShown):
 
         image: MyImage
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._folder: Path | None = None
         """Where the last picture was found."""
 

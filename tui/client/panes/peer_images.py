@@ -67,6 +67,8 @@ _HEADINGS: Final = {
 class PeerImagesPane(Pane):
     """A gallery of covers. Of dialogs, looks and the viewer one is under way at most, so nothing is spent twice."""
 
+    TAB = "peer-images"
+    TAB_TITLE = "Peer images"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "look", "Look", id="peer_images.look", tooltip="Look at the picture; asks before it costs"),
         Binding("m", "more", "Ask for more", id="peer_images.more", tooltip="Ask the owner for more views"),
@@ -96,8 +98,8 @@ class PeerImagesPane(Pane):
         wish: RequestForm
         sent: Sent
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._covers = Covers(thumbnails)
         self._session = GallerySession()
         self._held: Sequence[PeerImage] = ()
@@ -175,7 +177,7 @@ class PeerImagesPane(Pane):
         self._tiles = {tile.key: tile for tile in tiles}
         self.gallery.set_faces([self._face(tile) for tile in tiles])
         self.query_one("#held-heading", Static).update(heading_words(tiles, self._order))
-        self.post_message(Waiting("peer-images", sum(tile.new for tile in tiles)))
+        self.post_message(Waiting(self.TAB, sum(tile.new for tile in tiles)))
         self._show_details()
         self.refresh_bindings()
 

@@ -46,6 +46,8 @@ _TICK_S: Final = 10.0
 class RequestsPane(Pane):
     """Two lists, requests to this person above those of this person, and the details of the current one."""
 
+    TAB = "requests"
+    TAB_TITLE = "Requests"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "accept", "Accept", id="requests.accept", tooltip="Give the views that somebody asks for"),
         Binding("x", "reject", "Reject", id="requests.reject", tooltip="Answer a request with no"),
@@ -68,8 +70,8 @@ class RequestsPane(Pane):
 
         request_id: str
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
         self._under_way: dict[str, RequestAction] = {}
@@ -159,7 +161,7 @@ class RequestsPane(Pane):
             return
         asks = arranged(self._found, self._under_way, self._transfers)
         self._lists.show(asks)
-        self.post_message(Waiting("requests", asks.unanswered))
+        self.post_message(Waiting(self.TAB, asks.unanswered))
 
     @on(RequestLists.Current)
     def _tell_details(self) -> None:

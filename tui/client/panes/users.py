@@ -65,6 +65,8 @@ class Finder(Input):
 class UsersPane(Pane):
     """The list of users with its filter, and the person under its cursor."""
 
+    TAB = "users"
+    TAB_TITLE = "Users"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", id="users.filter", tooltip="Find by name, id or fingerprint"),
         Binding("r", "request", "Request", id="users.request", tooltip="Ask for views of the chosen picture"),
@@ -113,8 +115,8 @@ class UsersPane(Pane):
         owner: User
         wish: RequestForm
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._roster = UserDirectory(None if peer.me is None else peer.me.account)
         self._told_at: float | None = None
         self._trouble = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
 import anyio.to_thread
@@ -46,7 +46,7 @@ _LOOK_S = 1.0
 _SIGN_IN_AGAIN_S = 2.0
 _MAX_COMPLAINT_CELLS = 300
 _MAX_NOTICE_CELLS = 600
-TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer images"), ("my-images", "My images"))
+PANES: Final[tuple[type[Pane], ...]] = (UsersPane, RequestsPane, PeerImagesPane, MyImagesPane)
 
 
 class HomeScreen(Screen[None]):
@@ -84,23 +84,15 @@ class HomeScreen(Screen[None]):
         yield OfflineBanner()
         yield NoticeStrip()
         with TabbedContent(id="tabs"):
-            for (name, title), pane in zip(TABS, self._panes(), strict=True):
-                with TabPane(title, id=name):
-                    yield pane
+            thumbnails = Thumbnails(self.peer)
+            for pane in PANES:
+                with TabPane(pane.TAB_TITLE, id=pane.TAB):
+                    yield pane(self.peer, thumbnails)
         if self.client.guide is not None:
             from tui.client.widgets.guide import GuideStrip
 
             yield GuideStrip(self.client.guide)
         yield Footer()
-
-    def _panes(self) -> tuple[Pane, ...]:
-        thumbnails = Thumbnails(self.peer)
-        return (
-            UsersPane(self.peer, thumbnails, id="users-pane"),
-            RequestsPane(self.peer, thumbnails, id="requests-pane"),
-            PeerImagesPane(self.peer, thumbnails, id="peer-images-pane"),
-            MyImagesPane(self.peer, thumbnails, id="my-images-pane"),
-        )
 
     @property
     def panes(self) -> list[Pane]:
@@ -221,7 +213,7 @@ class HomeScreen(Screen[None]):
 
     def on_waiting(self, message: Waiting) -> None:
         """Show on a tab how much in it waits."""
-        title = dict(TABS)[message.pane]
+        title = next(pane.TAB_TITLE for pane in PANES if message.pane == pane.TAB)
         label = f"{title} ({message.count})" if message.count else title
         self.query_one("#tabs", TabbedContent).get_tab(message.pane).label = label
 

@@ -16,17 +16,14 @@ if TYPE_CHECKING:
     from tui.client.widgets.viewport import Box
 
 
-def look_of(app: App[Any], *, mode: Mode | None = None, dim: bool = False) -> Look:
-    """Return the look of pictures in `mode`, as far as the terminal's colours allow it; shades where they do not.
-
-    Without a mode it is the program's `picture_mode`, if it has one.
-    """
-    usual: Mode = getattr(app, "picture_mode", Mode.QUADRANT)
+def look_of(app: App[Any], *, dim: bool = False) -> Look:
+    """Return how pictures are drawn: in the program's `picture_mode`, in shades where the terminal lacks colours."""
+    mode: Mode = getattr(app, "picture_mode", Mode.QUADRANT)
     colors = app.console.color_system
     if app.is_headless or colors == "truecolor":
-        return Look(mode or usual, dim, app.no_color)
+        return Look(mode, dim, app.no_color)
     if colors == "256":
-        return Look(mode or usual, dim, app.no_color, "256")
+        return Look(mode, dim, app.no_color, "256")
     return Look(Mode.SHADES)
 
 

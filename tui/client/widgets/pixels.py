@@ -45,7 +45,7 @@ class KittyPainting(Painting):
 
 
 class PixelPicture(ZoomablePicture):
-    """Shows pixels instead of cells. Badge and overlay stand below the picture: text cannot be written over pixels."""
+    """Shows pixels instead of cells. The overlay stands below the picture: text cannot be written over pixels."""
 
     TEXT_BELOW = True
 
@@ -53,11 +53,10 @@ class PixelPicture(ZoomablePicture):
         self,
         graphics: Graphics,
         *,
-        caption: str | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
         classes: str | None = None,
     ) -> None:
-        super().__init__(caption=caption, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
         self._graphics = graphics
 
     @property
