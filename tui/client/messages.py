@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class PeerEvent(Message, bubble=False):
-    """The peer told of something. Posted to the home screen, and by it to every pane."""
+    """The peer reported an event. Posted to the home screen, which posts it to every pane."""
 
     event: Event
 
 
 @dataclass
-class StandingChanged(Message, bubble=False):
-    """The peer stands otherwise with the cloud than before."""
+class ConnectionChanged(Message, bubble=False):
+    """The peer signed in, or the cloud went away or came back."""
 
     status: PeerStatus
 
 
 @dataclass
 class Waiting(Message):
-    """A pane has so many things that its person has not seen or answered yet; shown as a badge on its tab."""
+    """A pane holds `count` things that the user has not seen or answered yet; shown on its tab."""
 
     pane: str
     count: int
@@ -42,21 +42,21 @@ class Waiting(Message):
 
 @dataclass
 class TroubleArose(Message):
-    """Something that was asked for could not be done; shown as a toast."""
+    """A call of the peer failed; shown as a toast."""
 
     error: GlimpseError
 
 
 @dataclass
 class Happened(Message):
-    """The person did something that the guided path waits for (`what` is a step's word)."""
+    """The user did something that the guided tour waits for; `what` is the word of one of its steps."""
 
     what: str
 
 
 @dataclass
 class Noticed(Message):
-    """There is something that stays on the screen until it has been read; empty for nothing."""
+    """A notice stays above the tabs until it has been read; empty for none."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""Who is registered, as far as it was told page by page: merged, searched and counted. No widget in here.
+"""The people that the cloud has listed so far, page by page: merged, searched and counted. No widget in here.
 
 The cloud tells people in pages, those online first, and only what it is asked. So the directory holds what was heard,
 knows whether that is everybody, and takes from a look at the first pages who has gone away since.

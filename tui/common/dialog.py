@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _READY_AT_LATEST_S: Final = 1.0
-"""Keys are held back no longer than this, whatever becomes of the first paint."""
+"""Keys are held back no longer than this, even if the first paint is late."""
 
 
 class Dialog(ModalScreen[R | None], Generic[R]):
@@ -78,7 +78,7 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         self.set_timer(_READY_AT_LATEST_S, self._become_ready)
 
     def on_unmount(self) -> None:
-        """Leave to what is behind it what was typed for nobody."""
+        """Hand keys that were held back to the screen behind."""
         self._become_ready()
 
     def _become_ready(self) -> None:

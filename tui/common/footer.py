@@ -95,12 +95,12 @@ class Footer(Widget):
         self._looks_soon = False
 
     def on_mount(self) -> None:
-        """Hear when other keys apply, and look again when a screen before this one is gone: it may have kept word."""
+        """Follow which keys apply, also after a screen in front is gone, which may have hidden a change."""
         self.screen.bindings_updated_signal.subscribe(self, self._other_keys)
         self.watch(self.screen, "stack_updates", self._look_soon, init=False)
 
     def on_unmount(self) -> None:
-        """Hear no more."""
+        """Stop following."""
         self.screen.bindings_updated_signal.unsubscribe(self)
 
     # --- Which keys --------------------------------------------------------------------------------------------------

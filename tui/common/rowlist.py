@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass
 class _FromList(Message):
-    """Something that a list tells."""
+    """A message of a list."""
 
     row_list: RowList[Any]
 
@@ -224,7 +224,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._announce()
 
     def _announce(self) -> None:
-        """Tell about the current row if it is another one than was told about last."""
+        """Post `Highlighted` if the current row is another one than at the last call."""
         row = self.current
         key = None if row is None else self._key(row)
         if self.is_running and key != self._announced:
@@ -278,7 +278,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
 
     # --- Events ------------------------------------------------------------------------------------------------------
     def on_mount(self) -> None:
-        """Tell about the first row, which may have come before."""
+        """Announce the first row, which may have been there before."""
         self._announce()
 
     def on_resize(self) -> None:
@@ -293,7 +293,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._painter.forget()
 
     def watch_empty(self) -> None:
-        """Say it."""
+        """Show another text where there are no rows."""
         if not self._rows:
             self.refresh()
 

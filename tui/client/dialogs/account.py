@@ -103,7 +103,7 @@ class AccountDialog(CardDialog):
 
 
 class RegisteredDialog(CardDialog):
-    """Shows the new account; True for the wish to export it now. `restored`: it came from an export."""
+    """Shows the new account; True to export it now. `restored`: it came from an export."""
 
     ACCEPT = "Export now"
     CANCEL = "Later"

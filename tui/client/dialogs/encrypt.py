@@ -148,7 +148,7 @@ class EncryptDialog(ClientDialog[EncryptForm]):
         self._named(str(event.input.id).removesuffix("-path"))
 
     def _named(self, use: str) -> None:
-        """Take it that another file is named for a use: examine it."""
+        """Examine the file that is now named for a use."""
         self._eager = False
         path = self._field(use).path
         if (known := self._found.get(use)) is not None and known.path != path:

@@ -34,7 +34,7 @@ NOTHING_KEPT: Final = "Nothing of it was kept; the original is untouched."
 
 
 class SealingDialog(ClientDialog["MyImage"]):
-    """Encrypts what was wished for while it is open. It closes with the image, or with None after a cancel."""
+    """Encrypts a picture while it is open. It closes with the image, or with None after a cancel."""
 
     ACCEPT = "Try again"
     AUTO_FOCUS = ""
@@ -51,10 +51,10 @@ class SealingDialog(ClientDialog["MyImage"]):
         error: GlimpseError | None = None
         warning: str = ""
 
-    def __init__(self, peer: Peer, wish: EncryptForm) -> None:
+    def __init__(self, peer: Peer, form: EncryptForm) -> None:
         super().__init__()
         self._peer = peer
-        self._wish = wish
+        self._form = form
         self._stages = Stages()
         self._scope = anyio.CancelScope()
         self._under_way = False
@@ -63,7 +63,7 @@ class SealingDialog(ClientDialog["MyImage"]):
     # --- What is to be seen ------------------------------------------------------------------------------------------
     def heading(self) -> str:
         """Return what is encrypted."""
-        return f"Encrypting “{plain(self._wish.title or self._wish.path.stem, 40)}”"
+        return f"Encrypting “{plain(self._form.title or self._form.path.stem, 40)}”"
 
     def body(self) -> Iterable[Widget]:
         """Return the stages and the time."""
@@ -77,7 +77,7 @@ class SealingDialog(ClientDialog["MyImage"]):
         self._start()
 
     def _start(self) -> None:
-        self._stages = Stages(publishes=self._wish.preview is not None)
+        self._stages = Stages(publishes=self._form.preview is not None)
         self._scope = anyio.CancelScope()
         self._since = self.client.wall()
         self._under_way = True
@@ -126,7 +126,7 @@ class SealingDialog(ClientDialog["MyImage"]):
         with scope:
             try:
                 image = await self._peer.encrypt(
-                    self._wish.path, title=self._wish.title, cover=self._wish.cover, progress=self._report
+                    self._form.path, title=self._form.title, cover=self._form.cover, progress=self._report
                 )
             except GlimpseError as error:
                 self.post_message(self.Ended(None, error))
@@ -138,11 +138,11 @@ class SealingDialog(ClientDialog["MyImage"]):
 
     async def _publish(self, image: MyImage) -> str:
         """Publish the preview; return what went wrong."""
-        if self._wish.preview is None:
+        if self._form.preview is None:
             return ""
         self._report(PUBLISHING, 0, 1)
         try:
-            await self._peer.set_preview(image.image, self._wish.preview)
+            await self._peer.set_preview(image.image, self._form.preview)
         except GlimpseError as error:
             return str(error)
         return ""

@@ -13,7 +13,7 @@ from textual.message import Message
 from shared.errors import GlimpseError
 from tui.client import debounce
 from tui.client.client import client_of
-from tui.client.messages import PeerEvent, StandingChanged, TroubleArose
+from tui.client.messages import ConnectionChanged, PeerEvent, TroubleArose
 from tui.common.working import work
 
 if TYPE_CHECKING:
@@ -70,32 +70,32 @@ class Pane(Vertical):
         raise NotImplementedError
 
     def heard(self, event: Any) -> None:
-        """Take an event of the peer; the default does nothing."""
+        """React to an event of the peer; the default does nothing."""
 
-    def standing(self) -> None:
-        """Take it that the peer stands otherwise with the cloud: look again."""
+    def connection_changed(self) -> None:
+        """Load again, because the cloud went away or came back."""
         self.load()
 
     def outbox_changed(self) -> None:
-        """Take it that more or less waits in the outbox; the default does nothing."""
+        """React to another number of items in the outbox; the default does nothing."""
 
     def take_focus(self) -> None:
         """Put the focus where a person who comes to this tab wants it; the default leaves it."""
 
     # --- Workers -----------------------------------------------------------------------------------------------------
     def load(self) -> None:
-        """Look at the peer again, now; a look under way is dropped."""
+        """Fetch again, now; a fetch under way is dropped."""
         self._load_soon = False
         work(self, self._fetch, group=f"load-{self.id}", exclusive=True)
 
     def load_soon(self) -> None:
-        """Look at the peer again in a moment, once for all that ask for it meanwhile."""
+        """Fetch again in a moment, once for all calls until then."""
         if not self._load_soon:
             self._load_soon = True
             self.set_timer(debounce.TOGETHER_S, self.load)
 
     def attempt(self, call: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
-        """Do something with the peer in a worker. Its result becomes the message `then` makes of it; a no is shown."""
+        """Call the peer in a worker. `then` makes a message of the result; an error is shown as a toast."""
         work(self, partial(self._attempt, call, then), group="attempts")
 
     async def _fetch(self) -> None:
@@ -125,6 +125,6 @@ class Pane(Vertical):
         """Hand an event of the peer on."""
         self.heard(message.event)
 
-    def on_standing_changed(self, _message: StandingChanged) -> None:
-        """Take it that the cloud came or went."""
-        self.standing()
+    def on_connection_changed(self, _message: ConnectionChanged) -> None:
+        """Tell the sub-class."""
+        self.connection_changed()

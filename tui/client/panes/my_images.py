@@ -96,12 +96,12 @@ class MyImagesPane(ImagesShown):
 
         self.app.push_screen(EncryptDialog(path, folder=self._folder), self._seal)
 
-    def _seal(self, wish: EncryptForm | None) -> None:
-        if wish is not None:
+    def _seal(self, form: EncryptForm | None) -> None:
+        if form is not None:
             from tui.client.dialogs.sealing import SealingDialog
 
-            self._folder = wish.path.parent
-            self.app.push_screen(SealingDialog(self.peer, wish), self._sealed)
+            self._folder = form.path.parent
+            self.app.push_screen(SealingDialog(self.peer, form), self._sealed)
 
     def _sealed(self, image: MyImage | None) -> None:
         if image is not None:
@@ -227,7 +227,7 @@ class MyImagesPane(ImagesShown):
 
     def _added(self, given: NewGrant | None) -> None:
         if given is not None:
-            self.client.tell(sharing.told_grant(given.name, given.account, given.views, given.sent))
+            self.client.tell(sharing.describe_grant(given.name, given.account, given.views, given.sent))
             self.post_message(Happened("granted"))
             self.load()
 
@@ -260,7 +260,7 @@ class MyImagesPane(ImagesShown):
 
     def _changed(self, viewer: Viewer, result: RightsResult | None) -> None:
         if result is not None:
-            self.client.tell(sharing.told_change(viewer, result))
+            self.client.tell(sharing.describe_change(viewer, result))
             self.load()
 
     @on(Button.Pressed, "#image-revoke")
@@ -281,7 +281,7 @@ class MyImagesPane(ImagesShown):
     def _revoke(self, image: str, viewer: Viewer, yes: bool | None) -> None:
         if yes:
             self._do(
-                partial(self.peer.revoke, image, viewer.account), lambda result: sharing.told_revoke(viewer, result)
+                partial(self.peer.revoke, image, viewer.account), lambda result: sharing.describe_revoke(viewer, result)
             )
 
     # --- Doing -------------------------------------------------------------------------------------------------------

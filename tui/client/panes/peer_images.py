@@ -95,7 +95,7 @@ class PeerImagesPane(Pane):
         """More views were asked for."""
 
         tile: Tile
-        wish: RequestForm
+        form: RequestForm
         sent: Sent
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
@@ -294,23 +294,23 @@ class PeerImagesPane(Pane):
 
     def _ask_more(self, tile: Tile) -> None:
         self._busy = True
-        self.app.push_screen(AskForMoreDialog(tile), partial(self._wished, tile))
+        self.app.push_screen(AskForMoreDialog(tile), partial(self._more_wanted, tile))
 
-    def _wished(self, tile: Tile, wish: RequestForm | None) -> None:
+    def _more_wanted(self, tile: Tile, form: RequestForm | None) -> None:
         self._busy = False
-        if wish is not None:
+        if form is not None:
             self.attempt(
-                partial(self.peer.request_more, tile.key, wish.views, note=wish.note),
-                partial(self.Asked, tile, wish),
+                partial(self.peer.request_more, tile.key, form.views, note=form.note),
+                partial(self.Asked, tile, form),
             )
 
     @on(Asked)
     def _say_asked(self, message: Asked) -> None:
         """Say where the request is."""
-        tile, wish = message.tile, message.wish
-        self._session.asked(tile.key, wish.views)
+        tile, form = message.tile, message.form
+        self._session.asked(tile.key, form.views)
         self._show_tiles()
-        asked = f"{views(wish.views)} of “{tile.title}”"
+        asked = f"{views(form.views)} of “{tile.title}”"
         if message.sent.delivered:
             self.client.tell(f"Asked {tile.owner} for {asked}.")
         else:

@@ -14,7 +14,7 @@ from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
 from tui.client.client import client_of
 from tui.client.dialogs.confirm import ConfirmDialog
-from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, TroubleArose, Waiting
+from tui.client.messages import ConnectionChanged, Happened, Noticed, PeerEvent, TroubleArose, Waiting
 from tui.client.panes.base import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _STYLES = ("users", "requests", "peer_images", "my_images", "viewer")
 """What the tabs, their dialogs and the viewer need."""
 _LOOK_S = 1.0
-"""How often the header looks at the peer's standing; that asks nobody."""
+"""How often the header reads the peer's status, which sends nothing."""
 _SIGN_IN_AGAIN_S = 2.0
 _MAX_COMPLAINT_CELLS = 300
 _MAX_NOTICE_CELLS = 600
@@ -125,7 +125,7 @@ class HomeScreen(Screen[None]):
             except GlimpseError as error:
                 self.post_message(TroubleArose(error))
                 return
-        self.post_message(StandingChanged(self.peer.status()))
+        self.post_message(ConnectionChanged(self.peer.status()))
 
     async def _find_notice(self) -> None:
         """Look for what was told after a restore of the cloud and has not been read, perhaps in an earlier session."""
@@ -186,10 +186,10 @@ class HomeScreen(Screen[None]):
 
     def _tell_panes(self, status: PeerStatus) -> None:
         for pane in self.panes:
-            pane.post_message(StandingChanged(status))
+            pane.post_message(ConnectionChanged(status))
 
-    def on_standing_changed(self, _message: StandingChanged) -> None:
-        """Look at once."""
+    def on_connection_changed(self, _message: ConnectionChanged) -> None:
+        """Show the new status at once."""
         self._look()
 
     def on_peer_event(self, message: PeerEvent) -> None:
@@ -218,7 +218,7 @@ class HomeScreen(Screen[None]):
         self.query_one("#tabs", TabbedContent).get_tab(message.pane).label = label
 
     def on_click(self, event: Click) -> None:
-        """Whoever clicks a tab goes on with what is in it."""
+        """Move the focus into a tab that is clicked."""
         if isinstance(event.widget, Tab):
             self.call_after_refresh(self._go_into_tab)
 

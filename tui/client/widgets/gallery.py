@@ -180,7 +180,7 @@ class Gallery(ScrollView, can_focus=True):
         self._announce()
 
     def set_face(self, face: Face) -> None:
-        """Show one tile otherwise, if it is there."""
+        """Show one tile anew, if there is one of its key."""
         place = self._places.get(face.key)
         if place is None or self._faces[place] == face:
             return
@@ -328,7 +328,7 @@ class Gallery(ScrollView, can_focus=True):
         self._paint_soon()
 
     def watch_empty(self) -> None:
-        """Say it."""
+        """Show another text where there are no tiles."""
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:

@@ -122,7 +122,7 @@ class Picture(Widget):
         return partial(paint, image, part, cells, look_of(self.app, dim=self.dimmed))
 
     def build(self) -> None:
-        """Have the strips built for what is to be seen now; one thread at a time, the last wish only."""
+        """Have the strips built for the present size and part; one thread at a time, for the last call only."""
         self._asked += 1
         if not self._at_work:
             self._start()
@@ -148,7 +148,7 @@ class Picture(Widget):
             painting.release()
 
     def on_picture_ready(self, message: Ready) -> None:
-        """Take the strips over, unless they were overtaken by another wish."""
+        """Show the strips, unless others were asked for meanwhile."""
         self._at_work = False
         if message.number != self._asked or not self.is_attached:
             message.painting.release()

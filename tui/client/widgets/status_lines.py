@@ -92,11 +92,11 @@ class ClusterLine(Static):
         self.post_message(self.Asked())
 
     def _show(self) -> None:
-        self.update(told(self.reach, self.place))
+        self.update(cluster_words(self.reach, self.place))
         self.set_class(self.reach is not None and not self.reach.reachable, "-away")
 
 
-def told(reach: Reach | None, place: str) -> Text:
+def cluster_words(reach: Reach | None, place: str) -> Text:
     """Return how the cluster answers, in words."""
     if reach is None:
         return Text("◌ Looking for the cluster…", no_wrap=True, overflow="ellipsis")
