@@ -116,9 +116,8 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         sort: Sort | None = None,
         empty: str = "",
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.columns = tuple(columns)
         self._key = key
         self._painter = LinePainter(self.columns, cells, self.get_component_rich_style)

@@ -37,7 +37,7 @@ UNKNOWN = "–"
 class ImagesList(RowList[MyImage]):
     """One's own images; the pane around it has the keys."""
 
-    def __init__(self, *, id: str, wall: Callable[[], float]) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         super().__init__(
             (
@@ -51,7 +51,7 @@ class ImagesList(RowList[MyImage]):
             ),
             key=lambda image: image.image,
             cells=self._texts,
-            id=id,
+            id="mine-list",
             sort_keys={
                 "created": lambda image: image.created,
                 "title": lambda image: image.title.casefold(),
@@ -97,13 +97,7 @@ class ViewersList(RowList[Viewer]):
 
         action: str
 
-    def __init__(
-        self,
-        *,
-        id: str,  # noqa: A002 - as Textual calls it
-        wall: Callable[[], float],
-        share: Callable[[str], float | None],
-    ) -> None:
+    def __init__(self, wall: Callable[[], float], share: Callable[[str], float | None]) -> None:
         """`share` returns how much of a grant's stego image has gone to its viewer, None where none is on its way."""
         self._wall = wall
         self._share = share
@@ -117,7 +111,7 @@ class ViewersList(RowList[Viewer]):
             ),
             key=lambda viewer: viewer.grant,
             cells=self._texts,
-            id=id,
+            id="image-viewers",
         )
 
     def _texts(self, viewer: Viewer) -> Sequence[str | Text]:
@@ -138,8 +132,8 @@ class ViewersList(RowList[Viewer]):
 class ImageDetails(Container):
     """Shows one image. The pane tells it which, and hears its buttons (`#image-add` and so on)."""
 
-    def __init__(self, *, id: str, wall: Callable[[], float], share: Callable[[str], float | None]) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self, wall: Callable[[], float], share: Callable[[str], float | None]) -> None:
+        super().__init__(id="image-details")
         self._wall = wall
         self._share = share
 
@@ -149,7 +143,7 @@ class ImageDetails(Container):
         with Container(id="image-main"):
             yield Picture(id="image-picture")
             with Vertical(id="image-rights"):
-                yield ViewersList(id="image-viewers", wall=self._wall, share=self._share)
+                yield ViewersList(self._wall, self._share)
                 with Horizontal(id="image-actions"):
                     yield Button("Add viewer", id="image-add", compact=True, variant="primary")
                     yield Button("Change", id="image-change", compact=True)

@@ -75,8 +75,8 @@ class ImagesShown(Pane):
         """Compose the list, the details, and what is said instead of both where there is no image yet."""
         share = partial(self._transfers.share, sending=True)
         with Container(id="mine-split"):
-            yield ImagesList(id="mine-list", wall=self.client.wall)
-            yield ImageDetails(id="image-details", wall=self.client.wall, share=share)
+            yield ImagesList(self.client.wall)
+            yield ImageDetails(self.client.wall, share)
         with Vertical(id="mine-none"):
             yield Static("You have not encrypted a picture yet.", classes="title")
             yield Static(

@@ -73,15 +73,8 @@ class PersonPanel(Vertical):
         image: str
         preview: Image | None
 
-    def __init__(
-        self,
-        peer: Peer,
-        thumbnails: Thumbnails,
-        *,
-        id: str,  # noqa: A002 - Textual's name for it
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(id="users-person", classes="side")
         self._peer = peer
         self._thumbnails = thumbnails
         self._asked: Mapping[str, AskState] = {}

@@ -37,8 +37,8 @@ class RequestLists(Vertical):
 
         ask: Ask
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__(id="requests-lists")
         self.asks = RequestBook()
         self._focused: RowList[Ask] | None = None
 

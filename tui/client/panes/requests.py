@@ -86,7 +86,7 @@ class RequestsPane(Pane):
             "The cloud was not asked: this is what this machine knows.", id="requests-incomplete", classes="muted"
         )
         with Container(id="requests-split"):
-            yield RequestLists(id="requests-lists")
+            yield RequestLists()
             yield RequestDetails(id="request-details")
 
     def on_mount(self) -> None:

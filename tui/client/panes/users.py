@@ -173,7 +173,7 @@ class UsersPane(Pane):
                     "seen": last_seen,
                 },
             )
-            yield PersonPanel(self.peer, self.thumbnails, id="users-person", classes="side")
+            yield PersonPanel(self.peer, self.thumbnails)
 
     def on_mount(self) -> None:
         """Begin with the list, and look again from time to time."""

@@ -130,9 +130,8 @@ class Gallery(ScrollView, can_focus=True):
         *,
         empty: str = "",
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self._picture_of = cover
         self._faces: tuple[Face, ...] = ()
         self._places: dict[str, int] = {}

@@ -69,13 +69,12 @@ class PathField(Input):
         home: Path | None = None,
         here: Path | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
         self.home = home or Path.home()
         self.here = here or Path.cwd()
         self.folders = Folders()
         self._put: tuple[str, Path] | None = None
-        super().__init__(self._noted(path), placeholder, compact=True, select_on_focus=False, id=id, classes=classes)
+        super().__init__(self._noted(path), placeholder, compact=True, select_on_focus=False, id=id)
 
     @property
     def path(self) -> Path | None:

@@ -74,9 +74,8 @@ class Picture(Widget):
         self,
         *,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.dimmed = False
         self._image: Image.Image | None = None
         self._painting: Painting | None = None

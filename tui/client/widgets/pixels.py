@@ -54,9 +54,8 @@ class PixelPicture(ZoomablePicture):
         graphics: Graphics,
         *,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self._graphics = graphics
 
     @property
