@@ -24,7 +24,7 @@ from tests.tui.quiet import pressed, settled
 from tui.client.dialogs.answer import AcceptDialog, RejectDialog
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.dialogs.request import RequestShownDialog
-from tui.client.panes.requests import RequestsPane
+from tui.client.panes.requests import ViewRequestsPane
 from tui.client.screens.home import HomeScreen
 from tui.client.widgets.chips import Chips
 from tui.client.widgets.expiry import ExpiryField
@@ -289,7 +289,7 @@ async def test_an_answer_can_be_cancelled(open_at, key: str, leave: str) -> None
     await settled(pilot)
     assert isinstance(pilot.app.screen, HomeScreen)
     assert peer.calls("accept") == peer.calls("reject") == []
-    assert home(pilot).query_one(RequestsPane).current.unanswered
+    assert home(pilot).query_one(ViewRequestsPane).current.unanswered
 
 
 # --- Withdrawing -----------------------------------------------------------------------------------------------------
@@ -406,7 +406,7 @@ async def test_a_refused_answer_is_told_and_the_request_is_as_it_was(open_at) ->
     await pilot.press("enter", "enter")
     await settled(pilot)
     assert toasts(pilot) == ["This request is already withdrawn: refresh the list."]
-    assert home(pilot).query_one(RequestsPane).current.unanswered
+    assert home(pilot).query_one(ViewRequestsPane).current.unanswered
 
 
 @pytest.mark.anyio

@@ -25,7 +25,7 @@ NOBODY: Final = "somebody"
 UNTITLED: Final = "an image"
 
 
-class RequestAction(StrEnum):
+class RequestDecision(StrEnum):
     """What can be done with a request."""
 
     ACCEPT = "accept"
@@ -39,7 +39,7 @@ class Ask:
 
     request: ViewRequest
     incoming: bool
-    action: RequestAction | None = None
+    action: RequestDecision | None = None
     """What its person has just decided, while the peer is at it."""
     arrived: float | None = None
     """How much of the stego image was sent or received, from 0 to 1; None while nothing is on its way."""
@@ -110,7 +110,7 @@ class RequestBook:
         return next((ask for ask in self.incoming + self.outgoing if ask.request.grant == grant), None)
 
 
-def arranged(found: Requests, actions: Mapping[str, RequestAction], transfers: Transfers) -> RequestBook:
+def arranged(found: Requests, actions: Mapping[str, RequestDecision], transfers: Transfers) -> RequestBook:
     """Return what a peer told as rows. `actions` are under way, by request id."""
 
     def rows(requests: Iterable[ViewRequest], *, incoming: bool) -> tuple[Ask, ...]:
@@ -132,9 +132,9 @@ def _arrived(row: ViewRequest, transfers: Transfers, *, incoming: bool) -> float
 
 # --- In words --------------------------------------------------------------------------------------------------------
 _ACTION_WORDS: Final = {
-    RequestAction.ACCEPT: "accepting…",
-    RequestAction.REJECT: "rejecting…",
-    RequestAction.WITHDRAW: "withdrawing…",
+    RequestDecision.ACCEPT: "accepting…",
+    RequestDecision.REJECT: "rejecting…",
+    RequestDecision.WITHDRAW: "withdrawing…",
 }
 _INCOMING: Final = {
     AskState.PENDING: "● needs an answer",
@@ -269,15 +269,17 @@ def request_text(ask: Ask, now: float, zone: tzinfo | None) -> Text:
 
 
 # --- What may be done ------------------------------------------------------------------------------------------------
-def why_not(ask: Ask | None, action: RequestAction) -> str:
+def why_not(ask: Ask | None, action: RequestDecision) -> str:
     """Return why an action does not apply to a request, and what to do instead; empty if it does."""
     if ask is None:
         return (
-            "There is no request to withdraw." if action is RequestAction.WITHDRAW else "There is no request to answer."
+            "There is no request to withdraw."
+            if action is RequestDecision.WITHDRAW
+            else "There is no request to answer."
         )
     if ask.action is not None:
         return "The cloud is being told already; wait a moment."
-    return _why_not_withdraw(ask) if action is RequestAction.WITHDRAW else _why_not_answer(ask)
+    return _why_not_withdraw(ask) if action is RequestDecision.WITHDRAW else _why_not_answer(ask)
 
 
 def _why_not_answer(ask: Ask) -> str:

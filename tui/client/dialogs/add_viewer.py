@@ -34,7 +34,7 @@ _MAX_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class NewGrant:
+class GivenViews:
     """Views that were given, or wait to be."""
 
     name: str
@@ -43,7 +43,7 @@ class NewGrant:
     sent: Sent
 
 
-class AddViewerDialog(ActionDialog[NewGrant]):
+class AddViewerDialog(ActionDialog[GivenViews]):
     """Look for a person by name or id, and give views. `viewers` are those who have rights already."""
 
     HEADING = "Add a viewer"
@@ -166,7 +166,7 @@ class AddViewerDialog(ActionDialog[NewGrant]):
         self.query_one("#add-find", Input).focus()
 
     # --- The grant ---------------------------------------------------------------------------------------------------
-    def action(self) -> Callable[[], Awaitable[NewGrant]] | None:
+    def action(self) -> Callable[[], Awaitable[GivenViews]] | None:
         """Return the grant, None after complaining about the fields."""
         user = self._chosen
         if user is None:
@@ -180,8 +180,8 @@ class AddViewerDialog(ActionDialog[NewGrant]):
             return None
         return partial(self._give, user, rights)
 
-    async def _give(self, user: User, rights: RightsForm) -> NewGrant:
+    async def _give(self, user: User, rights: RightsForm) -> GivenViews:
         sent = await self._peer.grant(
             self._image.image, user.account, rights.views, expires=rights.expires, look_s=rights.look_s
         )
-        return NewGrant(user.name, user.account, rights.views, sent)
+        return GivenViews(user.name, user.account, rights.views, sent)

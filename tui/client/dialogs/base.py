@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Button, Input
 
 from shared.errors import GlimpseError
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.widgets.chips import Chips
 from tui.common.dialog import Dialog
 from tui.common.wording import plain
@@ -21,7 +21,7 @@ from tui.common.working import work
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
 
 R = TypeVar("R")
 _MAX_TROUBLE_CELLS = 240
@@ -35,7 +35,7 @@ class ClientDialog(Dialog[R], Generic[R]):
     ]
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientApp:
         """The program that this dialog belongs to."""
         return client_of(self)
 

@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, UnusableImage
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.widgets.zooming import ZoomablePicture
 from tui.common.footer import Footer
 from tui.common.wording import lasting, plain, views
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
     from tui.client.widgets.graphics import Graphics
     from tui.peer import Peer
     from tui.peer.events import RightsUpdated
@@ -86,7 +86,7 @@ class ViewerScreen(Screen[None]):
         self._reported = False
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientApp:
         """The program that this screen belongs to."""
         return client_of(self)
 

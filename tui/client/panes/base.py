@@ -12,12 +12,12 @@ from textual.message import Message
 
 from shared.errors import GlimpseError
 from tui.client import debounce
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.messages import ConnectionChanged, PeerEvent, TroubleArose
 from tui.common.working import work
 
 if TYPE_CHECKING:
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
 
@@ -50,7 +50,7 @@ class Pane(Vertical):
         self._load_soon = False
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientApp:
         """The program that this pane belongs to."""
         return client_of(self)
 

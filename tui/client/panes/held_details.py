@@ -8,14 +8,14 @@ from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.gallery import TileState, asked_words, expiry_words, reason, state_words, use_words
 from tui.common.wording import moment, views
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
     from tui.client.gallery import Tile
 
 
@@ -84,7 +84,7 @@ class HeldLine(Vertical):
         self.query_one("#held-what", Static).update(what)
 
 
-def _what(tile: Tile, client: Client, now: float, *, online: bool) -> str:
+def _what(tile: Tile, client: ClientApp, now: float, *, online: bool) -> str:
     if tile.opening:
         return "opening…"
     if tile.state is not TileState.OPEN:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tui.client.dialogs.add_viewer import NewGrant
+    from tui.client.dialogs.add_viewer import GivenViews
     from tui.client.dialogs.encrypt import EncryptForm
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
@@ -225,7 +225,7 @@ class MyImagesPane(ImagesShown):
             viewers = self._viewers.get(image.image, ())
             self.app.push_screen(AddViewerDialog(self.peer, image, viewers), self._added)
 
-    def _added(self, given: NewGrant | None) -> None:
+    def _added(self, given: GivenViews | None) -> None:
         if given is not None:
             self.client.tell(sharing.describe_grant(given.name, given.account, given.views, given.sent))
             self.post_message(Happened("granted"))

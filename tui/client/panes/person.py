@@ -15,7 +15,7 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.messages import TroubleArose
 from tui.client.widgets.picture import Picture
 from tui.common.rowlist import Column, RowList
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from textual.app import ComposeResult
 
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import OfferedImage, User
@@ -85,7 +85,7 @@ class PersonPanel(Vertical):
         self.warned = False
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientApp:
         """The program that this panel belongs to."""
         return client_of(self)
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Static
 
-from tui.client.view_requests import RequestAction, request_text, why_not
+from tui.client.view_requests import RequestDecision, request_text, why_not
 from tui.client.widgets.picture import Picture
 from tui.peer.models import AskState
 
@@ -27,7 +27,7 @@ _ABSENT: Final = {True: "not on this machine", False: "no preview"}
 """What is said in place of the picture, by whether the request is incoming."""
 
 
-class RequestDetails(Container):
+class ViewRequestDetails(Container):
     """Shows one request. The pane tells it what, and hears its buttons (`#request-accept` and so on)."""
 
     def compose(self) -> ComposeResult:
@@ -61,7 +61,7 @@ class RequestDetails(Container):
         """Say everything about a request; with None nothing."""
         self.set_class(ask is None, "-nothing")
         self.query_one("#request-facts Static", Static).update(Text() if ask is None else request_text(ask, now, zone))
-        for action in RequestAction:
+        for action in RequestDecision:
             self.query_one(f"#request-{action}", Button).display = not why_not(ask, action)
         self.query_one("#request-go", Button).display = ask is not None and ask.request.state is AskState.RECEIVED
 

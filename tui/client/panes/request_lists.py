@@ -10,7 +10,7 @@ from textual import events, on
 from textual.containers import Vertical
 from textual.message import Message
 
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.view_requests import STATE_CELLS, Ask, RequestBook, state_words
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import ago

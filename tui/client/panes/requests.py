@@ -19,10 +19,10 @@ from tui.client import debounce
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import TroubleArose, Waiting
 from tui.client.panes.base import Pane
-from tui.client.panes.request_details import RequestDetails
+from tui.client.panes.request_details import ViewRequestDetails
 from tui.client.panes.request_lists import RequestLists
 from tui.client.transfers import Transfers
-from tui.client.view_requests import RequestAction, arranged, why_not
+from tui.client.view_requests import RequestDecision, arranged, why_not
 from tui.common.working import work
 from tui.peer import events as peer_events
 
@@ -43,7 +43,7 @@ _TICK_S: Final = 10.0
 """How often ages are told anew, and transfers forgotten that broke off."""
 
 
-class RequestsPane(Pane):
+class ViewRequestsPane(Pane):
     """Two lists, requests to this person above those of this person, and the details of the current one."""
 
     TAB = "requests"
@@ -74,7 +74,7 @@ class RequestsPane(Pane):
         super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
-        self._under_way: dict[str, RequestAction] = {}
+        self._under_way: dict[str, RequestDecision] = {}
         self._done: set[str] = set()
         self._looked_for: set[str] = set()
         self._pictured = ""
@@ -87,7 +87,7 @@ class RequestsPane(Pane):
         )
         with Container(id="requests-split"):
             yield RequestLists()
-            yield RequestDetails(id="request-details")
+            yield ViewRequestDetails(id="request-details")
 
     def on_mount(self) -> None:
         """Keep ages true."""
@@ -166,7 +166,7 @@ class RequestsPane(Pane):
     @on(RequestLists.Current)
     def _tell_details(self) -> None:
         ask = self.current
-        details = self.query_one(RequestDetails)
+        details = self.query_one(ViewRequestDetails)
         details.tell(ask, self.client.wall(), self.client.zone)
         pictured = "" if ask is None else ask.request.request_id
         if pictured != self._pictured:
@@ -186,7 +186,7 @@ class RequestsPane(Pane):
     def _show_picture(self, message: PictureFound) -> None:
         ask = self.current
         if ask is not None and ask.request.request_id == message.request_id:
-            self.query_one(RequestDetails).show_picture(message.image, incoming=ask.incoming)
+            self.query_one(ViewRequestDetails).show_picture(message.image, incoming=ask.incoming)
 
     # --- Which request -----------------------------------------------------------------------------------------------
     @property
@@ -214,7 +214,7 @@ class RequestsPane(Pane):
     @on(Button.Pressed, "#request-accept")
     def action_accept(self) -> None:
         """Ask what the current request is accepted with."""
-        ask = self._fit_for(RequestAction.ACCEPT)
+        ask = self._fit_for(RequestDecision.ACCEPT)
         if ask is not None:
             from tui.client.dialogs.answer import AcceptDialog
 
@@ -229,12 +229,12 @@ class RequestsPane(Pane):
             give = partial(
                 self.peer.accept, request_id, views=chosen.views, expires=chosen.expires, look_s=chosen.look_s
             )
-            self._do(request_id, RequestAction.ACCEPT, give, _said_of_acceptance)
+            self._do(request_id, RequestDecision.ACCEPT, give, _said_of_acceptance)
 
     @on(Button.Pressed, "#request-reject")
     def action_reject(self) -> None:
         """Ask why the current request is rejected."""
-        ask = self._fit_for(RequestAction.REJECT)
+        ask = self._fit_for(RequestDecision.REJECT)
         if ask is not None:
             from tui.client.dialogs.answer import RejectDialog
 
@@ -243,13 +243,13 @@ class RequestsPane(Pane):
     def _reject(self, request_id: str, reason: str | None) -> None:
         if reason is not None:
             self._do(
-                request_id, RequestAction.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection
+                request_id, RequestDecision.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection
             )
 
     @on(Button.Pressed, "#request-withdraw")
     def action_withdraw(self) -> None:
         """Ask whether to take back the current request."""
-        ask = self._fit_for(RequestAction.WITHDRAW)
+        ask = self._fit_for(RequestDecision.WITHDRAW)
         if ask is not None:
             question = ConfirmDialog(
                 "Withdraw this request?",
@@ -263,7 +263,7 @@ class RequestsPane(Pane):
         if yes:
             self._do(
                 request_id,
-                RequestAction.WITHDRAW,
+                RequestDecision.WITHDRAW,
                 partial(self.peer.cancel, request_id),
                 lambda _: "Request withdrawn.",
             )
@@ -272,7 +272,7 @@ class RequestsPane(Pane):
     def _go_to_peer_images(self) -> None:
         self.call_later(self.app.run_action, "screen.tab('peer-images')")
 
-    def _fit_for(self, action: RequestAction) -> Ask | None:
+    def _fit_for(self, action: RequestDecision) -> Ask | None:
         """Return the current request, or None after saying why the action does not apply to it."""
         ask = self.current
         reason = why_not(ask, action)
@@ -281,7 +281,7 @@ class RequestsPane(Pane):
         return None if reason else ask
 
     def _do(
-        self, request_id: str, action: RequestAction, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
+        self, request_id: str, action: RequestDecision, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
     ) -> None:
         """Have the peer do what a dialog brought, if it still applies: others act while a dialog is open."""
         reason = why_not(self._lists.asks.find(request_id), action)

@@ -12,13 +12,13 @@ from textual.widgets import Tab, TabbedContent, TabPane
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import ConnectionChanged, Happened, Noticed, PeerEvent, TroubleArose, Waiting
 from tui.client.panes.base import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
-from tui.client.panes.requests import RequestsPane
+from tui.client.panes.requests import ViewRequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
 from tui.client.widgets.status_lines import NoticeStrip, OfflineBanner, StatusHeader
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.events import Click
 
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
     from tui.peer import Peer
     from tui.peer.models import PeerStatus
 
@@ -46,7 +46,7 @@ _LOOK_S = 1.0
 _SIGN_IN_AGAIN_S = 2.0
 _MAX_COMPLAINT_CELLS = 300
 _MAX_NOTICE_CELLS = 600
-PANES: Final[tuple[type[Pane], ...]] = (UsersPane, RequestsPane, PeerImagesPane, MyImagesPane)
+PANES: Final[tuple[type[Pane], ...]] = (UsersPane, ViewRequestsPane, PeerImagesPane, MyImagesPane)
 
 
 class HomeScreen(Screen[None]):
@@ -74,7 +74,7 @@ class HomeScreen(Screen[None]):
         self._last: PeerStatus | None = None
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientApp:
         """The program that this screen belongs to."""
         return client_of(self)
 

@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from shared.errors import GlimpseError
-from tui.client.client import client_of
+from tui.client.client_app import client_of
 from tui.client.messages import Entered, Listed, Made, Nameless, Reached, Stayed
 from tui.client.widgets.status_lines import ClusterLine, StatusHeader
 from tui.common.footer import Footer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.message import Message
 
-    from tui.client.client import Client
+    from tui.client.client_app import ClientApp
     from tui.client.entering import Entering, OpenedProfile
     from tui.client.ports import Reach
     from tui.client.widgets.newcomer import Newcomer
@@ -68,7 +68,7 @@ class Welcome(Screen[None]):
         self._entering: Entering
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientApp:
         """The program that this screen belongs to."""
         return client_of(self)
 

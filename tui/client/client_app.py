@@ -1,4 +1,4 @@
-"""`Client`: what screens, panes and dialogs may ask of the program that they belong to, without its class."""
+"""`ClientApp`: what screens, panes and dialogs may ask of the program that they belong to, without its class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tui.peer import Peer
 
 
-class Client(Protocol):
+class ClientApp(Protocol):
     """The running program; what each attribute means stands at `tui.client.app.GlimpseClient`."""
 
     host: PeerHost
@@ -39,6 +39,6 @@ class Client(Protocol):
         """Copy a text to the clipboard and say so; `what` names it."""
 
 
-def client_of(node: DOMNode) -> Client:
+def client_of(node: DOMNode) -> ClientApp:
     """Return the program that a mounted screen or widget belongs to."""
-    return cast("Client", node.app)
+    return cast("ClientApp", node.app)
