@@ -55,10 +55,10 @@ def transfers(*events: CopyProgress) -> Transfers:
 
 
 def rows(
-    incoming: tuple[ViewRequest, ...] = (), outgoing: tuple[ViewRequest, ...] = (), **deeds: RequestDecision
+    incoming: tuple[ViewRequest, ...] = (), outgoing: tuple[ViewRequest, ...] = (), **actions: RequestDecision
 ) -> Any:
     return arranged(
-        Requests(incoming, outgoing, True), {f"{int(n[1:]):032x}": d for n, d in deeds.items()}, transfers()
+        Requests(incoming, outgoing, True), {f"{int(n[1:]):032x}": d for n, d in actions.items()}, transfers()
     )
 
 

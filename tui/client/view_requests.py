@@ -272,11 +272,7 @@ def request_text(ask: Ask, now: float, zone: tzinfo | None) -> Text:
 def why_not(ask: Ask | None, action: RequestDecision) -> str:
     """Return why an action does not apply to a request, and what to do instead; empty if it does."""
     if ask is None:
-        return (
-            "There is no request to withdraw."
-            if action is RequestDecision.WITHDRAW
-            else "There is no request to answer."
-        )
+        return f"There is no request to {'withdraw' if action is RequestDecision.WITHDRAW else 'answer'}."
     if ask.action is not None:
         return "The cloud is being told already; wait a moment."
     return _why_not_withdraw(ask) if action is RequestDecision.WITHDRAW else _why_not_answer(ask)
