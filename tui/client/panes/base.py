@@ -47,7 +47,7 @@ class Pane(Vertical):
         super().__init__(id=f"{self.TAB}-pane")
         self.peer = peer
         self.thumbnails = thumbnails
-        self._load_soon = False
+        self._soon: set[Callable[[], None]] = set()
 
     @property
     def client(self) -> ClientApp:
@@ -85,14 +85,21 @@ class Pane(Vertical):
     # --- Workers -----------------------------------------------------------------------------------------------------
     def load(self) -> None:
         """Fetch again, now; a fetch under way is dropped."""
-        self._load_soon = False
         work(self, self._fetch, group=f"load-{self.id}", exclusive=True)
 
     def load_soon(self) -> None:
         """Fetch again in a moment, once for all calls until then."""
-        if not self._load_soon:
-            self._load_soon = True
-            self.set_timer(debounce.TOGETHER_S, self.load)
+        self.soon(self.load, debounce.TOGETHER_S)
+
+    def soon(self, call: Callable[[], None], delay_s: float | None = None) -> None:
+        """Have `call` called after a delay, by default `PAINT_S`, once for all that ask for it until then."""
+        if call not in self._soon:
+            self._soon.add(call)
+            self.set_timer(debounce.PAINT_S if delay_s is None else delay_s, partial(self._call_now, call))
+
+    def _call_now(self, call: Callable[[], None]) -> None:
+        self._soon.discard(call)
+        call()
 
     def attempt(self, call: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
         """Call the peer in a worker. `then` makes a message of the result; an error is shown as a toast."""

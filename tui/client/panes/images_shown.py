@@ -66,7 +66,6 @@ class ImagesShown(Pane):
         """Images as the cloud told of them last."""
         self._detailed = ""
         self._here = False
-        self._repaint_soon = False
         self._shown = False
         self._to_choose = ""
         """An image that becomes the current one as soon as it is known here."""
@@ -151,7 +150,7 @@ class ImagesShown(Pane):
                 self._transfers.hear(event)
                 if done >= total:
                     self._transfers.end(grant)
-                self._repaint_in_a_moment()
+                self.soon(self._repaint)
             case (
                 peer_events.ViewSpentEvent()
                 | peer_events.Delivered()
@@ -163,13 +162,7 @@ class ImagesShown(Pane):
             case _:
                 pass
 
-    def _repaint_in_a_moment(self) -> None:
-        if not self._repaint_soon:
-            self._repaint_soon = True
-            self.set_timer(debounce.PAINT_S, self._repaint)
-
     def _repaint(self) -> None:
-        self._repaint_soon = False
         self.images.redraw()
         self.viewers.redraw()
 

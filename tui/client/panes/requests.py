@@ -78,7 +78,6 @@ class ViewRequestsPane(Pane):
         self._done: set[str] = set()
         self._looked_for: set[str] = set()
         self._pictured = ""
-        self._paint_soon = False
 
     def compose(self) -> ComposeResult:
         """Compose the lists and the details."""
@@ -128,7 +127,7 @@ class ViewRequestsPane(Pane):
                     # It may belong to a request that was accepted a moment ago, or to none at all: look once.
                     self._looked_for.add(grant)
                     self.load_soon()
-                self._arrange_soon()
+                self.soon(self._arrange)
             case peer_events.ImageReceived(grant=grant):
                 self._transfers.end(grant)
                 self.load_soon()
@@ -149,14 +148,8 @@ class ViewRequestsPane(Pane):
         self.load_soon()
 
     # --- Showing -----------------------------------------------------------------------------------------------------
-    def _arrange_soon(self) -> None:
-        if not self._paint_soon:
-            self._paint_soon = True
-            self.set_timer(debounce.PAINT_S, self._arrange)
-
     def _arrange(self) -> None:
         """Put what is known into the lists, the badge and the details."""
-        self._paint_soon = False
         if self._found is None:
             return
         asks = arranged(self._found, self._under_way, self._transfers)

@@ -122,7 +122,6 @@ class UsersPane(Pane):
         self._trouble = ""
         self._filling = False
         self._filled_for = -1
-        self._paint_waits = False
         self._warned: set[int] = set()
 
     @property
@@ -251,9 +250,7 @@ class UsersPane(Pane):
     @on(Page)
     def _take_page(self, message: Page) -> None:
         self._directory.merge(message.page)
-        if not self._paint_waits:
-            self._paint_waits = True
-            self.set_timer(debounce.PAINT_S, self._paint)
+        self.soon(self._paint)
 
     @on(Filled)
     def _no_more_pages(self, message: Filled) -> None:
@@ -304,7 +301,6 @@ class UsersPane(Pane):
     # --- Painting ----------------------------------------------------------------------------------------------------
     def _paint(self) -> None:
         """Show who matches, and what is known of the person under the cursor."""
-        self._paint_waits = False
         rows = self._directory.matching(self.finder.value)
         self.people.empty = self._nobody()
         self.people.set_rows(rows)
