@@ -109,7 +109,7 @@ class Mending:
             if operation is None:
                 return _End.REFUSED
             try:
-                outcome, _ = await self._cloud.ask(operation, told=_COMES_LATER)
+                state = await self._cloud.query(operation, ops.GrantState, told=_COMES_LATER)
             except Refused as refusal:
                 if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
                     step = again
@@ -119,10 +119,8 @@ class Mending:
                     log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(refusal)})
                     return _End.REFUSED
             else:
-                if not isinstance(outcome, ops.GrantState):
-                    raise RemoteError("the cloud answered the confirmation of a grant with something else")
-                await self._given.remember(outcome.grant)
-                step = await self.met(outcome.grant)
+                await self._given.remember(state.grant)
+                step = await self.met(state.grant)
             if not step.behind:
                 self._tally.count(first)
                 return _End.DONE
@@ -164,10 +162,10 @@ class Mending:
     async def _read_again(self, step: GrantStep) -> GrantStep | None:
         """Return what is to be done after a conflict, None where the directory has another grant instead."""
         try:
-            outcome, _ = await self._cloud.ask(ops.GetGrant(grant=step.grant))
+            row = await self._cloud.grant(step.grant)
         except Refused:
             return None
-        return await self.met(outcome.grant) if isinstance(outcome, ops.GrantState) else None
+        return await self.met(row)
 
     async def thaw(self, grant: str) -> bool:
         """Compare one grant that the directory froze on its viewer's word, and confirm it.
@@ -175,12 +173,10 @@ class Mending:
         Returns whether more was forgotten, or this device cannot say: then all are to be compared.
         """
         try:
-            outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
+            row = await self._cloud.grant(grant)
         except Refused:
             return True
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a look at a grant with something else")
-        step = await self.met(outcome.grant)
+        step = await self.met(row)
         if step.forgot or step.deed is GrantAction.UNKNOWN:
             return True
         if step.deed is GrantAction.LEARN and step.found is not None:
