@@ -6,8 +6,9 @@ from collections.abc import Callable
 from node.control import Control
 from node.coordination import cost, priority
 from node.directory import Directory
+from node.exchange import send_answer
 from node.node_stats import NodeStats
-from node.request_handler import RequestHandler, send_answer
+from node.request_handler import RequestHandler
 from node.services.operations import Services
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError
@@ -59,7 +60,7 @@ class Reports:
         other_device = False
         try:
             caller = await self._services.caller(session.remote_key, session.address[0])
-            if caller.account is not None:
+            if caller.is_registered:
                 view = await self._services.keep_alive(caller, message.device, message.port)
                 signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
                 other_device = view.other_device

@@ -51,8 +51,6 @@ MAX_IMAGES_PER_ACCOUNT: Final = 10_000
 # --- Requests --------------------------------------------------------------------------------------------------------
 REQUEST_ROW_KEPT_S: Final = 2 * 3600
 """How long a stored answer stays; effects have natural keys and outlive it."""
-PEER_REPEATS_ID_S: Final = 3600
-"""A peer stops repeating a request id after this and asks for its outcome first."""
 VIEW_REPEAT_S: Final = 600
 """A view id is answered again to the same key for this long, until the peer has said that it was taken."""
 REMEMBERED_REQUESTS: Final = 65_536

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import anyio
 
 from node.directory import standing, upkeep
-from node.directory.idempotency import exactly_once, stored_answer
+from node.directory.idempotency import exactly_once
 from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
 from shared.config import Timing
@@ -98,10 +98,6 @@ class Engine(ABC):
     async def effect(self, key: EffectKey, transaction: Transaction[bytes]) -> Outcome:
         """See `Directory.effect`."""
         return await self._write(exactly_once(key, transaction), repeatable=True)
-
-    async def stored_answer(self, account_key: bytes, request_id: str) -> bytes | None:
-        """See `Directory.stored_answer`."""
-        return await self.read(stored_answer(account_key, request_id))
 
     async def claim_lease(self, holder: str, seen_term: int, lease_s: float) -> int | None:
         """See `Directory.claim_lease`."""

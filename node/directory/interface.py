@@ -24,6 +24,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from shared.errors import LocalError
+from shared.wire.node_messages import RequestKey
 
 if TYPE_CHECKING:
     from node.directory.marks import Marks
@@ -163,10 +164,9 @@ Transaction: TypeAlias = Callable[[Tx], Step[T]]
 
 @dataclass(frozen=True, slots=True)
 class EffectKey:
-    """What makes a request the same request: who asks, the id the peer chose (32 hex digits), digest of the body."""
+    """What makes a request the same request: whose it is, the id that the peer chose, and the digest of its body."""
 
-    account_key: bytes
-    request_id: str
+    request: RequestKey
     body_digest: bytes
 
 
@@ -249,9 +249,6 @@ class Directory(Protocol):
         A repeated id gets the stored answer; refusals are not stored. Raises Refused("id_reused") if the id was used
         with another body.
         """
-
-    async def stored_answer(self, account_key: bytes, request_id: str) -> bytes | None:
-        """Return the committed answer of a request, None if there is none (not served yet, refused, or swept)."""
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run a transaction that only selects, on one consistent state, without waiting for writers."""

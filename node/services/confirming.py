@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
-from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
+from node.services.common import Call, Caller, Served, mail_id, not_found, read_epoch
 from node.services.grants import change_row, checked_record, rights_of
 from node.services.holdings import read_grant
 from node.services.images import refuse_too_many
@@ -39,7 +39,7 @@ class Claim:
         return min(self.operation.consumed, MAX_VIEWS)
 
 
-def checked_claim(caller: KnownCaller, operation: ConfirmGrant) -> Claim:
+def _checked_claim(caller: Caller, operation: ConfirmGrant) -> Claim:
     """Check the record and, where there is one, the share. Refuses what the caller did not sign."""
     record = checked_record(caller, operation.grant, operation.record)
     if record.image_id != operation.image:
@@ -54,14 +54,16 @@ def checked_claim(caller: KnownCaller, operation: ConfirmGrant) -> Claim:
     return Claim(operation, record, hashlib.sha256(operation.record).digest())
 
 
-def confirm(caller: KnownCaller, claim: Claim, closed_share: bytes | None) -> Transaction[Effect]:
+def confirm(call: Call, operation: ConfirmGrant) -> Transaction[Served]:
     """Bring a grant up to what its owner knows, and thaw it; make it anew where the directory lacks it.
 
-    `closed_share` is the share as it may lie in the directory, None if the owner sent none. Refuses, as passing, what
-    another word of the same owner or the viewer's own return must come before.
+    Refuses, as passing, what another word of the same owner or the viewer's own return must come before.
     """
+    caller, share = call.caller, operation.cloud_share
+    claim = _checked_claim(caller, operation)
+    closed_share = None if share is None else call.environment.box.close(operation.grant, share)
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         epoch = yield from read_epoch()
         found = yield Query(
             "SELECT owner_id, viewer_id, consumed, version, epoch, record FROM grants WHERE id = :grant"
@@ -81,7 +83,7 @@ def confirm(caller: KnownCaller, claim: Claim, closed_share: bytes | None) -> Tr
 # --- A grant that is there -------------------------------------------------------------------------------------------
 
 
-def _bring_up(tx: Tx, caller: KnownCaller, claim: Claim, row: Row, epoch: int) -> Step[Effect]:
+def _bring_up(tx: Tx, caller: Caller, claim: Claim, row: Row, epoch: int) -> Step[Served]:
     """Thaw a grant under the higher version and the higher count."""
     is_newer = _is_newer(claim.record, bytes(row["record"]))
     consumed = max(row["consumed"], claim.consumed)
@@ -103,13 +105,13 @@ def _bring_up(tx: Tx, caller: KnownCaller, claim: Claim, row: Row, epoch: int) -
     if is_newer:
         yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
     elif row["epoch"] >= epoch and consumed == row["consumed"]:
-        return Effect(GrantState(grant=confirmed))
+        return Served(GrantState(grant=confirmed))
     yield from _tell_viewer(tx, caller, confirmed, RightsChanged(grant=confirmed), epoch)
-    return Effect(GrantState(grant=confirmed), (confirmed.viewer,))
+    return Served(GrantState(grant=confirmed), (confirmed.viewer,))
 
 
 def _tell_viewer(
-    tx: Tx, caller: KnownCaller, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
+    tx: Tx, caller: Caller, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
 ) -> Step[None]:
     """Mail the viewer that a grant is confirmed. The id is one that no mail before the restore had, which the viewer's
     peer would put aside as known."""
@@ -141,7 +143,7 @@ def _decoded(record: bytes) -> RightsRecord:
 # --- A grant that the directory lacks --------------------------------------------------------------------------------
 
 
-def _make_again(tx: Tx, caller: KnownCaller, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Effect]:
+def _make_again(tx: Tx, caller: Caller, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Served]:
     """Make a grant anew from what its owner kept."""
     record, operation = claim.record, claim.operation
     if closed_share is None or operation.share_signature is None:
@@ -168,10 +170,10 @@ def _make_again(tx: Tx, caller: KnownCaller, claim: Claim, closed_share: bytes |
     yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
     made: GrantRow = yield from read_grant(record.grant_id, epoch)
     yield from _tell_viewer(tx, caller, made, GrantArrived(grant=made), epoch)
-    return Effect(GrantState(grant=made), (viewer,))
+    return Served(GrantState(grant=made), (viewer,))
 
 
-def _viewer_of(caller: KnownCaller, record: RightsRecord) -> Step[int]:
+def _viewer_of(caller: Caller, record: RightsRecord) -> Step[int]:
     """Return the viewer's present number, by the key that the record names, or refuse.
 
     The image must be there, and the viewer have come back: both are for their own peers to see to.
@@ -224,33 +226,33 @@ def _refuse_beside_another(record: RightsRecord, viewer: int) -> Step[None]:
 # --- Images ----------------------------------------------------------------------------------------------------------
 
 
-def restore_image(caller: KnownCaller, operation: RestoreImage) -> Transaction[Effect]:
+def restore_image(call: Call, operation: RestoreImage) -> Transaction[Served]:
     """Make the row of a caller's own image again; one that is there is left as it is."""
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         row: dict[str, Value] = {
             "id": operation.image,
-            "owner_id": caller.account,
+            "owner_id": call.caller.account,
             "title": clean(operation.title),
             "format": operation.format,
             "width": operation.width,
             "height": operation.height,
             "size": operation.original_size,
-            "sealed_sha256": operation.upload_sha256,
-            "sealed_size": operation.upload_size,
+            "upload_sha256": operation.upload_sha256,
+            "upload_size": operation.upload_size,
             "state": READY if operation.offered else WITHDRAWN,
             "preview": None,
             "created": min(operation.created, tx.now),
         }
         if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from refuse_too_many(caller)
-            return Effect(Done())
+            yield from refuse_too_many(call.caller)
+            return Served(Done())
         mine = yield Query(
             "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-            {"image": operation.image, "owner": caller.account},
+            {"image": operation.image, "owner": call.caller.account},
         )
         if mine.one() is None:
             raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
-        return Effect(Done())
+        return Served(Done())
 
     return run

@@ -5,7 +5,7 @@
 from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
-from node.services.common import KnownCaller, count, not_found, page_of, read_epoch
+from node.services.common import Call, count, not_found, page_of, read_epoch
 from shared.ledger import LedgerState
 from shared.wire.operations import GetGrant, GivenSums, GrantRow, Grants, GrantState, ListGrants
 
@@ -72,13 +72,13 @@ def given_sums(account: int, epoch: int) -> Step[GivenSums]:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def one(caller: KnownCaller, operation: GetGrant) -> Transaction[GrantState]:
+def one(call: Call, operation: GetGrant) -> Transaction[GrantState]:
     """Return a grant to its owner or its viewer."""
 
     def run(_: Tx) -> Step[GrantState]:
         rows = yield Query(
             f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant AND (g.owner_id = :caller OR g.viewer_id = :caller)",
-            {"grant": operation.grant, "caller": caller.account},
+            {"grant": operation.grant, "caller": call.caller.account},
         )
         row = rows.one()
         if row is None:
@@ -88,12 +88,12 @@ def one(caller: KnownCaller, operation: GetGrant) -> Transaction[GrantState]:
     return run
 
 
-def listed(caller: KnownCaller, operation: ListGrants) -> Transaction[Grants]:
+def listed(call: Call, operation: ListGrants) -> Transaction[Grants]:
     """Return a page of the grants that a caller gave, in all or on one image, or of those that the caller holds,
     newest first."""
 
     def run(_: Tx) -> Step[Grants]:
-        parameters: dict[str, Value] = {"caller": caller.account}
+        parameters: dict[str, Value] = {"caller": call.caller.account}
         where = "WHERE g.viewer_id = :caller"
         if operation.given or operation.image is not None:
             where = "WHERE g.owner_id = :caller"

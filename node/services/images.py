@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import view_requests
-from node.services.common import Effect, KnownCaller, count, not_found, page_of
+from node.services.common import Call, Caller, Served, count, not_found, page_of
 from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_IMAGES_PER_ACCOUNT
 from shared.errors import Refused
@@ -39,36 +39,36 @@ class Hidden:
     size: int
 
 
-def ready(caller: KnownCaller, operation: Encrypt, hidden: Hidden) -> Transaction[Effect]:
+def ready(call: Call, operation: Encrypt, hidden: Hidden) -> Transaction[Served]:
     """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         row: dict[str, Value] = {
             "id": operation.image,
-            "owner_id": caller.account,
+            "owner_id": call.caller.account,
             "title": clean(operation.title),
             "format": operation.format,
             "width": operation.width,
             "height": operation.height,
             "size": operation.original_size,
-            "sealed_sha256": operation.upload_sha256,
-            "sealed_size": operation.upload_size,
+            "upload_sha256": operation.upload_sha256,
+            "upload_size": operation.upload_size,
             "state": READY,
             "preview": None,
             "created": tx.now,
         }
         if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from refuse_too_many(caller)
+            yield from refuse_too_many(call.caller)
             created = tx.now
         else:
-            created = yield from _made_before(tx, caller, operation)
+            created = yield from _made_before(tx, call.caller, operation)
         outcome = Encrypted(image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created)
-        return Effect(outcome)
+        return Served(outcome)
 
     return run
 
 
-def refuse_too_many(caller: KnownCaller) -> Step[None]:
+def refuse_too_many(caller: Caller) -> Step[None]:
     """Refuse the image that was just made if it is one more than an account can have."""
     owned = yield from count(
         Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
@@ -80,9 +80,9 @@ def refuse_too_many(caller: KnownCaller) -> Step[None]:
         )
 
 
-def _made_before(tx: Tx, caller: KnownCaller, operation: Encrypt) -> Step[float]:
+def _made_before(tx: Tx, caller: Caller, operation: Encrypt) -> Step[float]:
     rows = yield Query(
-        "SELECT created FROM images WHERE id = :image AND owner_id = :owner AND sealed_sha256 = :sha256"
+        "SELECT created FROM images WHERE id = :image AND owner_id = :owner AND upload_sha256 = :sha256"
         + tx.for_update,
         {"image": operation.image, "owner": caller.account, "sha256": operation.upload_sha256},
     )
@@ -94,7 +94,7 @@ def _made_before(tx: Tx, caller: KnownCaller, operation: Encrypt) -> Step[float]
     return float(row["created"])
 
 
-def _own(tx: Tx, caller: KnownCaller, image: str) -> Step[None]:
+def _own(tx: Tx, caller: Caller, image: str) -> Step[None]:
     """Hold the row of a caller's own image, or refuse."""
     rows = yield Query(
         "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + tx.for_update,
@@ -104,41 +104,41 @@ def _own(tx: Tx, caller: KnownCaller, image: str) -> Step[None]:
         raise not_found("image")
 
 
-def set_preview(caller: KnownCaller, operation: SetPreview) -> Transaction[Effect]:
+def set_preview(call: Call, operation: SetPreview) -> Transaction[Served]:
     """Set or clear the preview of a caller's own image."""
 
-    def run(tx: Tx) -> Step[Effect]:
-        yield from _own(tx, caller, operation.image)
+    def run(tx: Tx) -> Step[Served]:
+        yield from _own(tx, call.caller, operation.image)
         yield Query(
             "UPDATE images SET preview = :preview WHERE id = :image",
             {"preview": operation.preview, "image": operation.image},
         )
-        return Effect(Done())
+        return Served(Done())
 
     return run
 
 
-def withdraw(caller: KnownCaller, operation: WithdrawImage) -> Transaction[Effect]:
+def withdraw(call: Call, operation: WithdrawImage) -> Transaction[Served]:
     """Stop offering a caller's own image. Who still waits for an answer is told that there will be no other."""
 
-    def run(tx: Tx) -> Step[Effect]:
-        yield from _own(tx, caller, operation.image)
+    def run(tx: Tx) -> Step[Served]:
+        yield from _own(tx, call.caller, operation.image)
         yield Query(
             "UPDATE images SET state = :withdrawn WHERE id = :image",
             {"withdrawn": WITHDRAWN, "image": operation.image},
         )
-        return Effect(Done(), (yield from view_requests.close_of_image(tx, operation.image)))
+        return Served(Done(), (yield from view_requests.close_of_image(tx, operation.image)))
 
     return run
 
 
-def preview(caller: KnownCaller, operation: GetPreview) -> Transaction[PreviewAnswer]:
+def preview(call: Call, operation: GetPreview) -> Transaction[PreviewAnswer]:
     """Return the preview of an image that is offered, or that is the caller's own."""
 
     def run(_: Tx) -> Step[PreviewAnswer]:
         rows = yield Query(
             "SELECT preview FROM images WHERE id = :image AND (state = :ready OR owner_id = :caller)",
-            {"image": operation.image, "ready": READY, "caller": caller.account},
+            {"image": operation.image, "ready": READY, "caller": call.caller.account},
         )
         row = rows.one()
         if row is None:
@@ -149,7 +149,7 @@ def preview(caller: KnownCaller, operation: GetPreview) -> Transaction[PreviewAn
     return run
 
 
-def offered(operation: OfferedImages) -> Transaction[Images]:
+def offered(_call: Call, operation: OfferedImages) -> Transaction[Images]:
     """Return a page of the images that an account offers, newest first."""
 
     def run(_: Tx) -> Step[Images]:
@@ -165,11 +165,11 @@ def offered(operation: OfferedImages) -> Transaction[Images]:
     return run
 
 
-def mine(caller: KnownCaller, operation: MyImages) -> Transaction[Images]:
+def mine(call: Call, operation: MyImages) -> Transaction[Images]:
     """Return a page of the caller's own images, newest first, with who holds them and what was spent."""
 
     def run(_: Tx) -> Step[Images]:
-        parameters: dict[str, Value] = {"owner": caller.account}
+        parameters: dict[str, Value] = {"owner": call.caller.account}
         total = yield from count(Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", parameters))
         rows = yield Query(
             f"SELECT {_COLUMNS} FROM images WHERE owner_id = :owner ORDER BY created DESC, id{page_of(operation.page)}",
@@ -177,7 +177,7 @@ def mine(caller: KnownCaller, operation: MyImages) -> Transaction[Images]:
         )
         totals = yield from _totals([row["id"] for row in rows.rows])
         listed = [_image_row(row, *totals.get(row["id"], (0, 0))) for row in rows.rows]
-        return Images(owner=caller.account, rows=listed, total=total)
+        return Images(owner=call.caller.account, rows=listed, total=total)
 
     return run
 

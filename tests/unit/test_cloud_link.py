@@ -239,3 +239,22 @@ async def test_a_node_that_was_left_out_long_enough_is_asked_again(peer: Peer, m
     with anyio.fail_after(30):
         while peer.posts.sessions["a"] is first:  # noqa: ASYNC110 - nobody is told of a new session
             await anyio.sleep(0.01)
+
+
+@PROMPT
+async def test_what_is_repeated_is_the_same_message_and_is_encoded_once(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request was decoded and encoded again for each node and each repeat."""
+    encoded: list[type] = []
+
+    def counting(message: Any, *, cap_bytes: int) -> bytes:
+        encoded.append(type(message))
+        return encode(message, cap_bytes=cap_bytes)
+
+    monkeypatch.setattr(cloud_module, "encode", counting)
+    await peer.ask(ANSWER, times_sent=3)
+    requests = [message for _, message in peer.posts.sent if isinstance(message, Request)]
+    assert len(requests) >= 9
+    assert set(map(repr, requests)) == {repr(Request(request=ASKED, operation=LIST))}
+    assert encoded.count(Request) == encoded.count(ListUsers) == 1

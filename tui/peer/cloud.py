@@ -42,6 +42,8 @@ from tui.peer.tending import attempt, tend
 log = logging.getLogger(__name__)
 
 DEFAULT_WAIT_S = 15.0
+_REQUEST_BYTES = 100
+"""Room in a datagram for what a request holds besides its operation."""
 _STEGOS_AT_ONCE = 3
 """Stego images of one request taken at a time: each node may send one when leadership changes."""
 _LEFT_OUT_S = 600.0
@@ -56,6 +58,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class _Pending:
+    """A request that is not answered yet."""
+
+    message: bytes
+    """The request as it goes to every node, each time."""
     operation: bytes
     upload: bytes | None
     progress: Progress | None
@@ -203,9 +209,9 @@ class CloudLink:
                     session = await self._endpoint.connect((node.host, node.port), node.key)
                     self._sessions[node.name] = session
                     pause = self._timing.request_retry_s
-                    for request, pending in self._pending.items():
+                    for pending in self._pending.values():
                         pending.repeated = True
-                        self._send_to(session, request, pending)
+                        self._post(session, pending.message)
                 except GlimpseError as error:
                     log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
                     pause = min(2 * pause, self._timing.request_retry_max_s)
@@ -224,7 +230,7 @@ class CloudLink:
         for name, session in self._sessions.items():
             if session.alive:
                 self._asked_at[name] = self._clock()
-                self._endpoint.post(session, data)
+                self._post(session, data)
         self._check_change()
 
     # --- Requests ----------------------------------------------------------------------------------------------------
@@ -248,10 +254,11 @@ class CloudLink:
         """
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-            pending = self._pending[request] = _Pending(body, upload, progress, frozenset(told))
+            message = encode(_request(request, operation, body), cap_bytes=MAX_MESSAGE_BYTES)
+            pending = self._pending[request] = _Pending(message, body, upload, progress, frozenset(told))
             pending.is_look = isinstance(operation, SpendView)
             try:
-                return await self._await_answer(request, pending, wait_s)
+                return await self._await_answer(pending, wait_s)
             finally:
                 self._pending.pop(request, None)
                 self._note_answerer(request, pending)
@@ -266,12 +273,12 @@ class CloudLink:
             while len(self._answerers) > _ANSWERERS:
                 del self._answerers[next(iter(self._answerers))]
 
-    async def _await_answer(self, request: str, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
+    async def _await_answer(self, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
         deadline = self._clock() + wait_s
         pause = self._timing.request_retry_s
         while self._clock() < deadline:
             for session in self._sessions.values():
-                self._send_to(session, request, pending)
+                self._post(session, pending.message)
             resend_at = min(self._clock() + pause, deadline)
             pause = min(2 * pause, self._timing.request_retry_max_s)
             while (left := resend_at - self._clock()) > 0:
@@ -312,21 +319,13 @@ class CloudLink:
         stego = pending.stegos.get(answer.outcome.stego_sha256)
         return None if stego is None else (answer.outcome, stego)
 
-    def _send_to(self, session: Session, request: str, pending: _Pending) -> None:
-        if not session.alive:
-            return
-        operation: Operation = decode(pending.operation, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-        if len(pending.operation) <= MAX_MESSAGE_BYTES - 100:
-            message = Request(request=request, operation=operation)
-        else:
-            digest = hashlib.sha256(pending.operation).digest()
-            message = Request(request=request, large_sha256=digest, large_size=len(pending.operation))
-        self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
-
     def _end_at(self, session: Session, request: str) -> None:
         """Tell a node that nobody waits for a request: it need not serve it again."""
+        self._post(session, encode(Received(request=request), cap_bytes=MAX_MESSAGE_BYTES))
+
+    def _post(self, session: Session, message: bytes) -> None:
         if session.alive:
-            self._endpoint.post(session, encode(Received(request=request), cap_bytes=MAX_MESSAGE_BYTES))
+            self._endpoint.post(session, message)
 
     # --- From nodes --------------------------------------------------------------------------------------------------
     def receive(self, session: Session, data: bytes) -> None:
@@ -451,6 +450,13 @@ class CloudLink:
         self.other_device = state.other_device
         if self.other_device:
             self.on_other_device()
+
+
+def _request(request: str, operation: Operation, encoded: bytes) -> Request:
+    """Return the message that asks for an operation, or announces one that is too long for a datagram."""
+    if len(encoded) <= MAX_MESSAGE_BYTES - _REQUEST_BYTES:
+        return Request(request=request, operation=operation)
+    return Request(request=request, large_sha256=hashlib.sha256(encoded).digest(), large_size=len(encoded))
 
 
 def _ends(code: str, *, is_look: bool) -> bool:
