@@ -19,10 +19,11 @@ class Histogram:
         self.counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
         self.sum_ms += latency_ms
 
-    def trimmed(self) -> tuple[int, ...]:
-        """Return the counts without trailing zeros."""
-        used = max((index + 1 for index, count in enumerate(self.counts) if count), default=0)
-        return tuple(self.counts[:used])
+
+def trimmed(counts: Sequence[int]) -> tuple[int, ...]:
+    """Return counts without trailing zeros."""
+    used = max((index + 1 for index, count in enumerate(counts) if count), default=0)
+    return tuple(counts[:used])
 
 
 def quantile_ms(counts: Sequence[int], share: float) -> float | None:

@@ -232,7 +232,6 @@ class NodeServer:
             services=services,
             requests=requests,
             operators=operators,
-            clock=clock,
         )
         orders = OrderDesk(
             self._name,

@@ -37,7 +37,6 @@ async def told(is_registered: bool, view: CloudView | Exception) -> CloudState:
         services=cast("Any", SimpleNamespace(caller=caller, keep_alive=keep_alive)),
         requests=cast("Any", SimpleNamespace(post=lambda _session, data: posted.append(data))),
         operators=frozenset(),
-        clock=lambda: 0.0,
     )
     await reports.keep_alive(SESSION, KeepAlive(device="d" * 32))
     (data,) = posted
