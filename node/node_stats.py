@@ -84,8 +84,10 @@ class NodeSnapshot:
     """It leads and trusts its lease."""
     fit: bool
     draining: bool
+    is_deaf: bool
+    """The failure simulation silences it now."""
     deaf_s: float
-    """How long the failure simulation silences it from now on; 0: it does not."""
+    """How long it is silenced from now on, or from a moment that was announced; else 0."""
     token_holder: str | None
     token_s: float
     policy: str
@@ -223,6 +225,7 @@ class NodeStats:
             leads=election.is_leader(now),
             fit=election.fit,
             draining=election.draining,
+            is_deaf=faults.is_deaf(now),
             deaf_s=faults.silence_left_s(now),
             token_holder=None if token is None else token.holder,
             token_s=0.0 if token is None or token.holder is None else token.until - now,

@@ -110,7 +110,7 @@ def node_status(taken: NodeSnapshot) -> NodeStatus:
         requests_done=taken.requests_done,
         worker_ports=taken.worker_ports,
         sessions=taken.sessions,
-        deaf=taken.deaf_s > 0,
+        deaf=taken.is_deaf,
         policy=taken.policy,
         uptime_s=taken.uptime_s,
         dropped={reason: taken.dropped[reason] for reason in sorted(taken.dropped)[:_DROP_REASONS]},

@@ -30,6 +30,7 @@ def taken_snapshot() -> NodeSnapshot:
         leads=True,
         fit=True,
         draining=False,
+        is_deaf=False,
         deaf_s=0.0,
         token_holder="n3",
         token_s=12.5,
