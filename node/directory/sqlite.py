@@ -233,7 +233,7 @@ class SqliteDirectory(Engine):
 
     def _commit(self, jobs: Iterator[Job]) -> list[GroupVerdict]:
         deadline = time.monotonic() + self._timing.directory_deadline_s
-        with self._gate.held(deadline):
+        with self._gate.turn(deadline):
             self._writer.begin(deadline)
         try:
             verdicts = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)

@@ -199,7 +199,7 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
     digest = hashlib.sha256(operation.record).digest()
 
     def run(tx: Tx) -> Step[Served]:
-        row = yield from _hold(tx, caller, operation.grant)
+        row = yield from _locked(tx, caller, operation.grant)
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
             return Served(GrantState(grant=(yield from read_grant(done, epoch))))
@@ -219,7 +219,7 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
     return run
 
 
-def _hold(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
+def _locked(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
     """Hold the row of a grant that the caller gave, or refuse."""
     rows = yield Query(
         "SELECT image_id, viewer_id, granted, consumed, expires, revoked, version, epoch, record FROM grants "

@@ -79,7 +79,7 @@ def spend(call: Call, operation: SpendView) -> Transaction[Spent | Frozen]:
     _seal(call, operation, bytes(_SHARE_BYTES))
 
     def run(tx: Tx) -> Step[Spent | Frozen]:
-        grant = yield from _hold(tx, caller, operation.grant)
+        grant = yield from _locked(tx, caller, operation.grant)
         reported = KnownCount(grant=operation.grant, version=operation.known_version, consumed=operation.known_consumed)
         if (frozen := (yield from freeze_if_behind(tx, caller, grant, reported))) is not None:
             return frozen
@@ -146,8 +146,8 @@ def _seal(call: Call, operation: SpendView, share: bytes) -> bytes:
     )
 
 
-def _hold(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
-    """Hold the row of a grant that the caller holds, so that looks on it are counted one after the other."""
+def _locked(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
+    """Lock the row of a grant to the caller, so that looks on it are counted one after the other."""
     rows = yield Query(
         "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
         "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
@@ -242,7 +242,7 @@ def _own_view(tx: Tx, caller: Caller, view: str) -> Step[tuple[Row, Row]]:
     row = found.one()
     if row is None:
         raise not_found("view")
-    grant = yield from _hold(tx, caller, row["grant_id"])
+    grant = yield from _locked(tx, caller, row["grant_id"])
     rows = yield Query("SELECT at, taken, taken_by FROM views WHERE id = :view" + tx.for_update, {"view": view})
     return rows.rows[0], grant
 

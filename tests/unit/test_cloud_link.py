@@ -85,12 +85,12 @@ class Peer:
     posts: Posts
 
     async def ask(
-        self, answer: Answer, *, times_sent: int, operation: Operation = LIST, told: Collection[str] = ()
+        self, answer: Answer, *, times_sent: int, operation: Operation = LIST, at_once: Collection[str] = ()
     ) -> None:
         """Ask, and let node a answer once the request went out so often to all."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer, answer, times_sent)
-            await self.cloud.ask(operation, request=ASKED, told=told)
+            await self.cloud.ask(operation, request=ASKED, at_once=at_once)
 
     async def _answer(self, answer: Answer, times_sent: int) -> None:
         while self.posts.count(Request) < times_sent * len(NAMES):
@@ -175,7 +175,7 @@ async def test_what_waiting_does_not_change_is_told_at_once(peer: Peer, operatio
 async def test_a_refusal_that_passes_is_told_at_once_to_who_wants_to_hear_it(peer: Peer) -> None:
     """Whoever can do something about it, as registering again after a restore, must not wait for the cloud to mend."""
     with pytest.raises(ExceptionGroup) as caught:
-        await peer.ask(Answer(request=ASKED, code="busy", text="No."), times_sent=1, told={"busy"})
+        await peer.ask(Answer(request=ASKED, code="busy", text="No."), times_sent=1, at_once={"busy"})
     assert caught.group_contains(Refused)
 
 

@@ -114,10 +114,9 @@ def test_no_other_signature_passes_as_that_of_a_session_key() -> None:
 
 
 def test_the_account_is_its_signing_key() -> None:
-    assert OWNER.public.account_key == OWNER.public.signing_key
     moved = Identity(OWNER.signing_private, STRANGER.session_private)
     moved.public.verify()
-    assert moved.public.account_key == OWNER.public.account_key
+    assert moved.public.signing_key == OWNER.public.signing_key
     assert moved.public.words == OWNER.public.words
 
 

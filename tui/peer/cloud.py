@@ -65,7 +65,7 @@ class _Pending:
     operation: bytes
     upload: bytes | None
     progress: Progress | None
-    told: frozenset[str]
+    at_once: frozenset[str]
     changed: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
     answerer: str = ""
@@ -112,7 +112,7 @@ class CloudLink:
         self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
-        self._told_time: tuple[float, float] | None = None
+        self._directory_time: tuple[float, float] | None = None
         """Directory time as a node told it last, and when that was by `clock`."""
         self.latency_s: float | None = None
         self.on_mail: Callable[[], None] = lambda: None
@@ -148,10 +148,10 @@ class CloudLink:
 
     def directory_time(self) -> float | None:
         """Return seconds since 1970 by the directory's clock: as last told, and gone on since; None before."""
-        if self._told_time is None:
+        if self._directory_time is None:
             return None
-        told, at = self._told_time
-        return told + (self._clock() - at)
+        seconds, at = self._directory_time
+        return seconds + (self._clock() - at)
 
     def _view(self) -> tuple[bool, str | None, int]:
         horizon = self._clock() - self._timing.presence_s
@@ -242,11 +242,11 @@ class CloudLink:
         wait_s: float = DEFAULT_WAIT_S,
         upload: bytes | None = None,
         progress: Progress | None = None,
-        told: Collection[str] = (),
+        at_once: Collection[str] = (),
     ) -> tuple[Outcome, bytes | None]:
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
-        `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
+        `at_once` are codes of refusals that pass by themselves and are raised at once even so.
         Raises `Refused` or `ViewRefused` with the cloud's reason where repeating cannot change it (or where something
         else is to be done first: a look at a frozen grant, an account to be registered), `Unavailable` if no answer
         came within `wait_s` seconds: what was asked for may then have happened, and asking again under the same id
@@ -255,7 +255,7 @@ class CloudLink:
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
             message = encode(_request(request, operation, body), cap_bytes=MAX_MESSAGE_BYTES)
-            pending = self._pending[request] = _Pending(message, body, upload, progress, frozenset(told))
+            pending = self._pending[request] = _Pending(message, body, upload, progress, frozenset(at_once))
             pending.is_look = isinstance(operation, SpendView)
             try:
                 return await self._await_answer(pending, wait_s)
@@ -301,7 +301,7 @@ class CloudLink:
         answer = pending.answer
         if answer is None:
             return None
-        if answer.code in pending.told:
+        if answer.code in pending.at_once:
             raise Refused(answer.code, answer.text)
         if answer.code == RefusalCode.BUSY:
             pending.answer = None
@@ -434,7 +434,7 @@ class CloudLink:
             self._note_other_device(state, asked)
         self._states[name] = (now, state)
         if state.now:
-            self._told_time = (state.now, now)
+            self._directory_time = (state.now, now)
         self._check_change()
         if state.epoch:
             self.on_epoch(state.epoch)
