@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from node.audit_log import AuditLog
 from node.control import Control
 from node.directory import Directory, open_directory
-from node.directory.belonging import claim, number_of, read_cluster
+from node.directory.upkeep import claim, number_of, read_cluster
 from node.encoder import Encoder
 from node.exchange import Pulls
 from node.feed import Feed, LogToFeed

@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 import anyio
 import msgspec
 
-from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
+from node.directory.engine import Directory
+from node.directory.interface import EffectKey, Step, Transaction, Tx
 from node.services import accounts, confirming, copies, freezing, grants, holdings, images, mail, view_requests, views
 from node.services.common import Call, Caller, Environment, Exchange, Served, refused
 from node.services.freezing import Frozen, GrantIsFrozen

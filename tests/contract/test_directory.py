@@ -29,7 +29,6 @@ from node.directory import (
     recover,
     sqlite,
 )
-from node.directory.engine import Engine
 from node.directory.migrations import migrate
 from node.directory.recovery import ACCOUNTS_PASSED_OVER
 from node.directory.schema import MIGRATIONS, Migration, Table
@@ -609,7 +608,6 @@ class TestSchema:
             monkeypatch.setattr(module, "migrate", lambda name: migrate(name, MIGRATIONS[:1]))
         account = {"name": "Ada", "signing_key": b"s" * 32, "session_key": b"k" * 32, "session_signature": b"x" * 64}
         async with open_directory(directory_url, timing=PATIENT) as old:
-            assert isinstance(old, Engine)
             for query in (
                 Tx(0.0, old.engine).insert("accounts", account | {"created": 1.0, "last_seen": 1.0}),
                 Query("UPDATE meta SET value = 4 WHERE name = 'epoch'"),
