@@ -1,17 +1,22 @@
 """What the subjects share: who asks, what comes of it, pages, ids of mail, and the refusals that many give."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
 
-from node.directory.interface import Query, Step
+from node.directory.interface import Query, Row, Step, Value
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.errors import Refused
 from shared.wire.operations import Outcome
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+
+READY: Final = "ready"
+WITHDRAWN: Final = "withdrawn"
+"""The states of an image, as the directory's `state` column names them."""
 
 PAGE_ROWS: Final = 200
 """Rows in one page of images, asks, grants and views: with records and notes about half a megabyte."""
@@ -111,6 +116,23 @@ def count(query: Query) -> Step[int]:
 def refused(code: RefusalCode) -> Refused:
     """Return a refusal with the text that its code has."""
     return Refused(code, REFUSAL_TEXTS[code])
+
+
+def required(what: str, sql: str, parameters: Mapping[str, Value]) -> Step[Row]:
+    """Run a query for one row and return the row; refuse where there is none, see `not_found`."""
+    row = (yield Query(sql, parameters)).one()
+    if row is None:
+        raise not_found(what)
+    return row
+
+
+def own_image(caller: Caller, image: str, lock: str = "") -> Step[None]:
+    """Refuse an image that is not the caller's own; `lock` is the suffix of a SELECT that locks what it reads."""
+    yield from required(
+        "image",
+        "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + lock,  # noqa: S608 - of `Tx`
+        {"image": image, "owner": caller.account},
+    )
 
 
 def not_found(what: str) -> Refused:

@@ -1,4 +1,4 @@
-"""What owners' peers put right in a directory that was restored: grants are confirmed, images are made again.
+"""What owners' peers put right in a directory that was restored: grants are confirmed.
 
 The higher version and the higher count hold, the directory's or the owner's, so that confirming in any order, twice,
 or from two devices of one owner comes to the same.
@@ -9,19 +9,16 @@ or from two devices of one owner comes to the same.
 import hashlib
 from dataclasses import dataclass
 
-from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+from node.directory.interface import Query, Row, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Call, Caller, Served, mail_id, not_found, read_epoch
-from node.services.grants import change_row, checked_record, rights_of
+from node.services.common import Call, Caller, Served, mail_id, not_found, own_image, read_epoch
+from node.services.grants import change_row, checked_record, new_row, set_rights
 from node.services.holdings import read_grant
-from node.services.images import refuse_too_many
 from node.services.mail import MailKind, Post
-from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError
 from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit
-from shared.text import clean
-from shared.wire.operations import ConfirmGrant, Done, GrantArrived, GrantRow, GrantState, RestoreImage, RightsChanged
+from shared.wire.operations import ConfirmGrant, GrantArrived, GrantRow, GrantState, RightsChanged
 from shared.wire.refusals import RefusalCode
 
 
@@ -88,19 +85,7 @@ def _bring_up(tx: Tx, caller: Caller, claim: Claim, row: Row, epoch: int) -> Ste
     is_newer = _is_newer(claim.record, bytes(row["record"]))
     consumed = max(row["consumed"], claim.consumed)
     record = claim.operation.record if is_newer else bytes(row["record"])
-    rights = rights_of(claim.record if is_newer else _decoded(record))
-    yield Query(
-        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
-        "record = :record, consumed = :consumed, epoch = :epoch, updated = :now WHERE id = :grant",
-        {
-            **rights,
-            "record": record,
-            "consumed": consumed,
-            "epoch": epoch,
-            "now": tx.now,
-            "grant": claim.record.grant_id,
-        },
-    )
+    yield set_rights(tx, claim.record if is_newer else _decoded(record), record, epoch=epoch, consumed=consumed)
     confirmed = yield from read_grant(claim.record.grant_id, epoch)
     if is_newer:
         yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
@@ -151,20 +136,7 @@ def _make_again(tx: Tx, caller: Caller, claim: Claim, closed_share: bytes | None
     viewer = yield from _viewer_of(caller, record)
     yield from _refuse_beside_another(record, viewer)
     yield from mail.refuse_if_full(viewer, caller.account, MailKind.GRANT)
-    row: dict[str, Value] = {
-        "id": record.grant_id,
-        "image_id": record.image_id,
-        "owner_id": caller.account,
-        "viewer_id": viewer,
-        **rights_of(record),
-        "consumed": claim.consumed,
-        "record": operation.record,
-        "cloud_share": closed_share,
-        "share_signature": operation.share_signature,
-        "epoch": epoch,
-        "created": tx.now,
-        "updated": tx.now,
-    }
+    row = new_row(tx, caller, operation, record, viewer, closed_share, epoch) | {"consumed": claim.consumed}
     if not (yield tx.insert_if_absent("grants", row)).rowcount:
         raise Refused(RefusalCode.NOT_READY, "The same grant is being made by another device: try again.")
     yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
@@ -178,12 +150,7 @@ def _viewer_of(caller: Caller, record: RightsRecord) -> Step[int]:
 
     The image must be there, and the viewer have come back: both are for their own peers to see to.
     """
-    image = yield Query(
-        "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-        {"image": record.image_id, "owner": caller.account},
-    )
-    if image.one() is None:
-        raise not_found("image")
+    yield from own_image(caller, record.image_id)
     viewer = yield Query("SELECT id FROM accounts WHERE signing_key = :key", {"key": record.viewer_key})
     row = viewer.one()
     if row is None:
@@ -221,38 +188,3 @@ def _refuse_beside_another(record: RightsRecord, viewer: int) -> Step[None]:
         RefusalCode.CONFLICT,
         "This person was given other rights on this image since the cloud was restored; those stand.",
     )
-
-
-# --- Images ----------------------------------------------------------------------------------------------------------
-
-
-def restore_image(call: Call, operation: RestoreImage) -> Transaction[Served]:
-    """Make the row of a caller's own image again; one that is there is left as it is."""
-
-    def run(tx: Tx) -> Step[Served]:
-        row: dict[str, Value] = {
-            "id": operation.image,
-            "owner_id": call.caller.account,
-            "title": clean(operation.title),
-            "format": operation.format,
-            "width": operation.width,
-            "height": operation.height,
-            "size": operation.original_size,
-            "upload_sha256": operation.upload_sha256,
-            "upload_size": operation.upload_size,
-            "state": READY if operation.offered else WITHDRAWN,
-            "preview": None,
-            "created": min(operation.created, tx.now),
-        }
-        if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from refuse_too_many(call.caller)
-            return Served(Done())
-        mine = yield Query(
-            "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-            {"image": operation.image, "owner": call.caller.account},
-        )
-        if mine.one() is None:
-            raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
-        return Served(Done())
-
-    return run

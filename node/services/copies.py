@@ -4,7 +4,7 @@ from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Call, Caller, Served, count, mail_id, not_found, refused
+from node.services.common import Call, Caller, Served, count, mail_id, refused, required
 from node.services.mail import MailKind, Post
 from shared.wire.operations import CopyWanted, Done, WantCopy
 from shared.wire.refusals import RefusalCode
@@ -22,13 +22,11 @@ def want(call: Call, operation: WantCopy) -> Transaction[Served]:
     caller = call.caller
 
     def run(tx: Tx) -> Step[Served]:
-        rows = yield Query(
+        row = yield from required(
+            "grant",
             "SELECT image_id, owner_id, revoked, expires FROM grants WHERE id = :grant AND viewer_id = :viewer",
             {"grant": operation.grant, "viewer": caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
         if row["revoked"]:
             raise refused(RefusalCode.REVOKED)
         if row["expires"] is not None and row["expires"] <= tx.now:

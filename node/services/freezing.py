@@ -16,8 +16,8 @@ import msgspec
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Call, Caller, Served, mail_id, not_found, read_epoch
-from node.services.grants import change_row, digest_of_word, rights_of
+from node.services.common import Call, Caller, Served, mail_id, read_epoch, required
+from node.services.grants import change_row, digest_of_word, set_rights
 from node.services.mail import MailKind, Post
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError, ViewRefused
@@ -52,14 +52,12 @@ def compare(call: Call, operation: KnownCount) -> Transaction[Served]:
     proof = None if operation.record is None else _checked(operation.record)
 
     def run(tx: Tx) -> Step[Served]:
-        rows = yield Query(
+        row = yield from required(
+            "grant",
             "SELECT owner_id, consumed, revoked, version, epoch, record FROM grants "
             "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
             {"grant": operation.grant, "viewer": call.caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
         if proof is None or operation.record is None or not _proves(proof, bytes(row["record"])):
             frozen = yield from freeze_if_behind(tx, call.caller, row, operation)
         else:
@@ -101,17 +99,7 @@ def _take_over(tx: Tx, caller: Caller, grant: Row, proof: RightsRecord, encoded:
     One that revokes waits for nobody: no look can come of it.
     """
     epoch = (yield from read_epoch()) if proof.revoked else BEFORE_ALL_EPOCHS
-    yield Query(
-        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
-        "record = :record, epoch = :epoch, updated = :now WHERE id = :grant",
-        {
-            **rights_of(proof),
-            "record": encoded,
-            "epoch": epoch,
-            "now": tx.now,
-            "grant": proof.grant_id,
-        },
-    )
+    yield set_rights(tx, proof, encoded, epoch=epoch)
     yield change_row(tx, caller, proof, digest_of_word(proof), met_consumed=grant["consumed"])
 
 

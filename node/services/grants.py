@@ -6,7 +6,7 @@ import hashlib
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail, view_requests
-from node.services.common import Call, Caller, Served, mail_id, not_found, read_epoch, refused
+from node.services.common import Call, Caller, Served, mail_id, not_found, own_image, read_epoch, refused
 from node.services.holdings import read_grant, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
@@ -14,6 +14,7 @@ from shared.ledger import apply_change
 from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit, verify_record
 from shared.wire.operations import (
     ChangeRights,
+    ConfirmGrant,
     Grant,
     GrantArrived,
     GrantRow,
@@ -67,20 +68,7 @@ def give(call: Call, operation: Grant) -> Transaction[Served]:
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
             return Served(GrantState(grant=(yield from read_grant(done, epoch))))
         yield from _refuse_unfit(caller, operation, record)
-        row: dict[str, Value] = {
-            "id": operation.grant,
-            "image_id": operation.image,
-            "owner_id": caller.account,
-            "viewer_id": operation.viewer,
-            **rights_of(record),
-            "consumed": 0,
-            "record": operation.record,
-            "cloud_share": closed_share,
-            "share_signature": operation.share_signature,
-            "epoch": epoch,
-            "created": tx.now,
-            "updated": tx.now,
-        }
+        row = new_row(tx, caller, operation, record, operation.viewer, closed_share, epoch)
         if not (yield tx.insert_if_absent("grants", row)).rowcount:
             yield from _refuse_unless_made(caller, operation.grant, digest)
             return Served(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
@@ -123,8 +111,49 @@ def _wished_before(tx: Tx, caller: Caller, operation: Grant | ChangeRights, vers
     return str(done["grant_id"])
 
 
-def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
-    """Return the rights of a record as columns of its grant's row."""
+def new_row(
+    tx: Tx,
+    caller: Caller,
+    operation: Grant | ConfirmGrant,
+    record: RightsRecord,
+    viewer: int,
+    closed_share: bytes,
+    epoch: int,
+) -> dict[str, Value]:
+    """Return the row of a grant of which no view is spent."""
+    return {
+        "id": operation.grant,
+        "image_id": operation.image,
+        "owner_id": caller.account,
+        "viewer_id": viewer,
+        **_rights_of(record),
+        "consumed": 0,
+        "record": operation.record,
+        "cloud_share": closed_share,
+        "share_signature": operation.share_signature,
+        "epoch": epoch,
+        "created": tx.now,
+        "updated": tx.now,
+    }
+
+
+def set_rights(tx: Tx, record: RightsRecord, encoded: bytes, *, epoch: int, consumed: int | None = None) -> Query:
+    """Return the statement that takes a record over into its grant's row; `consumed` None leaves the count alone."""
+    return Query(
+        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
+        "record = :record, consumed = COALESCE(:consumed, consumed), epoch = :epoch, updated = :now WHERE id = :grant",
+        {
+            **_rights_of(record),
+            "record": encoded,
+            "consumed": consumed,
+            "epoch": epoch,
+            "now": tx.now,
+            "grant": record.grant_id,
+        },
+    )
+
+
+def _rights_of(record: RightsRecord) -> dict[str, Value]:
     return {
         "granted": record.granted,
         "expires": record.expires,
@@ -135,12 +164,7 @@ def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
 
 def _refuse_unfit(caller: Caller, operation: Grant, record: RightsRecord) -> Step[None]:
     """Refuse a grant on an image that is not the caller's, or to a key that is not the viewer's."""
-    image = yield Query(
-        "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-        {"image": operation.image, "owner": caller.account},
-    )
-    if image.one() is None:
-        raise not_found("image")
+    yield from own_image(caller, operation.image)
     if operation.viewer == caller.account:
         raise Refused(RefusalCode.NOT_ALLOWED, "Your own images open without a grant: choose another person.")
     viewer = yield Query("SELECT signing_key FROM accounts WHERE id = :viewer", {"viewer": operation.viewer})
@@ -207,7 +231,8 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
             return Served(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
-        yield _replace(tx, operation, record, epoch)
+        # The owner's word also confirms a grant that a restore froze.
+        yield set_rights(tx, record, operation.record, epoch=epoch)
         if operation.ask is not None:
             yield from view_requests.accept(
                 tx, caller, operation.ask, image=row["image_id"], viewer=row["viewer_id"], grant=operation.grant
@@ -283,21 +308,6 @@ def _refuse_change(operation: ChangeRights, record: RightsRecord, row: Row, epoc
         raise (_overtaken() if refusal.code == RefusalCode.CONFLICT else refusal) from None
     if not follows:
         raise Refused(RefusalCode.INVALID, "The rights record does not follow the one that stands: sign it again.")
-
-
-def _replace(tx: Tx, operation: ChangeRights, record: RightsRecord, epoch: int) -> Query:
-    """Take the rights over into the row; the owner's word also confirms a grant that a restore froze."""
-    return Query(
-        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
-        "record = :record, epoch = :epoch, updated = :now WHERE id = :grant",
-        {
-            **rights_of(record),
-            "record": operation.record,
-            "epoch": epoch,
-            "now": tx.now,
-            "grant": operation.grant,
-        },
-    )
 
 
 def _mail_change(tx: Tx, caller: Caller, changed: GrantRow, operation: ChangeRights, met_version: int) -> Step[None]:

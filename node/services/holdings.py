@@ -5,7 +5,7 @@
 from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
-from node.services.common import Call, count, not_found, page_of, read_epoch
+from node.services.common import Call, count, page_of, read_epoch, required
 from shared.ledger import LedgerState
 from shared.wire.operations import GetGrant, GivenSums, GrantRow, Grants, GrantState, ListGrants
 
@@ -76,13 +76,11 @@ def one(call: Call, operation: GetGrant) -> Transaction[GrantState]:
     """Return a grant to its owner or its viewer."""
 
     def run(_: Tx) -> Step[GrantState]:
-        rows = yield Query(
+        row = yield from required(
+            "grant",
             f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant AND (g.owner_id = :caller OR g.viewer_id = :caller)",
             {"grant": operation.grant, "caller": call.caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
         return GrantState(grant=grant_row(row, (yield from read_epoch())))
 
     return run

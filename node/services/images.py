@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import view_requests
-from node.services.common import Call, Caller, Served, count, not_found, page_of
-from node.services.states import READY, WITHDRAWN
+from node.services.common import READY, WITHDRAWN, Call, Caller, Served, count, own_image, page_of, required
 from shared.config import MAX_IMAGES_PER_ACCOUNT
 from shared.errors import Refused
 from shared.text import clean
@@ -21,6 +20,7 @@ from shared.wire.operations import (
     MyImages,
     OfferedImages,
     PreviewAnswer,
+    RestoreImage,
     SetPreview,
     WithdrawImage,
 )
@@ -43,22 +43,9 @@ def ready(call: Call, operation: Encrypt, hidden: Hidden) -> Transaction[Served]
     """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
 
     def run(tx: Tx) -> Step[Served]:
-        row: dict[str, Value] = {
-            "id": operation.image,
-            "owner_id": call.caller.account,
-            "title": clean(operation.title),
-            "format": operation.format,
-            "width": operation.width,
-            "height": operation.height,
-            "size": operation.original_size,
-            "upload_sha256": operation.upload_sha256,
-            "upload_size": operation.upload_size,
-            "state": READY,
-            "preview": None,
-            "created": tx.now,
-        }
+        row = _row(call.caller, operation, READY, tx.now)
         if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from refuse_too_many(call.caller)
+            yield from _refuse_too_many(call.caller)
             created = tx.now
         else:
             created = yield from _made_before(tx, call.caller, operation)
@@ -68,7 +55,44 @@ def ready(call: Call, operation: Encrypt, hidden: Hidden) -> Transaction[Served]
     return run
 
 
-def refuse_too_many(caller: Caller) -> Step[None]:
+def restore(call: Call, operation: RestoreImage) -> Transaction[Served]:
+    """Make the row of a caller's own image again; one that is there is left as it is."""
+
+    def run(tx: Tx) -> Step[Served]:
+        state = READY if operation.offered else WITHDRAWN
+        row = _row(call.caller, operation, state, min(operation.created, tx.now))
+        if (yield tx.insert_if_absent("images", row)).rowcount:
+            yield from _refuse_too_many(call.caller)
+            return Served(Done())
+        mine = yield Query(
+            "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
+            {"image": operation.image, "owner": call.caller.account},
+        )
+        if mine.one() is None:
+            raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
+        return Served(Done())
+
+    return run
+
+
+def _row(caller: Caller, operation: Encrypt | RestoreImage, state: str, created: float) -> dict[str, Value]:
+    return {
+        "id": operation.image,
+        "owner_id": caller.account,
+        "title": clean(operation.title),
+        "format": operation.format,
+        "width": operation.width,
+        "height": operation.height,
+        "size": operation.original_size,
+        "upload_sha256": operation.upload_sha256,
+        "upload_size": operation.upload_size,
+        "state": state,
+        "preview": None,
+        "created": created,
+    }
+
+
+def _refuse_too_many(caller: Caller) -> Step[None]:
     """Refuse the image that was just made if it is one more than an account can have."""
     owned = yield from count(
         Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
@@ -94,21 +118,11 @@ def _made_before(tx: Tx, caller: Caller, operation: Encrypt) -> Step[float]:
     return float(row["created"])
 
 
-def _own(tx: Tx, caller: Caller, image: str) -> Step[None]:
-    """Hold the row of a caller's own image, or refuse."""
-    rows = yield Query(
-        "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + tx.for_update,
-        {"image": image, "owner": caller.account},
-    )
-    if rows.one() is None:
-        raise not_found("image")
-
-
 def set_preview(call: Call, operation: SetPreview) -> Transaction[Served]:
     """Set or clear the preview of a caller's own image."""
 
     def run(tx: Tx) -> Step[Served]:
-        yield from _own(tx, call.caller, operation.image)
+        yield from own_image(call.caller, operation.image, tx.for_update)
         yield Query(
             "UPDATE images SET preview = :preview WHERE id = :image",
             {"preview": operation.preview, "image": operation.image},
@@ -122,7 +136,7 @@ def withdraw(call: Call, operation: WithdrawImage) -> Transaction[Served]:
     """Stop offering a caller's own image. Who still waits for an answer is told that there will be no other."""
 
     def run(tx: Tx) -> Step[Served]:
-        yield from _own(tx, call.caller, operation.image)
+        yield from own_image(call.caller, operation.image, tx.for_update)
         yield Query(
             "UPDATE images SET state = :withdrawn WHERE id = :image",
             {"withdrawn": WITHDRAWN, "image": operation.image},
@@ -136,13 +150,11 @@ def preview(call: Call, operation: GetPreview) -> Transaction[PreviewAnswer]:
     """Return the preview of an image that is offered, or that is the caller's own."""
 
     def run(_: Tx) -> Step[PreviewAnswer]:
-        rows = yield Query(
+        row = yield from required(
+            "image",
             "SELECT preview FROM images WHERE id = :image AND (state = :ready OR owner_id = :caller)",
             {"image": operation.image, "ready": READY, "caller": call.caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("image")
         shown = row["preview"]
         return PreviewAnswer(image=operation.image, preview=None if shown is None else bytes(shown))
 
@@ -153,9 +165,7 @@ def offered(_call: Call, operation: OfferedImages) -> Transaction[Images]:
     """Return a page of the images that an account offers, newest first."""
 
     def run(_: Tx) -> Step[Images]:
-        owner = yield Query("SELECT id FROM accounts WHERE id = :owner", {"owner": operation.owner})
-        if owner.one() is None:
-            raise not_found("account")
+        yield from required("account", "SELECT id FROM accounts WHERE id = :owner", {"owner": operation.owner})
         parameters: dict[str, Value] = {"owner": operation.owner, "ready": READY}
         where = "FROM images WHERE owner_id = :owner AND state = :ready"
         total = yield from count(Query(f"SELECT COUNT(*) AS n {where}", parameters))

@@ -329,7 +329,7 @@ REGISTRY: Final[dict[type[Message], Entry]] = {
         _read(ops.GetPreview, images.preview),
         _effect(ops.WithdrawImage, images.withdraw),
         _read(ops.MyImages, images.mine),
-        _effect(ops.RestoreImage, confirming.restore_image),
+        _effect(ops.RestoreImage, images.restore),
         _effect(ops.AskViews, view_requests.make),
         _effect(ops.WithdrawAsk, view_requests.withdraw),
         _effect(ops.RejectAsk, view_requests.reject),

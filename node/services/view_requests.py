@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import accounts, mail
-from node.services.common import Call, Caller, Served, count, mail_id, not_found, page_of, read_epoch
+from node.services.common import READY, WITHDRAWN, Call, Caller, Served, count, mail_id, not_found, page_of, read_epoch
 from node.services.mail import MailKind, Post
-from node.services.states import READY, WITHDRAWN
 from shared.errors import Refused
 from shared.text import clean
 from shared.wire.operations import (

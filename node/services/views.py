@@ -15,7 +15,7 @@ from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
-from node.services.common import Call, Caller, Served, count, mail_id, not_found, page_of, read_epoch, refused
+from node.services.common import Call, Caller, Served, count, mail_id, own_image, page_of, read_epoch, refused, required
 from node.services.freezing import Frozen, freeze_if_behind
 from node.services.holdings import state_of
 from node.services.mail import MailKind, Post
@@ -148,15 +148,14 @@ def _seal(call: Call, operation: SpendView, share: bytes) -> bytes:
 
 def _locked(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
     """Lock the row of a grant to the caller, so that looks on it are counted one after the other."""
-    rows = yield Query(
-        "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
-        "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
-        {"grant": grant, "viewer": caller.account},
+    return (
+        yield from required(
+            "grant",
+            "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
+            "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
+            {"grant": grant, "viewer": caller.account},
+        )
     )
-    row = rows.one()
-    if row is None:
-        raise not_found("grant")
-    return row
 
 
 def _repeat(tx: Tx, caller: Caller, view: str, operation: SpendView) -> Step[Row]:
@@ -236,12 +235,11 @@ def _own_view(tx: Tx, caller: Caller, view: str) -> Step[tuple[Row, Row]]:
 
     The grant's row is held first, as by whoever counts a view, so that no two transactions wait for each other.
     """
-    found = yield Query(
-        "SELECT grant_id FROM views WHERE id = :view AND viewer_id = :viewer", {"view": view, "viewer": caller.account}
+    row = yield from required(
+        "view",
+        "SELECT grant_id FROM views WHERE id = :view AND viewer_id = :viewer",
+        {"view": view, "viewer": caller.account},
     )
-    row = found.one()
-    if row is None:
-        raise not_found("view")
     grant = yield from _locked(tx, caller, row["grant_id"])
     rows = yield Query("SELECT at, taken, taken_by FROM views WHERE id = :view" + tx.for_update, {"view": view})
     return rows.rows[0], grant
@@ -252,9 +250,7 @@ def log(call: Call, operation: ViewsLog) -> Transaction[ViewRows]:
 
     def run(_: Tx) -> Step[ViewRows]:
         parameters: dict[str, Value] = {"image": operation.image, "owner": call.caller.account}
-        image = yield Query("SELECT id FROM images WHERE id = :image AND owner_id = :owner", parameters)
-        if image.one() is None:
-            raise not_found("image")
+        yield from own_image(call.caller, operation.image)
         tables = "views w JOIN grants g ON g.id = w.grant_id"
         where = "g.image_id = :image AND g.owner_id = :owner"
         total = yield from count(Query(f"SELECT COUNT(*) AS n FROM {tables} WHERE {where}", parameters))
