@@ -38,6 +38,7 @@ class Leasing:
         self._directory = directory
         self._lease_s = lease_s
         self._answered = answered
+        self._answers = True
 
     async def ask(self, action: LeaseAction) -> None:
         """Do one action of the election; what the directory does not answer in time is unknown."""
@@ -45,8 +46,14 @@ class Leasing:
             with anyio.fail_after(self._lease_s):
                 answer = await self._answer(action)
         except (GlimpseError, TimeoutError) as error:
-            log.warning("the directory does not answer for the lease", extra={"reason": str(error)})
+            if self._answers:  # told once; status, metrics and the feed say how it is
+                log.info("the directory does not answer for the lease", extra={"reason": str(error)})
+            self._answers = False
             answer = LeaseUnknown(getattr(action, "sent_at", None))
+        else:
+            if not self._answers:
+                log.info("the directory answers for the lease again")
+            self._answers = True
         self._answered(answer)
 
     async def _answer(self, action: LeaseAction) -> LeaseAnswer:

@@ -161,8 +161,6 @@ class Limits:
     """Transfers that wait for a worker port; the reference's queue behind its cap on workers."""
     requests_in_flight_per_key: int = 64
     """Unanswered requests of one account that a node holds; further ones are refused as busy."""
-    request_rate_per_s: float = 2_000.0
-    """Token bucket per identity, burst of the same size."""
     unproven_rate_per_s: float = 50.0
     """Token bucket per address for anything that is not part of a session."""
     unproven_addresses: int = 4_096

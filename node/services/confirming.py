@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from node.directory.interface import Query, Row, Step, Transaction, Tx
 from node.services import mail
 from node.services.common import Call, Caller, Served, mail_id, not_found, own_image, read_epoch
-from node.services.grants import change_row, checked_record, new_row, set_rights
-from node.services.holdings import read_grant
+from node.services.grants import change_row, checked_record, new_row, note_wish, set_rights
+from node.services.holdings import read_grant, state_for_owner
 from node.services.mail import MailKind, Post
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError
-from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit
-from shared.wire.operations import ConfirmGrant, GrantArrived, GrantRow, GrantState, RightsChanged
+from shared.records import RightsRecord, decode_record
+from shared.rights import supersedes, verify_cloud_share_deposit
+from shared.wire.operations import ConfirmGrant, GrantArrived, GrantRow, RightsChanged
 from shared.wire.refusals import RefusalCode
 
 
@@ -86,13 +87,23 @@ def _bring_up(tx: Tx, caller: Caller, claim: Claim, row: Row, epoch: int) -> Ste
     consumed = max(row["consumed"], claim.consumed)
     record = claim.operation.record if is_newer else bytes(row["record"])
     yield set_rights(tx, claim.record if is_newer else _decoded(record), record, epoch=epoch, consumed=consumed)
+    if _decoded(record).signature == claim.record.signature:  # the counts on display, which nobody signs, may differ
+        yield from _note_wishes(tx, caller, claim)
     confirmed = yield from read_grant(claim.record.grant_id, epoch)
     if is_newer:
         yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
     elif row["epoch"] >= epoch and consumed == row["consumed"]:
-        return Served(GrantState(grant=confirmed))
+        return Served((yield from state_for_owner(confirmed)))
     yield from _tell_viewer(tx, caller, confirmed, RightsChanged(grant=confirmed), epoch)
-    return Served(GrantState(grant=confirmed), (confirmed.viewer,))
+    return Served((yield from state_for_owner(confirmed)), (confirmed.viewer,))
+
+
+def _note_wishes(tx: Tx, caller: Caller, claim: Claim) -> Step[None]:
+    """Note what the record that stands now contains: a device whose answer was lost before the restore sends such a
+    wish again, and it is answered as done instead of being signed anew."""
+    for done in claim.operation.wishes:
+        if done.version <= claim.record.version:
+            yield note_wish(tx, caller, claim.record.grant_id, done.wish, done.version)
 
 
 def _tell_viewer(
@@ -140,9 +151,10 @@ def _make_again(tx: Tx, caller: Caller, claim: Claim, closed_share: bytes | None
     if not (yield tx.insert_if_absent("grants", row)).rowcount:
         raise Refused(RefusalCode.NOT_READY, "The same grant is being made by another device: try again.")
     yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
+    yield from _note_wishes(tx, caller, claim)
     made: GrantRow = yield from read_grant(record.grant_id, epoch)
     yield from _tell_viewer(tx, caller, made, GrantArrived(grant=made), epoch)
-    return Served(GrantState(grant=made), (viewer,))
+    return Served((yield from state_for_owner(made)), (viewer,))
 
 
 def _viewer_of(caller: Caller, record: RightsRecord) -> Step[int]:

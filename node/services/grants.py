@@ -7,18 +7,18 @@ import hashlib
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail, view_requests
 from node.services.common import Call, Caller, Served, mail_id, not_found, own_image, read_epoch, refused
-from node.services.holdings import read_grant, state_of
+from node.services.holdings import read_grant, state_for_owner, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
 from shared.ledger import apply_change
-from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit, verify_record
+from shared.records import RightsRecord, decode_record
+from shared.rights import supersedes, verify_cloud_share_deposit, verify_record
 from shared.wire.operations import (
     ChangeRights,
     ConfirmGrant,
     Grant,
     GrantArrived,
     GrantRow,
-    GrantState,
     RightsChanged,
 )
 from shared.wire.refusals import RefusalCode
@@ -66,12 +66,12 @@ def give(call: Call, operation: Grant) -> Transaction[Served]:
     def run(tx: Tx) -> Step[Served]:
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Served(GrantState(grant=(yield from read_grant(done, epoch))))
+            return Served((yield from state_for_owner((yield from read_grant(done, epoch)))))
         yield from _refuse_unfit(caller, operation, record)
         row = new_row(tx, caller, operation, record, operation.viewer, closed_share, epoch)
         if not (yield tx.insert_if_absent("grants", row)).rowcount:
             yield from _refuse_unless_made(caller, operation.grant, digest)
-            return Served(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
+            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
         yield change_row(tx, caller, record, digest, met_consumed=0)
         if operation.ask is not None:
             yield from view_requests.accept(
@@ -82,7 +82,7 @@ def give(call: Call, operation: Grant) -> Transaction[Served]:
         letter = GrantArrived(grant=made, ask=operation.ask)
         identity = mail_id("grant", operation.grant)
         yield from mail.deposit(tx, Post(identity, operation.viewer, caller.account, MailKind.GRANT, letter))
-        return Served(GrantState(grant=made), (operation.viewer,))
+        return Served((yield from state_for_owner(made)), (operation.viewer,))
 
     return run
 
@@ -91,14 +91,7 @@ def _wished_before(tx: Tx, caller: Caller, operation: Grant | ChangeRights, vers
     """Note what the owner wants as done by this transaction; return the grant it was about if it was done before."""
     if operation.wish is None:
         return None
-    row: dict[str, Value] = {
-        "id": operation.wish,
-        "account_id": caller.account,
-        "grant_id": operation.grant,
-        "version": version,
-        "at": tx.now,
-    }
-    if (yield tx.insert_if_absent("wishes", row)).rowcount:
+    if (yield note_wish(tx, caller, operation.grant, operation.wish, version)).rowcount:
         return None
     rows = yield Query(
         "SELECT w.grant_id FROM wishes w JOIN grants g ON g.id = w.grant_id "
@@ -109,6 +102,18 @@ def _wished_before(tx: Tx, caller: Caller, operation: Grant | ChangeRights, vers
     if done is None:
         raise refused(RefusalCode.ID_REUSED)
     return str(done["grant_id"])
+
+
+def note_wish(tx: Tx, caller: Caller, grant: str, wish: str, version: int) -> Query:
+    """Return the statement that notes a wish as done, unless it is noted already."""
+    row: dict[str, Value] = {
+        "id": wish,
+        "account_id": caller.account,
+        "grant_id": grant,
+        "version": version,
+        "at": tx.now,
+    }
+    return tx.insert_if_absent("wishes", row)
 
 
 def new_row(
@@ -226,9 +231,9 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
         row = yield from _locked(tx, caller, operation.grant)
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Served(GrantState(grant=(yield from read_grant(done, epoch))))
+            return Served((yield from state_for_owner((yield from read_grant(done, epoch)))))
         if (yield from _changed_before(operation, record, digest)):
-            return Served(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
+            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
         # The owner's word also confirms a grant that a restore froze.
@@ -239,7 +244,7 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
             )
         changed = yield from read_grant(operation.grant, epoch)
         yield from _mail_change(tx, caller, changed, operation, row["version"])
-        return Served(GrantState(grant=changed), (changed.viewer,))
+        return Served((yield from state_for_owner(changed)), (changed.viewer,))
 
     return run
 

@@ -41,32 +41,40 @@ class Hidden:
 
 def ready(call: Call, operation: Encrypt, hidden: Hidden) -> Transaction[Served]:
     """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
+    receipt = call.environment.receipts.of_image(operation.image, call.caller.signing_key)
 
     def run(tx: Tx) -> Step[Served]:
-        row = _row(call.caller, operation, READY, tx.now)
-        if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from _refuse_too_many(call.caller)
-            created = tx.now
-        else:
+        created = tx.now
+        if not (yield from _insert(tx, call.caller, operation, state=READY, created=created)):
             created = yield from _made_before(tx, call.caller, operation)
-        outcome = Encrypted(image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created)
+        outcome = Encrypted(
+            image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created, receipt=receipt
+        )
         return Served(outcome)
 
     return run
 
 
 def restore(call: Call, operation: RestoreImage) -> Transaction[Served]:
-    """Make the row of a caller's own image again; one that is there is left as it is."""
+    """Make the row of a caller's own image again; one that is there is left as it is.
+
+    Refuses without the nodes' receipt for it: who merely knows the id of an image that the directory forgot would
+    otherwise own it. What a receipt does not cover stands in `node.services.receipts`.
+    """
+    caller = call.caller
+    if not call.environment.receipts.holds_image(operation.image, caller.signing_key, operation.receipt):
+        raise Refused(
+            RefusalCode.NOT_ALLOWED,
+            "There is no proof that this image was yours before the cloud was restored: encrypt it as a new image.",
+        )
 
     def run(tx: Tx) -> Step[Served]:
         state = READY if operation.offered else WITHDRAWN
-        row = _row(call.caller, operation, state, min(operation.created, tx.now))
-        if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from _refuse_too_many(call.caller)
+        if (yield from _insert(tx, caller, operation, state=state, created=min(operation.created, tx.now))):
             return Served(Done())
         mine = yield Query(
             "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-            {"image": operation.image, "owner": call.caller.account},
+            {"image": operation.image, "owner": caller.account},
         )
         if mine.one() is None:
             raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
@@ -75,8 +83,10 @@ def restore(call: Call, operation: RestoreImage) -> Transaction[Served]:
     return run
 
 
-def _row(caller: Caller, operation: Encrypt | RestoreImage, state: str, created: float) -> dict[str, Value]:
-    return {
+def _insert(tx: Tx, caller: Caller, operation: Encrypt | RestoreImage, *, state: str, created: float) -> Step[bool]:
+    """Make the row of an image of the caller's; return whether the id was free. Refuses one more than an account can
+    have."""
+    row: dict[str, Value] = {
         "id": operation.image,
         "owner_id": caller.account,
         "title": clean(operation.title),
@@ -90,6 +100,10 @@ def _row(caller: Caller, operation: Encrypt | RestoreImage, state: str, created:
         "preview": None,
         "created": created,
     }
+    inserted = bool((yield tx.insert_if_absent("images", row)).rowcount)
+    if inserted:
+        yield from _refuse_too_many(caller)
+    return inserted
 
 
 def _refuse_too_many(caller: Caller) -> Step[None]:
@@ -176,7 +190,8 @@ def offered(_call: Call, operation: OfferedImages) -> Transaction[Images]:
 
 
 def mine(call: Call, operation: MyImages) -> Transaction[Images]:
-    """Return a page of the caller's own images, newest first, with who holds them and what was spent."""
+    """Return a page of the caller's own images, newest first, with who holds them, what was spent, and the receipts."""
+    caller, receipts = call.caller, call.environment.receipts
 
     def run(_: Tx) -> Step[Images]:
         parameters: dict[str, Value] = {"owner": call.caller.account}
@@ -186,8 +201,11 @@ def mine(call: Call, operation: MyImages) -> Transaction[Images]:
             parameters,
         )
         totals = yield from _totals([row["id"] for row in rows.rows])
-        listed = [_image_row(row, *totals.get(row["id"], (0, 0))) for row in rows.rows]
-        return Images(owner=call.caller.account, rows=listed, total=total)
+        listed = [
+            _image_row(row, *totals.get(row["id"], (0, 0)), receipts.of_image(row["id"], caller.signing_key))
+            for row in rows.rows
+        ]
+        return Images(owner=caller.account, rows=listed, total=total)
 
     return run
 
@@ -205,7 +223,7 @@ def _totals(images: list[str]) -> Step[dict[str, tuple[int, int]]]:
     return {row["image_id"]: (int(row["viewers"]), int(row["spent"])) for row in rows.rows}
 
 
-def _image_row(row: Row, viewers: int = 0, views_spent: int = 0) -> ImageRow:
+def _image_row(row: Row, viewers: int = 0, views_spent: int = 0, receipt: bytes = b"") -> ImageRow:
     return ImageRow(
         image=row["id"],
         title=row["title"],
@@ -218,4 +236,5 @@ def _image_row(row: Row, viewers: int = 0, views_spent: int = 0) -> ImageRow:
         offered=row["state"] == READY,
         viewers=viewers,
         views_spent=views_spent,
+        receipt=receipt,
     )

@@ -50,19 +50,21 @@ _CLOSED: Final = frozenset((errno.EBADF, errno.ENOTSOCK))
 class UdpSocket:
     """One bound UDP socket, IPv4 or IPv6. Errors of single datagrams are counted, never raised."""
 
-    def __init__(self, bind: Address, *, gso: bool = True) -> None:
+    def __init__(self, bind: Address, *, gso: bool = True, bound: socket.socket | None = None) -> None:
         """Bind to a numeric host and a port, 0 for any. `gso=False` forces plain calls in both directions.
 
+        `bound` is a socket that is bound to `bind` already; it is taken over and closed as one opened here would be.
         Raises `OSError` where the address cannot be bound.
         """
         self._family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-        self._socket = socket.socket(self._family, socket.SOCK_DGRAM)
+        self._socket = socket.socket(self._family, socket.SOCK_DGRAM) if bound is None else bound
         try:
             self._socket.setblocking(False)
             self.receive_buffer_bytes = self._enlarge(socket.SO_RCVBUF)
             """What the kernel really grants, in its own accounting of datagrams (`shared.transfer.flow`)."""
             self._enlarge(socket.SO_SNDBUF)
-            self._socket.bind(bind)
+            if bound is None:
+                self._socket.bind(bind)
         except OSError:
             self._socket.close()
             raise
@@ -72,7 +74,6 @@ class UdpSocket:
         self._buffer = bytearray(LARGEST_DATAGRAM_BYTES)
         self._view = memoryview(self._buffer)
         self.send_errors = 0
-        self.receive_errors = 0
 
     def close(self) -> None:
         """Close the socket. Nothing may be waiting for it."""
@@ -99,7 +100,6 @@ class UdpSocket:
             except OSError as error:  # an ICMP error of an earlier datagram, or a shortage of memory
                 if error.errno in _CLOSED:
                     raise
-                self.receive_errors += 1
                 continue
             address = self._normal(source)
             segment_bytes = _GRO_SIZE.unpack_from(ancillary[0][2])[0] if ancillary else size

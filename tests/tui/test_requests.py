@@ -17,14 +17,14 @@ from textual.widgets import Button, Input, TabbedContent
 
 from shared.errors import Refused
 from shared.text import is_clean
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import pressed, settled
-from tui.client.dialogs.accept import AcceptDialog
+from tui.client.dialogs.answer import AcceptDialog, RejectDialog
 from tui.client.dialogs.confirm import ConfirmDialog
-from tui.client.dialogs.reject import RejectDialog
-from tui.client.dialogs.request_shown import RequestShownDialog
-from tui.client.panes.requests import RequestsPane
+from tui.client.dialogs.request import RequestShownDialog
+from tui.client.panes.requests import ViewRequestsPane
 from tui.client.screens.home import HomeScreen
 from tui.client.widgets.chips import Chips
 from tui.client.widgets.expiry import ExpiryField
@@ -109,7 +109,7 @@ def shown(widget: Any) -> str:
 
 async def until(pilot: Any, holds: Callable[[], Any]) -> None:
     """Let the screen go on until it is as it must become."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         while not holds():
             await pilot.pause()
     await settled(pilot)
@@ -289,7 +289,7 @@ async def test_an_answer_can_be_cancelled(open_at, key: str, leave: str) -> None
     await settled(pilot)
     assert isinstance(pilot.app.screen, HomeScreen)
     assert peer.calls("accept") == peer.calls("reject") == []
-    assert home(pilot).query_one(RequestsPane).current.unanswered
+    assert home(pilot).query_one(ViewRequestsPane).current.unanswered
 
 
 # --- Withdrawing -----------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ async def test_while_the_peer_is_at_it_the_row_says_so_and_cannot_be_answered_ag
     gate = peer.gates["accept"] = anyio.Event()
     pilot = await open_at(peer)
     await pilot.press("enter", "enter")
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         while not peer.calls("accept"):
             await pilot.pause()
     assert "accepting…" in shown(rows(pilot, "incoming"))
@@ -406,7 +406,7 @@ async def test_a_refused_answer_is_told_and_the_request_is_as_it_was(open_at) ->
     await pilot.press("enter", "enter")
     await settled(pilot)
     assert toasts(pilot) == ["This request is already withdrawn: refresh the list."]
-    assert home(pilot).query_one(RequestsPane).current.unanswered
+    assert home(pilot).query_one(ViewRequestsPane).current.unanswered
 
 
 @pytest.mark.anyio
@@ -702,7 +702,7 @@ async def test_what_others_wrote_is_shown_harmlessly_where_it_is_wide(open_at) -
 
 
 def in_place(pilot: Any, size: tuple[int, int]) -> None:
-    for widget in ("#requests-lists", "#request-details", "#request-told", "#request-deeds"):
+    for widget in ("#requests-lists", "#request-details", "#request-told", "#request-actions"):
         region = home(pilot).query_one(widget).region
         assert region.right <= size[0]
         assert region.bottom < size[1]

@@ -14,17 +14,18 @@ from PIL import Image
 from textual.widgets import Static
 
 from shared.errors import StorageError, UnusableImage
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import VIEW, FakePeer
 from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
+from tui.client.dialogs.viewer import ViewerScreen
 from tui.client.screens import viewer as viewer_module
 from tui.client.screens.home import HomeScreen
-from tui.client.screens.viewer import ViewerScreen
+from tui.client.widgets.cells import Painting
 from tui.client.widgets.decoding import full
 from tui.client.widgets.graphics import Graphics
-from tui.client.widgets.painting import Painting
 from tui.client.widgets.zooming import ZoomablePicture
 from tui.common.footer import Footer
 from tui.peer.events import RightsUpdated
@@ -234,7 +235,7 @@ async def test_a_look_ends_on_time_by_itself(make_client) -> None:
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot, limited(look_s=1))
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             while screen.picture.image is not None:  # noqa: ASYNC110 - the screen's own timer ends it
                 await anyio.sleep(0.02)
         await settled(pilot)
