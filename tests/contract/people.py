@@ -66,8 +66,10 @@ class Sending:
 
     sealed: bytes = b"sealed"
     stegos: list[bytes] = field(default_factory=list)
+    pulls: int = 0
 
     async def pull_upload(self, _size: int, _sha256: bytes) -> bytes:
+        self.pulls += 1
         return encode_upload(Upload(b"record", self.sealed))
 
     async def send_stego(self, stego: bytes) -> None:

@@ -577,8 +577,10 @@ async def test_nothing_takes_effect_while_a_restored_directory_is_not_recovered(
     ann, bob = replace(ann, services=services), replace(bob, services=services)
     with pytest.raises(Unavailable, match="restored from a backup"):
         await bob.spend(bob.look(given.operation.grant))
+    sending = Sending()
     with pytest.raises(Unavailable):
-        await ann.image()
+        await ann.ask(encrypt(new_id()), exchange=sending)
+    assert sending.pulls == 0, "a picture that would have to wait is not sent"
     assert (await ann.get(ops.MyImages())).total == 1
     waiting = False
     assert (await bob.spend(bob.look(given.operation.grant))).left == 4
