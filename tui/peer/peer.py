@@ -558,7 +558,12 @@ class Peer:
 
     async def withdraw(self, image_id: str) -> None:
         """Stop offering an image; rights already given stay. Requests for it that wait for an answer are rejected."""
-        await self._query(ops.WithdrawImage(image=checked_id(image_id)), ops.Done)
+        try:
+            await self._query(ops.WithdrawImage(image=checked_id(image_id)), ops.Done)
+        except Refused as refusal:
+            # A restored cloud may have forgotten it; then it comes back as one that is not offered.
+            if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.withdrew(image_id):
+                raise
         await self._context.store.run(
             lambda s: s.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image_id)
         )
@@ -602,6 +607,7 @@ class Peer:
             User(row.account, clean(row.name), words_of(row.signing_key), row.online, row.images, row.last_seen)
             for row in outcome.rows
         )
+        self._people.listed(user.account for user in rows)
         for user in rows:
             self._offers.know(user.account, user.name, user.words)
         return UserPage(rows, outcome.total)
@@ -663,10 +669,10 @@ class Peer:
                 await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
             except Refused as refusal:
                 # A restored cloud may have forgotten it; then it is not asked again.
-                if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.withdrew(request_id):
+                if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.took_back(request_id):
                     raise
             else:
-                await self._restoring.withdrew(request_id)
+                await self._restoring.took_back(request_id)
             return
         waiting = await self._context.store.run(lambda s: s.outbox(lane=lane_of_ask(request_id)))
         if not waiting:
