@@ -202,6 +202,9 @@ class Election:
         """Feed the directory's table of nodes, read just now, every one or two heartbeats."""
         self.membership.rows(rows, now)
         self._directory_away = False
+        for row in rows:
+            if row.node == self.me:
+                self.known_as(row.incarnation)
 
     def known_as(self, incarnation: int) -> None:
         """Feed an incarnation of this node that others, or the directory, have of it."""

@@ -16,7 +16,7 @@ from node.control import Control
 from node.encoder import Encoder
 from node.placement import Policy
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import StorageError
+from shared.errors import GlimpseError, StorageError
 from shared.fingerprint import words_of
 from shared.net.endpoint import Endpoint, Session
 from shared.text import clean
@@ -118,8 +118,8 @@ class OrderDesk:
             else:
                 # Between the check and here others had their turn; what no longer fits is harmless to carry out.
                 if not text:
-                    self._obey(order)
-                self._control.audited(record, shared=not text)
+                    text = await self._obey(order)
+                self._control.ordered(record)
             answer = OperatorAnswer(request=order.request, ok=not text, text=text[:400])
             self._answers[session.remote_key, order.request] = answer
             self._post(session, answer)
@@ -132,7 +132,7 @@ class OrderDesk:
             text, self._strangers.suppressed = f"{text}; {self._strangers.suppressed} more before", 0
         log.warning("an order of a stranger", extra={"order": order.command, "key": words_of(session.remote_key)})
         try:
-            self._control.audited(await self._record(session, order, text), shared=False)
+            self._control.ordered(await self._record(session, order, text))
         except StorageError as error:
             log.error("the audit log", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
 
@@ -162,6 +162,8 @@ class OrderDesk:
                 return f"An encoder can be slowed 1 to {_MAX_SLOWDOWN:.0f} times."
             case "policy" if order.text not in {policy.value for policy in Policy}:
                 return f"The policies are {', '.join(policy.value for policy in Policy)}."
+            case "policy" if not self._control.directory_ok:
+                return "The directory, which keeps the policy, does not answer or cannot be written; try again later."
             case "token" if order.text not in ("", "start", "stop"):
                 return "The token can be told to start or to stop."
             case "token" if election.leader is None:
@@ -175,7 +177,8 @@ class OrderDesk:
             case _:
                 return ""
 
-    def _obey(self, order: OperatorCommand) -> None:
+    async def _obey(self, order: OperatorCommand) -> str:
+        """Carry an order out; return why it could not be, an empty text if it could."""
         control, now = self._control, self._clock()
         match order.command:
             case "deaf":
@@ -184,7 +187,11 @@ class OrderDesk:
             case "token":
                 (control.faults.stop_token if order.text == "stop" else control.faults.start_token)(now)
             case "policy":
-                control.agreed.choose(Policy(order.text), now)
+                try:
+                    await control.choose_policy(Policy(order.text))
+                except GlimpseError as error:
+                    log.error("the policy was not chosen", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+                    return str(error)
             case "lead":
                 control.election.request_leadership(now)
             case "step_down":
@@ -197,6 +204,7 @@ class OrderDesk:
                 control.election.undrain(now)
             case _:
                 pass  # stop: once the answer is on its way
+        return ""
 
     def _post(self, session: Session, answer: OperatorAnswer) -> None:
         if session.alive:

@@ -33,7 +33,7 @@ from node.services.operations import Services
 from node.settings import NodeSettings
 from node.telemetry import Telemetry
 from shared.cluster import Cluster
-from shared.config import LIMITS, MAX_MESSAGE_BYTES
+from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
@@ -169,7 +169,6 @@ class NodeServer:
             services,
             EncryptService(requests, services, encoder, pulls),
             pulls,
-            LIMITS,
             tasks,
             telemetry=telemetry,
             clock=clock,
@@ -187,7 +186,7 @@ class NodeServer:
             forget=services.forget_accounts,
         )
         await remembering.start()
-        audit = AuditLog(self._folder / f"audit-{self._name}.log")
+        audit = AuditLog(self._folder / f"audit-{self._name}.log", self._name, directory)
 
         def set_deaf(deaf: bool) -> None:
             requests.pause(deaf)

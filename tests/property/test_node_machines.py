@@ -126,7 +126,7 @@ def operate(machine: Election, what: str, now: float) -> None:
         case "request_leadership":
             machine.request_leadership(now)
         case "rows":
-            machine.node_rows([MemberRow("a", now), MemberRow("c", 0.0, frozenset("a"))], now)
+            machine.node_rows([MemberRow("a", now), MemberRow("c", 0.0, True)], now)
         case "away":
             machine.directory_away()
         case _:

@@ -218,7 +218,7 @@ def test_a_node_alone_claims_when_the_others_rows_are_stale() -> None:
     bench = Bench()
     for step in range(40):
         bench.at(0.1 * step)
-        bench.machine.node_rows([MemberRow("a", 1.0, frozenset("c")), MemberRow("c", 1.0, frozenset("a"))], bench.now)
+        bench.machine.node_rows([MemberRow("a", 1.0, True), MemberRow("c", 1.0, True)], bench.now)
     bench.at(6.0)
     assert any(isinstance(action, ClaimLease) for action in bench.machine.take_actions())
 
