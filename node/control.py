@@ -92,6 +92,7 @@ class Control:
         self.dispatch.on_happening = telemetry.happened
         self._wake = anyio.Event()
         self._ordered = anyio.Event()
+        self._lease_answers = True
         request_handler.dispatching = self
 
     @property
@@ -230,8 +231,14 @@ class Control:
             with anyio.fail_after(self._timing.lease_s):
                 answer = await self._lease(asked)
         except (GlimpseError, TimeoutError) as error:
-            log.warning("the directory does not answer for the lease", extra={"reason": str(error)})
+            if self._lease_answers:  # told once; status, metrics and the feed say how it is
+                log.info("the directory does not answer for the lease", extra={"reason": str(error)})
+            self._lease_answers = False
             answer = LeaseUnknown(getattr(asked.action, "sent_at", None))
+        else:
+            if not self._lease_answers:
+                log.info("the directory answers for the lease again")
+            self._lease_answers = True
         self._telemetry.lease(answer)
         self.machine.lease_answered(asked, answer, self._clock())
         self._wake.set()

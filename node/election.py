@@ -72,6 +72,8 @@ _LEASE_MARGIN_HEARTBEATS = 0.02
 """Added to the time that the directory names, so that the next claim does not come a moment too early."""
 _CUT_OFF_RETRY_HEARTBEATS = 2
 """A node that nobody answers asks again after this."""
+_MAX_CLAIM_PAUSE_HEARTBEATS = 8
+"""The longest pause after a claim without an answer. The first is one heartbeat, each further one twice as long."""
 
 
 class Election:
@@ -102,6 +104,10 @@ class Election:
         self._own = NodeState(me, incarnation, 0.0)
         self._draining = False
         self._directory_away = False
+        self._row_unwritten = False
+        """This node's row in the directory could not be written the last time: neither could the lease."""
+        self._unanswered_claims = 0
+        self._claim_again_at = now
         self._sends: list[tuple[str, NodeMessage]] = []
         self._actions: list[LeaseAction] = []
         self._events: list[ElectionEvent] = []
@@ -199,12 +205,15 @@ class Election:
         self._own = replace(self._own, load1=min(load1, 9_999.0), cores=cores, in_flight=in_flight)
 
     def node_rows(self, rows: Sequence[MemberRow], now: float) -> None:
-        """Feed the directory's table of nodes, read just now, every one or two heartbeats."""
+        """Feed the directory's table of nodes, every one or two heartbeats: read just now, after this node's own row
+        was written."""
         self.membership.rows(rows, now)
-        self._directory_away = False
         for row in rows:
             if row.node == self.me:
                 self.known_as(row.incarnation)
+        self._directory_away = self._row_unwritten = False
+        if self.role is Role.FOLLOWER and self._act_at == _FOREVER and not self._draining:
+            self._act_at = max(now + self._rank() * self.timing.rank_stagger_s, self._claim_again_at)
 
     def known_as(self, incarnation: int) -> None:
         """Feed an incarnation of this node that others, or the directory, have of it."""
@@ -225,8 +234,8 @@ class Election:
             self._broadcast(wire.Join(**self._load_report()))
 
     def directory_away(self) -> None:
-        """The directory does not answer: this node is unfit to lead until it does."""
-        self._directory_away = True
+        """This node's row could not be written: the node is unfit to lead, and asks for no lease, until it can."""
+        self._directory_away = self._row_unwritten = True
 
     def node_states(self, now: float) -> tuple[NodeState, ...]:
         """Return every node in address order as this one knows it: at first hand, or from the leader's table."""
@@ -286,6 +295,8 @@ class Election:
     def lease_answer(self, answer: LeaseAnswer, now: float) -> None:
         """Feed what the directory said about an action; feed `LeaseUnknown` where it did not answer in time."""
         self._directory_away = isinstance(answer, LeaseUnknown)
+        if not self._directory_away:
+            self._row_unwritten = False
         match answer:
             case LeaseWon():
                 self._lease_won(answer, now)
@@ -296,8 +307,7 @@ class Election:
                 self._lease_lost(answer, now)
             case LeaseUnknown():
                 if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
-                    self._step(Input.LEASE_UNKNOWN, now)
-                    self._act_at = now + self.timing.heartbeat_s
+                    self._claim_unanswered(now)
             case LeaseReleased():
                 resignation = self._leadership.resignation
                 if resignation is not None and resignation.term == answer.term:
@@ -439,8 +449,7 @@ class Election:
     def _timed_out(self, now: float) -> None:
         if self.role is Role.CLAIM:
             self._directory_away = True
-            self._step(Input.LEASE_UNKNOWN, now)
-            self._act_at = now + self.timing.heartbeat_s
+            self._claim_unanswered(now)
         elif self.role is Role.ELECT:
             self._conclude(now)
         elif self.role in (Role.PROBE, Role.WAIT):
@@ -453,9 +462,13 @@ class Election:
         self._take_turn(now)
 
     def _take_turn(self, now: float) -> None:
-        """Decide whose turn it is to lead. A node without the directory bothers nobody and only tries for itself."""
+        """Decide whose turn it is to lead. A node without the directory bothers nobody and only tries for itself, and
+        not even that while it cannot write its own row: `node_rows` ends the wait."""
         if self._draining:
-            self._rest(now)
+            self._rest(Input.STEPPED_ASIDE, now)
+            return
+        if self._row_unwritten:
+            self._rest(Input.DIRECTORY_AWAY, now)
             return
         line = [node for node in self.table.line(self._last_leader) if node not in self._passed_over]
         before_me = line[: line.index(self.me)] if self.me in line else line
@@ -471,10 +484,19 @@ class Election:
         """Return whether this node may claim: it heard another lately, or the directory shows that it is alone."""
         return bool(self.membership.hears(now)) or self.membership.alone()
 
-    def _rest(self, now: float) -> None:
+    def _rest(self, why: Input, now: float) -> None:
         if self.role is not Role.FOLLOWER:
-            self._step(Input.STEPPED_ASIDE, now)
+            self._step(why, now)
         self._act_at = _FOREVER
+
+    def _claim_unanswered(self, now: float) -> None:
+        """Claim again after a pause that doubles each time, so that a directory in trouble is not asked all the time.
+        The rank keeps the nodes from asking together."""
+        self._step(Input.LEASE_UNKNOWN, now)
+        pause_heartbeats = min(2**self._unanswered_claims, _MAX_CLAIM_PAUSE_HEARTBEATS)
+        self._unanswered_claims = min(self._unanswered_claims + 1, _MAX_CLAIM_PAUSE_HEARTBEATS)
+        stagger_s = self._rank() * self.timing.rank_stagger_s
+        self._claim_again_at = self._act_at = now + pause_heartbeats * self.timing.heartbeat_s + stagger_s
 
     # --- Steps -------------------------------------------------------------------------------------------------------
     def _step(self, happened: Input, now: float) -> None:
@@ -525,6 +547,9 @@ class Election:
             self._step(Input.NOBODY_ANSWERED, now)
             self._act_at = now + _CUT_OFF_RETRY_HEARTBEATS * self.timing.heartbeat_s
             return
+        if not fit and self._row_unwritten:
+            self._rest(Input.DIRECTORY_AWAY, now)
+            return
         own = [self._own] if self.fit else []
         best = min([*fit, *own], key=lambda state: (round(state.cost, 6), self._places[state.node]), default=self._own)
         if best.node == self.me:
@@ -540,10 +565,10 @@ class Election:
         if self.role is not Role.CLAIM or answer.term <= self.term or late or self._draining:
             self._actions.append(ReleaseLease(answer.term))
             if self.role is Role.CLAIM:
-                self._step(Input.LEASE_UNKNOWN, now)
-                self._act_at = now + self.timing.heartbeat_s
+                self._claim_unanswered(now)
             return
         self.term = answer.term
+        self._unanswered_claims = 0
         self._leadership.begin(answer.term, answer.sent_at, now)
         self._step(Input.LEASE_WON, now)
         self._passed_over.clear()
@@ -563,6 +588,7 @@ class Election:
         restored = answer.term < self.term  # a directory that forgot terms: nothing is won by asking at once
         self.term = max(self.term, answer.term)
         if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
+            self._unanswered_claims = 0
             self._step(Input.LEASE_LOST, now)
             if self.leader is None:
                 unknown = answer.free_in_s is None or restored
@@ -590,6 +616,7 @@ class Election:
     def _follow(self, leader: str, happened: Input, now: float) -> None:
         self._step(happened, now)
         self._passed_over.clear()
+        self._unanswered_claims = 0
         self._last_leader = leader
         self._leadership.resignation = None
         self._set_leader(leader)

@@ -43,6 +43,7 @@ class Input(Enum):
     TRUST_LAPSED = "lease no longer trusted"
     CUT_OFF = "no heartbeat acknowledged"
     STEPPED_ASIDE = "drain or hand over"
+    DIRECTORY_AWAY = "directory cannot be written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def _table() -> dict[tuple[Role, Input], Role]:
         table[role, Input.LEADER_HEARD] = follower
         table[role, Input.LEADER_NAMED] = follower
         table[role, Input.STEPPED_ASIDE] = follower
+        table[role, Input.DIRECTORY_AWAY] = follower
     for role in (follower, probe, elect, wait):
         table[role, Input.ASKED_TO_LEAD] = claim
         table[role, Input.LEADER_RESIGNED] = wait

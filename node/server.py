@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -34,7 +35,7 @@ from node.settings import NodeSettings
 from node.telemetry import Telemetry
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, MalformedMessage, UserError
+from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
 from shared.parent_watch import until_orphaned
@@ -44,6 +45,8 @@ from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Re
 
 log = logging.getLogger(__name__)
 
+Sockets = tuple[socket.socket, socket.socket]
+"""UDP sockets that are bound already to a node's two ports: the one for requests, the one for other nodes."""
 DRAIN_S = 5.0
 """How long a node that was asked to stop goes on with what it has in its hands."""
 _SWEEP_EVERY_S = 10.0
@@ -76,9 +79,14 @@ class NodeServer:
         *,
         with_parent: bool = False,
         metrics: tuple[str, int] | None = None,
+        sockets: Sockets | None = None,
     ) -> None:
-        """`folder` takes the audit log; `metrics` is the address to serve Prometheus metrics on, if any."""
+        """`folder` takes the audit log; `metrics` is the address to serve Prometheus metrics on, if any.
+
+        `sockets` are used instead of new ones.
+        """
         self._metrics = metrics
+        self._sockets: tuple[socket.socket | None, socket.socket | None] = sockets or (None, None)
         self._name = name
         self._folder = folder
         self._cluster = cluster
@@ -146,8 +154,10 @@ class NodeServer:
     ) -> _Parts:
         cluster, me = self._cluster, self._cluster.node(self._name)
         private = self._settings.private_key
-        requests = Endpoint(private, bind=(me.host, me.port), timing=cluster.timing, prologue=cluster.prologue)
-        nodes = Endpoint(private, bind=(me.host, me.node_port), timing=cluster.timing, prologue=cluster.prologue)
+        requests, nodes = [
+            Endpoint(private, bind=(me.host, port), bound=bound, timing=cluster.timing, prologue=cluster.prologue)
+            for port, bound in zip((me.port, me.node_port), self._sockets, strict=True)
+        ]
         clock = time.monotonic
         operators = frozenset(cluster.operators)
         telemetry = Telemetry(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
@@ -357,13 +367,30 @@ def serve(
     *,
     with_parent: bool = False,
     metrics: tuple[str, int] | None = None,
+    sockets: tuple[int, int] | None = None,
     log_level: str = "info",
 ) -> None:
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
     `folder` takes the node's log and audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
-    Raises `UserError`, before anything of the node is touched, if it runs already; otherwise as `NodeServer.run`.
+    `sockets` are the descriptors of sockets that the starting process has bound to the node's port for requests and to
+    the one for nodes. Raises `UserError`, before anything of the node is touched, if it runs already; `InvalidInput`
+    for descriptors that are no sockets; otherwise as `NodeServer.run`.
     """
     with running_once(folder, name):
         log_to(folder / f"node-{name}.log", log_level)
-        anyio.run(NodeServer(name, cluster, settings, folder, with_parent=with_parent, metrics=metrics).run)
+        taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))
+        server = NodeServer(
+            name, cluster, settings, folder, with_parent=with_parent, metrics=metrics, sockets=taken_over
+        )
+        anyio.run(server.run)
+
+
+def _taken_over(descriptor: int) -> socket.socket:
+    """Return a socket that the starting process opened, and keep it from processes that this one starts."""
+    try:
+        bound = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise InvalidInput(f"Descriptor {descriptor} is no socket that was handed over: {error.strerror}.") from None
+    bound.set_inheritable(False)
+    return bound

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.databases import fresh_database, shared_server, skip_or_fail_without_server
 from tests.disks import mounted
 
-settings.register_profile("glimpse", deadline=None)
+settings.register_profile("glimpse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("glimpse")
-"""How long one example takes says more about the machine than about the program."""
+"""How long one example takes, or is made, says more about the machine than about the program."""
 
 
 def pytest_collection_finish() -> None:

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,8 @@ from urllib.parse import quote
 
 import asyncmy
 import pytest
+
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parent.parent
 USER = "glimpse"
@@ -36,18 +37,12 @@ def find_program(*names: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class MariaDb:
     """A private server in a folder of its own, a child of this process. It can be killed and started again."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_ports()
         # A server that starts clears its temporary folder of tables, also of those that belong to another server.
         self._environment = os.environ | {"TMPDIR": str(folder / "tmp")}
         (folder / "tmp").mkdir(parents=True)

@@ -79,7 +79,16 @@ def up(
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this node is gone.")
 @click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics on this TCP port.")
 @_metrics_host
-def node(cluster: Path, name: str, log_level: str, with_parent: bool, metrics: int | None, metrics_host: str) -> None:
+@click.option("--sockets", type=(int, int), hidden=True, help="Descriptors of the sockets that `glimpse up` has bound.")
+def node(
+    cluster: Path,
+    name: str,
+    log_level: str,
+    with_parent: bool,
+    metrics: int | None,
+    metrics_host: str,
+    sockets: tuple[int, int] | None,
+) -> None:
     """Run one node of a cluster."""
     from node.server import serve
     from node.settings import load_node_settings
@@ -89,7 +98,16 @@ def node(cluster: Path, name: str, log_level: str, with_parent: bool, metrics: i
     known.node(name)
     settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     place = None if metrics is None else (metrics_host, metrics)
-    serve(name, known, settings, cluster.parent, with_parent=with_parent, metrics=place, log_level=log_level)
+    serve(
+        name,
+        known,
+        settings,
+        cluster.parent,
+        with_parent=with_parent,
+        metrics=place,
+        sockets=sockets,
+        log_level=log_level,
+    )
 
 
 @glimpse.command()

@@ -10,18 +10,17 @@ import hashlib
 from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
-from node.services import mail
+from node.services import images, mail
 from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
-from node.services.grants import change_row, checked_record, rights_of
-from node.services.holdings import read_grant
-from node.services.images import refuse_too_many
+from node.services.grants import change_row, checked_record, note_wish, rights_of
+from node.services.holdings import read_grant, state_for_owner
 from node.services.mail import MailKind, Post
+from node.services.receipts import Receipts
 from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError
 from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit
-from shared.text import clean
-from shared.wire.operations import ConfirmGrant, Done, GrantArrived, GrantRow, GrantState, RestoreImage, RightsChanged
+from shared.wire.operations import ConfirmGrant, Done, GrantArrived, GrantRow, RestoreImage, RightsChanged
 from shared.wire.refusals import RefusalCode
 
 
@@ -99,13 +98,23 @@ def _bring_up(tx: Tx, caller: KnownCaller, claim: Claim, row: Row, epoch: int) -
             "grant": claim.record.grant_id,
         },
     )
+    if _decoded(record).signature == claim.record.signature:  # the counts on display, which nobody signs, may differ
+        yield from _note_wishes(tx, caller, claim)
     confirmed = yield from read_grant(claim.record.grant_id, epoch)
     if is_newer:
         yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
     elif row["epoch"] >= epoch and consumed == row["consumed"]:
-        return Effect(GrantState(grant=confirmed))
+        return Effect((yield from state_for_owner(confirmed)))
     yield from _tell_viewer(tx, caller, confirmed, RightsChanged(grant=confirmed), epoch)
-    return Effect(GrantState(grant=confirmed), (confirmed.viewer,))
+    return Effect((yield from state_for_owner(confirmed)), (confirmed.viewer,))
+
+
+def _note_wishes(tx: Tx, caller: KnownCaller, claim: Claim) -> Step[None]:
+    """Note what the record that stands now contains: a device whose answer was lost before the restore sends such a
+    wish again, and it is answered as done instead of being signed anew."""
+    for done in claim.operation.wishes:
+        if done.version <= claim.record.version:
+            yield note_wish(tx, caller, claim.record.grant_id, done.wish, done.version)
 
 
 def _tell_viewer(
@@ -166,9 +175,10 @@ def _make_again(tx: Tx, caller: KnownCaller, claim: Claim, closed_share: bytes |
     if not (yield tx.insert_if_absent("grants", row)).rowcount:
         raise Refused(RefusalCode.NOT_READY, "The same grant is being made by another device: try again.")
     yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
+    yield from _note_wishes(tx, caller, claim)
     made: GrantRow = yield from read_grant(record.grant_id, epoch)
     yield from _tell_viewer(tx, caller, made, GrantArrived(grant=made), epoch)
-    return Effect(GrantState(grant=made), (viewer,))
+    return Effect((yield from state_for_owner(made)), (viewer,))
 
 
 def _viewer_of(caller: KnownCaller, record: RightsRecord) -> Step[int]:
@@ -224,26 +234,21 @@ def _refuse_beside_another(record: RightsRecord, viewer: int) -> Step[None]:
 # --- Images ----------------------------------------------------------------------------------------------------------
 
 
-def restore_image(caller: KnownCaller, operation: RestoreImage) -> Transaction[Effect]:
-    """Make the row of a caller's own image again; one that is there is left as it is."""
+def restore_image(caller: KnownCaller, operation: RestoreImage, receipts: Receipts) -> Transaction[Effect]:
+    """Make the row of a caller's own image again; one that is there is left as it is.
+
+    Refuses without the nodes' receipt for it: who merely knows the id of an image that the directory forgot would
+    otherwise own it. What a receipt does not cover stands in `node.services.receipts`.
+    """
+    if not receipts.holds_image(operation.image, caller.signing_key, operation.receipt):
+        raise Refused(
+            RefusalCode.NOT_ALLOWED,
+            "There is no proof that this image was yours before the cloud was restored: encrypt it as a new image.",
+        )
 
     def run(tx: Tx) -> Step[Effect]:
-        row: dict[str, Value] = {
-            "id": operation.image,
-            "owner_id": caller.account,
-            "title": clean(operation.title),
-            "format": operation.format,
-            "width": operation.width,
-            "height": operation.height,
-            "size": operation.original_size,
-            "sealed_sha256": operation.upload_sha256,
-            "sealed_size": operation.upload_size,
-            "state": READY if operation.offered else WITHDRAWN,
-            "preview": None,
-            "created": min(operation.created, tx.now),
-        }
-        if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from refuse_too_many(caller)
+        state = READY if operation.offered else WITHDRAWN
+        if (yield from images.insert(tx, caller, operation, state=state, created=min(operation.created, tx.now))):
             return Effect(Done())
         mine = yield Query(
             "SELECT id FROM images WHERE id = :image AND owner_id = :owner",

@@ -7,7 +7,7 @@ import hashlib
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail, view_requests
 from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
-from node.services.holdings import read_grant, state_of
+from node.services.holdings import read_grant, state_for_owner, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
 from shared.ledger import apply_change
@@ -17,7 +17,6 @@ from shared.wire.operations import (
     Grant,
     GrantArrived,
     GrantRow,
-    GrantState,
     RightsChanged,
 )
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
@@ -61,7 +60,7 @@ def give(caller: KnownCaller, operation: Grant, record: RightsRecord, closed_sha
     def run(tx: Tx) -> Step[Effect]:
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Effect(GrantState(grant=(yield from read_grant(done, epoch))))
+            return Effect((yield from state_for_owner((yield from read_grant(done, epoch)))))
         yield from _refuse_unfit(caller, operation, record)
         row: dict[str, Value] = {
             "id": operation.grant,
@@ -79,7 +78,7 @@ def give(caller: KnownCaller, operation: Grant, record: RightsRecord, closed_sha
         }
         if not (yield tx.insert_if_absent("grants", row)).rowcount:
             yield from _refuse_unless_made(caller, operation.grant, digest)
-            return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
+            return Effect((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
         yield change_row(tx, caller, record, digest, met_consumed=0)
         if operation.ask is not None:
             yield from view_requests.accept(
@@ -90,7 +89,7 @@ def give(caller: KnownCaller, operation: Grant, record: RightsRecord, closed_sha
         letter = GrantArrived(grant=made, ask=operation.ask)
         identity = mail_id("grant", operation.grant)
         yield from mail.deposit(tx, Post(identity, operation.viewer, caller.account, MailKind.GRANT, letter))
-        return Effect(GrantState(grant=made), (operation.viewer,))
+        return Effect((yield from state_for_owner(made)), (operation.viewer,))
 
     return run
 
@@ -99,14 +98,7 @@ def _wished_before(tx: Tx, caller: KnownCaller, operation: Grant | ChangeRights,
     """Note what the owner wants as done by this transaction; return the grant it was about if it was done before."""
     if operation.wish is None:
         return None
-    row: dict[str, Value] = {
-        "id": operation.wish,
-        "account_id": caller.account,
-        "grant_id": operation.grant,
-        "version": version,
-        "at": tx.now,
-    }
-    if (yield tx.insert_if_absent("wishes", row)).rowcount:
+    if (yield note_wish(tx, caller, operation.grant, operation.wish, version)).rowcount:
         return None
     rows = yield Query(
         "SELECT w.grant_id FROM wishes w JOIN grants g ON g.id = w.grant_id "
@@ -117,6 +109,18 @@ def _wished_before(tx: Tx, caller: KnownCaller, operation: Grant | ChangeRights,
     if done is None:
         raise Refused(RefusalCode.ID_REUSED, REFUSAL_TEXTS[RefusalCode.ID_REUSED])
     return str(done["grant_id"])
+
+
+def note_wish(tx: Tx, caller: KnownCaller, grant: str, wish: str, version: int) -> Query:
+    """Return the statement that notes a wish as done, unless it is noted already."""
+    row: dict[str, Value] = {
+        "id": wish,
+        "account_id": caller.account,
+        "grant_id": grant,
+        "version": version,
+        "at": tx.now,
+    }
+    return tx.insert_if_absent("wishes", row)
 
 
 def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
@@ -196,9 +200,9 @@ def change(caller: KnownCaller, operation: ChangeRights, record: RightsRecord) -
         row = yield from _hold(tx, caller, operation.grant)
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Effect(GrantState(grant=(yield from read_grant(done, epoch))))
+            return Effect((yield from state_for_owner((yield from read_grant(done, epoch)))))
         if (yield from _changed_before(operation, record, digest)):
-            return Effect(GrantState(grant=(yield from read_grant(operation.grant, epoch))))
+            return Effect((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
         yield _replace(tx, operation, record, epoch)
@@ -208,7 +212,7 @@ def change(caller: KnownCaller, operation: ChangeRights, record: RightsRecord) -
             )
         changed = yield from read_grant(operation.grant, epoch)
         yield from _mail_change(tx, caller, changed, operation, row["version"])
-        return Effect(GrantState(grant=changed), (changed.viewer,))
+        return Effect((yield from state_for_owner(changed)), (changed.viewer,))
 
     return run
 

@@ -2,12 +2,24 @@
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
 
+from collections import defaultdict
 from typing import Final
 
-from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+import msgspec
+
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services.common import KnownCaller, count, not_found, page_of, read_epoch
 from shared.ledger import LedgerState
-from shared.wire.operations import GetGrant, GivenSums, GrantRow, Grants, GrantState, ListGrants
+from shared.wire.operations import (
+    MAX_TOLD_WISHES,
+    GetGrant,
+    GivenSums,
+    GrantRow,
+    Grants,
+    GrantState,
+    ListGrants,
+    WishDone,
+)
 
 _COLUMNS: Final = (
     "g.id, g.image_id, i.title, g.owner_id, o.name AS owner_name, g.viewer_id, v.name AS viewer_name, "
@@ -43,6 +55,28 @@ def read_grant(grant: str, epoch: int) -> Step[GrantRow]:
     """Return one grant that is known to be there."""
     rows = yield Query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant", {"grant": grant})
     return grant_row(rows.rows[0], epoch)
+
+
+def state_for_owner(grant: GrantRow) -> Step[GrantState]:
+    """Return a grant as its owner is told of it."""
+    return GrantState(grant=(yield from with_wishes([grant]))[0])
+
+
+def with_wishes(grants: list[GrantRow]) -> Step[list[GrantRow]]:
+    """Return grants with the newest wishes that became part of each; for their owners alone."""
+    if not grants:
+        return []
+    inside, parameters = in_list("grant", [grant.grant for grant in grants])
+    rows = yield Query(
+        "SELECT w.id, w.grant_id, w.version FROM wishes w JOIN grants g ON g.id = w.grant_id "
+        f"WHERE w.grant_id IN ({inside}) AND w.version > g.version - :told AND w.version <= g.version "
+        "ORDER BY w.version DESC, w.id",
+        {**parameters, "told": MAX_TOLD_WISHES},
+    )
+    done: defaultdict[str, list[WishDone]] = defaultdict(list)
+    for row in rows.rows:
+        done[row["grant_id"]].append(WishDone(row["id"], row["version"]))
+    return [msgspec.structs.replace(grant, wishes=tuple(done[grant.grant][:MAX_TOLD_WISHES])) for grant in grants]
 
 
 def state_of(row: Row, epoch: int) -> LedgerState:
@@ -83,7 +117,10 @@ def one(caller: KnownCaller, operation: GetGrant) -> Transaction[GrantState]:
         row = rows.one()
         if row is None:
             raise not_found("grant")
-        return GrantState(grant=grant_row(row, (yield from read_epoch())))
+        grant = grant_row(row, (yield from read_epoch()))
+        if row["owner_id"] != caller.account:
+            return GrantState(grant=grant)
+        return (yield from state_for_owner(grant))
 
     return run
 
@@ -94,9 +131,8 @@ def listed(caller: KnownCaller, operation: ListGrants) -> Transaction[Grants]:
 
     def run(_: Tx) -> Step[Grants]:
         parameters: dict[str, Value] = {"caller": caller.account}
-        where = "WHERE g.viewer_id = :caller"
-        if operation.given or operation.image is not None:
-            where = "WHERE g.owner_id = :caller"
+        owns = operation.given or operation.image is not None
+        where = "WHERE g.owner_id = :caller" if owns else "WHERE g.viewer_id = :caller"
         if operation.image is not None:
             parameters["image"] = operation.image
             where += " AND g.image_id = :image"
@@ -106,6 +142,7 @@ def listed(caller: KnownCaller, operation: ListGrants) -> Transaction[Grants]:
             parameters,
         )
         epoch = yield from read_epoch()
-        return Grants(rows=[grant_row(row, epoch) for row in rows.rows], total=total)
+        found = [grant_row(row, epoch) for row in rows.rows]
+        return Grants(rows=(yield from with_wishes(found)) if owns else found, total=total)
 
     return run

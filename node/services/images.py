@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import view_requests
 from node.services.common import Effect, KnownCaller, count, not_found, page_of
+from node.services.receipts import Receipts
 from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_IMAGES_PER_ACCOUNT
 from shared.errors import Refused
@@ -21,6 +22,7 @@ from shared.wire.operations import (
     MyImages,
     OfferedImages,
     PreviewAnswer,
+    RestoreImage,
     SetPreview,
     WithdrawImage,
 )
@@ -39,36 +41,46 @@ class Hidden:
     size: int
 
 
-def ready(caller: KnownCaller, operation: Encrypt, hidden: Hidden) -> Transaction[Effect]:
+def ready(caller: KnownCaller, operation: Encrypt, hidden: Hidden, receipts: Receipts) -> Transaction[Effect]:
     """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
+    receipt = receipts.of_image(operation.image, caller.signing_key)
 
     def run(tx: Tx) -> Step[Effect]:
-        row: dict[str, Value] = {
-            "id": operation.image,
-            "owner_id": caller.account,
-            "title": clean(operation.title),
-            "format": operation.format,
-            "width": operation.width,
-            "height": operation.height,
-            "size": operation.original_size,
-            "sealed_sha256": operation.upload_sha256,
-            "sealed_size": operation.upload_size,
-            "state": READY,
-            "preview": None,
-            "created": tx.now,
-        }
-        if (yield tx.insert_if_absent("images", row)).rowcount:
-            yield from refuse_too_many(caller)
-            created = tx.now
-        else:
+        created = tx.now
+        if not (yield from insert(tx, caller, operation, state=READY, created=created)):
             created = yield from _made_before(tx, caller, operation)
-        outcome = Encrypted(image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created)
+        outcome = Encrypted(
+            image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created, receipt=receipt
+        )
         return Effect(outcome)
 
     return run
 
 
-def refuse_too_many(caller: KnownCaller) -> Step[None]:
+def insert(tx: Tx, caller: KnownCaller, operation: Encrypt | RestoreImage, *, state: str, created: float) -> Step[bool]:
+    """Make the row of an image of the caller's; return whether the id was free. Refuses one more than an account can
+    have."""
+    row: dict[str, Value] = {
+        "id": operation.image,
+        "owner_id": caller.account,
+        "title": clean(operation.title),
+        "format": operation.format,
+        "width": operation.width,
+        "height": operation.height,
+        "size": operation.original_size,
+        "sealed_sha256": operation.upload_sha256,
+        "sealed_size": operation.upload_size,
+        "state": state,
+        "preview": None,
+        "created": created,
+    }
+    inserted = bool((yield tx.insert_if_absent("images", row)).rowcount)
+    if inserted:
+        yield from _refuse_too_many(caller)
+    return inserted
+
+
+def _refuse_too_many(caller: KnownCaller) -> Step[None]:
     """Refuse the image that was just made if it is one more than an account can have."""
     owned = yield from count(
         Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
@@ -165,8 +177,8 @@ def offered(operation: OfferedImages) -> Transaction[Images]:
     return run
 
 
-def mine(caller: KnownCaller, operation: MyImages) -> Transaction[Images]:
-    """Return a page of the caller's own images, newest first, with who holds them and what was spent."""
+def mine(caller: KnownCaller, operation: MyImages, receipts: Receipts) -> Transaction[Images]:
+    """Return a page of the caller's own images, newest first, with who holds them, what was spent, and the receipts."""
 
     def run(_: Tx) -> Step[Images]:
         parameters: dict[str, Value] = {"owner": caller.account}
@@ -176,7 +188,10 @@ def mine(caller: KnownCaller, operation: MyImages) -> Transaction[Images]:
             parameters,
         )
         totals = yield from _totals([row["id"] for row in rows.rows])
-        listed = [_image_row(row, *totals.get(row["id"], (0, 0))) for row in rows.rows]
+        listed = [
+            _image_row(row, *totals.get(row["id"], (0, 0)), receipts.of_image(row["id"], caller.signing_key))
+            for row in rows.rows
+        ]
         return Images(owner=caller.account, rows=listed, total=total)
 
     return run
@@ -195,7 +210,7 @@ def _totals(images: list[str]) -> Step[dict[str, tuple[int, int]]]:
     return {row["image_id"]: (int(row["viewers"]), int(row["spent"])) for row in rows.rows}
 
 
-def _image_row(row: Row, viewers: int = 0, views_spent: int = 0) -> ImageRow:
+def _image_row(row: Row, viewers: int = 0, views_spent: int = 0, receipt: bytes = b"") -> ImageRow:
     return ImageRow(
         image=row["id"],
         title=row["title"],
@@ -208,4 +223,5 @@ def _image_row(row: Row, viewers: int = 0, views_spent: int = 0) -> ImageRow:
         offered=row["state"] == READY,
         viewers=viewers,
         views_spent=views_spent,
+        receipt=receipt,
     )

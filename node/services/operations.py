@@ -165,7 +165,7 @@ class Services:
             case ops.GetPreview():
                 return images.preview(known, operation)
             case ops.MyImages():
-                return images.mine(known, operation)
+                return images.mine(known, operation, self._receipts)
             case ops.ListAsks():
                 return view_requests.listed(known, operation)
             case ops.ListGrants():
@@ -190,7 +190,7 @@ class Services:
             case ops.SignOut():
                 return accounts.sign_out(known, operation)
             case ops.SetPreview() | ops.WithdrawImage() | ops.RestoreImage():
-                return _image_change(known, operation)
+                return self._image_change(known, operation)
             case ops.AskViews():
                 return view_requests.make(known, request_id, operation, presence_s=self._timing.presence_s)
             case ops.WithdrawAsk() | ops.RejectAsk():
@@ -208,6 +208,17 @@ class Services:
             case ops.AckMail():
                 return mail.acknowledge(known, operation)
         raise LocalError(f"{type(operation).__name__} is not served here.")
+
+    def _image_change(
+        self, known: KnownCaller, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
+    ) -> Transaction[Effect]:
+        match operation:
+            case ops.SetPreview():
+                return images.set_preview(known, operation)
+            case ops.WithdrawImage():
+                return images.withdraw(known, operation)
+            case ops.RestoreImage():
+                return confirming.restore_image(known, operation, self._receipts)
 
     def _rights(self, known: KnownCaller, operation: ops.Grant | ops.ChangeRights) -> Transaction[Effect]:
         record = grants.checked_record(known, operation.grant, operation.record)
@@ -299,7 +310,8 @@ class Services:
         """
         known = await self._registered(caller)
         hidden = images.Hidden(stego_sha256, stego_size)
-        served = await self._effect(known.session_key, request_id, operation, images.ready(known, operation, hidden))
+        making = images.ready(known, operation, hidden, self._receipts)
+        served = await self._effect(known.session_key, request_id, operation, making)
         assert isinstance(served.outcome, ops.Encrypted)
         outcome = msgspec.structs.replace(served.outcome, stego_sha256=stego_sha256, stego_size=stego_size)
         return Served(outcome, served.nudges)
@@ -362,18 +374,6 @@ class Services:
             if batch < mail.SWEEP_ROWS:
                 break
         return swept
-
-
-def _image_change(
-    known: KnownCaller, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
-) -> Transaction[Effect]:
-    match operation:
-        case ops.SetPreview():
-            return images.set_preview(known, operation)
-        case ops.WithdrawImage():
-            return images.withdraw(known, operation)
-        case ops.RestoreImage():
-            return confirming.restore_image(known, operation)
 
 
 def _viewers_word(known: KnownCaller, request_id: str, operation: ops.KnownCount | ops.WantCopy) -> Transaction[Effect]:

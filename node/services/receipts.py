@@ -1,7 +1,13 @@
-"""Receipts: by which an account gets its number back from a directory that was restored to before its registration.
+"""Receipts: by which an account gets back what a restored directory forgot, its number and its images.
 
-A receipt is the nodes' own word that they gave a number to a signing key. Only nodes can make one, under a key that
-follows from the one that all of them share; it is worth nothing to anybody who lacks the signing key.
+A receipt is the nodes' own word that they gave an account number to a signing key, or made an image for one. Only nodes
+can make one, under a key that follows from the one that all of them share; it is worth nothing to anybody who lacks the
+signing key.
+
+What the receipt of an image does not cover: after a restore, and before the owner's peer is back, another account that
+knows the image's id can still hide a picture of its own under it. The owner's image is then refused as a conflict; no
+key and no view is lost to the other, whose picture opens under no grant of the owner's. An image whose receipt its peer
+never got (its nodes gave none, and it was not signed in since) is not made again.
 """
 
 import hashlib
@@ -12,6 +18,7 @@ from shared.framing import framed
 
 _KEY_DOMAIN: Final = "glimpse account receipt key"
 _DOMAIN: Final = "glimpse account receipt"
+_IMAGE_DOMAIN: Final = "glimpse image receipt"
 
 
 class Receipts:
@@ -29,3 +36,11 @@ class Receipts:
     def holds(self, account: int, signing_key: bytes, receipt: bytes) -> bool:
         """Tell whether a receipt is genuine."""
         return hmac.compare_digest(self.of(account, signing_key), receipt)
+
+    def of_image(self, image: str, signing_key: bytes) -> bytes:
+        """Return the receipt for an image that was made for a signing key: 32 bytes."""
+        return hmac.digest(self._key, framed(_IMAGE_DOMAIN, self._cluster, image.encode(), signing_key), hashlib.sha256)
+
+    def holds_image(self, image: str, signing_key: bytes, receipt: bytes) -> bool:
+        """Tell whether the receipt of an image is genuine."""
+        return hmac.compare_digest(self.of_image(image, signing_key), receipt)

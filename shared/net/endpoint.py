@@ -83,6 +83,7 @@ class Endpoint:
         static_private: bytes,
         *,
         bind: Address = ("127.0.0.1", 0),
+        bound: socket.socket | None = None,
         timing: Timing,
         limits: Limits = LIMITS,
         prologue: bytes = b"",
@@ -95,8 +96,9 @@ class Endpoint:
     ) -> None:
         """Take this side's X25519 private key (32 bytes) and where to listen, port 0 for any.
 
-        Endpoints with different `prologue` cannot talk. `partials` keeps objects that arrived in part, in memory if it
-        is not given. `gso=False` sends and receives datagrams one by one. `datagram_bytes` fixes the size of transfer
+        `bound` is a UDP socket that another process has bound to `bind`; it is used instead of a new one. Endpoints
+        with different `prologue` cannot talk. `partials` keeps objects that arrived in part, in memory if it is not
+        given. `gso=False` sends and receives datagrams one by one. `datagram_bytes` fixes the size of transfer
         datagrams (1200 to 65 000) instead of choosing by path. Objects up to `ride_along_bytes` leave together with
         their offer and need no worker port at the receiver.
         """
@@ -105,6 +107,7 @@ class Endpoint:
         self.on_closed: Callable[[Session, str], None] = _ignore_closed
         self.on_offer: Callable[[Session, IncomingOffer], Incoming | None] = _refuse_offer
         self._bind = bind
+        self._bound = bound
         self._timing = timing
         self._limits = limits
         self._clock = clock
@@ -142,7 +145,10 @@ class Endpoint:
         try:
             host = await _numeric_host(self._bind[0])
             self._parent = Port(
-                UdpSocket((host, self._bind[1]), gso=self._gso), self._switches, self._traffic, is_worker=False
+                UdpSocket((host, self._bind[1]), gso=self._gso, bound=self._bound),
+                self._switches,
+                self._traffic,
+                is_worker=False,
             )
         except OSError as error:
             raise Unavailable(f"Address {self._bind[0]}:{self._bind[1]} cannot be used: {error.strerror}.") from error

@@ -50,19 +50,21 @@ _CLOSED: Final = frozenset((errno.EBADF, errno.ENOTSOCK))
 class UdpSocket:
     """One bound UDP socket, IPv4 or IPv6. Errors of single datagrams are counted, never raised."""
 
-    def __init__(self, bind: Address, *, gso: bool = True) -> None:
+    def __init__(self, bind: Address, *, gso: bool = True, bound: socket.socket | None = None) -> None:
         """Bind to a numeric host and a port, 0 for any. `gso=False` forces plain calls in both directions.
 
+        `bound` is a socket that is bound to `bind` already; it is taken over and closed as one opened here would be.
         Raises `OSError` where the address cannot be bound.
         """
         self._family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-        self._socket = socket.socket(self._family, socket.SOCK_DGRAM)
+        self._socket = socket.socket(self._family, socket.SOCK_DGRAM) if bound is None else bound
         try:
             self._socket.setblocking(False)
             self.receive_buffer_bytes = self._enlarge(socket.SO_RCVBUF)
             """What the kernel really grants, in its own accounting of datagrams (`shared.transfer.flow`)."""
             self._enlarge(socket.SO_SNDBUF)
-            self._socket.bind(bind)
+            if bound is None:
+                self._socket.bind(bind)
         except OSError:
             self._socket.close()
             raise

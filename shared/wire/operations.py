@@ -35,7 +35,10 @@ PictureFormat = Annotated[str, msgspec.Meta(max_length=8, pattern=r"^[A-Z0-9]+$"
 Page = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Preview = Annotated[bytes, msgspec.Meta(max_length=PREVIEW_MAX_BYTES)]
 Receipt = Annotated[bytes, msgspec.Meta(max_length=32)]
-"""The nodes' own proof that they gave an account number to a signing key; empty from nodes that give none."""
+"""The nodes' own proof that they gave an account number to a signing key, or made an image for it; empty from nodes
+that give none."""
+MAX_TOLD_WISHES = 16
+"""The newest of a grant that its owner is told, and tells: an answer must stay small, and older ones were answered."""
 LookSeconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 
 # --- Accounts --------------------------------------------------------------------------------------------------------
@@ -143,7 +146,8 @@ class MyImages(Message, frozen=True, tag=114):
 class RestoreImage(Message, frozen=True, tag=115):
     """Make the row of an own image again that a restored directory lacks. One that is there is left as it is.
 
-    `upload_size` 0 says that the owner's peer no longer knows the upload.
+    `receipt` is the one that came with the image; `upload_size` 0 says that the owner's peer no longer knows the
+    upload.
     """
 
     image: Id128
@@ -156,6 +160,7 @@ class RestoreImage(Message, frozen=True, tag=115):
     offered: bool = True
     upload_size: Annotated[int, msgspec.Meta(ge=0, le=3 * MAX_SEALED_BYTES)] = 0
     upload_sha256: Digest = bytes(32)
+    receipt: Receipt = b""
 
 
 # --- Asking and granting ---------------------------------------------------------------------------------------------
@@ -240,11 +245,22 @@ class GetGrant(Message, frozen=True, tag=127):
     grant: Id128
 
 
+class WishDone(msgspec.Struct, frozen=True):
+    """What an owner wanted of a grant and got: the wish's id (see `ChangeRights.wish`) and the version it became."""
+
+    wish: Id128
+    version: Count
+
+
+WishesDone = Annotated[tuple[WishDone, ...], msgspec.Meta(max_length=MAX_TOLD_WISHES)]
+
+
 class ConfirmGrant(Message, frozen=True, tag=128):
     """What the owner's peer knows of a grant, for a directory that was restored: thaws the grant.
 
     The higher version and the higher count hold, the directory's or these. A grant that the directory lacks is made
     anew from the share, which is needed only then. `consumed` is the highest count that the owner was told.
+    `wishes` are those that the directory said are contained in the record: one that is sent again is not done twice.
     """
 
     grant: Id128
@@ -254,6 +270,7 @@ class ConfirmGrant(Message, frozen=True, tag=128):
     consumed: Count
     cloud_share: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] | None = None
     share_signature: Signature | None = None
+    wishes: WishesDone = ()
 
 
 # --- Views -----------------------------------------------------------------------------------------------------------
@@ -434,7 +451,7 @@ class Account(Message, frozen=True, tag=154):
 
 
 class ImageRow(msgspec.Struct, frozen=True):
-    """One image; the counters are 0 for anybody but its owner."""
+    """One image; the counters are 0, and the receipt is empty, for anybody but its owner."""
 
     image: Id128
     title: Title
@@ -447,6 +464,7 @@ class ImageRow(msgspec.Struct, frozen=True):
     offered: bool = True
     viewers: Count = 0
     views_spent: Count = 0
+    receipt: Receipt = b""
 
 
 class Images(Message, frozen=True, tag=155):
@@ -471,6 +489,7 @@ class Encrypted(Message, frozen=True, tag=157):
     stego_sha256: Digest
     stego_size: Count
     created: Timestamp
+    receipt: Receipt = b""
 
 
 class AskRow(msgspec.Struct, frozen=True):
@@ -502,8 +521,11 @@ class Asks(Message, frozen=True, tag=158):
     total: Count
 
 
-class GrantRow(msgspec.Struct, frozen=True):
-    """One grant as the ledger has it; left = max(0, granted - consumed)."""
+class GrantRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One grant as the ledger has it; left = max(0, granted - consumed).
+
+    `wishes`, the newest that are contained in the record, are told to its owner alone.
+    """
 
     grant: Id128
     image: Id128
@@ -519,6 +541,7 @@ class GrantRow(msgspec.Struct, frozen=True):
     frozen: bool
     version: Count
     record: Record
+    wishes: WishesDone = ()
 
 
 class Grants(Message, frozen=True, tag=159):

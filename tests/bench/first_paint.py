@@ -55,6 +55,7 @@ def rows() -> list[Row]:
         empty.write_text(EMPTY)
         env = fresh_environment(Path(folder))
         place = set_up(Path(folder) / "cluster")
+        place.close()  # nothing answers: only the screens are measured
         ways: dict[str, tuple[list[str], list[bytes]]] = {
             "empty": ([sys.executable, str(empty)], [FIRST]),
             "client": ([str(GLIMPSE), "client"], [FIRST, FORM]),

@@ -56,6 +56,7 @@ class Cloud:
         self.database = folder / "db" / "directory.sqlite"
         self.database.parent.mkdir(parents=True, exist_ok=True)
         made = set_up(folder / "made", nodes=nodes, directory_url=f"sqlite:///{self.database}")
+        made.close()  # nodes are started here, at addresses of their own
         self._made = made.folder
         self.parties = {node.name: FIRST_NODE + index for index, node in enumerate(made.cluster.nodes)}
         self.names = tuple(self.parties)

@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import anyio
 
+from node.services.receipts import Receipts
 from shared.config import LOCAL
 from shared.errors import Unavailable
 from shared.wire import operations as ops
-from tests.contract.people import CLUSTER, Person
+from tests.contract.people import CLUSTER, SHARE_KEY, Person
 from tui.peer import outbox as outbox_module
 from tui.peer.context import Context
 from tui.peer.copies import COPY, Copies
@@ -131,8 +132,10 @@ class Device:
             self.store.close()
             self.store = None
 
-    async def own(self, image: str) -> None:
-        """Put an own image's key into the store."""
+    async def own(self, image: str, *, with_receipt: bool = True) -> None:
+        """Put an own image's key into the store, and the receipt that came with it."""
+        receipts = Receipts(SHARE_KEY, CLUSTER)
+        receipt = receipts.of_image(image, self.person.identity.public.signing_key) if with_receipt else None
         await self.context.store.run(
             lambda s: s.put(
                 "own_images",
@@ -145,6 +148,7 @@ class Device:
                 content_key=CONTENT_KEY,
                 created=1.0,
                 ready=1,
+                receipt=receipt,
             )
         )
 

@@ -26,6 +26,7 @@ from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
 from tests.databases import PASSWORD, USER, MariaDb, run_sql, skip_or_fail_without_server
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.anyio, pytest.mark.mysql]
 
@@ -149,7 +150,7 @@ async def test_a_server_that_hangs_is_given_up_and_found_again(
                 return_exceptions=True,
             )
             assert {type(outcome) for outcome in outcomes} == {Unavailable}
-            assert time.perf_counter() - began < 10 * HASTY.directory_deadline_s
+            assert time.perf_counter() - began < PATIENT.directory_deadline_s
         finally:
             private_server.resume()
         monkeypatch.setattr(directory, "_timing", PATIENT)
@@ -339,8 +340,8 @@ class TestConnecting:
     async def test_an_unknown_database(self, mysql_url: str) -> None:
         await self.expect(mysql_url + "_absent", InvalidInput, "user and password|no database")
 
-    async def test_nobody_there(self, mysql_url: str, free_tcp_port: int) -> None:
-        host = f"127.0.0.1:{free_tcp_port}"
+    async def test_nobody_there(self, mysql_url: str) -> None:
+        host = f"127.0.0.1:{free_ports()}"
         url = mysql_url.rsplit("@", 1)[0] + f"@{host}/glimpse"
         await self.expect(url, Unavailable, f"{host}/glimpse cannot be reached")
 

@@ -16,6 +16,7 @@ from node.directory.upkeep import PROBE_BYTES
 from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -179,7 +180,7 @@ async def test_a_directory_that_cannot_be_written_is_not_ok_until_it_can(
         assert not directory.ok, "that it can be read says nothing of whether it can be written"
         assert "disk is full" in directory.last_error
         directory._writer.execute(Query("PRAGMA max_page_count = 1000000"))
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             while not directory.ok:
                 await directory.read(read_epoch)
         probed = await directory.read(lambda _: rows_of("SELECT name, LENGTH(filling) AS size FROM probe"))

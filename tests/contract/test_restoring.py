@@ -214,6 +214,65 @@ async def test_a_revocation_holds_against_a_later_change_that_did_not_know_of_it
         assert await look(bob, row.grant) == "revoked"
 
 
+async def test_a_revocation_ends_the_rights_as_they_were_last_set_not_as_a_backup_has_them(place, ann, bob, tmp_path):
+    """A revocation waits for no comparison. It was signed over the record of the backup: the views and the expiry that
+    had been acknowledged since were missing in it for good, and more views were shown as spent than as given."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 1)
+        early = await Backup.take(place)
+        await device.change(bob, image, more=2)
+        await device.change(bob, image, expires=4e9, set_expires=True)
+        await device.change(bob, image, look_s=5.0, set_look=True)
+        [row] = await granted(ann, image)
+        assert [await look(bob, row.grant) for _ in range(2)] == ["shown", "shown"]
+        await device.mailbox.fetch()
+        await early.put_back(place)
+        await device.change(bob, image, revoke=True)
+        await device.sign_in()
+        [row] = await granted(ann, image)
+        assert (row.granted, row.consumed, row.expires, row.revoked, row.version) == (3, 2, 4e9, True, 5)
+        assert decode_record(row.record).look_s == 5.0
+        [known] = await device.given.known()
+        assert (known.version, known.record) == (row.version, row.record)
+
+
+async def test_a_revocation_signed_anew_after_a_restore_keeps_what_it_was_signed_over(place, ann, bob, tmp_path):
+    """Another device had given more, and only the revocation that never arrived was signed over its record."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as first, opened(ann, tmp_path / "two", image) as second:
+        await first.sign_in()
+        await first.give(bob, image, 3)
+        early = await Backup.take(place)
+        await second.change(bob, image, more=5)
+        first.link.fates = ["lost request"]
+        await first.granting.change(RightsIntent(image, bob.account, revoke=True))
+        await first.turn()
+        assert await first.waiting() == ["revocation"]
+        await early.put_back(place)
+        await first.deliver_all()
+        [row] = await granted(ann, image)
+        assert (row.granted, row.revoked) == (8, True)
+
+
+async def test_a_damaged_record_in_the_store_keeps_no_right_alive(place, ann, bob, tmp_path):
+    """What is kept of a grant is not the owner's word any more: the revocation is signed over the directory's."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 3)
+        early = await Backup.take(place)
+        await device.change(bob, image, more=5)
+        [known] = await device.given.known()
+        damaged = encode_record(msgspec.structs.replace(decode_record(known.record), granted=9))
+        await device.context.store.run(lambda store: store.do("UPDATE given SET record = :record", record=damaged))
+        await early.put_back(place)
+        await device.change(bob, image, revoke=True)
+        [row] = await granted(ann, image)
+        assert (row.granted, row.revoked, row.version) == (3, True, 3)
+
+
 async def test_a_device_that_knows_nothing_confirms_nothing_and_setting_the_views_does(place, ann, bob, tmp_path):
     image = await ann.image()
     async with opened(ann, tmp_path / "one", image) as first:
@@ -393,6 +452,60 @@ async def test_images_come_back_as_they_were_offered_or_withdrawn(place, ann, tm
         rows = (await ann.get(ops.MyImages())).rows
         assert {row.image: row.offered for row in rows} == {shown: True, gone: False}
         assert device.told == ["The cloud was restored from a backup: 1 picture withdrawn again."]
+
+
+async def test_an_image_that_was_here_before_receipts_gets_one_while_the_directory_knows_it(place, ann, tmp_path):
+    before = await Backup.take(place)
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one") as device:
+        await device.own(image, with_receipt=False)
+        await device.sign_in()
+        [row] = await device.context.store.run(lambda s: s.all("SELECT receipt FROM own_images"))
+        assert len(row["receipt"]) == 32
+        await before.put_back(place)
+        await device.sign_in()
+        assert [row.image for row in (await ann.get(ops.MyImages())).rows] == [image]
+        assert device.told == ["The cloud was restored from a backup: 1 picture made known again."]
+
+
+@pytest.mark.parametrize("proved", [False, True], ids=["", "the viewer proves it first"])
+@pytest.mark.parametrize("learned", ["by its own change", "by a comparison"])
+async def test_more_that_was_not_answered_is_not_given_twice_by_a_restore(place, ann, bob, tmp_path, learned, proved):
+    """One device's +3 was done and not answered, another device changed the rights on top of it, and a backup from
+    before both was put back. The other device's record, which holds the +3, was confirmed; the first sent its +3
+    again, and it was signed anew: +6."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as one, opened(ann, tmp_path / "two", image) as two:
+        await one.sign_in()
+        await one.give(bob, image, 5)
+        early = await Backup.take(place)
+        one.link.fates = ["lost answer"]
+        await one.granting.change(RightsIntent(image, bob.account, more=3))
+        await one.turn()
+        assert [row.granted for row in await granted(ann, image)] == [8]
+        assert await one.waiting() == ["rights"]
+        one.link.away = True
+        if learned == "by its own change":
+            await two.sign_in()
+            await two.change(bob, image, more=1)
+        else:
+            async with opened(ann, tmp_path / "three", image) as three:
+                await three.change(bob, image, more=1)
+            await two.sign_in()
+        [grant] = await granted(ann, image)
+        assert grant.granted == 9
+        await early.put_back(place)
+        if proved:
+            shown = encode_record(msgspec.structs.replace(decode_record(grant.record), left=2))
+            await bob.ask(ops.KnownCount(grant=grant.grant, version=grant.version, consumed=0, record=shown))
+        await two.sign_in()
+        assert [row.granted for row in await granted(ann, image)] == [9]
+        one.link.away = False
+        await one.sign_in()
+        await one.deliver_all()
+        assert [row.granted for row in await granted(ann, image)] == [9]
+        assert not await one.waiting()
+        assert [row.wishes for row in (await bob.get(ops.ListGrants())).rows] == [()], "nobody but the owner is told"
 
 
 async def previews_of(viewer: Person, *images: str) -> list[bytes | None]:

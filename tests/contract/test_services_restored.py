@@ -14,7 +14,7 @@ from node.services.receipts import Receipts
 from shared.errors import Unavailable
 from shared.rights import change_rights, encode_record, with_left
 from shared.wire import operations as ops
-from tests.contract.people import CLUSTER, SHARE_KEY, Given, Person, Town, new_id, refused, services_on
+from tests.contract.people import CLUSTER, SHARE_KEY, Given, Person, Town, encrypt, new_id, refused, services_on
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +117,50 @@ class TestConfirming:
         row = (await ann.get(confirming(given, later))).grant
         assert (row.revoked, row.version) == (True, 2)
 
+    async def test_wishes_of_a_record_are_noted_where_that_record_stands(self, place, ann, bob):
+        given = await ann.give(bob, await ann.image(), 5)
+        second = change_rights(ann.identity, given.record, granted=7)
+        third = change_rights(ann.identity, second, granted=9)
+        await restored(place)
+        contained, later, overtaken = (ops.WishDone(new_id(), version) for version in (2, 3, 2))
+        claim = msgspec.structs.replace(confirming(given, second), wishes=(contained, later))
+        assert (await ann.get(claim)).grant.wishes == (contained,), "no record contains what became of a later one"
+        await ann.ask(confirming(given, third))
+        stale = msgspec.structs.replace(confirming(given, second), wishes=(overtaken,))
+        assert (await ann.get(stale)).grant.wishes == (contained,), "the record that it came with does not stand"
+        assert (await standing(ann, given.operation.grant)).wishes == (contained,)
+        assert (await standing(bob, given.operation.grant)).wishes == ()
+        repeated = ops.ChangeRights(
+            grant=given.operation.grant,
+            record=encode_record(second),
+            met_version=1,
+            met_consumed=0,
+            wish=contained.wish,
+        )
+        assert (await ann.get(repeated)).grant.granted == 9, "it is done, and done once"
+        overtakes = msgspec.structs.replace(repeated, wish=overtaken.wish)
+        assert await refused(ann.get(overtakes)) == "conflict"
+
+    async def test_the_owner_is_told_the_newest_wishes(self, place, ann, bob):
+        given = await ann.give(bob, await ann.image(), 5)
+        record, wishes = given.record, []
+        for _ in range(ops.MAX_TOLD_WISHES + 2):
+            met, record = record, change_rights(ann.identity, record, granted=record.granted + 1)
+            wishes.append(ops.WishDone(new_id(), record.version))
+            changed = await ann.get(
+                ops.ChangeRights(
+                    grant=record.grant_id,
+                    record=encode_record(record),
+                    met_version=met.version,
+                    met_consumed=0,
+                    wish=wishes[-1].wish,
+                )
+            )
+        assert changed.grant.wishes == tuple(reversed(wishes[2:]))
+        [listed] = (await ann.get(ops.ListGrants(given=True))).rows
+        assert listed == changed.grant
+        assert all(not letter.grant.wishes for letter in await bob.mail())
+
     async def test_only_the_owner_confirms(self, place, ann, bob):
         given = await ann.give(bob, await ann.image(), 5)
         await restored(place)
@@ -178,7 +222,7 @@ class TestMakingAgain:
         await forget_grant(place, given.operation.grant)
         await place.run("DELETE FROM images")
         assert await refused(ann.get(confirming(given))) == "not_found"
-        await ann.ask(restoring(image))
+        await ann.ask(restoring(ann, image))
         assert not (await ann.get(confirming(given))).grant.frozen
 
     async def test_the_viewer_is_known_by_the_key_and_waited_for(self, place, ann, bob):
@@ -223,7 +267,11 @@ class TestMakingAgain:
 
 
 # --- Images ----------------------------------------------------------------------------------------------------------
-def restoring(image: str, **changes) -> ops.RestoreImage:
+def receipt_of(person: Person, image: str) -> bytes:
+    return Receipts(SHARE_KEY, CLUSTER).of_image(image, person.identity.public.signing_key)
+
+
+def restoring(owner: Person, image: str, **changes) -> ops.RestoreImage:
     good = ops.RestoreImage(
         image=image,
         title="A\u202epicture",
@@ -234,6 +282,7 @@ def restoring(image: str, **changes) -> ops.RestoreImage:
         created=1000.0,
         upload_size=11_000,
         upload_sha256=b"u" * 32,
+        receipt=receipt_of(owner, image),
     )
     return msgspec.structs.replace(good, **changes)
 
@@ -242,8 +291,8 @@ class TestImages:
     async def test_an_image_that_the_backup_lacks_is_made_again(self, place, ann):
         image, withdrawn = new_id(), new_id()
         for _ in range(2):
-            await ann.ask(restoring(image))
-            await ann.ask(restoring(withdrawn, offered=False, created=2000.0))
+            await ann.ask(restoring(ann, image))
+            await ann.ask(restoring(ann, withdrawn, offered=False, created=2000.0))
         newest, oldest = (await ann.get(ops.MyImages())).rows
         assert (newest.image, newest.offered) == (withdrawn, False)
         assert (oldest.image, oldest.offered, oldest.created) == (image, True, 1000.0)
@@ -252,13 +301,33 @@ class TestImages:
 
     async def test_one_that_is_there_is_left_as_it_is(self, place, ann, bob):
         image = await ann.image(title="As it was")
-        await ann.ask(restoring(image, offered=False))
+        await ann.ask(restoring(ann, image, offered=False))
         [row] = (await ann.get(ops.MyImages())).rows
         assert (row.title, row.offered) == ("As it was", True)
-        assert await refused(bob.get(restoring(image))) == "conflict"
+        assert await refused(bob.get(restoring(bob, image))) == "conflict"
+
+    async def test_who_only_knows_the_id_does_not_get_it(self, place, ann, bob):
+        """The first to name the id of an image that a restored directory had forgotten owned it."""
+        image = await ann.image()
+        [row] = (await ann.get(ops.MyImages())).rows
+        assert row.receipt == receipt_of(ann, image)
+        [seen] = (await bob.get(ops.OfferedImages(owner=ann.account))).rows
+        assert seen.receipt == b"", "nobody else is told"
+        await place.run("DELETE FROM images")
+        await place.forget_requests()
+        for receipt in (b"", bytes(32), row.receipt, receipt_of(bob, new_id())):
+            assert await refused(bob.get(restoring(bob, image, receipt=receipt))) == "not_allowed"
+        await ann.ask(restoring(ann, image, receipt=row.receipt))
+        assert (await ann.get(ops.MyImages())).total == 1
+
+    async def test_an_image_comes_with_its_receipt(self, place, ann):
+        caller = await place.services.caller(ann.key, "127.0.0.1")
+        image = new_id()
+        made = await place.services.image_ready(caller, new_id(), encrypt(image), b"s" * 32, 5000)
+        assert made.outcome.receipt == receipt_of(ann, image)
 
     async def test_none_is_made_in_the_future(self, place, ann):
-        await ann.ask(restoring(new_id(), created=9e10))
+        await ann.ask(restoring(ann, new_id(), created=9e10))
         [row] = (await ann.get(ops.MyImages())).rows
         assert row.created < 9e10
 

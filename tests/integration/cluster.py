@@ -1,13 +1,38 @@
-"""Three real nodes for tests: `glimpse up` in a process of its own, on free ports, in a folder of the test."""
+"""Three real nodes for tests: `glimpse up` in a process of its own, on free ports, in a folder of the test.
+
+Faults of theirs come in three ways, see `Fault`: what a test holds after a node was killed holds in all of them.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from enum import Enum
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+from tests.ports import free_ports
+
 GLIMPSE = [sys.executable, "-m", "tui.cli"]
+_NODES = 3
+_READ = (
+    "import contextlib, sqlite3, sys\n"
+    "with contextlib.closing(sqlite3.connect(sys.argv[1], timeout=30)) as file:\n"
+    "    assert file.execute('SELECT COUNT(*) FROM nodes').fetchone() == (3,)\n"
+)
+
+
+class Fault(Enum):
+    """How a node's process ends."""
+
+    KILLED = "killed"
+    """SIGKILL: as after a crash, nothing is closed or said."""
+    STOPPED = "stopped in order"
+    """SIGTERM: the node gives leadership away, closes the directory's file and says goodbye."""
+    KILLED_AFTER_A_READER = "killed after a reader"
+    """Another process has opened, read and closed the directory's file before. It must not take itself for the last
+    user, and the log with it."""
 
 
 class RunningCluster:
@@ -16,13 +41,12 @@ class RunningCluster:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.file = folder / "cluster.toml"
-        self._process = subprocess.Popen(
-            [*GLIMPSE, "up", "--data", str(folder), "--base-port", "0", *options], stdout=subprocess.PIPE, text=True
-        )
+        command = [*GLIMPSE, "up", "--data", str(folder), "--base-port", str(free_ports(2 * _NODES)), *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.ready = self._process.stdout.readline().strip()
         if not self.ready.startswith("ready "):
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process.stdout.close()
             raise AssertionError(f"the cluster did not come up: {self.ready!r}")
 
@@ -41,11 +65,32 @@ class RunningCluster:
         """Return what `glimpse status --json` says."""
         return json.loads(self.glimpse("status", "--json").stdout)
 
+    def pid(self, name: str) -> int:
+        """Return the process of a node that answers."""
+        return next(int(node["pid"]) for node in self.status()["nodes"] if node["name"] == name)
+
+    def end_node(self, pid: int, fault: Fault) -> None:
+        """Let a node's process end in one of the ways there are."""
+        if fault is Fault.KILLED_AFTER_A_READER:
+            self.read_directory()
+        os.kill(pid, signal.SIGTERM if fault is Fault.STOPPED else signal.SIGKILL)
+
+    def read_directory(self) -> None:
+        """Open the directory's file in another process, read and close it, as a look with the sqlite3 shell does.
+
+        The nodes' log must still be there afterwards: without a name, what they write into it ends with them.
+        """
+        file, log = self.folder / "directory.sqlite", self.folder / "directory.sqlite-wal"
+        inode = log.stat().st_ino
+        subprocess.run([sys.executable, "-c", _READ, str(file)], check=True, timeout=100)
+        assert log.exists(), "the reader deleted the log under the living nodes"
+        assert log.stat().st_ino == inode, "the nodes write into a log without a name"
+
     def stop(self) -> int:
         """Drain and end it; return the exit code of `glimpse up`."""
         assert self._process.stdout is not None
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(30)
+        code = self._process.wait(PATIENCE_S)
         self._process.stdout.close()
         return code
 
@@ -53,5 +98,5 @@ class RunningCluster:
         """End `glimpse up` at once, as a crash does."""
         assert self._process.stdout is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
         self._process.stdout.close()

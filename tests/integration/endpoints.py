@@ -13,8 +13,9 @@ from anyio.lowlevel import checkpoint
 from shared.config import LOCAL, Timing
 from shared.errors import Refused
 from shared.net.endpoint import Address, Endpoint, Incoming, IncomingOffer, Session
+from tests.patience import PATIENCE_S
 
-DEADLINE_S = 20.0
+DEADLINE_S = PATIENCE_S
 """No condition is waited for longer than this; it only bounds a failing test."""
 QUICK = replace(LOCAL, transfer_idle_s=1.0, handshake_timeout_s=1.0, handshake_retry_s=0.05)
 """So that giving up takes a second instead of ten."""

@@ -1,8 +1,11 @@
-"""A peer in a process of its own that kills itself with SIGKILL at a chosen moment, as a crash would.
+"""A peer in a process of its own that sends itself a signal at a chosen moment.
 
-    python -m tests.integration.peer_process encrypt STAGE PROFILE CLUSTER PICTURE
-    python -m tests.integration.peer_process receive - PROFILE CLUSTER
-    python -m tests.integration.peer_process send - PROFILE CLUSTER
+    python -m tests.integration.peer_process SIGNAL encrypt STAGE PROFILE CLUSTER PICTURE
+    python -m tests.integration.peer_process SIGNAL receive - PROFILE CLUSTER
+    python -m tests.integration.peer_process SIGNAL send - PROFILE CLUSTER
+
+SIGKILL ends it as a crash would. SIGTERM closes the peer, as it does in the client and in agents, and ends the process
+with code 0.
 
 `encrypt` dies at a stage of an encryption (`written`: the stego image is in the profile, the store does not know it),
 `receive` and `send` die when a good part of a stego image has come or gone.
@@ -12,7 +15,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import anyio
 
@@ -25,9 +27,12 @@ _FROM, _TO = 0.25, 0.9
 """The part of an object in which a process dies."""
 
 
-def die() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("still alive")
+_number = signal.SIGKILL
+
+
+def die() -> None:
+    """Get the signal. After SIGTERM, what called this goes on until the peer is closed under it."""
+    os.kill(os.getpid(), _number)
 
 
 def die_while_receiving() -> None:
@@ -64,7 +69,18 @@ def die_when_written() -> None:
     files.write_whole = written
 
 
-async def main(deed: str, stage: str, profile: str, cluster: str, *rest: str) -> None:
+async def main(number: str, deed: str, *rest: str) -> None:
+    global _number
+    _number = signal.Signals[number]
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run, deed, *rest)
+            async for _ in signals:
+                tasks.cancel_scope.cancel()
+                break
+
+
+async def run(deed: str, stage: str, profile: str, cluster: str, *rest: str) -> None:
     if deed == "receive":
         die_while_receiving()
     elif deed == "send":

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.patience import PATIENCE_S
 from tests.tui.terminal import Terminal
 from tui.peer import Peer
 
@@ -100,7 +101,7 @@ def test_a_terminal_that_goes_away_signs_out(env, cluster, tmp_path) -> None:
     with Terminal([*GLIMPSE, "client"], env=env) as terminal:
         terminal.wait_for("leads")
         terminal.hang_up()
-        assert terminal.process.wait(30) != 0
+        assert terminal.process.wait(PATIENCE_S) != 0
     assert True not in is_online(cluster, tmp_path)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.integration.cluster import GLIMPSE, Fault, RunningCluster
+from tests.patience import PATIENCE_S
 from tests.photos import large_jpeg, photo
 from tests.tui.terminal import Terminal
 from tui.peer import Peer
@@ -57,7 +58,7 @@ class Stage:
         """Let Ben sign out."""
         if self.agent.poll() is None:
             self.agent.send_signal(signal.SIGTERM)
-        assert self.agent.wait(20) == 0
+        assert self.agent.wait(PATIENCE_S) == 0
         assert self.agent.stdout is not None
         self.agent.stdout.close()
 
@@ -142,7 +143,8 @@ def test_by_mouse_alone_to_a_picture_seen(stage: Stage) -> None:
         assert terminal.wait_until_over() == 0
 
 
-def test_the_leader_is_killed_while_an_image_is_on_its_way(stage: Stage) -> None:
+@pytest.mark.parametrize("fault", Fault)
+def test_the_leader_ends_while_an_image_is_on_its_way(stage: Stage, fault: Fault) -> None:
     """The person sees how far it is, at most a short notice, and then the picture. Nothing is to be done again."""
     large = stage.folder / "large.jpg"
     large.write_bytes(large_jpeg().data)
@@ -157,9 +159,10 @@ def test_the_leader_is_killed_while_an_image_is_on_its_way(stage: Stage) -> None
         terminal.type(str(large))
         terminal.press("enter")
         terminal.wait_for("Send to a node")
-        os.kill(leader["pid"], signal.SIGKILL)
+        stage.cluster.end_node(leader["pid"], fault)
         terminal.wait_for("is encrypted")
         terminal.wait_for("v Open")  # the dialog is gone, and the keys are the list's again
+        terminal.wait_for("Nobody yet.")  # the picture is in the list and chosen, so that the key is for it
         terminal.press("v")
         terminal.wait_for(lambda screen: screen.colours > PICTURE_COLOURS)
         terminal.press("escape", "ctrl+q")

@@ -21,6 +21,7 @@ from shared.stego import container
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import _event, received, shared_image, until
+from tests.patience import PATIENCE_S
 from tui.commands.agent import agent
 from tui.peer import Peer, files, wanting
 from tui.peer.events import CopyProgress, OtherDevice
@@ -59,14 +60,20 @@ async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Calla
         yield person
 
 
-def killed(deed: str, stage: str, profile: Path, cluster: RunningCluster, *rest: str) -> None:
-    """Run a peer in a process of its own until it has killed itself."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.integration.peer_process", deed, stage, profile, cluster.file, *rest],
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL
+ENDS = pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+"""A process that is killed, and its twin that is told to end and closes its peer."""
+
+
+async def ended(
+    number: signal.Signals, deed: str, stage: str, profile: Path, cluster: RunningCluster, *rest: str
+) -> None:
+    """Run a peer in a process of its own until a signal has ended it."""
+    command = [sys.executable, "-m", "tests.integration.peer_process", number.name, deed, stage, profile, cluster.file]
+
+    def run() -> int:
+        return subprocess.run([*command, *rest], timeout=120, check=False).returncode
+
+    assert await anyio.to_thread.run_sync(run) == (-number if number == signal.SIGKILL else 0)
 
 
 def heard(events: Any) -> list[str]:
@@ -96,7 +103,7 @@ async def test_what_a_killed_encryption_left_is_offered_to_nobody(
     viewer = await people("ben")
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         me = await owner.register("ada")
-    await anyio.to_thread.run_sync(killed, "encrypt", "receiving", tmp_path / "ada", cluster, str(photo))
+    await ended(signal.SIGKILL, "encrypt", "receiving", tmp_path / "ada", cluster, str(photo))
     offers = await until(lambda: viewer.images_of(me.account), lambda offers: len(offers) == 1)
     sent = await viewer.request(offers[0].image, 2)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
@@ -108,12 +115,13 @@ async def test_what_a_killed_encryption_left_is_offered_to_nobody(
         assert await owner.my_images() == []
 
 
-async def test_an_encryption_killed_before_the_cloud_had_it_all_leaves_nothing(
-    cluster: RunningCluster, tmp_path: Path, photo: Path
+@ENDS
+async def test_an_encryption_cut_short_before_the_cloud_had_it_all_leaves_nothing(
+    cluster: RunningCluster, tmp_path: Path, photo: Path, number: signal.Signals
 ) -> None:
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
-    await anyio.to_thread.run_sync(killed, "encrypt", "sending", tmp_path / "ada", cluster, str(photo))
+    await ended(number, "encrypt", "sending", tmp_path / "ada", cluster, str(photo))
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.sign_in()
         assert await owner.my_images() == []
@@ -128,7 +136,7 @@ async def test_an_encryption_killed_at_its_very_end_is_kept(
     viewer = await people("ben")
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
-    await anyio.to_thread.run_sync(killed, "encrypt", "written", tmp_path / "ada", cluster, str(photo))
+    await ended(signal.SIGKILL, "encrypt", "written", tmp_path / "ada", cluster, str(photo))
     (tmp_path / "ada" / "images" / "own-cut.part").write_bytes(b"cut")
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.sign_in()
@@ -198,7 +206,7 @@ async def test_a_withdrawn_image_is_asked_for_by_nobody_any_more(people: Any, ph
     await until(owner.requests, lambda found: len(found.incoming) == 1)
     with viewer.subscribe() as events:
         await owner.withdraw(image.image)
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             answer: Any = await _event(events, "RequestAnswered")
         assert (answer.request_id, answer.accepted, answer.title) == (sent.request_id, False, "fractal")
         assert "no longer offers" in answer.reason
@@ -267,7 +275,7 @@ async def test_an_answer_that_waited_too_long_gives_nothing_and_says_so(tmp_path
         async with Peer(tmp_path / "ada", second.file) as owner:
             with owner.subscribe() as events:
                 await owner.sign_in()
-                with anyio.fail_after(30):
+                with anyio.fail_after(PATIENCE_S):
                     refused: Any = await _event(events, "Undeliverable")
             assert "rejected" in refused.reason
             await until(lambda: owner.requests(local=True), lambda found: found.incoming[0].state == AskState.REJECTED)
@@ -300,7 +308,7 @@ async def test_a_second_device_gets_its_copies_by_itself_and_hears_no_history(
             assert not {"RequestAnswered", "RightsUpdated", "RequestArrived", "ViewSpentEvent"} & set(told)
             [request] = (await phone.requests(local=True)).outgoing
             assert request.state == AskState.REJECTED
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE_S):
                 await _event(events, "ImageReceived")
         [copy] = await phone.peer_images()
         assert (copy.grant, copy.left) == (held.grant, 2)
@@ -310,7 +318,7 @@ async def test_a_second_device_gets_its_copies_by_itself_and_hears_no_history(
         # What happens from now on is news.
         with phone.subscribe() as events:
             await owner.set_views(held.image, me.account, 9)
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 await _event(events, "RightsUpdated")
 
 
@@ -438,7 +446,7 @@ async def test_strange_files_in_the_profile_are_left_alone(
     (images / "link.png").symlink_to(image.path)
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         await viewer.sign_in()
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             await viewer._adopting.looked.wait()
         assert await viewer.my_images() == []
     assert {path.name for path in images.iterdir()} == {image.path.name, "own-junk.png", "link.png"}
@@ -457,7 +465,7 @@ async def test_two_devices_know_of_each_other_and_do_not_fight(
                 await phone.register("ada")
                 await phone.sign_in()
                 assert OtherDevice(newer=False) in [event async for event in _until_other(at_phone)]
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 assert await _event(at_owner, "OtherDevice") == OtherDevice(newer=True)
             assert owner.status().other_device
             assert not phone.status().other_device
@@ -481,7 +489,7 @@ async def test_an_agent_says_that_another_device_signed_in(
     owner = await people("ada")
     said: list[str] = []
     async with await another_device(owner, tmp_path / "robot", cluster) as robot:
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             async with anyio.create_task_group() as group:
 
                 def say(line: str) -> None:
@@ -498,7 +506,7 @@ async def test_an_agent_says_that_another_device_signed_in(
 
 
 async def _until_other(events: Any) -> AsyncIterator[Any]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_S):
         async for event in events:
             yield event
             if isinstance(event, OtherDevice):
@@ -531,8 +539,9 @@ async def begun(events: Any, *, sending: bool) -> tuple[int, int]:
     raise AssertionError("the peer closed")
 
 
-async def test_a_transfer_goes_on_where_it_was_when_the_receiver_is_killed(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path
+@ENDS
+async def test_a_transfer_goes_on_where_it_was_when_the_receiver_ends(
+    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
 ) -> None:
     """What had arrived was kept in memory only: a client that was closed or killed began every picture anew."""
     owner = await people("ada")
@@ -540,7 +549,7 @@ async def test_a_transfer_goes_on_where_it_was_when_the_receiver_is_killed(
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         me = await viewer.register("ben")
     await owner.grant(image.image, me.account, 1)
-    await anyio.to_thread.run_sync(killed, "receive", "-", tmp_path / "ben", cluster)
+    await ended(number, "receive", "-", tmp_path / "ben", cluster)
     parts = tmp_path / "ben" / "partials"
     assert [path.suffix for path in sorted(parts.iterdir())] == [".data", ".have"]
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
@@ -556,8 +565,9 @@ async def test_a_transfer_goes_on_where_it_was_when_the_receiver_is_killed(
         assert list(parts.iterdir()) == []
 
 
-async def test_a_transfer_goes_on_where_it_was_when_the_sender_is_killed(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path
+@ENDS
+async def test_a_transfer_goes_on_where_it_was_when_the_sender_ends(
+    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
 ) -> None:
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
@@ -567,7 +577,7 @@ async def test_a_transfer_goes_on_where_it_was_when_the_sender_is_killed(
             me = await viewer.register("ben")
         await owner.grant(image.image, me.account, 1)
     viewer = await people("ben")
-    await anyio.to_thread.run_sync(killed, "send", "-", tmp_path / "ada", cluster)
+    await ended(number, "send", "-", tmp_path / "ada", cluster)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         with owner.subscribe() as events:
             await owner.sign_in()
@@ -587,7 +597,7 @@ async def test_a_part_that_was_damaged_on_disk_is_received_anew(
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         me = await viewer.register("ben")
     await owner.grant(image.image, me.account, 1)
-    await anyio.to_thread.run_sync(killed, "receive", "-", tmp_path / "ben", cluster)
+    await ended(signal.SIGKILL, "receive", "-", tmp_path / "ben", cluster)
     [data] = (tmp_path / "ben" / "partials").glob("*.data")
     with data.open("r+b") as file:
         file.write(b"damage" * 5000)

@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import stat
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +24,8 @@ from shared.wire.codec import encode
 from shared.wire.feed_messages import AuditNotice, FeedNotices, FeedState, Happening, LeaderNotice, RoleNotice
 from shared.wire.node_messages import AuditRecord, TableRow
 from shared.wire.peer_messages import OperatorCommand, StatusQuery
-from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.integration.cluster import GLIMPSE, Fault, RunningCluster
+from tests.patience import PATIENCE_S
 from tui.monitor.feed_client import FeedClient
 from tui.operator import Operator
 from tui.peer import Peer
@@ -92,14 +91,14 @@ class Seen:
     def states(self, node: str) -> int:
         return sum(isinstance(message, FeedState) for message in self.messages[node])
 
-    async def until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
         with anyio.fail_after(within_s):
             while not holds():
                 await self.news.wait()
 
     async def accepted(self, name: str, order: str) -> None:
         """Give an order until it is accepted: where nobody was heard in time just now, the answer is to wait."""
-        with anyio.fail_after(20.0):
+        with anyio.fail_after(PATIENCE_S):
             while True:
                 try:
                     await self.operator.command(name, order)
@@ -133,34 +132,49 @@ def audit_file(cluster: RunningCluster, node: str) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-async def test_a_killed_leader_an_election_and_a_new_leader_are_seen(cluster: RunningCluster) -> None:
+@pytest.mark.parametrize("fault", Fault)
+async def test_a_leader_that_ends_an_election_and_a_new_leader_are_seen(cluster: RunningCluster, fault: Fault) -> None:
+    """However it ends. How long the others take is held to the bars in simulated time, in `tests/sim`.
+
+    Notices and the states that they lead to come in datagrams of their own, in any order, and are waited for apart.
+    """
     async with watching(cluster) as seen:
         places = {node.name: place for place, node in enumerate(seen.operator.cluster.nodes)}
         leader = next(name for name in seen.names if seen.standing(name).role == "leader")
         term = seen.standing(leader).term
         state = seen.last(leader, FeedState)
         assert state is not None
-        assert all(seen.standing(name).leader == places[leader] for name in seen.names)
-        assert any(notice.term == term for notice in seen.notices(leader, LeaderNotice)), "told though it was before"
+        await seen.until(lambda: all(seen.standing(name).leader == places[leader] for name in seen.names))
+        # That there is a leader is told to who begins to watch, though it was before.
+        await seen.until(lambda: any(notice.term == term for notice in seen.notices(leader, LeaderNotice)))
         before = {name: len(seen.notices(name, RoleNotice)) for name in seen.names}
-        killed_at = time.monotonic()
-        os.kill(state.life.pid, signal.SIGKILL)
+        await anyio.to_thread.run_sync(cluster.end_node, state.life.pid, fault)
         others = [name for name in seen.names if name != leader]
         await seen.until(lambda: any(seen.standing(name).role == "leader" for name in others))
-        took_s = time.monotonic() - killed_at
         new = next(name for name in others if seen.standing(name).role == "leader")
         assert seen.standing(new).term > term
         await seen.until(lambda: all(seen.standing(name).leader == places[new] for name in others))
-        roles = seen.notices(new, RoleNotice)[before[new] :]
-        assert [notice.role for notice in roles][-2:] == ["claim", "leader"]
-        assert LeaderNotice(None, term) in seen.notices(others[0], LeaderNotice)
-        heard = [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == "NEW_LEADER"]
-        assert any(notice.sent and notice.term > term for notice in heard)
-        assert took_s < 8 * HB + 2.0, "the bar is 8 heartbeats; the rest is for a busy machine and the frame"
-        assert seen.client.silent_s(leader) > 2 * HB
-        beats = seen.last(new, feed.FeedBeats)
-        assert beats is not None
-        assert sum(row.missed for row in beats.beats if row.place == places[leader]) >= 2
+        await seen.until(
+            lambda: [notice.role for notice in seen.notices(new, RoleNotice)[before[new] :]][-2:] == ["claim", "leader"]
+        )
+        await seen.until(lambda: LeaderNotice(None, term) in seen.notices(others[0], LeaderNotice))
+
+        def told(kind: str) -> list[feed.ElectionNotice]:
+            return [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == kind]
+
+        await seen.until(lambda: any(notice.sent and notice.term > term for notice in told("NEW_LEADER")))
+        await seen.until(lambda: seen.client.silent_s(leader) > 2 * HB)
+        await seen.until(lambda: not running(state.life.pid))
+        if fault is Fault.STOPPED:
+            await seen.until(lambda: told("RESIGN"))
+            assert {(notice.node, notice.sent) for notice in told("RESIGN")} == {(places[leader], False)}
+        else:
+
+            def missed() -> int:
+                beats = seen.last(new, feed.FeedBeats)
+                return 0 if beats is None else sum(row.missed for row in beats.beats if row.place == places[leader])
+
+            await seen.until(lambda: missed() >= 2)
 
 
 async def test_an_order_is_seen_by_all_and_stands_in_every_audit_log(cluster: RunningCluster) -> None:
@@ -170,8 +184,8 @@ async def test_an_order_is_seen_by_all_and_stands_in_every_audit_log(cluster: Ru
         others = [name for name in seen.names if name != deaf]
         await seen.operator.command(deaf, "deaf", number=3)
         await seen.until(lambda: all(any(r.order == "deaf" for r in seen.records(name)) for name in others))
-        assert seen.standing(deaf).deaf_ms > 0, "its last word"
-        assert seen.client.silent_s(deaf) < 3.0
+        said = [message for message in seen.messages[deaf] if isinstance(message, FeedState)]
+        assert any(state.standing.deaf_ms > 0 for state in said), "its last word before it went deaf"
         with pytest.raises(InvalidInput, match="up to 600 s"):
             await seen.operator.command(leader, "deaf", number=9_999)
         await seen.until(lambda: any(not r.obeyed for r in seen.records(leader)))
@@ -253,6 +267,8 @@ async def test_the_last_node_that_could_lead_is_not_drained(cluster: RunningClus
             await seen.operator.command(name, "drain")
             await seen.until(lambda name=name: seen.standing(name).draining)
         await seen.until(lambda: seen.standing(last).role == "leader" and seen.standing(last).trusts_lease)
+        # The new leader hears with the next heartbeats that the others drain; until then one of them could lead.
+        await seen.until(lambda: not any(row.fit for row in seen.table(last) if seen.names[row.place] != last))
         with pytest.raises(InvalidInput, match="No other node"):
             await seen.operator.command(last, "drain")
         with pytest.raises(InvalidInput, match="does not lead"):
@@ -319,15 +335,18 @@ async def private_key(cluster: RunningCluster, tmp_path: Path, who: str) -> byte
         return profile.identity().session_private
 
 
-async def test_a_stopped_node_ends_and_one_that_was_away_learns_what_it_missed(cluster: RunningCluster) -> None:
+@pytest.mark.parametrize("fault", [Fault.KILLED, Fault.STOPPED])
+async def test_a_stopped_node_ends_and_one_that_was_away_learns_what_it_missed(
+    cluster: RunningCluster, fault: Fault
+) -> None:
     async with watching(cluster) as seen:
         leader = next(name for name in seen.names if seen.standing(name).role == "leader")
         away, other = [name for name in seen.names if name != leader]
         state, stopped = seen.last(away, FeedState), seen.last(other, FeedState)
         assert state is not None
         assert stopped is not None
-        os.kill(state.life.pid, signal.SIGKILL)
-        await seen.until(lambda: seen.client.silent_s(away) > 1)
+        cluster.end_node(state.life.pid, fault)
+        await seen.until(lambda: not running(state.life.pid) and seen.client.silent_s(away) > 1)
         await seen.operator.command(leader, "policy", text="round-robin")
         await seen.operator.command(other, "stop")
         await seen.until(lambda: any(record.order == "stop" for record in seen.records(leader)))

@@ -16,6 +16,7 @@ from shared.errors import InvalidInput, ProfileError, Unavailable, WrongPassphra
 from shared.identity import Identity
 from shared.net.endpoint import Endpoint
 from tests.integration.cluster import RunningCluster
+from tests.patience import PATIENCE_S
 from tests.unit.test_profiles import HOLD
 from tui.client.entering import Entering
 from tui.client.host import LocalHost
@@ -195,7 +196,7 @@ async def test_a_peer_that_fails_while_it_is_open_is_told_of_once(cluster: Runni
     async with running_host(tmp_path / "profiles", cluster.file) as (host, failures):
         peer = await host.open("ada")
         peer._context.tasks.start_soon(fail)
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             await failures.told.wait()
         assert len(failures) == 1
         assert "something that nobody thought of" in failures[0]

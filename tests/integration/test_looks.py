@@ -19,13 +19,13 @@ from shared.stego import container
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.integration.relay import Relay, relay
+from tests.patience import PATIENCE_S
 from tui.peer import Peer
 from tui.peer.events import LookWaits, RightsHeard, RightsUpdated
 from tui.peer.models import View
 from tui.peer.store import Store
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
-_LONG_S = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ async def pair(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Made]:
 
 async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
     """Ask again and again until the answer is as it must become."""
-    with anyio.fail_after(_LONG_S):
+    with anyio.fail_after(PATIENCE_S):
         while True:
             found = await call()
             if holds(found):
@@ -95,7 +95,7 @@ async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
 
 
 async def heard(events: AsyncIterator[Any], kind: type, holds: Callable[[Any], bool] = lambda _: True) -> Any:
-    with anyio.fail_after(_LONG_S):
+    with anyio.fail_after(PATIENCE_S):
         async for event in events:
             if isinstance(event, kind) and holds(event):
                 return event
@@ -160,7 +160,7 @@ async def test_a_look_that_was_broken_off_is_finished_by_the_next(pair: Made, mo
         await made.viewer.view(made.image)
         raise AssertionError("it was shown without the answer")
     made.relay.hook = lambda _direction: True
-    with anyio.fail_after(_LONG_S):
+    with anyio.fail_after(PATIENCE_S):
         view = await made.viewer.view(made.image)
     assert (view.data, view.left) == (made.original, 0)
     assert len(await made.log()) == 1
@@ -214,7 +214,7 @@ async def test_two_looks_at_once_are_two_looks(pair: Made, views: int) -> None:
         except ViewRefused as refusal:
             found.append(str(refusal.code))
 
-    with anyio.fail_after(_LONG_S):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
             for _ in range(2):
                 tasks.start_soon(look)

@@ -10,21 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.cluster import RunningCluster
+from tests.patience import PATIENCE_S
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.xdist_group("nodes")
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many TCP ports in a row that are free."""
-    for base in range(29_000, 60_000, 17):
-        with ExitStack() as stack:
-            try:
-                for port in range(base, base + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no free ports")
 
 
 @pytest.fixture
@@ -41,7 +30,7 @@ def cluster(tmp_path: Path, base_port: int) -> Iterator[RunningCluster]:
 
 def scrape(port: int) -> dict[str, float]:
     """Return the sums over all labels but those of the node, by name and first other label."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain")
         text = answer.read().decode()
     found: dict[str, float] = {}
@@ -71,7 +60,7 @@ def test_nodes_tell_prometheus_what_they_do(cluster: RunningCluster, base_port: 
 def test_slow_clients_hold_nothing_up(cluster: RunningCluster, base_port: int) -> None:
     with ExitStack() as stack:
         for _ in range(5):
-            slow = stack.enter_context(socket.create_connection(("127.0.0.1", base_port), timeout=10))
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", base_port), timeout=PATIENCE_S))
             slow.sendall(b"GET /metrics HTT")
         assert scrape(base_port)["glimpse_election_term"] >= 1
 

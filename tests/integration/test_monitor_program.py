@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from shared.identity import Identity
 from shared.keyfiles import save_identity
-from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.integration.cluster import GLIMPSE, Fault, RunningCluster
 from tests.tui.terminal import Terminal
 
 pytestmark = [pytest.mark.xdist_group("monitor-program"), pytest.mark.timeout(400)]
@@ -54,10 +53,6 @@ class Stage:
         assert self.cluster is None
         self.cluster = RunningCluster(self.folder / "cluster")
 
-    def pid(self, name: str) -> int:
-        assert self.cluster is not None
-        return next(node["pid"] for node in self.cluster.status()["nodes"] if node["name"] == name)
-
     def audit_logs(self) -> list[list[dict]]:
         """Return what the audit log file of each node says."""
         files = sorted((self.folder / "cluster").glob("*audit*"))
@@ -91,11 +86,13 @@ def title_of(terminal: Terminal, name: str) -> str:
     return line[line.find(f"{name} ") :].split("│")[0]
 
 
-def test_the_leader_is_killed_and_the_monitor_shows_how_it_is_replaced(stage: Stage) -> None:
+@pytest.mark.parametrize("fault", Fault)
+def test_the_leader_ends_and_the_monitor_shows_how_it_is_replaced(stage: Stage, fault: Fault) -> None:
+    assert stage.cluster is not None
     with stage.monitor() as terminal:
         former, term = wait_for_leader(terminal)
         terminal.wait_for("3 of 3 nodes up")
-        os.kill(stage.pid(former), signal.SIGKILL)
+        stage.cluster.end_node(stage.cluster.pid(former), fault)
         terminal.wait_for(lambda screen: "DOWN" in title_of(screen, former))
         leader, later = wait_for_leader(terminal, after_term=term)
         assert leader != former
@@ -105,6 +102,7 @@ def test_the_leader_is_killed_and_the_monitor_shows_how_it_is_replaced(stage: St
         terminal.press("2")
         terminal.wait_for(lambda screen: re.search(rf"{former}.*{leader}|{leader}.*leads", screen.text) is not None)
         terminal.wait_for("NEW_LEADER")
+        terminal.wait_for("RESIGN" if fault is Fault.STOPPED else f"{former} was heard last")
         terminal.press("4")
         terminal.wait_for(f"leads, term {later}")
         terminal.wait_for("does not answer")

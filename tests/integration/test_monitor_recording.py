@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +10,8 @@ import anyio
 import pytest
 
 from shared.cluster import load_cluster
-from tests.integration.cluster import RunningCluster
+from tests.integration.cluster import Fault, RunningCluster
+from tests.patience import PATIENCE_S
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
 from tui.monitor.model.elections import ElectionOutcome
@@ -23,8 +22,6 @@ from tui.monitor.recording import read_recording
 from tui.monitor.source import LiveSource
 
 pytestmark = [pytest.mark.xdist_group("monitor-recording"), pytest.mark.anyio]
-
-PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -48,12 +45,16 @@ class Watch:
                     silent_s = node.silent_s or 0.0
                     if node.presence is Presence.DOWN:
                         assert silent_s > 0.7
+                        assert model.cluster(now).leader != node.place
                 if holds(model, now):
                     return model, now
                 await anyio.sleep(0.2)
 
 
-async def test_a_killed_leader_is_recorded_as_it_was_shown(cluster: RunningCluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", Fault)
+async def test_a_leader_that_ends_is_recorded_as_it_was_shown(
+    cluster: RunningCluster, tmp_path: Path, fault: Fault
+) -> None:
     source = LiveSource(load_cluster(cluster.file), cluster.file)
     recorder = source.recorder = Recorder(tmp_path / "recorded", source.roster, time.time())
     async with anyio.create_task_group() as tasks:
@@ -64,16 +65,17 @@ async def test_a_killed_leader_is_recorded_as_it_was_shown(cluster: RunningClust
         )
         before = model.cluster(now)
         assert before.leader is not None
+        others = {0, 1, 2} - {before.leader}
         state = model.nodes(now)[before.leader].state
         assert state is not None
-        os.kill(state.life.pid, signal.SIGKILL)
-        killed_at = now
-        model, now = await watch.until(lambda model, now: model.nodes(now)[before.leader].presence is Presence.DOWN)
-        assert model.cluster(now).state is ClusterState.LEADERLESS
-        model, now = await watch.until(lambda model, now: model.cluster(now).term > before.term)
+        await anyio.to_thread.run_sync(cluster.end_node, state.life.pid, fault)
+        await watch.until(lambda model, now: model.nodes(now)[before.leader].presence is Presence.DOWN)
+        await watch.until(lambda model, now: model.cluster(now).term > before.term)
         model, now = await watch.until(
             lambda model, now: (
-                model.elections(now)[0].outcome is ElectionOutcome.WON and len(model.elections(now)[0].agreed_by) == 2
+                model.elections(now)[0].outcome is ElectionOutcome.WON
+                and model.elections(now)[0].agreed_by >= others
+                and model.cluster(now).nodes_up == 2
             )
         )
         tasks.cancel_scope.cancel()
@@ -81,9 +83,13 @@ async def test_a_killed_leader_is_recorded_as_it_was_shown(cluster: RunningClust
     assert (live.state, live.nodes_up) == (ClusterState.LED, 2)
     assert live.leader != before.leader
     assert (election.former, election.leader, election.term) == (before.leader, live.leader, live.term)
-    assert election.former_last_word == pytest.approx(killed_at, abs=0.7)
-    assert election.outage_s is not None
-    assert 1.0 < election.outage_s < 10.0
+    last_word = now - (model.nodes(now)[before.leader].silent_s or 0.0)
+    if fault is Fault.STOPPED:
+        assert (election.why, dict(election.messages)["RESIGN"]) == ("drain or hand over", 2), "nobody had to notice"
+    else:
+        assert election.former_last_word == pytest.approx(last_word, abs=0.002)
+        assert election.outage_s is not None
+        assert election.outage_s > 1.0
     assert recorder.trouble == ""
 
     player = Player(read_recording(recorder.path))
@@ -102,7 +108,7 @@ async def test_a_killed_leader_is_recorded_as_it_was_shown(cluster: RunningClust
         election.messages,
     )
     assert found.took_s == pytest.approx(election.took_s, abs=0.002)
-    player.seek(max(player.start_s, killed_at - 0.3))
+    player.seek(max(player.start_s, last_word - 0.3))
     assert player.model.cluster(player.position_s).leader == before.leader
 
 

@@ -22,6 +22,7 @@ from shared.stego import container
 from shared.viewkeys import spend_signature
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
+from tests.patience import PATIENCE_S
 from tui.peer import Peer
 from tui.peer.events import Event
 from tui.peer.models import PeerImage
@@ -64,7 +65,7 @@ async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Calla
         yield person
 
 
-async def until(call: Callable[[], Any], holds: Callable[[Any], bool], *, limit_s: float = 20) -> Any:
+async def until(call: Callable[[], Any], holds: Callable[[Any], bool], *, limit_s: float = PATIENCE_S) -> Any:
     """Ask again and again until the answer is as it must become."""
     with anyio.fail_after(limit_s):
         while True:
@@ -119,7 +120,7 @@ async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Pa
 
 
 async def _event(events: AsyncIterator[Event], name: str) -> Event:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         async for event in events:
             if type(event).__name__ == name:
                 return event
@@ -207,7 +208,7 @@ async def test_more_views_of_an_image_that_is_here_send_it_no_second_time(people
     with viewer.subscribe() as events:
         await owner.grant(held.image, viewer.me.account, 4)
         heard: list[str] = []
-        with anyio.fail_after(20):  # the list shows the new number a moment before it is told
+        with anyio.fail_after(PATIENCE_S):  # the list shows the new number a moment before it is told
             while "RightsUpdated" not in heard:
                 heard.append(type(await anext(events)).__name__)
         assert (await viewer.peer_images())[0].left == 5
@@ -532,7 +533,7 @@ async def test_a_revocation_is_told_once_and_not_at_every_sign_in(people: Any, p
     held = await shared_image(owner, viewer, photo, 5)
     with viewer.subscribe() as events:
         await owner.revoke(held.image, viewer.me.account)
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             assert (await _event(events, "RightsUpdated")).revoked  # type: ignore[attr-defined]
         await viewer.sign_out()
         await viewer.sign_in()
@@ -613,7 +614,7 @@ async def test_what_an_owner_decides_while_the_cloud_is_away_is_carried_out_when
         held = await shared_image(owner, viewer, photo, 3)
         other = await owner.encrypt(photo, title="other")
         assert await anyio.to_thread.run_sync(first.stop) == 0
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             assert not (await owner.set_views(held.image, ben, 1)).delivered
             assert not (await owner.grant(other.image, ben, 2, expires=expires)).delivered
         assert [entry.what for entry in await owner.outbox()] == ["rights", "grant"]

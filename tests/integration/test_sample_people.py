@@ -5,56 +5,57 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 import psutil
 import pytest
 
 from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import until
+from tests.patience import PATIENCE_S
 from tui.commands.sample_people import SamplePerson, sample_people
 from tui.peer import Peer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("sample-people")]
 
 
-async def test_they_share_answer_and_leave(tmp_path: Path) -> None:
-    cluster = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
+    yield running
+    assert running.stop() == 0
+
+
+async def test_they_share_answer_and_leave(cluster: RunningCluster, tmp_path: Path) -> None:
     people = (
         SamplePerson("Ada", {"Morning coffee": "coffee.png"}),
         SamplePerson("Cem", {"Portrait": "astronaut.png"}, stays_s=0.0),
     )
-    try:
-        async with Peer(tmp_path / "me", cluster.file) as me:
-            await me.register("Me")
-            await me.sign_in()
-            async with sample_people(tmp_path / "people", cluster.file, people):
-                page = await until(
-                    me.users,
-                    lambda page: (
-                        {("Ada", True, 1), ("Cem", False, 1)}
-                        <= {(user.name, user.online, user.images) for user in page.rows}
-                    ),
-                )
-                ada = next(user for user in page.rows if user.name == "Ada")
-                offered = await until(
-                    lambda: me.images_of(ada.account), lambda rows: all(row.has_preview for row in rows)
-                )
-                assert [row.title for row in offered] == ["Morning coffee"]
-                await me.request(offered[0].image, 2)
-                held = await until(me.peer_images, lambda rows: any(row.path for row in rows))
-                assert held[0].left == 2
-            page = await me.users()
-            assert not any(user.online for user in page.rows if user.name != "Me")
-    finally:
-        assert await anyio.to_thread.run_sync(cluster.stop) == 0
+    async with Peer(tmp_path / "me", cluster.file) as me:
+        await me.register("Me")
+        await me.sign_in()
+        async with sample_people(tmp_path / "people", cluster.file, people):
+            page = await until(
+                me.users,
+                lambda page: (
+                    {("Ada", True, 1), ("Cem", False, 1)}
+                    <= {(user.name, user.online, user.images) for user in page.rows}
+                ),
+            )
+            ada = next(user for user in page.rows if user.name == "Ada")
+            offered = await until(lambda: me.images_of(ada.account), lambda rows: all(row.has_preview for row in rows))
+            assert [row.title for row in offered] == ["Morning coffee"]
+            await me.request(offered[0].image, 2)
+            held = await until(me.peer_images, lambda rows: any(row.path for row in rows))
+            assert held[0].left == 2
+        page = await me.users()
+        assert not any(user.online for user in page.rows if user.name in ("Ada", "Cem"))
 
 
-def test_they_end_with_a_demo_that_was_killed(tmp_path: Path) -> None:
-    """A killed demo closes nothing; its people must not go on for ever."""
-    cluster = RunningCluster(tmp_path / "cluster")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_they_end_with_a_demo_that_was_ended(cluster: RunningCluster, tmp_path: Path, number: signal.Signals) -> None:
+    """A demo that is killed, or has not got to heed a signal, closes nothing; its people must not go on for ever."""
     script = textwrap.dedent(
         """
         import sys, anyio
@@ -63,12 +64,12 @@ def test_they_end_with_a_demo_that_was_killed(tmp_path: Path) -> None:
         from tui.peer import Peer
 
         async def main():
-            people = (SamplePerson("Ada", {"Coffee": "coffee.png"}),)
+            people = (SamplePerson(sys.argv[3], {"Coffee": "coffee.png"}),)
             async with sample_people(Path(sys.argv[1]), Path(sys.argv[2]), people):
                 async with Peer(Path(sys.argv[1]) / "me", Path(sys.argv[2])) as me:
                     await me.register("Me")
                     await me.sign_in()
-                    while not any(user.name == "Ada" and user.images for user in (await me.users()).rows):
+                    while not any(user.name == sys.argv[3] and user.images for user in (await me.users()).rows):
                         await anyio.sleep(0.05)
                 print("here", flush=True)
                 await anyio.sleep_forever()
@@ -76,18 +77,18 @@ def test_they_end_with_a_demo_that_was_killed(tmp_path: Path) -> None:
         anyio.run(main)
         """
     )
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "people"), str(cluster.file)],
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as demo:
-            assert demo.stdout is not None
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "people"), str(cluster.file), f"Ada-{number.name}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        try:
             assert demo.stdout.readline() == "here\n"
             agents = psutil.Process(demo.pid).children()
             assert len(agents) == 1
-            os.kill(demo.pid, signal.SIGKILL)
-        gone, alive = psutil.wait_procs(agents, timeout=15)
-        assert (len(gone), alive) == (1, [])
-    finally:
-        assert cluster.stop() == 0
+            os.kill(demo.pid, number)
+        finally:
+            demo.kill()  # where it was never ready: what comes next waits for its end
+    gone, alive = psutil.wait_procs(agents, timeout=PATIENCE_S)
+    assert (len(gone), alive) == (1, [])

@@ -191,6 +191,23 @@ def test_without_a_directory_there_is_no_leader_and_no_effect() -> None:
     assert len(peer.answered_at) == 1
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_minute_without_a_directory_is_a_quiet_minute(seed: int) -> None:
+    """Every node claimed the lease several times a second on a full disk, and every try was told to all monitors."""
+    cluster = settled(seed)
+    cluster.directory.away = True
+    began_at = cluster.time.now
+    cluster.run(60.0)
+    for node in cluster.nodes.values():
+        told = [event for at, event in node.events if at > began_at + 5.0]
+        assert not told, "after the leader's end nothing happens until the directory is back"
+        assert sum(at > began_at for at, _ in node.events) <= 12
+    cluster.directory.away = False
+    back_at = cluster.time.now
+    cluster.run_to_leader()
+    assert cluster.time.now - back_at <= 4 * LOCAL.heartbeat_s
+
+
 def test_a_node_without_the_directory_does_not_lead() -> None:
     cluster = settled()
     leader = cluster.leader()

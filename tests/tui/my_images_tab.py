@@ -11,6 +11,7 @@ import anyio
 import pytest
 from textual.widgets import Input, Static
 
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.picture_files import album, encoded
@@ -153,7 +154,7 @@ class Tab:
 
     async def until(self, holds: Callable[[], Any]) -> None:
         """Let the screen go on until it is as it must become."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             while not holds():
                 await self.pilot.pause()
         await settled(self.pilot)

@@ -16,7 +16,8 @@ from types import TracebackType
 
 import pyte
 
-PATIENCE_S = 40.0
+from tests.patience import PATIENCE_S
+
 _ALTERNATE_SCREEN = 1049
 _BETWEEN_FRAMES_S = 0.1
 KEYS = {
@@ -82,7 +83,7 @@ class Terminal:
     ) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
         if self._master >= 0:
             os.close(self._master)
 

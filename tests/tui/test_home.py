@@ -7,6 +7,7 @@ import pytest
 from textual.widgets import Button, TabbedContent
 
 from shared.errors import Refused, Unavailable
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import settled
@@ -90,7 +91,7 @@ async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, mon
     peer = FakePeer(signed_in=False, reachable=False, fail={"sign_in": Unavailable("No node of the cloud answers.")})
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             while len(peer.calls("sign_in")) < 3:
                 await pilot.pause()
         assert isinstance(app.screen, HomeScreen)

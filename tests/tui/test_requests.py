@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, TabbedContent
 
 from shared.errors import Refused
 from shared.text import is_clean
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import pressed, settled
@@ -109,7 +110,7 @@ def shown(widget: Any) -> str:
 
 async def until(pilot: Any, holds: Callable[[], Any]) -> None:
     """Let the screen go on until it is as it must become."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         while not holds():
             await pilot.pause()
     await settled(pilot)
@@ -384,7 +385,7 @@ async def test_while_the_peer_is_at_it_the_row_says_so_and_cannot_be_answered_ag
     gate = peer.gates["accept"] = anyio.Event()
     pilot = await open_at(peer)
     await pilot.press("enter", "enter")
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         while not peer.calls("accept"):
             await pilot.pause()
     assert "accepting…" in shown(rows(pilot, "incoming"))

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Static
 
 from shared.config import MAX_NOTE_CHARS
 from shared.errors import Refused, Unavailable
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import ME, PAGE_ROWS, FakePeer
 from tests.tui.quiet import pressed, settled
@@ -175,7 +176,7 @@ async def test_the_first_page_is_shown_while_others_are_on_their_way(make_client
     someone = PagesLater(people=TWO_PAGES)
     app = make_client(someone)
     async with app.run_test(size=(80, 24)) as pilot:
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             while len(someone.calls("users")) < 2:
                 await pilot.pause()
         await pilot.pause()

@@ -14,6 +14,7 @@ from PIL import Image
 from textual.widgets import Static
 
 from shared.errors import StorageError, UnusableImage
+from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import VIEW, FakePeer
 from tests.tui.held_images import PICTURE, bands, held, holding
@@ -234,7 +235,7 @@ async def test_a_look_ends_on_time_by_itself(make_client) -> None:
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot, limited(look_s=1))
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             while screen.picture.image is not None:  # noqa: ASYNC110 - the screen's own timer ends it
                 await anyio.sleep(0.02)
         await settled(pilot)

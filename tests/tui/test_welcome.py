@@ -10,6 +10,7 @@ from textual import events
 from textual.widgets import Button, Input, Static
 
 from shared.errors import ProfileError, Unavailable, WrongPassphrase
+from tests.patience import PATIENCE_S
 from tests.tui.fake_peer import FakeHost, FakePeer
 from tests.tui.quiet import settled
 from tui.client.dialogs.export_identity import ExportIdentityDialog
@@ -161,7 +162,7 @@ async def test_without_the_cluster_one_hears_at_once_that_registering_needs_it(m
 
 async def until_asked(pilot, peer: FakePeer, method: str) -> None:
     """Wait until the peer is at something that the test lets last."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         while not peer.calls(method):
             await pilot.pause()
 
@@ -340,7 +341,7 @@ async def test_breaking_off_a_registration_in_its_dialog_closes_the_peer(make_cl
         await pilot.press("n")
         await settled(pilot)
         await pilot.press(*"Neo", "enter")
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             while not peer.calls("register"):
                 await pilot.pause()
         assert app.screen.query_one("#accept", Button).disabled
@@ -531,7 +532,7 @@ async def test_the_cluster_is_asked_again_by_itself_until_something_else_is_in_f
     host = FakeHost(peers={"ada": FakePeer(signed_in=False)}, found=[ADA], reached=AWAY)
     app = make_client(host=host)
     async with app.run_test(size=(80, 24)) as pilot:
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             while host.asked.count(("reach",)) < 5:
                 await pilot.pause()
             host.reached = Reach(("n1",), ())

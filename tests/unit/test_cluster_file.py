@@ -1,11 +1,14 @@
 """The cluster file is read back as it was written, and what is wrong with it is said in one sentence."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput
+from tests.ports import can_be_bound
 from tui.commands import up
 
 CLUSTER = Cluster(
@@ -60,7 +63,41 @@ def test_an_endless_file_is_not_read(tmp_path: Path) -> None:
 def test_free_ports_are_none_that_the_system_lends_to_others():
     """A node once found its port taken: between the choice and its start, another process had been lent it."""
     first_lent = up._first_lent_port()
-    ports = up._free_ports(30)
+    bound = up._bound_to_free_ports(30)
+    try:
+        ports = [one.getsockname()[1] for one in bound]
+    finally:
+        up._close(bound)
     assert len(set(ports)) == 30
     assert ports == sorted(ports)
     assert all(10_240 <= port < first_lent for port in ports)
+
+
+def test_free_ports_are_held_until_the_nodes_have_them(tmp_path: Path) -> None:
+    """Another process took one between the choice and the start of its node, which then ended at once."""
+    place = up.set_up(tmp_path / "cluster", base_port=0)
+    addresses = [(node.host, port) for node in place.cluster.nodes for port in (node.port, node.node_port)]
+    assert len(set(addresses)) == 6
+    try:
+        assert not any(can_be_bound(address) for address in addresses)
+    finally:
+        place.close()
+    assert all(can_be_bound(address) for address in addresses)
+
+
+def test_what_was_not_handed_over_is_one_sentence(tmp_path: Path) -> None:
+    """`--sockets` is for `glimpse up` alone; whoever uses it by hand is told what is wrong."""
+    place = up.set_up(tmp_path / "cluster", nodes=1, base_port=0)
+    place.close()
+    command = [sys.executable, "-m", "tui.cli", "node", "--cluster", str(place.file), "--name", "n1"]
+    done = subprocess.run(
+        [*command, "--sockets", "0", "0"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("glimpse: Descriptor 0 is no socket that was handed over")
+    assert done.stderr.count("\n") == 1

@@ -1,6 +1,7 @@
 """The election step by step, with the clock at 0 and messages fed by hand."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -8,6 +9,7 @@ from node.election import (
     ClaimLease,
     Deposed,
     Election,
+    Input,
     LeaderChanged,
     LeaseLost,
     LeaseReleased,
@@ -321,6 +323,77 @@ def test_an_unknown_claim_is_tried_again_after_a_heartbeat() -> None:
     assert not bench.machine.fit
     bench.at(ACT_S + HB)
     assert bench.machine.role is Role.CLAIM
+
+
+def test_claims_without_an_answer_are_repeated_ever_less_often() -> None:
+    """A slow or full directory was asked by every node after each heartbeat, and each try was told to all monitors."""
+    bench = Bench().heartbeat().at(ACT_S - 0.01).get("c", pulse()).at(ACT_S)
+    asked_at = []
+    while bench.now < ACT_S + 60 * HB:
+        if any(isinstance(action, ClaimLease) for action in bench.machine.take_actions()):
+            asked_at.append(bench.now)
+            bench.machine.lease_answer(LeaseUnknown(), bench.now)
+        bench.at(bench.now + HB / 4).get("c", pulse())
+    pauses = [round((later - earlier) / HB) for earlier, later in pairwise(asked_at)]
+    assert pauses[:4] == [1, 2, 4, 8]
+    assert set(pauses[4:]) == {8}
+
+
+def test_an_answer_ends_the_longer_pauses() -> None:
+    bench = Bench().heartbeat().at(ACT_S - 0.01).get("c", pulse()).at(ACT_S)
+    for pause in (1, 2, 4):
+        bench.machine.lease_answer(LeaseUnknown(), bench.now)
+        bench.get("c", pulse()).at(bench.now + pause * HB)
+        assert bench.machine.role is Role.CLAIM
+        bench.get("c", pulse())
+    bench.machine.lease_answer(LeaseLost(1, None, 0.0), bench.now)
+    bench.get("c", pulse()).at(bench.now + HB)
+    assert bench.machine.role is Role.CLAIM
+    bench.machine.lease_answer(LeaseUnknown(), bench.now)
+    bench.get("c", pulse()).at(bench.now + HB)
+    assert bench.machine.role is Role.CLAIM, "one heartbeat, as at first"
+
+
+def test_no_lease_is_asked_for_while_the_nodes_own_row_cannot_be_written() -> None:
+    bench = Bench().heartbeat().at(ACT_S - 0.01)
+    bench.machine.directory_away()
+    bench.machine.take_events()
+    for _ in range(400):
+        bench.at(bench.now + HB / 2).get("c", pulse())
+    assert not bench.machine.take_actions()
+    assert not bench.machine.take_events()
+    bench.machine.node_rows([], bench.now)
+    bench.at(bench.now)
+    assert [type(action) for action in bench.machine.take_actions()] == [ClaimLease], "b is the next in line"
+
+
+@pytest.mark.parametrize("role", [Role.PROBE, Role.WAIT, Role.ELECT])
+def test_a_node_that_loses_the_directory_during_an_election_waits_as_a_follower(role: Role) -> None:
+    bench = Bench(me="c").heartbeat() if role is not Role.ELECT else Bench(me="c")
+    while bench.machine.role is Role.FOLLOWER:
+        bench.at(bench.now + 0.01)
+    if role is Role.WAIT:
+        bench.get("b", Ok(term=1, **{**REPORT, "incarnation": 1}))
+    assert bench.machine.role is role
+    bench.machine.directory_away()
+    bench.machine.take_events()
+    for _ in range(100):
+        bench.get("b", pulse()).get("b", Decline(term=1, incarnation=1)).at(bench.now + HB / 2)
+    assert bench.machine.role is Role.FOLLOWER
+    assert not bench.machine.take_actions()
+    assert [event.why for event in bench.machine.take_events() if isinstance(event, RoleChanged)] == [
+        Input.DIRECTORY_AWAY
+    ]
+
+
+def test_a_drained_node_stays_aside_when_the_directory_returns() -> None:
+    bench = Bench().heartbeat()
+    bench.machine.drain(bench.now)
+    bench.machine.directory_away()
+    bench.at(4 * ACT_S).get("c", pulse())
+    bench.machine.node_rows([], bench.now)
+    bench.at(8 * ACT_S)
+    assert not bench.machine.take_actions()
 
 
 def test_a_lower_term_is_ignored() -> None:

@@ -4,6 +4,7 @@ import os
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from shared.errors import RemoteError, Unavailable
@@ -51,6 +52,28 @@ async def test_nothing_that_is_known_goes_down(given):
     await given.remember(told(first, 2))
     [side] = await given.known()
     assert (side.version, side.consumed, side.revoked) == (2, 4, False)
+
+
+async def test_wishes_are_kept_with_the_record_that_contains_them(given):
+    """A device that confirms a record after a restore says which wishes of other devices are in it."""
+    first = new_record()
+    second, third = change_rights(OWNER, first, granted=9), change_rights(OWNER, first, granted=8, beyond=2)
+    wishes = (ops.WishDone("a" * 32, 2), ops.WishDone("b" * 32, 1))
+    await given.remember(msgspec.structs.replace(told(second), wishes=wishes))
+    await given.remember(told(second, 3))
+    await given.remember(msgspec.structs.replace(told(first), wishes=(ops.WishDone("c" * 32, 1),)))
+    [side] = await given.known()
+    assert side.wishes == wishes
+    await given.remember(told(third))
+    [side] = await given.known()
+    assert (side.version, side.wishes) == (3, ()), "another record may contain others"
+
+
+async def test_wishes_that_cannot_be_read_are_none(given):
+    await given.remember(msgspec.structs.replace(told(new_record()), wishes=(ops.WishDone("a" * 32, 1),)))
+    await given._context.store.run(lambda store: store.do("UPDATE given SET wishes = x'00ff'"))
+    [side] = await given.known()
+    assert side.wishes == ()
 
 
 async def test_a_revocation_stays_whatever_comes_after(given):

@@ -326,6 +326,9 @@ def test_a_node_that_reads_its_directory_but_cannot_write_it_is_told_apart():
     assert (directory.missed_by, directory.unwritable) == ((("n2", "The disk is full."),), ("n2",))
     assert [node.directory_trouble for node in model.nodes(cloud.now)] == ["", "cannot write its directory", ""]
     assert texts(model, Topic.DIRECTORY)[-1] == "cannot write the directory: The disk is full."
+    cloud.feed(model, 4.0)
+    model.observe(cloud.now)
+    assert texts(model, Topic.DIRECTORY)[-1] == "can write the directory again"
 
 
 def test_a_later_life_with_a_lower_incarnation_is_a_new_life():

@@ -1,6 +1,7 @@
 """A node runs once."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,13 +25,15 @@ def test_other_nodes_and_the_next_start_are_free(tmp_path: Path) -> None:
         pass
 
 
-def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_is_ended_leaves_no_lock(tmp_path: Path, number: signal.Signals) -> None:
     """The number in the file outlives its process; only the lock counts."""
     code = (
         "import os, pathlib, sys; from node.lock import running_once\n"
-        "with running_once(pathlib.Path(sys.argv[1]), 'n1'): os.kill(os.getpid(), 9)"
+        "with running_once(pathlib.Path(sys.argv[1]), 'n1'): os.kill(os.getpid(), int(sys.argv[2]))"
     )
-    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    command = [sys.executable, "-c", code, str(tmp_path), str(int(number))]
+    assert subprocess.run(command, check=False).returncode == -number
     with running_once(tmp_path, "n1"):
         pass
 

@@ -15,6 +15,7 @@ from shared.rights import change_rights
 from shared.wire.codec import decode, encode
 from shared.wire.operations import Account
 from shared.wire.peer_messages import PeerToPeer, RightsNotice, RightsNoticed
+from tests.patience import PATIENCE_S
 from tests.unit.rights_samples import GRANT, OWNER, STRANGER, VIEWER, new_record
 from tests.unit.test_holding import FIRST, SECOND, context, row
 from tui.peer.context import Context
@@ -79,7 +80,7 @@ def notices(context: Context, wire: Wire) -> DirectNotices:
 
 
 async def until(holds: Any) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_S):
         while True:
             if holds():
                 return
@@ -121,7 +122,7 @@ async def test_a_notice_is_repeated_until_it_is_answered(
     wire.on_post = answer
     with context.events.subscription() as events:
         notices.changed(row(SECOND, 1))
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             heard = await anext(aiter(events))
     assert heard == RightsHeard(SECOND.image_id, GRANT, "Ben", 5, revoked=False)
     assert wire.posted == [notice_of(SECOND, 1)] * 3
@@ -158,7 +159,7 @@ async def test_of_two_changes_the_newer_one_is_told(wire: Wire, notices: DirectN
     third = change_rights(OWNER, SECOND, granted=2)
     notices.changed(row(third))
     notices.changed(row(SECOND))
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_S):
         await done.wait()
     assert {message.version for message in wire.posted} == {3}
 

@@ -14,6 +14,7 @@ from shared.errors import ProfileError, StorageError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from tests.disks import fill
+from tests.patience import PATIENCE_S
 from tests.unit.profiles_made import (
     ASK,
     DEVICE,
@@ -47,7 +48,7 @@ async def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:
 
     def slow(store: Store) -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
         store.set_fact("late", "but whole")
         order.append("transaction")
 
@@ -153,6 +154,29 @@ async def test_a_profile_of_version_1_opens_with_all_it_has(tmp_path: Path) -> N
         assert [image.image for image in await peer.peer_images()] == [HELD_IMAGE]
         assert len((await peer.requests(local=True)).incoming) == 1
         assert len(await peer.outbox()) == 1
+
+
+@pytest.mark.parametrize("version", [2, 3])
+async def test_a_profile_of_an_earlier_version_opens_with_all_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    profile = tmp_path / "profile"
+    make_profile(profile)
+    (profile / "store.sqlite").unlink()
+    with monkeypatch.context() as before:
+        before.setattr(store_module, "_MIGRATIONS", store_module._MIGRATIONS[:version])
+        before.setattr(store_module, "_SCHEMA_VERSION", version)
+        before.setattr(Store, "_sort_out", lambda *_: [])
+        store = Store(profile / "store.sqlite")
+        for table, row in rows().items():
+            if table != "previews" or version > 2:
+                store.put(table, **row)
+        store.close()
+    async with Peer(profile, NOWHERE) as peer:
+        assert peer.status().set_aside == 0
+        assert [image.image for image in await peer.my_images(local=True)] == [MY_IMAGE]
+        [side] = await peer._given.known()
+        assert side.wishes == ()
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +331,7 @@ async def test_a_list_skips_what_cannot_be_read_and_says_so(tmp_path: Path, tabl
             options = {} if name == "peer_images" else {"local": True}
             found = await getattr(peer, name)(**options)
             assert (found.incoming if name == "requests" else found) in ([], ())
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 while not isinstance(event := await anext(events), RowSetAside):
                     pass
             assert column in event.reason or table == "asks"

@@ -14,6 +14,7 @@ import pytest
 from shared.cluster import save_cluster
 from shared.errors import InvalidInput, ProfileError, Unavailable
 from shared.records import decode_record
+from tests.patience import PATIENCE_S
 from tests.unit.profiles_made import (
     HELD,
     HELD_IMAGE,
@@ -63,7 +64,7 @@ async def test_a_background_task_that_fails_begins_again(
     monkeypatch.setattr(kind, name, fails)
     make_profile(tmp_path / "profile")
     async with Peer(tmp_path / "profile", NOWHERE) as peer:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             await again.wait()
         assert not (await peer.request(HELD_IMAGE, 1)).delivered
         assert len(await peer.outbox()) == 2
@@ -79,7 +80,7 @@ async def test_a_row_left_by_an_older_version_bricks_nothing(tmp_path: Path, cap
         with peer.subscribe() as events:
             peer._context.signed_in = True
             peer._outbox.wake()
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE_S):
                 while type(event := await anext(events)).__name__ != "Undeliverable":
                     pass
         peer._context.signed_in = False
@@ -174,7 +175,7 @@ async def test_a_notice_that_nobody_can_take_over_ends_no_peer(
         notice = notice_of(decode_record(grant_record(OTHER, ME, HELD, HELD_IMAGE)), 2)
         owner = SimpleNamespace(remote_key=OTHER.public.session_key, alive=True)
         peer._context.notices.told(cast("Any", owner), notice)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             await tried.wait()
         assert not (await peer.request(HELD_IMAGE, 1)).delivered
         assert not peer._context.notices._in_work, "its sender is not counted any more"

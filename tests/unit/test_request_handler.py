@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import anyio
@@ -19,10 +19,13 @@ from shared.wire.codec import decode
 from shared.wire.operations import ListUsers
 from shared.wire.peer_messages import Answer, AnyPeerMessage, NoLeader, Pull, Request
 from shared.wire.refusals import FINAL_CODES
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 PEER = bytes(32)
 LARGE = hashlib.sha256(b"an operation").digest()
+PATIENT = replace(LOCAL, heartbeat_s=3_600.0)
+"""A peer that says nothing is waited for so long that no test sees its end."""
 
 
 @dataclass
@@ -90,7 +93,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """A request handler with the timers of its parameter, of `LOCAL` where it has none."""
+    timing = getattr(request, "param", LOCAL)
     posts, told = Posts(), Told()
     endpoint = cast("Any", posts)
     telemetry = Telemetry("a", ["a", "b", "c"], LOCAL.heartbeat_s, lambda: 0.0)
@@ -99,7 +104,7 @@ async def bench() -> AsyncIterator[Bench]:
             endpoint,
             cast("Any", None),
             cast("Any", None),
-            Pulls(endpoint, LOCAL),
+            Pulls(endpoint, timing),
             tasks,
             telemetry=telemetry,
             clock=lambda: 0.0,
@@ -118,8 +123,9 @@ def end(request_handler: RequestHandler, over: Session) -> None:
     request_handler.closed(over)
 
 
+@pytest.mark.parametrize("bench", [PATIENT], indirect=True)
 async def test_a_peer_that_has_its_answer_ends_the_wait_for_its_upload(bench: Bench) -> None:
-    with anyio.fail_after(LOCAL.heartbeat_s * 10):  # far less than a peer is waited for that says nothing
+    with anyio.fail_after(PATIENCE_S):
         here = session()
         key = bench.take(here, 1)
         await bench.pulling(key)

@@ -9,6 +9,7 @@ import pytest
 
 from shared.net import udp
 from shared.net.udp import MAX_BATCH_BYTES, MAX_TRAIN_DATAGRAMS, Address, Batch, UdpSocket
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +20,7 @@ SIZES = (
 
 async def drained(receiver: UdpSocket, count: int) -> Batch:
     received: Batch = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         while len(received) < count:
             received += await receiver.receive_batch()
     return received

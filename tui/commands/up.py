@@ -6,9 +6,9 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -26,8 +26,11 @@ from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
 from tui.operator import Operator
 
 DEFAULT_BASE_PORT = 47600
-_READY_S = 20.0
-_STOP_S = 10.0
+_READY_S = 60.0
+"""How long nodes that run may take to find a leader, on a machine that has much else to do. One that ended is told at
+once."""
+_STOP_S = 20.0
+"""How long nodes may take to drain and close the directory before they are killed."""
 _MAX_NODES = 15
 _LOWEST_FREE_PORT = 10_240
 _USUAL_FIRST_LENT_PORT = 32_768
@@ -35,11 +38,21 @@ _USUAL_FIRST_LENT_PORT = 32_768
 
 @dataclass(frozen=True, slots=True)
 class ClusterFolder:
-    """A cluster on this machine: its folder, its file, and the cluster that it describes."""
+    """A cluster on this machine: its folder, its file, and the cluster that it describes.
+
+    One that was made on free ports just now holds these ports until its nodes have them, or until `close`.
+    """
 
     folder: Path
     file: Path
     cluster: Cluster
+    sockets: dict[str, tuple[socket.socket, socket.socket]] = field(default_factory=dict, repr=False, compare=False)
+    """Bound sockets by node name: the one for requests, the one for other nodes."""
+
+    def close(self) -> None:
+        """Let go of the ports that no node has been given."""
+        while self.sockets:
+            _close(self.sockets.popitem()[1])
 
 
 def set_up(
@@ -52,8 +65,9 @@ def set_up(
 ) -> ClusterFolder:
     """Return the cluster in `folder`, made on first use.
 
-    `base_port` None or 0 takes free ports. A folder that holds a cluster keeps it; raises `InvalidInput` if it was
-    set up with another directory than is asked for now.
+    `base_port` None or 0 takes free ports, and holds them until `running` has given them to the nodes: whoever runs
+    nothing closes what is returned. A folder that holds a cluster keeps it; raises `InvalidInput` if it was set up with
+    another directory than is asked for now.
     """
     if not 1 <= nodes <= _MAX_NODES:
         raise InvalidInput(f"A cluster has 1 to {_MAX_NODES} nodes.")
@@ -64,14 +78,13 @@ def set_up(
     except OSError as error:
         raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     file = folder / CLUSTER_FILE
-    if not file.exists():
-        _create(folder, nodes, directory_url, base_port, preset)
+    sockets = {} if file.exists() else _create(folder, nodes, directory_url, base_port, preset)
     cluster = load_cluster(file)
     if directory_url is not None:
         settings = load_node_settings(_node_file(folder, cluster.nodes[0].name))
         if settings.directory_url != directory_url:
             raise InvalidInput(f"The cluster in {folder} uses another directory; choose another folder with --data.")
-    return ClusterFolder(folder, file, cluster)
+    return ClusterFolder(folder, file, cluster, sockets)
 
 
 def _check_directory(url: str) -> None:
@@ -81,19 +94,35 @@ def _check_directory(url: str) -> None:
         raise InvalidInput(f"The folder {place.path.parent} of the directory is not there; make it, or name another.")
 
 
-def _create(folder: Path, nodes: int, directory_url: str | None, base_port: int | None, preset: str) -> None:
+def _create(
+    folder: Path, nodes: int, directory_url: str | None, base_port: int | None, preset: str
+) -> dict[str, tuple[socket.socket, socket.socket]]:
+    """Write the files of a cluster. Return the bound sockets of its nodes by name, none for ports that were given."""
     url = directory_url or f"sqlite:///{(folder / 'directory.sqlite').resolve()}"
-    ports = _free_ports(2 * nodes) if not base_port else list(range(base_port, base_port + 2 * nodes))
-    if ports[-1] > 65_535 or ports[0] < 1:
-        raise InvalidInput("The base port must leave room for two ports a node below 65536.")
+    names = [f"n{number + 1}" for number in range(nodes)]
+    if base_port:
+        ports = list(range(base_port, base_port + 2 * nodes))
+        if ports[-1] > 65_535 or ports[0] < 1:
+            raise InvalidInput("The base port must leave room for two ports a node below 65536.")
+        _write(folder, names, ports, url, preset)
+        return {}
+    with ExitStack() as undo:
+        bound = _bound_to_free_ports(2 * nodes)
+        undo.callback(_close, bound)
+        _write(folder, names, [one.getsockname()[1] for one in bound], url, preset)
+        undo.pop_all()
+    return dict(zip(names, zip(bound[:nodes], bound[nodes:], strict=True), strict=True))
+
+
+def _write(folder: Path, names: list[str], ports: list[int], url: str, preset: str) -> None:
+    """Write the files of a new cluster: the first half of `ports` is for requests, the second for nodes."""
     share_key = os.urandom(32)
     addresses = []
-    for number in range(nodes):
+    for name, port, node_port in zip(names, ports[: len(names)], ports[len(names) :], strict=True):
         private = os.urandom(32)
-        name = f"n{number + 1}"
         save_node_settings(_node_file(folder, name), NodeSettings(private, share_key, url))
         public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-        addresses.append(NodeAddress(name, "127.0.0.1", ports[number], ports[nodes + number], public))
+        addresses.append(NodeAddress(name, "127.0.0.1", port, node_port, public))
     if not (folder / OPERATOR_KEY).exists():
         save_identity(folder / OPERATOR_KEY, Identity.generate())
     operator = load_identity(folder / OPERATOR_KEY).public.session_key
@@ -104,23 +133,28 @@ def _node_file(folder: Path, name: str) -> Path:
     return folder / f"node-{name}.toml"
 
 
-def _free_ports(count: int) -> list[int]:
-    """Return free ports that the system gives to nobody who does not ask for them by number.
+def _bound_to_free_ports(count: int) -> list[socket.socket]:
+    """Return sockets, by their ports in order, that are bound to free ports.
 
-    A port that it lends out for a moment, as to any peer's socket, may be taken again before the node binds it.
+    The system gives these ports to nobody who does not ask for them by number: one that it lends out for a moment, as
+    to any peer's socket, may be taken when the cluster is stopped and started again.
     """
     choice = random.SystemRandom()
-    with ExitStack() as stack:
-        ports: set[int] = set()
-        while len(ports) < count:
-            port = choice.randrange(_LOWEST_FREE_PORT, _first_lent_port())
-            bound = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            try:
-                bound.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            ports.add(port)
-        return sorted(ports)
+    bound: list[socket.socket] = []
+    while len(bound) < count:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            one.bind(("127.0.0.1", choice.randrange(_LOWEST_FREE_PORT, _first_lent_port())))
+        except OSError:
+            one.close()
+        else:
+            bound.append(one)
+    return sorted(bound, key=lambda one: int(one.getsockname()[1]))
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
 
 
 def _first_lent_port() -> int:
@@ -138,7 +172,8 @@ async def running(
 ) -> AsyncIterator[dict[str, anyio.abc.Process]]:
     """Run the nodes of a cluster for the length of an `async with` block; it is entered when there is a leader.
 
-    `metrics` is the address where the first node serves its metrics; the next ones take the ports after it.
+    `metrics` is the address where the first node serves its metrics; the next ones take the ports after it. Ports that
+    the cluster's folder holds are given to the nodes, and let go of.
 
     Yields the processes by node name. `died(name, exit code)` is told of one that ends by itself. At the end all are
     drained with SIGTERM, and killed if they do not go. Raises `Unavailable` if no leader comes up.
@@ -152,6 +187,7 @@ async def running(
             died(name, code)
 
     async with AsyncExitStack() as stack:
+        stack.callback(place.close)
         stack.enter_context(_locked(place.folder))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         try:
@@ -160,10 +196,7 @@ async def running(
                 command.append("--with-parent")
                 if metrics is not None:
                     command += ["--metrics", str(metrics[1] + number), "--metrics-host", metrics[0]]
-                log = place.folder / f"node-{node.name}.out"
-                with log.open("ab") as out:
-                    process = await anyio.open_process(command, stdin=None, stdout=out.fileno(), stderr=out.fileno())
-                processes[node.name] = process
+                processes[node.name] = process = await _start(place, node.name, command)
                 tasks.start_soon(watch, node.name, process)
             await _until_ready(place, processes)
             yield processes
@@ -172,6 +205,21 @@ async def running(
             with anyio.CancelScope(shield=True):
                 await _stop(processes)
             tasks.cancel_scope.cancel()
+
+
+async def _start(place: ClusterFolder, name: str, command: list[str]) -> anyio.abc.Process:
+    """Start a node and give it its sockets, if they are held: the port stays with the node alone."""
+    sockets = place.sockets.pop(name, ())
+    descriptors = [one.fileno() for one in sockets]
+    if descriptors:
+        command = [*command, "--sockets", *map(str, descriptors)]
+    try:
+        with (place.folder / f"node-{name}.out").open("ab") as out:
+            return await anyio.open_process(
+                command, stdin=None, stdout=out.fileno(), stderr=out.fileno(), pass_fds=descriptors
+            )
+    finally:
+        _close(sockets)
 
 
 class _locked:  # noqa: N801 - used as a function

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from shared.wire.operations import AskRow
+from shared.records import decode_record
+from shared.wire.operations import AskRow, WishDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class GrantSide:
     revoked: bool
     frozen: bool = False
     remakeable: bool = False
+    wishes: tuple[WishDone, ...] = ()
+    """The newest wishes that the directory said are contained in the record."""
 
 
 class GrantAction(Enum):
@@ -105,6 +108,15 @@ class GrantStep:
             return found.record
         return known.record
 
+    def wishes(self) -> tuple[WishDone, ...]:
+        """Return the wishes that `record` is known to contain."""
+        known = self.known
+        if known is None or not known.wishes:
+            return ()
+        # The same word of the owner may travel with another count on display, which nobody signs.
+        same = decode_record(known.record).signature == decode_record(self.record()).signature
+        return known.wishes if same else ()
+
 
 def step_for(known: GrantSide | None, found: GrantSide | None) -> GrantStep:
     """Return what is to be done about a grant that this peer knows, the directory has, or both."""
@@ -125,7 +137,7 @@ def _deed(known: GrantSide | None, found: GrantSide | None) -> GrantAction:
     if waits or found.version < known.version or found.consumed < known.consumed:
         return GrantAction.CONFIRM
     same = (found.version, found.consumed, found.record) == (known.version, known.consumed, known.record)
-    return GrantAction.NOTHING if same else GrantAction.LEARN
+    return GrantAction.NOTHING if same and found.wishes in ((), known.wishes) else GrantAction.LEARN
 
 
 def steps_for(known: Iterable[GrantSide], found: Iterable[GrantSide]) -> list[GrantStep]:

@@ -20,6 +20,7 @@ from shared.wire import operations as ops
 from shared.wire.upload import Upload, encode_upload
 from tui.peer import files
 from tui.peer.context import Context
+from tui.peer.mending import sound_receipt
 from tui.peer.models import MyImage
 from tui.peer.previews import Previews
 
@@ -120,6 +121,7 @@ class Encrypting:
                 ready=1,
                 upload_sha256=operation.upload_sha256,
                 upload_size=operation.upload_size,
+                receipt=sound_receipt(outcome.receipt),
             )
         )
         report("checking", 1, 1)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import anyio.to_thread
+import msgspec
 
 from shared.errors import RemoteError, Unavailable
 from shared.records import RightsRecord, decode_record
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 
 _SEEN_VIEWS = 100_000
 """Views kept for the log; the oldest go first. The directory has them all unless it forgot."""
-_KEPT = "SELECT grant_id, image, viewer, record, version, consumed, cloud_share IS NOT NULL AS remakeable FROM given"
+_KEPT = (
+    "SELECT grant_id, image, viewer, record, version, consumed, wishes, cloud_share IS NOT NULL AS remakeable"
+    " FROM given"
+)
 _PRUNE = (
     "DELETE FROM seen_views WHERE view IN (SELECT view FROM seen_views ORDER BY at LIMIT"
     " max(0, (SELECT COUNT(*) FROM seen_views) - :most))"
@@ -86,7 +90,8 @@ class GivenGrants:
             raise RemoteError("a rights record about another grant than its row")
         if record.owner_key != self._context.identity.public.signing_key:
             raise RemoteError("a rights record that this account did not sign")
-        return _side(record, row.viewer, row.record, row.consumed, frozen=row.frozen)
+        side = _side(record, row.viewer, row.record, row.consumed, frozen=row.frozen)
+        return replace(side, wishes=row.wishes)
 
     async def saw_view(self, image: str, view: ops.ViewRow) -> None:
         """Keep a view that mail, or the log, told of, and the count that it came to."""
@@ -226,7 +231,15 @@ def _stored(row: sqlite3.Row) -> GrantSide | None:
     except (RemoteError, TypeError, ValueError) as error:
         log.warning("a grant in the store cannot be read", extra={"grant": str(row[0]), "reason": str(error)})
         return None
-    return replace(side, remakeable=bool(row["remakeable"]))
+    return replace(side, remakeable=bool(row["remakeable"]), wishes=_stored_wishes(row["wishes"]))
+
+
+def _stored_wishes(data: bytes | None) -> tuple[ops.WishDone, ...]:
+    """Return wishes as they were stored; none where that cannot be read."""
+    try:
+        return () if data is None else msgspec.json.decode(data, type=ops.WishesDone)
+    except (msgspec.MsgspecError, TypeError):
+        return ()
 
 
 def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes | None) -> None:
@@ -237,12 +250,15 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
     if held is not None and held.revoked and not side.revoked:
         newer = False
     best = side if newer or held is None else held
+    wishes = best.wishes  # another record may contain others, so that they are replaced together with it
+    if held is not None and held.record == best.record and not wishes:
+        wishes = held.wishes
     store.do(
-        "INSERT INTO given (grant_id, image, viewer, record, version, consumed, cloud_share, share_signature)"
-        " VALUES (:grant, :image, :viewer, :record, :version, :consumed, :share, :signature)"
+        "INSERT INTO given (grant_id, image, viewer, record, version, consumed, cloud_share, share_signature, wishes)"
+        " VALUES (:grant, :image, :viewer, :record, :version, :consumed, :share, :signature, :wishes)"
         " ON CONFLICT (grant_id) DO UPDATE SET image = :image, viewer = :viewer, record = :record, version = :version,"
         " consumed = max(:consumed, CASE typeof(consumed) WHEN 'integer' THEN consumed ELSE 0 END),"
-        " cloud_share = COALESCE(cloud_share, :share),"
+        " wishes = :wishes, cloud_share = COALESCE(cloud_share, :share),"
         " share_signature = COALESCE(share_signature, :signature)",
         grant=side.grant,
         image=side.image,
@@ -252,6 +268,7 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
         consumed=side.consumed,
         share=share,
         signature=signature,
+        wishes=msgspec.json.encode(wishes) if wishes else None,
     )
 
 

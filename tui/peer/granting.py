@@ -18,8 +18,8 @@ import msgspec
 from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
 from shared.ledger import granted_for_left
-from shared.records import MAX_EXPIRES_S, LookLength, decode_record, encode_record
-from shared.rights import change_rights, create_grant
+from shared.records import MAX_EXPIRES_S, LookLength, RightsRecord, decode_record, encode_record
+from shared.rights import change_rights, create_grant, supersedes
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.base import AccountId, Id128, Views, ViewsOrNone
@@ -302,12 +302,12 @@ class Granting:
                 "The cloud was restored from a backup and these rights wait to be confirmed: set the views left in My"
                 " images, or sign in with the device that gave them."
             )
-        granted = _granted_for(intent, grant, _met_by(row, grant))
+        standing = decode_record(grant.record)
         record = change_rights(
             self._context.identity,
-            decode_record(grant.record),
-            granted=granted,
-            expires=intent.expires if intent.set_expires else grant.expires,
+            await self._newest_record(row, standing) if intent.revoke else standing,
+            granted=_granted_for(intent, grant, _met_by(row, grant)),
+            expires=intent.expires if intent.set_expires else ...,
             revoked=True if intent.revoke else None,
             look_s=intent.look_s if intent.set_look else ...,
             beyond=await self._highest_signed(row, grant.grant),
@@ -320,6 +320,20 @@ class Granting:
             ask=intent.ask,
             wish=row.request,
         )
+
+    async def _newest_record(self, row: OutboxRow, standing: RightsRecord) -> RightsRecord:
+        """Return the newest record of a grant that is known here, where the directory has `standing`.
+
+        A revocation does not wait until a restored directory has been compared. It ends the rights as they were last
+        set and acknowledged, not as the backup has them: its total and expiry stay on show for good. What is kept here
+        and is not the owner's word is left out, so that damage in the store keeps no right alive.
+        """
+        known = await self._given.find(standing.grant_id)
+        records = [] if known is None else [decode_record(known.record)]
+        if row.signed is not None and (signed := _signed_in(row)).grant == standing.grant_id:
+            records.append(decode_record(signed.record))
+        later = [record for record in records if _follows(standing, record)]
+        return max(later, key=lambda record: record.version, default=standing)
 
     async def _highest_signed(self, row: OutboxRow, grant: str) -> int:
         """Return the highest version of a grant that this peer knows to have signed, 0 for none."""
@@ -409,6 +423,14 @@ def _granted_for(intent: RightsIntent, grant: ops.GrantRow, consumed: int) -> in
     if intent.more is not None:
         return max(grant.granted, consumed) + intent.more
     return None
+
+
+def _follows(standing: RightsRecord, record: RightsRecord) -> bool:
+    """Tell whether a record is a later word of the owner on the same grant."""
+    try:
+        return supersedes(standing, record)
+    except RemoteError:
+        return False
 
 
 def _nothing_stands() -> Refused:

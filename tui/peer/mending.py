@@ -3,11 +3,12 @@
 import logging
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from enum import Enum, auto
 
 import anyio
 
-from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError, Unavailable
+from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError, StorageError, Unavailable
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.text import clean
@@ -18,6 +19,7 @@ from tui.peer.comparing import GrantAction, GrantStep, Left, Tally, step_for, st
 from tui.peer.context import Context
 from tui.peer.given import GivenGrants
 from tui.peer.previews import Previews
+from tui.peer.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ _TRIES = 6
 """How often one grant is tried in a row where views or another device come in between."""
 _COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
 """Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
+_RECEIPT_BYTES = 32
 MENDED = frozenset({GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE})
 """Deeds that send something."""
 
@@ -148,6 +151,7 @@ class Mending:
             consumed=known.consumed,
             cloud_share=share if found is None else None,
             share_signature=signature if found is None else None,
+            wishes=step.wishes(),
         )
 
     async def met(self, row: ops.GrantRow) -> GrantStep:
@@ -187,6 +191,50 @@ class Mending:
             log.info("a frozen grant was confirmed", extra={"grant": grant})
         return False
 
+    async def keep_receipts(self) -> None:
+        """Get the nodes' receipts for images that are here without one, while the directory still knows them.
+
+        They were made before nodes gave receipts, or on another device.
+        """
+        if not await self._without_receipt():
+            return
+        try:
+            await self._listed_images()
+        except RemoteError as error:  # the grants must not wait for it
+            log.warning("the receipts of images were not got", extra={"reason": str(error)})
+
+    async def store_receipts(self, rows: Iterable[ops.ImageRow]) -> None:
+        """Keep the receipts of images of one's own that are here without one; a full disk only puts it off."""
+        without = await self._without_receipt()
+        found = [(row.image, row.receipt) for row in rows if row.image in without and sound_receipt(row.receipt)]
+
+        def write(store: Store) -> None:
+            for image, receipt in found:
+                store.do("UPDATE own_images SET receipt = :receipt WHERE image = :image", receipt=receipt, image=image)
+
+        if not found:
+            return
+        try:
+            await self._context.store.run(write)
+        except StorageError as error:
+            log.warning("the receipts of images are not kept", extra={"reason": str(error)})
+
+    async def _without_receipt(self) -> set[str]:
+        rows = await self._context.store.run(
+            lambda s: s.all("SELECT image FROM own_images WHERE ready = 1 AND receipt IS NULL")
+        )
+        return {str(row["image"]) for row in rows}
+
+    async def _listed_images(self) -> list[ops.ImageRow]:
+        """Return this account's images as the cloud has them; their receipts are kept."""
+        rows = [
+            row
+            async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
+            for row in page.rows
+        ]
+        await self.store_receipts(rows)
+        return rows
+
     async def mend_images(self, previews: Previews, *, forgot: bool) -> None:
         """Make images of one's own known again, and withdraw again those that were withdrawn; then their previews.
 
@@ -194,11 +242,7 @@ class Mending:
         otherwise a preview that it lacks may be one that another device took back.
         """
         mine = await self._context.store.run(lambda s: s.all("SELECT * FROM own_images WHERE ready = 1"))
-        there = {
-            row.image: row
-            async for page in self._cloud.pages(lambda number: ops.MyImages(page=number), ops.Images)
-            for row in page.rows
-        }
+        there = {row.image: row for row in await self._listed_images()}
         for row in mine:
             image = str(row["image"])
             try:
@@ -239,4 +283,10 @@ def _image_again(row: sqlite3.Row) -> ops.RestoreImage:
         offered=not row["withdrawn"],
         upload_size=int(row["upload_size"]) if digest else 0,
         upload_sha256=bytes(digest) if digest else bytes(32),
+        receipt=bytes(row["receipt"] or b""),
     )
+
+
+def sound_receipt(receipt: bytes) -> bytes | None:
+    """Return a receipt that can be one, None for any other."""
+    return receipt if len(receipt) == _RECEIPT_BYTES else None

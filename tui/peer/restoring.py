@@ -168,6 +168,7 @@ class Restoring:
                     store.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image)
 
         await self._context.store.run(note)
+        await self._mending.store_receipts(rows)
         forgotten = any(image not in offered for image in known)
         self._look_at_all_if(forgotten)
         if not forgotten and await self._has_compared():
@@ -250,6 +251,7 @@ class Restoring:
                 log.warning("a frozen grant cannot be compared", extra={"grant": grant, "reason": str(error)})
                 want.grants = True
             self._doubted.pop(grant, None)
+        await self._mending.keep_receipts()
         if not want.all and not want.grants and not want.asks and not await self._sums_differ():
             await self._note_compared(epoch)
             return _Want()

@@ -88,6 +88,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
         "withdrawn": _flag,
         "upload_sha256": _or_none(_bytes_of(32)),
         "upload_size": _whole,
+        "receipt": _or_none(_bytes_of(32)),
     },
     "held": {
         "grant_id": _id,
@@ -130,6 +131,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
         "consumed": _whole,
         "cloud_share": _or_none(_bytes_of(32)),
         "share_signature": _or_none(_bytes_of(64)),
+        "wishes": _or_none(_blob),
     },
     "previews": {"image": _id, "preview": _preview, "mark": _id},
     "seen_views": {

@@ -27,7 +27,7 @@ from tui.peer.rows import TABLES, fault_of
 
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 _VERSION_1 = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (
@@ -76,7 +76,11 @@ CREATE TABLE set_aside (
 _VERSION_3 = """
 CREATE TABLE previews (image TEXT PRIMARY KEY, preview BLOB NOT NULL, mark TEXT NOT NULL) WITHOUT ROWID;
 """
-_MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+ALTER TABLE own_images ADD COLUMN receipt BLOB;
+ALTER TABLE given ADD COLUMN wishes BLOB;
+"""
+_MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """Each brings a store from the version before to its own. A migration that has been released is never changed."""
 
 

@@ -60,6 +60,7 @@ class Conclusions:
         self._excused_s = 0.0
         """How long in all the monitor was late, as far as gaps have shown."""
         self._missing: frozenset[int] | None = None
+        self._cannot_write: frozenset[int] = frozenset()
         self._told_term = 0
 
     def observe(self, now: float) -> None:
@@ -185,6 +186,8 @@ class Conclusions:
         errors = dict(directory.missed_by)
         missing = frozenset(place for place in self._roster.places if self._roster.name(place) in errors)
         before, self._missing = self._missing, missing
+        could_not_write = self._cannot_write
+        self._cannot_write = frozenset(place for place in missing if self._roster.name(place) in directory.unwritable)
         if before is None or before == missing:
             return
         for place in sorted(missing - before):
@@ -194,7 +197,8 @@ class Conclusions:
             self._events.add(now, Level.ERROR, Topic.DIRECTORY, place, text)
         for place in sorted(before - missing):
             if self._roster.name(place) in directory.reached_by:
-                self._events.add(now, Level.INFO, Topic.DIRECTORY, place, "reaches the directory again")
+                text = "can write the directory again" if place in could_not_write else "reaches the directory again"
+                self._events.add(now, Level.INFO, Topic.DIRECTORY, place, text)
 
     def _look_at_elections(self, now: float) -> None:
         """Note how an election was won, once each."""
