@@ -5,23 +5,19 @@ from itertools import pairwise
 
 import pytest
 
-from node.election import (
+from node.election import Election
+from node.lease import (
     ClaimLease,
-    Deposed,
-    Election,
-    Input,
-    LeaderChanged,
     LeaseLost,
     LeaseReleased,
     LeaseRenewed,
     LeaseUnknown,
     LeaseWon,
-    MemberRow,
     ReleaseLease,
     RenewLease,
-    Role,
-    RoleChanged,
 )
+from node.membership import MemberRow
+from node.roles import Deposed, Input, LeaderChanged, Role, RoleChanged
 from shared.config import LOCAL
 from shared.errors import LocalError
 from shared.wire.node_messages import (
