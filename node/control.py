@@ -30,9 +30,9 @@ from node.lease import (
     RenewLease,
 )
 from node.links import NodeLinks
-from node.lives import Lives
 from node.machine import Announce, AskLease, NodeAction, NodeEvent, NodeMachine, TakeIncarnation
 from node.membership import MemberRow
+from node.node_folder import Lives
 from node.placement import Policy
 from node.remembering import Remembering
 from node.request_handler import RequestHandler

@@ -22,9 +22,8 @@ from node.encoder import Encoder
 from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
 from node.links import NodeLinks
-from node.lives import Lives
 from node.lock import running_once
-from node.memory_file import memory_path
+from node.node_folder import Lives, memory_path
 from node.node_stats import NodeStats
 from node.orders import OrderDesk
 from node.remembering import Remembering
