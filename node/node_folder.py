@@ -13,8 +13,8 @@ import orjson
 
 from node.directory.marks import Marks
 from node.memory import NOTHING
-from node.own_files import replace_file
 from shared.errors import StorageError, UserError
+from shared.files import replace_file
 from shared.wire.node_messages import MAX_INCARNATION
 
 _REMOVE_IT: Final = "remove it; the node then takes its number from the directory and the other nodes."

@@ -41,6 +41,6 @@ class Covers:
 
 def _default_image() -> Image.Image:
     # Imported here, in a thread: it brings numpy and Pillow along, which screens start without.
-    from shared.stego.pictures import default_cover_png
+    from shared.stego.covers import default_cover_png
 
     return reduced(default_cover_png(), BOX_PX)
