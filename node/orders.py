@@ -109,22 +109,31 @@ class OrderDesk:
             if session.remote_key not in self._operators:
                 await self._take_stranger(session, order)
                 return
-            text = self._objection(order)
             try:
-                record = await self._record(session, order, text)
+                text = await self._carry_out(session, order)
             except StorageError as error:
                 log.error("an order was not obeyed", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
                 text = str(error)
-            else:
-                # Between the check and here others had their turn; what no longer fits is harmless to carry out.
-                if not text:
-                    text = await self._obey(order)
-                self._control.ordered(record)
             answer = OperatorAnswer(request=order.request, ok=not text, text=text[:400])
             self._answers[session.remote_key, order.request] = answer
             self._post(session, answer)
             if order.command == "stop" and not text:
                 self._stop()
+
+    async def _carry_out(self, session: Session, order: OperatorCommand) -> str:
+        """Write an order down and obey it; return why it was not obeyed, an empty text if it was.
+
+        Raises `StorageError`, and obeys nothing, where it cannot be written down.
+        """
+        text = self._objection(order)
+        record = await self._record(session, order, text)
+        # Between the check and here others had their turn; what no longer fits is harmless to carry out.
+        if not text:
+            text = await self._obey(order)
+        self._control.ordered(record)
+        if text and record.obeyed:
+            self._control.ordered(await self._record(session, order, text))
+        return text
 
     async def _take_stranger(self, session: Session, order: OperatorCommand) -> None:
         text = "not an operator's key"
