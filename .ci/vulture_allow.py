@@ -36,5 +36,7 @@ _.bytes_in_flight
 _.retransmitted
 _.inserted_id
 _.AnyPeerMessage
+_.render_diagram
+_.RETIRED_KINDS
 _.COMPACT_LINES
 _.is_made
