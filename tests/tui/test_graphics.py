@@ -28,9 +28,10 @@ from tests import photos
 from tests.databases import ROOT
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
+from tui.client.dialogs.viewer import picture_widget
 from tui.client.widgets import kitty, pixels
 from tui.client.widgets.asking import Answers, understood
-from tui.client.widgets.graphics import Graphics, picture_widget, probe
+from tui.client.widgets.graphics import Graphics, probe
 from tui.client.widgets.kitty import KittyPicture
 from tui.client.widgets.pixels import PixelPicture
 from tui.client.widgets.sixels import encoded
@@ -147,7 +148,7 @@ def test_drawing_asks_the_terminal_nothing():
     program = (
         "import sys; from tui.client.widgets.graphics import probe; graphics = probe(); "
         "from PIL import Image; from tui.client.widgets.pixels import paint_pixels; "
-        "from tui.client.widgets.painting import Look; "
+        "from tui.client.widgets.cells import Look; "
         "paint_pixels(Image.new('RGB', (4, 4)), (0, 0, 4, 4), (2, 1), graphics, Look()); "
         "print('answer', graphics.protocol)"
     )
@@ -297,7 +298,7 @@ def test_rows_and_columns_are_numbered_as_kitty_numbers_them():
     assert kitty.MAX_CELLS == len(numbers) == len(set(numbers)) == 297
     assert list(numbers) == sorted(numbers)
     assert {unicodedata.combining(number) for number in numbers} == {230}
-    assert (numbers[0], numbers[100], numbers[-1]) == ("\u0305", "\u0618", "\U0001d244")
+    assert (numbers[0], numbers[100], numbers[-1]) == ("\u0305", "\u07eb", "\U0001d244")
 
 
 def test_a_forgotten_picture_is_deleted_with_its_data(terminal):
@@ -515,18 +516,17 @@ async def test_placeholders_stay_whole_where_a_row_is_cut(terminal):
 
 @pytest.mark.anyio
 async def test_text_stands_below_the_pixels(terminal):
-    app = Shows(PixelPicture(KITTY, caption="coffee"))
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
-        app.picture.badge = "locked"
         app.picture.overlay = ("Ada · 08:00", "2 left")
         app.picture.show(noise())
         await settled(pilot)
         shown = lines(app.picture)
-        assert [line.strip() for line in shown[6:]] == ["locked", "Ada · 08:00", "2 left", "coffee"]
-        assert sum("\U0010eeee" in line for line in shown) == 6
-        app.picture.badge, app.picture.overlay = "", ()
+        assert [line.strip() for line in shown[8:]] == ["Ada · 08:00", "2 left"]
+        assert sum("\U0010eeee" in line for line in shown) == 8
+        app.picture.overlay = ()
         await settled(pilot)
-        assert sum("\U0010eeee" in line for line in lines(app.picture)) == 9
+        assert sum("\U0010eeee" in line for line in lines(app.picture)) == 10
 
 
 @pytest.mark.anyio

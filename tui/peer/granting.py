@@ -17,9 +17,10 @@ import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
+from shared.identity import words_of
 from shared.ledger import granted_for_left
-from shared.records import MAX_EXPIRES_S, LookLength, decode_record, encode_record
-from shared.rights import change_rights, create_grant
+from shared.records import MAX_EXPIRES_S, LookLength, RightsRecord, decode_record, encode_record
+from shared.rights import change_rights, create_grant, supersedes
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.base import AccountId, Id128, Views, ViewsOrNone
@@ -31,7 +32,7 @@ from tui.peer.copies import Copies, CopyTask
 from tui.peer.given import GivenGrants, is_for
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
-from tui.peer.people import People, public_of, words_of
+from tui.peer.people import People, public_of
 from tui.peer.store import OutboxRow
 
 GRANT = "grant"
@@ -67,6 +68,8 @@ class GiveIntent(msgspec.Struct, frozen=True):
     ask: Id128 | None
     grant: Id128
     look_s: LookLength | None = None
+    listed: bool = False
+    """The cloud had told this device of the viewer: that account can be missing only for now."""
 
     def as_more(self) -> RightsIntent:
         """Return the change of a grant that stands which comes to the same."""
@@ -107,7 +110,8 @@ class Granting:
             raise InvalidInput("Your own pictures open without a grant.")
         await self._content_key(image)
         request = context.new_id()
-        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s)
+        listed = self._people.was_listed(viewer)
+        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s, listed)
         done = await self._outbox.submit(GRANT, GRANT, packed(intent), request, lane=lane_of(image, viewer))
         return Sent(request, done is not None)
 
@@ -227,7 +231,7 @@ class Granting:
 
         Raises `Refused` for any other no, `Unavailable` while it is not answered.
         """
-        operation = _signed_in(row)
+        operation = signed_operation(row)
         request = hashlib.sha256(row.signed or b"").digest()[:16].hex()  # what is the same is asked under the same id
         try:
             outcome, _ = await self._context.cloud.ask(operation, request=request, wait_s=wait_s)
@@ -302,12 +306,12 @@ class Granting:
                 "The cloud was restored from a backup and these rights wait to be confirmed: set the views left in My"
                 " images, or sign in with the device that gave them."
             )
-        granted = _granted_for(intent, grant, _met_by(row, grant))
+        standing = decode_record(grant.record)
         record = change_rights(
             self._context.identity,
-            decode_record(grant.record),
-            granted=granted,
-            expires=intent.expires if intent.set_expires else grant.expires,
+            await self._newest_record(row, standing) if intent.revoke else standing,
+            granted=_granted_for(intent, grant, _met_by(row, grant)),
+            expires=intent.expires if intent.set_expires else ...,
             revoked=True if intent.revoke else None,
             look_s=intent.look_s if intent.set_look else ...,
             beyond=await self._highest_signed(row, grant.grant),
@@ -321,13 +325,27 @@ class Granting:
             wish=row.request,
         )
 
+    async def _newest_record(self, row: OutboxRow, standing: RightsRecord) -> RightsRecord:
+        """Return the newest record of a grant that is known here, where the directory has `standing`.
+
+        A revocation does not wait until a restored directory has been compared. It ends the rights as they were last
+        set and acknowledged, not as the backup has them: its total and expiry stay on show for good. What is kept here
+        and is not the owner's word is left out, so that damage in the store keeps no right alive.
+        """
+        known = await self._given.find(standing.grant_id)
+        records = [] if known is None else [decode_record(known.record)]
+        if row.signed is not None and (signed := signed_operation(row)).grant == standing.grant_id:
+            records.append(decode_record(signed.record))
+        later = [record for record in records if _follows(standing, record)]
+        return max(later, key=lambda record: record.version, default=standing)
+
     async def _highest_signed(self, row: OutboxRow, grant: str) -> int:
         """Return the highest version of a grant that this peer knows to have signed, 0 for none."""
         known = await self._context.store.run(
             lambda s: s.one("SELECT version FROM given WHERE grant_id = :grant", grant=grant)
         )
         highest = 0 if known is None else int(known["version"])
-        if row.signed is not None and (signed := _signed_in(row)).grant == grant:
+        if row.signed is not None and (signed := signed_operation(row)).grant == grant:
             highest = max(highest, decode_record(signed.record).version)
         return highest
 
@@ -369,7 +387,7 @@ def left_of(row: ops.GrantRow) -> int:
     return 0 if row.revoked else max(0, row.granted - row.consumed)
 
 
-def _signed_in(row: OutboxRow) -> Signed:
+def signed_operation(row: OutboxRow) -> Signed:
     """Return the operation that was signed for a row. Raises `Unreadable`."""
     try:
         return decode(row.signed or b"", Signed, cap_bytes=MAX_REPLY_OBJECT_BYTES)
@@ -380,7 +398,7 @@ def _signed_in(row: OutboxRow) -> Signed:
 def _may_have_made(row: OutboxRow) -> bool:
     """Tell whether a new grant was sent for a row."""
     try:
-        return row.signed is not None and isinstance(_signed_in(row), ops.Grant)
+        return row.signed is not None and isinstance(signed_operation(row), ops.Grant)
     except Unreadable:
         return False  # if it was made, it stands
 
@@ -398,7 +416,7 @@ def _met_by(row: OutboxRow, grant: ops.GrantRow) -> int:
     """
     if row.signed is None or grant.consumed <= grant.granted:
         return grant.consumed
-    signed = _signed_in(row)
+    signed = signed_operation(row)
     met = signed.met_consumed if isinstance(signed, ops.ChangeRights) else 0
     return min(met, grant.consumed)
 
@@ -409,6 +427,14 @@ def _granted_for(intent: RightsIntent, grant: ops.GrantRow, consumed: int) -> in
     if intent.more is not None:
         return max(grant.granted, consumed) + intent.more
     return None
+
+
+def _follows(standing: RightsRecord, record: RightsRecord) -> bool:
+    """Tell whether a record is a later word of the owner on the same grant."""
+    try:
+        return supersedes(standing, record)
+    except RemoteError:
+        return False
 
 
 def _nothing_stands() -> Refused:

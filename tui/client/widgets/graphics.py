@@ -1,4 +1,4 @@
-"""True pixels, where the terminal has them: asked once before the screens start, and a widget for either case."""
+"""Whether the terminal shows true pixels, and how: asked once, before the screens start."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import os
 import sys
 import termios
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TextIO
+from typing import Final, Literal, TextIO
 
 from tui.client.widgets.asking import ask
-
-if TYPE_CHECKING:
-    from tui.client.widgets.cells import Mode
-    from tui.client.widgets.zooming import ZoomablePicture
 
 log = logging.getLogger(__name__)
 
@@ -50,24 +46,6 @@ def probe(pictures: str = "auto") -> Graphics | None:
     # Sixel first: some terminals say that they have Kitty's graphics and lack the placeholders that pictures need in a
     # screen that scrolls; Kitty itself has no Sixel.
     return Graphics("sixel" if answers.sixel else "kitty", _cell_px() or answers.cell_px or _USUAL_CELL_PX)
-
-
-def picture_widget(
-    graphics: Graphics | None,
-    *,
-    mode: Mode | None = None,
-    caption: str | None = None,
-    id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
-    classes: str | None = None,
-) -> ZoomablePicture:
-    """Return a widget to look at a picture with: in true pixels where there are any, in cells elsewhere."""
-    from tui.client.widgets.zooming import ZoomablePicture
-
-    if graphics is None:
-        return ZoomablePicture(mode=mode, caption=caption, id=id, classes=classes)
-    from tui.client.widgets.pixels import PixelPicture
-
-    return PixelPicture(graphics, caption=caption, id=id, classes=classes)
 
 
 def _is_terminal() -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS
-from tui.monitor.model.series import MINUTE_S, Curve
+from tui.monitor.model.series import MINUTE_S
 
 SECOND_S: Final = 1.0
 BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
@@ -87,15 +87,6 @@ class LatencyWindow:
             percentile_ms(self._sum, 0.99),
             tuple(self._sum),
         )
-
-    def curve(self, now: float) -> Curve:
-        """Return the 99th percentile of each second, in ms."""
-        self._index(now)
-        size = len(self._seconds)
-        first = int(now / SECOND_S) - size + 1
-        seconds = [self._seconds[number % size] for number in range(first, first + size)]
-        values = tuple(None if counts is None else percentile_ms(counts, 0.99) for counts in seconds)
-        return Curve(first, SECOND_S, values)
 
     def _index(self, now: float) -> int:
         size, number = len(self._seconds), int(now / SECOND_S)
