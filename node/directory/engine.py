@@ -12,6 +12,7 @@ from node.directory.groups import GroupVerdict, Job
 from node.directory.idempotency import exactly_once
 from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
+from node.directory.operators import read_policy
 from shared.config import Timing
 from shared.errors import GlimpseError, StorageError, Unavailable
 
@@ -150,6 +151,10 @@ class Directory(ABC):
     async def nodes(self) -> list[NodeRow]:
         """Return the rows of all nodes by name."""
         return await self._stand(lambda _: standing.nodes(self.clock))
+
+    async def policy(self) -> str | None:
+        """Return the placement policy that an operator chose, None if none was."""
+        return await self._stand(read_policy)
 
     async def marks(self) -> Marks:
         """Return how far the directory is, in one consistent reading."""

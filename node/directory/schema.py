@@ -108,7 +108,7 @@ IMAGES: Final = Table(
     (("images_by_owner", "owner_id, created"),),
 )
 """`state` is pending, ready or withdrawn; `size` and `sealed_size` are bytes; `preview` only if the owner chose one.
-`sealed_sha256` and `sealed_size` are of the whole upload: from version 4 on they are `upload_sha256` and
+`sealed_sha256` and `sealed_size` are of the whole upload: from version 5 on they are `upload_sha256` and
 `upload_size`."""
 
 ASKS: Final = Table(
@@ -221,7 +221,7 @@ REQUESTS: Final = Table(
     ),
     (("requests_by_age", "created"),),
 )
-"""Stored answers. `account_key` is the session key of whoever asked: from version 4 on it is `session_key`."""
+"""Stored answers. `account_key` is the session key of whoever asked: from version 5 on it is `session_key`."""
 
 MAIL: Final = Table(
     "mail",
@@ -286,6 +286,28 @@ all would make every commit wait for every other."""
 PROBE: Final = Table("probe", ("name {text:64} NOT NULL PRIMARY KEY", "filling {blob} NOT NULL"))
 """Rewritten by a node that could not write, to find out whether it can again."""
 
+CHOICES: Final = Table("choices", ("name {text:32} NOT NULL PRIMARY KEY", "value {text:64} NOT NULL"))
+"""What operators chose for the whole cluster: `policy`, how requests are placed. No row: the default."""
+
+AUDIT: Final = Table(
+    "audit",
+    (
+        "id {number}",
+        "node {text:64} NOT NULL",
+        "incarnation {big} NOT NULL",
+        "number {big} NOT NULL",
+        "at {time} NOT NULL",
+        "operator {text:80} NOT NULL",
+        "command {text:16} NOT NULL",
+        "value {text:32} NOT NULL",
+        "obeyed {big} NOT NULL",
+        "text {text:100} NOT NULL",
+        "UNIQUE (node, incarnation, number)",
+    ),
+)
+"""Orders of operators, added once and never changed. `node` was given the order and numbered it in that incarnation;
+`at` is epoch seconds by its own clock."""
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -317,8 +339,9 @@ MIGRATIONS: Final = (
         ),
     ),
     Migration(3, (WISHES,)),
+    Migration(4, (CHOICES, AUDIT)),
     Migration(
-        4,
+        5,
         (
             Renamed("images", "sealed_sha256", "upload_sha256"),
             Renamed("images", "sealed_size", "upload_size"),

@@ -15,6 +15,7 @@ from shared.net.handles import Session
 from shared.wire.codec import decode, encode
 from shared.wire.operations import ListUsers, Operation, SpendView, Users
 from shared.wire.peer_messages import Answer, AnyPeerMessage, CloudState, Pull, Received, Request
+from tests.patience import PATIENCE_S
 from tui.peer import cloud as cloud_module
 from tui.peer.cloud import CloudLink
 
@@ -236,7 +237,7 @@ async def test_a_node_that_was_left_out_long_enough_is_asked_again(peer: Peer, m
     first = peer.posts.sessions["a"]
     await peer.ask(Answer(request=ASKED, outcome=Users(rows=[], total=0)), times_sent=1)
     peer.cloud.leave_out(ASKED, "a test")
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         while peer.posts.sessions["a"] is first:  # noqa: ASYNC110 - nobody is told of a new session
             await anyio.sleep(0.01)
 
