@@ -171,7 +171,7 @@ class AccountSession:
             "sign-in", context.cluster.cluster_id.encode(), context.device.encode(), request.encode()
         )
         operation = ops.SignIn(device=context.device, port=context.endpoint.local_address[1], proof=proof)
-        return await self._cloud.query(operation, ops.SignedIn, request=request, told=_NOT_REGISTERED)
+        return await self._cloud.query(operation, ops.SignedIn, request=request, at_once=_NOT_REGISTERED)
 
     async def sign_out(self) -> None:
         """Tell the cloud that this peer goes; where it does not hear that, presence lapses by itself."""

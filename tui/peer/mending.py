@@ -109,7 +109,7 @@ class Mending:
             if operation is None:
                 return _End.REFUSED
             try:
-                state = await self._cloud.query(operation, ops.GrantState, told=_COMES_LATER)
+                state = await self._cloud.query(operation, ops.GrantState, at_once=_COMES_LATER)
             except Refused as refusal:
                 if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
                     step = again
