@@ -30,7 +30,7 @@ _COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
 """Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
 _RECEIPT_BYTES = 32
 MENDED = frozenset({GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE})
-"""Deeds that send something."""
+"""Actions that send something."""
 
 
 class _End(Enum):
@@ -62,7 +62,7 @@ class Mending:
         found = await self._given.checked(rows)
         steps = steps_for(known, found)
         await self._given.learn(
-            step.found for step in steps if step.deed is GrantAction.LEARN and step.found is not None
+            step.found for step in steps if step.action is GrantAction.LEARN and step.found is not None
         )
         return steps
 
@@ -70,7 +70,7 @@ class Mending:
         """Carry out steps, some lanes at a time; return what is left. Raises `Unavailable` without the cloud."""
         lanes: defaultdict[tuple[str, int], list[GrantStep]] = defaultdict(list)
         for step in steps:
-            if step.deed in MENDED:
+            if step.action in MENDED:
                 lanes[step.lane].append(step)
         ends: list[_End] = []
         slots = anyio.CapacityLimiter(_LANES_AT_ONCE)
@@ -95,8 +95,8 @@ class Mending:
         if trouble:
             raise trouble[0]
         return Left(
-            unknown=sum(step.deed is GrantAction.UNKNOWN for step in steps),
-            lost=sum(step.deed is GrantAction.LOST for step in steps),
+            unknown=sum(step.action is GrantAction.UNKNOWN for step in steps),
+            lost=sum(step.action is GrantAction.LOST for step in steps),
             absent=ends.count(_End.ABSENT),
             refused=ends.count(_End.REFUSED),
         )
@@ -129,7 +129,7 @@ class Mending:
     async def _operation(self, step: GrantStep) -> ops.Operation | None:
         """Return what is to be sent for a grant, None where nothing can be."""
         known, found = step.known, step.found
-        if step.deed is GrantAction.REVOKE:
+        if step.action is GrantAction.REVOKE:
             assert found is not None
             record = change_rights(self._context.identity, decode_record(found.record), revoked=True)
             return ops.ChangeRights(
@@ -177,9 +177,9 @@ class Mending:
         except Refused:
             return True
         step = await self.met(row)
-        if step.forgot or step.deed is GrantAction.UNKNOWN:
+        if step.forgot or step.action is GrantAction.UNKNOWN:
             return True
-        if step.deed is GrantAction.LEARN and step.found is not None:
+        if step.action is GrantAction.LEARN and step.found is not None:
             await self._given.learn([step.found])  # nothing waits, as after a revocation, and the count is news
         elif step.behind and await self.mend(step) is _End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.

@@ -174,14 +174,14 @@ class Repeating:
                 for row in page.rows
             }
             for ask in mine:
-                if (deed := request_action(ask, there.get(ask.ask), incoming=incoming)) is not None:
-                    waits |= await self._mend_ask(ask, deed)
+                if (action := request_action(ask, there.get(ask.ask), incoming=incoming)) is not None:
+                    waits |= await self._mend_ask(ask, action)
         return waits
 
-    async def _mend_ask(self, ask: ops.AskRow, deed: RequestAction) -> bool:
+    async def _mend_ask(self, ask: ops.AskRow, action: RequestAction) -> bool:
         """Do this account's part of one request; return whether it has to wait."""
         try:
-            match deed:
+            match action:
                 case RequestAction.ASK:
                     if not await self._ask_again(ask):
                         return False

@@ -279,7 +279,7 @@ class Restoring:
         if want.all:
             await self._note_restored()
         steps = await self._mending.steps()
-        if any(step.forgot and step.deed in MENDED for step in steps) and not want.all:
+        if any(step.forgot and step.action in MENDED for step in steps) and not want.all:
             await self._note_restored()
             want.all = True
         if want.all or want.images:
