@@ -6,7 +6,6 @@ so. Serving the same request twice is harmless: effects are made once by the dir
 
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -18,7 +17,7 @@ from node.encrypting import EncryptService, Pulls
 from node.services.freezing import GrantIsFrozen
 from node.services.operations import Caller, Served, Services
 from node.telemetry import RequestOrigin, Telemetry
-from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
+from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import (
     MalformedMessage,
     Refused,
@@ -31,7 +30,6 @@ from shared.errors import (
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
-from shared.wire.feed_messages import Happening
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, UploadObject
 from shared.wire.node_messages import RequestKey as DispatchKey
 from shared.wire.operations import Encrypt, Operation
@@ -57,14 +55,16 @@ class Dispatching(Protocol):
     def served(self, key: RequestKey) -> None:
         """This node has answered the request."""
 
-    def failed_to_serve(self, key: RequestKey) -> None:
-        """This node could not serve the request; another should."""
+    def not_served(self, key: RequestKey, *, reachable: bool) -> bool:
+        """This node could not serve the request; `reachable` tells whether its session is still there.
 
-    def unwanted(self, key: RequestKey) -> None:
-        """The peer waits for the request no more; nobody should serve it."""
+        Returns whether to go on holding it."""
 
-    def peer_gone(self, key: RequestKey) -> None:
-        """The request is held here no more: the session in which it came is over, and it could not be served."""
+    def unwanted(self, key: RequestKey) -> bool:
+        """The peer waits for the request no more. Returns whether work on it is under way; if not, let go of it."""
+
+    def is_wanted(self, key: RequestKey) -> bool:
+        """Return whether the peer still waits for the request."""
 
 
 @dataclass(slots=True)
@@ -77,9 +77,6 @@ class HeldRequest:
     """When it came, in seconds of the node's clock."""
     kind: int = 0
     """Kind of its operation, once that is known."""
-    serving: bool = False
-    wanted: bool = True
-    """False once its peer has said that it waits no more."""
 
 
 class RequestHandler:
@@ -91,7 +88,6 @@ class RequestHandler:
         services: Services,
         encrypting: EncryptService,
         pulls: Pulls,
-        limits: Limits,
         tasks: TaskGroup,
         *,
         telemetry: Telemetry,
@@ -101,13 +97,11 @@ class RequestHandler:
         self._services = services
         self._encrypting = encrypting
         self._pulls = pulls
-        self._limits = limits
         self._tasks = tasks
         self._telemetry = telemetry
         self._clock = clock
         telemetry.known_of = self.known_of
-        self._held: OrderedDict[RequestKey, HeldRequest] = OrderedDict()
-        self._of_key: dict[bytes, int] = {}
+        self._held: dict[RequestKey, HeldRequest] = {}
         self._accounts: dict[int, set[Session]] = {}
         self._account_of: dict[Session, int] = {}
         self.dispatching: Dispatching | None = None
@@ -122,19 +116,14 @@ class RequestHandler:
         key = (session.remote_key, request.request)
         held = self._held.get(key)
         if held is not None:
-            held.session, held.wanted = session, True
+            held.session = session
             self.dispatching.request_held(key)
             return
         if request.operation is None and not 0 < request.large_size <= MAX_REPLY_OBJECT_BYTES:
             raise MalformedMessage("a request without an operation")
-        if self._of_key.get(session.remote_key, 0) >= self._limits.requests_in_flight_per_key:
-            self._refuse(session, request.request, "busy", _BUSY)
-            self._telemetry.happened(Happening.BUSY, DispatchKey(*key), None)
-            return
         self._held[key] = HeldRequest(session, request, self._clock(), _kind_of(request.operation))
-        self._of_key[session.remote_key] = self._of_key.get(session.remote_key, 0) + 1
         if not self.dispatching.request_held(key):
-            self._drop(key)
+            del self._held[key]
             self._refuse(session, request.request, "busy", _BUSY)
 
     def offered(self, session: Session, offer: IncomingOffer) -> Incoming | None:
@@ -150,14 +139,12 @@ class RequestHandler:
         """The peer waits for a request no more: work on it ends here where it can, and is not begun anywhere."""
         assert self.dispatching is not None
         key = (session.remote_key, request)
-        if (held := self._held.get(key)) is None:
+        if key not in self._held:
             return
-        if held.serving:
-            held.wanted = False
+        if self.dispatching.unwanted(key):
             self._pulls.unwanted(*key)
         else:
-            self._drop(key)
-            self.dispatching.unwanted(key)
+            del self._held[key]
 
     def closed(self, session: Session) -> None:
         """Forget whose session this was. What came in it is still served if that takes nothing more, as a sign-out."""
@@ -170,9 +157,7 @@ class RequestHandler:
 
     def forget(self, key: RequestKey) -> None:
         """Let go of a request that another node has answered."""
-        held = self._held.get(key)
-        if held is not None and not held.serving:
-            self._drop(key)
+        del self._held[key]
 
     def nobody_serves(self, key: RequestKey, reason: str) -> None:
         """Tell the peer that its request waits, and why."""
@@ -192,50 +177,27 @@ class RequestHandler:
     # --- From dispatch -----------------------------------------------------------------------------------------------
     def serve(self, key: RequestKey) -> None:
         """Serve a held request in a task of its own."""
-        assert self.dispatching is not None
-        held = self._held.get(key)
-        if held is None:  # let go of since dispatch decided
-            self.dispatching.peer_gone(key)
-            self.dispatching.failed_to_serve(key)
-            return
-        if held.serving:
-            return
-        held.serving = True
         self.in_flight += 1
-        self._tasks.start_soon(self._serve, key, held)
+        self._tasks.start_soon(self._serve, key, self._held[key])
 
     async def _serve(self, key: RequestKey, held: HeldRequest) -> None:
         assert self.dispatching is not None
         try:
             refusal = await self._answer(key, held)
         finally:
-            held.serving = False
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
                 self.idle = anyio.Event()
         if refusal is None:
-            self._not_served(key, held)
+            if not self.dispatching.not_served(key, reachable=held.session.alive):
+                del self._held[key]
             return
         self.requests_done += 1
         known = RequestOrigin(held.kind, self._account_of.get(held.session))
         self._telemetry.answered(DispatchKey(*key), known, self._clock() - held.since, refusal)
-        self._drop(key)
+        del self._held[key]
         self.dispatching.served(key)
-
-    def _not_served(self, key: RequestKey, held: HeldRequest) -> None:
-        """Let another node serve, unless nobody waits; keep the request only where its peer can be answered."""
-        assert self.dispatching is not None
-        if not held.wanted:
-            self._drop(key)
-            self.dispatching.unwanted(key)
-            return
-        alive = held.session.alive
-        if not alive:
-            self.dispatching.peer_gone(key)
-        self.dispatching.failed_to_serve(key)
-        if not alive:
-            self._drop(key)
 
     async def _answer(self, key: RequestKey, held: HeldRequest) -> str | None:
         """Serve and answer one request.
@@ -256,7 +218,8 @@ class RequestHandler:
             for account in refusal.nudges if isinstance(refusal, GrantIsFrozen) else ():
                 self.nudge(account)
         except (Unavailable, StorageError, TransferCancelled) as error:
-            level = logging.WARNING if held.wanted else logging.DEBUG
+            assert self.dispatching is not None
+            level = logging.WARNING if self.dispatching.is_wanted(key) else logging.DEBUG
             log.log(level, "a request was not served", extra={"request": request, "reason": str(error)})
             if not isinstance(error, TransferFailed | TransferCancelled):
                 self._post(held.session, NoLeader(request=request, reason=str(error)))
@@ -319,14 +282,6 @@ class RequestHandler:
         if session.alive and session not in self._account_of:
             self._account_of[session] = caller.account
             self._accounts.setdefault(caller.account, set()).add(session)
-
-    def _drop(self, key: RequestKey) -> None:
-        if self._held.pop(key, None) is not None:
-            left = self._of_key.get(key[0], 1) - 1
-            if left > 0:
-                self._of_key[key[0]] = left
-            else:
-                self._of_key.pop(key[0], None)
 
 
 def _kind_of(operation: Operation | None) -> int:

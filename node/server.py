@@ -22,9 +22,8 @@ from node.encoder import Encoder
 from node.encrypting import EncryptService, Pulls
 from node.feed import Feed, LogToFeed
 from node.links import NodeLinks
-from node.lives import Lives
 from node.lock import running_once
-from node.memory_file import memory_path
+from node.node_folder import Lives, memory_path
 from node.node_stats import NodeStats
 from node.orders import OrderDesk
 from node.remembering import Remembering
@@ -34,7 +33,7 @@ from node.services.operations import Services
 from node.settings import NodeSettings
 from node.telemetry import Telemetry
 from shared.cluster import Cluster
-from shared.config import LIMITS, MAX_MESSAGE_BYTES
+from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
@@ -179,7 +178,6 @@ class NodeServer:
             services,
             EncryptService(requests, services, encoder, pulls),
             pulls,
-            LIMITS,
             tasks,
             telemetry=telemetry,
             clock=clock,
@@ -197,7 +195,7 @@ class NodeServer:
             forget=services.forget_accounts,
         )
         await remembering.start()
-        audit = AuditLog(self._folder / f"audit-{self._name}.log")
+        audit = AuditLog(self._folder / f"audit-{self._name}.log", self._name, directory)
 
         def set_deaf(deaf: bool) -> None:
             requests.pause(deaf)

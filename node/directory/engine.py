@@ -10,6 +10,7 @@ from node.directory import standing, upkeep
 from node.directory.idempotency import exactly_once, stored_answer
 from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
+from node.directory.operators import read_policy
 from shared.config import Timing
 from shared.errors import GlimpseError, StorageError
 
@@ -126,6 +127,10 @@ class Engine(ABC):
     async def nodes(self) -> list[NodeRow]:
         """See `Directory.nodes`."""
         return await self._stand(lambda _: standing.nodes(self.clock))
+
+    async def policy(self) -> str | None:
+        """See `Directory.policy`."""
+        return await self._stand(read_policy)
 
     async def marks(self) -> Marks:
         """See `Directory.marks`."""

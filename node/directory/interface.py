@@ -278,6 +278,9 @@ class Directory(Protocol):
     async def nodes(self) -> list[NodeRow]:
         """Return the rows of all nodes by name."""
 
+    async def policy(self) -> str | None:
+        """Return the placement policy that an operator chose, None if none was."""
+
     async def marks(self) -> "Marks":
         """Return how far the directory is, in one consistent reading."""
 

@@ -274,6 +274,28 @@ all would make every commit wait for every other."""
 PROBE: Final = Table("probe", ("name {text:64} NOT NULL PRIMARY KEY", "filling {blob} NOT NULL"))
 """Rewritten by a node that could not write, to find out whether it can again."""
 
+CHOICES: Final = Table("choices", ("name {text:32} NOT NULL PRIMARY KEY", "value {text:64} NOT NULL"))
+"""What operators chose for the whole cluster: `policy`, how requests are placed. No row: the default."""
+
+AUDIT: Final = Table(
+    "audit",
+    (
+        "id {number}",
+        "node {text:64} NOT NULL",
+        "incarnation {big} NOT NULL",
+        "number {big} NOT NULL",
+        "at {time} NOT NULL",
+        "operator {text:80} NOT NULL",
+        "command {text:16} NOT NULL",
+        "value {text:32} NOT NULL",
+        "obeyed {big} NOT NULL",
+        "text {text:100} NOT NULL",
+        "UNIQUE (node, incarnation, number)",
+    ),
+)
+"""Orders of operators, added once and never changed. `node` was given the order and numbered it in that incarnation;
+`at` is epoch seconds by its own clock."""
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -305,4 +327,5 @@ MIGRATIONS: Final = (
         ),
     ),
     Migration(3, (WISHES,)),
+    Migration(4, (CHOICES, AUDIT)),
 )

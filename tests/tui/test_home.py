@@ -383,25 +383,25 @@ def test_home_with_nobody_there(make_client, snap, look) -> None:
     snap(make_client(), look)
 
 
-def test_home_without_the_cloud(make_client, snap, look) -> None:
+def test_home_without_the_cloud(make_client, snap) -> None:
     peer = FakePeer(reachable=False, waiting=list(WAITING))
     app = make_client(peer)
 
     async def later(_pilot) -> None:
         app.screen._look()
 
-    snap(app, look, before=later)
+    snap(app, (80, 24), before=later)
 
 
-def test_home_after_a_restore_of_the_cloud(make_client, snap, look) -> None:
-    snap(make_client(FakePeer(notice=RESTORED)), look)
+def test_home_after_a_restore_of_the_cloud(make_client, snap) -> None:
+    snap(make_client(FakePeer(notice=RESTORED)), (80, 24))
 
 
 def test_the_outbox(make_client, snap, look) -> None:
     snap(make_client(FakePeer(reachable=False, waiting=list(WAITING))), look, press=("o",))
 
 
-def test_the_question_before_leaving_with_something_waiting(make_client, snap, look) -> None:
+def test_the_question_before_leaving_with_something_waiting(make_client, snap) -> None:
     app = make_client(FakePeer(waiting=list(WAITING)))
 
     async def leave(pilot) -> None:
@@ -409,7 +409,7 @@ def test_the_question_before_leaving_with_something_waiting(make_client, snap, l
         while not isinstance(app.screen, ConfirmDialog):
             await pilot.pause()
 
-    snap(app, look, before=leave, waits=False)
+    snap(app, (80, 24), before=leave, waits=False)
 
 
 def test_the_keys_panel(make_client, snap, look) -> None:

@@ -12,7 +12,7 @@ import pytest
 from node.encrypting import Pulls
 from node.request_handler import RequestHandler, RequestKey
 from node.telemetry import Telemetry
-from shared.config import LIMITS, LOCAL
+from shared.config import LOCAL
 from shared.errors import Refused, StorageError, Unavailable
 from shared.net.handles import Session
 from shared.wire.codec import decode
@@ -33,6 +33,8 @@ class Told:
     """A dispatch that notes what it is told."""
 
     calls: list[tuple[str, RequestKey]] = field(default_factory=list)
+    at_work: bool = False
+    """What it says of a request that is wanted no more."""
 
     def request_held(self, key: RequestKey) -> bool:
         self.calls.append(("held", key))
@@ -41,14 +43,16 @@ class Told:
     def served(self, key: RequestKey) -> None:
         self.calls.append(("served", key))
 
-    def failed_to_serve(self, key: RequestKey) -> None:
-        self.calls.append(("failed", key))
+    def not_served(self, key: RequestKey, *, reachable: bool) -> bool:
+        self.calls.append(("failed" if reachable else "failed, gone", key))
+        return reachable
 
-    def unwanted(self, key: RequestKey) -> None:
+    def unwanted(self, key: RequestKey) -> bool:
         self.calls.append(("unwanted", key))
+        return self.at_work
 
-    def peer_gone(self, key: RequestKey) -> None:
-        self.calls.append(("gone", key))
+    def is_wanted(self, key: RequestKey) -> bool:
+        return not self.at_work
 
     def taken(self) -> list[str]:
         names, self.calls = [name for name, _ in self.calls], []
@@ -101,7 +105,6 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
             cast("Any", None),
             cast("Any", None),
             Pulls(endpoint, timing),
-            LIMITS,
             tasks,
             telemetry=telemetry,
             clock=lambda: 0.0,
@@ -126,9 +129,10 @@ async def test_a_peer_that_has_its_answer_ends_the_wait_for_its_upload(bench: Be
         here = session()
         key = bench.take(here, 1)
         await bench.pulling(key)
+        bench.told.at_work = True
         bench.request_handler.unwanted(here, key[1])
         await bench.done()
-    assert bench.told.taken() == ["held", "unwanted"]
+    assert bench.told.taken() == ["held", "unwanted", "failed"]
 
 
 async def test_what_is_held_and_wanted_no_more_is_let_go_of(bench: Bench) -> None:
@@ -162,9 +166,9 @@ async def test_a_request_whose_peer_left_while_it_was_served_is_given_back_and_l
     await bench.pulling(key)
     end(bench.request_handler, here)
     await bench.done()
-    assert bench.told.taken() == ["held", "gone", "failed"], "dispatch must not give it to this node again"
-    bench.request_handler.serve(key)
-    assert bench.told.taken() == ["gone", "failed"], "dispatch must not wait for a node that has let go"
+    assert bench.told.taken() == ["held", "failed, gone"], "dispatch must not give it to this node again"
+    bench.request_handler.unwanted(here, key[1])
+    assert bench.told.taken() == [], "it has been let go of"
 
 
 @dataclass

@@ -14,7 +14,7 @@ from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
 from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
 from node.memory import NOTHING
-from node.memory_file import Damaged, load_memory, memory_path
+from node.node_folder import Damaged, load_memory, memory_path
 from node.settings import load_node_settings
 from shared.cluster import load_cluster
 from shared.config import LOCAL
