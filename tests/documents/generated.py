@@ -4,10 +4,8 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import UnionType
 from typing import Any, get_args
 
-import msgspec
 from msgspec import inspect
 
 from shared import config
@@ -102,21 +100,23 @@ def _fields(info: Any, parts: dict[str, inspect.StructType]) -> str:
 
 def _type(info: Any, parts: dict[str, inspect.StructType]) -> str:
     """Return a type in a few words. A `?` after a field's name says that it has a default and may be missing."""
-    match info:
-        case inspect.Metadata():
-            return _type(info.type, parts)
-        case inspect.StructType() if isinstance(info.tag, int) and issubclass(info.cls, Message):
-            return info.cls.__name__
-        case inspect.StructType():
+    if isinstance(info, inspect.StructType):
+        if not issubclass(info.cls, Message):
             parts[info.cls.__name__] = info
-            return info.cls.__name__
-        case inspect.UnionType():
-            return _union(info, parts)
-        case inspect.ListType() | inspect.VarTupleType():
-            cap = "" if info.max_length is None else f" of at most {info.max_length}"
-            return f"list{cap} [{_type(info.item_type, parts)}]"
-        case inspect.DictType():
-            return f"object {{{_type(info.key_type, parts)}: {_type(info.value_type, parts)}}}"
+        return info.cls.__name__
+    if isinstance(info, inspect.ListType | inspect.VarTupleType):
+        cap = "" if info.max_length is None else f" of at most {info.max_length}"
+        return f"list{cap} [{_type(info.item_type, parts)}]"
+    if isinstance(info, inspect.DictType):
+        return f"object {{{_type(info.key_type, parts)}: {_type(info.value_type, parts)}}}"
+    if isinstance(info, inspect.UnionType):
+        return _union(info, parts)
+    return _simple(info)
+
+
+def _simple(info: Any) -> str:
+    """Return a type that is made of no others in a few words."""
+    match info:
         case inspect.StrType():
             return _text(info)
         case inspect.BytesType():

@@ -234,9 +234,7 @@ def _fixed_seals() -> Iterator[None]:
 
 
 def _rights() -> tuple[dict[str, Any], bytes]:
-    owner, viewer = (
-        Identity(secret(f"{name} signing"), secret(f"{name} session")) for name in ("owner", "viewer")
-    )
+    owner, viewer = (Identity(secret(f"{name} signing"), secret(f"{name} session")) for name in ("owner", "viewer"))
     original, content_key = b"The bytes of a picture file would stand here.", secret("content key")
     drawn = iter((secret("owner share"), secret("cloud share")))
     view, ephemeral = "e1" * 16, X25519PrivateKey.from_private_bytes(secret("view ephemeral"))
@@ -258,9 +256,7 @@ def _rights() -> tuple[dict[str, Any], bytes]:
         )
     record = encode_record(made.record)
     nonce = secret("picture nonce")[:12]
-    sealed = seal_picture(
-        content_key, original, owner_key=owner.public.signing_key, image_id=_IMAGE, nonce=nonce
-    )
+    sealed = seal_picture(content_key, original, owner_key=owner.public.signing_key, image_id=_IMAGE, nonce=nonce)
     cover = np.full((150, 240, 3), (112, 88, 130), dtype=np.uint8)
     stego = container.hide(sealed, record, image_id=bytes.fromhex(_IMAGE), cover=png.encode(cover))
     values: dict[str, bytes | str] = {
