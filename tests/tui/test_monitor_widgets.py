@@ -9,8 +9,7 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 
 from tui.common.themes import LIGHT, begin_in
-from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip, Mark
-from tui.monitor.widgets.load_chart import LoadChart
+from tui.monitor.widgets.charts import HeartbeatStrip, LoadChart, Mark
 from tui.monitor.widgets.palette import Palette
 from tui.monitor.widgets.text_lines import TextLines
 

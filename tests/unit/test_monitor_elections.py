@@ -14,7 +14,6 @@ from shared.wire.node_messages import NodeMessage
 from tests.sim.bully import BullyCluster
 from tests.sim.cluster import SimCluster, SimNode
 from tests.sim.failover import ELECTION_KINDS
-from tui.monitor.model.clocks import NodeClock
 from tui.monitor.model.elections import (
     KEPT_OF_ONE,
     MAX_ELECTIONS,
@@ -25,6 +24,7 @@ from tui.monitor.model.elections import (
     Elections,
     bully,
 )
+from tui.monitor.model.reception import NodeClock
 
 
 def read(

@@ -7,12 +7,9 @@ import random
 import pytest
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Beats
-from tui.monitor.model.clocks import Clocks
 from tui.monitor.model.heartbeats import Beat, BeatBuckets
-from tui.monitor.model.latency import BUCKETS, LatencyWindow, percentile_ms
-from tui.monitor.model.sequence import Sequencer
-from tui.monitor.model.series import Series
-from tui.monitor.model.tallies import Tallies
+from tui.monitor.model.reception import Clocks, Sequencer
+from tui.monitor.model.series import BUCKETS, LatencyWindow, Series, Tallies, percentile_ms
 
 
 # --- Clocks ----------------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def leader_of(records: Sequence[NodeRecord]) -> NodeRecord | None:
     return max(leading, key=_term, default=None)
 
 
-def directory_of(records: Sequence[NodeRecord], roster: NodeIndex, now: float) -> DirectoryData:
+def directory_of(records: Sequence[NodeRecord], node_index: NodeIndex, now: float) -> DirectoryData:
     """Return what the nodes that answer say of the directory."""
     told = [
         (record.place, record.directory)
@@ -146,10 +146,10 @@ def directory_of(records: Sequence[NodeRecord], roster: NodeIndex, now: float) -
     latencies = [message.latency_ms for _, message in told if message.ok and message.latency_ms is not None]
     return DirectoryData(
         one_line(told[0][1].engine) if told else "",
-        tuple(roster.name(place) for place, message in told if message.ok),
-        tuple((roster.name(place), one_line(message.error)) for place, message in told if not message.ok),
+        tuple(node_index.name(place) for place, message in told if message.ok),
+        tuple((node_index.name(place), one_line(message.error)) for place, message in told if not message.ok),
         sum(latencies) / len(latencies) if latencies else None,
-        tuple(roster.name(place) for place, message in told if cannot_write(message)),
+        tuple(node_index.name(place) for place, message in told if cannot_write(message)),
     )
 
 
@@ -166,7 +166,7 @@ def cannot_write(message: feed.FeedDirectory) -> bool:
     return not message.ok and not message.writable and message.latency_ms is not None
 
 
-def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: NodeIndex, now: float) -> TableData:
+def table_of(records: Sequence[NodeRecord], last_leader: int | None, node_index: NodeIndex, now: float) -> TableData:
     """Return the coordination table: the leader's own, or the newest that anybody holds.
 
     Without a leader, `last_leader` is in no line: the others are its heirs.
@@ -179,9 +179,9 @@ def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: Nod
     table = teller.table
     age_s = table.age_ms / 1000 + max(0.0, now - teller.table_at)
     rows = {row.place: row for row in table.rows if row.place < len(records)}
-    ranks = _ranks(rows, leader, last_leader, roster.timing.suspect_s)
+    ranks = _ranks(rows, leader, last_leader, node_index.timing.suspect_s)
     ordered = sorted(rows, key=lambda place: (ranks[place] is None, ranks[place] or 0))
-    lines = tuple(_line(rows[place], ranks[place], records[place], roster, age_s) for place in ordered)
+    lines = tuple(_line(rows[place], ranks[place], records[place], node_index, age_s) for place in ordered)
     return TableData(table.term, teller.place, age_s, lines)
 
 
@@ -209,10 +209,10 @@ def _ranks(
     return ranks
 
 
-def _line(row: TableRow, rank: int | None, record: NodeRecord, roster: NodeIndex, age_s: float) -> TableLine:
+def _line(row: TableRow, rank: int | None, record: NodeRecord, node_index: NodeIndex, age_s: float) -> TableLine:
     return TableLine(
         row.place,
-        roster.name(row.place),
+        node_index.name(row.place),
         rank,
         record.badges()[0],
         row.incarnation,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from tui.monitor.model.series import MINUTE_S, SPAN_S, blank
-from tui.monitor.model.tallies import Tallies
+from tui.monitor.model.series import MINUTE_S, SPAN_S, Tallies, blank
 
 if TYPE_CHECKING:
     from shared.wire.feed_messages import Beats

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from shared.wire.feed_messages import Happening
 from tui.monitor.model.heartbeats import BeatBuckets, BeatRow
-from tui.monitor.model.latency import BUCKETS, Latency, LatencyWindow
-from tui.monitor.model.sequence import Sequencer
-from tui.monitor.model.series import Curve, Series
-from tui.monitor.model.tallies import Tallies
+from tui.monitor.model.reception import Sequencer
+from tui.monitor.model.series import BUCKETS, Curve, Latency, LatencyWindow, Series, Tallies
 
 if TYPE_CHECKING:
     from shared.wire import feed_messages as feed
@@ -129,7 +127,7 @@ class NodeData:
 class NodeRecord:
     """Everything that is kept of one node; of fixed size. Times in seconds of the monitor's clock."""
 
-    def __init__(self, place: int, roster: NodeIndex) -> None:
+    def __init__(self, place: int, node_index: NodeIndex) -> None:
         self.place = place
         self.incarnation = 0
         self._highest = 0
@@ -159,7 +157,9 @@ class NodeRecord:
         self.latency = LatencyWindow()
         self._histogram = Tallies(BUCKETS + 1)
         """The buckets, and behind them the sum in ms."""
-        self.beats = {other: BeatBuckets(roster.timing.heartbeat_s) for other in roster.places if other != place}
+        self.beats = {
+            other: BeatBuckets(node_index.timing.heartbeat_s) for other in node_index.places if other != place
+        }
         self.load, self.cpu, self.in_flight, self.requests = Series(), Series(), Series(), Series()
         self.next_notice = 0
         """Number of the notice that is to come; 0 before the first."""

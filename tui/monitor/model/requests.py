@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from shared.wire import operations as wire
+from shared.wire.base import Message
 from shared.wire.feed_messages import Happening
-from tui.monitor.model.operations import operation_name, operation_names
 
 if TYPE_CHECKING:
     from shared.wire.feed_messages import RequestEvent
+
+
+@cache
+def operation_names() -> dict[int, str]:
+    """Return the name of every operation by its kind."""
+    kinds = (value for value in vars(wire).values() if isinstance(value, type) and issubclass(value, Message))
+    names: dict[int, str] = {}
+    for kind in kinds:
+        tag = kind.__struct_config__.tag
+        if isinstance(tag, int) and 100 <= tag < 150:
+            names[tag] = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+    return names
+
+
+def operation_name(kind: int) -> str:
+    """Return the name of an operation; one that is not known is a dash."""
+    return operation_names().get(kind, "–" if kind == 0 else f"kind {kind}")
+
 
 MAX_REQUESTS: Final = 512
 MAX_STEPS: Final = 16
