@@ -96,8 +96,6 @@ class Counts:
     served: int
     repeated: int
     taken_over: int
-    forwarded: int
-    reassigned: int
     failed: int
 
 
@@ -166,7 +164,7 @@ class Dispatch:
         self._working_at = now + timing.heartbeat_s
         self.on_happening: Callable[[Happening, RequestKey, str | None], None] = _ignore
         """Told of what happens to requests, with the other node that it is about."""
-        self._totals = dict.fromkeys(("served", "repeated", "taken_over", "forwarded", "reassigned", "failed"), 0)
+        self._totals = dict.fromkeys(("served", "repeated", "taken_over", "failed"), 0)
 
     # --- What the shell uses -----------------------------------------------------------------------------------------
     @property
@@ -186,10 +184,6 @@ class Dispatch:
     def counts(self) -> Counts:
         """Return the stats for status and monitor."""
         return Counts(open=len(self._open), serving=len(self._serving), remembered=len(self._done), **self._totals)
-
-    def assigned_to(self, node: str) -> int:
-        """Return the requests in flight at `node` as counted here."""
-        return self._placement.in_flight(node)
 
     def cost(self, node: str) -> float:
         """Return what one more request would cost at `node`, by the counts of this node."""
@@ -481,7 +475,6 @@ class Dispatch:
     def _forward(self, request: _Request, now: float) -> None:
         request.forwarded_at = now
         if self._leader is not None:
-            self._totals["forwarded"] += 1
             self.on_happening(Happening.FORWARDED, request.key, self._leader)
             self._outbox.put(self._leader, FORWARD, request.key, now, urgent=True)
         elif not request.complained:
@@ -495,7 +488,6 @@ class Dispatch:
         return now < request.sign_at + self._lapse_s
 
     def _lapse(self, request: _Request, node: str, now: float) -> None:
-        self._totals["reassigned"] += self._i_lead
         if self._i_lead:
             self.on_happening(Happening.REASSIGNED, request.key, node)
         self._returned_to_waiting(request, node, now)

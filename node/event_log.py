@@ -25,8 +25,6 @@ class EventLog:
 
     last: int = 0
     """Number of the newest; 0 before the first."""
-    left_out_lines: int = 0
-    """Log lines that were not taken, since the start."""
     _ring: deque[Notice] = field(default_factory=lambda: deque(maxlen=KEPT_NOTICES))
     _lines: float = LOG_LINES_BURST
     _lines_at: float = 0.0
@@ -48,7 +46,6 @@ class EventLog:
         self._lines_at = now
         if self._lines < 1:
             self._suppressed += 1
-            self.left_out_lines += 1
             return
         self._lines -= 1
         more = f" ({self._suppressed} more lines before)" if self._suppressed else ""

@@ -1,7 +1,6 @@
 """Latencies in buckets of fixed bounds: exact to the bucket, cheap to count, and subtracted by whoever watches."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS
@@ -23,19 +22,3 @@ class Histogram:
         """Return the counts without trailing zeros."""
         used = max((index + 1 for index, count in enumerate(self.counts) if count), default=0)
         return tuple(self.counts[:used])
-
-
-def quantile_ms(counts: Sequence[int], share: float) -> float | None:
-    """Return the upper bound of the bucket in which the `share` quantile lies (0 < share <= 1).
-
-    None where nothing was counted; infinite where it lies beyond the last bound.
-    """
-    wanted = share * sum(counts)
-    if wanted <= 0:
-        return None
-    passed = 0
-    for index, count in enumerate(counts):
-        passed += count
-        if passed >= wanted:
-            return LATENCY_BOUNDS_MS[index] if index < len(LATENCY_BOUNDS_MS) else float("inf")
-    return float("inf")

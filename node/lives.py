@@ -7,8 +7,8 @@ back would otherwise be taken for its earlier life, and ignored for good.
 from pathlib import Path
 from typing import Final
 
-from node.own_files import replace_file
 from shared.errors import StorageError, UserError
+from shared.files import replace_file
 from shared.wire.node_messages import MAX_INCARNATION
 
 _REMOVE_IT: Final = "remove it; the node then takes its number from the directory and the other nodes."

@@ -8,8 +8,8 @@ import orjson
 
 from node.directory.marks import Marks
 from node.memory import NOTHING
-from node.own_files import replace_file
 from shared.errors import StorageError
+from shared.files import replace_file
 
 _MAX_BYTES: Final = 4_096
 _MAX_MARK: Final = 2**53

@@ -17,7 +17,7 @@ from node.encoder import Encoder
 from node.placement import Policy
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import StorageError
-from shared.fingerprint import words_of
+from shared.identity import words_of
 from shared.net.endpoint import Endpoint, Session
 from shared.text import clean
 from shared.wire.codec import encode

@@ -3,13 +3,11 @@
 What somebody waits for goes out at the end of the wake-up; what others only need to know waits a little for company.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.wire import node_messages as wire
 from shared.wire.node_messages import KeyBatch, NodeMessage, RequestKey, pack_keys
-
-Build = Callable[[tuple[KeyBatch, ...]], NodeMessage]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,18 @@ own file, see `node.settings`.
 """
 
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
 from shared.config import PRESETS, Timing
 from shared.errors import InvalidInput
+from shared.files import PUBLIC, read_toml, replace_file
+from shared.net.paths import is_loopback
+from shared.wire.node_messages import MAX_NODES
 
 _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_MAX_FILE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,12 @@ class Cluster:
         """What both sides of every handshake must agree on, so that a session of one cluster is none of another."""
         return b"glimpse " + self.cluster_id.encode()
 
+    @property
+    def bind_host(self) -> str:
+        """Where to listen in order to talk to these nodes: on the loopback interface if all of them are there."""
+        is_local = all(is_loopback(node.host) for node in self.nodes)
+        return "127.0.0.1" if is_local else "0.0.0.0"  # noqa: S104 - other machines must be reachable
+
     def node(self, name: str) -> NodeAddress:
         """Return the node of that name. Raises `InvalidInput` if there is none."""
         for node in self.nodes:
@@ -61,26 +66,32 @@ class Cluster:
         raise InvalidInput(f"The cluster has no node {name!r}; it has {known}.")
 
 
+@dataclass(frozen=True, slots=True)
+class _NodeEntry:
+    """`NodeAddress` as it stands in the file: the key in hexadecimal digits."""
+
+    name: str
+    host: str
+    port: int
+    node_port: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ClusterFile:
+    """`Cluster` as it stands in the file."""
+
+    cluster_id: str
+    preset: str
+    nodes: list[_NodeEntry]
+    operators: list[str] = field(default_factory=list)
+
+
 def save_cluster(path: Path, cluster: Cluster) -> None:
-    """Write the cluster file. It replaces an older one at once or not at all."""
-    document = {
-        "cluster_id": cluster.cluster_id,
-        "preset": cluster.preset,
-        "operators": [key.hex() for key in cluster.operators],
-        "nodes": [
-            {
-                "name": node.name,
-                "host": node.host,
-                "port": node.port,
-                "node_port": node.node_port,
-                "key": node.key.hex(),
-            }
-            for node in cluster.nodes
-        ],
-    }
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
-    temporary.replace(path)
+    """Write the cluster file. It replaces an older one at once or not at all. Raises `OSError`."""
+    nodes = [_NodeEntry(node.name, node.host, node.port, node.node_port, node.key.hex()) for node in cluster.nodes]
+    document = _ClusterFile(cluster.cluster_id, cluster.preset, nodes, [key.hex() for key in cluster.operators])
+    replace_file(path, tomli_w.dumps(asdict(document)).encode(), mode=PUBLIC)
 
 
 def load_cluster(path: Path) -> Cluster:
@@ -89,39 +100,30 @@ def load_cluster(path: Path) -> Cluster:
     Raises `InvalidInput` with the fault and what to do: a file that is missing or too long, no TOML, a bad value.
     """
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise InvalidInput(f"{path} is too long for a cluster file; check the path.")
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _cluster_from(read_toml(path, _ClusterFile, what="cluster file"))
     except FileNotFoundError:
         raise InvalidInput(f"There is no cluster file at {path}; start a cluster with `glimpse up`.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"The cluster file {path} cannot be read: {error}.") from None
-    try:
-        return _cluster_from(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise InvalidInput(f"The cluster file {path} is damaged ({error}); ask its operator for a new copy.") from None
 
 
-def _cluster_from(document: Mapping[str, Any]) -> Cluster:
-    nodes = tuple(sorted((_node_from(entry) for entry in document["nodes"]), key=lambda n: (n.host, n.port)))
-    if not 1 <= len(nodes) <= 15 or len({node.name for node in nodes}) != len(nodes):
-        raise ValueError("it must name 1 to 15 different nodes")
-    if document["preset"] not in PRESETS:
+def _cluster_from(file: _ClusterFile) -> Cluster:
+    nodes = tuple(sorted(map(_node_from, file.nodes), key=lambda node: (node.host, node.port)))
+    if not 1 <= len(nodes) <= MAX_NODES or len({node.name for node in nodes}) != len(nodes):
+        raise ValueError(f"it must name 1 to {MAX_NODES} different nodes")
+    if file.preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}")
-    if not re.fullmatch(r"[0-9a-f]{32}", document["cluster_id"]):
+    if not re.fullmatch(r"[0-9a-f]{32}", file.cluster_id):
         raise ValueError("cluster_id must be 32 hexadecimal digits")
-    return Cluster(
-        document["cluster_id"], document["preset"], nodes, tuple(_key(text) for text in document.get("operators", []))
-    )
+    return Cluster(file.cluster_id, file.preset, nodes, tuple(map(_key, file.operators)))
 
 
-def _node_from(entry: Mapping[str, Any]) -> NodeAddress:
-    if not _NODE_NAME.fullmatch(entry["name"]):
+def _node_from(entry: _NodeEntry) -> NodeAddress:
+    if not _NODE_NAME.fullmatch(entry.name):
         raise ValueError("a node name has lower-case letters, digits, - and _")
-    for port in (entry["port"], entry["node_port"]):
-        if not isinstance(port, int) or not 1 <= port <= 65_535:
-            raise ValueError("a port lies between 1 and 65535")
-    return NodeAddress(entry["name"], str(entry["host"]), entry["port"], entry["node_port"], _key(entry["key"]))
+    if not all(1 <= port <= 65_535 for port in (entry.port, entry.node_port)):
+        raise ValueError("a port lies between 1 and 65535")
+    return NodeAddress(entry.name, entry.host, entry.port, entry.node_port, _key(entry.key))
 
 
 def _key(text: str) -> bytes:

@@ -51,8 +51,6 @@ MAX_IMAGES_PER_ACCOUNT: Final = 10_000
 # --- Requests --------------------------------------------------------------------------------------------------------
 REQUEST_ROW_KEPT_S: Final = 2 * 3600
 """How long a stored answer stays; effects have natural keys and outlive it."""
-PEER_REPEATS_ID_S: Final = 3600
-"""A peer stops repeating a request id after this and asks for its outcome first."""
 VIEW_REPEAT_S: Final = 600
 """A view id is answered again to the same key for this long, until the peer has said that it was taken."""
 REMEMBERED_REQUESTS: Final = 65_536
@@ -163,8 +161,6 @@ class Limits:
     """Transfers that wait for a worker port; the reference's queue behind its cap on workers."""
     requests_in_flight_per_key: int = 64
     """Unanswered requests of one account that a node holds; further ones are refused as busy."""
-    request_rate_per_s: float = 2_000.0
-    """Token bucket per identity, burst of the same size."""
     unproven_rate_per_s: float = 50.0
     """Token bucket per address for anything that is not part of a session."""
     unproven_addresses: int = 4_096

@@ -31,7 +31,7 @@ class HandshakeFailed(RemoteError):
 class DatagramRefused(RemoteError):
     """A datagram was not taken: forged, replayed, malformed, or more than its sender may ask for.
 
-    `reason` is the word under which it is counted.
+    It is counted under `reason`.
     """
 
     def __init__(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Keys on disk: identities of people and operators, and the static keys of nodes.
+"""Keys on disk: identities of people and operators.
 
 A key file belongs to its user and to nobody else (0600), is never overwritten, and is never read through a symbolic
 link. An export for safe keeping is another thing: it is sealed under a passphrase (`shared.keyexport`).
@@ -17,32 +17,22 @@ from typing import Annotated, Final, Literal
 import msgspec
 import orjson
 
-from shared.errors import LocalError, ProfileError, StorageError
+from shared.errors import ProfileError, StorageError
+from shared.files import create_file
 from shared.identity import KEY_BYTES, Identity
-from shared.keyexport import export_identity, import_identity
 
-__all__ = [
-    "export_identity",
-    "import_identity",
-    "load_identity",
-    "load_secret_key",
-    "save_identity",
-    "save_secret_key",
-]
-
-KEY_FILE_MODE: Final = 0o600
 MAX_KEY_FILE_BYTES: Final = 4_096
 """A key file is far shorter; a device or a huge file in its place is not read to its end."""
 
-_Kind = Literal["identity", "secret-key"]
+_KIND: Final = "identity"
 
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a key file holds. `check` finds damage; it protects nothing."""
 
-    glimpse: _Kind
+    glimpse: Literal["identity"]
     version: Literal[1]
-    keys: Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)]
+    keys: Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)]
     check: str
 
 
@@ -51,7 +41,16 @@ def save_identity(path: Path, identity: Identity) -> None:
 
     Raises `ProfileError` if the file exists already (it is never overwritten), `StorageError` if it cannot be written.
     """
-    _create(path, "identity", [identity.signing_private, identity.session_private])
+    keys = [identity.signing_private, identity.session_private]
+    texts = [base64.b64encode(key).decode("ascii") for key in keys]
+    content = _KeyFile(glimpse=_KIND, version=1, keys=texts, check=_check(keys))
+    data = orjson.dumps(msgspec.to_builtins(content), option=orjson.OPT_APPEND_NEWLINE)
+    try:
+        create_file(path, data)
+    except FileExistsError:
+        raise ProfileError(f"{path} exists already and is not overwritten; move it away first.") from None
+    except OSError as error:
+        raise StorageError(f"The key file {path} cannot be written: {error.strerror}.") from error
 
 
 def load_identity(path: Path) -> Identity:
@@ -60,54 +59,6 @@ def load_identity(path: Path) -> Identity:
     Raises `ProfileError` if the file is missing, damaged, a symbolic link, not one's own, or open to others; the text
     says what to do.
     """
-    signing, session = _load(path, "identity", 2)
-    return Identity(signing, session)
-
-
-def save_secret_key(path: Path, key: bytes) -> None:
-    """Write a private key of 32 bytes, such as a node's X25519 key, to a new file; raises like `save_identity`."""
-    if len(key) != KEY_BYTES:
-        raise LocalError(f"a secret key has {KEY_BYTES} bytes")
-    _create(path, "secret-key", [key])
-
-
-def load_secret_key(path: Path) -> bytes:
-    """Return the 32 bytes of a private key in a key file; raises like `load_identity`."""
-    return _load(path, "secret-key", 1)[0]
-
-
-def _create(path: Path, kind: _Kind, keys: list[bytes]) -> None:
-    texts = [base64.b64encode(key).decode("ascii") for key in keys]
-    content = _KeyFile(glimpse=kind, version=1, keys=texts, check=_check(kind, keys))
-    data = orjson.dumps(msgspec.to_builtins(content), option=orjson.OPT_APPEND_NEWLINE)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, KEY_FILE_MODE)
-    except FileExistsError:
-        raise ProfileError(f"{path} exists already and is not overwritten; move it away first.") from None
-    except OSError as error:
-        raise StorageError(f"The key file {path} cannot be made: {error.strerror}.") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, KEY_FILE_MODE)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        _sync_folder(path.parent)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise StorageError(f"The key file {path} cannot be written: {error.strerror}.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _load(path: Path, kind: _Kind, count: int) -> list[bytes]:
     with _opened(path) as descriptor:
         _check_safe(path, os.fstat(descriptor))
         data = _read_all(path, descriptor)
@@ -117,11 +68,9 @@ def _load(path: Path, kind: _Kind, count: int) -> list[bytes]:
         keys = [base64.b64decode(text, validate=True) for text in content.keys]
     except (ValueError, msgspec.ValidationError):
         raise damaged from None
-    if content.glimpse != kind:
-        raise ProfileError(f"The key file {path} holds another kind of key ({content.glimpse}, not {kind}).")
-    if [len(key) for key in keys] != [KEY_BYTES] * count or content.check != _check(kind, keys):
+    if any(len(key) != KEY_BYTES for key in keys) or content.check != _check(keys):
         raise damaged
-    return keys
+    return Identity(*keys)
 
 
 @contextmanager
@@ -158,5 +107,5 @@ def _read_all(path: Path, descriptor: int) -> bytes:
         raise ProfileError(f"The key file {path} cannot be read: {error.strerror}.") from error
 
 
-def _check(kind: str, keys: list[bytes]) -> str:
-    return sha256(kind.encode() + b"".join(keys)).hexdigest()[:16]
+def _check(keys: list[bytes]) -> str:
+    return sha256(_KIND.encode() + b"".join(keys)).hexdigest()[:16]

@@ -152,11 +152,6 @@ def decode_record(data: bytes) -> RightsRecord:
     return _decode(data, RightsRecord)
 
 
-def decode_owner_record(data: bytes) -> OwnerRecord:
-    """Return an owner's own record. Raises `MalformedMessage` for anything else. Checks no signature."""
-    return _decode(data, OwnerRecord)
-
-
 def decode_any_record(data: bytes) -> AnyRecord:
     """Return whichever record it is. Raises `MalformedMessage` for anything else. Checks no signature."""
     return _decode(data, AnyRecord)

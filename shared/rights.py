@@ -6,7 +6,8 @@ counted view at a time. The cloud alone cannot open a picture, and a copied file
 
 The owner signs the record; its version only grows. The count that is left is outside the signature: it displays what
 the ledger says. Shares, wraps, seals and signatures are bound to the grant, image, owner and viewer that they are made
-for, and fail anywhere else.
+for, and fail anywhere else; the order to spend one view and the share sealed for it are bound to cluster, grant and
+view id, so that neither is worth anything for another look.
 """
 
 import hmac
@@ -23,56 +24,20 @@ from shared.config import MAX_VIEWS
 from shared.errors import BadSeal, InvalidInput, LocalError, MalformedMessage
 from shared.framing import framed
 from shared.identity import Identity, PublicIdentity, verify_signature
-from shared.records import (
-    MAX_EXPIRES_S,
-    MAX_LOOK_S,
-    AnyRecord,
-    OwnerRecord,
-    RightsRecord,
-    decode_any_record,
-    decode_owner_record,
-    decode_record,
-    encode_record,
-    parts_of,
-)
+from shared.records import MAX_EXPIRES_S, MAX_LOOK_S, AnyRecord, OwnerRecord, RightsRecord, parts_of
 from shared.sealing import CONTENT_KEY_BYTES, derive_key, open_sealed, seal_to
-from shared.viewkeys import open_share, seal_share_for_view, spend_signature, verify_spend
-
-__all__ = [
-    "AnyRecord",
-    "NewGrant",
-    "OwnerRecord",
-    "RightsRecord",
-    "change_rights",
-    "create_grant",
-    "create_owner_record",
-    "decode_any_record",
-    "decode_owner_record",
-    "decode_record",
-    "encode_record",
-    "open_owner_share",
-    "open_share",
-    "seal_share_for_view",
-    "spend_signature",
-    "supersedes",
-    "unlock",
-    "unlock_own",
-    "verify_cloud_share_deposit",
-    "verify_record",
-    "verify_spend",
-    "with_left",
-]
 
 SHARE_BYTES: Final = 32
 _RECORD_DOMAIN: Final = "rights-record"
 _OWNER_RECORD_DOMAIN: Final = "owner-record"
 _DEPOSIT_DOMAIN: Final = "cloud-share"
+_SPEND_DOMAIN: Final = "spend-view"
 _SINGLE_USE_NONCE: Final = bytes(12)
 """The wrapping key comes from two shares that are drawn for one grant and wraps one key, so its nonce never repeats."""
 
 
 class NewGrant(NamedTuple):
-    """What making a grant yields: the record for everybody, the share for the cloud, and the owner's word for it."""
+    """A new grant: the record for everybody, the share for the cloud, and the owner's signature over the share."""
 
     record: RightsRecord
     cloud_share: bytes
@@ -142,7 +107,7 @@ def change_rights(
     for two records, not even where a restored directory has forgotten one of them.
 
     A revocation is final: raises `InvalidInput` for an attempt to undo one, or a number out of range. Raises
-    `RemoteError` if the record that is to be changed is not the owner's own word.
+    `RemoteError` if the record that is to be changed is not signed by its owner.
     """
     verify_record(record)
     if record.owner_key != owner.public.signing_key:
@@ -168,7 +133,7 @@ def with_left(record: RightsRecord, left: int) -> RightsRecord:
 
 
 def verify_record(record: AnyRecord) -> None:
-    """Check that the record is its owner's word. Raises `BadSignature` if not."""
+    """Check that its owner signed the record. Raises `BadSignature` if not."""
     domain = _RECORD_DOMAIN if isinstance(record, RightsRecord) else _OWNER_RECORD_DOMAIN
     verify_signature(record.owner_key, record.signature, domain, *parts_of(record))
 
@@ -176,7 +141,7 @@ def verify_record(record: AnyRecord) -> None:
 def supersedes(old: RightsRecord, new: RightsRecord) -> bool:
     """Return whether `new` replaces `old`: True for a higher version, False for the same or an older one.
 
-    Raises `RemoteError` if `new` cannot be a later word on the same grant: another signature, party or share, or a
+    Raises `RemoteError` if `new` cannot be a later version of the same grant: another signature, party or share, or a
     revocation that is undone.
     """
     verify_record(new)
@@ -256,6 +221,33 @@ def unlock(record: RightsRecord, viewer: Identity, cloud_share: bytes) -> bytes:
     return content_key
 
 
+# --- One view ---------------------------------------------------------------------------------------------------------
+def spend_signature(viewer: Identity, cluster_id: str, grant_id: str, view_id: str, ephemeral_public: bytes) -> bytes:
+    """Return the viewer's order to spend one view and to seal the share to `ephemeral_public` (X25519)."""
+    return viewer.sign(_SPEND_DOMAIN, *_view_parts(cluster_id, grant_id, view_id), ephemeral_public)
+
+
+def verify_spend(
+    viewer_key: bytes, signature: bytes, cluster_id: str, grant_id: str, view_id: str, ephemeral_public: bytes
+) -> None:
+    """Check an order to spend a view. Raises `BadSignature` if it is not this viewer's for just this view."""
+    verify_signature(
+        viewer_key, signature, _SPEND_DOMAIN, *_view_parts(cluster_id, grant_id, view_id), ephemeral_public
+    )
+
+
+def seal_share_for_view(
+    cloud_share: bytes, ephemeral_public: bytes, *, cluster_id: str, grant_id: str, view_id: str
+) -> bytes:
+    """Seal the cloud's share to a view's ephemeral key. Raises `RemoteError` for a key that is none."""
+    return seal_to(ephemeral_public, cloud_share, context=_view_context(cluster_id, grant_id, view_id))
+
+
+def open_share(ephemeral_private: bytes, sealed: bytes, *, cluster_id: str, grant_id: str, view_id: str) -> bytes:
+    """Return the cloud's share from a view's answer. Raises `BadSeal` if it is of another view or grant."""
+    return open_sealed(ephemeral_private, sealed, context=_view_context(cluster_id, grant_id, view_id))
+
+
 # --- What things are bound to ----------------------------------------------------------------------------------------
 class _Parties(NamedTuple):
     """Whom and what a grant is about; everything of the grant is bound to them."""
@@ -304,6 +296,14 @@ def _check_share(record: RightsRecord, cloud_share: bytes) -> None:
 
 def _owner_context(image_id: str, owner_key: bytes) -> bytes:
     return framed("owner-content-key", image_id.encode(), owner_key)
+
+
+def _view_parts(cluster_id: str, grant_id: str, view_id: str) -> tuple[bytes, ...]:
+    return cluster_id.encode(), grant_id.encode(), view_id.encode()
+
+
+def _view_context(cluster_id: str, grant_id: str, view_id: str) -> bytes:
+    return framed("share-for-view", *_view_parts(cluster_id, grant_id, view_id))
 
 
 # --- What may be signed ----------------------------------------------------------------------------------------------

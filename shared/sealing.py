@@ -28,8 +28,6 @@ from shared.framing import framed
 CONTENT_KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
-SEAL_OVERHEAD_BYTES: Final = 32 + TAG_BYTES
-"""What `seal_to` adds: the encapsulated key and the tag."""
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 _PICTURE_MAGIC: Final = b"GP"
 _PICTURE_VERSION: Final = 1
@@ -45,8 +43,8 @@ def derive_key(secret: bytes, info: bytes) -> bytes:
 def seal_to(session_key: bytes, plaintext: bytes, *, context: bytes) -> bytes:
     """Seal `plaintext` to an X25519 public key; it opens only with the same `context`.
 
-    Two calls never give the same bytes: the ephemeral key of RFC 9180 is drawn inside the library. Adds
-    `SEAL_OVERHEAD_BYTES`. Raises `BadSeal` for a public key that is none.
+    Two calls never give the same bytes: the ephemeral key of RFC 9180 is drawn inside the library. Adds 48 bytes, the
+    encapsulated key and the tag. Raises `BadSeal` for a public key that is none.
     """
     try:
         return _SUITE.encrypt(plaintext, X25519PublicKey.from_public_bytes(session_key), context)

@@ -17,7 +17,7 @@ import msgspec
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, Unavailable
-from shared.fingerprint import words_of
+from shared.identity import words_of
 from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
@@ -138,7 +138,6 @@ class Operator:
         if not key.exists():
             raise InvalidInput(f"There is no operator's key at {key}; only who set the cluster up can do this.")
         identity = load_identity(key)
-        loopback = all(node.host.startswith("127.") for node in cluster.nodes)
         self.cluster = cluster
         self.words = words_of(identity.public.session_key)
         """How audit logs name this operator."""
@@ -149,7 +148,7 @@ class Operator:
         self._names = {node.key: node.name for node in cluster.nodes}
         self._endpoint = Endpoint(
             identity.session_private,
-            bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104
+            bind=(cluster.bind_host, 0),
             timing=cluster.timing,
             prologue=cluster.prologue,
         )

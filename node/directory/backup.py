@@ -27,6 +27,7 @@ from node.directory.recovery import Recovered, recover
 from node.directory.schema import META, MIGRATIONS, Table
 from node.directory.sqlite_file import CLOCK, File, users_file
 from shared.errors import InvalidInput, StorageError, Unavailable, UserError
+from shared.files import flush_to_disk
 
 _WAIT_S: Final = 30.0
 """How long a lock is waited for that another process holds on the database."""
@@ -98,9 +99,9 @@ def back_up(database: Path, target: Path, *, force: bool = False) -> Contents:
     with _explained("backup"), _beside(target) as copy:
         _copy(database, copy)
         contents = _checked(copy, "The copy")
-        _flush(copy)
+        flush_to_disk(copy)
         copy.replace(target)
-        _flush(target.parent)
+        flush_to_disk(target.parent)
     return contents
 
 
@@ -360,12 +361,3 @@ def _explained(what: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _NoRoom(f"The {what} found no room on the disk: make room, then try again.") from None
         raise StorageError(f"The {what} failed: {error.strerror}.") from None
-
-
-def _flush(path: Path) -> None:
-    """See to it that a finished file, or a folder's list of files, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

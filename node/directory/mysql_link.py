@@ -85,11 +85,6 @@ class Link:
         self._connection: Connection | None = None
         self._deferred: list[str] = []
 
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether there is a connection, alive or not."""
-        return self._connection is not None
-
     async def open(self) -> None:
         """Connect if there is no connection. Raises NoConnection."""
         if self._connection is not None:

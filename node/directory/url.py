@@ -10,13 +10,13 @@ MySQL: user and password are percent-encoded, the port is 3306 if left out, and
 - `ca=/path/to/ca.pem` names the authority to check against instead of the system's.
 """
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from shared.errors import InvalidInput
+from shared.net.paths import is_loopback
 
 Tls: TypeAlias = Literal["verify", "required", "off"]
 _MYSQL_PORT: Final = 3306
@@ -100,11 +100,3 @@ def _tls(options: dict[str, str], host: str) -> tuple[Tls, str | None]:
                 raise InvalidInput("The MySQL URL names a certificate authority, which only tls=verify would check.")
             return tls, ca
     raise InvalidInput("The MySQL URL's tls option is one of verify, required and off.")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself, without asking a name server."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

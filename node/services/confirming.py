@@ -19,7 +19,8 @@ from node.services.receipts import Receipts
 from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError
-from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit
+from shared.records import RightsRecord, decode_record
+from shared.rights import supersedes, verify_cloud_share_deposit
 from shared.wire.operations import ConfirmGrant, Done, GrantArrived, GrantRow, RestoreImage, RightsChanged
 from shared.wire.refusals import RefusalCode
 

@@ -21,7 +21,8 @@ from node.services.grants import change_row, digest_of_word, rights_of
 from node.services.mail import MailKind, Post
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError, ViewRefused
-from shared.rights import RightsRecord, decode_record, supersedes, verify_record
+from shared.records import RightsRecord, decode_record
+from shared.rights import supersedes, verify_record
 from shared.wire.operations import Done, GrantFrozen, KnownCount
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 

@@ -11,7 +11,8 @@ from node.services.holdings import read_grant, state_for_owner, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
 from shared.ledger import apply_change
-from shared.rights import RightsRecord, decode_record, supersedes, verify_cloud_share_deposit, verify_record
+from shared.records import RightsRecord, decode_record
+from shared.rights import supersedes, verify_cloud_share_deposit, verify_record
 from shared.wire.operations import (
     ChangeRights,
     Grant,

@@ -33,6 +33,8 @@ CLOSED_AT_ONCE: Final = 200
 """Asks closed in the transaction that withdraws their image; `close_withdrawn_batch` closes what is left, so that an
 image that thousands ask for holds up nobody."""
 WITHDRAWN_REASON: Final = "The owner no longer offers this image."
+"""Reason of an ask that the withdrawal of its image closed; also how such an ask is told from one that its owner
+rejected."""
 
 _COLUMNS: Final = (
     "k.id, k.image_id, i.title, k.owner_id, o.name AS owner_name, o.signing_key AS owner_key, k.viewer_id, "
@@ -198,7 +200,7 @@ def reject(caller: KnownCaller, operation: RejectAsk) -> Transaction[Effect]:
 def _held(tx: Tx, ask: str, party: Literal["owner_id", "viewer_id"], caller: KnownCaller) -> Step[Row]:
     """Hold the row of an ask in which the caller has a part, or refuse."""
     rows = yield Query(
-        f"SELECT owner_id, viewer_id, image_id, state, grant_id FROM asks "
+        f"SELECT owner_id, viewer_id, image_id, state, reason, grant_id FROM asks "
         f"WHERE id = :ask AND {party} = :caller{tx.for_update}",
         {"ask": ask, "caller": caller.account},
     )
@@ -213,6 +215,10 @@ def _refuse_answered(row: Row, code: RefusalCode = RefusalCode.CONFLICT) -> None
         raise Refused(code, f"This request is already {row['state']}: refresh the list to see how it ended.")
 
 
+def _closed_with_image(row: Row) -> bool:
+    return (row["state"], row["reason"]) == ("rejected", WITHDRAWN_REASON)
+
+
 def _close(ask: str, state: str, now: float, *, reason: str = "", grant: str | None = None) -> Query:
     return Query(
         "UPDATE asks SET state = :state, reason = :reason, grant_id = :grant_id, answered = :now WHERE id = :ask",
@@ -223,13 +229,15 @@ def _close(ask: str, state: str, now: float, *, reason: str = "", grant: str | N
 def accept(tx: Tx, caller: KnownCaller, ask: str, *, image: str, viewer: int, grant: str) -> Step[None]:
     """Close an ask as accepted by a grant, as a part of the owner's transaction.
 
-    Refuses an ask that is already answered or taken back, so that the views asked for are given at most once.
+    Refuses an ask that is already answered or taken back, so that the views asked for are given at most once. The
+    withdrawal of an image answers nothing: what its owner accepted before may arrive after it, and is given.
     """
     row = yield from _held(tx, ask, "owner_id", caller)
     if row["image_id"] != image or row["viewer_id"] != viewer:
         raise Refused(RefusalCode.INVALID, "This request is about another image or person: refresh the list.")
-    # Not a conflict: reading the grant again and repeating the change would never mend it.
-    _refuse_answered(row, RefusalCode.NOT_ALLOWED)
+    if not _closed_with_image(row):
+        # Not a conflict: reading the grant again and repeating the change would never mend it.
+        _refuse_answered(row, RefusalCode.NOT_ALLOWED)
     yield _close(ask, "accepted", tx.now, grant=grant)
 
 

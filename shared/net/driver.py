@@ -18,8 +18,8 @@ TRAINS_PER_PUMP: Final = 4
 
 
 class TransferDriver:
-    """Base of both directions. It works in callbacks of its port and its alarm, so it needs no task of its own, and
-    goes on by itself after its owner has lost interest until the other side has heard the last word."""
+    """Base of both directions. It works in callbacks of its port and its timer, so it needs no task of its own, and
+    goes on after its owner has stopped waiting, until the other side has the closing frame."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class TransferDriver:
         self.ended = anyio.Event()
         """Set when the state is final or the transfer was abandoned."""
         self.abandoned: str | None = None
-        """Why this side dropped the transfer without a word to the other."""
+        """Why this side dropped the transfer without telling the other."""
         self.finished = False
         self.ended_at = 0.0
         self.on_progress: Callable[[int], None] | None = None
@@ -55,7 +55,7 @@ class TransferDriver:
         self._clock = clock
         self._release = release
         self._on_finished = on_finished
-        self._alarm = LazyTimer(self.pump, clock)
+        self._timer = LazyTimer(self.pump, clock)
         self._train = max(min(MAX_TRAIN_DATAGRAMS, MAX_TRAIN_BYTES // datagram_bytes), 1)
         self._waits_for_room = False
         if port is not parent:
@@ -66,7 +66,7 @@ class TransferDriver:
         raise NotImplementedError
 
     def pump(self) -> None:
-        """Send what may leave now, tell about progress and the end, set the alarm."""
+        """Send what may leave now, tell about progress and the end, set the timer."""
         if self.finished:
             return
         try:
@@ -80,7 +80,7 @@ class TransferDriver:
         if self.machine.finished:
             self._finish()
         else:
-            self._alarm.set(self._clock() if may_send_more else self._next_deadline())
+            self._timer.set(self._clock() if may_send_more else self._next_deadline())
 
     def cancel(self, reason: str) -> None:
         """End the transfer and tell the other side."""
@@ -148,7 +148,7 @@ class TransferDriver:
 
     def _finish(self) -> None:
         self.finished = True
-        self._alarm.stop()
+        self._timer.stop()
         if self._port is not self._parent:
             self._release(self._port)
         self.ended.set()

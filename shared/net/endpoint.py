@@ -1,6 +1,6 @@
 """The shell around sessions and object transfers: one parent socket, worker ports, one clock.
 
-It receives, feeds the sans-IO machines, sends what they have and sets the alarm; what the owner has to say comes in
+It receives, feeds the sans-IO machines, sends what they have and sets the timer; what the owner has to say comes in
 through the methods, what it is told goes out through the callbacks, always in the event loop's thread.
 """
 
@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Limits, Timing
 from shared.errors import LocalError, MalformedMessage, RemoteError, Unavailable
+from shared.net.admission import WorkerPorts
 from shared.net.control import (
     FOR_OWNER,
     FOR_TRANSFERS,
@@ -33,17 +34,14 @@ from shared.net.control import (
     decode_control,
     encode_control,
 )
-from shared.net.incoming import Incoming, IncomingOffer, Progress
+from shared.net.handles import EndpointStatistics, Incoming, IncomingOffer, Progress, Session
 from shared.net.lazy_timer import LazyTimer
 from shared.net.partial_store import MemoryPartials, PartialStore
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.receiving import Receiving
 from shared.net.sending import Sending
-from shared.net.session import Session
-from shared.net.statistics import EndpointStatistics
 from shared.net.transfer_context import TransferContext
 from shared.net.udp import Address, Batch, UdpSocket, resolve
-from shared.net.workers import WorkerPorts
 from shared.secure.datagrams import DatagramType
 from shared.secure.events import Event, MessageReceived, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
@@ -125,7 +123,7 @@ class Endpoint:
         self._switches = Switches()
         self._traffic = PortTraffic()
         self._dropped: Counter[str] = Counter()
-        self._alarm = LazyTimer(self._ring, clock)
+        self._timer = LazyTimer(self._on_timer, clock)
         self._is_open = False
         self._was_opened = False
         self._settle_is_due = False
@@ -157,7 +155,7 @@ class Endpoint:
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._parent.run)
         self._workers = WorkerPorts(lambda: self._open_worker(host), self._tasks, self._limits)
-        bench = TransferContext(
+        context = TransferContext(
             sessions=self._mux,
             parent=self._parent,
             workers=self._workers,
@@ -172,22 +170,22 @@ class Endpoint:
             flush=self._settle,
             dropped=self._dropped,
         )
-        self._bench = bench
-        self._sending = Sending(bench)
-        self._receiving = Receiving(bench, lambda session, offer: self.on_offer(session, offer))
+        self._context = context
+        self._sending = Sending(context)
+        self._receiving = Receiving(context, lambda session, offer: self.on_offer(session, offer))
         self._is_open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        """Say good-bye to all sessions, keep what arrived in part, close all sockets."""
+        """Close all sessions, keep what arrived in part, close all sockets."""
         now = self._clock()
         for number in [*self._sessions, *self._opening]:
             self._mux.close(number, now)
         self._settle()
         self._is_open = False
-        self._alarm.stop()
+        self._timer.stop()
         self._tasks.cancel_scope.cancel()
         if kind is None or issubclass(kind, anyio.get_cancelled_exc_class()):
             return await self._tasks.__aexit__(kind, error, trace)
@@ -329,9 +327,9 @@ class Endpoint:
                 receive(address, datagram, now)
         self._settle()
         if transfers:  # after the offers, which may have come just before their objects
-            self._bench.feed_parent(transfers)
+            self._context.feed_parent(transfers)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._mux.tick(self._clock())
         self._settle()
 
@@ -345,7 +343,7 @@ class Endpoint:
             self._settle()
 
     def _settle(self) -> None:
-        """Act on what happened, send what there is to send, set the alarm."""
+        """Act on what happened, send what there is to send, set the timer."""
         if not self._is_open:
             return
         self._settle_is_due = False
@@ -354,7 +352,7 @@ class Endpoint:
                 self._handle(event)
         if datagrams := self._mux.take_datagrams():
             self._parent.send_batch(datagrams)
-        self._alarm.set(self._mux.next_deadline())
+        self._timer.set(self._mux.next_deadline())
 
     # --- Events ------------------------------------------------------------------------------------------------------
 

@@ -1,37 +1,37 @@
-"""A timer that is set anew all the time and rarely rings."""
+"""A timer whose deadline moves all the time and rarely comes."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
 EARLY_S: Final = 0.000_1
-"""A ring this much before the deadline is on time; less than the resolution of the event loop's timers."""
+"""Firing this much before the deadline is on time; less than the resolution of the event loop's timers."""
 
 
 class LazyTimer:
-    """Calls `ring` once the deadline has come, in the event loop's thread.
+    """Calls `fire` once the deadline has come, in the event loop's thread.
 
-    Moving the deadline later costs next to nothing: the timer rings into the void and is set again.
+    Moving the deadline later costs next to nothing: the early timer finds the deadline moved and re-arms.
     """
 
-    __slots__ = ("_armed_for", "_clock", "_deadline", "_handle", "_ring")
+    __slots__ = ("_armed_for", "_call", "_clock", "_deadline", "_handle")
 
-    def __init__(self, ring: Callable[[], None], clock: Callable[[], float]) -> None:
-        self._ring = ring
+    def __init__(self, fire: Callable[[], None], clock: Callable[[], float]) -> None:
+        self._call = fire
         self._clock = clock
         self._deadline: float | None = None
         self._armed_for = 0.0
         self._handle: asyncio.Handle | None = None
 
     def set(self, deadline: float | None) -> None:
-        """Ring at `deadline`, in seconds of the clock, instead of at the one before; None for never."""
+        """Fire at `deadline`, in seconds of the clock, instead of at the one before; None for never."""
         self._deadline = deadline
         if deadline is None or (self._handle is not None and self._armed_for <= deadline):
             return
         self._arm(deadline)
 
     def stop(self) -> None:
-        """Never ring again, unless set anew."""
+        """Do not fire, unless set anew."""
         self._deadline = None
         if self._handle is not None:
             self._handle.cancel()
@@ -53,4 +53,4 @@ class LazyTimer:
             self._arm(self._deadline)
             return
         self._deadline = None
-        self._ring()
+        self._call()

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import anyio.to_thread
 
 from shared.errors import MalformedMessage
+from shared.files import TEMPORARY_SUFFIX, replace_file
 from shared.transfer.ranges import Ranges
 from shared.transfer.receiver import PartialObject
 
@@ -212,13 +213,8 @@ class FolderPartials:
             file.flush()
             os.fdatasync(file.fileno())
         self._written[key] = partial.have.copy()
-        new_path = have_path.with_suffix(".new")
-        with os.fdopen(os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(_HEAD.pack(_MAGIC, key.size, key.sha256, key.remote_key))
-            file.write(partial.have.encode(MAX_HAVE_BYTES))
-            file.flush()
-            os.fdatasync(file.fileno())
-        new_path.replace(have_path)
+        head = _HEAD.pack(_MAGIC, key.size, key.sha256, key.remote_key)
+        replace_file(have_path, head + partial.have.encode(MAX_HAVE_BYTES))
 
     def _remove(self, key: PartialKey) -> None:
         with self._lock:
@@ -234,8 +230,8 @@ class FolderPartials:
 
     def _sweep(self) -> None:
         """Remove what is too old or too much, and what belongs to nothing: a process may end between two files."""
-        for path in (*self._folder.glob("*.new"), *self._folder.glob("*.have")):
-            if path.suffix == ".new" or not path.with_suffix(".data").exists():
+        for path in (*self._folder.glob(f"*{TEMPORARY_SUFFIX}"), *self._folder.glob("*.have")):
+            if path.suffix == TEMPORARY_SUFFIX or not path.with_suffix(".data").exists():
                 path.unlink(missing_ok=True)
         objects = []
         for data_path in self._folder.glob("*.data"):

@@ -22,11 +22,11 @@ LOOPBACK_FIRST_FLIGHT: Final = 8
 
 @lru_cache(maxsize=1_024)
 def is_loopback(host: str) -> bool:
-    """Whether a numeric host is this machine by its address."""
+    """Whether a host is this machine by its address or as `localhost`; asks no name server."""
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"
 
 
 def largest_datagram_bytes(host: str, buffer_bytes: int) -> int:

@@ -22,12 +22,11 @@ from shared.errors import (
 from shared.net.admission import Admission
 from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, ControlMessage, OfferMessage, Queued, Refuse
 from shared.net.driver import ReceivingDriver
-from shared.net.incoming import Incoming, IncomingOffer
+from shared.net.handles import Incoming, IncomingOffer, Session
 from shared.net.partial_store import PartialKey
 from shared.net.paths import LINGER_S, transfer_settings
 from shared.net.port import Port
 from shared.net.sending import MAX_OBJECT_BYTES
-from shared.net.session import Session
 from shared.net.transfer_context import HASH_IN_THREAD_BYTES, TransferContext, TransferKey, session_is_over, sha256_of
 from shared.transfer import PacketCipher, PartialObject, ReceivingTransfer, TransferState
 from shared.wire.refusals import RefusalCode
@@ -35,7 +34,7 @@ from shared.wire.refusals import RefusalCode
 log = logging.getLogger(__name__)
 
 REMEMBERED_ANSWERS: Final = 1_024
-"""Last words on offers that are over, for those that are repeated; the oldest go first."""
+"""Final answers to offers that are over, for those that are repeated; the oldest go first."""
 IDLE_SHARE: Final = 4
 """While others wait, a transfer that stands still for this part of its time-out makes room."""
 FAREWELL_S: Final = 5.0
@@ -68,13 +67,13 @@ class Arrival:
 class Receiving:
     """All objects that come to an endpoint."""
 
-    def __init__(self, bench: TransferContext, on_offer: OnOffer) -> None:
-        self._bench = bench
+    def __init__(self, context: TransferContext, on_offer: OnOffer) -> None:
+        self._context = context
         self._on_offer = on_offer
         self._arrivals: dict[TransferKey, Arrival] = {}
-        self._last_words: OrderedDict[TransferKey, ControlMessage] = OrderedDict()
-        limits = bench.limits
-        self._slots = Admission(
+        self._final_answers: OrderedDict[TransferKey, ControlMessage] = OrderedDict()
+        limits = context.limits
+        self._admission = Admission(
             total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers
         )
 
@@ -86,7 +85,7 @@ class Receiving:
     @property
     def waiting(self) -> int:
         """Objects that wait for others to be through."""
-        return self._slots.waiting + self._bench.workers.waiting
+        return self._admission.waiting + self._context.workers.waiting
 
     # --- What the other side says ------------------------------------------------------------------------------------
 
@@ -94,9 +93,9 @@ class Receiving:
         """Answer an offer; a repeated one as before. Raises `RemoteError` for one that makes no sense."""
         key = (session.number, message.transfer)
         if (arrival := self._arrivals.get(key)) is not None:
-            self._bench.post(session, arrival.answer)
-        elif (last_word := self._last_words.get(key)) is not None:
-            self._bench.post(session, last_word)
+            self._context.post(session, arrival.answer)
+        elif (final_answer := self._final_answers.get(key)) is not None:
+            self._context.post(session, final_answer)
         else:
             self._take_up(session, message)
 
@@ -117,7 +116,7 @@ class Receiving:
         if (transfer % 2 == 0) == session.initiator:
             raise MalformedMessage("an offer under a number that is this side's to give")
         try:
-            cipher = self._bench.sessions.transfer_keys(session.number, transfer, sender_is_me=False)
+            cipher = self._context.sessions.transfer_keys(session.number, transfer, sender_is_me=False)
         except DatagramRefused:  # was answered so long ago that the answer is forgotten
             self._refuse(session, transfer, RefusalCode.ID_REUSED, "This transfer is over.")
             return
@@ -132,29 +131,29 @@ class Receiving:
         arrival = Arrival(session, offer, incoming, cipher, anyio.CancelScope(), Queued(transfer=transfer))
         self._arrivals[session.number, transfer] = arrival
         incoming.begin(offer.size, lambda: self._cancel_here(arrival))
-        if message.rides_along and self._slots.try_take(session.remote_key):
+        if message.rides_along and self._admission.try_take(session.remote_key):
             # Its data follow at once: whatever comes through the parent port must find the transfer in place.
-            arrival.driver = self._driver(arrival, self._bench.parent, None)
-            arrival.answer = Accept(transfer=transfer, port=0, datagram_bytes=self._bench.largest_datagram(session))
+            arrival.driver = self._driver(arrival, self._context.parent, None)
+            arrival.answer = Accept(transfer=transfer, port=0, datagram_bytes=self._context.largest_datagram(session))
         else:
             self._supersede(arrival)
-        self._bench.tasks.start_soon(self._run, arrival)
+        self._context.tasks.start_soon(self._run, arrival)
 
     def _ask_owner(self, session: Session, offer: IncomingOffer) -> Incoming:
         """Return what the owner accepts the offer with. Raises `Refused`, `RemoteError`."""
         if offer.size > MAX_OBJECT_BYTES:
             raise Refused(RefusalCode.TOO_LARGE, "The object is too large.")
-        if self._slots.is_queue_full(session.remote_key):
+        if self._admission.is_queue_full(session.remote_key):
             raise Refused(RefusalCode.BUSY, "Too many transfers wait already; try again later.")
         try:
             incoming = self._on_offer(session, offer)
         except Refused:
             raise
         except RemoteError as error:
-            self._bench.dropped["bad offer"] += 1
+            self._context.dropped["bad offer"] += 1
             raise Refused(RefusalCode.INVALID, "The offer makes no sense here.") from error
         except Exception as error:
-            self._bench.dropped["owner failed"] += 1
+            self._context.dropped["owner failed"] += 1
             log.exception("an offer could not be judged")
             raise Refused(RefusalCode.NOT_READY, "The other side cannot take it now.") from error
         if incoming is None:
@@ -164,17 +163,17 @@ class Receiving:
         return incoming
 
     def _refuse(self, session: Session, transfer: int, code: str, text: str) -> None:
-        self._say_last(session, Refuse(transfer=transfer, code=code[:32], text=text[:200]))
+        self._answer_finally(session, Refuse(transfer=transfer, code=code[:32], text=text[:200]))
 
-    def _say_last(self, session: Session, word: Refuse | Complete | Cancel) -> None:
-        """Say how it ended, and say it again whenever the offer is repeated."""
-        self._remember(session, word)
-        self._bench.post(session, word)
+    def _answer_finally(self, session: Session, answer: Refuse | Complete | Cancel) -> None:
+        """Send the final answer, and again whenever the offer is repeated."""
+        self._remember(session, answer)
+        self._context.post(session, answer)
 
-    def _remember(self, session: Session, word: Refuse | Complete | Cancel) -> None:
-        self._last_words[session.number, word.transfer] = word
-        if len(self._last_words) > REMEMBERED_ANSWERS:
-            self._last_words.popitem(last=False)
+    def _remember(self, session: Session, answer: Refuse | Complete | Cancel) -> None:
+        self._final_answers[session.number, answer.transfer] = answer
+        if len(self._final_answers) > REMEMBERED_ANSWERS:
+            self._final_answers.popitem(last=False)
 
     # --- Ends that come from outside ---------------------------------------------------------------------------------
 
@@ -199,7 +198,7 @@ class Receiving:
         """The same object again, in a younger session: whoever sent it before is gone."""
         for older in list(self._arrivals.values()):
             if older.partial_key == arrival.partial_key and older.session is not arrival.session:
-                still_s = 0.0 if older.driver is None else self._bench.clock() - older.driver.moved_at
+                still_s = 0.0 if older.driver is None else self._context.clock() - older.driver.moved_at
                 if not older.session.alive or still_s >= self._patience_s:
                     self._fail(older, TransferFailed("The sender has begun anew."))
 
@@ -208,12 +207,12 @@ class Receiving:
         drivers = [(one.driver.moved_at, one) for one in self._arrivals.values() if one.driver is not None]
         if drivers:
             moved_at, idle = min(drivers, key=lambda item: item[0])
-            if self._bench.clock() - moved_at >= self._patience_s:
+            if self._context.clock() - moved_at >= self._patience_s:
                 self._fail(idle, TransferFailed("The transfer stood still while others waited."))
 
     @property
     def _patience_s(self) -> float:
-        return self._bench.timing.transfer_idle_s / IDLE_SHARE
+        return self._context.timing.transfer_idle_s / IDLE_SHARE
 
     # --- One object --------------------------------------------------------------------------------------------------
 
@@ -243,122 +242,124 @@ class Receiving:
             self._refuse(session, transfer, failure.code, str(failure))
         else:
             failed = not isinstance(failure, TransferCancelled)
-            self._say_last(session, Cancel(transfer=transfer, by_sender=False, failed=failed, text=str(failure)[:160]))
+            self._answer_finally(
+                session, Cancel(transfer=transfer, by_sender=False, failed=failed, text=str(failure)[:160])
+            )
 
     async def _receive(self, arrival: Arrival) -> bytes:
         """Return the object. Raises `GlimpseError`; what has arrived is then kept."""
-        session, offer, bench = arrival.session, arrival.offer, self._bench
+        session, offer, context = arrival.session, arrival.offer, self._context
         if arrival.driver is not None:
             try:
                 return await self._follow(arrival, arrival.driver)
             finally:
-                self._slots.give_back(session.remote_key)
+                self._admission.give_back(session.remote_key)
         if offer.size == 0:
             return self._receive_nothing(arrival)
-        if not self._slots.try_take(session.remote_key):
+        if not self._admission.try_take(session.remote_key):
             self._make_room()
-            bench.post(session, arrival.answer)
-            await self._slots.take(session.remote_key)
+            context.post(session, arrival.answer)
+            await self._admission.take(session.remote_key)
         try:
-            partial = await bench.partials.take(arrival.partial_key)
+            partial = await context.partials.take(arrival.partial_key)
             if partial is not None and partial.have.total == offer.size:
                 if (data := await self._complete(arrival, partial)) is not None:
                     return data
                 partial = None
             return await self._follow(arrival, await self._start(arrival, partial))
         finally:
-            self._slots.give_back(session.remote_key)
+            self._admission.give_back(session.remote_key)
 
     async def _complete(self, arrival: Arrival, partial: PartialObject) -> bytes | None:
         """Return the object that is here already, None if it is not what was announced."""
         data = bytes(partial.data)
-        await self._bench.partials.discard(arrival.partial_key)
+        await self._context.partials.discard(arrival.partial_key)
         if await sha256_of(data) != arrival.offer.sha256:
             return None
         arrival.incoming.report(len(data))
-        self._say_last(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+        self._answer_finally(arrival.session, Complete(transfer=arrival.offer.transfer_id))
         return data
 
     async def _start(self, arrival: Arrival, partial: PartialObject | None) -> ReceivingDriver:
         """Wait for a worker port and announce it."""
-        session, bench = arrival.session, self._bench
+        session, context = arrival.session, self._context
         port = await self._worker_port(arrival)
         try:
             driver = arrival.driver = self._driver(arrival, port, partial)
         except BaseException:
-            bench.give_back(port, session.remote_key)
+            context.give_back(port, session.remote_key)
             raise
         arrival.incoming.report(driver.machine.progress[0])
         arrival.answer = Accept(
             transfer=arrival.offer.transfer_id,
-            port=0 if port is bench.parent else port.number,
-            datagram_bytes=bench.largest_datagram(session),
+            port=0 if port is context.parent else port.number,
+            datagram_bytes=context.largest_datagram(session),
             have=partial.have.encode(MAX_RANGES_BYTES) if partial is not None else b"",
         )
-        bench.post(session, arrival.answer)
+        context.post(session, arrival.answer)
         driver.pump()
         return driver
 
     def _receive_nothing(self, arrival: Arrival) -> bytes:
         if arrival.offer.sha256 != EMPTY_SHA256:
             raise TransferFailed("An empty object was announced with the hash of another.")
-        self._say_last(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+        self._answer_finally(arrival.session, Complete(transfer=arrival.offer.transfer_id))
         return b""
 
     async def _worker_port(self, arrival: Arrival) -> Port:
         """Return a worker port, after a while in the queue if need be; the parent port where there are no sockets."""
-        bench, peer = self._bench, arrival.session.remote_key
+        context, peer = self._context, arrival.session.remote_key
         try:
-            if (port := bench.workers.try_acquire(peer)) is not None:
+            if (port := context.workers.try_acquire(peer)) is not None:
                 return port
             self._make_room()
-            bench.post(arrival.session, arrival.answer)
-            return await bench.workers.acquire(peer)
+            context.post(arrival.session, arrival.answer)
+            return await context.workers.acquire(peer)
         except OSError:
             log.warning("no socket for a worker port; the parent port carries the transfer", exc_info=True)
-            return bench.parent
+            return context.parent
 
     def _driver(self, arrival: Arrival, port: Port, partial: PartialObject | None) -> ReceivingDriver:
-        bench, session, offer = self._bench, arrival.session, arrival.offer
-        size = bench.largest_datagram(session)
+        context, session, offer = self._context, arrival.session, arrival.offer
+        size = context.largest_datagram(session)
         machine = ReceivingTransfer(
             size=offer.size,
             sha256=offer.sha256,
             cipher=arrival.cipher,
-            settings=transfer_settings(bench.timing, size),
-            now=bench.clock(),
+            settings=transfer_settings(context.timing, size),
+            now=context.clock(),
             buffer_bytes=port.socket.receive_buffer_bytes,
             partial=partial,
         )
         driver = ReceivingDriver(
             machine,
             port=port,
-            parent=bench.parent,
+            parent=context.parent,
             remote=None,
-            clock=bench.clock,
+            clock=context.clock,
             datagram_bytes=size,
-            release=bench.release_to(session.remote_key),
+            release=context.release_to(session.remote_key),
             on_finished=lambda: self._finished(arrival, driver),
         )
         driver.host = session.address[0]
         driver.on_progress = arrival.incoming.report
-        bench.routes[arrival.cipher.token] = driver
+        context.routes[arrival.cipher.token] = driver
         return driver
 
     def _finished(self, arrival: Arrival, driver: ReceivingDriver) -> None:
-        bench, machine = self._bench, driver.machine
-        bench.forget_route(arrival.cipher.token)
-        if machine.state is TransferState.DONE and bench.clock() - driver.ended_at >= LINGER_S / 2:
+        context, machine = self._context, driver.machine
+        context.forget_route(arrival.cipher.token)
+        if machine.state is TransferState.DONE and context.clock() - driver.ended_at >= LINGER_S / 2:
             # The sender never confirmed that it knows: it may still be sending to a port that is gone.
-            bench.post(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+            context.post(arrival.session, Complete(transfer=arrival.offer.transfer_id))
 
     async def _follow(self, arrival: Arrival, driver: ReceivingDriver) -> bytes:
         """Wait for the end of the transfer; keep what arrived if that is not all."""
-        bench, machine = self._bench, driver.machine
-        store = bench.partials
+        context, machine = self._context, driver.machine
+        store = context.partials
         kept_bytes = machine.progress[0]
         try:
-            while not await bench.watch(driver, arrival.session, store.checkpoint_s):
+            while not await context.watch(driver, arrival.session, store.checkpoint_s):
                 if store.checkpoint_s is not None and machine.progress[0] > kept_bytes:
                     kept_bytes = machine.progress[0]
                     await store.keep(arrival.partial_key, machine.partial)
@@ -381,7 +382,7 @@ class Receiving:
 
     async def _keep(self, arrival: Arrival, machine: ReceivingTransfer) -> None:
         """Keep what arrived in part, even while the endpoint closes; let go of what is not wanted or proved wrong."""
-        partial, store = machine.partial, self._bench.partials
+        partial, store = machine.partial, self._context.partials
         unwanted = isinstance(arrival.failure, TransferCancelled)
         with anyio.move_on_after(FAREWELL_S, shield=True):
             if partial.have.total and not unwanted:

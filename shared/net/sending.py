@@ -9,9 +9,8 @@ from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, T
 from shared.net.admission import Admission
 from shared.net.control import Accept, Answer, Cancel, Complete, OfferMessage, Queued, Refuse
 from shared.net.driver import SendingDriver
-from shared.net.incoming import Progress
+from shared.net.handles import Progress, Session
 from shared.net.paths import transfer_settings
-from shared.net.session import Session
 from shared.net.transfer_context import TransferContext, TransferKey, session_is_over, sha256_of
 from shared.net.udp import Address
 from shared.transfer import Ranges, SendingTransfer, TransferState
@@ -50,11 +49,11 @@ class Outgoing:
 class Sending:
     """All objects that leave an endpoint."""
 
-    def __init__(self, bench: TransferContext) -> None:
-        self._bench = bench
+    def __init__(self, context: TransferContext) -> None:
+        self._context = context
         self._outgoing: dict[TransferKey, Outgoing] = {}
-        limits = bench.limits
-        self._slots = Admission(
+        limits = context.limits
+        self._admission = Admission(
             total=limits.transfers, per_peer=limits.transfers_per_peer, queued=limits.queued_transfers
         )
 
@@ -66,7 +65,7 @@ class Sending:
     @property
     def waiting(self) -> int:
         """Objects that wait for others to be through."""
-        return self._slots.waiting
+        return self._admission.waiting
 
     async def send(
         self, session: Session, label: bytes, data: bytes, progress: Progress | None, sha256: bytes | None
@@ -77,30 +76,30 @@ class Sending:
         if len(data) > MAX_OBJECT_BYTES:
             raise LocalError(f"an object of {len(data)} bytes, the cap is {MAX_OBJECT_BYTES}")
         digest = sha256 or await sha256_of(data)
-        await self._slots.take(session.remote_key)
+        await self._admission.take(session.remote_key)
         try:
             if not session.alive:
                 raise session_is_over("it was over before")
-            rides = 0 < len(data) <= self._bench.ride_along_bytes
+            rides = 0 < len(data) <= self._context.ride_along_bytes
             while not await self._run(self._outgoing_for(session, label, len(data), digest, rides), data, progress):
                 rides = False
         finally:
-            self._slots.give_back(session.remote_key)
+            self._admission.give_back(session.remote_key)
 
     def _outgoing_for(self, session: Session, label: bytes, size: int, digest: bytes, rides: bool) -> Outgoing:
-        number = self._bench.sessions.next_transfer_id(session.number)
+        number = self._context.sessions.next_transfer_id(session.number)
         return Outgoing(
             session, OfferMessage(transfer=number, label=label, size=size, sha256=digest, rides_along=rides)
         )
 
     def answered(self, session: Session, answer: Answer) -> None:
-        """Take the receiver's word on an offer."""
+        """Take the receiver's answer to an offer."""
         outgoing = self._outgoing.get((session.number, answer.transfer))
         if outgoing is None:
             if isinstance(answer, Accept | Queued):  # it waits for something that is over here
-                self._bench.post(session, Cancel(transfer=answer.transfer, by_sender=True))
+                self._context.post(session, Cancel(transfer=answer.transfer, by_sender=True))
             return
-        outgoing.heard_at = self._bench.clock()
+        outgoing.heard_at = self._context.clock()
         if isinstance(answer, Complete):
             outgoing.complete = True
             if outgoing.driver is not None:
@@ -156,7 +155,7 @@ class Sending:
         finally:
             del self._outgoing[key]
         if outgoing.must_wait:
-            self._bench.post(outgoing.session, Cancel(transfer=key[1], by_sender=True, failed=True))
+            self._context.post(outgoing.session, Cancel(transfer=key[1], by_sender=True, failed=True))
         return not outgoing.must_wait
 
     def _abort(self, outgoing: Outgoing, error: BaseException) -> None:
@@ -166,16 +165,16 @@ class Sending:
         transfer, failed = outgoing.offer.transfer, isinstance(error, TransferFailed)
         if outgoing.driver is not None and not failed:
             outgoing.driver.cancel("the sender cancelled it")
-        self._bench.post(outgoing.session, Cancel(transfer=transfer, by_sender=True, failed=failed))
+        self._context.post(outgoing.session, Cancel(transfer=transfer, by_sender=True, failed=failed))
 
     async def _offer(self, outgoing: Outgoing) -> Answer:
         """Repeat the offer until there is an answer to act on."""
-        bench, session = self._bench, outgoing.session
-        rtt_s = bench.sessions.session_info(session.number).rtt_s or bench.timing.initial_rtt_s
+        context, session = self._context, outgoing.session
+        rtt_s = context.sessions.session_info(session.number).rtt_s or context.timing.initial_rtt_s
         pause_s = max(FIRST_REPEAT_S, 3 * rtt_s)
-        outgoing.heard_at = bench.clock()
+        outgoing.heard_at = context.clock()
         while True:
-            bench.post(session, outgoing.offer)
+            context.post(session, outgoing.offer)
             with anyio.move_on_after(pause_s):
                 await outgoing.answered.wait()
             if outgoing.failure is not None:
@@ -184,39 +183,39 @@ class Sending:
                 raise Refused(outgoing.answer.code, outgoing.answer.text)
             if outgoing.answer is not None:
                 return outgoing.answer
-            if outgoing.answered.is_set():  # in the queue of the receiver, which will speak up
+            if outgoing.answered.is_set():  # queued at the receiver, which accepts it later
                 outgoing.answered = anyio.Event()
             pause_s = min(2 * pause_s, max(LONGEST_REPEAT_S, 3 * rtt_s))
-            if bench.clock() - outgoing.heard_at >= bench.timing.transfer_idle_s:
+            if context.clock() - outgoing.heard_at >= context.timing.transfer_idle_s:
                 raise TransferFailed("The other side does not answer; the transfer can be tried again later.")
 
     async def _transfer(self, outgoing: Outgoing, accept: Accept, data: bytes, progress: Progress | None) -> None:
-        bench, session = self._bench, outgoing.session
+        context, session = self._context, outgoing.session
         try:
             have = Ranges.decode(accept.have, limit=len(data), cap_bytes=len(accept.have))
         except MalformedMessage:
-            bench.dropped["malformed"] += 1
+            context.dropped["malformed"] += 1
             have = Ranges()
-        size = min(accept.datagram_bytes, bench.largest_datagram(session))
+        size = min(accept.datagram_bytes, context.largest_datagram(session))
         remote = (session.address[0], accept.port) if accept.port else session.address
         driver = self._driver(outgoing, data, size=size, remote=remote, have=have, progress=progress)
         driver.pump()
-        while not await bench.watch(driver, session):
+        while not await context.watch(driver, session):
             pass
         self._conclude(outgoing, driver, progress)
 
     async def _ride_along(self, outgoing: Outgoing, data: bytes, progress: Progress | None) -> None:
         """Send offer and object at once; the offer again as long as nothing comes back."""
-        bench, session = self._bench, outgoing.session
-        size = bench.largest_datagram(session)
+        context, session = self._context, outgoing.session
+        size = context.largest_datagram(session)
         driver = self._driver(outgoing, data, size=size, remote=session.address, have=Ranges(), progress=progress)
-        bench.post(session, outgoing.offer)
-        bench.flush()
+        context.post(session, outgoing.offer)
+        context.flush()
         driver.pump()
-        pause_s = max(FIRST_REPEAT_S, 3 * bench.timing.initial_rtt_s)
-        while not await bench.watch(driver, session, pause_s):
+        pause_s = max(FIRST_REPEAT_S, 3 * context.timing.initial_rtt_s)
+        while not await context.watch(driver, session, pause_s):
             if not driver.machine.progress[0]:
-                bench.post(session, outgoing.offer)
+                context.post(session, outgoing.offer)
             pause_s = min(2 * pause_s, LONGEST_REPEAT_S)
         self._conclude(outgoing, driver, progress)
 
@@ -247,27 +246,29 @@ class Sending:
         have: Ranges,
         progress: Progress | None,
     ) -> SendingDriver:
-        bench, session, transfer = self._bench, outgoing.session, outgoing.offer.transfer
-        cipher = bench.sessions.transfer_keys(session.number, transfer, sender_is_me=True)
+        context, session, transfer = self._context, outgoing.session, outgoing.offer.transfer
+        cipher = context.sessions.transfer_keys(session.number, transfer, sender_is_me=True)
         machine = SendingTransfer(
-            data, cipher=cipher, settings=transfer_settings(bench.timing, size), now=bench.clock(), have=have
+            data, cipher=cipher, settings=transfer_settings(context.timing, size), now=context.clock(), have=have
         )
-        peer, parent = session.remote_key, bench.parent
+        peer, parent = session.remote_key, context.parent
         driver = SendingDriver(
             machine,
-            port=bench.acquire_worker_now(peer) if remote != session.address or outgoing.offer.rides_along else parent,
+            port=context.acquire_worker_now(peer)
+            if remote != session.address or outgoing.offer.rides_along
+            else parent,
             parent=parent,
             remote=remote,
-            clock=bench.clock,
+            clock=context.clock,
             datagram_bytes=size,
-            release=bench.release_to(peer),
-            on_finished=lambda: bench.forget_route(cipher.token),
+            release=context.release_to(peer),
+            on_finished=lambda: context.forget_route(cipher.token),
         )
-        driver.fall_back(session.address, FALL_BACK_S + FALL_BACK_RTTS * bench.timing.initial_rtt_s)
+        driver.fall_back(session.address, FALL_BACK_S + FALL_BACK_RTTS * context.timing.initial_rtt_s)
         if progress is not None:
             driver.on_progress = lambda done: progress(done, len(data))
         outgoing.driver = driver
-        bench.routes[cipher.token] = driver
+        context.routes[cipher.token] = driver
         return driver
 
 

@@ -11,14 +11,14 @@ from anyio.abc import TaskGroup
 
 from shared.config import Limits, Timing
 from shared.errors import GlimpseError, TransferFailed
+from shared.net.admission import WorkerPorts
 from shared.net.control import Alive, ControlMessage
 from shared.net.driver import TransferDriver
+from shared.net.handles import Session
 from shared.net.partial_store import PartialStore
 from shared.net.paths import largest_datagram_bytes
 from shared.net.port import Port
-from shared.net.session import Session
 from shared.net.udp import Batch
-from shared.net.workers import WorkerPorts
 from shared.secure.multiplexer import SecureMultiplexer
 
 HASH_IN_THREAD_BYTES: Final = 1_000_000

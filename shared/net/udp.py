@@ -74,7 +74,6 @@ class UdpSocket:
         self._buffer = bytearray(LARGEST_DATAGRAM_BYTES)
         self._view = memoryview(self._buffer)
         self.send_errors = 0
-        self.receive_errors = 0
 
     def close(self) -> None:
         """Close the socket. Nothing may be waiting for it."""
@@ -101,7 +100,6 @@ class UdpSocket:
             except OSError as error:  # an ICMP error of an earlier datagram, or a shortage of memory
                 if error.errno in _CLOSED:
                     raise
-                self.receive_errors += 1
                 continue
             address = self._normal(source)
             segment_bytes = _GRO_SIZE.unpack_from(ancillary[0][2])[0] if ancillary else size

@@ -1,28 +1,25 @@
 """One open session: its frames, probes, path and timers.
 
-A PING is the one question that a session asks, for whatever reason: to confirm the keys to the responder, to find out
-whether a silent or suspected other side still knows the session, to confirm a key epoch, and to prove a new address.
+PING is the only probe. It confirms the keys to the responder, finds out whether a silent or suspected other side still
+knows the session, confirms a key epoch, and validates a new address of the other side (RFC 9000 section 8.2).
 """
 
-from collections.abc import Callable
 from enum import Enum, auto
 from struct import Struct
 from typing import Final
 
-from shared.config import Timing
 from shared.errors import DatagramRefused, LocalError, Unavailable
+from shared.rtt import RttEstimator
+from shared.secure.context import SocketContext
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, MIN_DATA_BYTES, Address, Drop, FrameKind
 from shared.secure.events import SessionInfo
-from shared.secure.replay import ReplayWindow
-from shared.secure.session import MAX_PACKETS_PER_KEY, SessionKeys
+from shared.secure.session import MAX_PACKETS_PER_KEY, ReplayWindow, SessionKeys
 from shared.secure.transfer_keys import TransferCipher, TransferKeys
 
 MESSAGE: Final = bytes((FrameKind.MESSAGE,))
 CLOSE: Final = bytes((FrameKind.CLOSE,))
 _PROBE: Final = Struct(">BI")
 PROBE_DATAGRAM_BYTES: Final = MIN_DATA_BYTES - 1 + _PROBE.size
-RTT_GAIN: Final = 0.125
-"""Weight of a new sample in the smoothed round trip (RFC 6298)."""
 CHALLENGE_PAUSE_S: Final = 1.0
 """Least time between two challenges of new addresses."""
 SUSPICION_RTTS: Final = 4
@@ -54,11 +51,8 @@ class Connection:
         keys: SessionKeys,
         local_id: bytes,
         remote_id: bytes,
-        timing: Timing,
-        send: Callable[[Address, bytes], None],
-        wake: Callable[[int, float], None],
+        context: SocketContext,
     ) -> None:
-        """`send` takes what is to be sent; `wake` asks for `on_deadline` no later than a time."""
         self.number = number
         self.remote_key = remote_key
         self.address = address
@@ -66,16 +60,16 @@ class Connection:
         self.remote_id = remote_id
         self.opened_at = now
         self.last_heard = now
-        self.rtt_s: float | None = None
+        self.rtt = RttEstimator(context.timing.initial_rtt_s)
         self._keys = keys
-        self._timing = timing
-        self._send = send
-        self._wake = wake
+        self._timing = context.timing
+        self._send = context.send
+        self._wake = context.deadlines.advance
         self._last_message_sent = now
         self._ping_number = 0
         self._pinged_at = now
         self._ping_again_at = now
-        self._ping_pause_s = timing.handshake_retry_s
+        self._ping_pause_s = context.timing.handshake_retry_s
         self._confirm_by: float | None = None
         self._suspect_by: float | None = None
         self._suspect_ping = 0
@@ -106,13 +100,13 @@ class Connection:
     def suspect(self, now: float) -> None:
         """Someone says that the other side does not know this session: probe it before believing that."""
         if self._suspect_by is None:
-            patience = SUSPICION_RTTS * (self.rtt_s or self._timing.initial_rtt_s) + SUSPICION_SLACK_S
+            patience = SUSPICION_RTTS * self.rtt.smoothed_s + SUSPICION_SLACK_S
             self._suspect_by = now + min(patience, self._timing.handshake_retry_s)
             self._suspect_ping = self._ping(now)
             self._wake(self.number, self._suspect_by)
 
-    def farewell(self) -> bytes | None:
-        """The datagram that tells the other side that the session is over."""
+    def close_datagram(self) -> bytes | None:
+        """The datagram that tells the other side that the session is over; None where the key is used up."""
         return None if self._is_exhausted else self._keys.seal(CLOSE)
 
     @property
@@ -170,7 +164,7 @@ class Connection:
         if number > self._ping_number:
             raise DatagramRefused(Drop.UNEXPECTED)
         if number == self._ping_number:
-            self.note_rtt(now - self._pinged_at)
+            self.rtt.sample(now - self._pinged_at)
         if self._suspect_by is not None and number >= self._suspect_ping:
             self._suspect_by = None
         if self._epoch_ping is not None and number >= self._epoch_ping:
@@ -186,10 +180,6 @@ class Connection:
         if now >= self._challenge_after and received_bytes >= PROBE_DATAGRAM_BYTES:
             self._challenge_after = now + CHALLENGE_PAUSE_S
             self._challenged = (address, self._ping(now, address))
-
-    def note_rtt(self, sample_s: float) -> None:
-        """Take a sample of the round trip."""
-        self.rtt_s = sample_s if self.rtt_s is None else self.rtt_s + RTT_GAIN * (sample_s - self.rtt_s)
 
     # --- Time ------------------------------------------------------------------------------------------------------
 
@@ -270,9 +260,8 @@ class Connection:
             initiator=self._keys.initiator,
             opened_at=self.opened_at,
             last_heard=self.last_heard,
-            rtt_s=self.rtt_s,
+            rtt_s=self.rtt.smoothed_s if self.rtt.is_measured else None,
             sending_epoch=sealing.epoch,
-            datagrams_sent=sealing.number,
         )
 
 

@@ -80,7 +80,6 @@ MIN_DATA_BYTES: Final = DATA_HEADER_BYTES + 1 + TAG_BYTES
 DATA_OVERHEAD_BYTES: Final = MIN_DATA_BYTES
 """What a message is longer by when it travels: header, frame kind and tag."""
 COOKIE_DATAGRAM_BYTES: Final = ROUTING_BYTES + COOKIE_BYTES
-HINT_BYTES: Final = ROUTING_BYTES
 
 _KNOWN_TYPES: Final = {int(kind): kind for kind in DatagramType}
 

@@ -67,4 +67,3 @@ class SessionInfo:
     rtt_s: float | None
     """Smoothed round trip of handshake and probes; None before the first sample."""
     sending_epoch: int
-    datagrams_sent: int

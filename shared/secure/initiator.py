@@ -1,11 +1,10 @@
-"""The side that begins a handshake: one first message, repeated with growing pauses until it is answered."""
+"""The side that begins handshakes: first messages, repeated with growing pauses until they are answered."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
-from shared.config import Timing
-from shared.errors import DatagramRefused
+from shared.errors import DatagramRefused, HandshakeFailed, InvalidInput, Unavailable
+from shared.secure.context import SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     COOKIE_BYTES,
@@ -17,7 +16,7 @@ from shared.secure.datagrams import (
     Drop,
     routing_header,
 )
-from shared.secure.noise import KEY_BYTES, HandshakeKeys, InitiatorHandshake, KeyPair
+from shared.secure.noise import KEY_BYTES, HandshakeKeys, InitiatorHandshake
 
 MAX_COOKIE_REPEATS: Final = 3
 """Cookies that make the first message go out again at once; later ones wait for the next repeat. Bounds what someone
@@ -57,12 +56,8 @@ class Initiation:
         address: Address,
         remote_key: bytes,
         now: float,
+        context: SocketContext,
         *,
-        static: KeyPair,
-        local_id: bytes,
-        prologue: bytes,
-        entropy: Callable[[int], bytes],
-        timing: Timing,
         replaces: int | None = None,
     ) -> None:
         """Prepare the first message. `replaces` is the session that this one shall take the place of.
@@ -72,23 +67,26 @@ class Initiation:
         self.number = number
         self.address = address
         self.remote_key = remote_key
-        self.local_id = local_id
+        self.local_id = context.new_id()
         self.replaces = replaces
         self.announced = replaces is None
         """Whether someone knows the number and wants to hear of a failure."""
         self.queue: deque[bytes] = deque()
         """Sealed by no one yet: frames that wait for the keys."""
         self.began_at = now
-        self.give_up_at = now + timing.handshake_timeout_s
+        self.give_up_at = now + context.timing.handshake_timeout_s
         self.repeats = 0
-        self._pause_s = timing.handshake_retry_s
-        self._entropy = entropy
+        self._pause_s = context.timing.handshake_retry_s
+        self._entropy = context.entropy
         self._repeat_at = now + self._jittered_pause()
         self._cookie = bytes(COOKIE_BYTES)
         self._cookie_repeats = 0
-        self._header = routing_header(DatagramType.INIT, local_id)
+        self._header = routing_header(DatagramType.INIT, self.local_id)
         self._handshake = InitiatorHandshake(
-            static, remote_key, ephemeral=entropy(KEY_BYTES), prologue=prologue + self._header
+            context.static,
+            remote_key,
+            ephemeral=context.entropy(KEY_BYTES),
+            prologue=context.prologue + self._header,
         )
         self._message = self._handshake.write_first(_PADDING)
 
@@ -133,3 +131,101 @@ class Initiation:
 
     def _jittered_pause(self) -> float:
         return self._pause_s * (1.0 + _JITTER * self._entropy(1)[0] / 256)
+
+
+class Initiator:
+    """Begins handshakes, repeats their first messages, and finds them again when an answer comes."""
+
+    def __init__(self, context: SocketContext) -> None:
+        self._context = context
+        self._by_number: dict[int, Initiation] = {}
+        self._by_local_id: dict[bytes, Initiation] = {}
+        self._by_replaced: dict[int, Initiation] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further handshake may begin now."""
+        return len(self._by_number) >= self._context.limits.half_open_handshakes
+
+    def begin(
+        self, number: int, address: Address, remote_key: bytes, now: float, *, replaces: int | None = None
+    ) -> None:
+        """Send the first message of a handshake.
+
+        Raises `InvalidInput` where the key is no key, `Unavailable` where too many handshakes are under way.
+        """
+        if self.is_full:
+            raise Unavailable("too many handshakes are under way")
+        if len(remote_key) != KEY_BYTES:
+            raise InvalidInput(f"a public key has {KEY_BYTES} bytes, not {len(remote_key)}")
+        try:
+            initiation = Initiation(number, address, remote_key, now, self._context, replaces=replaces)
+        except HandshakeFailed:
+            raise InvalidInput("this public key cannot be the key of anyone") from None
+        self._by_number[number] = initiation
+        self._by_local_id[initiation.local_id] = initiation
+        if replaces is not None:
+            self._by_replaced[replaces] = initiation
+        self._context.deadlines.set(number, initiation.next_deadline())
+        self._context.send(address, initiation.datagram())
+
+    def get(self, number: int) -> Initiation | None:
+        """The handshake for the session of this number."""
+        return self._by_number.get(number)
+
+    def has_id(self, local_id: bytes) -> bool:
+        """Whether the connection id is in use."""
+        return local_id in self._by_local_id
+
+    def find(self, address: Address, remote_key: bytes) -> Initiation | None:
+        """The handshake with this key at this address."""
+        for initiation in self._by_number.values():
+            if initiation.address == address and initiation.remote_key == remote_key:
+                return initiation
+        return None
+
+    def awaiting(self, address: Address, local_id: bytes) -> Initiation:
+        """The handshake that waits for an answer from that address. Raises `DatagramRefused` if none does."""
+        initiation = self._by_local_id.get(local_id)
+        if initiation is None:
+            raise DatagramRefused(Drop.UNEXPECTED)
+        if initiation.address != address:
+            raise DatagramRefused(Drop.ADDRESS)
+        return initiation
+
+    def take_cookie(self, address: Address, local_id: bytes, datagram: bytes) -> None:
+        """Go on with the cookie that came as an answer. Raises `DatagramRefused`."""
+        initiation = self.awaiting(address, local_id)
+        if initiation.take_cookie(datagram):
+            self._context.send(address, initiation.datagram())
+
+    def attend(self, initiation: Initiation, now: float) -> bool:
+        """Repeat the first message if it is time; False where the handshake is given up."""
+        if now >= initiation.give_up_at:
+            self.forget(initiation)
+            return False
+        if initiation.repeat(now):
+            self._context.send(initiation.address, initiation.datagram())
+        self._context.deadlines.set(initiation.number, initiation.next_deadline())
+        return True
+
+    def forget(self, initiation: Initiation) -> None:
+        """Drop a handshake: it is answered, given up, or no longer wanted."""
+        del self._by_number[initiation.number]
+        del self._by_local_id[initiation.local_id]
+        if initiation.replaces is not None:
+            del self._by_replaced[initiation.replaces]
+        self._context.deadlines.discard(initiation.number)
+
+    def is_replacing(self, session: int) -> bool:
+        """Whether a handshake is under way whose session shall take the place of `session`."""
+        return session in self._by_replaced
+
+    def replaced_is_gone(self, session: int) -> None:
+        """The session to be replaced is over already: go on only if someone else waits for the new one."""
+        initiation = self._by_replaced.get(session)
+        if initiation is not None and not initiation.announced:
+            self.forget(initiation)
+        elif initiation is not None:
+            del self._by_replaced[session]
+            initiation.replaces = None

@@ -20,6 +20,7 @@ from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
 from shared.secure.connection import Connection, DatagramVerdict, check_message
 from shared.secure.connections import ConnectionTable
+from shared.secure.context import Deadlines, SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     MIN_DATA_BYTES,
@@ -29,15 +30,13 @@ from shared.secure.datagrams import (
     FrameKind,
     peek,
 )
-from shared.secure.deadlines import Deadlines
 from shared.secure.events import CloseReason, Event, MessageReceived, SessionClosed, SessionInfo, SessionOpened
-from shared.secure.initiations import Initiations
-from shared.secure.initiator import Initiation
+from shared.secure.initiator import Initiation, Initiator
 from shared.secure.noise import HandshakeKeys, KeyPair
 from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
-from shared.secure.stateless_reset import StatelessResets
 from shared.secure.transfer_keys import TransferCipher
+from shared.secure.unproven import StatelessResets
 
 
 class SecureMultiplexer:
@@ -56,23 +55,15 @@ class SecureMultiplexer:
 
         Sides with different `cluster_prologue` cannot shake hands. Raises `LocalError` for a key of wrong length.
         """
-        self._static = KeyPair(static_private)
-        self.public_key = self._static.public
         self.dropped: Counter[str] = Counter()
         """Datagrams dropped so far, by the reasons of `Drop`."""
-        self._entropy = entropy
-        self._timing = timing
-        self._limits = limits
         self._last_number = 0
         self._datagrams: list[tuple[Address, bytes]] = []
         self._events: list[Event] = []
         self._deadlines = Deadlines()
-        self._connections = ConnectionTable()
-        self._strays = StatelessResets(limits)
-        prologue = b"glimpse session 1\0" + cluster_prologue + b"\0"
-        self._initiations = Initiations(
-            self._static,
-            prologue=prologue,
+        self._context = SocketContext(
+            static=KeyPair(static_private),
+            prologue=b"glimpse session 1\0" + cluster_prologue + b"\0",
             entropy=entropy,
             new_id=self._new_id,
             timing=timing,
@@ -80,9 +71,11 @@ class SecureMultiplexer:
             send=self._send,
             deadlines=self._deadlines,
         )
-        self._responder = Responder(
-            self._static, prologue=prologue, entropy=entropy, new_id=self._new_id, timing=timing, limits=limits
-        )
+        self.public_key = self._context.static.public
+        self._connections = ConnectionTable()
+        self._resets = StatelessResets(limits)
+        self._initiator = Initiator(self._context)
+        self._responder = Responder(self._context)
         self._handlers: dict[DatagramType, Callable[[Address, bytes, bytes, float], None]] = {
             DatagramType.DATA: self._on_data,
             DatagramType.INIT: self._on_init,
@@ -102,12 +95,12 @@ class SecureMultiplexer:
         connection = self._connections.latest(address, remote_key)
         if connection is not None:
             return connection.number
-        initiation = self._initiations.find(address, remote_key)
+        initiation = self._initiator.find(address, remote_key)
         if initiation is not None:
             initiation.announced = True
             return initiation.number
         number = self._new_number()
-        self._initiations.begin(number, address, remote_key, now)
+        self._initiator.begin(number, address, remote_key, now)
         return number
 
     def send(
@@ -122,11 +115,11 @@ class SecureMultiplexer:
         if connection is not None:
             connection.send_message(plaintext, now, max_datagram_bytes=max_datagram_bytes)
             return
-        initiation = self._initiations.get(session)
+        initiation = self._initiator.get(session)
         if initiation is None:
             raise Unavailable("this session is over; connect again")
         check_message(plaintext, max_datagram_bytes)
-        if len(initiation.queue) >= self._limits.queued_messages:
+        if len(initiation.queue) >= self._context.limits.queued_messages:
             raise Unavailable("too many messages wait for the other side to answer the handshake")
         initiation.queue.append(plaintext)
 
@@ -135,8 +128,8 @@ class SecureMultiplexer:
         connection = self._connections.get(session)
         if connection is not None:
             self._end(connection, CloseReason.LOCAL, now)
-        elif (initiation := self._initiations.get(session)) is not None:
-            self._initiations.forget(initiation)
+        elif (initiation := self._initiator.get(session)) is not None:
+            self._initiator.forget(initiation)
             self._events.append(SessionClosed(session, CloseReason.LOCAL))
 
     def next_transfer_id(self, session: int) -> int:
@@ -184,7 +177,7 @@ class SecureMultiplexer:
     def tick(self, now: float) -> None:
         """Do what time asks for: repeats, time-outs, probes, idle sessions."""
         for number in self._deadlines.take_due(now):
-            initiation = self._initiations.get(number)
+            initiation = self._initiator.get(number)
             connection = self._connections.get(number)
             if initiation is not None:
                 self._attend_initiation(initiation, now)
@@ -212,16 +205,16 @@ class SecureMultiplexer:
     # --- Handshakes, this side first -------------------------------------------------------------------------------
 
     def _attend_initiation(self, initiation: Initiation, now: float) -> None:
-        if not self._initiations.attend(initiation, now) and initiation.announced:
+        if not self._initiator.attend(initiation, now) and initiation.announced:
             self._events.append(SessionClosed(initiation.number, CloseReason.TIMED_OUT))
 
     def _on_cookie(self, address: Address, local_id: bytes, datagram: bytes, _now: float) -> None:
-        self._initiations.take_cookie(address, local_id, datagram)
+        self._initiator.take_cookie(address, local_id, datagram)
 
     def _on_response(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> None:
-        initiation = self._initiations.awaiting(address, local_id)
+        initiation = self._initiator.awaiting(address, local_id)
         remote_id, keys = initiation.finish(datagram)
-        self._initiations.forget(initiation)
+        self._initiator.forget(initiation)
         connection = self._open(
             initiation.number,
             initiation.remote_key,
@@ -232,7 +225,7 @@ class SecureMultiplexer:
             remote_id=remote_id,
         )
         if initiation.repeats == 0:
-            connection.note_rtt(now - initiation.began_at)
+            connection.rtt.sample(now - initiation.began_at)
         connection.confirm(now)
         for plaintext in initiation.queue:
             connection.send_message(plaintext, now, max_datagram_bytes=len(plaintext) + MIN_DATA_BYTES)
@@ -268,7 +261,7 @@ class SecureMultiplexer:
             remote_id=half_open.remote_id,
         )
         if not half_open.repeated:
-            connection.note_rtt(now - half_open.answered_at)
+            connection.rtt.sample(now - half_open.answered_at)
         return connection, frame
 
     # --- Sessions --------------------------------------------------------------------------------------------------
@@ -280,7 +273,7 @@ class SecureMultiplexer:
         elif (half_open := self._responder.get(local_id)) is not None:
             connection, frame = self._confirm(half_open, address, datagram, now)
         else:
-            answer, drop = self._strays.answer(address, local_id, datagram, now)
+            answer, drop = self._resets.answer(address, local_id, datagram, now)
             self._send(address, answer)
             raise DatagramRefused(drop)
         previous_address = connection.address
@@ -297,7 +290,7 @@ class SecureMultiplexer:
         connection = self._connections.by_remote_id(address, remote_id)
         if connection is None:
             raise DatagramRefused(Drop.UNEXPECTED)
-        if not self._initiations.is_replacing(connection.number):
+        if not self._initiator.is_replacing(connection.number):
             connection.suspect(now)
 
     def _attend_connection(self, connection: Connection, now: float) -> None:
@@ -316,8 +309,8 @@ class SecureMultiplexer:
         latest = self._connections.latest(connection.address, connection.remote_key)
         if latest is not None and latest is not connection and latest.opened_at >= connection.opened_at:
             self._end(connection, CloseReason.REPLACED, now)
-        elif not self._initiations.is_replacing(connection.number) and not self._initiations.is_full:
-            self._initiations.begin(
+        elif not self._initiator.is_replacing(connection.number) and not self._initiator.is_full:
+            self._initiator.begin(
                 self._new_number(), connection.address, connection.remote_key, now, replaces=connection.number
             )
 
@@ -332,7 +325,7 @@ class SecureMultiplexer:
         local_id: bytes,
         remote_id: bytes,
     ) -> Connection:
-        limits = self._limits
+        limits = self._context.limits
         while True:
             excess = self._connections.excess(remote_key, sessions=limits.sessions, per_key=limits.sessions_per_key)
             if excess is None:
@@ -346,9 +339,7 @@ class SecureMultiplexer:
             keys=keys,
             local_id=local_id,
             remote_id=remote_id,
-            timing=self._timing,
-            send=self._send,
-            wake=self._deadlines.advance,
+            context=self._context,
         )
         self._connections.add(connection)
         self._deadlines.set(number, connection.next_deadline())
@@ -357,24 +348,23 @@ class SecureMultiplexer:
 
     def _end(self, connection: Connection, reason: CloseReason, now: float) -> None:
         """Close a session from this side."""
-        farewell = connection.farewell()
-        if farewell is not None:
-            self._send(connection.address, farewell)
-            self._strays.keep_farewell(connection.local_id, connection.address, farewell, now)
+        datagram = connection.close_datagram()
+        if datagram is not None:
+            self._send(connection.address, datagram)
+            self._resets.remember_close(connection.local_id, connection.address, datagram, now)
         self._remove(connection, reason)
 
     def _remove(self, connection: Connection, reason: CloseReason) -> None:
-        self._initiations.replaced_is_gone(connection.number)
+        self._initiator.replaced_is_gone(connection.number)
         self._connections.remove(connection)
         self._deadlines.discard(connection.number)
         self._events.append(SessionClosed(connection.number, reason))
 
-    # --- Odds ------------------------------------------------------------------------------------------------------
+    # --- Helpers ---------------------------------------------------------------------------------------------------
 
     def _session_keys(self, keys: HandshakeKeys, remote_id: bytes, now: float, *, initiator: bool) -> SessionKeys:
-        return SessionKeys(
-            keys, now, initiator=initiator, remote_id=remote_id, timing=self._timing, limits=self._limits
-        )
+        timing, limits = self._context.timing, self._context.limits
+        return SessionKeys(keys, now, initiator=initiator, remote_id=remote_id, timing=timing, limits=limits)
 
     def _open_connection(self, session: int) -> Connection:
         connection = self._connections.get(session)
@@ -391,9 +381,9 @@ class SecureMultiplexer:
 
     def _new_id(self) -> bytes:
         while True:
-            drawn = self._entropy(CONNECTION_ID_BYTES)
+            drawn = self._context.entropy(CONNECTION_ID_BYTES)
             if (
-                not self._initiations.has_id(drawn)
+                not self._initiator.has_id(drawn)
                 and self._connections.by_local_id(drawn) is None
                 and self._responder.get(drawn) is None
             ):

@@ -1,4 +1,4 @@
-"""The answering side of handshakes, up to the moment when the initiator has proved that it hears the answer.
+"""The answering side of handshakes, until the initiator has proved that it receives the answer.
 
 A first message can be replayed and its address can be forged, so it has no effect by itself: it makes a half-open
 handshake that no one else sees, that lapses soon, and that becomes a session only with the first datagram under the
@@ -6,13 +6,11 @@ session's keys. When many are half-open, an address first gets a cookie and noth
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2s
 
-from shared.config import Limits, Timing
 from shared.errors import DatagramRefused
-from shared.secure.cookie import CookieJar
+from shared.secure.context import SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     COOKIE_BYTES,
@@ -23,8 +21,8 @@ from shared.secure.datagrams import (
     Drop,
     routing_header,
 )
-from shared.secure.limiter import TokenBuckets
-from shared.secure.noise import KEY_BYTES, HandshakeKeys, KeyPair, ResponderHandshake
+from shared.secure.noise import KEY_BYTES, HandshakeKeys, ResponderHandshake
+from shared.secure.unproven import CookieJar, TokenBuckets
 
 _COOKIE_END = ROUTING_BYTES + COOKIE_BYTES
 
@@ -49,23 +47,10 @@ class HalfOpen:
 class Responder:
     """Answers first messages and remembers what is half-open."""
 
-    def __init__(
-        self,
-        static: KeyPair,
-        *,
-        prologue: bytes,
-        entropy: Callable[[int], bytes],
-        new_id: Callable[[], bytes],
-        timing: Timing,
-        limits: Limits,
-    ) -> None:
-        self._static = static
-        self._prologue = prologue
-        self._entropy = entropy
-        self._new_id = new_id
-        self._timeout_s = timing.handshake_timeout_s
-        self._limits = limits
-        self._cookies = CookieJar(entropy)
+    def __init__(self, context: SocketContext) -> None:
+        self._context = context
+        limits = context.limits
+        self._cookies = CookieJar(context.entropy)
         self._buckets = TokenBuckets(limits.unproven_rate_per_s, capacity=limits.unproven_addresses)
         self._half_open: OrderedDict[bytes, HalfOpen] = OrderedDict()  # by own connection id, oldest first
         self._by_fingerprint: dict[bytes, HalfOpen] = {}
@@ -92,18 +77,18 @@ class Responder:
             return known.answer, None
         self.expire(now)
         has_cookie = self._cookies.verify(cookie, address, now)
-        if len(self) >= self._limits.cookie_threshold and not has_cookie:
+        if len(self) >= self._context.limits.cookie_threshold and not has_cookie:
             return self._ask_cookie(address, remote_id, now)
-        handshake = ResponderHandshake(self._static, prologue=self._prologue + datagram[:ROUTING_BYTES])
+        handshake = ResponderHandshake(self._context.static, prologue=self._context.prologue + datagram[:ROUTING_BYTES])
         handshake.read_first(message)
         of_key = self._per_key.get(handshake.remote_static, ())
-        if len(of_key) >= self._limits.sessions_per_key:
+        if len(of_key) >= self._context.limits.sessions_per_key:
             # Only a proven address may push out others: who recorded a first message could otherwise replay it from
             # forged addresses and keep the true owner of the key from ever getting through.
             if not has_cookie:
                 return self._ask_cookie(address, remote_id, now)
             self.forget(next(iter(of_key)))
-        if len(self) >= self._limits.half_open_handshakes:
+        if len(self) >= self._context.limits.half_open_handshakes:
             self.forget(next(iter(self._half_open)))
         return self._open_half(handshake, address, remote_id, fingerprint, now).answer, None
 
@@ -124,14 +109,14 @@ class Responder:
         """Drop what was never confirmed."""
         while self._half_open:
             oldest = next(iter(self._half_open.values()))
-            if oldest.answered_at + self._timeout_s > now:
+            if oldest.answered_at + self._context.timing.handshake_timeout_s > now:
                 return
             self.forget(oldest.local_id)
 
     def next_deadline(self) -> float | None:
         """When the next half-open handshake lapses."""
         oldest = next(iter(self._half_open.values()), None)
-        return None if oldest is None else oldest.answered_at + self._timeout_s
+        return None if oldest is None else oldest.answered_at + self._context.timing.handshake_timeout_s
 
     def _ask_cookie(self, address: Address, remote_id: bytes, now: float) -> tuple[bytes, Drop]:
         return routing_header(DatagramType.COOKIE, remote_id) + self._cookies.issue(address, now), Drop.COOKIE_ASKED
@@ -139,8 +124,8 @@ class Responder:
     def _open_half(
         self, handshake: ResponderHandshake, address: Address, remote_id: bytes, fingerprint: bytes, now: float
     ) -> HalfOpen:
-        local_id = self._new_id()
-        message, keys = handshake.write_second(local_id, ephemeral=self._entropy(KEY_BYTES))
+        local_id = self._context.new_id()
+        message, keys = handshake.write_second(local_id, ephemeral=self._context.entropy(KEY_BYTES))
         half_open = HalfOpen(
             local_id=local_id,
             remote_id=remote_id,

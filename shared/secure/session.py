@@ -24,10 +24,13 @@ from shared.config import PROTOCOL_VERSION, Limits, Timing
 from shared.errors import DatagramRefused, LocalError
 from shared.secure.datagrams import DATA_HEADER, DATA_HEADER_BYTES, MIN_DATA_BYTES, DatagramType, Drop
 from shared.secure.noise import HandshakeKeys
-from shared.secure.replay import ReplayWindow
 
 MAX_PACKETS_PER_KEY: Final = 2**23
 """Hard stop under one key (RFC 9001 section 6.6), where the other side never confirms an epoch."""
+WINDOW_PACKETS: Final = 2_048
+"""How far behind the highest number a late one is still told from a repeated one; more tolerates more reordering and
+costs one bit each."""
+_WINDOW_MASK: Final = (1 << WINDOW_PACKETS) - 1
 EPOCHS: Final = 256
 _SECRET_BYTES: Final = 32
 _KEY_BYTES: Final = 32
@@ -102,6 +105,37 @@ class SealingKeys:
         key = self._key
         header = DATA_HEADER.pack(PROTOCOL_VERSION, _DATA, connection_id, self.epoch % EPOCHS, number)
         return header + key.cipher.encrypt(key.salt + _NUMBER.pack(number), frame, header)
+
+
+class ReplayWindow:
+    """A sliding window over numbers that may be used once, in nearly any order (RFC 4303 section 3.4.3)."""
+
+    __slots__ = ("_highest", "_seen")
+
+    def __init__(self) -> None:
+        self._highest = -1
+        self._seen = 0  # bit n stands for the number _highest - n
+
+    @property
+    def highest(self) -> int:
+        """The highest number used, -1 before the first."""
+        return self._highest
+
+    def is_fresh(self, number: int) -> bool:
+        """Whether `number` was surely not used yet. Changes nothing: the caller first checks that it is authentic."""
+        behind = self._highest - number
+        if behind < 0:
+            return True
+        return behind < WINDOW_PACKETS and not self._seen >> behind & 1
+
+    def mark(self, number: int) -> None:
+        """Remember that `number` was used; call it only with a fresh number that proved authentic."""
+        ahead = number - self._highest
+        if ahead <= 0:
+            self._seen |= 1 << -ahead
+        else:
+            self._highest = number
+            self._seen = (self._seen << ahead | 1) & _WINDOW_MASK if ahead < WINDOW_PACKETS else 1
 
 
 class OpeningKeys:

@@ -7,34 +7,20 @@ is a `DamagedStego`, and what they can make us hold is bounded by the size of th
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from shared.config import MAX_STEGO_BYTES
 from shared.errors import DamagedStego, InvalidInput, StorageError
+from shared.files import replace_file
 from shared.stego import payload as hidden
 from shared.stego import png as files
-from shared.stego.covers import COVERS, body_channels, owner_cover, tier_for
+from shared.stego.covers import COVERS, owner_cover, tier_for
 from shared.stego.rights_strip import read_record as record_in
 from shared.stego.rights_strip import write_first_record, write_record
 
 _HEAD_BYTES: Final = 64 * 1024
 """Holds everything up to IDAT 2 for every size that a stego image can have."""
-
-
-@dataclass(frozen=True, slots=True)
-class StegoInfo:
-    """Size of a stego image in pixels and of what is hidden in it in bytes."""
-
-    width: int
-    height: int
-    payload_bytes: int
-
-
-def capacity_bytes(width: int, height: int) -> int:
-    """Return the longest payload that a cover of this size holds, with two bits per channel."""
-    return hidden.capacity(body_channels(width, height), 2)
 
 
 def hide(payload: bytes, record: bytes, *, image_id: bytes, cover: bytes | None = None) -> bytes:
@@ -125,22 +111,6 @@ def rewrite_record(path: Path, record: bytes) -> None:
     _replace_file(path, png)
 
 
-def stego_info(png: bytes) -> StegoInfo:
-    """Return sizes without unpacking the picture where the layout is ours. Raises `DamagedStego`.
-
-    A quick look only: whether the payload is whole is what `reveal` finds out.
-    """
-    if len(png) > MAX_STEGO_BYTES:
-        raise files.damaged()
-    size = files.read_size(png)
-    rest = files.rest_chunk(png, size) if files.read_strip(png, size) is not None else None
-    row = files.decode(png)[size.strip_rows].reshape(-1) if rest is None else files.first_rest_row(rest, size)
-    header = hidden.read_header(row)
-    if header.payload_bytes > hidden.capacity(body_channels(size.width, size.height), header.bits_per_channel):
-        raise files.damaged()
-    return StegoInfo(size.width, size.height, header.payload_bytes)
-
-
 @contextmanager
 def _opened(path: Path, mode: str) -> Iterator[BinaryIO]:
     try:
@@ -189,18 +159,7 @@ def _write_at(fd: int, data: bytes, at: int) -> None:
 
 
 def _replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of a file: another name in the same folder, flushed, renamed over it."""
-    fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, data)
     except OSError as error:
         raise StorageError(f"The stego image {path.name!r} cannot be written; check the disk and its space.") from error

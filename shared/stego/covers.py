@@ -10,7 +10,7 @@ the payload being ciphertext.
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, sqrt
 from typing import Final
 
@@ -22,34 +22,21 @@ from shared.config import MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX, TWO_BITS_ABOVE_B
 from shared.errors import InvalidInput
 from shared.stego.payload import capacity
 from shared.stego.pictures import decode_picture, opaque, quiet_pillow
+from shared.stego.png import Size, encode
 from shared.stego.rights_strip import Pixels, strip_rows
 
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A size of cover in pixels."""
-
-    width: int
-    height: int
-
-    @property
-    def pixels(self) -> int:
-        """Width times height."""
-        return self.width * self.height
-
-
 TIERS: Final = (
-    Tier(240, 150),
-    Tier(400, 300),
-    Tier(640, 480),
-    Tier(1024, 768),
-    Tier(1440, 1080),
-    Tier(2016, 1512),
-    Tier(2880, 2160),
-    Tier(4000, 3000),
-    Tier(4608, 3456),
+    Size(240, 150),
+    Size(400, 300),
+    Size(640, 480),
+    Size(1024, 768),
+    Size(1440, 1080),
+    Size(2016, 1512),
+    Size(2880, 2160),
+    Size(4000, 3000),
+    Size(4608, 3456),
 )
-DEFAULT_TIER: Final = Tier(640, 480)
+DEFAULT_TIER: Final = Size(640, 480)
 """What stands for a picture that cannot be seen; also the size up to which an owner's cover is never made smaller."""
 
 _SEED: Final = 1815
@@ -74,7 +61,7 @@ def fits(payload_bytes: int, width: int, height: int) -> bool:
     return payload_bytes <= capacity(body_channels(width, height), bits)
 
 
-def tier_for(payload_bytes: int) -> Tier:
+def tier_for(payload_bytes: int) -> Size:
     """Return the smallest tier that holds the payload. Raises `InvalidInput` where none does."""
     for tier in TIERS:
         if fits(payload_bytes, tier.width, tier.height):
@@ -125,10 +112,10 @@ class CoverStore:
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Tier, Pixels] = OrderedDict()
+        self._kept: OrderedDict[Size, Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def cover(self, tier: Tier) -> Pixels:
+    def cover(self, tier: Size) -> Pixels:
         """Return the cover of a tier: rows, columns and three channels, read-only."""
         with self._lock:
             cover = self._kept.pop(tier, None)
@@ -144,7 +131,13 @@ COVERS: Final = CoverStore()
 """The covers that this process shares."""
 
 
-def procedural_cover(tier: Tier) -> Pixels:
+@lru_cache(maxsize=1)
+def default_cover_png() -> bytes:
+    """Return the picture that stands for one that cannot be seen: the cover that nodes use, with nothing hidden."""
+    return encode(COVERS.cover(DEFAULT_TIER))
+
+
+def procedural_cover(tier: Size) -> Pixels:
     """Return the dusk of this size, always the same, read-only."""
     random = np.random.Generator(np.random.PCG64([_SEED, tier.width, tier.height]))
     shrink = min(1.0, _SMOOTH_MAX_EDGE_PX / max(tier.width, tier.height))

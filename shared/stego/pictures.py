@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -66,7 +65,6 @@ class PictureInfo:
     width: int
     height: int
     frames: int
-    has_alpha: bool
     bytes: int
 
 
@@ -151,16 +149,6 @@ def decode_preview(data: bytes) -> Image.Image:
             raise MalformedMessage("a preview that does not decode") from error
 
 
-@lru_cache(maxsize=1)
-def default_cover_png() -> bytes:
-    """Return the picture that stands for one that cannot be seen: the cover that nodes use, with nothing hidden."""
-    # Here, because covers itself reads pictures with this module.
-    from shared.stego.covers import COVERS, DEFAULT_TIER
-    from shared.stego.png import encode
-
-    return encode(COVERS.cover(DEFAULT_TIER))
-
-
 def opaque(image: Image.Image) -> Image.Image:
     """Return a copy in three channels of 8 bits; what is transparent becomes white."""
     if image.mode.startswith("I;16"):
@@ -200,7 +188,6 @@ def _inspect(data: bytes, name: str) -> PictureInfo:
             width=image.width,
             height=image.height,
             frames=1,
-            has_alpha=image.has_transparency_data,
             bytes=len(data),
         )
 

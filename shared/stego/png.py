@@ -70,6 +70,11 @@ class Size:
     height: int
 
     @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row with its filter byte."""
         return 1 + 3 * self.width
@@ -105,7 +110,7 @@ class Size:
         width, height = self.width, self.height
         return (
             width >= MIN_COVER_WIDTH_PX
-            and width * height <= MAX_COVER_PIXELS
+            and self.pixels <= MAX_COVER_PIXELS
             and max(width, height) <= MAX_ASPECT_RATIO * min(width, height) + 1
             and height > self.strip_rows
         )
@@ -253,17 +258,6 @@ def inflate_rest(data: bytes | memoryview, size: Size) -> bytes:
     if len(rest) != size.rest_bytes or not inflater.eof or inflater.unused_data:
         raise damaged()
     return rest
-
-
-def first_rest_row(data: bytes | memoryview, size: Size) -> Pixels:
-    """Return the first row below the strip from the beginning of IDAT 2, without inflating the others."""
-    try:
-        row = zlib.decompressobj(wbits=-15).decompress(data, size.row_bytes)
-    except zlib.error as error:
-        raise damaged() from error
-    if len(row) != size.row_bytes or row[0]:
-        raise damaged()
-    return np.frombuffer(row, dtype=np.uint8)[1:]
 
 
 def is_rest_chunk(head: bytes, size: Size, file_bytes: int) -> bool:

@@ -1,4 +1,4 @@
-"""Congestion control: how much may be under way, and how fast it is sent.
+"""Congestion control: how much may be in flight, and how fast it is sent.
 
 `DelayController` steers by delay, not by single losses, because a path that loses 5 % at random is not a full one:
 
@@ -22,13 +22,15 @@ from enum import Enum
 from math import inf, sqrt
 from typing import Final, Protocol
 
+from shared.rtt import RttEstimator
+
 MIN_WINDOW_DATAGRAMS: Final = 4
-"""Never less under way than this, so that losses are found by later datagrams and not by time alone."""
+"""Never less in flight than this, so that losses are found by later datagrams and not by time alone."""
 STARTUP_PACING_GAIN: Final = 2.0
 GROWTH_PACING_GAIN: Final = 1.25
 """Above 1 so that pacing smooths bursts and the window decides the rate."""
 BACK_OFF: Final = 0.85
-"""Fraction of the path's own content that is under way after a back-off: below 1, so that the queue empties."""
+"""Part of the bandwidth-delay product that is in flight after a back-off: below 1, so that the queue empties."""
 GROWTH_PER_ROUND: Final = 0.5
 """By how many datagrams per round the growth itself grows: the window rises with the square of the rounds."""
 QUEUE_BOUND_RTTS: Final = 0.25
@@ -40,7 +42,7 @@ BOUND_RECOVERY: Final = 1.04
 LOSS_TOLERATED: Final = 0.08
 """Share of lost datagrams that is always taken for chance; noise is allowed for on top."""
 MAX_LOSS_TOLERATED: Final = 0.35
-LOSS_OVER_CHANCE: Final = 1.5
+LOSS_OVER_RANDOM: Final = 1.5
 """Losses are heavy when they exceed those of the empty queue by this factor."""
 LOSS_NOISE_DEVIATIONS: Final = 2.5
 MIN_RTT_LIFETIME_S: Final = 10.0
@@ -50,9 +52,9 @@ STARTUP_DELAYED_SAMPLES: Final = 8
 """Round-trip samples in a row beyond the queue bound that end STARTUP within a round: by its end the window would
 have doubled once more."""
 STARTUP_FLAT_ROUNDS: Final = 3
-CHANCE_MEMORY_DATAGRAMS: Final = 1000
-CHANCE_LEAST_DATAGRAMS: Final = 40
-PERSISTENT_PROBES: Final = 3
+RANDOM_LOSS_MEMORY_DATAGRAMS: Final = 1000
+RANDOM_LOSS_LEAST_DATAGRAMS: Final = 40
+PERSISTENT_CONGESTION_PTOS: Final = 3
 """Unanswered probes in a row after which everything known of the path is doubted (RFC 9002 section 7.6)."""
 
 
@@ -61,16 +63,16 @@ class CongestionController(Protocol):
 
     @property
     def congestion_window(self) -> int:
-        """How much may be under way."""
+        """How much may be in flight."""
 
     @property
     def pacing_rate(self) -> float:
         """Bytes per second at which datagrams may leave, averaged over a few milliseconds."""
 
-    def on_acknowledged(
+    def on_packets_acked(
         self,
         now: float,
-        acknowledged_bytes: int,
+        acked_bytes: int,
         rtt_s: float | None,
         window_used: bool,
         largest: int,
@@ -78,14 +80,14 @@ class CongestionController(Protocol):
     ) -> None:
         """Learn of newly acknowledged datagrams.
 
-        `rtt_s` is a fresh sample or None; `window_used` says that at least half of the window was under way; `largest`
+        `rtt_s` is a fresh sample or None; `window_used` says that at least half of the window was in flight; `largest`
         is the largest packet number acknowledged so far and `next_number` the one that will be sent next.
         """
 
-    def on_lost(self, lost_bytes: int) -> None:
+    def on_packets_lost(self, lost_bytes: int) -> None:
         """Learn of datagrams declared lost."""
 
-    def on_probe(self, probes_in_a_row: int) -> None:
+    def on_pto(self, pto_count: int) -> None:
         """Learn that nothing was heard for a probe time-out."""
 
 
@@ -119,7 +121,7 @@ class MinimumRtt:
         return min(self._older, self._younger)
 
 
-class ChanceLoss:
+class RandomLoss:
     """The share of datagrams that the path loses while the queue is empty, which no back-off would spare."""
 
     __slots__ = ("_lost", "_sent")
@@ -129,7 +131,7 @@ class ChanceLoss:
 
     def sample(self, lost: float, sent: float) -> None:
         """Take the datagrams of a round that met an empty queue; older rounds fade."""
-        if self._sent > CHANCE_MEMORY_DATAGRAMS:
+        if self._sent > RANDOM_LOSS_MEMORY_DATAGRAMS:
             self._lost, self._sent = self._lost / 2, self._sent / 2
         self._lost += lost
         self._sent += sent
@@ -137,7 +139,7 @@ class ChanceLoss:
     @property
     def share(self) -> float:
         """0 to 1; 0 while too little is known."""
-        return min(self._lost / self._sent, 0.5) if self._sent >= CHANCE_LEAST_DATAGRAMS else 0.0
+        return min(self._lost / self._sent, 0.5) if self._sent >= RANDOM_LOSS_LEAST_DATAGRAMS else 0.0
 
 
 class DelayController:
@@ -149,18 +151,19 @@ class DelayController:
         datagram_bytes: int,
         initial_window_bytes: int,
         max_window_bytes: int,
-        initial_rtt_s: float,
+        rtt: RttEstimator,
         slack_s: float,
     ) -> None:
+        """`rtt` is the sender's estimate, which has every sample before this controller gets it."""
         self._datagram_bytes = datagram_bytes
         self._least_window = MIN_WINDOW_DATAGRAMS * datagram_bytes
         self._max_window = max_window_bytes
         self._slack_s = slack_s
         self._window = float(max(initial_window_bytes, datagram_bytes))
-        self._smoothed_rtt_s = initial_rtt_s
+        self._rtt = rtt
         self._min_rtt = MinimumRtt()
         self._learned_bound_s = inf
-        self._chance = ChanceLoss()
+        self._random_loss = RandomLoss()
         self.phase = Phase.STARTUP
         self._rounds_of_growth = 0
         self._best_rate = 0.0
@@ -174,29 +177,29 @@ class DelayController:
 
     @property
     def congestion_window(self) -> int:
-        """How much may be under way, in bytes."""
+        """How much may be in flight, in bytes."""
         return int(self._window)
 
     @property
     def pacing_rate(self) -> float:
         """Bytes per second."""
         gain = STARTUP_PACING_GAIN if self.phase is Phase.STARTUP else GROWTH_PACING_GAIN
-        return gain * self._window / max(self._smoothed_rtt_s, 1e-5)
+        return gain * self._window / max(self._rtt.smoothed_s, 1e-5)
 
     @property
     def min_rtt_s(self) -> float:
         """The bare round trip as far as it is known; the smoothed one before any sample."""
-        return min(self._min_rtt.seconds, self._smoothed_rtt_s)
+        return min(self._min_rtt.seconds, self._rtt.smoothed_s)
 
     @property
     def queue_bound_s(self) -> float:
         """Queueing delay above which the window backs off."""
         return min(max(self._slack_s, QUEUE_BOUND_RTTS * self.min_rtt_s), self._learned_bound_s)
 
-    def on_acknowledged(
+    def on_packets_acked(
         self,
         now: float,
-        acknowledged_bytes: int,
+        acked_bytes: int,
         rtt_s: float | None,
         window_used: bool,
         largest: int,
@@ -205,35 +208,33 @@ class DelayController:
         """See `CongestionController`."""
         if rtt_s is not None:
             self._sample_rtt(now, rtt_s)
-        self._round_acknowledged += acknowledged_bytes
+        self._round_acknowledged += acked_bytes
         if window_used:
             self._round_window_used = True
             if self.phase is Phase.STARTUP:
-                self._window += acknowledged_bytes
+                self._window += acked_bytes
             elif self.phase is Phase.GROWTH:
                 growth = (1 + GROWTH_PER_ROUND * self._rounds_of_growth) * self._datagram_bytes
                 growth = min(growth, self._window / 8 + self._datagram_bytes)
-                self._window += growth * acknowledged_bytes / self._window
+                self._window += growth * acked_bytes / self._window
             self._window = min(self._window, self._max_window)
         if largest >= self._round_end or self._startup_is_over():
             self._end_round(now)
             self._begin_round(now, next_number)
 
-    def on_lost(self, lost_bytes: int) -> None:
+    def on_packets_lost(self, lost_bytes: int) -> None:
         """See `CongestionController`."""
         self._round_lost += lost_bytes
 
-    def on_probe(self, probes_in_a_row: int) -> None:
+    def on_pto(self, pto_count: int) -> None:
         """See `CongestionController`."""
-        if probes_in_a_row == PERSISTENT_PROBES:
+        if pto_count == PERSISTENT_CONGESTION_PTOS:
             self._window = float(self._least_window)
             self.phase = Phase.STARTUP
             self._best_rate, self._flat_rounds = 0.0, 0
             self._rates.clear()
 
     def _sample_rtt(self, now: float, rtt_s: float) -> None:
-        first = self._min_rtt.seconds == inf
-        self._smoothed_rtt_s = rtt_s if first else 0.875 * self._smoothed_rtt_s + 0.125 * rtt_s
         self._min_rtt.sample(now, rtt_s)
         self._round_min_rtt_s = min(self._round_min_rtt_s, rtt_s)
         self._round_max_rtt_s = max(self._round_max_rtt_s, rtt_s)
@@ -258,7 +259,7 @@ class DelayController:
         queue_s = self._round_min_rtt_s - self._min_rtt.seconds if self._round_min_rtt_s < inf else 0.0
         lost, delivered = self._round_lost / self._datagram_bytes, self._round_acknowledged / self._datagram_bytes
         if self.phase is Phase.GROWTH and self._rounds_of_growth == 0:  # these were sent while the queue drained
-            self._chance.sample(lost, lost + delivered)
+            self._random_loss.sample(lost, lost + delivered)
         heavy_loss = self._is_heavy(lost, lost + delivered)
         if heavy_loss and self._round_max_rtt_s > 0:
             deepest = self._round_max_rtt_s - self._min_rtt.seconds
@@ -273,7 +274,7 @@ class DelayController:
             self._rounds_of_growth += 1
 
     def _is_heavy(self, lost: float, sent: float) -> bool:
-        share = max(LOSS_TOLERATED, min(LOSS_OVER_CHANCE * self._chance.share, MAX_LOSS_TOLERATED))
+        share = max(LOSS_TOLERATED, min(LOSS_OVER_RANDOM * self._random_loss.share, MAX_LOSS_TOLERATED))
         tolerated = share * sent
         return lost > tolerated + LOSS_NOISE_DEVIATIONS * sqrt(tolerated) + 1
 
@@ -287,18 +288,18 @@ class DelayController:
             self._flat_rounds += 1
         return self._flat_rounds >= STARTUP_FLAT_ROUNDS
 
-    def _path_content_bytes(self, extra_s: float) -> float:
-        rate = max(self._rates, default=0.0) / (1 - self._chance.share)  # delivered, to sent
+    def _bdp_bytes(self, extra_s: float) -> float:
+        rate = max(self._rates, default=0.0) / (1 - self._random_loss.share)  # delivered, to sent
         return max(rate * (self.min_rtt_s + extra_s), self._least_window)
 
     def _back_off(self) -> None:
         """Let the queue drain for one round."""
-        self._window = min(self._window, BACK_OFF * self._path_content_bytes(0.0) + self._datagram_bytes)
+        self._window = min(self._window, BACK_OFF * self._bdp_bytes(0.0) + self._datagram_bytes)
         self._window = max(self._window, self._least_window)
         self.phase = Phase.DRAIN
 
     def _resume_growth(self) -> None:
-        """Go on from what keeps the path busy; on short paths part of the slack must be under way too."""
-        self._window = max(self._window, BACK_OFF * self._path_content_bytes(self._slack_s / 4))
+        """Go on from what keeps the path busy; on short paths part of the slack must be in flight too."""
+        self._window = max(self._window, BACK_OFF * self._bdp_bytes(self._slack_s / 4))
         self.phase = Phase.GROWTH
         self._rounds_of_growth = 0

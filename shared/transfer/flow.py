@@ -24,7 +24,7 @@ def charge_bytes(datagram_bytes: int) -> int:
 
 
 def window_datagrams(buffer_bytes: int, datagram_bytes: int) -> int:
-    """Return how many datagrams of that size may be under way without overrunning the buffer; at least one.
+    """Return how many datagrams of that size may be in flight without overrunning the buffer; at least one.
 
     An eighth is kept back for probes and for stragglers that were overtaken and counted as arrived.
     """

@@ -1,25 +1,24 @@
 """What transfer datagrams look like on the wire.
 
     datagram  = version 1 | type 1 | token 8 | packet number 8 | AEAD(frame)      big endian, header as associated data
-    DATA      = 1 | offset 4 | awaited 4 | bytes of the object to the end
+    DATA      = 1 | offset 4 | unacked span 4 | bytes of the object to the end
     PING      = 2
     ACK       = 3 | delay in microseconds 4 | largest 8 | window 4 | count 1 | length 4 | count - 1 x (gap 4, length 4)
     CONFIRMED = 4                               the receiver has the whole object and its hash is right
     FAILURE   = 5 | code 1 | reason in UTF-8    the side that sends it has given up
     HEARD     = 6                               the answer to CONFIRMED and FAILURE: no need to repeat it
 
-A datagram holds one frame. `awaited` is how far below its own packet number the sender still waits to hear of packets;
-the receiver need not acknowledge anything older, which keeps acknowledgements short under loss. `window` is how many
-datagrams beyond the largest one received may be under way. Numbering of the kinds is append-only.
+A datagram holds one frame. The unacked span is how far below its own packet number the sender still waits for
+acknowledgements; the receiver need not acknowledge anything older, which keeps acknowledgements short under loss.
+`window` is how many datagrams beyond the largest one received may be in flight. Numbers of kinds are append-only.
 """
 
 from enum import IntEnum
 from struct import Struct, pack, unpack_from
-from typing import Final
+from typing import Final, Protocol
 
 from shared.config import PROTOCOL_VERSION
 from shared.errors import MalformedMessage
-from shared.transfer.cipher import PacketCipher
 
 TRANSFER_DATAGRAM_TYPE: Final = 0x10
 """The type byte of transfer datagrams, by which a socket tells them from those of handshakes and sessions."""
@@ -47,6 +46,28 @@ class FailureCode(IntEnum):
     CANCELLED = 1
     HASH_MISMATCH = 2
     GAVE_UP = 3
+
+
+class PacketCipher(Protocol):
+    """Seals the datagrams that one side sends and opens those that the other side sent.
+
+    One cipher belongs to one side of one transfer. Packet numbers never repeat within a direction, so they may serve
+    as nonces. The header is authenticated and not encrypted.
+    """
+
+    @property
+    def overhead_bytes(self) -> int:
+        """By how many bytes a sealed text is longer than the plain one (16 for the usual AEADs)."""
+
+    @property
+    def token(self) -> bytes:
+        """The 8 bytes by which the receiving socket recognises the transfer."""
+
+    def seal(self, packet_number: int, header: bytes, plaintext: bytes | memoryview) -> bytes:
+        """Return the ciphertext, without the header."""
+
+    def open(self, packet_number: int, header: bytes, ciphertext: bytes | memoryview) -> bytes:
+        """Return the plaintext. Raises `RemoteError` where header or ciphertext are not what the other side sealed."""
 
 
 class PacketSealer:

@@ -5,7 +5,6 @@ from hashlib import sha256 as new_sha256
 from typing import Final
 
 from shared.errors import LocalError, RemoteError
-from shared.transfer.cipher import PacketCipher
 from shared.transfer.flow import window_datagrams
 from shared.transfer.frames import (
     DATA,
@@ -15,12 +14,13 @@ from shared.transfer.frames import (
     MAX_U32,
     PING,
     FailureCode,
+    PacketCipher,
     encode_ack,
     encode_failure,
 )
 from shared.transfer.ranges import Ranges
 from shared.transfer.settings import ReceivingStatistics, TransferSettings, TransferState
-from shared.transfer.side import LAST_WORDS, TransferSide
+from shared.transfer.side import CLOSING_KINDS, TransferSide
 
 MAX_HELD_INTERVALS: Final = 16_384
 """Islands of the object that are kept apart. A sender that sends every other byte could otherwise make the receiver
@@ -84,11 +84,11 @@ class ReceivingTransfer(TransferSide):
         self._buffer_bytes = buffer_bytes
         self._largest_datagram_bytes = settings.datagram_bytes
         self._window = self._fitting_datagrams()
-        self._awaited_from = 0
+        self._least_unacked = 0
         self._unacknowledged = 0
         self._ack_at: float | None = None
-        self._largest_at = now
-        self._received = self._acknowledgements = 0
+        self._largest_received_at = now
+        self._received = 0
         if self._held.total == size:
             self._finish(now)
 
@@ -105,7 +105,7 @@ class ReceivingTransfer(TransferSide):
     @property
     def statistics(self) -> ReceivingStatistics:
         """A snapshot of the work done."""
-        return ReceivingStatistics(self._received, self._duplicates, self._bad, self._acknowledgements)
+        return ReceivingStatistics(self._received, self._duplicates, self._bad)
 
     def object(self) -> bytes:
         """Return the verified object. Raises `LocalError` in any state but DONE."""
@@ -119,17 +119,17 @@ class ReceivingTransfer(TransferSide):
             return
         number, frame = opened
         kind = frame[0]
-        if kind in LAST_WORDS:
-            self._seen.mark(number)
+        if kind in CLOSING_KINDS:
+            self._received_packets.mark(number)
             try:
-                self._receive_last_word(frame)
+                self._receive_closing(frame)
             except RemoteError:
                 self._bad += 1
             return
         if self.state is not TransferState.OPEN:
-            self._seen.mark(number)
+            self._received_packets.mark(number)
             if self._closing_frame is not None:
-                self._closing_frame.prompt()
+                self._closing_frame.send_again()
             return
         if len(datagram) > self._largest_datagram_bytes:
             self._largest_datagram_bytes = len(datagram)
@@ -153,7 +153,7 @@ class ReceivingTransfer(TransferSide):
         Call it once after every batch of `receive`, and after `tick`.
         """
         if self.state is not TransferState.OPEN:
-            return self._take_last_words()[:limit]
+            return self._take_closing()[:limit]
         prefix = self._held_prefix()
         if prefix - self._hashed_bytes >= HASH_STEP_BYTES:
             self._hash_up_to(min(prefix, self._hashed_bytes + MAX_HASH_STEP_BYTES))
@@ -163,12 +163,11 @@ class ReceivingTransfer(TransferSide):
             return []
         self._ack_at = None
         self._unacknowledged = 0
-        self._acknowledgements += 1
-        intervals = self._seen.numbers.newest(MAX_ACK_RANGES, self._awaited_from)
-        return [self._sealer.seal(encode_ack(max(now - self._largest_at, 0.0), self._window, intervals))]
+        intervals = self._received_packets.numbers.newest(MAX_ACK_RANGES, self._least_unacked)
+        return [self._sealer.seal(encode_ack(max(now - self._largest_received_at, 0.0), self._window, intervals))]
 
     def tick(self, now: float) -> None:
-        """Act on what is due by `now`: the last word, time-outs. A due acknowledgement comes from `take_datagrams`."""
+        """Act on what is due by `now`. A due acknowledgement comes from `take_datagrams`."""
         if self.state is TransferState.OPEN:
             self._check_idle(now)
         elif self._closing_frame is not None:
@@ -190,11 +189,11 @@ class ReceivingTransfer(TransferSide):
         size = len(frame) - DATA_HEAD_BYTES
         if size < 1:
             return False
-        _, offset, awaited = DATA_HEAD.unpack_from(frame)
+        _, offset, unacked_span = DATA_HEAD.unpack_from(frame)
         end = offset + size
         if end > self._size:
             return False
-        self._awaited_from = max(self._awaited_from, number - awaited)
+        self._least_unacked = max(self._least_unacked, number - unacked_span)
         held = self._held
         if offset >= held.end:
             if offset > held.end and len(held) >= MAX_HELD_INTERVALS:
@@ -214,12 +213,12 @@ class ReceivingTransfer(TransferSide):
 
     def _note_arrival(self, number: int, now: float) -> None:
         """Decide when the packet is to be acknowledged: soon, or at the end of the batch if the order is broken."""
-        expected = self._seen.numbers.end
-        self._seen.mark(number)
+        expected = self._received_packets.numbers.end
+        self._received_packets.mark(number)
         self._received += 1
         self._unacknowledged += 1
         if number >= expected:
-            self._largest_at = now
+            self._largest_received_at = now
         if number != expected:
             self._ack_at = now
         elif self._ack_at is None:
@@ -235,7 +234,7 @@ class ReceivingTransfer(TransferSide):
         self._hashed_bytes = end
 
     def _finish(self, now: float) -> None:
-        """Everything is held: verify the hash and say the last word."""
+        """Everything is held: verify the hash and send the closing frame."""
         self._hash_up_to(self._size)
         if self._hash.digest() == self._sha256:
             self._end(TransferState.DONE)
@@ -246,4 +245,4 @@ class ReceivingTransfer(TransferSide):
         self._held = Ranges()
         reason = "the hash of the object is not the one that was announced"
         self._end(TransferState.FAILED, reason)
-        self._say_last(encode_failure(FailureCode.HASH_MISMATCH, reason), now)
+        self._close_with(encode_failure(FailureCode.HASH_MISMATCH, reason), now)

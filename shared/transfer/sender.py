@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from shared.errors import LocalError, RemoteError
-from shared.transfer.cipher import PacketCipher
+from shared.rtt import RttEstimator
 from shared.transfer.congestion import CongestionController, DelayController
 from shared.transfer.frames import (
     ACK,
@@ -15,18 +15,19 @@ from shared.transfer.frames import (
     HEADER_BYTES,
     MAX_U32,
     PING,
+    PacketCipher,
     decode_ack,
 )
 from shared.transfer.pacing import Pacer
 from shared.transfer.ranges import Ranges
-from shared.transfer.recovery import PING_CHUNK, RttEstimator, SentPackets
+from shared.transfer.recovery import PING_CHUNK, SentPackets
 from shared.transfer.settings import SendingStatistics, TransferSettings, TransferState
-from shared.transfer.side import LAST_WORDS, TransferSide
+from shared.transfer.side import CLOSING_KINDS, TransferSide
 
-ARRIVED: Final = 1
+ACKED: Final = 1
 """Flag of a chunk that the receiver holds."""
 QUEUED: Final = 2
-"""Flag of a chunk that waits for its repetition."""
+"""Flag of a chunk that waits for its retransmission."""
 PROBES: Final = 2
 """Datagrams of one probe: the second survives the loss of the first (RFC 9002 section 6.2.4)."""
 
@@ -63,46 +64,39 @@ class SendingTransfer(TransferSide):
         self._chunk_bytes = settings.datagram_bytes - HEADER_BYTES - DATA_HEAD_BYTES - cipher.overhead_bytes
         self._last_chunk = (self._size - 1) // self._chunk_bytes
         self._flags = bytearray(self._last_chunk + 1)
-        self._arrived_bytes = 0
+        self._acked_bytes = 0
         self._fresh = self._mark_held(have or Ranges())
-        self._repeats: deque[int] = deque()
-        self._ledger = SentPackets()
+        self._retransmissions: deque[int] = deque()
+        self._sent = SentPackets()
         self._rtt = RttEstimator(settings.initial_rtt_s)
         self._congestion: CongestionController = congestion or DelayController(
             datagram_bytes=settings.datagram_bytes,
             initial_window_bytes=settings.initial_window_bytes,
             max_window_bytes=settings.max_window_bytes,
-            initial_rtt_s=settings.initial_rtt_s,
+            rtt=self._rtt,
             slack_s=settings.scheduling_slack_s,
         )
         self._pacer = Pacer(datagram_bytes=settings.datagram_bytes, now=now)
-        self._largest = -1
-        self._flow_limit = max(settings.initial_window_bytes // settings.datagram_bytes, 1)
-        self._look_for_losses_at: float | None = None
-        self._probe_base = now
-        self._probes_in_a_row = 0
+        self._largest_acked = -1
+        self._flow_control_limit = max(settings.initial_window_bytes // settings.datagram_bytes, 1)
+        self._loss_time: float | None = None
+        self._pto_base = now
+        self._pto_count = 0
         self._probes_due = 0 if self._fresh else 1  # the receiver holds everything: ask for its confirmation
-        self._lost = self._spurious = self._repeated = self._probes = 0
+        self._retransmitted = 0
 
     @property
     def progress(self) -> tuple[int, int]:
         """Acknowledged bytes and the size of the object."""
-        return self._arrived_bytes, self._size
+        return self._acked_bytes, self._size
 
     @property
     def statistics(self) -> SendingStatistics:
-        """A snapshot of path and work."""
+        """A snapshot of the work done."""
         return SendingStatistics(
-            smoothed_rtt_s=self._rtt.smoothed_s,
-            min_rtt_s=self._rtt.minimum_s,
-            congestion_window=self._congestion.congestion_window,
-            in_flight_bytes=self._ledger.outstanding.total * self._datagram_bytes,
-            pacing_rate=self._congestion.pacing_rate,
             sent=self._sealer.next_packet_number,
-            lost=self._lost,
-            spuriously_lost=self._spurious,
-            retransmitted=self._repeated,
-            probes=self._probes,
+            bytes_in_flight=self._sent.in_flight.total * self._datagram_bytes,
+            retransmitted=self._retransmitted,
             bad=self._bad,
         )
 
@@ -111,18 +105,18 @@ class SendingTransfer(TransferSide):
         if (opened := self._authenticate(datagram, now)) is None:
             return
         number, frame = opened
-        self._seen.mark(number)
+        self._received_packets.mark(number)
         try:
             kind = frame[0]
             if kind == ACK:
                 if self.state is TransferState.OPEN:
                     self._receive_ack(frame, now)
                 elif self._closing_frame is not None:
-                    self._closing_frame.prompt()
+                    self._closing_frame.send_again()
             elif kind == CONFIRMED:
                 self._receive_confirmation()
-            elif kind in LAST_WORDS:
-                self._receive_last_word(frame)
+            elif kind in CLOSING_KINDS:
+                self._receive_closing(frame)
             else:
                 self._bad += 1
         except RemoteError:
@@ -134,7 +128,7 @@ class SendingTransfer(TransferSide):
         All but the last have the same size. Call again when the socket is writable, after `receive` and after `tick`.
         """
         if self.state is not TransferState.OPEN:
-            return self._take_last_words()[:limit]
+            return self._take_closing()[:limit]
         rate = self._congestion.pacing_rate
         room = min(self._window_room(), self._flow_room(), self._pacer.allowance(now, rate))
         count = max(min(limit, room), 0)
@@ -145,7 +139,7 @@ class SendingTransfer(TransferSide):
         if not chunks:
             return []
         self._probes_due = 0
-        self._probe_base = now
+        self._pto_base = now
         self._pacer.spend(len(chunks) * self._datagram_bytes)
         return self._seal_chunks(chunks, now)
 
@@ -153,9 +147,9 @@ class SendingTransfer(TransferSide):
         """Ask at once whether anybody is there: datagrams take another way from now on, since nothing came back over
         the one before."""
         if self.state is TransferState.OPEN:
-            self._probes_in_a_row = 0
+            self._pto_count = 0
             self._probes_due = PROBES
-            self._probe_base = now
+            self._pto_base = now
 
     def tick(self, now: float) -> None:
         """Act on what is due by `now`: probes, losses, time-outs."""
@@ -165,23 +159,22 @@ class SendingTransfer(TransferSide):
             return
         if self._check_idle(now):
             return
-        if self._look_for_losses_at is not None and now >= self._look_for_losses_at:
+        if self._loss_time is not None and now >= self._loss_time:
             self._detect_losses(now)
-        if now >= self._probe_at():
-            self._probes_in_a_row += 1
+        if now >= self._pto_at():
+            self._pto_count += 1
             self._probes_due = PROBES
-            self._probes += 1
-            self._probe_base = now
-            self._congestion.on_probe(self._probes_in_a_row)
+            self._pto_base = now
+            self._congestion.on_pto(self._pto_count)
 
     def next_deadline(self) -> float | None:
         """When `tick` and `take_datagrams` are to be called at the latest; None once the transfer is finished."""
         if self.state is not TransferState.OPEN:
             return None if self._closing_frame is None else self._closing_frame.next_deadline()
-        deadline = min(self._probe_at(), self._idle_deadline())
-        if self._look_for_losses_at is not None:
-            deadline = min(deadline, self._look_for_losses_at)
-        if (self._repeats or self._fresh) and self._window_room() > 0 and self._flow_room() > 0:
+        deadline = min(self._pto_at(), self._idle_deadline())
+        if self._loss_time is not None:
+            deadline = min(deadline, self._loss_time)
+        if (self._retransmissions or self._fresh) and self._window_room() > 0 and self._flow_room() > 0:
             deadline = min(deadline, self._pacer.ready_at(self._congestion.pacing_rate))
         return deadline
 
@@ -195,27 +188,27 @@ class SendingTransfer(TransferSide):
             past = self._last_chunk + 1 if end >= self._size else end // self._chunk_bytes
             if first < past:
                 held.add(first, past)
-                self._flags[first:past] = bytes((ARRIVED,)) * (past - first)
+                self._flags[first:past] = bytes((ACKED,)) * (past - first)
         for first, past in held:
-            self._arrived_bytes += min(past * self._chunk_bytes, self._size) - first * self._chunk_bytes
+            self._acked_bytes += min(past * self._chunk_bytes, self._size) - first * self._chunk_bytes
         return deque(held.missing(0, self._last_chunk + 1))
 
     def _window_room(self) -> int:
-        return self._congestion.congestion_window // self._datagram_bytes - self._ledger.outstanding.total
+        return self._congestion.congestion_window // self._datagram_bytes - self._sent.in_flight.total
 
     def _flow_room(self) -> int:
-        return self._flow_limit - self._sealer.next_packet_number
+        return self._flow_control_limit - self._sealer.next_packet_number
 
     def _next_chunks(self, count: int) -> list[int]:
         """Return up to `count` chunks that are to be sent: lost ones first, then fresh ones."""
         chunks: list[int] = []
-        repeats, flags = self._repeats, self._flags
+        repeats, flags = self._retransmissions, self._flags
         while repeats and len(chunks) < count:
             chunk = repeats.popleft()
             flags[chunk] &= ~QUEUED
-            if not flags[chunk] & ARRIVED:
+            if not flags[chunk] & ACKED:
                 chunks.append(chunk)
-        self._repeated += len(chunks)
+        self._retransmitted += len(chunks)
         while self._fresh and len(chunks) < count:
             first, past = self._fresh.popleft()
             end = min(past, first + count - len(chunks))
@@ -230,9 +223,9 @@ class SendingTransfer(TransferSide):
             return [PING_CHUNK]
         chunks = self._next_chunks(count)
         if not chunks:
-            oldest = self._ledger.oldest_outstanding_chunks(count)
-            chunks = [chunk for chunk in oldest if chunk != PING_CHUNK and not self._flags[chunk] & ARRIVED]
-            self._repeated += len(chunks)
+            oldest = self._sent.oldest_in_flight_chunks(count)
+            chunks = [chunk for chunk in oldest if chunk != PING_CHUNK and not self._flags[chunk] & ACKED]
+            self._retransmitted += len(chunks)
         return chunks or [PING_CHUNK]
 
     def _seal_chunks(self, chunks: list[int], now: float) -> list[bytes]:
@@ -242,83 +235,81 @@ class SendingTransfer(TransferSide):
         data, chunk_bytes, seal = self._data, self._chunk_bytes, self._sealer.seal
         pack_head = DATA_HEAD.pack
         first_number = self._sealer.next_packet_number
-        awaited = min(first_number - self._ledger.oldest_unacked(), MAX_U32 - len(chunks))
-        self._ledger.record(first_number, chunks, now)
+        unacked_span = min(first_number - self._sent.least_unacked(), MAX_U32 - len(chunks))
+        self._sent.record(first_number, chunks, now)
         datagrams: list[bytes] = []
         for chunk in chunks:
             if chunk == PING_CHUNK:
                 datagrams.append(seal(bytes((PING,))))
             else:
                 offset = chunk * chunk_bytes
-                datagrams.append(seal(pack_head(DATA, offset, awaited) + data[offset : offset + chunk_bytes]))
-            awaited += 1
+                datagrams.append(seal(pack_head(DATA, offset, unacked_span) + data[offset : offset + chunk_bytes]))
+            unacked_span += 1
         return datagrams
 
-    # --- What was heard ----------------------------------------------------------------------------------------------
+    # --- What is received -------------------------------------------------------------------------------------------
 
     def _receive_ack(self, frame: bytes, now: float) -> None:
         delay_s, window, intervals = decode_ack(frame)
         largest = intervals[0][1] - 1
-        ledger = self._ledger
-        if largest >= ledger.next_number:  # acknowledges what was never sent
+        sent = self._sent
+        if largest >= sent.next_number:  # acknowledges what was never sent
             self._bad += 1
             return
-        newest_before = self._largest
-        if largest >= newest_before:
-            self._largest = largest
-            self._flow_limit = largest + 1 + window
-        used = 2 * ledger.outstanding.total * self._datagram_bytes >= self._congestion.congestion_window
-        chunks, arrived, spurious = ledger.acknowledge(intervals, newest_before)
+        largest_before = self._largest_acked
+        if largest >= largest_before:
+            self._largest_acked = largest
+            self._flow_control_limit = largest + 1 + window
+        used = 2 * sent.in_flight.total * self._datagram_bytes >= self._congestion.congestion_window
+        chunks, arrived = sent.acknowledge(intervals, largest_before)
         if not chunks:
             return
         rtt_s = None
-        if largest > newest_before:
-            rtt_s = self._rtt.sample(now - ledger.sent_at(largest), delay_s)
+        if largest > largest_before:
+            rtt_s = self._rtt.sample(now - sent.sent_at(largest), delay_s)
         self._settle_chunks(chunks, now)
-        self._spurious += spurious
-        self._probes_in_a_row = self._probes_due = 0
-        self._probe_base = now
+        self._pto_count = self._probes_due = 0
+        self._pto_base = now
         self._detect_losses(now)
-        self._congestion.on_acknowledged(
-            now, arrived * self._datagram_bytes, rtt_s, used, self._largest, ledger.next_number
+        self._congestion.on_packets_acked(
+            now, arrived * self._datagram_bytes, rtt_s, used, self._largest_acked, sent.next_number
         )
 
     def _settle_chunks(self, chunks: list[int], now: float) -> None:
         flags, arrived = self._flags, 0
         for chunk in chunks:
-            if chunk >= 0 and not flags[chunk] & ARRIVED:
-                flags[chunk] |= ARRIVED
+            if chunk >= 0 and not flags[chunk] & ACKED:
+                flags[chunk] |= ACKED
                 arrived += self._chunk_bytes
                 if chunk == self._last_chunk:
                     arrived -= (self._last_chunk + 1) * self._chunk_bytes - self._size
         if arrived:
-            self._arrived_bytes += arrived
+            self._acked_bytes += arrived
             self._last_progress_at = now
 
     def _detect_losses(self, now: float) -> None:
         rtt_s = max(self._rtt.smoothed_s, self._rtt.latest_s)
-        lost, self._look_for_losses_at = self._ledger.detect_lost(self._largest, now, rtt_s)
+        lost, self._loss_time = self._sent.detect_lost(self._largest_acked, now, rtt_s)
         if not lost:
             return
-        self._lost += len(lost)
-        self._congestion.on_lost(len(lost) * self._datagram_bytes)
+        self._congestion.on_packets_lost(len(lost) * self._datagram_bytes)
         for chunk in lost:
             if chunk >= 0 and not self._flags[chunk]:
                 self._flags[chunk] = QUEUED
-                self._repeats.append(chunk)
+                self._retransmissions.append(chunk)
 
     def _receive_confirmation(self) -> None:
-        self._heard_due = True
+        self._heard_frame_due = True
         if self.state is TransferState.OPEN:
-            self._arrived_bytes = self._size
+            self._acked_bytes = self._size
             self._end(TransferState.DONE)
 
-    def _probe_at(self) -> float:
+    def _pto_at(self) -> float:
         settings = self._settings
-        if self._rtt.measured:
-            wait_s = self._rtt.probe_timeout_s(settings.max_ack_delay_s)
+        if self._rtt.is_measured:
+            wait_s = self._rtt.pto_s(settings.max_ack_delay_s)
         else:
             wait_s = max(settings.first_probe_s, 3 * settings.initial_rtt_s)
-        return self._probe_base + min(
-            wait_s * (1 << min(self._probes_in_a_row, 16)), max(settings.max_probe_interval_s, wait_s)
+        return self._pto_base + min(
+            wait_s * (1 << min(self._pto_count, 16)), max(settings.max_probe_interval_s, wait_s)
         )

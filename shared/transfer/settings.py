@@ -40,7 +40,7 @@ class TransferSettings:
     max_probe_interval_s: float = 1.0
     """Cap of the exponential back-off of probes, so that a transfer goes on soon after an outage."""
     linger_s: float = 3.0
-    """How long the last word is repeated, on demand and by itself, when it is not confirmed."""
+    """How long the closing frame is repeated, on demand and by itself, when it is not confirmed."""
 
     def __post_init__(self) -> None:
         if not 128 <= self.datagram_bytes <= MAX_DATAGRAM_BYTES:
@@ -58,20 +58,11 @@ class TransferState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendingStatistics:
-    """What a sender can tell about its path and its work. Times in seconds, sizes in bytes, the rest in datagrams."""
+    """What a sender can tell about its work, in datagrams."""
 
-    smoothed_rtt_s: float
-    min_rtt_s: float
-    congestion_window: int
-    in_flight_bytes: int
-    pacing_rate: float
-    """Bytes per second."""
     sent: int
-    lost: int
-    spuriously_lost: int
-    """Declared lost and then acknowledged after all."""
+    bytes_in_flight: int
     retransmitted: int
-    probes: int
     bad: int
     """Datagrams from the other side that were dropped: malformed, forged or claiming the impossible."""
 
@@ -83,4 +74,3 @@ class ReceivingStatistics:
     received: int
     duplicates: int
     bad: int
-    acknowledgements: int

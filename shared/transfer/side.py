@@ -1,14 +1,14 @@
-"""What sender and receiver have in common: states, the last word, time-outs, and the guard against replays."""
+"""What sender and receiver have in common: states, the closing frame, time-outs, and the guard against replays."""
 
 from typing import Final
 
 from shared.errors import RemoteError
-from shared.transfer.cipher import PacketCipher
 from shared.transfer.frames import (
     CONFIRMED,
     FAILURE,
     HEARD,
     FailureCode,
+    PacketCipher,
     PacketSealer,
     decode_failure,
     encode_failure,
@@ -16,18 +16,21 @@ from shared.transfer.frames import (
 from shared.transfer.ranges import Ranges
 from shared.transfer.settings import TransferSettings, TransferState
 
-MAX_SEEN_INTERVALS: Final = 256
+MAX_RECEIVED_INTERVALS: Final = 256
 """Gaps among received packet numbers that are remembered; what is older counts as seen. Bounds memory."""
-MAX_NUMBER_JUMP: Final = 2**20
+MAX_PACKET_NUMBER_JUMP: Final = 2**20
 """How far a packet number may be ahead of all others; keeps the numbers of an acknowledgement in 32 bits."""
 FIRST_REPEAT_S: Final = 0.030
-"""Least wait for the first repeat of an unconfirmed last word; doubles every time."""
+"""Least wait for the first repeat of an unconfirmed closing frame; doubles every time."""
 FIRST_REPEAT_RTTS: Final = 3
-"""The same in assumed round trips, so that far paths do not see the last word twice."""
+"""The same in assumed round trips, so that far paths do not see the closing frame twice."""
 
 
-class SeenNumbers:
-    """The replay guard: packet numbers that were received and authenticated."""
+class ReceivedPackets:
+    """Packet numbers that were received and authenticated: what is acknowledged, and the guard against replays.
+
+    `ReplayWindow` would not do: acknowledgements need the intervals.
+    """
 
     __slots__ = ("_floor", "numbers")
 
@@ -43,12 +46,12 @@ class SeenNumbers:
 
     def is_plausible(self, number: int) -> bool:
         """Whether a sender that numbers its datagrams one by one can have come this far."""
-        return number <= self.numbers.end + MAX_NUMBER_JUMP
+        return number <= self.numbers.end + MAX_PACKET_NUMBER_JUMP
 
     def mark(self, number: int) -> None:
         """Note the number of an authenticated datagram."""
         self.numbers.add(number, number + 1)
-        if len(self.numbers) > MAX_SEEN_INTERVALS:
+        if len(self.numbers) > MAX_RECEIVED_INTERVALS:
             _, self._floor = next(iter(self.numbers))
             self.numbers.drop_below(self._floor)
 
@@ -66,8 +69,8 @@ class ClosingFrame:
         self._repeat_at = now + first_repeat_s
         self.over = False
 
-    def prompt(self) -> None:
-        """Say it again: the other side has evidently not heard it."""
+    def send_again(self) -> None:
+        """Send it again: the other side has evidently not received it."""
         self._pending = not self.over
 
     def take(self) -> bytes | None:
@@ -103,18 +106,18 @@ class TransferSide:
         """Why the state is FAILED or CANCELLED, in a sentence."""
         self._settings = settings
         self._sealer = PacketSealer(cipher)
-        self._seen = SeenNumbers()
+        self._received_packets = ReceivedPackets()
         self._bad = 0
         self._duplicates = 0
         self._closing_frame: ClosingFrame | None = None
-        self._heard_due = False
+        self._heard_frame_due = False
         self._last_heard_at = now
         self._last_progress_at = now
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to send or to answer: the port may be freed and this object dropped."""
-        if self.state is TransferState.OPEN or self._heard_due:
+        if self.state is TransferState.OPEN or self._heard_frame_due:
             return False
         return self._closing_frame is None or self._closing_frame.over
 
@@ -122,12 +125,12 @@ class TransferSide:
         """End an open transfer and tell the other side why; without effect on one that has ended."""
         if self.state is TransferState.OPEN:
             self._end(TransferState.CANCELLED, reason)
-            self._say_last(encode_failure(FailureCode.CANCELLED, reason), now)
+            self._close_with(encode_failure(FailureCode.CANCELLED, reason), now)
 
     def _end(self, state: TransferState, failure: str | None = None) -> None:
         self.state, self.failure = state, failure
 
-    def _say_last(self, frame: bytes, now: float) -> None:
+    def _close_with(self, frame: bytes, now: float) -> None:
         first_repeat_s = max(FIRST_REPEAT_S, FIRST_REPEAT_RTTS * self._settings.initial_rtt_s)
         self._closing_frame = ClosingFrame(
             frame, now=now, linger_s=self._settings.linger_s, first_repeat_s=first_repeat_s
@@ -139,10 +142,10 @@ class TransferSide:
         The number is not marked as seen yet: a datagram that must be refused for lack of room may come again.
         """
         number = self._sealer.number_of(datagram)
-        if number is None or not self._seen.is_plausible(number):
+        if number is None or not self._received_packets.is_plausible(number):
             self._bad += 1
             return None
-        if not self._seen.is_fresh(number):
+        if not self._received_packets.is_fresh(number):
             self._duplicates += 1
             return None
         try:
@@ -153,14 +156,14 @@ class TransferSide:
         self._last_heard_at = now
         return number, frame
 
-    def _receive_last_word(self, frame: bytes) -> None:
+    def _receive_closing(self, frame: bytes) -> None:
         """Handle FAILURE and HEARD, whatever the state. Raises `MalformedMessage`."""
         if frame[0] == HEARD:
             if self._closing_frame is not None:
                 self._closing_frame.over = True
             return
         code, reason = decode_failure(frame)
-        self._heard_due = True
+        self._heard_frame_due = True
         if self._closing_frame is not None:
             self._closing_frame.over = True
         if self.state is TransferState.OPEN:
@@ -168,18 +171,18 @@ class TransferSide:
             verb = "cancelled" if code is FailureCode.CANCELLED else "gave up"
             self._end(state, f"the {self.other} {verb}: {reason}")
 
-    def _take_last_words(self) -> list[bytes]:
+    def _take_closing(self) -> list[bytes]:
         """Return the datagrams of a transfer that has ended."""
         datagrams: list[bytes] = []
-        if self._heard_due:
-            self._heard_due = False
+        if self._heard_frame_due:
+            self._heard_frame_due = False
             datagrams.append(self._sealer.seal(bytes((HEARD,))))
         if self._closing_frame is not None and (frame := self._closing_frame.take()) is not None:
             datagrams.append(self._sealer.seal(frame))
         return datagrams
 
     def _confirm(self, now: float) -> None:
-        self._say_last(bytes((CONFIRMED,)), now)
+        self._close_with(bytes((CONFIRMED,)), now)
 
     def _idle_deadline(self) -> float:
         idle_s = self._settings.idle_timeout_s
@@ -195,9 +198,9 @@ class TransferSide:
         else:
             reason = f"nothing of the object arrived for {self._settings.stall_timeouts * idle_s:g} s"
             self._end(TransferState.FAILED, reason)
-            self._say_last(encode_failure(FailureCode.GAVE_UP, reason), now)
+            self._close_with(encode_failure(FailureCode.GAVE_UP, reason), now)
         return True
 
 
-LAST_WORDS: Final = frozenset((FAILURE, HEARD))
+CLOSING_KINDS: Final = frozenset((FAILURE, HEARD))
 """Kinds that `TransferSide` handles for both sides."""

@@ -409,7 +409,7 @@ class RestoredNotice(msgspec.Struct, frozen=True, array_like=True, tag=9):
     epoch: Sequence
     """The directory's from now on."""
     frozen: Tally
-    """Grants that wait for their owners' word."""
+    """Frozen grants, which wait until their owners confirm them."""
 
 
 AnyNotice = (

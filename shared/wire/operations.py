@@ -301,7 +301,7 @@ class TakenView(Message, frozen=True, tag=131):
 
 
 class LookEnded(Message, frozen=True, tag=133):
-    """The picture of this view was shown for so many seconds. The first word on it holds."""
+    """The picture of this view was shown for so many seconds. The first report holds."""
 
     view: Id128
     lasted_s: LookSeconds
@@ -316,8 +316,8 @@ class WantCopy(Message, frozen=True, tag=134):
 class KnownCount(Message, frozen=True, tag=135):
     """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
 
-    Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer owns up to, and
-    the grant waits for its owner's word, as with `SpendView.known_version` and `known_consumed`. A higher version is
+    Spends nothing and shows nothing. A directory that is behind was restored: it counts what the viewer tells, and the
+    grant waits for its owner to confirm it, as with `SpendView.known_version` and `known_consumed`. A higher version is
     proved by its signed `record`, which the directory takes over: nobody else may still have it.
     """
 
@@ -681,7 +681,7 @@ class AskWithdrawn(Message, frozen=True, tag=205):
 
 
 class GrantFrozen(Message, frozen=True, tag=206):
-    """To an owner: the directory was behind what a viewer knows, so this grant waits for the owner's word."""
+    """To an owner: the directory was behind what a viewer knows, so this grant waits for its owner to confirm it."""
 
     grant: Id128
 

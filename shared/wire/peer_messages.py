@@ -28,7 +28,7 @@ class Request(Message, frozen=True, tag=50):
 
 
 class Answer(Message, frozen=True, tag=51):
-    """The outcome of a request, or a refusal (`code` and `text`), or word that the outcome follows as a transfer."""
+    """The outcome of a request, or a refusal (`code` and `text`), or notice that the outcome follows as a transfer."""
 
     request: Id128
     outcome: Outcome | None = None

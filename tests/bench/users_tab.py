@@ -124,4 +124,4 @@ def any_shown(app: Any) -> bool:
     if not any(isinstance(screen, HomeScreen) for screen in app.screen_stack):
         return False
     panes = app.screen.query(UsersPane)
-    return bool(panes) and bool(panes.first().query("#users-list")) and bool(panes.first().people._strips)
+    return bool(panes) and bool(panes.first().query("#users-list")) and bool(panes.first().people._painter._rows)

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from shared.errors import GlimpseError
+from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tests.chaos.network import Net
 from tests.chaos.relay import announce
 from tests.chaos.without import take_out
@@ -35,6 +35,8 @@ class Served:
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
+        self._met: set[int] = set()
+        """Accounts that were in a list, or that asked for views."""
 
     async def register(self, name: str) -> dict[str, Any]:
         return {"account": (await self.peer.register(name)).account}
@@ -75,8 +77,25 @@ class Served:
         return {"request": sent.request_id, "delivered": sent.delivered}
 
     async def grant(self, image: str, viewer: int, views: int, expires: float | None) -> dict[str, Any]:
+        await self._meet(viewer)
         sent = await self.peer.grant(image, viewer, views, expires=expires)
         return {"request": sent.request_id, "delivered": sent.delivered}
+
+    async def _meet(self, viewer: int) -> None:
+        """Find somebody in a list, as people do before they give: a peer that never heard of an account takes one that
+        a restored directory lacks for a mistake. Raises `InvalidInput`."""
+        if viewer in self._met:
+            return
+        known = await self.peer.requests(local=True)
+        self._met.update(row.person for row in known.incoming)
+        if viewer not in self._met:
+            try:
+                listed = await self.peer.users(str(viewer))
+            except Unavailable as error:
+                raise InvalidInput("Nobody can be listed now.") from error
+            self._met.update(user.account for user in listed.rows)
+        if viewer not in self._met:
+            raise InvalidInput("There is nobody of that number in the list.")
 
     async def set_views(self, image: str, viewer: int, left: int | None, expires: float | None) -> dict[str, Any]:
         done = await self.peer.set_views(image, viewer, left, expires=expires)

@@ -14,8 +14,8 @@ from node.services.operations import Caller, Served, Services
 from shared.config import LOCAL, Timing
 from shared.errors import Refused
 from shared.identity import Identity
-from shared.records import RightsRecord
-from shared.rights import create_grant, encode_record, open_share, spend_signature
+from shared.records import RightsRecord, encode_record
+from shared.rights import create_grant, open_share, spend_signature
 from shared.wire import operations as ops
 
 CLUSTER = "test-cluster"

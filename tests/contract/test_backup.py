@@ -304,14 +304,14 @@ async def test_no_room_for_a_backup_is_said_in_words_of_ours(sqlite_url, tmp_pat
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
     async with town(sqlite_url):
-        for step, error in (("_copy", full), ("_flush", OSError(errno.ENOSPC, "No space left on device"))):
+        for step, error in (("_copy", full), ("flush_to_disk", OSError(errno.ENOSPC, "No space left on device"))):
             with monkeypatch.context() as patch:
                 patch.setattr(f"node.directory.backup.{step}", Mock(side_effect=error))
                 with pytest.raises(StorageError, match="The backup found no room on the disk: make room"):
                     back_up(database, copy)
             assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
         back_up(database, copy)
-    monkeypatch.setattr("node.directory.backup._flush", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    monkeypatch.setattr("node.directory.backup.flush_to_disk", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
     with pytest.raises(UserError, match="no room on the disk") as caught:
         restore(copy, database, NOTHING)
     assert "damaged" not in str(caught.value)

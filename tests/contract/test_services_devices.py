@@ -6,6 +6,8 @@ import pytest
 from node.services import copies, view_requests
 from node.services.mail import MailKind
 from shared.config import MAILBOX_PER_SENDER
+from shared.records import encode_record
+from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.contract.people import new_id, refused
 
@@ -67,7 +69,7 @@ async def test_what_a_withdrawal_left_over_is_closed_by_the_sweep(place, ann, bo
 
 
 async def test_a_closed_request_cannot_be_accepted_and_nothing_is_given_by_the_attempt(place, ann, bob):
-    """An answer from a list that was old: the request had been rejected, or closed with its image, meanwhile."""
+    """An answer from a list that was old: the request had been rejected meanwhile."""
     image, ask = await ann.image(), new_id()
     await bob.ask(ops.AskViews(image=image, views=2), ask)
     await ann.ask(ops.RejectAsk(ask=ask))
@@ -76,6 +78,25 @@ async def test_a_closed_request_cannot_be_accepted_and_nothing_is_given_by_the_a
     assert (await ann.get(ops.ListGrants(image=image))).total == 0
     assert [type(letter) for letter in await bob.mail()] == [ops.AskAnswered]
     assert await refused(ann.ask(ops.RejectAsk(ask=new_id()))) == "not_found"
+
+
+async def test_what_was_accepted_before_its_image_was_withdrawn_is_given_once(place, ann, bob):
+    """An owner accepted a request while the cloud was away, and then withdrew the image. The withdrawal arrived first
+    and closed the request; the acceptance was refused as late, and what the owner had given was lost."""
+    image, ask = await ann.image(), new_id()
+    await bob.ask(ops.AskViews(image=image, views=2), ask)
+    await ann.ask(ops.WithdrawImage(image=image))
+    assert await states(ann) == {ask: "rejected"}
+    given = ann.grant_for(bob, image, 2, ask=ask)
+    await ann.ask(given.operation)
+    assert await states(ann) == {ask: "accepted"}
+    [grant] = (await bob.get(ops.ListGrants())).rows
+    assert (grant.granted, grant.consumed) == (2, 0)
+    [told] = [letter for letter in await bob.mail() if isinstance(letter, ops.GrantArrived)]
+    assert told.ask == ask
+    record = encode_record(change_rights(ann.identity, given.record, granted=4))
+    again = ops.ChangeRights(grant=grant.grant, record=record, met_version=1, met_consumed=0, ask=ask)
+    assert await refused(ann.ask(again)) == "not_allowed", "what was asked for is given once"
 
 
 async def test_one_request_is_listed_alone_for_its_parties_only(ann, bob, cid):

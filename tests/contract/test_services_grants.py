@@ -7,7 +7,8 @@ import pytest
 from node.directory import Marks, recover
 from node.services import mail
 from shared.errors import Refused
-from shared.rights import change_rights, decode_record, encode_record, with_left
+from shared.records import decode_record, encode_record
+from shared.rights import change_rights, with_left
 from shared.wire import operations as ops
 from tests.contract.people import HOST, SHARE_KEY, new_id, refused, services_on
 

@@ -12,7 +12,8 @@ import pytest
 from node.directory import Marks, recover
 from node.services.receipts import Receipts
 from shared.errors import Unavailable
-from shared.rights import change_rights, encode_record, with_left
+from shared.records import encode_record
+from shared.rights import change_rights, with_left
 from shared.wire import operations as ops
 from tests.contract.people import CLUSTER, SHARE_KEY, Given, Person, Town, encrypt, new_id, refused, services_on
 

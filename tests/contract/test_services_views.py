@@ -7,7 +7,8 @@ import pytest
 from node.services import mail
 from shared.config import VIEW_REPEAT_S
 from shared.errors import LocalError, Refused, RemoteError, ViewRefused
-from shared.rights import change_rights, decode_record, encode_record
+from shared.records import decode_record, encode_record
+from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.contract.people import CLUSTER, HOST, Services, new_id, services_on
 

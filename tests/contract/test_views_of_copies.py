@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 )
 
 from shared.errors import Refused, ViewRefused
-from shared.rights import change_rights, decode_record, encode_record
+from shared.records import decode_record, encode_record
+from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.contract.people import Look, Person, Town, new_id, town
 

@@ -126,7 +126,7 @@ async def test_garbage_at_worker_and_parent_ports_changes_nothing():
 
             def throw(received: int, total: int) -> None:
                 nonlocal thrown
-                driver = next(iter(right.endpoint._bench.routes.values()))
+                driver = next(iter(right.endpoint._context.routes.values()))
                 token = driver.machine._sealer.prefix
                 for port in (driver._port.number, right.endpoint.local_address[1]):
                     for head in (b"", token, token + bytes(7) + b"\x09"):
@@ -185,7 +185,7 @@ async def test_a_repeated_offer_gets_the_same_answer_and_asks_nobody():
         again = OfferMessage(transfer=offer.transfer_id, label=b"it", size=offer.size, sha256=offer.sha256)
         for _ in range(3):
             left.endpoint._post_control(session, again)
-        right.endpoint._receiving._last_words.clear()  # as if it were long ago
+        right.endpoint._receiving._final_answers.clear()  # as if it were long ago
         left.endpoint._post_control(session, again)
         left.endpoint.post(session, b"end")
         await right.message_count(1)
@@ -272,7 +272,7 @@ async def test_an_idle_transfer_makes_room_for_those_who_wait():
             await until(lambda: right.incoming and right.incoming[0].received)
             right.on_report = lambda received, total: None
             other = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
-            moved_at = next(iter(right.endpoint._bench.routes.values())).moved_at
+            moved_at = next(iter(right.endpoint._context.routes.values())).moved_at
             await until(lambda: right.endpoint._clock() > moved_at + timing.transfer_idle_s / 4)
             await left.endpoint.send_object(other, b"it", payload(100_000))
             assert right.endpoint._clock() < moved_at + timing.transfer_idle_s

@@ -18,7 +18,7 @@ from node.settings import load_node_settings
 from shared.cluster import load_cluster
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import InvalidInput
-from shared.fingerprint import words_of
+from shared.identity import words_of
 from shared.net.endpoint import Endpoint
 from shared.wire import feed_messages as feed
 from shared.wire.codec import encode

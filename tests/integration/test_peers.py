@@ -17,9 +17,8 @@ from PIL import Image
 from shared.cluster import load_cluster
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, ProfileError, Refused, UnusableImage, ViewRefused
 from shared.records import encode_record
-from shared.rights import create_grant
+from shared.rights import create_grant, spend_signature
 from shared.stego import container
-from shared.viewkeys import spend_signature
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.patience import PATIENCE_S

@@ -214,7 +214,7 @@ def test_dispatch_stands_everything(steps: list[tuple[float, tuple[object, ...]]
         assert all(node in ("a", "c") for node, _ in sends)
         for _, message in sends:
             encode(message, cap_bytes=MAX_MESSAGE_BYTES)
-        assert min(machine.assigned_to(node) for node in NODES) >= 0
+        assert min(machine._placement.in_flight(node) for node in NODES) >= 0
         assert machine.in_flight == len(serving)
         assert machine.counts().open >= len(serving)
 

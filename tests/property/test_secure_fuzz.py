@@ -7,7 +7,7 @@ from shared.config import LIMITS, LOCAL, PROTOCOL_VERSION
 from shared.secure.datagrams import DatagramType, peek
 from shared.secure.events import MessageReceived, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
-from shared.secure.replay import WINDOW_PACKETS, ReplayWindow
+from shared.secure.session import WINDOW_PACKETS, ReplayWindow
 from tests.sim.secure_world import SecureWorld
 
 ADDRESSES = [("10.0.0.1", 7000), ("10.0.0.2", 7000), ("10.0.0.3", 7000)]

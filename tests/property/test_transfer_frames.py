@@ -111,7 +111,7 @@ def test_a_hostile_receiver_cannot_hurt_the_sender(frames, jump, clock_moves):
             now += 0.01
             sender.tick(now)
     assert sender.progress[0] <= SIZE
-    assert sender.statistics.in_flight_bytes <= sender.statistics.sent * SETTINGS.datagram_bytes
+    assert sender.statistics.bytes_in_flight <= sender.statistics.sent * SETTINGS.datagram_bytes
 
 
 @given(st.lists(frame, max_size=40))

@@ -332,7 +332,7 @@ def test_in_calm_each_request_is_served_once() -> None:
     assert all(counts.open == 0 for counts in busy)
     leader = cluster.leader()
     assert leader is not None
-    assert [leader.dispatch.assigned_to(name) for name in cluster.names] == [0, 0, 0]
+    assert [leader.dispatch._placement.in_flight(name) for name in cluster.names] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("victim", ["leader", "follower"])

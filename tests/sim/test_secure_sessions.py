@@ -529,7 +529,7 @@ def test_hints_are_few_per_address_and_stale_paths_are_forgotten():
 def test_clusters_with_different_prologues_do_not_meet():
     world = SecureWorld(23)
     a, b = world.host(1), world.host(2)
-    b.mux._responder._prologue = b"another cluster"
+    b.mux._responder._context = replace(b.mux._responder._context, prologue=b"another cluster")
     a.connect(b)
     world.run(6)
     assert not b.events

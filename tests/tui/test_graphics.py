@@ -25,8 +25,9 @@ from tests import photos
 from tests.databases import ROOT
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
+from tui.client.dialogs.viewer import picture_widget
 from tui.client.widgets.asking import Answers, understood
-from tui.client.widgets.graphics import Graphics, picture_widget, probe
+from tui.client.widgets.graphics import Graphics, probe
 from tui.client.widgets.pixels import PixelPicture
 from tui.client.widgets.zooming import ZoomablePicture
 
@@ -407,18 +408,17 @@ async def test_placeholders_stay_whole_where_a_row_is_cut(kitty):
 
 @pytest.mark.anyio
 async def test_text_stands_below_the_pixels(kitty):
-    app = Shows(PixelPicture(kitty, caption="coffee"))
+    app = Shows(PixelPicture(kitty))
     async with app.run_test(size=(40, 10)) as pilot:
-        app.picture.badge = "locked"
         app.picture.overlay = ("Ada · 08:00", "2 left")
         app.picture.show(noise())
         await settled(pilot)
         shown = lines(app.picture)
-        assert [line.strip() for line in shown[6:]] == ["locked", "Ada · 08:00", "2 left", "coffee"]
-        assert sum("\U0010eeee" in line for line in shown) == 6
-        app.picture.badge, app.picture.overlay = "", ()
+        assert [line.strip() for line in shown[8:]] == ["Ada · 08:00", "2 left"]
+        assert sum("\U0010eeee" in line for line in shown) == 8
+        app.picture.overlay = ()
         await settled(pilot)
-        assert sum("\U0010eeee" in line for line in lines(app.picture)) == 9
+        assert sum("\U0010eeee" in line for line in lines(app.picture)) == 10
 
 
 @pytest.mark.anyio

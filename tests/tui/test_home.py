@@ -16,15 +16,15 @@ from tui.client.dialogs.outbox import OutboxDialog
 from tui.client.guide import Guide
 from tui.client.messages import Happened
 from tui.client.panes.users import BESIDE_FROM_CELLS, UsersPane
-from tui.client.screens.home import TABS, HomeScreen
+from tui.client.screens.home import PANES, HomeScreen
 from tui.client.settings import ClientSettings
-from tui.client.widgets.banner import OfflineBanner
 from tui.client.widgets.guide import GuideStrip
-from tui.client.widgets.header import StatusHeader
-from tui.client.widgets.notice import NoticeStrip
+from tui.client.widgets.status_lines import NoticeStrip, OfflineBanner, StatusHeader
 from tui.common.rowlist import RowList
 from tui.peer.events import CloudChanged, Delivered, DirectoryRestored, ImageReceived, RequestArrived, RowSetAside
 from tui.peer.models import OutboxEntry, Trouble
+
+TABS = [pane.TAB for pane in PANES]
 
 WAITING = [
     OutboxEntry("1" * 32, "request", NOW - 300, 3, "The cloud did not answer in time; try again when it is back."),
@@ -54,10 +54,10 @@ async def test_keys_and_clicks_lead_to_the_tabs(make_client) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         tabs = app.screen.query_one("#tabs", TabbedContent)
-        for key, (name, _) in zip("2341", (*TABS[1:], TABS[0]), strict=True):
+        for key, name in zip("2341", (*TABS[1:], TABS[0]), strict=True):
             await pilot.press(key)
             assert tabs.active == name
-        for name, _ in TABS:
+        for name in TABS:
             await pilot.click(tabs.get_tab(name))
             await settled(pilot)
             assert tabs.active == name

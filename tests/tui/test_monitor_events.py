@@ -361,7 +361,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "4")
         window = await dialog(pilot)
-        monkeypatch.setattr(event_export.os, "fsync", full)
+        monkeypatch.setattr("os.fsync", full)
         await type_path(pilot, tmp_path / "new.txt")
         assert "No space left on device" in str(window.query_one(".complaint", Static).render())
         monkeypatch.undo()

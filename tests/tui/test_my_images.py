@@ -36,9 +36,9 @@ from tui.client.dialogs.change_rights import ChangeRightsDialog
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.dialogs.pick_file import PickFileDialog
 from tui.client.dialogs.preview import PreviewDialog
+from tui.client.dialogs.viewer import ViewerScreen as ViewerScreen
 from tui.client.dialogs.views_log import ViewsLogDialog
 from tui.client.screens.home import HomeScreen
-from tui.client.screens.viewer import ViewerScreen as ViewerScreen
 from tui.client.widgets.picture import Picture
 from tui.common.rowlist import RowList
 from tui.peer.events import CloudChanged, CopyProgress, PictureAdopted, ViewSpentEvent

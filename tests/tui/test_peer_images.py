@@ -13,13 +13,12 @@ from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.held_images import DAY, held, holding, in_every_state
 from tests.tui.quiet import pressed, settled
-from tui.client.dialogs.more import AskForMoreDialog
-from tui.client.dialogs.no_look import NoViewLeftDialog
-from tui.client.dialogs.spend import SpendViewDialog
+from tui.client.dialogs.look import NoViewLeftDialog, SpendViewDialog
+from tui.client.dialogs.request import AskForMoreDialog
+from tui.client.dialogs.viewer import ViewerScreen
 from tui.client.guide import Guide, Step
 from tui.client.panes.peer_images import PeerImagesPane
 from tui.client.screens.home import HomeScreen
-from tui.client.screens.viewer import ViewerScreen
 from tui.client.widgets.gallery import Gallery
 from tui.client.widgets.picture import Picture
 from tui.peer.events import CloudChanged, CopyProgress, ImageReceived, RightsUpdated

@@ -20,8 +20,8 @@ from tests.databases import ROOT
 from tests.tui.quiet import resized, settled
 from tui.client.settings import ClientSettings
 from tui.client.widgets import picture as picture_module
-from tui.client.widgets.cells import Mode
-from tui.client.widgets.painting import Look, paint
+from tui.client.widgets.cells import Look, Mode
+from tui.client.widgets.painting import paint
 from tui.client.widgets.picture import Picture
 from tui.client.widgets.strips import CellStrip
 
@@ -129,7 +129,8 @@ async def test_a_picture_is_shown_centred_and_told_of():
 @pytest.mark.anyio
 @pytest.mark.parametrize("mode", [Mode.QUADRANT, Mode.HALF])
 async def test_a_mode_decides_the_glyphs(mode):
-    app = Shows(Picture(mode=mode))
+    app = Shows(Picture())
+    app.picture_mode = mode
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
@@ -156,7 +157,7 @@ def test_the_clients_setting_is_the_programs_mode(make_client, setting, mode):
 def test_the_widgets_start_without_numpy_and_pillow():
     code = (
         "import sys, tui.client.widgets.picture, tui.client.widgets.zooming; "
-        "import tui.client.widgets.graphics, tui.client.widgets.decoding; "
+        "import tui.client.widgets.graphics, tui.client.thumbnails; "
         "print([name for name in ('numpy', 'PIL', 'textual_image') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -390,40 +391,13 @@ async def test_lines_stand_in_the_picture_where_it_is_low():
 
 
 @pytest.mark.anyio
-async def test_a_badge_stands_in_the_pictures_upper_right_corner():
-    app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
-        app.picture.badge = "▣ locked"
-        await settled(pilot)
-        assert lines(app.picture)[0].endswith(" ▣ locked ")
-        app.picture.show(noise())
-        await settled(pilot)
-        first = lines(app.picture)[0]
-        assert first[25:35] == " ▣ locked "
-        assert len(first) == 40
-
-
-@pytest.mark.anyio
-async def test_a_caption_takes_a_row_from_the_picture(painter):
-    app = Shows(Picture(caption="coffee, 600 x 400"))
-    async with app.run_test(size=(40, 10)) as pilot:
-        app.picture.show(noise())
-        await settled(pilot)
-        assert lines(app.picture)[9].strip() == "coffee, 600 x 400"
-        app.picture.caption = None
-        await settled(pilot)
-        assert [call[2] for call in painter.calls] == [(27, 9), (30, 10)]
-        assert "coffee" not in "".join(lines(app.picture))
-
-
-@pytest.mark.anyio
 async def test_texts_from_elsewhere_do_nothing():
     """Markup is shown as it is written, escape codes are not shown, and what is long is cut."""
-    app = Shows(Picture(caption="[red]caption[/red]"))
+    app = Shows(Picture())
     hostile = "[@click=app.quit]x[/]\x1b[2J\u202e" + "字" * 50
     async with app.run_test(size=(40, 10)) as pilot:
         picture = app.picture
-        picture.placeholder = picture.badge = hostile
+        picture.placeholder = hostile
         assert "\x1b" not in "".join(lines(picture))
         picture.overlay = (hostile,)
         picture.show(noise())
@@ -434,7 +408,6 @@ async def test_texts_from_elsewhere_do_nothing():
         assert "\x1b" not in shown
         assert "\u202e" not in shown
         assert "[@click=app.quit]x[/]" in shown
-        assert "[red]caption[/red]" in shown
 
 
 # --- Terminals with fewer colours ----------------------------------------------------------------------------------
@@ -444,7 +417,7 @@ async def test_without_colours_wanted_it_is_grey(monkeypatch):
     app = Shows(Picture())
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
-        app.picture.badge = "locked"
+        app.picture.overlay = ("08:00:01",)
         await settled(pilot)
         for row in colors(app.picture):
             assert all(color.red == color.green == color.blue for color in row)

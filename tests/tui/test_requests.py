@@ -21,11 +21,10 @@ from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.quiet import pressed, settled
-from tui.client.dialogs.accept import AcceptDialog
+from tui.client.dialogs.answer import AcceptDialog, RejectDialog
 from tui.client.dialogs.confirm import ConfirmDialog
-from tui.client.dialogs.reject import RejectDialog
-from tui.client.dialogs.request_shown import RequestShownDialog
-from tui.client.panes.requests import RequestsPane
+from tui.client.dialogs.request import RequestShownDialog
+from tui.client.panes.requests import ViewRequestsPane
 from tui.client.screens.home import HomeScreen
 from tui.client.widgets.chips import Chips
 from tui.client.widgets.expiry import ExpiryField
@@ -290,7 +289,7 @@ async def test_an_answer_can_be_cancelled(open_at, key: str, leave: str) -> None
     await settled(pilot)
     assert isinstance(pilot.app.screen, HomeScreen)
     assert peer.calls("accept") == peer.calls("reject") == []
-    assert home(pilot).query_one(RequestsPane).current.unanswered
+    assert home(pilot).query_one(ViewRequestsPane).current.unanswered
 
 
 # --- Withdrawing -----------------------------------------------------------------------------------------------------
@@ -407,7 +406,7 @@ async def test_a_refused_answer_is_told_and_the_request_is_as_it_was(open_at) ->
     await pilot.press("enter", "enter")
     await settled(pilot)
     assert toasts(pilot) == ["This request is already withdrawn: refresh the list."]
-    assert home(pilot).query_one(RequestsPane).current.unanswered
+    assert home(pilot).query_one(ViewRequestsPane).current.unanswered
 
 
 @pytest.mark.anyio
@@ -703,7 +702,7 @@ async def test_what_others_wrote_is_shown_harmlessly_where_it_is_wide(open_at) -
 
 
 def in_place(pilot: Any, size: tuple[int, int]) -> None:
-    for widget in ("#requests-lists", "#request-details", "#request-told", "#request-deeds"):
+    for widget in ("#requests-lists", "#request-details", "#request-told", "#request-actions"):
         region = home(pilot).query_one(widget).region
         assert region.right <= size[0]
         assert region.bottom < size[1]

@@ -20,12 +20,12 @@ from tests.tui.fake_peer import VIEW, FakePeer
 from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
+from tui.client.dialogs.viewer import ViewerScreen
 from tui.client.screens import viewer as viewer_module
 from tui.client.screens.home import HomeScreen
-from tui.client.screens.viewer import ViewerScreen
+from tui.client.widgets.cells import Painting
 from tui.client.widgets.decoding import full
 from tui.client.widgets.graphics import Graphics
-from tui.client.widgets.painting import Painting
 from tui.client.widgets.zooming import ZoomablePicture
 from tui.common.footer import Footer
 from tui.peer.events import RightsUpdated

@@ -13,17 +13,17 @@ from shared.errors import ProfileError, Unavailable, WrongPassphrase
 from tests.patience import PATIENCE_S
 from tests.tui.fake_peer import FakeHost, FakePeer
 from tests.tui.quiet import settled
+from tui.client.dialogs.account import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.dialogs.import_identity import ExportInput, ImportIdentityDialog
 from tui.client.dialogs.register import RegisterDialog
-from tui.client.dialogs.registered import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.ports import Reach
 from tui.client.screens import welcome
 from tui.client.screens.home import HomeScreen
 from tui.client.screens.welcome import Welcome
-from tui.client.widgets.cluster_line import ClusterLine
 from tui.client.widgets.newcomer import Newcomer
 from tui.client.widgets.profile_list import ProfileList
+from tui.client.widgets.status_lines import ClusterLine
 from tui.peer.models import Me
 from tui.peer.profiles import ProfileSummary
 

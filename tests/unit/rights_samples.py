@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from shared.identity import Identity
-from shared.rights import NewGrant, RightsRecord, create_grant
+from shared.records import RightsRecord
+from shared.rights import NewGrant, create_grant
 
 GRANT, OTHER_GRANT = "a1" * 16, "a2" * 16
 IMAGE, OTHER_IMAGE = "b1" * 16, "b2" * 16

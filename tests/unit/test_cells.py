@@ -12,9 +12,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.client.widgets.blocks import Cells, draw, half_blocks, quadrants, shades
 from tui.client.widgets.cells import Mode, fit
-from tui.client.widgets.strips import CellStrip, nearest_in_palette, to_strips
+from tui.client.widgets.drawing import draw, half_blocks, quadrants, shades
+from tui.client.widgets.strips import Cells, CellStrip, nearest_in_palette, to_strips
 
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (200, 10, 20)
 INKED = {

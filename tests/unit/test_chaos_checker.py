@@ -206,6 +206,23 @@ def test_a_revocation_that_was_dropped() -> None:
     assert kinds(told, directory, stores) == {"lost": 1}
 
 
+def test_an_acceptance_that_was_given_up_because_its_image_was_withdrawn() -> None:
+    """The withdrawal closes the request with a no; what its owner had accepted before is given all the same."""
+    told, directory, stores = sound()
+    told.did("request", "ben", {"request": "9" * 32, "delivered": True}, image=IMAGE, account=VIEWER, views=1)
+    directory["asks"].append({"id": "9" * 32, "viewer_id": VIEWER, "image_id": IMAGE, "state": "rejected"})
+    answer = {"request": "a1", "delivered": False}
+    told.did("accept", "ada", answer, image=IMAGE, viewer=VIEWER, ask="9" * 32, views=1)
+    told.did("withdraw", "ada", {}, image=IMAGE)
+    directory["images"][0]["state"] = "withdrawn"
+    told.line("event", event="Undeliverable", request="a1", reason="This request is already rejected.")
+    assert kinds(told, directory, stores) == {"lost": 1}
+    told.lines.pop()
+    directory["asks"][-1]["state"] = "accepted"
+    directory["grants"][0]["granted"] = 4
+    assert kinds(told, directory, stores) == {}
+
+
 def test_grants_that_a_restore_brought_back_in_another_order() -> None:
     told, directory, stores = sound()
     told.did("revoke", "ada", {"request": "x1", "delivered": True, "met": 2, "left": 0}, image=IMAGE, viewer=VIEWER)

@@ -11,7 +11,7 @@ import pytest
 
 from shared.config import LOCAL
 from shared.errors import Refused, Unavailable, ViewRefused
-from shared.net.session import Session
+from shared.net.handles import Session
 from shared.wire.codec import decode, encode
 from shared.wire.operations import ListUsers, Operation, SpendView, Users
 from shared.wire.peer_messages import Answer, AnyPeerMessage, CloudState, Pull, Received, Request

@@ -53,6 +53,22 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
         load_cluster(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"), [("[" * 20_000, "nested too deeply"), ("9" * 20_000, "cannot be read"), ("", "missing required")]
+)
+def test_a_file_that_tries_the_reader_is_refused_in_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    """A deeply nested list once ended the program with a RecursionError."""
+    file = tmp_path / "cluster.toml"
+    file.write_text(f"cluster_id = {text}" if text else "")
+    with pytest.raises(InvalidInput, match=said):
+        load_cluster(file)
+
+
+def test_anybody_may_read_it(tmp_path: Path) -> None:
+    save_cluster(tmp_path / "cluster.toml", CLUSTER)
+    assert (tmp_path / "cluster.toml").stat().st_mode & 0o777 == 0o644
+
+
 def test_an_endless_file_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "cluster.toml"
     file.write_text("#" * 100_000)

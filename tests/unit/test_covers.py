@@ -8,7 +8,8 @@ from PIL import Image
 from shared.config import MAX_COVER_PIXELS, MAX_SEALED_BYTES, TWO_BITS_ABOVE_BYTES
 from shared.errors import InvalidInput, UnusableImage
 from shared.stego import covers
-from shared.stego.covers import DEFAULT_TIER, TIERS, CoverStore, Tier, fits, owner_cover, procedural_cover, tier_for
+from shared.stego.covers import DEFAULT_TIER, TIERS, CoverStore, fits, owner_cover, procedural_cover, tier_for
+from shared.stego.png import Size
 from tests import photos
 
 
@@ -21,12 +22,12 @@ def test_tiers_grow_and_the_largest_holds_the_largest_picture():
 @pytest.mark.parametrize(
     ("payload_bytes", "tier"),
     [
-        (1, Tier(240, 150)),
-        (10 * 1024 + 100, Tier(240, 150)),
-        (20_000, Tier(400, 300)),
-        (100_000, Tier(640, 480)),
-        (TWO_BITS_ABOVE_BYTES, Tier(2016, 1512)),
-        (4_200_000, Tier(2880, 2160)),
+        (1, Size(240, 150)),
+        (10 * 1024 + 100, Size(240, 150)),
+        (20_000, Size(400, 300)),
+        (100_000, Size(640, 480)),
+        (TWO_BITS_ABOVE_BYTES, Size(2016, 1512)),
+        (4_200_000, Size(2880, 2160)),
     ],
 )
 def test_the_smallest_tier_that_holds_it(payload_bytes, tier):

@@ -14,9 +14,8 @@ from shared.config import MAX_ORIGINAL_BYTES, PREVIEW_MAX_BYTES
 from shared.errors import MalformedMessage, UnusableImage
 from shared.stego.pictures import decode_picture, make_preview, opaque
 from tests import photos
-from tui.client.widgets import reducing
-from tui.client.widgets.decoding import full, reduced, reduced_preview
-from tui.client.widgets.reducing import inside
+from tui.client.widgets import decoding
+from tui.client.widgets.decoding import full, inside, reduced, reduced_preview
 
 ORIENTATION = 0x0112
 READERS = [lambda data: reduced(data, (64, 64)), full]
@@ -114,7 +113,7 @@ def test_white_stands_behind_what_is_transparent():
 
 def test_bands_leave_no_seams(monkeypatch):
     """Reduced in a hundred bands it is what Pillow makes of the whole picture."""
-    monkeypatch.setattr(reducing, "_BAND_PIXELS", 601)
+    monkeypatch.setattr(decoding, "_BAND_PIXELS", 601)
     data = photos.photo("coffee.png")
     whole = opaque(Image.open(BytesIO(data)))
     assert difference(full(data), whole) == 0

@@ -6,8 +6,9 @@ import pytest
 
 from node.directory.interface import StatementFailed
 from node.directory.mysql_text import literal, render
-from node.directory.url import MysqlUrl, SqliteUrl, is_loopback, parse_directory_url
+from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
 from shared.errors import InvalidInput
+from shared.net.paths import is_loopback
 
 
 def test_sqlite_paths() -> None:

@@ -104,7 +104,7 @@ def test_the_leader_assigns_at_once_and_tells_everybody() -> None:
         (to, message.node, *unpack_keys(message.keys)) for to, message in bench.sent() if isinstance(message, Assign)
     }
     assert assigned == {(to, node, key(number)) for to in "bc" for node, number in (("a", 1), ("b", 2), ("c", 3))}
-    assert [bench.machine.assigned_to(node) for node in NODES] == [1, 1, 1]
+    assert [bench.machine._placement.in_flight(node) for node in NODES] == [1, 1, 1]
 
 
 def test_the_assigned_node_is_told_at_once_and_the_others_in_company() -> None:
@@ -117,10 +117,10 @@ def test_the_assigned_node_is_told_at_once_and_the_others_in_company() -> None:
 def test_done_frees_the_node_for_more() -> None:
     bench = Bench().hold(key(1), key(2), key(3))
     bench.get("b", Done(keys=keys_of(key(2))))
-    assert bench.machine.assigned_to("b") == 0
+    assert bench.machine._placement.in_flight("b") == 0
     assert bench.actions() == [Serve(key(1)), Forget(key(2))]
     bench.hold(key(4))
-    assert bench.machine.assigned_to("b") == 1
+    assert bench.machine._placement.in_flight("b") == 1
 
 
 def test_an_assignment_is_repeated_until_it_is_acknowledged() -> None:
@@ -138,15 +138,15 @@ def test_an_assignment_without_signs_of_work_lapses_and_goes_to_another() -> Non
     bench.sent()
     bench.at(LAPSE_S + 0.01)
     assert bench.told("c", Assign)
-    assert bench.machine.assigned_to("b") == 0
-    assert bench.machine.assigned_to("c") == 1
+    assert bench.machine._placement.in_flight("b") == 0
+    assert bench.machine._placement.in_flight("c") == 1
 
 
 def test_signs_of_work_keep_an_assignment() -> None:
     bench = Bench().hold(key(1), key(2))
     for beat in range(1, 20):
         bench.at(beat * HB).get("b", Working(keys=keys_of(key(2))))
-    assert bench.machine.assigned_to("b") == 1
+    assert bench.machine._placement.in_flight("b") == 1
 
 
 def test_the_work_of_a_dead_node_goes_to_another_at_once() -> None:
@@ -168,21 +168,21 @@ def test_a_node_that_does_not_hold_the_request_is_passed_over() -> None:
 def test_a_negative_ack_of_another_term_is_ignored() -> None:
     bench = Bench().hold(key(1), key(2))
     bench.get("b", AssignAck(term=0, unheld=keys_of(key(2))))
-    assert bench.machine.assigned_to("b") == 1
+    assert bench.machine._placement.in_flight("b") == 1
 
 
 def test_a_node_that_could_not_serve_is_replaced_and_avoided() -> None:
     bench = Bench().hold(key(1), key(2))
     bench.get("b", Unserved(keys=keys_of(key(2))))
-    assert bench.machine.assigned_to("c") == 1
+    assert bench.machine._placement.in_flight("c") == 1
     bench.hold(key(3), key(4))
-    assert bench.machine.assigned_to("b") == 0
+    assert bench.machine._placement.in_flight("b") == 0
 
 
 def test_a_forwarded_request_goes_to_a_node_that_holds_it() -> None:
     bench = Bench().get("c", Forward(keys=keys_of(key(7))))
     assert bench.told("c", Assign) == [key(7)]
-    assert bench.machine.assigned_to("c") == 1
+    assert bench.machine._placement.in_flight("c") == 1
     assert not bench.actions()
 
 
@@ -190,7 +190,7 @@ def test_a_leader_that_cannot_serve_gives_the_request_away() -> None:
     bench = Bench().hold(key(1))
     bench.sent()
     bench.machine.failed_to_serve(key(1), 0.1)
-    assert bench.machine.assigned_to("b") == 1
+    assert bench.machine._placement.in_flight("b") == 1
     assert bench.machine.counts().failed == 1
 
 
@@ -199,7 +199,7 @@ def test_a_new_leader_assigns_what_nobody_has() -> None:
     bench.get("c", Working(keys=keys_of(key(2))))
     assert not bench.actions()
     bench.led_by("b", term=2)
-    assert [bench.machine.assigned_to(node) for node in NODES] == [1, 0, 1]
+    assert [bench.machine._placement.in_flight(node) for node in NODES] == [1, 0, 1]
     assert bench.told("a", Assign) == [key(1)]
 
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import BadSignature, LocalError
-from shared.fingerprint import fingerprint_of, words_of
 from shared.framing import framed
-from shared.identity import Identity, PublicIdentity, signed_bytes, verify_signature
-from shared.words import WORDS
+from shared.identity import WORDS, Identity, PublicIdentity, fingerprint_of, signed_bytes, verify_signature, words_of
 from tests.unit.rights_samples import OWNER, STRANGER, Entropy, person
 
 

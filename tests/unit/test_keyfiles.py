@@ -9,11 +9,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from shared.errors import LocalError, ProfileError, StorageError
-from shared.keyfiles import load_identity, load_secret_key, save_identity, save_secret_key
+from shared.errors import ProfileError, StorageError
+from shared.keyfiles import load_identity, save_identity
 from tests.unit.rights_samples import OWNER, STRANGER
-
-SECRET = bytes(range(32))
 
 
 @pytest.fixture
@@ -24,14 +22,6 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_identity_comes_back(path: Path) -> None:
     assert load_identity(path) == OWNER
-
-
-def test_a_secret_key_comes_back(tmp_path: Path) -> None:
-    save_secret_key(tmp_path / "node.key", SECRET)
-    assert load_secret_key(tmp_path / "node.key") == SECRET
-    with pytest.raises(LocalError):
-        save_secret_key(tmp_path / "other.key", b"short")
-    assert not (tmp_path / "other.key").exists()
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
@@ -144,12 +134,10 @@ def test_a_damaged_file_is_told_as_such(path: Path, damage: Callable[[bytes], by
         load_identity(path)
 
 
-def test_kinds_of_keys_are_not_mixed_up(path: Path, tmp_path: Path) -> None:
-    save_secret_key(tmp_path / "node.key", SECRET)
-    with pytest.raises(ProfileError, match="another kind"):
-        load_identity(tmp_path / "node.key")
-    with pytest.raises(ProfileError, match="another kind"):
-        load_secret_key(path)
+def test_another_kind_of_file_is_not_taken_for_an_identity(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"identity"', b'"secret-key"'))
+    with pytest.raises(ProfileError, match="no key file"):
+        load_identity(path)
 
 
 def test_a_full_disk_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +155,7 @@ def test_a_full_disk_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot be made"):
+    with pytest.raises(StorageError, match="cannot be written"):
         save_identity(tmp_path / "missing" / "identity", OWNER)
 
 

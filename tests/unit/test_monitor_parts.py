@@ -238,14 +238,3 @@ def test_a_window_holds_a_minute():
     assert window.read(150.0).answered == 90
     assert window.read(200.0).answered == 0
     assert window.read(200.0).p99_ms is None
-
-
-def test_the_curve_of_the_window_has_a_point_for_each_second_with_answers():
-    window = LatencyWindow()
-    grown = [0] * BUCKETS
-    grown[4] = 10
-    window.add(grown, 10.0, 3.0)
-    curve = window.curve(5.0)
-    assert curve.values[-3] is not None
-    assert [value for value in curve.values if value is not None] == [curve.values[-3]]
-    assert len(curve.values) == 60

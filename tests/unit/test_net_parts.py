@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.errors import MalformedMessage, RemoteError, TransferCancelled, TransferFailed
 from shared.net import control
-from shared.net.incoming import Incoming
+from shared.net.handles import Incoming
 from shared.net.lazy_timer import LazyTimer
 from shared.net.paths import is_loopback, largest_datagram_bytes, transfer_settings
 from shared.transfer import Ranges, SendingTransfer, TransferSettings

@@ -137,6 +137,30 @@ async def test_what_repeating_cannot_change_is_given_up_with_its_reason(bench: B
     assert await bench.outbox.entries() == []
 
 
+async def test_what_is_missing_only_for_now_waits_with_its_reason_and_is_delivered_in_the_end(bench: Bench) -> None:
+    """A grant met a restored directory that lacked its viewer, and was given up as "There is no such account"."""
+    bench.errors += [Refused("not_found", "There is no such account.")] * 2
+    asked: list[tuple[str, str]] = []
+
+    async def reprieve(row: OutboxRow, error: GlimpseError) -> str | None:
+        asked.append((row.request, str(error)))
+        return "It is not back yet."
+
+    bench.outbox.reprieve = reprieve
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.outbox.submit, "test", "a grant", b"", REQUEST)
+            for attempt in (1, 2):
+                while [entry.attempts for entry in await bench.outbox.entries()] != [attempt]:
+                    await anyio.lowlevel.checkpoint()
+                [entry] = await bench.outbox.entries()
+                assert (entry.trouble, bench.events.seen) == ("It is not back yet.", [])
+                bench.outbox.wake()
+            await bench.until(Delivered)
+    assert asked == [(REQUEST, "There is no such account.")] * 2
+    assert await bench.outbox.entries() == []
+
+
 async def test_a_no_that_comes_before_the_row_is_known_to_be_stored_is_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

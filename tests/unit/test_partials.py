@@ -158,7 +158,7 @@ async def test_what_a_killed_process_left_is_swept_when_the_folder_is_opened_aga
     await FolderPartials(folder).keep(key, part(key, data, (0, 1000)))
     whole = {path.name for path in folder.iterdir()}
     (folder / ("0" * 32 + ".have")).write_bytes(b"ranges of nothing")
-    (folder / ("1" * 32 + ".new")).write_bytes(b"cut")
+    (folder / ("1" * 32 + ".part")).write_bytes(b"cut")
     store = FolderPartials(folder)
     await store.sweep()
     assert {path.name for path in folder.iterdir()} == whole

@@ -35,6 +35,6 @@ async def test_what_is_written_is_private(tmp_path: Path) -> None:
 async def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    (tmp_path / "image.part").symlink_to(victim)
+    (tmp_path / "image.png.part").symlink_to(victim)
     await write_whole(tmp_path / "image.png", b"picture")
     assert victim.read_bytes() == b"precious"

@@ -14,7 +14,7 @@ from node.request_handler import RequestHandler, RequestKey
 from node.telemetry import Telemetry
 from shared.config import LIMITS, LOCAL
 from shared.errors import Refused, StorageError, Unavailable
-from shared.net.session import Session
+from shared.net.handles import Session
 from shared.wire.codec import decode
 from shared.wire.operations import ListUsers
 from shared.wire.peer_messages import Answer, AnyPeerMessage, NoLeader, Pull, Request

@@ -7,7 +7,7 @@ import pytest
 from shared import sealing
 from shared.config import MAX_ORIGINAL_BYTES, MAX_SEALED_BYTES
 from shared.errors import BadSeal, LocalError, UnusableImage
-from shared.sealing import SEAL_OVERHEAD_BYTES, open_picture, open_sealed, seal_picture, seal_to, sealed_size
+from shared.sealing import open_picture, open_sealed, seal_picture, seal_to, sealed_size
 from tests.unit.rights_samples import CONTENT_KEY, IMAGE, OTHER_IMAGE, OWNER, STRANGER, VIEWER
 
 NONCE = bytes(range(12))
@@ -23,7 +23,7 @@ def sealed_original() -> bytes:
 @pytest.mark.parametrize("plaintext", [b"", b"x", bytes(32), bytes(100_000)])
 def test_what_is_sealed_to_a_key_opens_with_it(plaintext: bytes) -> None:
     sealed = seal_to(VIEWER.public.session_key, plaintext, context=b"context")
-    assert len(sealed) == len(plaintext) + SEAL_OVERHEAD_BYTES
+    assert len(sealed) == len(plaintext) + 32 + 16
     assert open_sealed(VIEWER.session_private, sealed, context=b"context") == plaintext
 
 

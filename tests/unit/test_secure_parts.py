@@ -7,16 +7,13 @@ import pytest
 from shared.config import LIMITS, LOCAL
 from shared.errors import DatagramRefused, LocalError, RemoteError
 from shared.secure import session as session_module
-from shared.secure.cookie import CookieJar
+from shared.secure.context import Deadlines
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, DatagramType, Drop, FrameKind, peek, routing_header
-from shared.secure.deadlines import Deadlines
-from shared.secure.limiter import TokenBuckets
 from shared.secure.noise import HandshakeKeys
-from shared.secure.replay import WINDOW_PACKETS, ReplayWindow
-from shared.secure.session import SessionKeys
+from shared.secure.session import WINDOW_PACKETS, ReplayWindow, SessionKeys
 from shared.secure.transfer_keys import TransferCipher, TransferKeys
-from shared.transfer.cipher import PacketCipher
-from shared.transfer.frames import TRANSFER_DATAGRAM_TYPE
+from shared.secure.unproven import CookieJar, TokenBuckets
+from shared.transfer.frames import TRANSFER_DATAGRAM_TYPE, PacketCipher
 
 HERE = ("192.0.2.1", 4000)
 THERE = ("192.0.2.2", 4000)

@@ -26,11 +26,13 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("theme = 3", "theme must be the name of a theme"),
         ("[keys]\na = 1", "keys. must hold lines like"),
         ("keys = 3", "keys. must hold lines like"),
-        ("colour = 1", "name 'colour', which is not known"),
+        ("colour = 1", "names 'colour', which is not known"),
         ('pictures = "oil"', "pictures must be one of auto, cells, half"),
         ("pictures = []", "pictures must be one of"),
         ("=", "cannot be read"),
         ("#" * 70_000, "too long"),
+        ("a = " + "[" * 20_000, "nested too deeply"),
+        ("a = " + "9" * 20_000, "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:

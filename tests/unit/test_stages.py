@@ -120,32 +120,32 @@ def test_the_rights_that_stand_are_found() -> None:
 
 def test_a_change_tells_what_it_met() -> None:
     done = RightsResult("r" * 32, True, left=7, met_consumed=2)
-    assert sharing.told_change(viewer(), done) == "Ben #12 has 7 views left now; 2 views spent so far."
+    assert sharing.describe_change(viewer(), done) == "Ben #12 has 7 views left now; 2 views spent so far."
     none = RightsResult("r" * 32, True, left=7, met_consumed=0)
-    assert sharing.told_change(viewer(consumed=0), none) == "Ben #12 has 7 views left now; none spent so far."
+    assert sharing.describe_change(viewer(consumed=0), none) == "Ben #12 has 7 views left now; none spent so far."
     met = RightsResult("r" * 32, True, left=1, met_consumed=3)
-    assert sharing.told_change(viewer(), met) == (
+    assert sharing.describe_change(viewer(), met) == (
         "Ben #12 has 1 view left now; 1 view was spent before the change took effect."
     )
     met = RightsResult("r" * 32, True, left=0, met_consumed=4)
-    assert "2 views were spent before" in sharing.told_change(viewer(), met)
+    assert "2 views were spent before" in sharing.describe_change(viewer(), met)
 
 
 def test_what_waits_for_the_cloud_is_told_as_waiting() -> None:
     waits = RightsResult("r" * 32, delivered=False)
-    assert "the change waits in the outbox" in sharing.told_change(viewer(), waits)
-    told = sharing.told_revoke(viewer(), waits)
+    assert "the change waits in the outbox" in sharing.describe_change(viewer(), waits)
+    told = sharing.describe_revoke(viewer(), waits)
     assert "the revocation waits" in told
     assert "Ben #12 may still look" in told
-    assert "the grant waits" in sharing.told_grant("Ben", 12, 3, Sent("r" * 32, delivered=False))
+    assert "the grant waits" in sharing.describe_grant("Ben", 12, 3, Sent("r" * 32, delivered=False))
 
 
 def test_a_revocation_and_a_grant_are_told() -> None:
     done = RightsResult("r" * 32, True, left=0, met_consumed=1)
-    told = sharing.told_revoke(viewer(), done)
+    told = sharing.describe_revoke(viewer(), done)
     assert told.startswith("Ben #12 can begin no look any more; 1 view had been spent.")
     assert "open there closes" in told, "a look that is under way ends only when the other side hears of it"
-    assert sharing.told_grant("Ben", 12, 1, Sent("r" * 32, delivered=True)).startswith("Ben #12 was given 1 view;")
+    assert sharing.describe_grant("Ben", 12, 1, Sent("r" * 32, delivered=True)).startswith("Ben #12 was given 1 view;")
 
 
 def test_a_hostile_name_stays_one_short_harmless_line() -> None:

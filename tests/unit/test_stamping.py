@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageChops
 
-from tui.client.stamping import stamp
+from tui.client.widgets.decoding import stamp
 
 TEXT = "Ada · 2027-01-15 08:00:00"
 

@@ -12,7 +12,16 @@ from rich.cells import cell_len
 
 from shared.text import is_clean
 from tui.client.transfers import STALE_S, Transfers
-from tui.client.view_requests import STATE_CELLS, Ask, RequestAction, arranged, describe, percent, state_words, why_not
+from tui.client.view_requests import (
+    STATE_CELLS,
+    Ask,
+    RequestDecision,
+    arranged,
+    describe,
+    percent,
+    state_words,
+    why_not,
+)
 from tui.peer.events import CopyProgress
 from tui.peer.models import AskState, Requests, ViewRequest
 
@@ -45,9 +54,11 @@ def transfers(*events: CopyProgress) -> Transfers:
     return known
 
 
-def rows(incoming: tuple[ViewRequest, ...] = (), outgoing: tuple[ViewRequest, ...] = (), **deeds: RequestAction) -> Any:
+def rows(
+    incoming: tuple[ViewRequest, ...] = (), outgoing: tuple[ViewRequest, ...] = (), **actions: RequestDecision
+) -> Any:
     return arranged(
-        Requests(incoming, outgoing, True), {f"{int(n[1:]):032x}": d for n, d in deeds.items()}, transfers()
+        Requests(incoming, outgoing, True), {f"{int(n[1:]):032x}": d for n, d in actions.items()}, transfers()
     )
 
 
@@ -68,7 +79,7 @@ def test_only_what_this_person_has_to_answer_counts() -> None:
         request(5),
         request(6),
     )
-    assert rows(given, (request(7),), n5=RequestAction.ACCEPT).unanswered == 2
+    assert rows(given, (request(7),), n5=RequestDecision.ACCEPT).unanswered == 2
 
 
 def test_a_person_counts_as_known_once_a_request_was_accepted() -> None:
@@ -101,7 +112,7 @@ def test_states_in_words(incoming: bool, changes: dict[str, Any], words: str) ->
 
 def test_every_state_has_words_that_fit_and_a_sentence() -> None:
     for state, incoming, waits, deed, arrived in product(
-        AskState, (True, False), (True, False), (None, *RequestAction), (None, 0.0, 1.0)
+        AskState, (True, False), (True, False), (None, *RequestDecision), (None, 0.0, 1.0)
     ):
         ask = Ask(request(state=state, waits=waits), incoming, deed, arrived)
         assert 0 < cell_len(state_words(ask)) <= STATE_CELLS
@@ -138,7 +149,7 @@ def test_what_comes_from_elsewhere_is_harmless_and_bounded() -> None:
             said.reason,
             ask.name,
             ask.title,
-            *(why_not(ask, deed) for deed in RequestAction),
+            *(why_not(ask, deed) for deed in RequestDecision),
         ):
             assert is_clean(line)
             assert cell_len(line) < 650
@@ -146,19 +157,19 @@ def test_what_comes_from_elsewhere_is_harmless_and_bounded() -> None:
 
 # --- What may be done ------------------------------------------------------------------------------------------------
 def test_answers_are_for_unanswered_requests_of_others_and_withdrawing_for_open_ones_of_one_s_own() -> None:
-    for state, incoming, waits, deed in product(AskState, (True, False), (True, False), (None, *RequestAction)):
+    for state, incoming, waits, deed in product(AskState, (True, False), (True, False), (None, *RequestDecision)):
         ask = Ask(request(state=state, waits=waits), incoming, deed)
         answerable = incoming and state is AskState.PENDING and not waits and deed is None
         assert answerable == ask.unanswered
-        for answer in (RequestAction.ACCEPT, RequestAction.REJECT):
+        for answer in (RequestDecision.ACCEPT, RequestDecision.REJECT):
             assert (why_not(ask, answer) == "") == answerable
         withdrawable = not incoming and state in (AskState.QUEUED, AskState.PENDING) and deed is None
-        assert (why_not(ask, RequestAction.WITHDRAW) == "") == withdrawable
+        assert (why_not(ask, RequestDecision.WITHDRAW) == "") == withdrawable
 
 
 def test_a_deed_without_a_request_says_so() -> None:
-    assert why_not(None, RequestAction.ACCEPT) == "There is no request to answer."
-    assert why_not(None, RequestAction.WITHDRAW) == "There is no request to withdraw."
+    assert why_not(None, RequestDecision.ACCEPT) == "There is no request to answer."
+    assert why_not(None, RequestDecision.WITHDRAW) == "There is no request to withdraw."
 
 
 # --- Transfers -------------------------------------------------------------------------------------------------------

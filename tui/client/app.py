@@ -164,8 +164,8 @@ class GlimpseClient(InputBuffer[str]):
             work(self, self._leave, group="leave")
 
     async def _leave(self) -> None:
+        from tui.client.dialogs.viewer import ViewerScreen
         from tui.client.screens.home import HomeScreen
-        from tui.client.screens.viewer import ViewerScreen
 
         home = next((screen for screen in self.screen_stack if isinstance(screen, HomeScreen)), None)
         waiting = 0
@@ -181,3 +181,9 @@ class GlimpseClient(InputBuffer[str]):
         await self.host.close()
         wait = "1 item waits in the outbox; it goes" if waiting == 1 else f"{waiting} items wait in the outbox; they go"
         self.exit(f"{wait} out the next time you sign in." if waiting else "")
+
+
+if TYPE_CHECKING:
+    from tui.client.client_app import ClientApp
+
+    _: type[ClientApp] = GlimpseClient  # the type checker compares them here; everywhere else they are cast

@@ -1,10 +1,10 @@
-"""How long the client puts things off, in seconds: for a moment in which more of the same may come."""
+"""Debounce times of the client, in seconds."""
 
 TOGETHER_S = 0.15
-"""Events that come as a flock, such as mail after sign-in, are answered by one look at the peer."""
+"""Events in quick succession, such as mail after sign-in, cause one fetch."""
 PAINT_S = 0.25
-"""Progress comes with every few packets, and pages of people one after another: they are painted together."""
+"""Progress, and pages of people, come in quick succession and are painted together."""
 REST_S = 0.12
-"""A cursor that runs through a list asks nobody and reads no file; only where it rests for so long."""
+"""A row's details are fetched once the cursor has rested on it for so long."""
 TYPING_S = 0.2
-"""Without another key for so long, what was typed is looked for, in the cloud or on disk, and no half-typed name."""
+"""A search begins when no key has come for so long."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final, Literal
 
 from shared.errors import InvalidInput, ProfileError, StorageError
+from shared.files import create_file
 
 _BEGIN: Final = "-----BEGIN GLIMPSE IDENTITY-----"
 _RUNS: Final = re.compile(r"[^\W\d_]+|\d+|[\W_]")
@@ -34,20 +34,11 @@ def write_export(path: Path, data: bytes) -> None:
     Raises `InvalidInput` if there is such a file already (it is never overwritten), `StorageError` if it cannot be
     written; then nothing of it is left.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o600)
+        create_file(path, data)
     except FileExistsError:
         raise InvalidInput(f"{path} exists already and is not overwritten; choose another name.") from None
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}; choose another place.") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-    except OSError as error:
-        path.unlink(missing_ok=True)
         raise StorageError(f"{path} cannot be written: {error.strerror}; choose another place.") from None
 
 

@@ -24,7 +24,7 @@ _CLOSING = "The client is closing; start it again."
 
 
 class _Visit:
-    """One peer from the wish to open it until it is closed."""
+    """One peer from the request to open it until it is closed."""
 
     def __init__(self, profile: str) -> None:
         self.profile = profile

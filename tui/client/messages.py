@@ -1,61 +1,105 @@
-"""Messages between the parts of the client."""
+"""Messages between the parts of the client, and those by which workers of the first screen tell what they found."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.errors import GlimpseError
+    from tui.client.ports import Reach
+    from tui.peer import Peer
     from tui.peer.events import Event
     from tui.peer.models import PeerStatus
+    from tui.peer.profiles import ProfileSummary
 
 
+@dataclass
 class PeerEvent(Message, bubble=False):
-    """The peer told of something. Posted to the home screen, and by it to every pane."""
+    """The peer reported an event. Posted to the home screen, which posts it to every pane."""
 
-    def __init__(self, event: Event) -> None:
-        super().__init__()
-        self.event = event
+    event: Event
 
 
-class StandingChanged(Message, bubble=False):
-    """The peer stands otherwise with the cloud than before."""
+@dataclass
+class ConnectionChanged(Message, bubble=False):
+    """The peer signed in, or the cloud went away or came back."""
 
-    def __init__(self, status: PeerStatus) -> None:
-        super().__init__()
-        self.status = status
+    status: PeerStatus
 
 
+@dataclass
 class Waiting(Message):
-    """A pane has so many things that its person has not seen or answered yet; shown as a badge on its tab."""
+    """A pane holds `count` things that the user has not seen or answered yet; shown on its tab."""
 
-    def __init__(self, pane: str, count: int) -> None:
-        super().__init__()
-        self.pane = pane
-        self.count = count
+    pane: str
+    count: int
 
 
+@dataclass
 class TroubleArose(Message):
-    """Something that was asked for could not be done; shown as a toast."""
+    """A call of the peer failed; shown as a toast."""
 
-    def __init__(self, error: GlimpseError) -> None:
-        super().__init__()
-        self.error = error
+    error: GlimpseError
 
 
+@dataclass
 class Happened(Message):
-    """The person did something that the guided path waits for (`what` is a step's word)."""
+    """The user did something that the guided tour waits for; `what` is the word of one of its steps."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__()
-        self.what = what
+    what: str
 
 
+@dataclass
 class Noticed(Message):
-    """There is something that stays on the screen until it has been read; empty for nothing."""
+    """A notice stays above the tabs until it has been read; empty for none."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
+    text: str
+
+
+# --- The first screen ------------------------------------------------------------------------------------------------
+@dataclass
+class Listed(Message, bubble=False):
+    """The profiles on this machine."""
+
+    profiles: Sequence[ProfileSummary]
+
+
+@dataclass
+class Reached(Message, bubble=False):
+    """How the nodes answer."""
+
+    reach: Reach
+
+
+@dataclass
+class Nameless(Message, bubble=False):
+    """An account is to be made: in a profile in which nobody has registered, or, without one, in a new profile."""
+
+    profile: str = ""
+
+
+@dataclass
+class Made(Message, bubble=False):
+    """An account was made, or found for a key that was imported; its peer is open."""
+
+    peer: Peer
+    restored: bool
+
+
+@dataclass
+class Entered(Message, bubble=False):
+    """A peer is open and has an account."""
+
+    peer: Peer
+
+
+@dataclass
+class Stayed(Message, bubble=False):
+    """No peer is open; `trouble` says why, empty where the person did not want to."""
+
+    trouble: str = ""

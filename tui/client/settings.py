@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from platformdirs import user_config_path
 
 from tui.common.settings import THEME, read_settings
 
-PICTURES = ("auto", "cells", "half")
+Pictures = Literal["auto", "cells", "half"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class ClientSettings:
 
     theme: str = THEME
     keys: dict[str, str] = field(default_factory=dict)
-    pictures: str = PICTURES[0]
+    pictures: Pictures = "auto"
     """`auto`: true pixels where the terminal has them; `cells`: quadrant blocks; `half`: half blocks."""
 
 
@@ -27,5 +28,5 @@ def settings_path() -> Path:
 
 def load_settings(path: Path) -> ClientSettings:
     """Read the settings; a file that is not there means the defaults. Raises `InvalidInput` that names the fault."""
-    found = read_settings(path, example='"users.request" = "r"', choices={"pictures": PICTURES})
-    return ClientSettings(found.theme, found.keys, found.chosen["pictures"])
+    pictures = f"pictures must be one of {', '.join(get_args(Pictures))}"
+    return read_settings(path, ClientSettings, example='"users.request" = "r"', pictures=pictures)

@@ -55,7 +55,7 @@ def standing(viewers: list[Viewer], account: int) -> Viewer | None:
     return next((viewer for viewer in viewers if viewer.account == account and not viewer.revoked), None)
 
 
-def told_change(before: Viewer, result: RightsResult) -> str:
+def describe_change(before: Viewer, result: RightsResult) -> str:
     """Return what came of a change of views or expiry."""
     who = person(before.name, before.account)
     if not result.delivered or result.left is None:
@@ -67,7 +67,7 @@ def told_change(before: Viewer, result: RightsResult) -> str:
     return f"{told}; {views(result.met_consumed) if result.met_consumed else 'none'} spent so far."
 
 
-def told_revoke(before: Viewer, result: RightsResult) -> str:
+def describe_revoke(before: Viewer, result: RightsResult) -> str:
     """Return what came of a revocation."""
     who = person(before.name, before.account)
     if not result.delivered:
@@ -78,7 +78,7 @@ def told_revoke(before: Viewer, result: RightsResult) -> str:
     )
 
 
-def told_grant(name: str, account: int, number: int, sent: Sent) -> str:
+def describe_grant(name: str, account: int, number: int, sent: Sent) -> str:
     """Return what came of a grant."""
     who = person(name, account)
     if not sent.delivered:

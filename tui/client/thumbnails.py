@@ -11,7 +11,6 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client.widgets.decoding import reduced, reduced_preview
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,10 +75,6 @@ class Thumbnails:
         for key in [key for key in self._found if key[1] == image_id]:
             del self._found[key]
 
-    def clear(self) -> None:
-        """Drop everything."""
-        self._found.clear()
-
     # --- Keeping -----------------------------------------------------------------------------------------------------
     async def _get(
         self, kind: Kind, image_id: str, load: Callable[[str], Awaitable[Image.Image | None]]
@@ -128,17 +123,62 @@ class Thumbnails:
         if not any(image.image == image_id and image.path is not None for image in mine):
             return None
         view = await self._peer.view(image_id)
-        return await self._decoded(reduced, view.data)
+        return await self._decoded(_reduced, view.data)
 
     async def _cover(self, image_id: str) -> Image.Image | None:
         data = await self._peer.cover(image_id)
-        return None if data is None else await self._decoded(reduced, data)
+        return None if data is None else await self._decoded(_reduced, data)
 
     async def _preview(self, image_id: str) -> Image.Image | None:
         data = await self._peer.preview(image_id)
-        return None if data is None else await self._decoded(reduced_preview, data)
+        return None if data is None else await self._decoded(_reduced_preview, data)
 
-    async def _decoded(self, decode: Callable[[bytes, tuple[int, int]], Image.Image], data: bytes) -> Image.Image:
+    async def _decoded(self, decode: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
         # One at a time: a page of thumbnails must not take all cores, nor unpack all its pictures at once.
         async with self._one_thread:
-            return await anyio.to_thread.run_sync(decode, data, BOX_PX)
+            return await anyio.to_thread.run_sync(decode, data)
+
+
+# Imported in a thread: what decodes brings numpy and Pillow along, which screens start without.
+def _reduced(data: bytes) -> Image.Image:
+    from tui.client.widgets.decoding import reduced
+
+    return reduced(data, BOX_PX)
+
+
+def _reduced_preview(data: bytes) -> Image.Image:
+    from tui.client.widgets.decoding import reduced_preview
+
+    return reduced_preview(data, BOX_PX)
+
+
+class Covers:
+    """What stands for a picture that is not looked at."""
+
+    def __init__(self, thumbnails: Thumbnails) -> None:
+        self._thumbnails = thumbnails
+        self._default: Image.Image | None = None
+
+    async def get(self, image_id: str) -> Image.Image:
+        """Return an image's cover; the default image while it is not here, or where its file does not decode."""
+        cover = await self._thumbnails.cover(image_id)
+        return await self._stand_in() if cover is None else cover
+
+    def known(self, image_id: str) -> Image.Image | None:
+        """Return what `get` would return, if that was loaded before; asks nobody."""
+        return self._thumbnails.known("cover", image_id) or self._default
+
+    def forget(self, image_id: str) -> None:
+        """Drop what is kept of an image, because it changed."""
+        self._thumbnails.forget(image_id)
+
+    async def _stand_in(self) -> Image.Image:
+        if self._default is None:
+            self._default = await anyio.to_thread.run_sync(_default_image)
+        return self._default
+
+
+def _default_image() -> Image.Image:
+    from shared.stego.covers import default_cover_png
+
+    return _reduced(default_cover_png())

@@ -1,6 +1,6 @@
-"""Who is registered, as far as it was told page by page: merged, searched and counted. No widget in here.
+"""The people that the cloud has listed so far, page by page: merged, searched and counted. No widget in here.
 
-The cloud tells people in pages, those online first, and only what it is asked. So the roster holds what was heard,
+The cloud tells people in pages, those online first, and only what it is asked. So the directory holds what was heard,
 knows whether that is everybody, and takes from a look at the first pages who has gone away since.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 from tui.peer.models import User, UserPage
 
 MAX_PEOPLE: Final = 20_000
-"""Beyond so many the roster takes no more by itself; whoever searches finds the rest in the cloud."""
+"""Beyond so many the directory takes no more by itself; whoever searches finds the rest in the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,6 @@ class UserDirectory:
     def complete(self) -> bool:
         """Whether everybody was heard of."""
         return len(self._entries) >= self.total
-
-    def find(self, account: int) -> User | None:
-        """Return one person as heard of last."""
-        entry = self._entries.get(account)
-        return None if entry is None else entry.user
 
     def matching(self, text: str) -> list[User]:
         """Return those in whose name or fingerprint words, or at the begin of whose id, every word of a text occurs."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from rich.text import Text
+
 from tui.common.wording import ago, moment, plain, views
 from tui.peer.models import AskState
 
@@ -23,7 +25,7 @@ NOBODY: Final = "somebody"
 UNTITLED: Final = "an image"
 
 
-class RequestAction(StrEnum):
+class RequestDecision(StrEnum):
     """What can be done with a request."""
 
     ACCEPT = "accept"
@@ -37,7 +39,7 @@ class Ask:
 
     request: ViewRequest
     incoming: bool
-    deed: RequestAction | None = None
+    action: RequestDecision | None = None
     """What its person has just decided, while the peer is at it."""
     arrived: float | None = None
     """How much of the stego image was sent or received, from 0 to 1; None while nothing is on its way."""
@@ -50,7 +52,9 @@ class Ask:
     @property
     def unanswered(self) -> bool:
         """Whether it waits for this person."""
-        return self.incoming and self.request.state is AskState.PENDING and not self.request.waits and self.deed is None
+        return (
+            self.incoming and self.request.state is AskState.PENDING and not self.request.waits and self.action is None
+        )
 
     @property
     def person(self) -> str:
@@ -106,12 +110,12 @@ class RequestBook:
         return next((ask for ask in self.incoming + self.outgoing if ask.request.grant == grant), None)
 
 
-def arranged(found: Requests, deeds: Mapping[str, RequestAction], transfers: Transfers) -> RequestBook:
-    """Return what a peer told as rows. `deeds` are under way, by request id."""
+def arranged(found: Requests, actions: Mapping[str, RequestDecision], transfers: Transfers) -> RequestBook:
+    """Return what a peer told as rows. `actions` are under way, by request id."""
 
     def rows(requests: Iterable[ViewRequest], *, incoming: bool) -> tuple[Ask, ...]:
         asks = [
-            Ask(row, incoming, deeds.get(row.request_id), _arrived(row, transfers, incoming=incoming))
+            Ask(row, incoming, actions.get(row.request_id), _arrived(row, transfers, incoming=incoming))
             for row in requests
         ]
         return tuple(sorted(asks, key=lambda ask: (not ask.open, -ask.request.created)))
@@ -127,10 +131,10 @@ def _arrived(row: ViewRequest, transfers: Transfers, *, incoming: bool) -> float
 
 
 # --- In words --------------------------------------------------------------------------------------------------------
-_DOING: Final = {
-    RequestAction.ACCEPT: "accepting…",
-    RequestAction.REJECT: "rejecting…",
-    RequestAction.WITHDRAW: "withdrawing…",
+_ACTION_WORDS: Final = {
+    RequestDecision.ACCEPT: "accepting…",
+    RequestDecision.REJECT: "rejecting…",
+    RequestDecision.WITHDRAW: "withdrawing…",
 }
 _INCOMING: Final = {
     AskState.PENDING: "● needs an answer",
@@ -153,8 +157,8 @@ STATE_CELLS: Final = 18
 def state_words(ask: Ask) -> str:
     """Return where a request stands, in at most `STATE_CELLS`."""
     state = ask.request.state
-    if ask.deed is not None:
-        return _DOING[ask.deed]
+    if ask.action is not None:
+        return _ACTION_WORDS[ask.action]
     if ask.arrived is not None:
         return f"{'↑ sending' if ask.incoming else '↓ receiving'} {percent(ask.arrived)}"
     if not ask.incoming:
@@ -204,7 +208,7 @@ def _because(ask: Ask) -> str:
 
 
 def _sentence(ask: Ask, now: float) -> str:
-    if ask.deed is not None:
+    if ask.action is not None:
         return "Telling the cloud…"
     if ask.arrived is not None:
         way = f"on its way to {ask.name}" if ask.incoming else "on its way to you"
@@ -250,16 +254,28 @@ def _answered(row: ViewRequest, now: float) -> str:
     return "" if row.answered is None else f" {ago(row.answered, now)}"
 
 
+def request_text(ask: Ask, now: float, zone: tzinfo | None) -> Text:
+    """Return a request as text, the note last because it may be long. `now` in seconds since 1970."""
+    said = describe(ask, now, zone)
+    text = Text()
+    text.append(said.person, style="bold")
+    text.append(f", {said.when}", style="dim")
+    text.append(f"\n{said.words}" if said.words else "", style="dim")
+    text.append(f"\n{said.asked}")
+    text.append(f"\n{said.state}", style="bold" if ask.unanswered else "")
+    for line in (said.reason, said.note):
+        text.append(f"\n{line}" if line else "")
+    return text
+
+
 # --- What may be done ------------------------------------------------------------------------------------------------
-def why_not(ask: Ask | None, deed: RequestAction) -> str:
-    """Return why a deed does not apply to a request, and what to do instead; empty if it does."""
+def why_not(ask: Ask | None, action: RequestDecision) -> str:
+    """Return why an action does not apply to a request, and what to do instead; empty if it does."""
     if ask is None:
-        return (
-            "There is no request to withdraw." if deed is RequestAction.WITHDRAW else "There is no request to answer."
-        )
-    if ask.deed is not None:
+        return f"There is no request to {'withdraw' if action is RequestDecision.WITHDRAW else 'answer'}."
+    if ask.action is not None:
         return "The cloud is being told already; wait a moment."
-    return _why_not_withdraw(ask) if deed is RequestAction.WITHDRAW else _why_not_answer(ask)
+    return _why_not_withdraw(ask) if action is RequestDecision.WITHDRAW else _why_not_answer(ask)
 
 
 def _why_not_answer(ask: Ask) -> str:

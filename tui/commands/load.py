@@ -25,7 +25,7 @@ from shared.identity import Identity
 from shared.records import encode_record
 from shared.rights import create_owner_record
 from shared.sealing import seal_picture
-from shared.stego import container, pictures
+from shared.stego import container, covers, pictures
 from tui.commands.load_worker import Progress, Report, Task
 from tui.common.user_paths import find_cluster
 from tui.operator import Operator
@@ -168,7 +168,7 @@ def _made_image(path: Path) -> Path:
     """Write a JPEG of about 10 KB, made from the procedural cover."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(pictures.default_cover_png())).convert("RGB")
+    picture = Image.open(io.BytesIO(covers.default_cover_png())).convert("RGB")
     best = b""
     for quality in range(20, 96, 5):
         buffer = io.BytesIO()

@@ -22,6 +22,7 @@ from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
 from shared.text import clean
+from shared.wire.node_messages import MAX_NODES
 from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
 from tui.operator import Operator
 
@@ -31,7 +32,6 @@ _READY_S = 60.0
 once."""
 _STOP_S = 20.0
 """How long nodes may take to drain and close the directory before they are killed."""
-_MAX_NODES = 15
 _LOWEST_FREE_PORT = 10_240
 _USUAL_FIRST_LENT_PORT = 32_768
 
@@ -69,8 +69,8 @@ def set_up(
     nothing closes what is returned. A folder that holds a cluster keeps it; raises `InvalidInput` if it was set up with
     another directory than is asked for now.
     """
-    if not 1 <= nodes <= _MAX_NODES:
-        raise InvalidInput(f"A cluster has 1 to {_MAX_NODES} nodes.")
+    if not 1 <= nodes <= MAX_NODES:
+        raise InvalidInput(f"A cluster has 1 to {MAX_NODES} nodes.")
     if directory_url is not None:
         _check_directory(directory_url)
     try:

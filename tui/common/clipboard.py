@@ -1,9 +1,10 @@
 """Copies of ids and fingerprints: many terminals drop what is sent to their clipboard, so a file keeps the last one."""
 
-import os
 from pathlib import Path
 
 from platformdirs import user_state_path
+
+from shared.files import replace_file
 
 
 class Clipboard:
@@ -22,9 +23,7 @@ class Clipboard:
         path = self._path or user_state_path("glimpse") / "copied.txt"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
+            replace_file(path, f"{text}\n".encode())
         except OSError:
             return None
         return path

@@ -10,20 +10,17 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Static
 
-from tui.client.widgets.chips import Chips
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from tui.client.app import GlimpseClient
     from tui.common.input_buffer import InputBuffer
 
 R = TypeVar("R")
 _READY_AT_LATEST_S: Final = 1.0
-"""Keys are held back no longer than this, whatever becomes of the first paint."""
+"""Keys are held back no longer than this, even if the first paint is late."""
 
 
 class Dialog(ModalScreen[R | None], Generic[R]):
@@ -36,11 +33,11 @@ class Dialog(ModalScreen[R | None], Generic[R]):
     HEADING: ClassVar[str] = ""
     ACCEPT: ClassVar[str] = "OK"
     CANCEL: ClassVar[str] = "Cancel"
+    """The label of the button that says no; empty for none, where there is nothing to decide."""
     DANGEROUS: ClassVar[bool] = False
     """What cannot be undone has a red button, and Cancel is what Enter means at first."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
-        Binding("enter", "accept_choice", "Accept", id="dialog.accept", show=False, tooltip="Say yes"),
         Binding("pageup,ctrl+up", "turn(-1)", "Up", id="dialog.up", show=False, tooltip="Show what is further up"),
         Binding("pagedown,ctrl+down", "turn(1)", "Down", id="dialog.down", show=False, tooltip="Show what is below"),
     ]
@@ -50,11 +47,6 @@ class Dialog(ModalScreen[R | None], Generic[R]):
     ready = False
     """Whether it takes keys: it is laid out, and a field or a button has the focus."""
 
-    @property
-    def client(self) -> GlimpseClient:
-        """The program that this dialog belongs to."""
-        return cast("GlimpseClient", self.app)
-
     def compose(self) -> ComposeResult:
         """Compose heading, body, complaint and buttons."""
         with Vertical(classes="dialog"):
@@ -62,7 +54,8 @@ class Dialog(ModalScreen[R | None], Generic[R]):
             yield from self.body()
             yield Static("", classes="complaint", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button(self.CANCEL, id="cancel")
+                if self.CANCEL:
+                    yield Button(self.CANCEL, id="cancel")
                 yield Button(self.ACCEPT, id="accept", variant="error" if self.DANGEROUS else "primary")
 
     def heading(self) -> str:
@@ -85,7 +78,7 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         self.set_timer(_READY_AT_LATEST_S, self._become_ready)
 
     def on_unmount(self) -> None:
-        """Leave to what is behind it what was typed for nobody."""
+        """Hand keys that were held back to the screen behind."""
         self._become_ready()
 
     def _become_ready(self) -> None:
@@ -111,11 +104,6 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         result = self.result()
         if result is not None:
             self.dismiss(result)
-
-    def action_accept_choice(self) -> None:
-        """Say yes from words that one chooses among, as from an input; elsewhere Enter has its own meaning or none."""
-        if isinstance(self.focused, Chips):
-            self.action_accept()
 
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:

@@ -71,17 +71,17 @@ class Footer(Widget):
     """One line without children, painted only if other keys apply: the focus moves often. A click presses the key."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-line--key", "key-line--does", "key-line--hover", "key-line--edge"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"footer--key", "footer--does", "footer--hover", "footer--edge"}
     DEFAULT_CSS = """
-    KeyLine {
+    Footer {
         dock: bottom; height: 1; color: $footer-foreground; background: $footer-background;
 
-        & > .key-line--key {
+        & > .footer--key {
             color: $footer-key-foreground; background: $footer-key-background; text-style: bold;
         }
-        & > .key-line--does { color: $footer-description-foreground; background: $footer-description-background; }
-        & > .key-line--hover { color: $footer-key-foreground; background: $block-hover-background; }
-        & > .key-line--edge { color: $foreground 20%; }
+        & > .footer--does { color: $footer-description-foreground; background: $footer-description-background; }
+        & > .footer--hover { color: $footer-key-foreground; background: $block-hover-background; }
+        & > .footer--edge { color: $foreground 20%; }
     }
     """
 
@@ -95,12 +95,12 @@ class Footer(Widget):
         self._looks_soon = False
 
     def on_mount(self) -> None:
-        """Hear when other keys apply, and look again when a screen before this one is gone: it may have kept word."""
+        """Follow which keys apply, also after a screen in front is gone, which may have hidden a change."""
         self.screen.bindings_updated_signal.subscribe(self, self._other_keys)
         self.watch(self.screen, "stack_updates", self._look_soon, init=False)
 
     def on_unmount(self) -> None:
-        """Hear no more."""
+        """Stop following."""
         self.screen.bindings_updated_signal.unsubscribe(self)
 
     # --- Which keys --------------------------------------------------------------------------------------------------
@@ -177,18 +177,16 @@ class Footer(Widget):
         shown, more = fitting(self._hints, self._room)
         segments = [segment for hint in shown for segment in self._segments(hint, style)]
         if more:
-            segments.append(Segment(_MORE, style + self.get_component_rich_style("key-line--does", partial=True)))
+            segments.append(Segment(_MORE, style + self.get_component_rich_style("footer--does", partial=True)))
         strip = Strip(segments).adjust_cell_length(self._room, style)
         if self._palette is not None:
-            edge = Segment("▏", self.get_component_rich_style("key-line--edge"))
+            edge = Segment("▏", self.get_component_rich_style("footer--edge"))
             strip = Strip.join([strip, Strip(self._segments(self._palette, style, edge))])
         return strip.adjust_cell_length(width, style)
 
     def _segments(self, hint: Hint, style: Style, edge: Segment | None = None) -> Iterable[Segment]:
-        key, does = (
-            style + self.get_component_rich_style(f"key-line--{part}", partial=True) for part in ("key", "does")
-        )
-        over = self.get_component_rich_style("key-line--hover")
+        key, does = (style + self.get_component_rich_style(f"footer--{part}", partial=True) for part in ("key", "does"))
+        over = self.get_component_rich_style("footer--hover")
         if len(hint.keys) == 1 and hint.keys[0][0] == self.hovered:
             key, does = key + over, does + over
         if not hint.enabled:

@@ -1,13 +1,24 @@
-"""In which order the rows of a list stand, and where its cursor goes when they change. Pure."""
+"""In which order rows stand, where the cursor goes when they change, and the keys that move it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+from textual.binding import Binding
 
 T = TypeVar("T")
 Sort = tuple[str, bool]
 """Name of a sort key, and whether the order is descending."""
+_KEYS: Final = (
+    ("up,k", "{step}(-1)", "Up"),
+    ("down,j", "{step}(1)", "Down"),
+    ("home,g", "first", "First"),
+    ("end,G", "last", "Last"),
+    ("pageup,ctrl+u", "page(-1)", "Page up"),
+    ("pagedown,ctrl+d", "page(1)", "Page down"),
+)
+"""Arrows, vim's letters, pages, both ends: keys, action and name; `step` is the action that moves by one row."""
 
 
 def orders(names: Iterable[str], start: Sort | None, downwards: Collection[str] = ()) -> tuple[Sort | None, ...]:
@@ -50,3 +61,11 @@ def successor(before: Sequence[T], cursor: int, rows: Sequence[T], key: Callable
         if place is not None:
             return place
     return 0
+
+
+def row_keys(prefix: str, step: str = "cursor") -> list[Binding]:
+    """Return bindings with the ids `prefix.up`, `prefix.page_down` and so on; `step` is the action of a single row."""
+    return [
+        Binding(keys, action.format(step=step), name, id=f"{prefix}.{name.lower().replace(' ', '_')}", show=False)
+        for keys, action, name in _KEYS
+    ]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rich.segment import Segment
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
@@ -16,11 +15,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.common.celltext import fit
-from tui.common.columns import EDGE, Column, Slot, lay_out
-from tui.common.lines import centred, heading, joined
-from tui.common.movement import row_keys
-from tui.common.ordering import Sort, in_order, orders, sorted_by, successor
+from tui.common.columns import Column
+from tui.common.lines import LinePainter
+from tui.common.ordering import Sort, in_order, orders, row_keys, sorted_by, successor
 
 __all__ = ["Column", "RowList", "Sort"]
 
@@ -29,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass
 class _FromList(Message):
-    """Something that a list tells."""
+    """A message of a list."""
 
     row_list: RowList[Any]
 
@@ -119,12 +116,11 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         sort: Sort | None = None,
         empty: str = "",
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.columns = tuple(columns)
         self._key = key
-        self._cells = cells
+        self._painter = LinePainter(self.columns, cells, self.get_component_rich_style)
         self._sort_keys = dict(sort_keys or {})
         self._downwards = frozenset(column.key for column in columns if column.descending_first)
         self._orders = orders(self._sort_keys, sort, self._downwards)
@@ -132,16 +128,12 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._rows: tuple[T, ...] = ()
         self._announced: str | None = None
         self._heading_lines = int(any(column.title for column in columns))
-        self._slots: tuple[Slot, ...] = ()
-        self._slots_width = -1
-        self._strips: dict[tuple[str, int, str], Strip] = {}
         self._hovered_line: int | None = None
         self._chosen_by_click = False
         self.set_reactive(RowList.sort, sort)
         self.set_reactive(RowList.empty, empty)
 
-    # What is shown
-
+    # --- What is shown -----------------------------------------------------------------------------------------------
     @property
     def rows(self) -> Sequence[T]:
         """The rows in the order in which they are shown."""
@@ -171,11 +163,10 @@ class RowList(ScrollView, Generic[T], can_focus=True):
 
     def redraw(self) -> None:
         """Ask for all cells again, because what they say depends on more than the rows, such as the time."""
-        self._strips.clear()
+        self._painter.forget()
         self.refresh()
 
-    # Order
-
+    # --- Order -------------------------------------------------------------------------------------------------------
     def validate_sort(self, sort: Sort | None) -> Sort | None:
         """Refuse an order that nobody defined."""
         if sort is not None and sort[0] not in self._sort_keys:
@@ -202,8 +193,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         if name in self._sort_keys:
             self.sort = sorted_by(name, self.sort, self._downwards)
 
-    # Rows and cursor
-
+    # --- Rows and cursor ---------------------------------------------------------------------------------------------
     @property
     def allow_vertical_scroll(self) -> bool:
         """Whether there are more rows than fit, which the scroll bar tells only after the next layout."""
@@ -221,7 +211,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         in_view = 0 <= line < self._page
         index = successor(self._rows, self.cursor, rows, self._key)
         self._rows = rows
-        self._strips.clear()
+        self._painter.forget()
         self.set_reactive(RowList.cursor, index)
         self.virtual_size = Size(0, len(rows) + self._heading_lines)
         if in_view:
@@ -233,7 +223,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         self._announce()
 
     def _announce(self) -> None:
-        """Tell about the current row if it is another one than was told about last."""
+        """Post `Highlighted` if the current row is another one than at the last call."""
         row = self.current
         key = None if row is None else self._key(row)
         if self.is_running and key != self._announced:
@@ -285,25 +275,24 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         if self.current is not None:
             self.post_message(self.Selected(self, self.current))
 
-    # Events
-
+    # --- Events ------------------------------------------------------------------------------------------------------
     def on_mount(self) -> None:
-        """Tell about the first row, which may have come before."""
+        """Announce the first row, which may have been there before."""
         self._announce()
 
     def on_resize(self) -> None:
         """Share out the new width, and keep the cursor in view."""
-        self._strips.clear()
+        self._painter.forget()
         self._scroll_to_cursor()
         self.refresh()
 
     def notify_style_update(self) -> None:
         """Forget what was painted in other colours."""
         super().notify_style_update()
-        self._strips.clear()
+        self._painter.forget()
 
     def watch_empty(self) -> None:
-        """Say it."""
+        """Show another text where there are no rows."""
         if not self._rows:
             self.refresh()
 
@@ -329,7 +318,7 @@ class RowList(ScrollView, Generic[T], can_focus=True):
             self._click_row(index, event.chain)
 
     def _click_heading(self, x: int) -> None:
-        for slot in self._laid_out():
+        for slot in self._painter.slots(self.scrollable_content_region.width):
             if slot.covers(x):
                 self._sort_by(slot.column.key)
 
@@ -354,19 +343,21 @@ class RowList(ScrollView, Generic[T], can_focus=True):
                 if changed is not None:
                     self.refresh_line(changed + self.scroll_offset.y)
 
-    # Painting
-
+    # --- Painting ----------------------------------------------------------------------------------------------------
     def render_line(self, y: int) -> Strip:
         """Return one line: the headings, a row, or what is said where there are none."""
-        width = self.scrollable_content_region.width
+        width, height = self.scrollable_content_region.size
+        console, painter = self.app.console, self._painter
         if y < self._heading_lines:
-            return self._headings(width)
+            return painter.headings(self.sort, width, console)
         if not self._rows:
-            return self._nothing(y, width)
+            room = (width, height - self._heading_lines)
+            return painter.nothing(self.empty, y - self._heading_lines, room, console)
         index = self._row_at(y)
         if index is None:
             return Strip.blank(width, self.rich_style)
-        return self._row_strip(self._rows[index], self._look(index, y), width)
+        row = self._rows[index]
+        return painter.row(self._key(row), row, self._look(index, y), width, console)
 
     def _look(self, index: int, y: int) -> str:
         """Return the component class of a row."""
@@ -375,43 +366,3 @@ class RowList(ScrollView, Generic[T], can_focus=True):
         if y == self._hovered_line:
             return "rowlist--hover"
         return "rowlist--odd" if index % 2 else "rowlist--even"
-
-    def _row_strip(self, row: T, look: str, width: int) -> Strip:
-        known = (self._key(row), width, look)
-        if known not in self._strips:
-            cells = self._cells(row)
-            fitted = (
-                fit(cells[slot.index], slot.width, slot.column.align, self.app.console) for slot in self._laid_out()
-            )
-            style = self.get_component_rich_style(look)
-            self._strips[known] = joined(fitted, width, style, own_colours=look != "rowlist--cursor")
-        return self._strips[known]
-
-    def _headings(self, width: int) -> Strip:
-        style = self.get_component_rich_style("rowlist--header")
-        return joined((self._heading(slot) for slot in self._laid_out()), width, style)
-
-    def _heading(self, slot: Slot) -> list[Segment]:
-        """Return a column's title, marked where the rows are sorted by it."""
-        column, descending = slot.column, None
-        title = Text()
-        if self.sort is not None and self.sort[0] == column.key:
-            descending = self.sort[1]
-            title.style = self.get_component_rich_style("rowlist--sorted")
-        title.append(heading(column.title, slot.width, descending=descending))
-        return fit(title, slot.width, column.align, self.app.console)
-
-    def _nothing(self, y: int, width: int) -> Strip:
-        """Return a line of what is said where there are no rows."""
-        height = self.scrollable_content_region.height - self._heading_lines
-        style = self.get_component_rich_style("rowlist--empty")
-        lines = centred(self.empty, width - 2 * EDGE, height, self.app.console)
-        text = lines.get(y - self._heading_lines)
-        return Strip.blank(width, style) if text is None else joined([text], width, style)
-
-    def _laid_out(self) -> tuple[Slot, ...]:
-        """Return where the columns stand at the present width."""
-        width = self.scrollable_content_region.width
-        if width != self._slots_width:
-            self._slots_width, self._slots = width, lay_out(self.columns, width)
-        return self._slots

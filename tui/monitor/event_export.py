@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import InvalidInput, StorageError
+from shared.files import create_file
 from tui.common.wording import plain
 from tui.monitor.wording import name_of, thousands
 
@@ -77,23 +77,10 @@ def save_text(path: Path, text: str) -> None:
     Raises `InvalidInput` if there is anything of this name already, and `StorageError` if it cannot be written; then
     nothing of it is left.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o600)
+        create_file(path, text.encode())
     except FileExistsError:
         raise InvalidInput(f"{path} exists already and is not overwritten; choose another name.") from None
     except (OSError, ValueError) as error:
-        raise _not_written(path, error) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise _not_written(path, error) from None
-
-
-def _not_written(path: Path, error: OSError | ValueError) -> StorageError:
-    reason = error.strerror if isinstance(error, OSError) else error
-    return StorageError(f"{path} cannot be written: {reason}; choose another place.")
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StorageError(f"{path} cannot be written: {reason}; choose another place.") from None

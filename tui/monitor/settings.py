@@ -23,5 +23,4 @@ def settings_path() -> Path:
 
 def load_settings(path: Path) -> MonitorSettings:
     """Read the settings; a file that is not there means the defaults. Raises `InvalidInput` that names the fault."""
-    found = read_settings(path, example='"dashboard.measure" = "m"')
-    return MonitorSettings(found.theme, found.keys)
+    return read_settings(path, MonitorSettings, example='"dashboard.measure" = "m"')

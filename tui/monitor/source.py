@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from shared.errors import InvalidInput
-from shared.fingerprint import words_of
+from shared.identity import words_of
 from tui.monitor.model import Model
 from tui.monitor.node_index import NodeIndex
 from tui.operator import Operator

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from shared.config import MAX_STEGO_BYTES
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, RemoteError, StorageError
+from shared.files import TEMPORARY_SUFFIX
 from shared.identity import Identity
 from shared.records import OwnerRecord, decode_any_record
 from shared.rights import unlock_own
@@ -155,7 +156,7 @@ def _listed(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.iterdir()):
         try:
-            if path.suffix == ".part":
+            if path.suffix == TEMPORARY_SUFFIX:
                 path.unlink()
             elif path.suffix == ".png" and path.is_file() and not path.is_symlink():
                 found.append(path)

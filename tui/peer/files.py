@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import DamagedStego, StorageError, UserError
+from shared.files import replace_file
 from shared.records import RightsRecord, encode_record
 from shared.rights import with_left
 from shared.stego import container
@@ -43,32 +43,12 @@ async def write_whole(path: Path, data: bytes) -> None:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".part")
     try:
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        replace_file(path, data)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"The disk that holds {path.parent} is full; free some space and try again.") from error
         raise StorageError(f"{path.name} cannot be written: {error.strerror}.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def rewrite_rights(store: Store, path: Path, record: RightsRecord, left: int) -> None:

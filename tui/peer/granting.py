@@ -17,6 +17,7 @@ import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import InvalidInput, MalformedMessage, ProfileError, Refused, RemoteError, Unavailable
+from shared.identity import words_of
 from shared.ledger import granted_for_left
 from shared.records import MAX_EXPIRES_S, LookLength, RightsRecord, decode_record, encode_record
 from shared.rights import change_rights, create_grant, supersedes
@@ -31,7 +32,7 @@ from tui.peer.copies import Copies, CopyTask
 from tui.peer.given import GivenGrants, is_for
 from tui.peer.models import RightsResult, Sent, Viewer
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
-from tui.peer.people import People, public_of, words_of
+from tui.peer.people import People, public_of
 from tui.peer.store import OutboxRow
 
 GRANT = "grant"
@@ -67,6 +68,8 @@ class GiveIntent(msgspec.Struct, frozen=True):
     ask: Id128 | None
     grant: Id128
     look_s: LookLength | None = None
+    listed: bool = False
+    """The cloud had told this device of the viewer: that account can be missing only for now."""
 
     def as_more(self) -> RightsIntent:
         """Return the change of a grant that stands which comes to the same."""
@@ -107,7 +110,8 @@ class Granting:
             raise InvalidInput("Your own pictures open without a grant.")
         await self._content_key(image)
         request = context.new_id()
-        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s)
+        listed = self._people.was_listed(viewer)
+        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s, listed)
         done = await self._outbox.submit(GRANT, GRANT, packed(intent), request, lane=lane_of(image, viewer))
         return Sent(request, done is not None)
 
@@ -227,7 +231,7 @@ class Granting:
 
         Raises `Refused` for any other no, `Unavailable` while it is not answered.
         """
-        operation = _signed_in(row)
+        operation = signed_operation(row)
         request = hashlib.sha256(row.signed or b"").digest()[:16].hex()  # what is the same is asked under the same id
         try:
             outcome, _ = await self._context.cloud.ask(operation, request=request, wait_s=wait_s)
@@ -330,7 +334,7 @@ class Granting:
         """
         known = await self._given.find(standing.grant_id)
         records = [] if known is None else [decode_record(known.record)]
-        if row.signed is not None and (signed := _signed_in(row)).grant == standing.grant_id:
+        if row.signed is not None and (signed := signed_operation(row)).grant == standing.grant_id:
             records.append(decode_record(signed.record))
         later = [record for record in records if _follows(standing, record)]
         return max(later, key=lambda record: record.version, default=standing)
@@ -341,7 +345,7 @@ class Granting:
             lambda s: s.one("SELECT version FROM given WHERE grant_id = :grant", grant=grant)
         )
         highest = 0 if known is None else int(known["version"])
-        if row.signed is not None and (signed := _signed_in(row)).grant == grant:
+        if row.signed is not None and (signed := signed_operation(row)).grant == grant:
             highest = max(highest, decode_record(signed.record).version)
         return highest
 
@@ -383,7 +387,7 @@ def left_of(row: ops.GrantRow) -> int:
     return 0 if row.revoked else max(0, row.granted - row.consumed)
 
 
-def _signed_in(row: OutboxRow) -> Signed:
+def signed_operation(row: OutboxRow) -> Signed:
     """Return the operation that was signed for a row. Raises `Unreadable`."""
     try:
         return decode(row.signed or b"", Signed, cap_bytes=MAX_REPLY_OBJECT_BYTES)
@@ -394,7 +398,7 @@ def _signed_in(row: OutboxRow) -> Signed:
 def _may_have_made(row: OutboxRow) -> bool:
     """Tell whether a new grant was sent for a row."""
     try:
-        return row.signed is not None and isinstance(_signed_in(row), ops.Grant)
+        return row.signed is not None and isinstance(signed_operation(row), ops.Grant)
     except Unreadable:
         return False  # if it was made, it stands
 
@@ -412,7 +416,7 @@ def _met_by(row: OutboxRow, grant: ops.GrantRow) -> int:
     """
     if row.signed is None or grant.consumed <= grant.granted:
         return grant.consumed
-    signed = _signed_in(row)
+    signed = signed_operation(row)
     met = signed.met_consumed if isinstance(signed, ops.ChangeRights) else 0
     return min(met, grant.consumed)
 

@@ -19,7 +19,7 @@ from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, RemoteError, Unavailable
 from shared.net.endpoint import Session
 from shared.records import RightsRecord, decode_record, encode_record
-from shared.secure.limiter import TokenBuckets
+from shared.secure.unproven import TokenBuckets
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import encode

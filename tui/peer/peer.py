@@ -38,7 +38,9 @@ from shared.errors import (
     UserError,
     ViewRefused,
 )
-from shared.keyfiles import export_identity, import_identity, save_identity
+from shared.identity import words_of
+from shared.keyexport import export_identity, import_identity
+from shared.keyfiles import save_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.partial_store import FolderPartials
 from shared.text import clean
@@ -99,7 +101,7 @@ from tui.peer.names import checked_name
 from tui.peer.notices import DirectNotices
 from tui.peer.offers import Offers
 from tui.peer.outbox import OPERATION, Outbox, Taken
-from tui.peer.people import People, words_of
+from tui.peer.people import People
 from tui.peer.profile import Profile
 from tui.peer.restoring import NOTICE, RECEIPT, Restoring
 from tui.peer.store import OutboxRow, Store
@@ -267,8 +269,7 @@ class Peer:
     def _host(self, cluster: Cluster) -> str:
         if self._bind_host is not None:
             return self._bind_host
-        loopback = all(node.host.startswith("127.") or node.host == "::1" for node in cluster.nodes)
-        return "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104 - peers must be reachable
+        return cluster.bind_host
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -557,7 +558,12 @@ class Peer:
 
     async def withdraw(self, image_id: str) -> None:
         """Stop offering an image; rights already given stay. Requests for it that wait for an answer are rejected."""
-        await self._query(ops.WithdrawImage(image=checked_id(image_id)), ops.Done)
+        try:
+            await self._query(ops.WithdrawImage(image=checked_id(image_id)), ops.Done)
+        except Refused as refusal:
+            # A restored cloud may have forgotten it; then it comes back as one that is not offered.
+            if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.withdrew(image_id):
+                raise
         await self._context.store.run(
             lambda s: s.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image", image=image_id)
         )
@@ -601,6 +607,7 @@ class Peer:
             User(row.account, clean(row.name), words_of(row.signing_key), row.online, row.images, row.last_seen)
             for row in outcome.rows
         )
+        self._people.listed(user.account for user in rows)
         for user in rows:
             self._offers.know(user.account, user.name, user.words)
         return UserPage(rows, outcome.total)
@@ -662,10 +669,10 @@ class Peer:
                 await self._query(ops.WithdrawAsk(ask=request_id), ops.Done)
             except Refused as refusal:
                 # A restored cloud may have forgotten it; then it is not asked again.
-                if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.withdrew(request_id):
+                if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.took_back(request_id):
                     raise
             else:
-                await self._restoring.withdrew(request_id)
+                await self._restoring.took_back(request_id)
             return
         waiting = await self._context.store.run(lambda s: s.outbox(lane=lane_of_ask(request_id)))
         if not waiting:

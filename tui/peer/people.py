@@ -1,5 +1,8 @@
 """Other accounts: looked up in the cloud, kept in the store, and held to the first key seen for them."""
 
+from collections import OrderedDict
+from collections.abc import Iterable
+
 from shared.errors import IdentityChanged, RemoteError, Unavailable
 from shared.identity import PublicIdentity
 from shared.text import clean
@@ -8,6 +11,8 @@ from tui.peer.context import Context
 from tui.peer.events import KeyChanged
 
 _LOOK_UP_WAIT_S = 5.0
+_REMEMBERED = 10_000
+"""Accounts of lists kept in memory."""
 
 
 class People:
@@ -15,6 +20,17 @@ class People:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._listed: OrderedDict[int, None] = OrderedDict()
+
+    def listed(self, accounts: Iterable[int]) -> None:
+        """Remember, until the peer ends, that the cloud told of these accounts in a list."""
+        self._listed.update(dict.fromkeys(accounts))
+        while len(self._listed) > _REMEMBERED:
+            self._listed.popitem(last=False)
+
+    def was_listed(self, account: int) -> bool:
+        """Return whether the cloud told of an account in a list."""
+        return account in self._listed
 
     async def find(self, account: int, *, wait_s: float = _LOOK_UP_WAIT_S) -> Account:
         """Return an account as the cloud knows it now, with its address while it is online.
@@ -76,8 +92,3 @@ class People:
 def public_of(account: Account) -> PublicIdentity:
     """Return the public identity that an account row describes, not yet verified."""
     return PublicIdentity(account.signing_key, account.session_key, account.session_signature)
-
-
-def words_of(signing_key: bytes) -> str:
-    """Return the fingerprint words of a signing key."""
-    return PublicIdentity(signing_key, bytes(32), bytes(64)).words

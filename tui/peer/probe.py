@@ -9,6 +9,7 @@ from shared.cluster import Cluster, NodeAddress
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint
 from shared.net.icmp_probe import is_closed
+from shared.net.paths import is_loopback
 
 DEADLINE_S = 2.5
 """Longest wait for a node; the preset's handshake time-out where that is shorter."""
@@ -32,10 +33,9 @@ async def probe(cluster: Cluster) -> NodeStanding:
     Takes as long as the nodes do, at most some seconds. Never raises for what the network does.
     """
     answered: set[str] = set()
-    loopback = all(is_loopback(node.host) for node in cluster.nodes)
     endpoint = Endpoint(
         os.urandom(32),
-        bind=("127.0.0.1" if loopback else "0.0.0.0", 0),  # noqa: S104 - to reach other machines
+        bind=(cluster.bind_host, 0),
         timing=cluster.timing,
         prologue=cluster.prologue,
     )
@@ -50,11 +50,6 @@ async def probe(cluster: Cluster) -> NodeStanding:
         tuple(node.name for node in silent),
         "" if answered else await _why(silent),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address of a cluster file is on this machine alone."""
-    return host.startswith("127.") or host in ("::1", "localhost")
 
 
 async def _try_all(endpoint: Endpoint, cluster: Cluster, answered: set[str]) -> None:

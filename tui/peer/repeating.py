@@ -4,41 +4,32 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 
-import anyio.to_thread
 import msgspec
 
 from shared.config import MAX_NOTE_CHARS
-from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError
+from shared.errors import GlimpseError, Refused, RemoteError
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
-from shared.wire.codec import decode, encode
+from shared.wire.codec import encode
 from shared.wire.refusals import RefusalCode
-from tui.peer import files
 from tui.peer.asker import Asker
 from tui.peer.comparing import GrantSide, RequestAction, Tally, request_action
 from tui.peer.context import Context
-from tui.peer.copies import COPY, CopyTask
 from tui.peer.given import GivenGrants
-from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent
 from tui.peer.lanes import lane_of_ask
 from tui.peer.mending import Mending
-from tui.peer.outbox import FIRST_TRY_S, OPERATION, Outbox, unpacked
-from tui.peer.store import OutboxRow, Store
+from tui.peer.missing import Missing, operation_in
+from tui.peer.outbox import OPERATION, Outbox
+from tui.peer.store import OutboxRow
 from tui.peer.view_requests import ViewRequests, stored_ask
 
 log = logging.getLogger(__name__)
 
-RESTORED_AT = "restored_at"
-"""Name of the fact that says when a restore was found, in seconds since 1970 by this machine's clock."""
-_STILL_COMES_S = 7 * 86_400.0
-"""How long after a restore a request for a missing image is kept: its owner's peer makes the image known again."""
 _ROW_CAP_BYTES = 65_536
 _TAKEN_BACK = "What was given for this request was taken back before the cloud was restored."
 _COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.CONFLICT, RefusalCode.REVOKED})
 """Refusals of an answer that is given again: its grant is not confirmed or made again yet, or was changed meanwhile."""
-_EPOCH_HEARD_KEEP_ALIVES = 3
-"""Keep-alives for which a request for a missing image is kept at least: one of them tells of a restore, if any was."""
 
 
 class Repeating:
@@ -62,9 +53,10 @@ class Repeating:
         self._mending = mending
         self._tally = tally
         self.on_doubt: Callable[[], None] = lambda: None
-        """Called when something was missing that this peer knows to have existed."""
-        self._missed_at: dict[str, float] = {}
-        """Requests that waited while the cloud was away and then met no image: when they did so first."""
+        """Called when something that comes back was missing, once for each row that waits for it."""
+        self._missing = Missing(context, given)
+        self._waiting: set[str] = set()
+        """Rows that wait for something to come back, and made this peer compare."""
         outbox.reprieve = self.reprieve
         outbox.answered = self.answered
 
@@ -72,19 +64,22 @@ class Repeating:
     async def reprieve(self, row: OutboxRow, error: GlimpseError) -> str | None:
         """Return why a refused outbox row is kept, None where the refusal stands.
 
-        What this peer knows to have existed can be missing only in a directory that forgot it; it comes back.
+        What this peer knows to have existed can be missing only in a directory that forgot it: see `tui.peer.missing`.
         """
         is_missing = isinstance(error, Refused) and error.code == RefusalCode.NOT_FOUND
-        if not is_missing or not await self._comes_back(row):
+        if not is_missing or not await self._missing.comes_back(row):
             await self._refused(row, str(error), is_missing=is_missing)
             return None
-        self.on_doubt()
+        if row.request not in self._waiting:
+            self._waiting.add(row.request)
+            self.on_doubt()
         return "The cloud was restored from a backup and does not know this yet; it goes as soon as it does."
 
     async def _refused(self, row: OutboxRow, reason: str, *, is_missing: bool) -> None:
         """Take note of requests that ended by a refusal: none of them is asked once more after a restore."""
-        operation = _operation_in(row)
-        self._missed_at.pop(row.request, None)
+        operation = operation_in(row)
+        self._missing.forget(row)
+        self._waiting.discard(row.request)
         if isinstance(operation, ops.RejectAsk) and is_missing:
             # Only a restored directory can lack it; where its asker repeats it, the answer is given again.
             await self._end(operation.ask, "rejected", operation.reason, incoming=True)
@@ -92,50 +87,6 @@ class Repeating:
             await self.end_own(row.request, "rejected", reason)
         elif isinstance(operation, ops.WithdrawAsk):
             await self.end_own(operation.ask, "withdrawn", "")
-
-    async def _comes_back(self, row: OutboxRow) -> bool:
-        if row.kind == GRANT:
-            return await self._is_known(unpacked(row, GiveIntent).viewer)
-        if row.kind in (RIGHTS, REVOCATION):
-            change = unpacked(row, RightsIntent)
-            return await self._given.standing(change.image, change.viewer) is not None
-        if row.kind == COPY:
-            task = unpacked(row, CopyTask)
-            path = files.own_path(self._context.profile.images, task.image)
-            is_here = await anyio.to_thread.run_sync(path.exists)
-            return is_here and await self._is_known(task.viewer)
-        if isinstance(_operation_in(row), ops.AskViews):
-            return await self._may_still_come(row)
-        return False
-
-    async def _is_known(self, account: int) -> bool:
-        row = await self._context.store.run(
-            lambda store: store.one("SELECT 1 FROM accounts WHERE account = :account", account=account)
-        )
-        return row is not None
-
-    async def _may_still_come(self, row: OutboxRow) -> bool:
-        """Whether the image of a request may be missing only because its owner's peer has not been back yet."""
-
-        def read(store: Store) -> tuple[str | None, bool]:
-            known = store.one("SELECT 1 FROM asks WHERE ask = :ask", ask=row.request) is not None
-            return store.fact(RESTORED_AT), known
-
-        text, known = await self._context.store.run(read)
-        if text is None:
-            return self._restore_may_be_untold(row)
-        restored_at = float(text)
-        if (known or row.since <= restored_at) and self._context.wall() < restored_at + _STILL_COMES_S:
-            return True
-        return self._restore_may_be_untold(row)
-
-    def _restore_may_be_untold(self, row: OutboxRow) -> bool:
-        """Whether a row that waited may have met a restored directory before this peer was told of the restore."""
-        context = self._context
-        if context.wall() - row.since <= FIRST_TRY_S:
-            return False  # its caller waits, and is told
-        first = self._missed_at.setdefault(row.request, context.clock())
-        return context.clock() - first < _EPOCH_HEARD_KEEP_ALIVES * context.timing.keep_alive_s
 
     # --- Requests of one's own ---------------------------------------------------------------------------------------
     async def answered(self, operation: ops.Operation, request: str, outcome: ops.Outcome) -> None:
@@ -308,17 +259,6 @@ class Repeating:
             )
         )
         return row is not None
-
-
-def _operation_in(row: OutboxRow) -> ops.Operation | None:
-    """Return the operation that a row of the outbox is, None for anything else."""
-    if row.kind != OPERATION:
-        return None
-    try:
-        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)
-    except MalformedMessage:
-        return None  # the outbox says so
-    return operation
 
 
 def _asks_page(incoming: bool, number: int) -> ops.Operation:

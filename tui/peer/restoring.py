@@ -23,9 +23,10 @@ from tui.peer.given import GivenGrants
 from tui.peer.granting import GRANT, RIGHTS
 from tui.peer.mailbox import Mailbox
 from tui.peer.mending import MENDED, Mending
+from tui.peer.missing import RESTORED_AT
 from tui.peer.outbox import Outbox
 from tui.peer.previews import Previews
-from tui.peer.repeating import RESTORED_AT, Repeating
+from tui.peer.repeating import Repeating
 from tui.peer.store import OutboxRow, Store
 from tui.peer.view_requests import ViewRequests
 
@@ -53,6 +54,8 @@ class _Want:
     """Images, rights held and requests too, as after a restore."""
     grants: bool = False
     """The grants even where the sums agree."""
+    images: bool = False
+    """One's own images, beside the grants."""
     asks: bool = False
     """Requests that had to wait the last time."""
 
@@ -81,7 +84,8 @@ class Restoring:
         self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
         self.refresh_held: Callable[[], Awaitable[None]] = _nothing
         """Has the rights that this account holds listed anew."""
-        given.on_doubt = self._repeating.on_doubt = self.suspect
+        given.on_doubt = self.suspect
+        self._repeating.on_doubt = self.missed
         mailbox.on_frozen, mailbox.on_reopened = self.doubted, self.reopened
         outbox.holds_back = self.holds_back
         asks.on_listed = self.saw_asks
@@ -131,6 +135,14 @@ class Restoring:
         self._want.grants = True
         self._wanted.set()
 
+    def missed(self) -> None:
+        """The directory lacks something that it had: compare all grants, and one's own images.
+
+        That may be what the last restore forgot: the time of it stays, by which what waits is given up.
+        """
+        self._want.images = True
+        self.suspect()
+
     def doubted(self, grant: str) -> None:
         """The directory froze one grant, because its viewer's peer knew more: compare that one."""
         if len(self._doubted) < _DOUBTED:
@@ -152,6 +164,16 @@ class Restoring:
         rows = await self._context.store.run(lambda s: s.all("SELECT image FROM own_images WHERE ready = 1"))
         marks = await self._previews.marks()
         return {(image := str(row["image"])): marks.get(image, "") for row in rows}
+
+    async def withdrew(self, image: str) -> bool:
+        """Note that an image is to be withdrawn that the directory lacks; return whether it is one's own, and comes
+        back as a withdrawn one."""
+        known = await self._context.store.run(
+            lambda s: s.do("UPDATE own_images SET withdrawn = 1 WHERE image = :image AND ready = 1", image=image)
+        )
+        if known:
+            self.missed()
+        return known > 0
 
     async def saw_images(self, rows: Collection[ops.ImageRow], known: Mapping[str, str]) -> None:
         """Take a whole list of this account's images: what was withdrawn stays so, and what is missing was forgotten.
@@ -191,7 +213,7 @@ class Restoring:
         """
         self._look_at_all_if(await self._repeating.forgotten(asks, known))
 
-    async def withdrew(self, ask: str) -> bool:
+    async def took_back(self, ask: str) -> bool:
         """Note that this account took a request back; return whether it was known here as an open one."""
         return await self._repeating.end_own(ask, "withdrawn", "")
 
@@ -223,6 +245,7 @@ class Restoring:
             except Exception as error:  # noqa: BLE001 - whatever it is, grants must not stay frozen for good
                 self._want.all |= want.all
                 self._want.grants |= want.grants
+                self._want.images |= want.images
                 self._want.asks |= want.asks
                 failures += not isinstance(error, Unavailable)
                 log.warning("the comparison with the cloud goes on later", extra={"reason": str(error)})
@@ -261,15 +284,16 @@ class Restoring:
         if any(step.forgot and step.deed in MENDED for step in steps) and not want.all:
             await self._note_restored()
             want.all = True
-        if want.all:
+        if want.all or want.images:
             forgot = await self._epoch_is_new() or any(step.forgot for step in steps)
             await self._mending.mend_images(self._previews, forgot=forgot)
+        if want.all:
             await self.refresh_held()
         left = await self._mending.mend_all(steps)
         asks_wait = False
         if want.all or want.asks:
             asks_wait = await self._repeating.mend_asks()
-        else:
+        elif not want.images:
             self._tally.clear()  # frozen by a viewer's word alone: confirmed, and nothing was forgotten
         await self._tell(left)
         if not asks_wait:  # a process that is killed before has to look at the requests again

@@ -10,7 +10,7 @@ import msgspec
 from shared.errors import GlimpseError, MalformedMessage, RemoteError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
-from tui.peer.answers import REJECTION, answered_by
+from tui.peer.answers import REJECTION, answered_by, waiting_answers
 from tui.peer.asker import Asker
 from tui.peer.comparing import later_ask
 from tui.peer.context import Context
@@ -102,24 +102,31 @@ class ViewRequests:
             await self.close(ask, "rejected" if row.what == REJECTION else "accepted")
 
     async def close(self, ask: str, state: str) -> None:
-        """Note how a request to this account ended; nothing if it is closed or not known here."""
+        """Note how a request to this account ended; nothing if it is closed or not known here.
+
+        What the cloud took as accepted is accepted, also where the image was withdrawn meanwhile.
+        """
         now = self._context.wall()
+        before = {"pending", "rejected"} if state == "accepted" else {"pending"}
 
         def put(store: Store) -> None:
             known = _read(store, ask, incoming=True)
-            if known is not None and known.state == "pending":
+            if known is not None and known.state in before:
                 _put(store, msgspec.structs.replace(known, state=state, answered=now), incoming=True)
 
         await self._context.store.run(put)
 
     async def close_with_image(self, image: str) -> None:
-        """Note that an image is no longer offered: nobody waits for an answer about it."""
+        """Note that an image is no longer offered: requests for it are rejected, unless their answer waits already."""
         now = self._context.wall()
 
         def put(store: Store) -> None:
+            answered = waiting_answers(store.outbox()).requests
             for row in store.all("SELECT row FROM asks WHERE incoming = 1"):
                 ask = stored_ask(row["row"])
-                if ask is not None and ask.image == image and ask.state == "pending":
+                if ask is None or ask.ask in answered:
+                    continue
+                if ask.image == image and ask.state == "pending":
                     _put(store, msgspec.structs.replace(ask, state="rejected", answered=now), incoming=True)
 
         await self._context.store.run(put)

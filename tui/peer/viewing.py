@@ -22,10 +22,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from shared.config import VIEW_REPEAT_S
 from shared.errors import DamagedStego, GlimpseError, Refused, RemoteError, Unavailable, ViewRefused
-from shared.rights import open_owner_share, unlock
+from shared.rights import open_owner_share, open_share, spend_signature, unlock
 from shared.sealing import open_picture
 from shared.stego import container
-from shared.viewkeys import open_share, spend_signature
 from shared.wire import operations as ops
 from shared.wire.base import Id128
 from shared.wire.refusals import FINAL_CODES, REFUSAL_TEXTS, RefusalCode

@@ -1,14 +1,18 @@
-"""Who one is, and the way to keep it."""
+"""One's own account: name, id and fingerprint words to be copied, and the way to keep it safe."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
+from textual import on
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
+from textual.containers import Horizontal
+from textual.widgets import Button, Label, Static
 
-from tui.client.dialogs.card import CardDialog
+from tui.client.dialogs.base import ClientDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
+from tui.common.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +20,47 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from tui.peer import Peer
+    from tui.peer.models import Me
+
+LOST_WITHOUT_EXPORT = (
+    "Your account is a key that lies on this machine only. Nobody can give it back to you: a lost profile without an "
+    "export is a lost account."
+)
+_FOUND_AGAIN = "The export was read: this profile has your account again."
+
+
+class CardDialog(ClientDialog[bool]):
+    """Shows an account. Sub-classes add to `body` what it is shown for."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "copy_id", "Copy id", id="account.copy_id", tooltip="Copy the id of your account"),
+        Binding("w", "copy_words", "Copy words", id="account.copy_words", tooltip="Copy the words of your fingerprint"),
+    ]
+
+    def __init__(self, me: Me) -> None:
+        super().__init__()
+        self.me = me
+
+    def body(self) -> Iterable[Widget]:
+        """Return the card."""
+        me = self.me
+        yield _line("Name", Text(plain(me.name, 48), style="bold"))
+        yield _line("Id", Text(f"#{me.account}", style="bold"), Button("Copy id", id="copy-id", compact=True))
+        yield _line("Fingerprint", Text(plain(me.words, 120)), Button("Copy words", id="copy-words", compact=True))
+
+    def result(self) -> bool:
+        """Yes."""
+        return True
+
+    @on(Button.Pressed, "#copy-id")
+    def action_copy_id(self) -> None:
+        """Copy the id."""
+        self.client.copy(str(self.me.account), "Id")
+
+    @on(Button.Pressed, "#copy-words")
+    def action_copy_words(self) -> None:
+        """Copy the words."""
+        self.client.copy(self.me.words, "Fingerprint")
 
 
 class AccountDialog(CardDialog):
@@ -54,4 +99,36 @@ class AccountDialog(CardDialog):
 
     def action_accept(self) -> None:
         """Ask how to export; this dialog stays behind."""
-        self.client.push_screen(ExportIdentityDialog(self._peer))
+        self.app.push_screen(ExportIdentityDialog(self._peer))
+
+
+class RegisteredDialog(CardDialog):
+    """Shows the new account; True to export it now. `restored`: it came from an export."""
+
+    ACCEPT = "Export now"
+    CANCEL = "Later"
+
+    def __init__(self, me: Me, *, restored: bool = False) -> None:
+        super().__init__(me)
+        self._restored = restored
+
+    def heading(self) -> str:
+        """Return what happened."""
+        return "Welcome back" if self._restored else "Your account is ready"
+
+    def body(self) -> Iterable[Widget]:
+        """Return the card, and why an export matters."""
+        yield from super().body()
+        yield Static(_FOUND_AGAIN if self._restored else LOST_WITHOUT_EXPORT, markup=False, classes="text")
+
+    def on_mount(self) -> None:
+        """Offer the export first; what was just read from one needs none."""
+        accept, cancel = self.query_one("#accept", Button), self.query_one("#cancel", Button)
+        if self._restored:
+            cancel.label, cancel.variant, accept.variant = "Go on", "primary", "default"
+            accept.label = "Export again"
+        (cancel if self._restored else accept).focus()
+
+
+def _line(title: str, value: Text, *more: Widget) -> Horizontal:
+    return Horizontal(Label(title, classes="muted"), Static(value, classes="value"), *more, classes="card-line")

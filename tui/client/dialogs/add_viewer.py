@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import anyio
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.message import Message
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input, Static
 
 from shared.errors import GlimpseError
 from tui.client import debounce, sharing
-from tui.client.dialogs.action import ActionDialog
-from tui.client.widgets.expiry import ExpiryField
-from tui.client.widgets.look_field import LookField
+from tui.client.dialogs.base import ActionDialog
+from tui.client.dialogs.rights import RightsForm, read_rights, rights_fields
 from tui.client.widgets.views_field import ViewsField
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import plain, until
@@ -36,7 +34,7 @@ _MAX_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class NewGrant:
+class GivenViews:
     """Views that were given, or wait to be."""
 
     name: str
@@ -45,7 +43,7 @@ class NewGrant:
     sent: Sent
 
 
-class AddViewerDialog(ActionDialog[NewGrant]):
+class AddViewerDialog(ActionDialog[GivenViews]):
     """Look for a person by name or id, and give views. `viewers` are those who have rights already."""
 
     HEADING = "Add a viewer"
@@ -57,13 +55,12 @@ class AddViewerDialog(ActionDialog[NewGrant]):
         Binding("slash", "find", "Find", id="add.find", show=False),
     ]
 
+    @dataclass
     class Found(Message, bubble=False):
         """From the worker: who was found, or why nobody could be looked for."""
 
-        def __init__(self, page: UserPage | None, trouble: str = "") -> None:
-            super().__init__()
-            self.page = page
-            self.trouble = trouble
+        page: UserPage | None
+        trouble: str = ""
 
     def __init__(self, peer: Peer, image: MyImage, viewers: Sequence[Viewer]) -> None:
         super().__init__()
@@ -92,15 +89,7 @@ class AddViewerDialog(ActionDialog[NewGrant]):
             id="add-people",
         )
         yield Static("", id="add-told", classes="text muted", markup=False)
-        with Horizontal(classes="rights-field"):
-            yield Label("Views")
-            yield ViewsField(3, id="add-views")
-        with Horizontal(classes="rights-field"):
-            yield Label("Expires")
-            yield ExpiryField(zone=self.client.zone, id="add-expiry")
-        with Horizontal(classes="rights-field -close"):
-            yield Label("Each look")
-            yield LookField(id="add-look")
+        yield from rights_fields("add", RightsForm(3, None), self.client.zone)
 
     def on_mount(self) -> None:
         """Begin with the search; show those online meanwhile."""
@@ -176,23 +165,23 @@ class AddViewerDialog(ActionDialog[NewGrant]):
         """Go to the search."""
         self.query_one("#add-find", Input).focus()
 
-    # --- The deed ----------------------------------------------------------------------------------------------------
-    def deed(self) -> Callable[[], Awaitable[NewGrant]] | None:
+    # --- The grant ---------------------------------------------------------------------------------------------------
+    def action(self) -> Callable[[], Awaitable[GivenViews]] | None:
         """Return the grant, None after complaining about the fields."""
         user = self._chosen
         if user is None:
             self.complain("Choose who may look: type a name, then move to the person.")
             return None
         try:
-            number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
-            look_s = self.query_one(LookField).value()
-            sharing.need_date(sharing.standing(self._viewers, user.account), expires, self._peer.now())
+            rights = read_rights(self, self._peer.now(), self.client.zone)
+            sharing.need_date(sharing.standing(self._viewers, user.account), rights.expires, self._peer.now())
         except ValueError as error:
             self.complain(str(error))
             return None
-        return partial(self._give, user, number, expires, look_s)
+        return partial(self._give, user, rights)
 
-    async def _give(self, user: User, number: int, expires: float | None, look_s: float | None) -> NewGrant:
-        sent = await self._peer.grant(self._image.image, user.account, number, expires=expires, look_s=look_s)
-        return NewGrant(user.name, user.account, number, sent)
+    async def _give(self, user: User, rights: RightsForm) -> GivenViews:
+        sent = await self._peer.grant(
+            self._image.image, user.account, rights.views, expires=rights.expires, look_s=rights.look_s
+        )
+        return GivenViews(user.name, user.account, rights.views, sent)

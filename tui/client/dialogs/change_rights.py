@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textual.containers import Horizontal
-from textual.widgets import Label, Static
+from textual.widgets import Static
 
 from tui.client import sharing
-from tui.client.dialogs.action import ActionDialog
-from tui.client.widgets.expiry import ExpiryField
-from tui.client.widgets.look_field import LookField
+from tui.client.dialogs.base import ActionDialog
+from tui.client.dialogs.rights import RightsForm, read_rights, rights_fields
 from tui.client.widgets.views_field import ViewsField
 from tui.common.wording import moment, plain, until
 from tui.peer.models import RightsResult
@@ -49,15 +47,9 @@ class ChangeRightsDialog(ActionDialog[RightsResult]):
             markup=False,
             id="change-standing",
         )
-        with Horizontal(classes="rights-field"):
-            yield Label("Views left")
-            yield ViewsField(viewer.left, least=0, id="change-views")
-        with Horizontal(classes="rights-field"):
-            yield Label("Expires")
-            yield ExpiryField(viewer.expires, zone=self.client.zone, id="change-expiry")
-        with Horizontal(classes="rights-field -close"):
-            yield Label("Each look")
-            yield LookField(viewer.look_s, id="change-look")
+        standing = RightsForm(viewer.left, viewer.expires, viewer.look_s)
+        labels = ("Views left", "Expires", "Each look")
+        yield from rights_fields("change", standing, self.client.zone, least=0, labels=labels)
         if viewer.frozen:
             yield Static(
                 "The cloud was restored from a backup and may have forgotten views: what you set here confirms these"
@@ -81,24 +73,22 @@ class ChangeRightsDialog(ActionDialog[RightsResult]):
         """Begin with the number."""
         self.query_one(ViewsField).focus_number()
 
-    def deed(self) -> Callable[[], Awaitable[RightsResult]] | None:
+    def action(self) -> Callable[[], Awaitable[RightsResult]] | None:
         """Return the change, None after complaining about the fields or where nothing was changed."""
         viewer = self._viewer
         try:
-            number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
-            look_s = self.query_one(LookField).value()
+            rights = read_rights(self, self._peer.now(), self.client.zone)
         except ValueError as error:
             self.complain(str(error))
             return None
         options: dict[str, Any] = {}
-        if expires != viewer.expires:
-            options = {"no_expiry": True} if expires is None else {"expires": expires}
-        if look_s != viewer.look_s:
-            options["look_s"] = look_s
-        if number == viewer.left and not options and not viewer.frozen:
+        if rights.expires != viewer.expires:
+            options = {"no_expiry": True} if rights.expires is None else {"expires": rights.expires}
+        if rights.look_s != viewer.look_s:
+            options["look_s"] = rights.look_s
+        if rights.views == viewer.left and not options and not viewer.frozen:
             self.complain("Nothing is changed yet: type another number, or choose another expiry or length.")
             return None
         # A number that was not touched is left alone, so that views spent meanwhile are not given back.
-        left = None if number == viewer.left and not viewer.frozen else number
+        left = None if rights.views == viewer.left and not viewer.frozen else rights.views
         return partial(self._peer.set_views, self._image, viewer.account, left, **options)

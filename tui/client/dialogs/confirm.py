@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.widgets import Button, Static
 
-from tui.common.dialog import Dialog
+from tui.client.dialogs.base import ClientDialog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
 
-class ConfirmDialog(Dialog[bool]):
+class ConfirmDialog(ClientDialog[bool]):
     """Ask yes or no; True for yes. Cancel has the focus unless `safe`."""
 
     def __init__(self, heading: str, text: str, accept: str, *, cancel: str = "Cancel", safe: bool = False) -> None:

@@ -16,12 +16,12 @@ from textual.widgets import Button, Input, Label, Static
 from shared.config import MAX_TITLE_CHARS
 from shared.text import clean, is_clean
 from tui.client import debounce, paths
+from tui.client.dialogs.base import ClientDialog
 from tui.client.dialogs.pick_file import PickFileDialog
 from tui.client.examining import Examined, examine
 from tui.client.widgets.chips import Chips
 from tui.client.widgets.path_field import PathField
 from tui.client.widgets.picture import Picture
-from tui.common.dialog import Dialog
 from tui.common.wording import plain, size
 from tui.common.working import work
 
@@ -67,19 +67,18 @@ class EncryptForm:
     preview: Path | None = None
 
 
-class EncryptDialog(Dialog[EncryptForm]):
+class EncryptDialog(ClientDialog[EncryptForm]):
     """Ask what to encrypt and how. Every file is examined as soon as it is named."""
 
     HEADING = "Encrypt a picture"
     ACCEPT = "Encrypt"
 
+    @dataclass
     class Found(Message, bubble=False):
         """From the worker: what a file is that was named for `use`."""
 
-        def __init__(self, use: str, found: Examined) -> None:
-            super().__init__()
-            self.use = use
-            self.found = found
+        use: str
+        found: Examined
 
     def __init__(self, path: Path | None = None, *, folder: Path | None = None) -> None:
         """`path` is taken as chosen already; `folder` is where looking for one begins."""
@@ -149,7 +148,7 @@ class EncryptDialog(Dialog[EncryptForm]):
         self._named(str(event.input.id).removesuffix("-path"))
 
     def _named(self, use: str) -> None:
-        """Take it that another file is named for a use: examine it."""
+        """Examine the file that is now named for a use."""
         self._eager = False
         path = self._field(use).path
         if (known := self._found.get(use)) is not None and known.path != path:
@@ -248,13 +247,8 @@ class EncryptDialog(Dialog[EncryptForm]):
             self._field(PICTURE).value = text
 
     # --- The answer --------------------------------------------------------------------------------------------------
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.action_accept()
-
     def result(self) -> EncryptForm | None:
-        """Return the wish, once all its files are examined and fit."""
+        """Return the form, once all its files are examined and fit."""
         chosen: dict[str, Path] = {}
         for use in self._uses():
             path = self._field(use).path

@@ -11,7 +11,7 @@ from textual import on
 from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
-from tui.client.dialogs.action import ActionDialog
+from tui.client.dialogs.base import ActionDialog
 from tui.client.exporting import Strength, default_place, strength, write_export
 from tui.client.paths import expanded
 
@@ -54,7 +54,7 @@ class ExportIdentityDialog(ActionDialog[Path]):
         place = default_place("account" if me is None else me.name)
         yield Horizontal(Label("File"), Input(place, id="path"), classes="row")
 
-    def deed(self) -> Callable[[], Awaitable[Path]] | None:
+    def action(self) -> Callable[[], Awaitable[Path]] | None:
         """Return the export to the place that was typed."""
         passphrase = self.query_one("#passphrase", Input).value
         again = self.query_one("#again", Input)

@@ -12,7 +12,7 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NAME_CHARS
 from shared.errors import InvalidInput
-from tui.client.dialogs.action import ActionDialog
+from tui.client.dialogs.base import ActionDialog
 from tui.client.entering import OpenedProfile
 from tui.client.exporting import looks_like_export, read_export
 from tui.client.paths import expanded, pasted
@@ -85,7 +85,7 @@ class ImportIdentityDialog(ActionDialog[OpenedProfile]):
             name = Input(placeholder="What to call the profile here", max_length=MAX_NAME_CHARS, id="name")
             yield Horizontal(Label("Profile"), name, classes="row")
 
-    def deed(self) -> Callable[[], Awaitable[OpenedProfile]] | None:
+    def action(self) -> Callable[[], Awaitable[OpenedProfile]] | None:
         """Return the import of what was typed or pasted."""
         source = self.query_one("#source", ExportInput)
         passphrase = self.query_one("#passphrase", Input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,8 +12,8 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
+from tui.client.dialogs.base import ClientDialog
 from tui.client.messages import TroubleArose
-from tui.common.dialog import Dialog
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import ago, counted, plain
 from tui.common.working import work
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _LOOK_S = 2.0
 
 
-class OutboxDialog(Dialog[bool]):
+class OutboxDialog(ClientDialog[bool]):
     """A list of what waits. A request that waits can be taken back; the rest goes out by itself."""
 
     HEADING = "Outbox"
@@ -38,12 +39,11 @@ class OutboxDialog(Dialog[bool]):
         Binding("w", "accept", "Take back", id="outbox.take_back", tooltip="Take back the request under the cursor"),
     ]
 
+    @dataclass
     class Fetched(Message, bubble=False):
         """What waits now."""
 
-        def __init__(self, entries: Sequence[OutboxEntry]) -> None:
-            super().__init__()
-            self.entries = entries
+        entries: Sequence[OutboxEntry]
 
     def __init__(self, peer: Peer) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class OutboxDialog(Dialog[bool]):
         if entry.what != "request":
             self.complain("Only a request can be taken back; change or revoke rights instead.")
             return
-        work(self, partial(self._take_back, entry.request_id), group="deeds")
+        work(self, partial(self._take_back, entry.request_id), group="take-back")
 
     def on_mount(self) -> None:
         """Look now and from time to time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,11 +18,11 @@ from textual.widgets import Checkbox, Static
 
 from shared.text import clean
 from tui.client import debounce, paths
+from tui.client.dialogs.base import ClientDialog
 from tui.client.examining import Examined, examine
 from tui.client.folders import PARENT, FolderEntry, Listing, beginning, counts, kind
 from tui.client.widgets.path_field import PathField
 from tui.client.widgets.picture import Picture
-from tui.common.dialog import Dialog
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import counted, moment, plain, size
 from tui.common.working import work
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _UP = FolderEntry(PARENT, PARENT, is_folder=True)
 
 
-class PickFileDialog(Dialog[Path]):
+class PickFileDialog(ClientDialog[Path]):
     """Choose a PNG, JPEG or WebP file. `start` is a file or folder to begin at."""
 
     HEADING = "Choose a picture"
@@ -52,29 +53,26 @@ class PickFileDialog(Dialog[Path]):
         Binding("full_stop", "hidden", "Show hidden files or not", id="pick.hidden", show=False),
     ]
 
+    @dataclass
     class Read(Message, bubble=False):
         """From the worker: what lies in a folder, and the name that the cursor should stand on."""
 
-        def __init__(self, listing: Listing, name: str) -> None:
-            super().__init__()
-            self.listing = listing
-            self.name = name
+        listing: Listing
+        name: str
 
+    @dataclass
     class Looked(Message, bubble=False):
         """From the worker: what the picture under the cursor is."""
 
-        def __init__(self, found: Examined) -> None:
-            super().__init__()
-            self.found = found
+        found: Examined
 
+    @dataclass
     class Typed(Message, bubble=False):
         """From the worker: what a typed path is that is not in the list."""
 
-        def __init__(self, path: Path, *, is_folder: bool, exists: bool) -> None:
-            super().__init__()
-            self.path = path
-            self.is_folder = is_folder
-            self.exists = exists
+        path: Path
+        is_folder: bool
+        exists: bool
 
     def __init__(self, start: Path | None = None, *, heading: str = HEADING) -> None:
         super().__init__()
@@ -242,11 +240,6 @@ class PickFileDialog(Dialog[Path]):
         facts.update(facts_of(found), layout=False)
 
     # --- Choosing ----------------------------------------------------------------------------------------------------
-    @on(PathField.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.action_accept()
-
     @on(RowList.Selected)
     def _selected(self, event: RowList.Selected) -> None:
         event.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from textual.widgets import Button, Input, Static
 from shared.errors import GlimpseError
 from shared.stego.pictures import decode_preview, make_preview, read_picture
 from tui.client import debounce
-from tui.client.dialogs.action import ActionDialog
+from tui.client.dialogs.base import ActionDialog
 from tui.client.dialogs.pick_file import PickFileDialog
 from tui.client.widgets.chips import Chips
 from tui.client.widgets.path_field import PathField
@@ -50,15 +51,14 @@ class PreviewDialog(ActionDialog[bool]):
     ACCEPT = "Set preview"
     DOING = "Setting…"
 
+    @dataclass
     class Made(Message, bubble=False):
         """From the worker: what others would see of a choice, or why there is nothing to see."""
 
-        def __init__(self, choice: str, path: Path | None, image: Image.Image | None, trouble: str = "") -> None:
-            super().__init__()
-            self.choice = choice
-            self.path = path
-            self.image = image
-            self.trouble = trouble
+        choice: str
+        path: Path | None
+        image: Image.Image | None
+        trouble: str = ""
 
     def __init__(self, peer: Peer, image: MyImage, *, folder: Path | None = None) -> None:
         super().__init__()
@@ -159,8 +159,8 @@ class PreviewDialog(ActionDialog[bool]):
         if path is not None:
             self.query_one(PathField).put(path)
 
-    # --- The deed ----------------------------------------------------------------------------------------------------
-    def deed(self) -> Callable[[], Awaitable[bool]] | None:
+    # --- The change --------------------------------------------------------------------------------------------------
+    def action(self) -> Callable[[], Awaitable[bool]] | None:
         """Return the setting of the preview, None where nothing was chosen or what was does not do."""
         choice = self._choice
         if choice == _NOW or (choice == "none" and not self._image.has_preview):

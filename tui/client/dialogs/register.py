@@ -8,7 +8,7 @@ from textual.widgets import Input, Label, Static
 
 from shared.config import MAX_NAME_CHARS
 from shared.errors import InvalidInput
-from tui.client.dialogs.action import ActionDialog
+from tui.client.dialogs.base import ActionDialog
 from tui.common.wording import plain
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class RegisterDialog(ActionDialog["Peer"]):
         """Say at once if it cannot work now."""
         self.complain(plain(self._why_not(), 240))
 
-    def deed(self) -> Callable[[], Awaitable[Peer]] | None:
+    def action(self) -> Callable[[], Awaitable[Peer]] | None:
         """Return the registration under the name that was typed."""
         from tui.peer.names import checked_name
 

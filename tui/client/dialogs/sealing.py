@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 from rich.text import Text
+from textual import on
 from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError
+from tui.client.dialogs.base import ClientDialog
 from tui.client.stages import PUBLISHING, Line, Stages, StageState
-from tui.common.dialog import Dialog
 from tui.common.wording import plain
 from tui.common.working import work
 
@@ -31,8 +33,8 @@ _NAME_CELLS: Final = 26
 NOTHING_KEPT: Final = "Nothing of it was kept; the original is untouched."
 
 
-class SealingDialog(Dialog["MyImage"]):
-    """Encrypts what was wished for while it is open. It closes with the image, or with None after a cancel."""
+class SealingDialog(ClientDialog["MyImage"]):
+    """Encrypts a picture while it is open. It closes with the image, or with None after a cancel."""
 
     ACCEPT = "Try again"
     AUTO_FOCUS = ""
@@ -41,28 +43,27 @@ class SealingDialog(Dialog["MyImage"]):
     class Moved(Message, bubble=False):
         """From the worker: another stage began."""
 
+    @dataclass
     class Ended(Message, bubble=False):
         """From the worker: the image, or why there is none; neither after a cancel. `warning`: what else went wrong."""
 
-        def __init__(self, image: MyImage | None, error: GlimpseError | None = None, warning: str = "") -> None:
-            super().__init__()
-            self.image = image
-            self.error = error
-            self.warning = warning
+        image: MyImage | None
+        error: GlimpseError | None = None
+        warning: str = ""
 
-    def __init__(self, peer: Peer, wish: EncryptForm) -> None:
+    def __init__(self, peer: Peer, form: EncryptForm) -> None:
         super().__init__()
         self._peer = peer
-        self._wish = wish
+        self._form = form
         self._stages = Stages()
         self._scope = anyio.CancelScope()
-        self._running = False
+        self._under_way = False
         self._since = 0.0
 
     # --- What is to be seen ------------------------------------------------------------------------------------------
     def heading(self) -> str:
         """Return what is encrypted."""
-        return f"Encrypting “{plain(self._wish.title or self._wish.path.stem, 40)}”"
+        return f"Encrypting “{plain(self._form.title or self._form.path.stem, 40)}”"
 
     def body(self) -> Iterable[Widget]:
         """Return the stages and the time."""
@@ -76,10 +77,10 @@ class SealingDialog(Dialog["MyImage"]):
         self._start()
 
     def _start(self) -> None:
-        self._stages = Stages(publishes=self._wish.preview is not None)
+        self._stages = Stages(publishes=self._form.preview is not None)
         self._scope = anyio.CancelScope()
         self._since = self.client.wall()
-        self._running = True
+        self._under_way = True
         self.complain("")
         again, cancel = self.query_one("#accept", Button), self.query_one("#cancel", Button)
         again.display = False
@@ -91,7 +92,7 @@ class SealingDialog(Dialog["MyImage"]):
 
     def _paint(self) -> None:
         self.query_one("#sealing-stages", Static).update(self._drawn())
-        if not self._running:
+        if not self._under_way:
             return
         note = "  Another node took over; sending again." if self._stages.again else ""
         passed = max(0, round(self.client.wall() - self._since))
@@ -125,7 +126,7 @@ class SealingDialog(Dialog["MyImage"]):
         with scope:
             try:
                 image = await self._peer.encrypt(
-                    self._wish.path, title=self._wish.title, cover=self._wish.cover, progress=self._report
+                    self._form.path, title=self._form.title, cover=self._form.cover, progress=self._report
                 )
             except GlimpseError as error:
                 self.post_message(self.Ended(None, error))
@@ -137,11 +138,11 @@ class SealingDialog(Dialog["MyImage"]):
 
     async def _publish(self, image: MyImage) -> str:
         """Publish the preview; return what went wrong."""
-        if self._wish.preview is None:
+        if self._form.preview is None:
             return ""
         self._report(PUBLISHING, 0, 1)
         try:
-            await self._peer.set_preview(image.image, self._wish.preview)
+            await self._peer.set_preview(image.image, self._form.preview)
         except GlimpseError as error:
             return str(error)
         return ""
@@ -151,13 +152,15 @@ class SealingDialog(Dialog["MyImage"]):
         if self._stages.report(stage, done, total):
             self.post_message(self.Moved())
 
-    def on_sealing_moved(self) -> None:
+    @on(Moved)
+    def _show_stage(self) -> None:
         """Show the stage."""
         self._paint()
 
-    def on_sealing_ended(self, message: Ended) -> None:
+    @on(Ended)
+    def _end(self, message: Ended) -> None:
         """Close with the image, or say why there is none and offer to try again."""
-        self._running = False
+        self._under_way = False
         if message.warning:
             self.client.tell(
                 f"The image is encrypted, but its preview is not published: {plain(message.warning, 200)}", warning=True
@@ -182,7 +185,7 @@ class SealingDialog(Dialog["MyImage"]):
 
     def action_cancel(self) -> None:
         """Cancel what is under way, and close when it has ended; close at once where nothing is."""
-        if not self._running:
+        if not self._under_way:
             self.dismiss(None)
             return
         self._scope.cancel()

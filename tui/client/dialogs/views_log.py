@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on
 from textual.message import Message
-from textual.widgets import Button, Static
+from textual.widgets import Static
 
 from shared.errors import GlimpseError
 from tui.client import sharing
-from tui.common.dialog import Dialog
+from tui.client.dialogs.base import ClientDialog
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import ago, counted, lasting, moment, plain
 from tui.common.working import work
@@ -27,18 +28,18 @@ if TYPE_CHECKING:
 _Row = tuple[int, "ViewLogEntry"]
 
 
-class ViewsLogDialog(Dialog[bool]):
+class ViewsLogDialog(ClientDialog[bool]):
     """The views of an image, newest first; there is nothing to decide in it."""
 
     ACCEPT = "Close"
+    CANCEL = ""
 
+    @dataclass
     class Found(Message, bubble=False):
         """From the worker: the views, or why they are not known."""
 
-        def __init__(self, entries: Sequence[ViewLogEntry], trouble: str = "") -> None:
-            super().__init__()
-            self.entries = entries
-            self.trouble = trouble
+        entries: Sequence[ViewLogEntry]
+        trouble: str = ""
 
     def __init__(self, peer: Peer, image: MyImage) -> None:
         super().__init__()
@@ -82,7 +83,6 @@ class ViewsLogDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         """Ask for the views."""
-        self.query_one("#cancel", Button).display = False
         self.query_one(RowList).focus()
         work(self, self._fetch, group="log")
 

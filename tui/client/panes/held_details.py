@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
+from tui.client.client_app import client_of
 from tui.client.gallery import TileState, asked_words, expiry_words, reason, state_words, use_words
 from tui.common.wording import moment, views
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client_app import ClientApp
     from tui.client.gallery import Tile
 
 
@@ -38,7 +39,7 @@ class HeldDetails(Vertical):
         self.query_one("#held-look", Button).disabled = not tile.may_try or tile.opening
 
     def _text(self, tile: Tile, now: float) -> Text:
-        client = cast("GlimpseClient", self.app)
+        client = client_of(self)
         image = tile.image
         text = Text()
         text.append(f"{tile.title}\n", "bold")
@@ -76,14 +77,14 @@ class HeldLine(Vertical):
         self.set_class(tile is None, "-empty")
         if tile is None:
             return
-        client = cast("GlimpseClient", self.app)
+        client = client_of(self)
         who = f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}"
         what = f"{_what(tile, client, now, online=online)} {asked_words(tile)}".rstrip()
         self.query_one("#held-who", Static).update(who)
         self.query_one("#held-what", Static).update(what)
 
 
-def _what(tile: Tile, client: GlimpseClient, now: float, *, online: bool) -> str:
+def _what(tile: Tile, client: ClientApp, now: float, *, online: bool) -> str:
     if tile.opening:
         return "opening…"
     if tile.state is not TileState.OPEN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +15,8 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
-from tui.client.pane import Pane
-from tui.client.panes.image_details import ImageDetails
-from tui.client.panes.image_lists import ImagesList, ViewersList
+from tui.client.panes.base import Pane
+from tui.client.panes.image_details import ImageDetails, ImagesList, ViewersList
 from tui.client.transfers import Transfers
 from tui.common.rowlist import RowList
 from tui.common.wording import plain
@@ -43,32 +43,29 @@ _TICK_S: Final = 10.0
 class ImagesShown(Pane):
     """Shows one's own images, and the details of the current one. What is done with them is the sub-class's."""
 
+    @dataclass
     class Looked(Message, bubble=False):
         """From the worker: the viewers of an image, None if they are not known for the `trouble` said."""
 
-        def __init__(self, image: str, viewers: Sequence[Viewer] | None, trouble: str = "") -> None:
-            super().__init__()
-            self.image = image
-            self.viewers = viewers
-            self.trouble = trouble
+        image: str
+        viewers: Sequence[Viewer] | None
+        trouble: str = ""
 
+    @dataclass
     class Pictured(Message, bubble=False):
         """From the worker: how an image looks."""
 
-        def __init__(self, image: str, found: Image.Image | None) -> None:
-            super().__init__()
-            self.image = image
-            self.found = found
+        image: str
+        found: Image.Image | None
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._viewers: dict[str, Sequence[Viewer]] = {}
         self._known: dict[str, MyImage] = {}
         """Images as the cloud told of them last."""
         self._detailed = ""
         self._here = False
-        self._repaint_soon = False
         self._shown = False
         self._to_choose = ""
         """An image that becomes the current one as soon as it is known here."""
@@ -77,8 +74,8 @@ class ImagesShown(Pane):
         """Compose the list, the details, and what is said instead of both where there is no image yet."""
         share = partial(self._transfers.share, sending=True)
         with Container(id="mine-split"):
-            yield ImagesList(id="mine-list", wall=self.client.wall)
-            yield ImageDetails(id="image-details", wall=self.client.wall, share=share)
+            yield ImagesList(self.client.wall)
+            yield ImageDetails(self.client.wall, share)
         with Vertical(id="mine-none"):
             yield Static("You have not encrypted a picture yet.", classes="title")
             yield Static(
@@ -153,7 +150,7 @@ class ImagesShown(Pane):
                 self._transfers.hear(event)
                 if done >= total:
                     self._transfers.end(grant)
-                self._repaint_in_a_moment()
+                self.soon(self._repaint)
             case (
                 peer_events.ViewSpentEvent()
                 | peer_events.Delivered()
@@ -165,13 +162,7 @@ class ImagesShown(Pane):
             case _:
                 pass
 
-    def _repaint_in_a_moment(self) -> None:
-        if not self._repaint_soon:
-            self._repaint_soon = True
-            self.set_timer(debounce.PAINT_S, self._repaint)
-
     def _repaint(self) -> None:
-        self._repaint_soon = False
         self.images.redraw()
         self.viewers.redraw()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,7 +14,8 @@ from textual.widgets import Button
 from tui.client import paths, sharing
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import Happened
-from tui.client.panes.image_lists import ViewersList
+from tui.client.panes.base import Pane
+from tui.client.panes.image_details import ViewersList
 from tui.client.panes.images_shown import ImagesShown
 from tui.common.rowlist import RowList
 from tui.common.wording import counted, plain
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tui.client.dialogs.add_viewer import NewGrant
+    from tui.client.dialogs.add_viewer import GivenViews
     from tui.client.dialogs.encrypt import EncryptForm
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
@@ -34,6 +36,8 @@ _TITLE_CELLS: Final = 40
 class MyImagesPane(ImagesShown):
     """One's own images, and everything that is done with them."""
 
+    TAB = "my-images"
+    TAB_TITLE = "My images"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "encrypt", "Encrypt", id="my_images.encrypt", tooltip="Encrypt a picture"),
         Binding("v", "open", "Open", id="my_images.open", tooltip="Look at the picture; your own are free"),
@@ -56,29 +60,20 @@ class MyImagesPane(ImagesShown):
         Binding("x", "revoke", "Revoke", id="viewers.revoke", show=False, tooltip="End somebody's rights for good"),
     ]
 
+    @dataclass
     class Opened(Message, bubble=False):
         """From the worker: a picture of one's own, to be shown."""
 
-        def __init__(self, view: View) -> None:
-            super().__init__()
-            self.view = view
+        view: View
 
+    @dataclass
     class Adopted(Message, bubble=False):
         """From the worker: a picture of one's own that a file was taken in for."""
 
-        def __init__(self, image: MyImage) -> None:
-            super().__init__()
-            self.image = image
+        image: MyImage
 
-    class Said(Message, bubble=False):
-        """From the worker: what came of a deed, for a toast."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._folder: Path | None = None
         """Where the last picture was found."""
 
@@ -99,14 +94,14 @@ class MyImagesPane(ImagesShown):
         """Ask how to encrypt a picture, by default which one too."""
         from tui.client.dialogs.encrypt import EncryptDialog
 
-        self.client.push_screen(EncryptDialog(path, folder=self._folder), self._seal)
+        self.app.push_screen(EncryptDialog(path, folder=self._folder), self._seal)
 
-    def _seal(self, wish: EncryptForm | None) -> None:
-        if wish is not None:
+    def _seal(self, form: EncryptForm | None) -> None:
+        if form is not None:
             from tui.client.dialogs.sealing import SealingDialog
 
-            self._folder = wish.path.parent
-            self.client.push_screen(SealingDialog(self.peer, wish), self._sealed)
+            self._folder = form.path.parent
+            self.app.push_screen(SealingDialog(self.peer, form), self._sealed)
 
     def _sealed(self, image: MyImage | None) -> None:
         if image is not None:
@@ -122,7 +117,7 @@ class MyImagesPane(ImagesShown):
         from tui.client.dialogs.pick_file import PickFileDialog
 
         heading = "Adopt a file: own-….png of another device"
-        self.client.push_screen(PickFileDialog(self._folder, heading=heading), self._adopt)
+        self.app.push_screen(PickFileDialog(self._folder, heading=heading), self._adopt)
 
     def _adopt(self, path: Path | None) -> None:
         if path is not None:
@@ -135,7 +130,7 @@ class MyImagesPane(ImagesShown):
         self.client.tell(f"“{plain(message.image.title, _TITLE_CELLS) or 'untitled'}” opens on this device now.")
         self.load()
 
-    # --- Deeds on an image -------------------------------------------------------------------------------------------
+    # --- With an image -----------------------------------------------------------------------------------------------
     def _need_image(self) -> MyImage | None:
         """Return the current image, or None after saying that there is none."""
         image = self.current
@@ -160,12 +155,10 @@ class MyImagesPane(ImagesShown):
 
     @on(Opened)
     def _show_opened(self, message: Opened) -> None:
-        from tui.client.screens.viewer import ViewerScreen
+        from tui.client.dialogs.viewer import ViewerScreen
 
         me = self.peer.me
-        self.client.push_screen(
-            ViewerScreen(self.peer, message.view, person=me.name if me is not None else "", left=None)
-        )
+        self.app.push_screen(ViewerScreen(self.peer, message.view, person=me.name if me is not None else "", left=None))
 
     @on(Button.Pressed, "#image-log")
     def action_log(self) -> None:
@@ -174,7 +167,7 @@ class MyImagesPane(ImagesShown):
         if image is not None:
             from tui.client.dialogs.views_log import ViewsLogDialog
 
-            self.client.push_screen(ViewsLogDialog(self.peer, image))
+            self.app.push_screen(ViewsLogDialog(self.peer, image))
 
     def action_preview(self) -> None:
         """Ask what others see of the current image."""
@@ -182,7 +175,7 @@ class MyImagesPane(ImagesShown):
         if image is not None:
             from tui.client.dialogs.preview import PreviewDialog
 
-            self.client.push_screen(
+            self.app.push_screen(
                 PreviewDialog(self.peer, image, folder=self._folder), partial(self._previewed, image.image)
             )
 
@@ -209,7 +202,7 @@ class MyImagesPane(ImagesShown):
             f" requests that wait for your answer are rejected.{keep}",
             "Withdraw",
         )
-        self.client.push_screen(question, partial(self._withdraw, image.image))
+        self.app.push_screen(question, partial(self._withdraw, image.image))
 
     def _withdraw(self, image: str, yes: bool | None) -> None:
         if yes:
@@ -221,7 +214,7 @@ class MyImagesPane(ImagesShown):
         if image is not None:
             self.client.copy(image.image, "Image id")
 
-    # --- Deeds on a viewer -------------------------------------------------------------------------------------------
+    # --- With a viewer -----------------------------------------------------------------------------------------------
     @on(Button.Pressed, "#image-add")
     def action_add(self) -> None:
         """Ask whom to give views of the current image."""
@@ -230,17 +223,17 @@ class MyImagesPane(ImagesShown):
             from tui.client.dialogs.add_viewer import AddViewerDialog
 
             viewers = self._viewers.get(image.image, ())
-            self.client.push_screen(AddViewerDialog(self.peer, image, viewers), self._added)
+            self.app.push_screen(AddViewerDialog(self.peer, image, viewers), self._added)
 
-    def _added(self, given: NewGrant | None) -> None:
+    def _added(self, given: GivenViews | None) -> None:
         if given is not None:
-            self.client.tell(sharing.told_grant(given.name, given.account, given.views, given.sent))
+            self.client.tell(sharing.describe_grant(given.name, given.account, given.views, given.sent))
             self.post_message(Happened("granted"))
             self.load()
 
     @on(ViewersList.Wanted)
     def _wanted(self, message: ViewersList.Wanted) -> None:
-        (self.action_change if message.deed == "change" else self.action_revoke)()
+        (self.action_change if message.action == "change" else self.action_revoke)()
 
     def _need_viewer(self) -> Viewer | None:
         """Return the viewer under the cursor whose rights stand, or None after saying why there is none."""
@@ -263,11 +256,11 @@ class MyImagesPane(ImagesShown):
             from tui.client.dialogs.change_rights import ChangeRightsDialog
 
             dialog = ChangeRightsDialog(self.peer, image.image, image.title, viewer)
-            self.client.push_screen(dialog, partial(self._changed, viewer))
+            self.app.push_screen(dialog, partial(self._changed, viewer))
 
     def _changed(self, viewer: Viewer, result: RightsResult | None) -> None:
         if result is not None:
-            self.client.tell(sharing.told_change(viewer, result))
+            self.client.tell(sharing.describe_change(viewer, result))
             self.load()
 
     @on(Button.Pressed, "#image-revoke")
@@ -283,20 +276,20 @@ class MyImagesPane(ImagesShown):
             "you can give new rights later.",
             "Revoke",
         )
-        self.client.push_screen(question, partial(self._revoke, image.image, viewer))
+        self.app.push_screen(question, partial(self._revoke, image.image, viewer))
 
     def _revoke(self, image: str, viewer: Viewer, yes: bool | None) -> None:
         if yes:
             self._do(
-                partial(self.peer.revoke, image, viewer.account), lambda result: sharing.told_revoke(viewer, result)
+                partial(self.peer.revoke, image, viewer.account), lambda result: sharing.describe_revoke(viewer, result)
             )
 
     # --- Doing -------------------------------------------------------------------------------------------------------
-    def _do(self, deed: Callable[[], Awaitable[Any]], say: Callable[[Any], str]) -> None:
+    def _do(self, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]) -> None:
         """Have the peer do something, say what came of it, and look again."""
-        self.attempt(deed, lambda result: self.Said(say(result)))
+        self.attempt(call, lambda result: self.Said(say(result)))
 
-    @on(Said)
-    def _say(self, message: Said) -> None:
+    @on(Pane.Said)
+    def _say(self, message: Pane.Said) -> None:
         self.client.tell(message.text)
         self.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,10 +14,9 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import DamagedStego, GlimpseError, Unavailable, ViewRefused
-from tui.client.covers import Covers
-from tui.client.dialogs.more import AskForMoreDialog
-from tui.client.dialogs.no_look import NoViewLeftDialog
-from tui.client.dialogs.spend import SpendViewDialog
+from tui.client.dialogs.look import NoViewLeftDialog, SpendViewDialog
+from tui.client.dialogs.request import AskForMoreDialog
+from tui.client.dialogs.viewer import ViewerScreen
 from tui.client.gallery import (
     GalleryOrder,
     GallerySession,
@@ -29,9 +29,9 @@ from tui.client.gallery import (
     state_words,
 )
 from tui.client.messages import Happened, Waiting
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.held_details import HeldDetails, HeldLine
-from tui.client.screens.viewer import ViewerScreen
+from tui.client.thumbnails import Covers, Thumbnails
 from tui.client.widgets.face import Face
 from tui.client.widgets.gallery import Gallery
 from tui.common.wording import plain, views
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.client.dialogs.request import RequestForm
-    from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import PeerImage, Sent, View
 
@@ -68,6 +67,8 @@ _HEADINGS: Final = {
 class PeerImagesPane(Pane):
     """A gallery of covers. Of dialogs, looks and the viewer one is under way at most, so nothing is spent twice."""
 
+    TAB = "peer-images"
+    TAB_TITLE = "Peer images"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "look", "Look", id="peer_images.look", tooltip="Look at the picture; asks before it costs"),
         Binding("m", "more", "Ask for more", id="peer_images.more", tooltip="Ask the owner for more views"),
@@ -75,33 +76,30 @@ class PeerImagesPane(Pane):
         Binding("c", "copy_id", "Copy id", id="peer_images.copy", tooltip="Copy the image id"),
     ]
 
+    @dataclass
     class Opened(Message, bubble=False):
         """A view was counted, and here it is."""
 
-        def __init__(self, tile: Tile, view: View) -> None:
-            super().__init__()
-            self.tile = tile
-            self.view = view
+        tile: Tile
+        view: View
 
+    @dataclass
     class NotOpened(Message, bubble=False):
         """A look was refused or failed."""
 
-        def __init__(self, tile: Tile, error: GlimpseError) -> None:
-            super().__init__()
-            self.tile = tile
-            self.error = error
+        tile: Tile
+        error: GlimpseError
 
+    @dataclass
     class Asked(Message, bubble=False):
         """More views were asked for."""
 
-        def __init__(self, tile: Tile, wish: RequestForm, sent: Sent) -> None:
-            super().__init__()
-            self.tile = tile
-            self.wish = wish
-            self.sent = sent
+        tile: Tile
+        form: RequestForm
+        sent: Sent
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._covers = Covers(thumbnails)
         self._session = GallerySession()
         self._held: Sequence[PeerImage] = ()
@@ -179,7 +177,7 @@ class PeerImagesPane(Pane):
         self._tiles = {tile.key: tile for tile in tiles}
         self.gallery.set_faces([self._face(tile) for tile in tiles])
         self.query_one("#held-heading", Static).update(heading_words(tiles, self._order))
-        self.post_message(Waiting("peer-images", sum(tile.new for tile in tiles)))
+        self.post_message(Waiting(self.TAB, sum(tile.new for tile in tiles)))
         self._show_details()
         self.refresh_bindings()
 
@@ -233,7 +231,8 @@ class PeerImagesPane(Pane):
         else:
             self.post_message(self.Opened(tile, view))
 
-    def on_peer_images_pane_opened(self, message: Opened) -> None:
+    @on(Opened)
+    def _show_view(self, message: Opened) -> None:
         """Show the picture."""
         view = message.view
         self._session.opening = None
@@ -249,9 +248,10 @@ class PeerImagesPane(Pane):
         self._busy = False
         self._viewer = None
         self.load()
-        self.client.post_message(Happened("viewed"))
+        self.app.post_message(Happened("viewed"))
 
-    def on_peer_images_pane_not_opened(self, message: NotOpened) -> None:
+    @on(NotOpened)
+    def _say_why_not(self, message: NotOpened) -> None:
         """Remember and say why."""
         tile, error = message.tile, message.error
         self._busy = False
@@ -294,29 +294,30 @@ class PeerImagesPane(Pane):
 
     def _ask_more(self, tile: Tile) -> None:
         self._busy = True
-        self.app.push_screen(AskForMoreDialog(tile), partial(self._wished, tile))
+        self.app.push_screen(AskForMoreDialog(tile), partial(self._more_wanted, tile))
 
-    def _wished(self, tile: Tile, wish: RequestForm | None) -> None:
+    def _more_wanted(self, tile: Tile, form: RequestForm | None) -> None:
         self._busy = False
-        if wish is not None:
+        if form is not None:
             self.attempt(
-                partial(self.peer.request_more, tile.key, wish.views, note=wish.note),
-                partial(self.Asked, tile, wish),
+                partial(self.peer.request_more, tile.key, form.views, note=form.note),
+                partial(self.Asked, tile, form),
             )
 
-    def on_peer_images_pane_asked(self, message: Asked) -> None:
+    @on(Asked)
+    def _say_asked(self, message: Asked) -> None:
         """Say where the request is."""
-        tile, wish = message.tile, message.wish
-        self._session.asked(tile.key, wish.views)
+        tile, form = message.tile, message.form
+        self._session.asked(tile.key, form.views)
         self._show_tiles()
-        asked = f"{views(wish.views)} of “{tile.title}”"
+        asked = f"{views(form.views)} of “{tile.title}”"
         if message.sent.delivered:
             self.client.tell(f"Asked {tile.owner} for {asked}.")
         else:
             self.client.tell(
                 f"The cloud is away: the request for {asked} waits in the outbox and goes out by itself.", warning=True
             )
-        self.client.post_message(Happened("asked"))
+        self.app.post_message(Happened("asked"))
 
     # --- The rest ----------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from rich.text import Text
@@ -15,8 +15,8 @@ from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
+from tui.client.client_app import client_of
 from tui.client.messages import TroubleArose
-from tui.client.widgets.cells import Mode
 from tui.client.widgets.picture import Picture
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import ago, plain, size
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from textual.app import ComposeResult
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client_app import ClientApp
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
     from tui.peer.models import OfferedImage, User
@@ -73,15 +73,8 @@ class PersonPanel(Vertical):
         image: str
         preview: Image | None
 
-    def __init__(
-        self,
-        peer: Peer,
-        thumbnails: Thumbnails,
-        *,
-        id: str,  # noqa: A002 - Textual's name for it
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(id="users-person", classes="side")
         self._peer = peer
         self._thumbnails = thumbnails
         self._asked: Mapping[str, AskState] = {}
@@ -92,9 +85,9 @@ class PersonPanel(Vertical):
         self.warned = False
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> ClientApp:
         """The program that this panel belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     @property
     def offers(self) -> RowList[OfferedImage]:
@@ -116,8 +109,8 @@ class PersonPanel(Vertical):
                 cells=self._cells,
                 id="person-offers",
             )
-            yield Picture(mode=Mode.HALF if self.client.settings.pictures == "half" else Mode.QUADRANT)
-        with Horizontal(id="person-deeds"):
+            yield Picture()
+        with Horizontal(id="person-actions"):
             yield Button("Request", id="person-request", compact=True, variant="primary", tooltip="Ask for views of it")
             yield Button("Copy id", id="person-copy-id", compact=True)
             yield Button("Copy words", id="person-copy-words", compact=True)

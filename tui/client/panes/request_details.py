@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Static
 
-from tui.client.view_requests import RequestAction, describe, why_not
+from tui.client.view_requests import RequestDecision, request_text, why_not
 from tui.client.widgets.picture import Picture
 from tui.peer.models import AskState
 
@@ -27,7 +27,7 @@ _ABSENT: Final = {True: "not on this machine", False: "no preview"}
 """What is said in place of the picture, by whether the request is incoming."""
 
 
-class RequestDetails(Container):
+class ViewRequestDetails(Container):
     """Shows one request. The pane tells it what, and hears its buttons (`#request-accept` and so on)."""
 
     def compose(self) -> ComposeResult:
@@ -35,7 +35,7 @@ class RequestDetails(Container):
         with Vertical(id="request-told"):
             with VerticalScroll(id="request-facts", can_focus=False):
                 yield Static("", markup=False)
-            with Horizontal(id="request-deeds"):
+            with Horizontal(id="request-actions"):
                 yield Button("Accept", id="request-accept", variant="primary", compact=True)
                 yield Button("Reject", id="request-reject", compact=True)
                 yield Button("Withdraw", id="request-withdraw", compact=True)
@@ -60,9 +60,9 @@ class RequestDetails(Container):
     def tell(self, ask: Ask | None, now: float, zone: tzinfo | None) -> None:
         """Say everything about a request; with None nothing."""
         self.set_class(ask is None, "-nothing")
-        self.query_one("#request-facts Static", Static).update(Text() if ask is None else facts(ask, now, zone))
-        for deed in RequestAction:
-            self.query_one(f"#request-{deed}", Button).display = not why_not(ask, deed)
+        self.query_one("#request-facts Static", Static).update(Text() if ask is None else request_text(ask, now, zone))
+        for action in RequestDecision:
+            self.query_one(f"#request-{action}", Button).display = not why_not(ask, action)
         self.query_one("#request-go", Button).display = ask is not None and ask.request.state is AskState.RECEIVED
 
     def await_picture(self) -> None:
@@ -77,17 +77,3 @@ class RequestDetails(Container):
         picture.placeholder = _ABSENT[incoming]
         picture.show(image)
         self._place_picture()
-
-
-def facts(ask: Ask, now: float, zone: tzinfo | None) -> Text:
-    """Return a request as text, the note last because it may be long. `now` in seconds since 1970."""
-    said = describe(ask, now, zone)
-    text = Text()
-    text.append(said.person, style="bold")
-    text.append(f", {said.when}", style="dim")
-    text.append(f"\n{said.words}" if said.words else "", style="dim")
-    text.append(f"\n{said.asked}")
-    text.append(f"\n{said.state}", style="bold" if ask.unanswered else "")
-    for line in (said.reason, said.note):
-        text.append(f"\n{line}" if line else "")
-    return text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 from textual import events, on
 from textual.containers import Vertical
 from textual.message import Message
 
+from tui.client.client_app import client_of
 from tui.client.view_requests import STATE_CELLS, Ask, RequestBook, state_words
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import ago
@@ -16,7 +18,6 @@ from tui.common.wording import ago
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from tui.client.app import GlimpseClient
 
 _LINES_WHEN_EMPTY: Final = 4
 _WHEN_FROM_CELLS: Final = 66
@@ -30,15 +31,14 @@ class RequestLists(Vertical):
     class Current(Message):
         """Another request may be the current one now, or it changed."""
 
+    @dataclass
     class Chosen(Message):
         """A request was chosen by Enter or a click."""
 
-        def __init__(self, ask: Ask) -> None:
-            super().__init__()
-            self.ask = ask
+        ask: Ask
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__(id="requests-lists")
         self.asks = RequestBook()
         self._focused: RowList[Ask] | None = None
 
@@ -77,7 +77,7 @@ class RequestLists(Vertical):
 
     def _cells(self, ask: Ask) -> tuple[str | Text, ...]:
         row = ask.request
-        when = ago(row.created, cast("GlimpseClient", self.app).wall())
+        when = ago(row.created, client_of(self).wall())
         state = Text(state_words(ask), style="bold" if ask.unanswered else "" if ask.open else "dim")
         return ask.person, ask.title, str(row.views), state, when, ask.note
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,11 +18,11 @@ from shared.errors import GlimpseError
 from tui.client import debounce
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.messages import TroubleArose, Waiting
-from tui.client.pane import Pane
-from tui.client.panes.request_details import RequestDetails
+from tui.client.panes.base import Pane
+from tui.client.panes.request_details import ViewRequestDetails
 from tui.client.panes.request_lists import RequestLists
 from tui.client.transfers import Transfers
-from tui.client.view_requests import RequestAction, arranged, why_not
+from tui.client.view_requests import RequestDecision, arranged, why_not
 from tui.common.working import work
 from tui.peer import events as peer_events
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.dialogs.accept import Acceptance
+    from tui.client.dialogs.rights import RightsForm
     from tui.client.thumbnails import Thumbnails
     from tui.client.view_requests import Ask
     from tui.peer import Peer
@@ -42,9 +43,11 @@ _TICK_S: Final = 10.0
 """How often ages are told anew, and transfers forgotten that broke off."""
 
 
-class RequestsPane(Pane):
+class ViewRequestsPane(Pane):
     """Two lists, requests to this person above those of this person, and the details of the current one."""
 
+    TAB = "requests"
+    TAB_TITLE = "Requests"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "accept", "Accept", id="requests.accept", tooltip="Give the views that somebody asks for"),
         Binding("x", "reject", "Reject", id="requests.reject", tooltip="Answer a request with no"),
@@ -54,37 +57,27 @@ class RequestsPane(Pane):
         Binding("d", "details", "Details", id="requests.details", show=False, tooltip="Show all of the request"),
     ]
 
+    @dataclass
     class PictureFound(Message, bubble=False):
         """The picture that belongs to a request, None where there is none."""
 
-        def __init__(self, request_id: str, image: Image.Image | None) -> None:
-            super().__init__()
-            self.request_id = request_id
-            self.image = image
+        request_id: str
+        image: Image.Image | None
 
-    class DeedDone(Message, bubble=False):
+    @dataclass
+    class ActionDone(Message, bubble=False):
         """The peer is no longer at it, whatever came of it."""
 
-        def __init__(self, request_id: str) -> None:
-            super().__init__()
-            self.request_id = request_id
+        request_id: str
 
-    class Said(Message, bubble=False):
-        """What came of a deed, for a toast."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
-        self._deeds: dict[str, RequestAction] = {}
+        self._under_way: dict[str, RequestDecision] = {}
         self._done: set[str] = set()
         self._looked_for: set[str] = set()
         self._pictured = ""
-        self._paint_soon = False
 
     def compose(self) -> ComposeResult:
         """Compose the lists and the details."""
@@ -92,8 +85,8 @@ class RequestsPane(Pane):
             "The cloud was not asked: this is what this machine knows.", id="requests-incomplete", classes="muted"
         )
         with Container(id="requests-split"):
-            yield RequestLists(id="requests-lists")
-            yield RequestDetails(id="request-details")
+            yield RequestLists()
+            yield ViewRequestDetails(id="request-details")
 
     def on_mount(self) -> None:
         """Keep ages true."""
@@ -120,7 +113,7 @@ class RequestsPane(Pane):
         self._found, final = found
         if final:
             for request_id in self._done:
-                self._deeds.pop(request_id, None)
+                self._under_way.pop(request_id, None)
             self._done.clear()
             self.query_one("#requests-incomplete", Static).display = not self._found.complete
         self._arrange()
@@ -134,7 +127,7 @@ class RequestsPane(Pane):
                     # It may belong to a request that was accepted a moment ago, or to none at all: look once.
                     self._looked_for.add(grant)
                     self.load_soon()
-                self._arrange_soon()
+                self.soon(self._arrange)
             case peer_events.ImageReceived(grant=grant):
                 self._transfers.end(grant)
                 self.load_soon()
@@ -155,24 +148,18 @@ class RequestsPane(Pane):
         self.load_soon()
 
     # --- Showing -----------------------------------------------------------------------------------------------------
-    def _arrange_soon(self) -> None:
-        if not self._paint_soon:
-            self._paint_soon = True
-            self.set_timer(debounce.PAINT_S, self._arrange)
-
     def _arrange(self) -> None:
         """Put what is known into the lists, the badge and the details."""
-        self._paint_soon = False
         if self._found is None:
             return
-        asks = arranged(self._found, self._deeds, self._transfers)
+        asks = arranged(self._found, self._under_way, self._transfers)
         self._lists.show(asks)
-        self.post_message(Waiting("requests", asks.unanswered))
+        self.post_message(Waiting(self.TAB, asks.unanswered))
 
     @on(RequestLists.Current)
     def _tell_details(self) -> None:
         ask = self.current
-        details = self.query_one(RequestDetails)
+        details = self.query_one(ViewRequestDetails)
         details.tell(ask, self.client.wall(), self.client.zone)
         pictured = "" if ask is None else ask.request.request_id
         if pictured != self._pictured:
@@ -192,7 +179,7 @@ class RequestsPane(Pane):
     def _show_picture(self, message: PictureFound) -> None:
         ask = self.current
         if ask is not None and ask.request.request_id == message.request_id:
-            self.query_one(RequestDetails).show_picture(message.image, incoming=ask.incoming)
+            self.query_one(ViewRequestDetails).show_picture(message.image, incoming=ask.incoming)
 
     # --- Which request -----------------------------------------------------------------------------------------------
     @property
@@ -216,46 +203,46 @@ class RequestsPane(Pane):
         else:
             self.action_details()
 
-    # --- Deeds -------------------------------------------------------------------------------------------------------
+    # --- Answers -----------------------------------------------------------------------------------------------------
     @on(Button.Pressed, "#request-accept")
     def action_accept(self) -> None:
         """Ask what the current request is accepted with."""
-        ask = self._fit_for(RequestAction.ACCEPT)
+        ask = self._fit_for(RequestDecision.ACCEPT)
         if ask is not None:
-            from tui.client.dialogs.accept import AcceptDialog
+            from tui.client.dialogs.answer import AcceptDialog
 
             first = not self._lists.asks.accepted_before(ask.request.person)
-            self.client.push_screen(
+            self.app.push_screen(
                 AcceptDialog(ask, self.peer, self.thumbnails, first=first),
                 partial(self._accept, ask.request.request_id),
             )
 
-    def _accept(self, request_id: str, chosen: Acceptance | None) -> None:
+    def _accept(self, request_id: str, chosen: RightsForm | None) -> None:
         if chosen is not None:
             give = partial(
                 self.peer.accept, request_id, views=chosen.views, expires=chosen.expires, look_s=chosen.look_s
             )
-            self._do(request_id, RequestAction.ACCEPT, give, _said_of_acceptance)
+            self._do(request_id, RequestDecision.ACCEPT, give, _said_of_acceptance)
 
     @on(Button.Pressed, "#request-reject")
     def action_reject(self) -> None:
         """Ask why the current request is rejected."""
-        ask = self._fit_for(RequestAction.REJECT)
+        ask = self._fit_for(RequestDecision.REJECT)
         if ask is not None:
-            from tui.client.dialogs.reject import RejectDialog
+            from tui.client.dialogs.answer import RejectDialog
 
-            self.client.push_screen(RejectDialog(ask), partial(self._reject, ask.request.request_id))
+            self.app.push_screen(RejectDialog(ask), partial(self._reject, ask.request.request_id))
 
     def _reject(self, request_id: str, reason: str | None) -> None:
         if reason is not None:
             self._do(
-                request_id, RequestAction.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection
+                request_id, RequestDecision.REJECT, partial(self.peer.reject, request_id, reason), _said_of_rejection
             )
 
     @on(Button.Pressed, "#request-withdraw")
     def action_withdraw(self) -> None:
         """Ask whether to take back the current request."""
-        ask = self._fit_for(RequestAction.WITHDRAW)
+        ask = self._fit_for(RequestDecision.WITHDRAW)
         if ask is not None:
             question = ConfirmDialog(
                 "Withdraw this request?",
@@ -263,38 +250,38 @@ class RequestsPane(Pane):
                 "Withdraw",
                 cancel="Keep",
             )
-            self.client.push_screen(question, partial(self._withdraw, ask.request.request_id))
+            self.app.push_screen(question, partial(self._withdraw, ask.request.request_id))
 
     def _withdraw(self, request_id: str, yes: bool | None) -> None:
         if yes:
             self._do(
                 request_id,
-                RequestAction.WITHDRAW,
+                RequestDecision.WITHDRAW,
                 partial(self.peer.cancel, request_id),
                 lambda _: "Request withdrawn.",
             )
 
     @on(Button.Pressed, "#request-go")
     def _go_to_peer_images(self) -> None:
-        self.call_later(self.client.run_action, "screen.tab('peer-images')")
+        self.call_later(self.app.run_action, "screen.tab('peer-images')")
 
-    def _fit_for(self, deed: RequestAction) -> Ask | None:
-        """Return the current request, or None after saying why the deed does not apply to it."""
+    def _fit_for(self, action: RequestDecision) -> Ask | None:
+        """Return the current request, or None after saying why the action does not apply to it."""
         ask = self.current
-        reason = why_not(ask, deed)
+        reason = why_not(ask, action)
         if reason:
             self.client.tell(reason, warning=True)
         return None if reason else ask
 
     def _do(
-        self, request_id: str, deed: RequestAction, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
+        self, request_id: str, action: RequestDecision, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
     ) -> None:
         """Have the peer do what a dialog brought, if it still applies: others act while a dialog is open."""
-        reason = why_not(self._lists.asks.find(request_id), deed)
+        reason = why_not(self._lists.asks.find(request_id), action)
         if reason:
             self.client.tell(reason, warning=True)
             return
-        self._deeds[request_id] = deed
+        self._under_way[request_id] = action
         self._arrange()
         self.attempt(partial(self._tell_peer, request_id, call), lambda result: self.Said(say(result)))
 
@@ -302,26 +289,26 @@ class RequestsPane(Pane):
         try:
             return await call()
         finally:
-            self.post_message(self.DeedDone(request_id))
+            self.post_message(self.ActionDone(request_id))
 
-    @on(DeedDone)
-    def _look_at_what_came_of_it(self, message: DeedDone) -> None:
+    @on(ActionDone)
+    def _look_at_what_came_of_it(self, message: ActionDone) -> None:
         self._done.add(message.request_id)
         self.load()
 
-    @on(Said)
-    def _say(self, message: Said) -> None:
+    @on(Pane.Said)
+    def _say(self, message: Pane.Said) -> None:
         self.client.tell(message.text)
 
     # --- Reading and copying -----------------------------------------------------------------------------------------
     def action_details(self) -> None:
         """Show all of the current request."""
-        from tui.client.dialogs.request_shown import RequestShownDialog
+        from tui.client.dialogs.request import RequestShownDialog
 
         if self.current is None:
             self.client.tell("There is no request to show.", warning=True)
         else:
-            self.client.push_screen(RequestShownDialog(self.current))
+            self.app.push_screen(RequestShownDialog(self.current))
 
     def action_copy_words(self) -> None:
         """Copy the fingerprint words of the other side."""

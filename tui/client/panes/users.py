@@ -18,7 +18,7 @@ from shared.errors import GlimpseError, Unavailable
 from tui.client import debounce
 from tui.client.dialogs.request import RequestForm, RequestViewsDialog
 from tui.client.messages import Happened, TroubleArose
-from tui.client.pane import Pane
+from tui.client.panes.base import Pane
 from tui.client.panes.person import PersonPanel
 from tui.client.user_directory import (
     UserDirectory,
@@ -65,6 +65,8 @@ class Finder(Input):
 class UsersPane(Pane):
     """The list of users with its filter, and the person under its cursor."""
 
+    TAB = "users"
+    TAB_TITLE = "Users"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", id="users.filter", tooltip="Find by name, id or fingerprint"),
         Binding("r", "request", "Request", id="users.request", tooltip="Ask for views of the chosen picture"),
@@ -111,16 +113,15 @@ class UsersPane(Pane):
         sent: Sent
         offer: OfferedImage
         owner: User
-        wish: RequestForm
+        form: RequestForm
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(peer, thumbnails, id=id)
-        self._roster = UserDirectory(None if peer.me is None else peer.me.account)
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(peer, thumbnails)
+        self._directory = UserDirectory(None if peer.me is None else peer.me.account)
         self._told_at: float | None = None
         self._trouble = ""
         self._filling = False
         self._filled_for = -1
-        self._paint_waits = False
         self._warned: set[int] = set()
 
     @property
@@ -171,7 +172,7 @@ class UsersPane(Pane):
                     "seen": last_seen,
                 },
             )
-            yield PersonPanel(self.peer, self.thumbnails, id="users-person", classes="side")
+            yield PersonPanel(self.peer, self.thumbnails)
 
     def on_mount(self) -> None:
         """Begin with the list, and look again from time to time."""
@@ -202,7 +203,7 @@ class UsersPane(Pane):
         """Return the first pages: one at first, then so many as tell who is online; and why there are none."""
         if not self.online:
             return (), "Waiting for the cloud."
-        most = _PRESENCE_PAGES if len(self._roster) else 1
+        most = _PRESENCE_PAGES if len(self._directory) else 1
         pages: list[UserPage] = []
         try:
             while len(pages) < most and not reach_the_away(pages):
@@ -216,7 +217,7 @@ class UsersPane(Pane):
     def show(self, found: Any) -> None:
         """Take the first pages, and ask for the rest if there is one."""
         pages, self._trouble = found
-        self._roster.merge_first(pages)
+        self._directory.merge_first(pages)
         if pages:
             self._told_at = self.client.wall()
             self._fill(pages[0])
@@ -226,7 +227,7 @@ class UsersPane(Pane):
 
     def _fill(self, first: UserPage) -> None:
         """Ask for all other pages, one after another, unless that was done for so many people already."""
-        if not self._filling and not self._roster.complete and first.total != self._filled_for:
+        if not self._filling and not self._directory.complete and first.total != self._filled_for:
             self._filling, self._filled_for = True, first.total
             work(self, partial(self._ask_for_rest, first), group="people")
 
@@ -248,10 +249,8 @@ class UsersPane(Pane):
 
     @on(Page)
     def _take_page(self, message: Page) -> None:
-        self._roster.merge(message.page)
-        if not self._paint_waits:
-            self._paint_waits = True
-            self.set_timer(debounce.PAINT_S, self._paint)
+        self._directory.merge(message.page)
+        self.soon(self._paint)
 
     @on(Filled)
     def _no_more_pages(self, message: Filled) -> None:
@@ -270,7 +269,7 @@ class UsersPane(Pane):
     def _search(self) -> None:
         """Look for the filter's text in the cloud too, where not everybody is known here."""
         text = self.finder.value.strip().removeprefix("#")
-        if text and self.online and not self._roster.complete:
+        if text and self.online and not self._directory.complete:
             work(self, partial(self._ask_for, text), group="search", exclusive=True)
 
     async def _ask_for(self, text: str) -> None:
@@ -291,7 +290,7 @@ class UsersPane(Pane):
     @on(Searched)
     def _take_found(self, message: Searched) -> None:
         for page in message.pages:
-            self._roster.found(page)
+            self._directory.found(page)
         self._paint()
 
     @on(Input.Submitted, "#users-filter")
@@ -302,15 +301,14 @@ class UsersPane(Pane):
     # --- Painting ----------------------------------------------------------------------------------------------------
     def _paint(self) -> None:
         """Show who matches, and what is known of the person under the cursor."""
-        self._paint_waits = False
-        rows = self._roster.matching(self.finder.value)
+        rows = self._directory.matching(self.finder.value)
         self.people.empty = self._nobody()
         self.people.set_rows(rows)
         self._show_person()
         self.query_one("#users-summary", Static).update(self._summary(len(rows)))
 
     def _nobody(self) -> str:
-        if len(self._roster):
+        if len(self._directory):
             return f"Nobody matches “{plain(self.finder.value, 40)}”.\nEscape clears the filter."
         if self._trouble:
             return f"{self._trouble}\nWho is there is shown as soon as it answers."
@@ -320,14 +318,14 @@ class UsersPane(Pane):
 
     def _summary(self, shown: int) -> Text:
         summary = Text(no_wrap=True, overflow="ellipsis", justify="right", style="dim")
-        if self._told_at is None or not len(self._roster):
+        if self._told_at is None or not len(self._directory):
             return summary
-        everybody = counted(self._roster.total, "person", "people")
+        everybody = counted(self._directory.total, "person", "people")
         summary.append(f"{counted(shown, 'of', 'of')} {everybody}" if self.finder.value else everybody)
         if self._trouble:
             summary.append(f" as of {ago(self._told_at, self.client.wall())}")
         else:
-            summary.append(f", {self._roster.online} online")
+            summary.append(f", {self._directory.online} online")
         if self._filling:
             summary.append(" …")
         return summary
@@ -399,16 +397,16 @@ class UsersPane(Pane):
     def _ask_how_many(self, message: PersonPanel.Wanted) -> None:
         message.stop()
         dialog = RequestViewsDialog(message.offer, message.owner, asked=message.asked)
-        self.client.push_screen(dialog, partial(self._request, message.offer, message.owner))
+        self.app.push_screen(dialog, partial(self._request, message.offer, message.owner))
 
-    def _request(self, offer: OfferedImage, owner: User, wish: RequestForm | None) -> None:
-        if wish is not None:
+    def _request(self, offer: OfferedImage, owner: User, form: RequestForm | None) -> None:
+        if form is not None:
             self.person.begin_asking(offer.image)
-            self.attempt(partial(self._ask, offer.image, wish), lambda sent: self.Requested(sent, offer, owner, wish))
+            self.attempt(partial(self._ask, offer.image, form), lambda sent: self.Requested(sent, offer, owner, form))
 
-    async def _ask(self, image: str, wish: RequestForm) -> Sent:
+    async def _ask(self, image: str, form: RequestForm) -> Sent:
         try:
-            return await self.peer.request(image, wish.views, note=wish.note)
+            return await self.peer.request(image, form.views, note=form.note)
         finally:
             self.post_message(self.Asked(image))
 
@@ -418,7 +416,7 @@ class UsersPane(Pane):
 
     @on(Requested)
     def _requested(self, message: Requested) -> None:
-        asked = f"Asked {plain(message.owner.name, 40)} for {views(message.wish.views)}"
+        asked = f"Asked {plain(message.owner.name, 40)} for {views(message.form.views)}"
         if message.sent.delivered:
             self.client.tell(f"{asked} of “{plain(message.offer.title, 40)}”.")
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
 import anyio.to_thread
@@ -12,17 +12,16 @@ from textual.widgets import Tab, TabbedContent, TabPane
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
+from tui.client.client_app import client_of
 from tui.client.dialogs.confirm import ConfirmDialog
-from tui.client.messages import Happened, Noticed, PeerEvent, StandingChanged, TroubleArose, Waiting
-from tui.client.pane import Pane
+from tui.client.messages import ConnectionChanged, Happened, Noticed, PeerEvent, TroubleArose, Waiting
+from tui.client.panes.base import Pane
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.panes.peer_images import PeerImagesPane
-from tui.client.panes.requests import RequestsPane
+from tui.client.panes.requests import ViewRequestsPane
 from tui.client.panes.users import UsersPane
 from tui.client.thumbnails import Thumbnails
-from tui.client.widgets.banner import OfflineBanner
-from tui.client.widgets.header import StatusHeader
-from tui.client.widgets.notice import NoticeStrip
+from tui.client.widgets.status_lines import NoticeStrip, OfflineBanner, StatusHeader
 from tui.common.compositor import FaithfulCompositor
 from tui.common.footer import Footer
 from tui.common.settings import complaints
@@ -36,18 +35,18 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.events import Click
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client_app import ClientApp
     from tui.peer import Peer
     from tui.peer.models import PeerStatus
 
 _STYLES = ("users", "requests", "peer_images", "my_images", "viewer")
 """What the tabs, their dialogs and the viewer need."""
 _LOOK_S = 1.0
-"""How often the header looks at the peer's standing; that asks nobody."""
+"""How often the header reads the peer's status, which sends nothing."""
 _SIGN_IN_AGAIN_S = 2.0
 _MAX_COMPLAINT_CELLS = 300
 _MAX_NOTICE_CELLS = 600
-TABS = (("users", "Users"), ("requests", "Requests"), ("peer-images", "Peer images"), ("my-images", "My images"))
+PANES: Final[tuple[type[Pane], ...]] = (UsersPane, ViewRequestsPane, PeerImagesPane, MyImagesPane)
 
 
 class HomeScreen(Screen[None]):
@@ -75,9 +74,9 @@ class HomeScreen(Screen[None]):
         self._last: PeerStatus | None = None
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> ClientApp:
         """The program that this screen belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     def compose(self) -> ComposeResult:
         """Compose header, banner, tabs, the guided path if there is one, footer."""
@@ -85,23 +84,15 @@ class HomeScreen(Screen[None]):
         yield OfflineBanner()
         yield NoticeStrip()
         with TabbedContent(id="tabs"):
-            for (name, title), pane in zip(TABS, self._panes(), strict=True):
-                with TabPane(title, id=name):
-                    yield pane
+            thumbnails = Thumbnails(self.peer)
+            for pane in PANES:
+                with TabPane(pane.TAB_TITLE, id=pane.TAB):
+                    yield pane(self.peer, thumbnails)
         if self.client.guide is not None:
             from tui.client.widgets.guide import GuideStrip
 
             yield GuideStrip(self.client.guide)
         yield Footer()
-
-    def _panes(self) -> tuple[Pane, ...]:
-        thumbnails = Thumbnails(self.peer)
-        return (
-            UsersPane(self.peer, thumbnails, id="users-pane"),
-            RequestsPane(self.peer, thumbnails, id="requests-pane"),
-            PeerImagesPane(self.peer, thumbnails, id="peer-images-pane"),
-            MyImagesPane(self.peer, thumbnails, id="my-images-pane"),
-        )
 
     @property
     def panes(self) -> list[Pane]:
@@ -134,7 +125,7 @@ class HomeScreen(Screen[None]):
             except GlimpseError as error:
                 self.post_message(TroubleArose(error))
                 return
-        self.post_message(StandingChanged(self.peer.status()))
+        self.post_message(ConnectionChanged(self.peer.status()))
 
     async def _find_notice(self) -> None:
         """Look for what was told after a restore of the cloud and has not been read, perhaps in an earlier session."""
@@ -160,7 +151,7 @@ class HomeScreen(Screen[None]):
 
         settings = self.client.settings
         for said in await anyio.to_thread.run_sync(
-            complaints, "client", settings.theme, self.client.available_themes, settings.keys, CLIENT_PACKAGES
+            complaints, "client", settings.theme, self.app.available_themes, settings.keys, CLIENT_PACKAGES
         ):
             self._complain(said)
 
@@ -170,7 +161,7 @@ class HomeScreen(Screen[None]):
         troubles = await self.peer.troubles() if count else []
         if troubles:
             said = set_aside(count, f"{troubles[0].what} ({troubles[0].reason})")
-            self.client.notify(said, title="Set aside", severity="warning", markup=False, timeout=8)
+            self.app.notify(said, title="Set aside", severity="warning", markup=False, timeout=8)
 
     def _complain(self, text: str) -> None:
         self.post_message(TroubleArose(InvalidInput(plain(text, _MAX_COMPLAINT_CELLS))))
@@ -195,10 +186,10 @@ class HomeScreen(Screen[None]):
 
     def _tell_panes(self, status: PeerStatus) -> None:
         for pane in self.panes:
-            pane.post_message(StandingChanged(status))
+            pane.post_message(ConnectionChanged(status))
 
-    def on_standing_changed(self, _message: StandingChanged) -> None:
-        """Look at once."""
+    def on_connection_changed(self, _message: ConnectionChanged) -> None:
+        """Show the new status at once."""
         self._look()
 
     def on_peer_event(self, message: PeerEvent) -> None:
@@ -207,11 +198,11 @@ class HomeScreen(Screen[None]):
         if said is not None:
             in_sight = isinstance(message.event, DirectoryRestored) and self.app.screen is self
             if not in_sight:  # what came of a restore is read above the tabs
-                self.client.notify(
+                self.app.notify(
                     said.text, title=said.title, severity=said.severity, markup=False, timeout=8 if said.bell else 5
                 )
             if said.bell:
-                self.client.bell()
+                self.app.bell()
         if isinstance(message.event, ImageReceived):
             self.post_message(Happened("received"))
         if isinstance(message.event, DirectoryRestored):
@@ -222,12 +213,12 @@ class HomeScreen(Screen[None]):
 
     def on_waiting(self, message: Waiting) -> None:
         """Show on a tab how much in it waits."""
-        title = dict(TABS)[message.pane]
+        title = next(pane.TAB_TITLE for pane in PANES if message.pane == pane.TAB)
         label = f"{title} ({message.count})" if message.count else title
         self.query_one("#tabs", TabbedContent).get_tab(message.pane).label = label
 
     def on_click(self, event: Click) -> None:
-        """Whoever clicks a tab goes on with what is in it."""
+        """Move the focus into a tab that is clicked."""
         if isinstance(event.widget, Tab):
             self.call_after_refresh(self._go_into_tab)
 
@@ -250,13 +241,13 @@ class HomeScreen(Screen[None]):
         """Show what waits."""
         from tui.client.dialogs.outbox import OutboxDialog
 
-        self.client.push_screen(OutboxDialog(self.peer))
+        self.app.push_screen(OutboxDialog(self.peer))
 
     def action_account(self) -> None:
         """Show who one is, and the way to keep it."""
         from tui.client.dialogs.account import AccountDialog
 
-        self.client.push_screen(AccountDialog(self.peer))
+        self.app.push_screen(AccountDialog(self.peer))
 
     async def may_leave(self) -> bool:
         """Return whether to close, asked of the person only if something still waits. Must run in a worker."""
@@ -270,5 +261,5 @@ class HomeScreen(Screen[None]):
             "Quit",
             safe=True,
         )
-        yes: bool | None = await self.client.push_screen_wait(question)
+        yes: bool | None = await self.app.push_screen_wait(question)
         return bool(yes)

@@ -15,9 +15,9 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from shared.errors import GlimpseError
-from tui.client.welcome_messages import Entered, Listed, Made, Nameless, Reached, Stayed
-from tui.client.widgets.cluster_line import ClusterLine
-from tui.client.widgets.header import StatusHeader
+from tui.client.client_app import client_of
+from tui.client.messages import Entered, Listed, Made, Nameless, Reached, Stayed
+from tui.client.widgets.status_lines import ClusterLine, StatusHeader
 from tui.common.footer import Footer
 from tui.common.starting import painted
 from tui.common.wording import plain
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.message import Message
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client_app import ClientApp
     from tui.client.entering import Entering, OpenedProfile
     from tui.client.ports import Reach
     from tui.client.widgets.newcomer import Newcomer
@@ -68,9 +68,9 @@ class Welcome(Screen[None]):
         self._entering: Entering
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> ClientApp:
         """The program that this screen belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     def _is_over(self) -> bool:
         """Whether the client is being left: what comes in then opens nothing any more."""
@@ -183,14 +183,14 @@ class Welcome(Screen[None]):
         return cast("Newcomer | ProfileList", found[0]) if found else None
 
     # --- Ways to an open peer ----------------------------------------------------------------------------------------
-    def _enter(self, say: str, deed: Callable[[], Awaitable[Message]]) -> None:
+    def _enter(self, say: str, call: Callable[[], Awaitable[Message]]) -> None:
         """Do what leads to an open peer, in a worker. What failed is shown; nothing that was typed is lost."""
         self.trouble, self.busy = "", say
-        work(self, partial(self._do, deed), group="enter", exclusive=True)
+        work(self, partial(self._do, call), group="enter", exclusive=True)
 
-    async def _do(self, deed: Callable[[], Awaitable[Message]]) -> None:
+    async def _do(self, call: Callable[[], Awaitable[Message]]) -> None:
         try:
-            self.post_message(await deed())
+            self.post_message(await call())
         except GlimpseError as error:
             self.post_message(Stayed(str(error)))
 
@@ -220,7 +220,7 @@ class Welcome(Screen[None]):
 
         self.busy = ""
         make = partial(self._entering.enter_as, message.profile) if message.profile else self._entering.create
-        self.client.push_screen(RegisterDialog(make, self._why_not, profile=message.profile), self._registered)
+        self.app.push_screen(RegisterDialog(make, self._why_not, profile=message.profile), self._registered)
 
     def _registered(self, peer: Peer | None) -> None:
         self.post_message(Stayed() if peer is None else Made(peer, restored=False))
@@ -228,7 +228,7 @@ class Welcome(Screen[None]):
     def _ask_export(self, profile: str | None) -> None:
         from tui.client.dialogs.import_identity import ImportIdentityDialog
 
-        self.client.push_screen(ImportIdentityDialog(self._entering, profile=profile), self._restored)
+        self.app.push_screen(ImportIdentityDialog(self._entering, profile=profile), self._restored)
 
     def _restored(self, restored: OpenedProfile | None) -> None:
         if restored is None:
@@ -240,23 +240,19 @@ class Welcome(Screen[None]):
     @on(Made)
     def _made(self, message: Made) -> None:
         """Show the account, and offer to export it."""
-        from tui.client.dialogs.registered import RegisteredDialog
+        from tui.client.dialogs.account import RegisteredDialog
 
         me = message.peer.me
         if self._is_over() or me is None:
             return
         self.busy = ""
-        self.client.push_screen(
-            RegisteredDialog(me, restored=message.restored), partial(self._introduced, message.peer)
-        )
+        self.app.push_screen(RegisteredDialog(me, restored=message.restored), partial(self._introduced, message.peer))
 
     def _introduced(self, peer: Peer, wants_export: bool | None) -> None:
         from tui.client.dialogs.export_identity import ExportIdentityDialog
 
         if wants_export:
-            self.client.push_screen(
-                ExportIdentityDialog(peer), lambda _place: self._introduced(peer, wants_export=False)
-            )
+            self.app.push_screen(ExportIdentityDialog(peer), lambda _place: self._introduced(peer, wants_export=False))
         else:
             self._enter("", partial(self._ready, peer))
 

@@ -1,10 +1,15 @@
-"""How a picture lies in a terminal's cells: which cells it takes, and how many pixels each can show.
+"""How a picture lies in a terminal's cells: which cells it takes, how they are drawn, and what was drawn of it.
 
-Kept apart from what draws them, so that screens start without numpy and Pillow.
+Kept apart from what draws, so that screens start without numpy and Pillow.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
+
+from textual.strip import Strip
 
 CELL_ASPECT: Final = 2.0
 """Height of a cell by its width, as nearly all terminals have it."""
@@ -35,3 +40,43 @@ def fit(picture_size: tuple[int, int], room: tuple[int, int], cell_aspect: float
         min(columns, max(1, round(width * scale))),
         min(rows, max(1, round(height * scale / cell_aspect))),
     )
+
+
+ColorDepth = Literal["truecolor", "256"]
+"""How many colours a terminal has."""
+
+
+class BetweenStrip(Strip):
+    """A row of a picture that stays what it is between blanks, where joining would make it a row of segments."""
+
+    __slots__ = ()
+
+    def between(self, before: Strip, after: Strip) -> Strip:
+        """Return the row with strips beside it that were rendered before."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a picture is drawn: `dim` for one that cannot be opened now, `grey` where colours are not wanted."""
+
+    mode: Mode = Mode.QUADRANT
+    dim: bool = False
+    grey: bool = False
+    depth: ColorDepth = "truecolor"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painting:
+    """Strips of a picture, all `columns` cells long."""
+
+    strips: tuple[Strip, ...]
+    columns: int
+
+    @property
+    def rows(self) -> int:
+        """Height in cells."""
+        return len(self.strips)
+
+    def release(self) -> None:
+        """Give back what is held elsewhere for the strips: nothing, for cells."""

@@ -67,9 +67,8 @@ class Chips(Widget, can_focus=True):
         *,
         value: str = "",
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.choices = tuple(choices)
         self.set_reactive(Chips.value, value)
 

@@ -80,9 +80,8 @@ class ExpiryField(Vertical):
         *,
         zone: tzinfo | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self._expires = expires
         self._text = "" if expires is None else moment(expires, zone)
 

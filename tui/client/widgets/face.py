@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.style import Style
 
-    from tui.client.widgets.painting import Painting
+    from tui.client.widgets.cells import Painting
     from tui.client.widgets.tiling import Tiling
 
 LOCK: Final = (" ╭─╮ ", " ▐█▌ ")
@@ -36,7 +36,6 @@ class Face:
     """The picture cannot be opened now."""
     share: float | None = None
     """How much of something under way is done, 0 to 1: drawn as a bar in the place of the owner."""
-    locked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def _picture_line(
         line = _text("no preview".center(width), width, styles.empty, console)
     else:
         line = Strip.blank(width, styles.empty)
-    if face.locked and inner < len(LOCK):
+    if inner < len(LOCK):
         line = _over(line, Strip([Segment(LOCK[inner], styles.lock)]), 0)
     if face.badge and inner == 0:
         label = Strip([Segment(" ", styles.badge), *_styled(face.badge, width - 2, styles, console)])

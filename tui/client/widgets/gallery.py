@@ -14,14 +14,12 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.client.widgets.cells import CELL_ASPECT
+from tui.client.widgets.cells import CELL_ASPECT, Look, Painting
 from tui.client.widgets.face import Face, Styles, draw_face
-from tui.client.widgets.looks import look_of
-from tui.client.widgets.painting import Look, Painting, paint
+from tui.client.widgets.painting import look_of, paint
 from tui.client.widgets.tiling import Tiling
 from tui.common.lines import centred
-from tui.common.movement import row_keys
-from tui.common.ordering import successor
+from tui.common.ordering import row_keys, successor
 from tui.common.working import work
 
 if TYPE_CHECKING:
@@ -119,13 +117,12 @@ class Gallery(ScrollView, can_focus=True):
             """The gallery, for `@on` with a selector."""
             return self.gallery
 
+    @dataclass
     class Painted(Message, bubble=False):
         """From the worker: a picture in cells, None where there is no picture."""
 
-        def __init__(self, job: _Job, painting: Painting | None) -> None:
-            super().__init__()
-            self.job = job
-            self.painting = painting
+        job: _Job
+        painting: Painting | None
 
     def __init__(
         self,
@@ -133,9 +130,8 @@ class Gallery(ScrollView, can_focus=True):
         *,
         empty: str = "",
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self._picture_of = cover
         self._faces: tuple[Face, ...] = ()
         self._places: dict[str, int] = {}
@@ -183,7 +179,7 @@ class Gallery(ScrollView, can_focus=True):
         self._announce()
 
     def set_face(self, face: Face) -> None:
-        """Show one tile otherwise, if it is there."""
+        """Show one tile anew, if there is one of its key."""
         place = self._places.get(face.key)
         if place is None or self._faces[place] == face:
             return
@@ -331,7 +327,7 @@ class Gallery(ScrollView, can_focus=True):
         self._paint_soon()
 
     def watch_empty(self) -> None:
-        """Say it."""
+        """Show another text where there are no tiles."""
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:

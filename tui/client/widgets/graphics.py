@@ -1,4 +1,4 @@
-"""True pixels, where the terminal has them: asked once before the screens start, and a widget for either case."""
+"""Whether the terminal shows true pixels, and how: asked once, before the screens start."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from textual_image.renderable._protocol import ImageRenderable
 
-    from tui.client.widgets.cells import Mode
-    from tui.client.widgets.zooming import ZoomablePicture
 
 log = logging.getLogger(__name__)
 
@@ -68,24 +66,6 @@ def _drawn(
     from tui.client.widgets.images import drawn_by
 
     return drawn_by(protocol, cell_px, image, **cells)
-
-
-def picture_widget(
-    graphics: Graphics | None,
-    *,
-    mode: Mode | None = None,
-    caption: str | None = None,
-    id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
-    classes: str | None = None,
-) -> ZoomablePicture:
-    """Return a widget to look at a picture with: in true pixels where there are any, in cells elsewhere."""
-    from tui.client.widgets.zooming import ZoomablePicture
-
-    if graphics is None:
-        return ZoomablePicture(mode=mode, caption=caption, id=id, classes=classes)
-    from tui.client.widgets.pixels import PixelPicture
-
-    return PixelPicture(graphics, caption=caption, id=id, classes=classes)
 
 
 def _is_terminal() -> bool:

@@ -51,9 +51,8 @@ class LookField(Horizontal):
         look_s: float | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self._look_s = look_s
         self._text = "" if look_s is None else f"{look_s:g}"
 

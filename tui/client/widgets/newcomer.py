@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -24,12 +25,11 @@ _WHAT_AN_ACCOUNT_IS = "No password, no mail address: your account is a key that 
 class Newcomer(Vertical):
     """Asks for a name. What was typed stays until the widget goes."""
 
+    @dataclass
     class Create(Message):
         """The person wants an account under this name, not checked yet."""
 
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
+        name: str
 
     class Restore(Message):
         """The person has an account already."""

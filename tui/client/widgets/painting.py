@@ -1,60 +1,30 @@
-"""What a thread makes of a picture for a widget: strips for one size, so that drawing a line is looking it up.
+"""Pictures drawn in cells as the terminal allows, so that painting a line of them is looking it up.
 
-What makes them is imported when it is first needed, in that thread: screens start without numpy and Pillow.
+What draws them is imported when it is first needed, in a thread: screens start without numpy and Pillow.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from textual.strip import Strip
-
-from tui.client.widgets.cells import Mode
+from tui.client.widgets.cells import Look, Mode, Painting
 
 if TYPE_CHECKING:
     from PIL import Image
+    from textual.app import App
 
     from tui.client.widgets.viewport import Box
 
-ColorDepth = Literal["truecolor", "256"]
-"""How many colours a terminal has."""
 
-
-class BetweenStrip(Strip):
-    """A row of a picture that stays what it is between blanks, where joining would make it a row of segments."""
-
-    __slots__ = ()
-
-    def between(self, before: Strip, after: Strip) -> Strip:
-        """Return the row with strips beside it that were rendered before."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a picture is drawn: `dim` for one that cannot be opened now, `grey` where colours are not wanted."""
-
-    mode: Mode = Mode.QUADRANT
-    dim: bool = False
-    grey: bool = False
-    depth: ColorDepth = "truecolor"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Painting:
-    """Strips of a picture, all `columns` cells long."""
-
-    strips: tuple[Strip, ...]
-    columns: int
-
-    @property
-    def rows(self) -> int:
-        """Height in cells."""
-        return len(self.strips)
-
-    def release(self) -> None:
-        """Give back what is held elsewhere for the strips: nothing, for cells."""
+def look_of(app: App[Any], *, dim: bool = False) -> Look:
+    """Return how pictures are drawn: in the program's `picture_mode`, in shades where the terminal lacks colours."""
+    mode: Mode = getattr(app, "picture_mode", Mode.QUADRANT)
+    colors = app.console.color_system
+    if app.is_headless or colors == "truecolor":
+        return Look(mode, dim, app.no_color)
+    if colors == "256":
+        return Look(mode, dim, app.no_color, "256")
+    return Look(Mode.SHADES)
 
 
 def paint(image: Image.Image, part: Box, cells: tuple[int, int], look: Look) -> Painting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -53,13 +54,12 @@ class PathField(Input):
     PathField.-textual-compact { padding: 0 1 !important; background: $panel; }
     """
 
+    @dataclass
     class Completed(Message, bubble=False):
         """From the worker to its field: what the text becomes, the same where there is nothing to add."""
 
-        def __init__(self, before: str, after: str) -> None:
-            super().__init__()
-            self.before = before
-            self.after = after
+        before: str
+        after: str
 
     def __init__(
         self,
@@ -69,13 +69,12 @@ class PathField(Input):
         home: Path | None = None,
         here: Path | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
         self.home = home or Path.home()
         self.here = here or Path.cwd()
         self.folders = Folders()
         self._put: tuple[str, Path] | None = None
-        super().__init__(self._noted(path), placeholder, compact=True, select_on_focus=False, id=id, classes=classes)
+        super().__init__(self._noted(path), placeholder, compact=True, select_on_focus=False, id=id)
 
     @property
     def path(self) -> Path | None:

@@ -1,7 +1,8 @@
-"""A picture in a terminal's cells, with room for a badge, lines of text over it, and a word where there is none yet."""
+"""A picture in a terminal's cells, with lines of text over it, and a word where there is none yet."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -15,9 +16,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from shared.text import clean
-from tui.client.widgets.cells import CELL_ASPECT, Mode, fit
-from tui.client.widgets.looks import look_of
-from tui.client.widgets.painting import BetweenStrip, Painting, paint
+from tui.client.widgets.cells import CELL_ASPECT, BetweenStrip, Mode, Painting, fit
+from tui.client.widgets.painting import look_of, paint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,73 +35,54 @@ class Picture(Widget):
 
     Strips are built in a thread for the size that the widget has, again when that changes. The widget keeps the picture
     for that until it is shown another or None. Texts are shown as they are, without markup and cut to the width.
-    Without a `mode` it is drawn as the program draws all pictures.
     """
 
     DEFAULT_CSS = """
     Picture { width: 1fr; height: 1fr; color: $text-muted; }
     Picture > .picture--placeholder { color: $text-muted; }
-    Picture > .picture--caption { color: $text-muted; }
-    Picture > .picture--badge { color: $background; background: $warning; text-style: bold; }
     Picture > .picture--overlay { color: $foreground; background: $background; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "picture--placeholder",
-        "picture--caption",
-        "picture--badge",
-        "picture--overlay",
-    }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"picture--placeholder", "picture--overlay"}
     ALLOW_SELECT = False
     TEXT_BELOW: ClassVar[bool] = False
-    """Whether badge and overlay take rows of their own below the picture, instead of standing over it."""
+    """Whether the overlay takes rows of its own below the picture, instead of standing over it."""
 
     placeholder: reactive[str] = reactive("no preview")
     """Shown while there is no picture; what is too long goes on in the next line."""
-    caption: reactive[str | None] = reactive[str | None](None)
-    """A line below the picture; takes a row from it."""
-    badge: reactive[str] = reactive("")
-    """A word over the upper right corner."""
     overlay: reactive[tuple[str, ...]] = reactive[tuple[str, ...]]((), repaint=False)
     """Lines over the lower edge of the picture. Other lines of the same number build no strips."""
 
+    @dataclass
     class Painted(Message):
         """The strips of a picture stand and will be drawn."""
 
-        def __init__(self, picture: Picture) -> None:
-            super().__init__()
-            self.picture = picture
+        picture: Picture
 
         @property
         def control(self) -> Picture:
             """The widget."""
             return self.picture
 
+    @dataclass
     class Ready(Message, bubble=False):
         """From the thread to its widget: the strips asked for by the number given."""
 
-        def __init__(self, number: int, painting: Painting) -> None:
-            super().__init__()
-            self.number = number
-            self.painting = painting
+        number: int
+        painting: Painting
 
     def __init__(
         self,
         *,
-        mode: Mode | None = None,
-        caption: str | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
-        self.mode = mode
+        super().__init__(id=id)
         self.dimmed = False
-        self.set_reactive(Picture.caption, caption)
         self._image: Image.Image | None = None
         self._painting: Painting | None = None
         self._asked = 0
         self._at_work = False
 
-    # --- What others call ---------------------------------------------------------------------------------------------
+    # --- What others call --------------------------------------------------------------------------------------------
     def show(self, image: Image.Image | None, *, dim: bool = False) -> None:
         """Show a picture, or with None nothing; `dim` for one that cannot be opened now. What was shown is dropped."""
         self._image = image
@@ -124,7 +105,7 @@ class Picture(Widget):
         columns, rows = self.room
         return max(1, columns * _SHARPEST), max(1, round(rows * CELL_ASPECT * _SHARPEST))
 
-    # --- Building -----------------------------------------------------------------------------------------------------
+    # --- Building ----------------------------------------------------------------------------------------------------
     @property
     def room(self) -> tuple[int, int]:
         """Columns and rows of cells that the picture may take."""
@@ -137,10 +118,10 @@ class Picture(Widget):
     def painter(self, image: Image.Image) -> Callable[[], Painting]:
         """Return what the thread is to do."""
         part, cells = self.view(image)
-        return partial(paint, image, part, cells, look_of(self.app, mode=self.mode, dim=self.dimmed))
+        return partial(paint, image, part, cells, look_of(self.app, dim=self.dimmed))
 
     def build(self) -> None:
-        """Have the strips built for what is to be seen now; one thread at a time, the last wish only."""
+        """Have the strips built for the present size and part; one thread at a time, for the last call only."""
         self._asked += 1
         if not self._at_work:
             self._start()
@@ -166,7 +147,7 @@ class Picture(Widget):
             painting.release()
 
     def on_picture_ready(self, message: Ready) -> None:
-        """Take the strips over, unless they were overtaken by another wish."""
+        """Show the strips, unless others were asked for meanwhile."""
         self._at_work = False
         if message.number != self._asked or not self.is_attached:
             message.painting.release()
@@ -189,16 +170,7 @@ class Picture(Widget):
         """Drop everything with the widget."""
         self.clear()
 
-    # --- Drawing ------------------------------------------------------------------------------------------------------
-    def watch_caption(self) -> None:
-        """Give its row to the picture or take it."""
-        self.build()
-
-    def watch_badge(self) -> None:
-        """Where it has a row of its own, give it to the picture or take it."""
-        if self.TEXT_BELOW:
-            self.build()
-
+    # --- Drawing -----------------------------------------------------------------------------------------------------
     def watch_overlay(self, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Draw the lines again that are or were covered."""
         if self.TEXT_BELOW and len(before) != len(after):
@@ -240,8 +212,7 @@ class Picture(Widget):
         if y >= rows:
             return self._line_below(y - rows)
         if self._painting is None:
-            line = self._placeholder_line(y)
-            return self._with_badge(line, width) if y == 0 else line
+            return self._placeholder_line(y)
         top, bottom = self._span()
         index = y - (rows - self._painting.rows) // 2
         if not 0 <= index < self._painting.rows:
@@ -251,13 +222,15 @@ class Picture(Widget):
             return line
         number = y - max(top, bottom - len(self.overlay))
         if 0 <= number < len(self.overlay):
-            return _over(line, self._label("picture--overlay", self.overlay[number]), None)
-        return self._with_badge(line, (width + min(width, self._painting.columns)) // 2) if y == top else line
+            return _over(line, self._label("picture--overlay", self.overlay[number]))
+        return line
 
     def _line_below(self, number: int) -> Strip:
         below = self._below()
         # While a widget comes or goes it is asked for more lines than its size has.
-        return self._centred(self._label(*below[number])) if number < len(below) else self._blank(self.size.width)
+        if number >= len(below):
+            return self._blank(self.size.width)
+        return self._centred(self._label("picture--overlay", below[number]))
 
     def _placeholder_line(self, y: int) -> Strip:
         width, rows = self.room
@@ -268,13 +241,9 @@ class Picture(Widget):
         shown = lines[number].plain.strip() if 0 <= number < len(lines) else ""
         return self._centred(self._label("picture--placeholder", shown))
 
-    def _below(self) -> list[tuple[str, str]]:
-        """Return component and text of each row below the picture."""
-        lines = [("picture--caption", self.caption)] if self.caption is not None else []
-        if not self.TEXT_BELOW:
-            return lines
-        badge = [("picture--badge", self.badge)] if self.badge else []
-        return [*badge, *[("picture--overlay", line) for line in self.overlay], *lines]
+    def _below(self) -> tuple[str, ...]:
+        """Return the text of each row below the picture."""
+        return self.overlay if self.TEXT_BELOW else ()
 
     def _span(self) -> tuple[int, int]:
         """Return the first row of the picture and the one below its last."""
@@ -282,12 +251,6 @@ class Picture(Widget):
         taken = min(rows, self._painting.rows) if self._painting is not None else rows
         top = (rows - taken) // 2
         return top, top + taken
-
-    def _with_badge(self, line: Strip, right: int) -> Strip:
-        if not self.badge or self.TEXT_BELOW:
-            return line
-        label = self._label("picture--badge", self.badge)
-        return _over(line, label, max(0, right - label.cell_length))
 
     def _label(self, component: str, text: str) -> Strip:
         shown = Text(clean(text))
@@ -313,8 +276,7 @@ class Picture(Widget):
         return strip.between(left, right) if isinstance(strip, BetweenStrip) else Strip.join([left, strip, right])
 
 
-def _over(line: Strip, label: Strip, left: int | None) -> Strip:
-    """Return a line with a label over it, at a column or in the middle."""
-    if left is None:
-        left = max(0, (line.cell_length - label.cell_length) // 2)
+def _over(line: Strip, label: Strip) -> Strip:
+    """Return a line with a label over its middle."""
+    left = max(0, (line.cell_length - label.cell_length) // 2)
     return Strip.join([line.crop(0, left), label, line.crop(left + label.cell_length)]).crop(0, line.cell_length)

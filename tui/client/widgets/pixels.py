@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.segment import Segment
 from textual.strip import Strip
 
+from tui.client.widgets.cells import Look, Painting
 from tui.client.widgets.drawing import resized, toned
-from tui.client.widgets.painting import Look, Painting
 from tui.client.widgets.sixels import drawn, sixel_strips
 from tui.client.widgets.viewport import Box
 from tui.client.widgets.zooming import ZoomablePicture
@@ -45,7 +45,7 @@ class KittyPainting(Painting):
 
 
 class PixelPicture(ZoomablePicture):
-    """Shows pixels instead of cells. Badge and overlay stand below the picture: text cannot be written over pixels."""
+    """Shows pixels instead of cells. The overlay stands below the picture: text cannot be written over pixels."""
 
     TEXT_BELOW = True
 
@@ -53,11 +53,9 @@ class PixelPicture(ZoomablePicture):
         self,
         graphics: Graphics,
         *,
-        caption: str | None = None,
         id: str | None = None,  # noqa: A002 - the name that every widget of Textual takes
-        classes: str | None = None,
     ) -> None:
-        super().__init__(caption=caption, id=id, classes=classes)
+        super().__init__(id=id)
         self._graphics = graphics
 
     @property

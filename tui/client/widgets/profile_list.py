@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -28,12 +29,11 @@ _MAX_TROUBLE_CELLS = 400
 class ProfileList(Vertical):
     """Lists profiles, and says below the list what cannot stand in a line."""
 
+    @dataclass
     class Chosen(Message):
         """The person wants to open this profile."""
 
-        def __init__(self, profile: ProfileSummary) -> None:
-            super().__init__()
-            self.profile = profile
+        profile: ProfileSummary
 
     class New(Message):
         """The person wants another account."""

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.client.widgets.painting import BetweenStrip
+from tui.client.widgets.cells import BetweenStrip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,6 +8,7 @@ of text laid over it, a dialog in front of it, or a screenshot.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -18,8 +19,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.client.widgets.blocks import Cells, Pixels
-from tui.client.widgets.painting import BetweenStrip, ColorDepth
+from tui.client.widgets.cells import BetweenStrip, ColorDepth
+
+Pixels = NDArray[np.uint8]
 
 _SPACE: Final = ord(" ")
 _CUBE_LEVELS: Final = np.array([0, 95, 135, 175, 215, 255], dtype=np.int32)
@@ -28,6 +30,15 @@ _FIRST_CUBE_COLOR: Final = 16
 _FIRST_GREY: Final = 232
 _GREYS: Final = 24
 """Greys of the palette: 8, 18, ... 238."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A picture as characters: `glyphs` is (rows, columns) of code points; colours are (rows, columns, 3) or None."""
+
+    glyphs: NDArray[np.uint32]
+    foreground: Pixels | None
+    background: Pixels | None
 
 
 class CellStrip(BetweenStrip):

@@ -67,9 +67,8 @@ class ViewsField(Horizontal):
         *,
         least: int = 1,
         id: str | None = None,  # noqa: A002 - the name that every widget has for it
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.least = least
         self._first = self._within(views)
 

@@ -83,7 +83,7 @@ class ZoomablePicture(Picture, can_focus=True):
         """Move the window by a step."""
         self._move(x * _KEY_STEP, y * _KEY_STEP)
 
-    # --- Mouse --------------------------------------------------------------------------------------------------------
+    # --- Mouse -------------------------------------------------------------------------------------------------------
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Go closer to what lies under the mouse."""
         event.stop()

@@ -46,7 +46,7 @@ class Details(ModalScreen[None]):
             width: 96%; height: 94%; background: $background; border: round $primary; padding: 0 1;
             & > .heading { height: 1; text-style: bold; color: $primary; }
         }
-        & > KeyLine { dock: bottom; }
+        & > Footer { dock: bottom; }
     }
     """
 

@@ -229,15 +229,6 @@ class LatencyWindow:
             tuple(self._sum),
         )
 
-    def curve(self, now: float) -> Curve:
-        """Return the 99th percentile of each second, in ms."""
-        self._index(now)
-        size = len(self._seconds)
-        first = int(now / SECOND_S) - size + 1
-        seconds = [self._seconds[number % size] for number in range(first, first + size)]
-        values = tuple(None if counts is None else percentile_ms(counts, 0.99) for counts in seconds)
-        return Curve(first, SECOND_S, values)
-
     def _index(self, now: float) -> int:
         size, number = len(self._seconds), int(now / SECOND_S)
         for passed in range(max(self._newest + 1, number - size + 1), number + 1):

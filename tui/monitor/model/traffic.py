@@ -69,8 +69,6 @@ class TrafficData:
     """Most served first."""
     latency: Latency
     """Of the last minute, over all nodes."""
-    p99: Curve
-    """In ms, for each second of the last minute, over all nodes."""
 
     def count(self, what: Happening) -> HappeningCount:
         """Return how often something happened, over all nodes."""
@@ -86,7 +84,7 @@ def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, node_index
         )
         for what in Happening
     )
-    return TrafficData(nodes, counts, _kinds(records), latency.read(now), latency.curve(now))
+    return TrafficData(nodes, counts, _kinds(records), latency.read(now))
 
 
 def _node(record: NodeRecord, node_index: NodeIndex, now: float) -> NodeTraffic:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.containers import Vertical
 from textual.message import Message
 
 from shared.errors import GlimpseError
 from tui.client import debounce
-from tui.client.messages import PeerEvent, StandingChanged, TroubleArose
+from tui.client.client_app import client_of
+from tui.client.messages import ConnectionChanged, PeerEvent, TroubleArose
 from tui.common.working import work
 
 if TYPE_CHECKING:
-    from tui.client.app import GlimpseClient
+    from tui.client.client_app import ClientApp
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
 
@@ -25,23 +27,32 @@ T = TypeVar("T")
 class Pane(Vertical):
     """One tab of the home screen. Sub-classes say what they `fetch` and what they do with it (`show`)."""
 
+    @dataclass
     class Fetched(Message, bubble=False):
         """What `fetch` returned."""
 
-        def __init__(self, found: Any) -> None:
-            super().__init__()
-            self.found = found
+        found: Any
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+    @dataclass
+    class Said(Message, bubble=False):
+        """What came of something that the peer was asked to do, for a toast."""
+
+        text: str
+
+    TAB: ClassVar[str]
+    """The id of the tab; the pane has the same with `-pane` after it."""
+    TAB_TITLE: ClassVar[str]
+
+    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
+        super().__init__(id=f"{self.TAB}-pane")
         self.peer = peer
         self.thumbnails = thumbnails
-        self._load_soon = False
+        self._soon: set[Callable[[], None]] = set()
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> ClientApp:
         """The program that this pane belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     @property
     def online(self) -> bool:
@@ -59,33 +70,40 @@ class Pane(Vertical):
         raise NotImplementedError
 
     def heard(self, event: Any) -> None:
-        """Take an event of the peer; the default does nothing."""
+        """React to an event of the peer; the default does nothing."""
 
-    def standing(self) -> None:
-        """Take it that the peer stands otherwise with the cloud: look again."""
+    def connection_changed(self) -> None:
+        """Load again, because the cloud went away or came back."""
         self.load()
 
     def outbox_changed(self) -> None:
-        """Take it that more or less waits in the outbox; the default does nothing."""
+        """React to another number of items in the outbox; the default does nothing."""
 
     def take_focus(self) -> None:
         """Put the focus where a person who comes to this tab wants it; the default leaves it."""
 
     # --- Workers -----------------------------------------------------------------------------------------------------
     def load(self) -> None:
-        """Look at the peer again, now; a look under way is dropped."""
-        self._load_soon = False
+        """Fetch again, now; a fetch under way is dropped."""
         work(self, self._fetch, group=f"load-{self.id}", exclusive=True)
 
     def load_soon(self) -> None:
-        """Look at the peer again in a moment, once for all that ask for it meanwhile."""
-        if not self._load_soon:
-            self._load_soon = True
-            self.set_timer(debounce.TOGETHER_S, self.load)
+        """Fetch again in a moment, once for all calls until then."""
+        self.soon(self.load, debounce.TOGETHER_S)
 
-    def attempt(self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
-        """Do something with the peer in a worker. Its result becomes the message `then` makes of it; a no is shown."""
-        work(self, partial(self._attempt, deed, then), group="deeds")
+    def soon(self, call: Callable[[], None], delay_s: float | None = None) -> None:
+        """Have `call` called after a delay, by default `PAINT_S`, once for all that ask for it until then."""
+        if call not in self._soon:
+            self._soon.add(call)
+            self.set_timer(debounce.PAINT_S if delay_s is None else delay_s, partial(self._call_now, call))
+
+    def _call_now(self, call: Callable[[], None]) -> None:
+        self._soon.discard(call)
+        call()
+
+    def attempt(self, call: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None = None) -> None:
+        """Call the peer in a worker. `then` makes a message of the result; an error is shown as a toast."""
+        work(self, partial(self._attempt, call, then), group="attempts")
 
     async def _fetch(self) -> None:
         try:
@@ -95,9 +113,9 @@ class Pane(Vertical):
         else:
             self.post_message(self.Fetched(found))
 
-    async def _attempt(self, deed: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None) -> None:
+    async def _attempt(self, call: Callable[[], Awaitable[T]], then: Callable[[T], Message | None] | None) -> None:
         try:
-            result = await deed()
+            result = await call()
         except GlimpseError as error:
             self.post_message(TroubleArose(error))
             return
@@ -114,6 +132,6 @@ class Pane(Vertical):
         """Hand an event of the peer on."""
         self.heard(message.event)
 
-    def on_standing_changed(self, _message: StandingChanged) -> None:
-        """Take it that the cloud came or went."""
-        self.standing()
+    def on_connection_changed(self, _message: ConnectionChanged) -> None:
+        """Tell the sub-class."""
+        self.connection_changed()

@@ -1,4 +1,4 @@
-"""The answer yes: to whom, for which image, how many views, until when, how long each look."""
+"""The two answers to a request: yes, with how many views until when, or no, with a reason."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Label, Static
 
+from shared.config import MAX_NOTE_CHARS
 from shared.errors import GlimpseError
+from shared.text import is_clean
 from tui.client import sharing
-from tui.client.widgets.expiry import ExpiryField
-from tui.client.widgets.look_field import LookField
+from tui.client.dialogs.base import ClientDialog
+from tui.client.dialogs.rights import RightsForm, read_rights, rights_fields
 from tui.client.widgets.picture import Picture
 from tui.client.widgets.views_field import ViewsField
-from tui.common.dialog import Dialog
 from tui.common.wording import plain, until, views
 from tui.common.working import work
 
@@ -38,19 +39,7 @@ _NAME_CELLS: Final = 16
 _TALL_FROM_ROWS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """So many views, until a moment in seconds since 1970, each look for so many seconds.
-
-    None leaves expiry and length as they are, by default none.
-    """
-
-    views: int
-    expires: float | None
-    look_s: float | None = None
-
-
-class AcceptDialog(Dialog[Acceptance]):
+class AcceptDialog(ClientDialog[RightsForm]):
     """Asks what a request is accepted with. `first`: nothing was accepted of this person before.
 
     The picture and the rights that the person has already are looked up while the dialog is open.
@@ -59,19 +48,17 @@ class AcceptDialog(Dialog[Acceptance]):
     HEADING = "Accept this request?"
     ACCEPT = "Accept"
 
+    @dataclass
     class Looked(Message, bubble=False):
         """What the picture shows; None where it is not on this machine."""
 
-        def __init__(self, image: Image.Image | None) -> None:
-            super().__init__()
-            self.image = image
+        image: Image.Image | None
 
+    @dataclass
     class Standing(Message, bubble=False):
         """What rights the person has on the image already."""
 
-        def __init__(self, viewer: Viewer | None) -> None:
-            super().__init__()
-            self.viewer = viewer
+        viewer: Viewer | None
 
     def __init__(self, ask: Ask, peer: Peer, thumbnails: Thumbnails, *, first: bool) -> None:
         super().__init__()
@@ -87,15 +74,8 @@ class AcceptDialog(Dialog[Acceptance]):
             yield Picture(id="accept-picture")
             yield Static(self._asked(), id="accept-facts", markup=False)
         yield Vertical(*self._fingerprint(), id="accept-person", classes="-first" if self._first else "")
-        with Horizontal(classes="accept-field"):
-            yield Label("Views")
-            yield ViewsField(self._ask.request.views, id="accept-views")
-        with Horizontal(classes="accept-field"):
-            yield Label("Expires")
-            yield ExpiryField(zone=self.client.zone, id="accept-expiry")
-        with Horizontal(classes="accept-field"):
-            yield Label("A look")
-            yield LookField(id="accept-look")
+        views = RightsForm(self._ask.request.views, None)
+        yield from rights_fields("accept", views, self.client.zone, labels=("Views", "Expires", "A look"))
         yield Static("", id="accept-meaning", markup=False, classes="text")
 
     def _asked(self) -> Text:
@@ -169,22 +149,48 @@ class AcceptDialog(Dialog[Acceptance]):
         """Give the picture more rows where the terminal has them."""
         self.set_class(event.size.height >= _TALL_FROM_ROWS, "-tall")
 
-    def result(self) -> Acceptance | None:
+    def result(self) -> RightsForm | None:
         """Return the fields; None after complaining about them."""
         try:
-            number = self.query_one(ViewsField).value()
-            expires = self.query_one(ExpiryField).value(self._peer.now(), self.client.zone)
-            look_s = self.query_one(LookField).value()
-            sharing.need_date(self._standing, expires, self._peer.now())
+            rights = read_rights(self, self._peer.now(), self.client.zone)
+            sharing.need_date(self._standing, rights.expires, self._peer.now())
         except ValueError as error:
             self.complain(str(error))
             return None
-        return Acceptance(number, expires, look_s)
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.action_accept()
+        return rights
 
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
+
+
+class RejectDialog(ClientDialog[str]):
+    """Asks for the reason of a rejection; the result is empty where none was given."""
+
+    HEADING = "Reject this request?"
+    ACCEPT = "Reject"
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def body(self) -> Iterable[Widget]:
+        """Return what is rejected, and the field for the reason."""
+        ask = self._ask
+        yield Static(
+            f"{ask.person} asks for {views(ask.request.views)} of “{ask.title}”.", markup=False, classes="text"
+        )
+        yield Label("Reason (the other side reads it)", id="reject-label")
+        yield Input(id="reject-reason", placeholder="optional", max_length=MAX_NOTE_CHARS)
+
+    def on_mount(self) -> None:
+        """Begin at the reason."""
+        self.query_one("#reject-reason", Input).focus()
+
+    def result(self) -> str | None:
+        """Return the reason; None after complaining about one that may not be sent."""
+        reason = self.query_one("#reject-reason", Input).value.strip()
+        if not is_clean(reason):
+            self.complain("The reason holds characters that control a terminal; type it without them.")
+            return None
+        return reason

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio.to_thread
 from textual import on
@@ -18,8 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, UnusableImage
-from tui.client.widgets.decoding import full
-from tui.client.widgets.graphics import picture_widget
+from tui.client.client_app import client_of
 from tui.client.widgets.zooming import ZoomablePicture
 from tui.common.footer import Footer
 from tui.common.wording import lasting, plain, views
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from textual.app import ComposeResult
 
-    from tui.client.app import GlimpseClient
+    from tui.client.client_app import ClientApp
+    from tui.client.widgets.graphics import Graphics
     from tui.peer import Peer
     from tui.peer.events import RightsUpdated
     from tui.peer.models import View
@@ -53,25 +54,23 @@ class ViewerScreen(Screen[None]):
     where the picture was. However it ends, the peer is told how long the picture was shown.
     """
 
-    CSS_CLASSES = "viewer"
     KEEPS_NOTHING: ClassVar[bool] = True
     """The program offers no picture of this screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "Close", id="viewer.close", tooltip="Close the picture, and clear it from memory"),
     ]
 
+    @dataclass
     class Decoded(Message, bubble=False):
         """From the worker: the pixels, or why there are none."""
 
-        def __init__(self, image: Image.Image | None, reason: str = "") -> None:
-            super().__init__()
-            self.image = image
-            self.reason = reason
+        image: Image.Image | None
+        reason: str = ""
 
     def __init__(self, peer: Peer, view: View, *, person: str, left: int | None) -> None:
         super().__init__()
         self._peer = peer
-        self._name = "" if peer.me is None else plain(peer.me.name, 48)
+        self._looker = "" if peer.me is None else plain(peer.me.name, 48)
         self._title = plain(view.title, 80) or "untitled"
         self._person = plain(person, 48)
         self._left = left
@@ -87,9 +86,9 @@ class ViewerScreen(Screen[None]):
         self._reported = False
 
     @property
-    def client(self) -> GlimpseClient:
+    def client(self) -> ClientApp:
         """The program that this screen belongs to."""
-        return cast("GlimpseClient", self.app)
+        return client_of(self)
 
     @property
     def picture(self) -> ZoomablePicture:
@@ -129,7 +128,8 @@ class ViewerScreen(Screen[None]):
         else:
             self.post_message(self.Decoded(image))
 
-    def on_viewer_decoded(self, message: Decoded) -> None:
+    @on(Decoded)
+    def _show_decoded(self, message: Decoded) -> None:
         """Show the pixels, or say that what the owner sealed is no picture."""
         if self._over:
             return
@@ -187,7 +187,7 @@ class ViewerScreen(Screen[None]):
         for picture in self.query(ZoomablePicture):  # it may come before the screen is composed
             picture.placeholder = reason
         self._show_standing()
-        work(self.client, self.report, group="look-ended")
+        work(self.app, self.report, group="look-ended")
 
     async def report(self) -> None:
         """Tell the peer how long the picture was shown, once; without effect for one of one's own or never shown."""
@@ -201,7 +201,7 @@ class ViewerScreen(Screen[None]):
 
     def _watermark(self) -> str:
         now = datetime.fromtimestamp(self.client.wall(), self.client.zone).strftime("%Y-%m-%d %H:%M:%S")
-        return f"{self._name} · {now}" if self._name else now
+        return f"{self._looker} · {now}" if self._looker else now
 
     def _whose(self) -> str:
         return "your own" if self._left is None else f"by {self._person}"
@@ -235,7 +235,7 @@ class ViewerScreen(Screen[None]):
     def action_close(self) -> None:
         """Clear the picture from screen and memory, and go."""
         self._clear()
-        work(self.client, self.report, group="look-ended")
+        work(self.app, self.report, group="look-ended")
         self.dismiss(None)
 
     def on_unmount(self) -> None:
@@ -251,6 +251,15 @@ class ViewerScreen(Screen[None]):
             picture.clear()
 
 
+def picture_widget(graphics: Graphics | None, *, id: str) -> ZoomablePicture:  # noqa: A002 - Textual's name for it
+    """Return a widget to look at a picture with: in true pixels where there are any, in cells elsewhere."""
+    if graphics is None:
+        return ZoomablePicture(id=id)
+    from tui.client.widgets.pixels import PixelPicture
+
+    return PixelPicture(graphics, id=id)
+
+
 def _clock_words(seconds: float) -> str:
     """Return a time that runs down as a watch shows it: `0:27`, `12:00`."""
     whole = math.ceil(max(seconds, 0.0))
@@ -259,9 +268,9 @@ def _clock_words(seconds: float) -> str:
 
 def _decoded(data: bytes, text: str) -> Image.Image:
     """Return the pixels, with a text in them unless it is empty. Raises `UnusableImage`."""
+    from tui.client.widgets.decoding import full, stamp
+
     image = full(data)
     if text:
-        from tui.client.stamping import stamp
-
         stamp(image, text)
     return image

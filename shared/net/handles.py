@@ -1,14 +1,39 @@
-"""An object that another side offers, and the handle of one that is being received."""
+"""What the owner of an endpoint gets to hold: sessions, objects that come in, statistics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import anyio
 
 from shared.errors import GlimpseError, TransferCancelled
+from shared.net.udp import Address
 
 Progress = Callable[[int, int], None]
 """Called with bytes that are there and bytes in all; never with less than before."""
+
+
+class Session:
+    """An open session with one other side. Hashable; equal only to itself."""
+
+    __slots__ = ("address", "alive", "initiator", "number", "opened_at", "remote_key")
+
+    def __init__(self, number: int, remote_key: bytes, address: Address, *, initiator: bool, opened_at: float) -> None:
+        self.number = number
+        """Unique within the endpoint, never used again."""
+        self.remote_key = remote_key
+        """The other side's static public key, 32 bytes: who it is."""
+        self.address = address
+        """Where it is; follows the other side when it proves a new address."""
+        self.initiator = initiator
+        """Whether this side opened the session."""
+        self.opened_at = opened_at
+        """In seconds of the endpoint's clock."""
+        self.alive = True
+        """False once it is over; a new session to the same side is a new object."""
+
+    def __repr__(self) -> str:
+        state = "open" if self.alive else "over"
+        return f"<Session {self.number} with {self.address[0]}:{self.address[1]}, {state}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +108,27 @@ class Incoming:
         else:
             self._object = outcome
         self._settled.set()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatistics:
+    """A snapshot. Counts are since the endpoint was opened."""
+
+    sessions: int
+    """Open now."""
+    sending: int
+    """Objects under way to other sides now."""
+    receiving: int
+    """Objects under way from other sides now, waiting ones included."""
+    queued: int
+    """Of both directions, those that wait for a place or a worker port."""
+    worker_ports: int
+    """In use now."""
+    received_datagrams: int
+    received_bytes: int
+    sent_datagrams: int
+    sent_bytes: int
+    send_errors: int
+    """Datagrams that the kernel refused to send."""
+    dropped: Mapping[str, int]
+    """Datagrams and messages that were dropped, by reason."""

@@ -1,7 +1,12 @@
-"""Deadlines of many machines in one heap."""
+"""What all handshakes and sessions of one socket share, and when each of them wants attention."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from shared.config import Limits, Timing
+from shared.secure.datagrams import Address
+from shared.secure.noise import KeyPair
 
 
 class Deadlines:
@@ -48,3 +53,21 @@ class Deadlines:
         while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
+
+
+@dataclass(frozen=True, slots=True)
+class SocketContext:
+    """Keys, caps and ways out of one socket."""
+
+    static: KeyPair
+    prologue: bytes
+    """Both sides of a handshake must have the same."""
+    entropy: Callable[[int], bytes]
+    new_id: Callable[[], bytes]
+    """Draws a connection id that nothing here has."""
+    timing: Timing
+    limits: Limits
+    send: Callable[[Address, bytes], None]
+    """Takes what is to be sent."""
+    deadlines: Deadlines
+    """Of handshakes that this side began and of sessions, by the number of the session."""
