@@ -54,7 +54,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What was given to the terminal's clipboard. The file beside it is `copied.txt` in the test's folder."""
     given: list[str] = []
     monkeypatch.setattr("textual.app.App.copy_to_clipboard", lambda _self, text: given.append(text))
-    monkeypatch.setattr(events_module, "Copies", lambda: Clipboard(tmp_path / "copied.txt"))
+    monkeypatch.setattr(events_module, "Clipboard", lambda: Clipboard(tmp_path / "copied.txt"))
     return given
 
 
@@ -500,7 +500,7 @@ def test_saving_where_there_is_a_file(snap, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.txt").touch()
     monkeypatch.setattr(event_export.Path, "cwd", classmethod(lambda cls: cls("/home/ada")))
-    monkeypatch.setattr(event_export.os, "open", _taken)
+    monkeypatch.setattr(event_export, "create_file", _taken)
 
     async def prepare(pilot: Any) -> None:
         await on_tab(pilot)

@@ -399,10 +399,10 @@ def test_a_histogram_is_drawn_on_one_of_a_few_scales(counts, scale):
 
 def test_latencies_keep_their_places_and_are_parted_at_the_percentiles():
     counts = tuple(10 if 8 <= bucket < 18 else 0 for bucket in range(BUCKETS))
-    data = histogram_of(Latency(100, 20.0, LATENCY_BOUNDS_MS[12], LATENCY_BOUNDS_MS[16], LATENCY_BOUNDS_MS[17], counts))
+    data = histogram_of(Latency(100, LATENCY_BOUNDS_MS[12], LATENCY_BOUNDS_MS[16], LATENCY_BOUNDS_MS[17], counts))
     assert data.counts == counts
     assert data.bounds == (13, 17, 18)
-    nothing = histogram_of(Latency(0, None, None, None, None))
+    nothing = histogram_of(Latency(0, None, None, None))
     assert len(nothing.counts) == BUCKETS
     assert nothing.ticks == data.ticks == TICKS
     assert [LATENCY_BOUNDS_MS[bucket] for bucket, _ in TICKS] == pytest.approx([1.0, 11.3, 128, 1024, 11585], rel=0.01)

@@ -94,13 +94,12 @@ def test_the_figures_of_a_node():
     assert successor.rates.sent_bytes == pytest.approx(successor.rates.requests * 14_000, rel=0.01)
     assert successor.leader_name == "n1"
     assert successor.heard_by == ("n1", "n3")
-    assert leader.rtt_us == 390
-    assert successor.rtt_us == 350
     assert successor.curves.load.last == cloud.nodes[1].load
     assert [row.other_name for row in leader.beats] == ["n2", "n3"]
     assert all(row.leads for row in leader.beats)
+    assert [row.rtt_us for row in leader.beats] == [350, 390]
     assert [row.follows for row in successor.beats] == [True, False]
-    assert leader.lost_share == 0
+    assert [row.rtt_us for row in successor.beats] == [350, None]
 
 
 def test_the_line_of_succession():
@@ -494,7 +493,6 @@ def test_the_numbers_of_requests():
     assert sum(kind.served for kind in traffic.kinds) == pytest.approx(served, rel=0.1)
     assert traffic.kinds[0].mean_ms == pytest.approx(11)
     assert 2 < traffic.latency.p50_ms < traffic.latency.p90_ms < traffic.latency.p99_ms < 100
-    assert traffic.latency.mean_ms == pytest.approx(11, rel=0.15)
     assert len(model.requests) > 50
     assert model.requests.one_in == dict.fromkeys(range(3), 4)
 

@@ -79,7 +79,6 @@ class ClusterData:
     failed: int
     """Given back by a node that could not serve them: another one should."""
     requests_per_s: float
-    in_flight: int
     policy: str
     token: str | None
     """Holder of the token of the failure simulation; None while it does not go round."""
@@ -96,9 +95,7 @@ class TableLine:
     rank: int | None
     """0 the leader, 1 next in line; None: not fit, or silent."""
     badge: Badge
-    incarnation: int
     load1: float
-    cores: int
     in_flight: int
     cost: float
     priority: float
@@ -114,11 +111,10 @@ class TableData:
     term: int
     told_by: int | None
     """The node whose copy this is: the leader's, if that answers."""
-    age_s: float
     lines: tuple[TableLine, ...]
 
 
-NO_TABLE = TableData(0, None, 0.0, ())
+NO_TABLE = TableData(0, None, ())
 
 
 def leader_of(records: Sequence[NodeRecord]) -> NodeRecord | None:
@@ -182,7 +178,7 @@ def table_of(records: Sequence[NodeRecord], last_leader: int | None, node_index:
     ranks = _ranks(rows, leader, last_leader, node_index.timing.suspect_s)
     ordered = sorted(rows, key=lambda place: (ranks[place] is None, ranks[place] or 0))
     lines = tuple(_line(rows[place], ranks[place], records[place], node_index, age_s) for place in ordered)
-    return TableData(table.term, teller.place, age_s, lines)
+    return TableData(table.term, teller.place, lines)
 
 
 def totals_of(records: Sequence[NodeRecord]) -> tuple[int, int, int]:
@@ -215,9 +211,7 @@ def _line(row: TableRow, rank: int | None, record: NodeRecord, node_index: NodeI
         node_index.name(row.place),
         rank,
         record.badges()[0],
-        row.incarnation,
         row.load1,
-        row.cores,
         row.in_flight,
         cost(row.load1, row.cores, row.in_flight),
         priority(row.load1),

@@ -114,7 +114,6 @@ class Model:
             refused=refused,
             failed=failed,
             requests_per_s=sum(record.totals.rate(DONE) for record in up),
-            in_flight=sum(found.work.in_flight for found in states),
             policy=one_line(policy or (states[0].standing.policy if states else "")),
             token=None if holder is None else node_index.name(holder),
             token_s=token_s,
@@ -162,8 +161,7 @@ class Model:
             case feed.FeedBeats():
                 record.take_beats(message, now)
             case feed.FeedDispatch():
-                grown, sum_ms = record.take_dispatch(message, now)
-                self._latency.add(grown, sum_ms, now)
+                self._latency.add(record.take_dispatch(message, now), now)
             case feed.FeedTable():
                 record.table, record.table_at = message, now
             case feed.FeedDirectory():
@@ -233,9 +231,6 @@ class Model:
             rates=record.rates(),
             curves=record.curves(now),
             beats=self._beats(record, leader, now),
-            rtt_us=self._rtt(record, leader),
-            latency=record.latency.read(now),
-            lost_share=record.sequence.lost_share,
             directory_trouble=directory_trouble(record, now),
             role_change=_role_change(record, clock),
         )
@@ -255,20 +250,9 @@ class Model:
             follows = leader == other
             last = buckets.last if leads else self._records[other].beats[record.place].last if follows else None
             rtt_us = None if last is None or record.presence is not Presence.UP else last.rtt_us
-            rows.append(
-                buckets.row(other, self.node_index.name(other), now, leads=leads, follows=follows, rtt_us=rtt_us)
-            )
+            name = self.node_index.name(other)
+            rows.append(buckets.row(name, now, leads=leads, follows=follows, rtt_us=rtt_us))
         return tuple(rows)
-
-    def _rtt(self, record: NodeRecord, leader: int | None) -> int | None:
-        """Return the round trip of heartbeats: to the slowest follower of a leader, else from the leader."""
-        if leader is None or leader not in self.node_index.places:
-            return None
-        if leader == record.place:
-            told = [buckets.last for buckets in record.beats.values()]
-        else:
-            told = [self._records[leader].beats[record.place].last]
-        return max((beats.rtt_us for beats in told if beats is not None and beats.rtt_us is not None), default=None)
 
     def _led_since(self, leader: NodeRecord) -> float | None:
         assert leader.state is not None

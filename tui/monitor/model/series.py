@@ -65,11 +65,6 @@ class Series:
         if (index := self._index(at)) is not None:
             self._values[index] = value
 
-    def add(self, at: float, amount: float) -> None:
-        """Add to the bucket of this moment; one that is too old is passed over."""
-        if (index := self._index(at)) is not None:
-            self._values[index] = (self._values[index] or 0.0) + amount
-
     def curve(self, now: float) -> Curve:
         """Return the buckets up to the one of `now`."""
         size, last = len(self._values), int(now / self.bucket_s)
@@ -159,7 +154,6 @@ class Latency:
     """Answered requests of a stretch of time. Percentiles in ms, None where nothing was answered."""
 
     answered: int
-    mean_ms: float | None
     p50_ms: float | None
     p90_ms: float | None
     p99_ms: float | None
@@ -167,7 +161,7 @@ class Latency:
     """How many lie in each bucket of `LATENCY_BOUNDS_MS`, and in the last one beyond it; empty where none does."""
 
 
-NONE_ANSWERED: Final = Latency(0, None, None, None, None)
+NONE_ANSWERED: Final = Latency(0, None, None, None)
 
 
 def percentile_ms(counts: Sequence[int], share: float) -> float | None:
@@ -191,16 +185,15 @@ def percentile_ms(counts: Sequence[int], share: float) -> float | None:
 class LatencyWindow:
     """A histogram for each second of the last minute, and their sum. Times in seconds of the monitor's clock."""
 
-    __slots__ = ("_newest", "_seconds", "_sum", "_sums_ms")
+    __slots__ = ("_newest", "_seconds", "_sum")
 
     def __init__(self) -> None:
         size = round(MINUTE_S / SECOND_S)
         self._seconds: list[list[int] | None] = [None] * size
-        self._sums_ms = [0.0] * size
         self._sum = [0] * BUCKETS
         self._newest = -1
 
-    def add(self, grown: Sequence[float], sum_ms: float, now: float) -> None:
+    def add(self, grown: Sequence[float], now: float) -> None:
         """Add what was answered since the reading before."""
         if not any(grown):
             return
@@ -212,7 +205,6 @@ class LatencyWindow:
             if count:
                 second[bucket] += int(count)
                 self._sum[bucket] += int(count)
-        self._sums_ms[index] += sum_ms
 
     def read(self, now: float) -> Latency:
         """Return the last minute's latencies."""
@@ -222,7 +214,6 @@ class LatencyWindow:
             return NONE_ANSWERED
         return Latency(
             answered,
-            sum(self._sums_ms) / answered,
             percentile_ms(self._sum, 0.5),
             percentile_ms(self._sum, 0.9),
             percentile_ms(self._sum, 0.99),
@@ -237,6 +228,6 @@ class LatencyWindow:
             if old is not None:
                 for bucket, count in enumerate(old):
                     self._sum[bucket] -= count
-            self._seconds[index], self._sums_ms[index] = None, 0.0
+            self._seconds[index] = None
         self._newest = max(self._newest, number)
         return number % size

@@ -12,7 +12,7 @@ from tui.monitor.model.requests import operation_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tui.monitor.model.series import Curve, Latency, LatencyWindow
+    from tui.monitor.model.series import Latency, LatencyWindow
     from tui.monitor.node_index import NodeIndex
 
 
@@ -35,11 +35,8 @@ class NodeTraffic:
     counts: tuple[HappeningCount, ...]
     """By `Happening`."""
     in_flight: int
-    open_requests: int
     latency: Latency
     """Of the last minute."""
-    requests: Curve
-    """Answered per second, the last minute."""
 
     def count(self, what: Happening) -> HappeningCount:
         """Return how often something happened here."""
@@ -100,9 +97,7 @@ def _node(record: NodeRecord, node_index: NodeIndex, now: float) -> NodeTraffic:
         record.presence,
         counts,
         work.in_flight if work else 0,
-        work.open_requests if work else 0,
         record.latency.read(now),
-        record.requests.curve(now),
     )
 
 

@@ -286,7 +286,6 @@ def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
         leads=bool(leading),
         follows=False,
         missed=missed,
-        heard_s=None,
         rtt_us=max(rtts, default=None),
     )
     return (together,)

@@ -5,7 +5,6 @@ A paint costs one pass over the columns and asks for no layout."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeVar
 
@@ -13,6 +12,8 @@ from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.monitor.model.heartbeats import Beat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,24 +185,13 @@ def _eighths(share: float, height: int) -> int:
     return max(1, filled) if share > 0 else filled
 
 
-class Mark(IntEnum):
-    """What one stretch of time shows; the higher one is seen where several fall into one cell."""
-
-    NOTHING = 0
-    PULSE = 1
-    SENT = 2
-    ACKED = 3
-    HEARD = 4
-    MISSED = 5
-
-
 _LOOKS: Final = {
-    Mark.NOTHING: (" ", "nothing"),
-    Mark.PULSE: ("·", "pulse"),
-    Mark.SENT: ("╎", "sent"),
-    Mark.ACKED: ("│", "acked"),
-    Mark.HEARD: ("│", "heard"),
-    Mark.MISSED: ("×", "missed"),
+    Beat.NOTHING: (" ", "nothing"),
+    Beat.PULSE: ("·", "pulse"),
+    Beat.SENT: ("╎", "sent"),
+    Beat.ACKED: ("│", "acked"),
+    Beat.HEARD: ("│", "heard"),
+    Beat.MISSED: ("×", "missed"),
 }
 LEGEND: Final = "│ heartbeat heard or answered  × missed  · pulse between followers"
 
@@ -251,7 +241,7 @@ class HeartbeatStrip(Widget):
         alarm: bool = False,
         at_least: int | None = None,
     ) -> None:
-        """Show marks (see `Mark`), oldest first, of which the oldest has the number `first`.
+        """Show marks (see `Beat`), oldest first, of which the oldest has the number `first`.
 
         The newest `at_least` of them (None: all) are seen at any width. Label and note are plain texts of this
         program's; `alarm` says that the note is bad news. Notes of one length keep strips below each other in line.
@@ -269,9 +259,9 @@ class HeartbeatStrip(Widget):
         first, marks, at_least, label, note, alarm = self._shown
         room = max(0, width - self._label_cells - len(note))
         segments = [Segment(label[: self._label_cells].ljust(self._label_cells), self._style("label"))]
-        seen = [max(column, default=Mark.NOTHING) for column in columns(first, marks, room, at_least)]
+        seen = [max(column, default=Beat.NOTHING) for column in columns(first, marks, room, at_least)]
         for mark, run in groupby(seen):
-            glyph, part = _LOOKS[Mark(mark)]
+            glyph, part = _LOOKS[Beat(mark)]
             segments.append(Segment(glyph * len(list(run)), self._style(part)))
         segments.append(Segment(note, self._style("alarm" if alarm else "note")))
         return Strip(segments).adjust_cell_length(width, self.visual_style.rich_style)
