@@ -9,6 +9,8 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # How long faults go on, for each seed of `make soak`.
 SOAK_MINUTES ?= 30
 SOAK_SEEDS ?= 1 2 3
+# Lives of a simulated cloud before that.
+SOAK_STORMS ?= 10000
 
 .PHONY: install demo test check format bench soak constraints clean
 
@@ -43,6 +45,7 @@ bench: install
 
 # Real nodes and peers under every fault there is; docs/testing.md tells how to read what it says.
 soak: install
+	$(BIN)/python -m tests.sim --seeds $(SOAK_STORMS)
 	$(BIN)/python -m tests.chaos --minutes $(SOAK_MINUTES) $(addprefix --seed ,$(SOAK_SEEDS))
 
 # Resolve the pins anew. What scikit-image asks for is left out as well: only the pictures in its wheel are used.

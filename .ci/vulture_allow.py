@@ -16,7 +16,6 @@ _.no_wrap  # Rich, of a text
 _.max_height  # Textual, of styles
 _.grid_size_columns  # Textual, of styles
 _.divide  # Textual, of a strip
-_.capture_terminal_response  # textual-image
 
 # On the network: written here and read by other versions, or by whoever reads the whole message.
 _.versions
@@ -36,5 +35,7 @@ _.bytes_in_flight
 _.retransmitted
 _.inserted_id
 _.AnyPeerMessage
+_.render_diagram
+_.RETIRED_KINDS
 _.COMPACT_LINES
 _.is_made

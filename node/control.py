@@ -1,12 +1,10 @@
-"""The control plane of a node: drives its machines with datagrams, time and the lease.
+"""The control plane of a node: the shell that drives its `NodeMachine` with datagrams, time and the directory.
 
-One loop owns the machines: election, dispatch, failure simulation, and what operators did and chose. Messages are fed
-as they arrive; what the machines want sent, served or asked of the directory is collected once per wake-up, so that
-many requests share few datagrams.
+One loop owns the machine. Messages and requests are fed as they arrive; what the machine wants sent, served or asked of
+the directory is collected once per wake-up, so that many requests share few datagrams. Nothing is decided here.
 """
 
 import logging
-import math
 from collections.abc import Callable
 
 import anyio
@@ -15,25 +13,34 @@ import anyio.to_thread
 import psutil
 from anyio.abc import TaskGroup
 
-from node.agreed import AgreedPolicy
-from node.audit import Replication
 from node.audit_log import AuditLog
 from node.directory import Directory
 from node.directory import NodeRow as DirectoryRow
-from node.dispatch import Dispatch, Forget, Held, NobodyServes, Serve
-from node.election import Election, ElectionEvent, LeaderChanged, RoleChanged
-from node.faults import Faults
-from node.lease import LeaseAnswer
-from node.leasing import Leasing
+from node.directory.operators import choose_policy
+from node.dispatch import Forget, NobodyServes, Serve
+from node.faults import DeafnessChanged
+from node.lease import (
+    ClaimLease,
+    LeaseAnswer,
+    LeaseLost,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseUnknown,
+    LeaseWon,
+    RenewLease,
+)
 from node.links import NodeLinks
-from node.lives import Lives
+from node.machine import Announce, AskLease, NodeAction, NodeEvent, NodeMachine, TakeIncarnation
 from node.membership import MemberRow
+from node.node_folder import Lives
+from node.placement import Policy
 from node.remembering import Remembering
 from node.request_handler import RequestHandler
+from node.roles import LeaderChanged, RoleChanged
 from node.telemetry import Telemetry
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
-from shared.errors import GlimpseError, StorageError, UserError
+from shared.errors import GlimpseError, UserError
 from shared.net.endpoint import Session
 from shared.wire.codec import decode
 from shared.wire.node_messages import AuditRecord, DirectoryMark, NodeMessage, RequestKey
@@ -41,14 +48,12 @@ from shared.wire.node_messages import AuditRecord, DirectoryMark, NodeMessage, R
 log = logging.getLogger(__name__)
 
 _LOAD_EVERY_S = 1.0
-_ROWS_EVERY_HEARTBEATS = 2
-_REFUTE_AGAIN_S = 5.0
-"""Between attempts to note a higher incarnation on a disk that is full."""
+_AUDIT_EVERY_HEARTBEATS = 2
 _NO_LEADER = "The cloud has no leader at the moment; your request waits"
 
 
 class Control:
-    """One node's machines, wired to sessions, the request handler, the directory and the audit log."""
+    """One node's machine, wired to sessions, the request handler, the directory and the audit log."""
 
     def __init__(
         self,
@@ -68,7 +73,6 @@ class Control:
         remembering: Remembering,
     ) -> None:
         names = [node.name for node in cluster.nodes]
-        now = clock()
         self._me = me
         self._timing: Timing = cluster.timing
         self._directory = directory
@@ -81,21 +85,25 @@ class Control:
         self._audit = audit
         self._telemetry = telemetry
         self._remembering = remembering
-        self._leasing = Leasing(me, incarnation, directory, cluster.timing.lease_s, self._lease_answered)
         node = cluster.node(me)
         self._address = f"{node.host}:{node.port}"
-        self.election = Election(me, names, timing=cluster.timing, incarnation=incarnation, now=now)
-        self.dispatch = Dispatch(me, names, timing=cluster.timing, now=now)
-        self.faults = Faults(me, names, timing=cluster.timing, now=now)
-        self.agreed = AgreedPolicy(me, names, timing=cluster.timing)
-        self.replication = Replication(me, names, cluster.timing)
-        self.replication.restore(audit.tail(), now)
+        self.machine = NodeMachine(me, names, timing=cluster.timing, incarnation=incarnation, now=clock())
+        self.election, self.dispatch, self.faults = self.machine.election, self.machine.dispatch, self.machine.faults
         self.dispatch.on_happening = telemetry.happened
-        self._machines = (self.election, self.dispatch, self.faults, self.agreed, self.replication)
-        self.leader_heard_at: float | None = None
         self._wake = anyio.Event()
-        self._states_at = -math.inf
+        self._ordered = anyio.Event()
+        self._lease_answers = True
         request_handler.dispatching = self
+
+    @property
+    def leader_heard_at(self) -> float | None:
+        """When the leader was heard last, in seconds of the node's clock; None if never."""
+        return self.machine.leader_heard_at
+
+    @property
+    def directory_ok(self) -> bool:
+        """Whether the directory answers and can be written."""
+        return self._directory.ok
 
     # --- From the sessions and the request handler -------------------------------------------------------------------
     def receive(self, session: Session, data: bytes) -> None:
@@ -104,119 +112,109 @@ class Control:
         if sender is None:
             return
         message: NodeMessage = decode(data, NodeMessage, cap_bytes=MAX_MESSAGE_BYTES)
-        now = self._clock()
-        if sender == self.election.leader:
-            self.leader_heard_at = now
         if isinstance(message, DirectoryMark):
             self._remembering.heard(sender, message)
             return
+        now = self._clock()
         self._telemetry.heard(sender, message, now)
-        for machine in self._machines:
-            machine.receive(sender, message, now)
+        self.machine.receive(sender, message, now)
         self._wake.set()
 
-    def request_held(self, key: tuple[bytes, str]) -> bool:
-        """A peer sent a request to this node; False if dispatch has no room for it."""
-        held = self.dispatch.request_held(RequestKey(*key), self._clock())
+    def request_held(self, key: RequestKey) -> bool:
+        """See `NodeMachine.request_held`."""
         self._wake.set()
-        return held is not Held.BUSY
+        return self.machine.request_held(key, self._clock())
 
-    def served(self, key: tuple[bytes, str]) -> None:
-        """The request handler has answered a request."""
-        self.dispatch.served(RequestKey(*key), self._clock())
+    def served(self, key: RequestKey) -> None:
+        """See `NodeMachine.served`."""
         self._wake.set()
+        self.machine.served(key, self._clock())
 
-    def failed_to_serve(self, key: tuple[bytes, str]) -> None:
-        """The request handler could not serve a request."""
-        self.dispatch.failed_to_serve(RequestKey(*key), self._clock())
+    def not_served(self, key: RequestKey, *, reachable: bool) -> bool:
+        """See `NodeMachine.not_served`."""
         self._wake.set()
+        return self.machine.not_served(key, self._clock(), reachable=reachable)
 
-    def unwanted(self, key: tuple[bytes, str]) -> None:
-        """The peer waits for a request no more."""
-        self.dispatch.unwanted(RequestKey(*key), self._clock())
+    def unwanted(self, key: RequestKey) -> bool:
+        """See `NodeMachine.unwanted`."""
         self._wake.set()
+        return self.machine.unwanted(key, self._clock())
 
-    def peer_gone(self, key: tuple[bytes, str]) -> None:
-        """A request that could not be served is held no more: the session in which it came is over."""
-        self.dispatch.peer_gone(RequestKey(*key), self._clock())
-        self._wake.set()
+    def is_wanted(self, key: RequestKey) -> bool:
+        """See `NodeMachine.is_wanted`."""
+        return self.machine.is_wanted(key)
 
-    def audited(self, record: AuditRecord, *, shared: bool) -> None:
-        """An order to this node is in its audit log, and obeyed if it is to be: `shared` with the other nodes."""
-        if shared:
-            self.replication.made(record, self._clock())
+    # --- From operators ----------------------------------------------------------------------------------------------
+    def ordered(self, record: AuditRecord) -> None:
+        """An order to this node is in its audit log, and obeyed if it was to be."""
         self._telemetry.audited(record)
+        self._ordered.set()
+        self._wake.set()
+
+    async def choose_policy(self, policy: Policy) -> None:
+        """Choose a policy for the cluster: the other nodes read it from the directory within some heartbeats.
+
+        Raises `Unavailable` or `StorageError` where the directory cannot be written; nothing is changed then.
+        """
+        await self._directory.write(choose_policy(policy.value))
+        self.machine.policy_chosen(policy)
         self._wake.set()
 
     async def drain(self) -> None:
-        """Give leadership away and let the others know; returns when it is on its way."""
+        """Give leadership away and let the others know; returns when it is on its way, and the last order on record."""
         self.election.drain(self._clock())
         self._wake.set()
         await anyio.sleep(self._timing.heartbeat_s)
+        with anyio.move_on_after(self._timing.lease_s):
+            await self._audit.exchange()
 
     # --- The loop ----------------------------------------------------------------------------------------------------
     async def run(self) -> None:
-        """Drive the machines until cancelled."""
+        """Drive the machine until cancelled."""
         self._tasks.start_soon(self._feed_load)
-        self._tasks.start_soon(self._feed_rows)
-        self._tasks.start_soon(self._refute)
+        self._tasks.start_soon(self._exchange_audit)
         while True:
-            now = self._clock()
-            self._tick(now)
+            self.machine.tick(self._clock())
             self._flush()
-            deadline = min(machine.next_deadline() for machine in self._machines)
             wake = self._wake
             if not wake.is_set():
-                with anyio.move_on_after(max(0.0, deadline - self._clock())):
+                with anyio.move_on_after(max(0.0, self.machine.next_deadline() - self._clock())):
                     await wake.wait()
             self._wake = anyio.Event()
             await anyio.lowlevel.checkpoint()
 
-    def _tick(self, now: float) -> None:
-        self.election.tick(now)
-        leads = self.election.is_leader(now)
-        self.dispatch.leadership(self.election.leader, self.election.term, leads, now)
-        self.faults.leadership(self.election.leader, self.election.term, leads, now)
-        if now - self._states_at >= self._timing.heartbeat_s:
-            self._states_at = now
-            for state in self.election.node_states(now):
-                alive = state.node == self._me or state.heard_age_s <= self._timing.suspect_s
-                self.dispatch.node_state(state.node, state.load1, state.cores, state.in_flight, alive and state.fit)
-        self.dispatch.policy = self.agreed.policy
-        self.dispatch.tick(now)
-        self.faults.tick(now)
-        self.agreed.tick(now)
-        self.replication.tick(now)
-
     def _flush(self) -> None:
-        for event in self.election.take_events():
+        for event in self.machine.take_events():
             self._note(event)
-        for action in self.election.take_actions():
-            self._telemetry.lease(action)
-            self._tasks.start_soon(self._leasing.ask, action)
-        for dispatched in self.dispatch.take_actions():
-            match dispatched:
-                case Serve(key):
-                    self._request_handler.serve(key)
-                case Forget(key):
-                    self._request_handler.forget(key)
-                case NobodyServes(key):
-                    self._request_handler.nobody_serves(key, _NO_LEADER)
-        for change in self.faults.take_events():
-            log.warning("the failure simulation", extra={"deaf": change.deaf})
-            self._telemetry.deafness(change.deaf)
-            self._set_deaf(change.deaf)
+        for action in self.machine.take_actions():
+            self._do(action)
         self._telemetry.token(self.faults.token)
-        for record in self.replication.take_records():
-            self._tasks.start_soon(self._write_audit, record)
-        for node, message in self.election.take_sends():
+        for node, message in self.machine.take_sends():
             self._telemetry.sent(node, message)
             self._links.send(node, message)
-        for machine in self._machines[1:]:
-            for node, message in machine.take_sends():
-                self._links.send(node, message)
 
-    def _note(self, event: ElectionEvent) -> None:
+    def _do(self, action: NodeAction) -> None:
+        match action:
+            case AskLease():
+                self._telemetry.lease(action.action)
+                self._tasks.start_soon(self._ask_lease, action)
+            case Announce():
+                self._tasks.start_soon(self._announce, action)
+            case TakeIncarnation():
+                self._tasks.start_soon(self._take_incarnation, action.above)
+            case Serve(key):
+                self._request_handler.serve(key)
+            case Forget(key):
+                self._request_handler.forget(key)
+            case NobodyServes(key):
+                self._request_handler.nobody_serves(key, _NO_LEADER)
+
+    def _note(self, event: NodeEvent) -> None:
+        if isinstance(event, DeafnessChanged):
+            log.warning("the failure simulation", extra={"deaf": event.deaf})
+            self._telemetry.deafness(event.deaf)
+            self._set_deaf(event.deaf)
+            return
         self._telemetry.elected(event, self.election.term)
         match event:
             case RoleChanged(previous, role, why):
@@ -226,70 +224,92 @@ class Control:
             case _:
                 log.info("election", extra={"event": repr(event)})
 
-    def _lease_answered(self, answer: LeaseAnswer) -> None:
-        self._telemetry.lease(answer)
-        self.election.lease_answer(answer, self._clock())
-        self._wake.set()
-
-    async def _write_audit(self, record: AuditRecord) -> None:
-        """Write what another node told of an operator's action."""
+    # --- What is asked outside ---------------------------------------------------------------------------------------
+    async def _ask_lease(self, asked: AskLease) -> None:
+        """Do one action of the election; what the directory does not answer in time is unknown."""
         try:
-            await self._audit.write(record)
-        except StorageError as error:
-            log.error("a record of another node is not in the audit log", extra={"reason": str(error)})  # noqa: TRY400
-            self.replication.not_written(record)
-            return
-        self.replication.written(record, self._clock())
-        self._telemetry.audited(record)
+            with anyio.fail_after(self._timing.lease_s):
+                answer = await self._lease(asked)
+        except (GlimpseError, TimeoutError) as error:
+            if self._lease_answers:  # told once; status, metrics and the feed say how it is
+                log.info("the directory does not answer for the lease", extra={"reason": str(error)})
+            self._lease_answers = False
+            answer = LeaseUnknown(getattr(asked.action, "sent_at", None))
+        else:
+            if not self._lease_answers:
+                log.info("the directory answers for the lease again")
+            self._lease_answers = True
+        self._telemetry.lease(answer)
+        self.machine.lease_answered(asked, answer, self._clock())
         self._wake.set()
 
-    # --- What the machines are fed -----------------------------------------------------------------------------------
+    async def _lease(self, asked: AskLease) -> LeaseAnswer:
+        holder, lease_s = f"{self._me}/{asked.incarnation:x}", self._timing.lease_s
+        match asked.action:
+            case ClaimLease(seen_term, sent_at):
+                won = await self._directory.claim_lease(holder, seen_term, lease_s)
+                return await self._lost(sent_at) if won is None else LeaseWon(won, sent_at)
+            case RenewLease(term, sent_at):
+                renewed = await self._directory.renew_lease(holder, term, lease_s)
+                return LeaseRenewed(term, sent_at) if renewed else await self._lost(sent_at)
+            case _:
+                await self._directory.release_lease(holder, asked.action.term)
+                return LeaseReleased(asked.action.term)
+
+    async def _lost(self, sent_at: float) -> LeaseLost:
+        row = await self._directory.read_lease(self._timing.lease_s)
+        holder = row.holder.partition("/")[0] if row.holder and not row.is_free else None
+        return LeaseLost(row.term, holder, max(0.0, row.expires - row.now) if holder else 0.0, sent_at)
+
+    async def _announce(self, asked: Announce) -> None:
+        own = DirectoryRow(self._me, asked.incarnation, asked.hears, self._address, asked.term)
+        try:
+            with anyio.fail_after(self._timing.lease_s):
+                await self._directory.announce_node(own)
+                rows = await self._directory.nodes()
+                policy = await self._directory.policy()
+        except (GlimpseError, TimeoutError):
+            self.machine.directory_silent(self._clock())
+        else:
+            members = [MemberRow(row.name, row.heard_at, row.hears, row.incarnation) for row in rows]
+            self.machine.directory_read(members, _policy(policy), self._clock())
+        self._wake.set()
+
+    async def _take_incarnation(self, above: int) -> None:
+        """Take a higher incarnation where others know one: they ignore what this node says as an earlier life's."""
+        try:
+            incarnation = await anyio.to_thread.run_sync(self._lives.begin, above)
+        except UserError as error:
+            log.error("this node is ignored", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+            self.machine.incarnation_not_taken(self._clock())
+        else:
+            log.warning("others knew a later life of this node", extra={"their": above, "now": incarnation})
+            self.machine.incarnation_taken(incarnation, self._clock())
+        self._wake.set()
+
+    # --- What goes on beside the machine -----------------------------------------------------------------------------
     async def _feed_load(self) -> None:
         cores = psutil.cpu_count() or 1
         while True:
             load1 = await anyio.to_thread.run_sync(psutil.getloadavg)
-            self.election.own_load(load1[0], cores, self.dispatch.in_flight)
+            self.machine.own_load(load1[0], cores)
             await anyio.sleep(_LOAD_EVERY_S)
 
-    async def _feed_rows(self) -> None:
-        every_s = _ROWS_EVERY_HEARTBEATS * self._timing.heartbeat_s
+    async def _exchange_audit(self) -> None:
+        """Put this node's records into the directory, and those of other nodes into its audit log."""
         while True:
-            try:
-                with anyio.fail_after(self._timing.lease_s):
-                    await self._directory.announce_node(self._own_row())
-                    rows = await self._directory.nodes()
-            except (GlimpseError, TimeoutError):
-                self.election.directory_away()
-            else:
-                for row in rows:
-                    if row.name == self._me:
-                        self.election.known_as(row.incarnation)
-                self.election.node_rows([_member_row(row) for row in rows], self._clock())
-            self._wake.set()
-            await anyio.sleep(every_s)
-
-    async def _refute(self) -> None:
-        """Take a higher incarnation whenever others know one: they take what this node says for an earlier life's."""
-        while True:
-            await anyio.sleep(self._timing.heartbeat_s)
-            if not (outlived := self.election.outlived):
-                continue
-            try:
-                incarnation = await anyio.to_thread.run_sync(self._lives.begin, outlived)
-            except UserError as error:
-                log.error("this node is ignored", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
-                await anyio.sleep(_REFUTE_AGAIN_S)
-                continue
-            log.warning("others knew a later life of this node", extra={"their": outlived, "now": incarnation})
-            self.election.live_on(incarnation, self._clock())
-            self._leasing.incarnation = incarnation
-            self._wake.set()
-
-    def _own_row(self) -> DirectoryRow:
-        hears = bool(self.election.membership.hears(self._clock()))
-        return DirectoryRow(self._me, self.election.incarnation, hears, self._address, self.election.term)
+            for record in await self._audit.exchange():
+                self._telemetry.audited(record)
+            with anyio.move_on_after(_AUDIT_EVERY_HEARTBEATS * self._timing.heartbeat_s):
+                await self._ordered.wait()
+            self._ordered = anyio.Event()
 
 
-def _member_row(row: DirectoryRow) -> MemberRow:
-    """Return a row as the membership takes it: whom a node hears does not matter there, only whether anybody."""
-    return MemberRow(row.name, row.heard_at, frozenset({"somebody"} if row.hears else ()))
+def _policy(chosen: str | None) -> Policy | None:
+    """Return the policy that the directory names: the default if it names none, None for one of a newer program."""
+    if chosen is None:
+        return Policy.LEAST_COST
+    try:
+        return Policy(chosen)
+    except ValueError:
+        return None

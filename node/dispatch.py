@@ -12,16 +12,14 @@ once by each node, for it may take nothing more than is here; one that is silent
 What it sends when it is back opens anew.
 """
 
-import heapq
-import itertools
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from node.outbox import DONE, FORWARD, UNSERVED, WORKING, Kind, NodeOutbox
 from node.placement import Placement, Policy
-from shared.config import LIMITS, REMEMBERED_REQUESTS, REMEMBERED_REQUESTS_S, Limits, Timing
+from node.request_book import OpenRequest, RequestBook
+from shared.config import LIMITS, Limits, Timing
 from shared.wire import node_messages as wire
 from shared.wire.feed_messages import Happening
 from shared.wire.node_messages import KeyBatch, NodeMessage, RequestKey, unpack_keys
@@ -99,35 +97,6 @@ class Counts:
     failed: int
 
 
-@dataclass(slots=True)
-class _Request:
-    """One open request as this node sees it."""
-
-    key: RequestKey
-    seen_at: float
-    waits_since: float
-    """Since when nobody has been at work on it, as far as is known here."""
-    held: bool = False
-    serving: bool = False
-    serving_since: float = 0.0
-    assigned: str | None = None
-    sign_at: float = 0.0
-    """Last sign of the assignment being alive."""
-    acked: bool = False
-    told_at: float = 0.0
-    """When the assigned node was last told."""
-    forwarded_at: float | None = None
-    complained: bool = False
-    tries: int = 0
-    rests_until: float = 0.0
-    """Until then its peer may say that this repeat crossed the answer."""
-    holders: set[str] = field(default_factory=set)
-    """Other nodes that said they hold it."""
-    failed: set[str] = field(default_factory=set)
-    """Nodes that do not hold it or could not serve it."""
-    due: float = _FOREVER
-
-
 class Dispatch:
     """One node's part in dispatching. Feed requests, messages, leadership and node states; take sends and actions.
 
@@ -147,16 +116,11 @@ class Dispatch:
         self.me = me
         self.nodes = tuple(nodes)
         self.timing = timing
-        self.limits = limits
         self._placement = Placement(me, self.nodes, policy)
         self._outbox = NodeOutbox(_PATIENCE_HEARTBEATS * timing.heartbeat_s)
         self._actions: list[DispatchAction] = []
-        self._open: dict[RequestKey, _Request] = {}
-        self._held_of: dict[bytes, int] = {}
+        self._book = RequestBook(limits)
         self._serving: set[RequestKey] = set()
-        self._done: OrderedDict[RequestKey, float] = OrderedDict()
-        self._timers: list[tuple[float, int, RequestKey]] = []
-        self._order = itertools.count()
         self._leader: str | None = None
         self._term = 0
         self._i_lead = False
@@ -183,7 +147,9 @@ class Dispatch:
 
     def counts(self) -> Counts:
         """Return the stats for status and monitor."""
-        return Counts(open=len(self._open), serving=len(self._serving), remembered=len(self._done), **self._totals)
+        return Counts(
+            open=len(self._book), serving=len(self._serving), remembered=self._book.remembered, **self._totals
+        )
 
     def cost(self, node: str) -> float:
         """Return what one more request would cost at `node`, by the counts of this node."""
@@ -192,13 +158,12 @@ class Dispatch:
     def request_held(self, key: RequestKey, now: float) -> Held:
         """A peer sent this request to this node, for the first time or again. `Held.BUSY`: it was not taken."""
         self._now = now
-        key = RequestKey(*key)
-        request = self._open.get(key)
+        request = self._book.get(key)
         known = request is not None and request.held
-        if not known and not self._room_for(key):
+        if not known and not self._book.has_room_for(key):
             self.on_happening(Happening.BUSY, key, None)
             return Held.BUSY
-        done_at = self._done.pop(key, None)
+        done_at = self._book.begins_again(key)
         again = done_at is not None
         if again:  # the shell may not have let go of it yet: now it must not
             self._actions = [action for action in self._actions if action != Forget(key)]
@@ -209,10 +174,9 @@ class Dispatch:
         request.seen_at = now
         request.complained = False
         if not known:
-            request.held = True
+            self._book.hold(request)
             if done_at is not None:
                 request.rests_until = done_at + _CROSSING_HEARTBEATS * self.timing.heartbeat_s
-            self._held_of[key.session_key] = self._held_of.get(key.session_key, 0) + 1
             self._consider(request, now)
         self._totals["repeated"] += again
         return Held.KNOWN if known else Held.AGAIN if again else Held.NEW
@@ -248,7 +212,7 @@ class Dispatch:
             return
         self._leader, self._i_lead = leader, i_am_leader
         self._term = max(self._term, term)
-        for request in list(self._open.values()):
+        for request in self._book.all():
             request.forwarded_at = None
             request.acked = request.acked and not i_am_leader
             self._consider(request, now)
@@ -256,33 +220,32 @@ class Dispatch:
     def node_state(self, node: str, load1: float, cores: int, in_flight: int, alive: bool) -> None:
         """Feed what is known of a node. `alive`: heard lately, not draining, with a directory."""
         if self._placement.update(node, load1, cores, in_flight, alive=alive):
-            for request in [request for request in self._open.values() if request.assigned == node]:
+            for request in [request for request in self._book.all() if request.assigned == node]:
                 self._consider(request, self._now)
 
     def served(self, key: RequestKey, now: float) -> None:
         """This node has served the request: the others are told."""
-        self._finish(RequestKey(*key), now)
+        self._finish(key, now)
         self._totals["served"] += 1
 
     def unwanted(self, key: RequestKey, now: float) -> None:
         """The peer waits for the request no more: it is over for all nodes. This node is not at work on it any more."""
-        if RequestKey(*key) in self._open:
-            self._finish(RequestKey(*key), now)
+        if key in self._book:
+            self._finish(key, now)
 
     def peer_gone(self, key: RequestKey, now: float) -> None:
         """This node could not serve the request, and the session in which it came is over. Others may."""
         self._now = now
-        request = self._open.get(RequestKey(*key))
+        request = self._book.get(key)
         if request is None or not request.held:
             return
-        request.held = False
-        self._release(request.key)
+        self._book.let_go(request)
         self._consider(request, now)
 
     def failed_to_serve(self, key: RequestKey, now: float) -> None:
         """This node could not serve the request (no directory, or no way to the peer): another one should."""
         self._now = now
-        request = self._open.get(RequestKey(*key))
+        request = self._book.get(key)
         if request is None or not request.serving:
             return
         self._totals["failed"] += 1
@@ -305,29 +268,25 @@ class Dispatch:
     def tick(self, now: float) -> None:
         """Let time pass: call at `next_deadline` or later."""
         self._now = now
-        while self._timers and self._timers[0][0] <= now:
-            _, _, key = heapq.heappop(self._timers)
-            request = self._open.get(key)
-            if request is not None and request.due <= now:
-                self._consider(request, now)
+        for request in self._book.due(now):
+            self._consider(request, now)
         if now >= self._working_at:
             self._working_at = now + self.timing.heartbeat_s
             self._show_work(now)
-            self._forget_old(now)
+            self._book.forget_old(now)
 
     def next_deadline(self) -> float:
         """Return when `tick` is to be called at the latest."""
-        timer = self._timers[0][0] if self._timers else _FOREVER
-        return min(timer, self._working_at, self._outbox.next_deadline())
+        return min(self._book.next_deadline(), self._working_at, self._outbox.next_deadline())
 
     # --- Messages ----------------------------------------------------------------------------------------------------
     def _on_assign(self, sender: str, message: wire.Assign, now: float) -> None:
         if message.term < self._term:
             return
         for key in unpack_keys(message.keys):
-            request = self._open.get(key)
+            request = self._book.get(key)
             if request is None:
-                done_at = self._done.get(key)
+                done_at = self._book.ended_at(key)
                 if done_at is not None and (message.node != self.me or now - done_at <= self._lapse_s):
                     if message.node == self.me:
                         self._outbox.put(sender, DONE, key, now, urgent=True)
@@ -344,20 +303,20 @@ class Dispatch:
 
     def _on_accepted(self, sender: str, batches: Iterable[KeyBatch], now: float) -> None:
         for key in unpack_keys(batches):
-            request = self._open.get(key)
+            request = self._book.get(key)
             if request is not None and request.assigned == sender:
                 request.acked, request.sign_at = True, now
 
     def _on_returned(self, sender: str, batches: Iterable[KeyBatch], now: float) -> None:
         for key in unpack_keys(batches):
-            request = self._open.get(key)
+            request = self._book.get(key)
             if request is not None and request.assigned == sender and not request.serving:
                 self._returned(request, sender, now)
 
     def _on_forward(self, sender: str, message: wire.Forward, now: float) -> None:
         for key in unpack_keys(message.keys):
-            self._done.pop(key, None)
-            request = self._open.get(key) or self._opened(key, now)
+            self._book.begins_again(key)
+            request = self._book.get(key) or self._opened(key, now)
             if not request.held:  # whoever holds it itself knows best how long its peer has been silent
                 request.seen_at = now
             request.holders.add(sender)
@@ -368,9 +327,9 @@ class Dispatch:
 
     def _on_working(self, sender: str, message: wire.Working, now: float) -> None:
         for key in unpack_keys(message.keys):
-            request = self._open.get(key)
+            request = self._book.get(key)
             if request is None:
-                if key in self._done:
+                if self._book.ended_at(key) is not None:
                     continue
                 request = self._opened(key, now)
             if request.serving:
@@ -382,7 +341,7 @@ class Dispatch:
                 self._consider(request, now)
 
     # --- Deciding ----------------------------------------------------------------------------------------------------
-    def _consider(self, request: _Request, now: float) -> None:
+    def _consider(self, request: OpenRequest, now: float) -> None:
         """Do what is to be done about a request now, and set when to look again."""
         if request.serving:
             return
@@ -397,10 +356,10 @@ class Dispatch:
             if request.assigned is not None:
                 self._lapse(request, request.assigned, now)
             due = self._assign(request, now) if self._i_lead else self._await(request, now)
-        if not request.serving and request.key in self._open:
-            self._look_again(request, min(due, request.seen_at + self._open_s + self.timing.heartbeat_s))
+        if not request.serving and request.key in self._book:
+            self._book.look_again(request, min(due, request.seen_at + self._open_s + self.timing.heartbeat_s))
 
-    def _consider_own(self, request: _Request, now: float) -> float:
+    def _consider_own(self, request: OpenRequest, now: float) -> float:
         """An assignment to this node: serve, or say that the request itself never came."""
         if request.held:
             self._serve(request, now)
@@ -415,7 +374,7 @@ class Dispatch:
             self._outbox.put(self._leader, Kind("unheld", self._term), request.key, now, urgent=True)
         return _FOREVER
 
-    def _watch(self, request: _Request, now: float) -> float:
+    def _watch(self, request: OpenRequest, now: float) -> float:
         """Somebody else is at it: look again when that lapses; the leader repeats what was not acknowledged."""
         assert request.assigned is not None
         lapses_at = request.sign_at + self._lapse_s
@@ -429,7 +388,7 @@ class Dispatch:
             )
         return min(lapses_at, tell_at)
 
-    def _assign(self, request: _Request, now: float) -> float:
+    def _assign(self, request: OpenRequest, now: float) -> float:
         """Give the request to the best node that holds it; without any, forgive old failures and look again later."""
         if now < request.rests_until:
             return request.rests_until
@@ -449,7 +408,7 @@ class Dispatch:
             return _FOREVER
         return min(request.sign_at + self._lapse_s, now + self.timing.heartbeat_s)
 
-    def _await(self, request: _Request, now: float) -> float:
+    def _await(self, request: OpenRequest, now: float) -> float:
         """A follower's patience: forward, say that nobody serves, take over when its turn has come."""
         if not request.held:
             return _FOREVER
@@ -472,7 +431,7 @@ class Dispatch:
             self._tell_all(WORKING, request.key, now, urgent=True)
         return min(forward_at, take_over_at)
 
-    def _forward(self, request: _Request, now: float) -> None:
+    def _forward(self, request: OpenRequest, now: float) -> None:
         request.forwarded_at = now
         if self._leader is not None:
             self.on_happening(Happening.FORWARDED, request.key, self._leader)
@@ -481,31 +440,31 @@ class Dispatch:
             request.complained = True
             self._actions.append(NobodyServes(request.key))
 
-    def _stands(self, request: _Request, now: float) -> bool:
+    def _stands(self, request: OpenRequest, now: float) -> bool:
         """Return whether the assignment is one to rely on."""
         if request.assigned is None or not self._placement.alive(request.assigned):
             return False
         return now < request.sign_at + self._lapse_s
 
-    def _lapse(self, request: _Request, node: str, now: float) -> None:
+    def _lapse(self, request: OpenRequest, node: str, now: float) -> None:
         if self._i_lead:
             self.on_happening(Happening.REASSIGNED, request.key, node)
         self._returned_to_waiting(request, node, now)
 
-    def _returned(self, request: _Request, node: str, now: float) -> None:
+    def _returned(self, request: OpenRequest, node: str, now: float) -> None:
         """`node` gave the request back."""
         request.tries += node == self.me
         self._returned_to_waiting(request, node, now)
         self._consider(request, now)
 
-    def _returned_to_waiting(self, request: _Request, node: str, now: float) -> None:
+    def _returned_to_waiting(self, request: OpenRequest, node: str, now: float) -> None:
         self._set_assigned(request, None, now)
         request.failed.add(node)
         request.waits_since = now
         request.forwarded_at = None
 
     # --- Doing -------------------------------------------------------------------------------------------------------
-    def _serve(self, request: _Request, now: float) -> None:
+    def _serve(self, request: OpenRequest, now: float) -> None:
         request.serving = True
         request.serving_since = now
         request.due = _FOREVER
@@ -514,54 +473,35 @@ class Dispatch:
 
     def _finish(self, key: RequestKey, now: float) -> None:
         self._now = now
-        request = self._open.get(key)
+        request = self._book.get(key)
         if request is not None:
             self._serving.discard(key)
             request.serving = False
-            if request.held:
-                request.held = False
-                self._release(key)
+            self._book.let_go(request)
         self._close(key, now)
         self._tell_all(DONE, key, now, urgent=False)
 
     def _close(self, key: RequestKey, now: float) -> None:
         """The request is done, here or elsewhere."""
-        request = self._open.get(key)
+        request = self._book.get(key)
         if request is not None:
             if request.serving:
                 return  # this node finishes on its own
             self._drop(request)
-        self._done[key] = now
-        self._done.move_to_end(key)
-        if len(self._done) > REMEMBERED_REQUESTS:
-            self._done.popitem(last=False)
+        self._book.ended(key, now)
 
-    def _drop(self, request: _Request) -> None:
-        del self._open[request.key]
+    def _drop(self, request: OpenRequest) -> None:
+        self._book.remove(request)
         if request.assigned is not None:
             self._placement.count(request.assigned, -1)
-        if request.held:
-            self._release(request.key)
+        if self._book.let_go(request):
             self._actions.append(Forget(request.key))
-
-    def _release(self, key: RequestKey) -> None:
-        left = self._held_of[key.session_key] - 1
-        if left:
-            self._held_of[key.session_key] = left
-        else:
-            del self._held_of[key.session_key]
 
     def _show_work(self, now: float) -> None:
         for key in self._serving:
-            if now - self._open[key].serving_since >= self.timing.heartbeat_s:
+            request = self._book.get(key)
+            if request is not None and now - request.serving_since >= self.timing.heartbeat_s:
                 self._tell_all(WORKING, key, now, urgent=True)
-
-    def _forget_old(self, now: float) -> None:
-        while self._done:
-            key, done_at = next(iter(self._done.items()))
-            if now - done_at <= REMEMBERED_REQUESTS_S:
-                break
-            del self._done[key]
 
     # --- Helpers -----------------------------------------------------------------------------------------------------
     @property
@@ -572,20 +512,12 @@ class Dispatch:
     def _open_s(self) -> float:
         return OPEN_REPEATS * self.timing.request_retry_max_s
 
-    def _room_for(self, key: RequestKey) -> bool:
-        if len(self._open) >= REMEMBERED_REQUESTS:
-            return False
-        return self._held_of.get(key.session_key, 0) < self.limits.requests_in_flight_per_key
+    def _opened(self, key: RequestKey, now: float) -> OpenRequest:
+        if self._book.is_full and (oldest := self._book.oldest_idle()) is not None:
+            self._drop(oldest)
+        return self._book.open(key, now)
 
-    def _opened(self, key: RequestKey, now: float) -> _Request:
-        if len(self._open) >= REMEMBERED_REQUESTS:
-            oldest = next((request for request in self._open.values() if not request.serving), None)
-            if oldest is not None:
-                self._drop(oldest)
-        request = self._open[key] = _Request(key, seen_at=now, waits_since=now)
-        return request
-
-    def _set_assigned(self, request: _Request, node: str | None, now: float) -> None:
+    def _set_assigned(self, request: OpenRequest, node: str | None, now: float) -> None:
         if request.assigned is not None:
             self._placement.count(request.assigned, -1)
         request.assigned = node if node in self.nodes else None
@@ -593,11 +525,6 @@ class Dispatch:
         if request.assigned is not None:
             self._placement.count(request.assigned, 1)
             request.sign_at = request.told_at = now
-
-    def _look_again(self, request: _Request, due: float) -> None:
-        request.due = due
-        if due < _FOREVER:
-            heapq.heappush(self._timers, (due, next(self._order), request.key))
 
     def _tell_all(self, kind: Kind, key: RequestKey, now: float, *, urgent: bool) -> None:
         for node in self.nodes:

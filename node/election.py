@@ -12,13 +12,13 @@ ever trust one at the same time. A suspicion is acted upon once the lease can be
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+from node.cluster_view import ClusterView
 from node.coordination import CoordinationTable, NodeState
-from node.leadership import Leadership, Resignation
 from node.lease import (
     ClaimLease,
+    Leadership,
     LeaseAction,
     LeaseAnswer,
     LeaseLost,
@@ -28,44 +28,14 @@ from node.lease import (
     LeaseWon,
     ReleaseLease,
     RenewLease,
+    Resignation,
 )
 from node.membership import MemberRow, Membership
-from node.roles import (
-    Deposed,
-    ElectionEvent,
-    Input,
-    LeaderChanged,
-    Role,
-    RoleChanged,
-    next_role,
-    render_diagram,
-)
+from node.roles import Deposed, ElectionEvent, Input, LeaderChanged, Role, RoleChanged, next_role
 from shared.config import Timing
 from shared.errors import LocalError
 from shared.wire import node_messages as wire
 from shared.wire.node_messages import ElectionMessage, LoadReport, NodeMessage
-
-__all__ = [
-    "ClaimLease",
-    "Deposed",
-    "Election",
-    "ElectionEvent",
-    "Input",
-    "LeaderChanged",
-    "LeaseAction",
-    "LeaseAnswer",
-    "LeaseLost",
-    "LeaseReleased",
-    "LeaseRenewed",
-    "LeaseUnknown",
-    "LeaseWon",
-    "MemberRow",
-    "ReleaseLease",
-    "RenewLease",
-    "Role",
-    "RoleChanged",
-    "render_diagram",
-]
 
 _FOREVER = float("inf")
 _LEASE_MARGIN_HEARTBEATS = 0.02
@@ -95,29 +65,19 @@ class Election:
         self.outlived = 0
         """The highest incarnation that others have of this node, where that is not its own: what it says is ignored."""
         self.role = Role.FOLLOWER
-        self.leader: str | None = None
         self.term = 0
-        self.table = CoordinationTable()
-        self.membership = Membership(me, self.nodes, timing)
-        self._places = {node: place for place, node in enumerate(self.nodes)}
-        self._place = self._places[me]
-        self._own = NodeState(me, incarnation, 0.0)
-        self._draining = False
-        self._directory_away = False
-        self._row_unwritten = False
-        """This node's row in the directory could not be written the last time: neither could the lease."""
+        self._view = ClusterView(me, nodes, timing=timing, incarnation=incarnation, now=now)
+        self.membership: Membership = self._view.membership
         self._unanswered_claims = 0
         self._claim_again_at = now
         self._sends: list[tuple[str, NodeMessage]] = []
         self._actions: list[LeaseAction] = []
         self._events: list[ElectionEvent] = []
-        self._table_at = now
         self._ticked_at = now
         self._pulse_at = now
-        self._leader_heard_at = -_FOREVER
         self._last_leader: str | None = None
         self._suspect_at = _FOREVER
-        self._act_at = now + timing.suspect_s + self._places[me] * timing.rank_stagger_s
+        self._act_at = now + timing.suspect_s + self._view.places[me] * timing.rank_stagger_s
         self._deadline = _FOREVER
         self._candidate: str | None = None
         self._passed_over: set[str] = set()
@@ -133,7 +93,9 @@ class Election:
         if not isinstance(message, ElectionMessage):
             return
         if isinstance(message, wire.Heartbeat | wire.NewLeader):
-            self.known_as(max((row.incarnation for row in message.table if row.place == self._place), default=0))
+            self.known_as(
+                max((row.incarnation for row in message.table if row.place == self._view.places[self.me]), default=0)
+            )
         lived = self.membership.heard(sender, message.incarnation, now)
         if not lived:
             if (known := self.membership.known(sender)) is not None:
@@ -202,15 +164,20 @@ class Election:
 
     def own_load(self, load1: float, cores: int, in_flight: int) -> None:
         """Feed this machine's one-minute load, its cores and the requests this node has in its hands."""
-        self._own = replace(self._own, load1=min(load1, 9_999.0), cores=cores, in_flight=in_flight)
+        self._view.own_load(load1, cores, in_flight)
 
     def node_rows(self, rows: Sequence[MemberRow], now: float) -> None:
         """Feed the directory's table of nodes, every one or two heartbeats: read just now, after this node's own row
         was written."""
         self.membership.rows(rows, now)
-        self._directory_away = self._row_unwritten = False
-        if self.role is Role.FOLLOWER and self._act_at == _FOREVER and not self._draining:
-            self._act_at = max(now + self._rank() * self.timing.rank_stagger_s, self._claim_again_at)
+        for row in rows:
+            if row.node == self.me:
+                self.known_as(row.incarnation)
+        self._view.directory_away = self._view.row_unwritten = False
+        if self.role is Role.FOLLOWER and self._act_at == _FOREVER and not self._view.draining:
+            self._act_at = max(
+                now + self._view.rank(self._last_leader) * self.timing.rank_stagger_s, self._claim_again_at
+            )
 
     def known_as(self, incarnation: int) -> None:
         """Feed an incarnation of this node that others, or the directory, have of it."""
@@ -222,7 +189,7 @@ class Election:
         if incarnation <= self.incarnation:
             raise LocalError(f"incarnation {incarnation} of {self.me} is not higher than {self.incarnation}")
         self.incarnation = incarnation
-        self._own = replace(self._own, incarnation=incarnation)
+        self._view.live_on(incarnation)
         if self.outlived < incarnation:
             self.outlived = 0
         if self.role is Role.LEADER:
@@ -232,48 +199,54 @@ class Election:
 
     def directory_away(self) -> None:
         """This node's row could not be written: the node is unfit to lead, and asks for no lease, until it can."""
-        self._directory_away = self._row_unwritten = True
+        self._view.directory_away = self._view.row_unwritten = True
 
     def node_states(self, now: float) -> tuple[NodeState, ...]:
         """Return every node in address order as this one knows it: at first hand, or from the leader's table."""
-        return tuple(self._state(node, now) for node in self.nodes)
+        return self._view.states(now)
 
     @property
     def fit(self) -> bool:
         """Whether this node could lead: it neither drains nor lacks the directory."""
-        return not (self._draining or self._directory_away)
+        return self._view.fit
 
     @property
     def draining(self) -> bool:
         """Whether this node stands aside, by an operator's order or because it is about to end."""
-        return self._draining
+        return self._view.draining
 
     def drain(self, now: float) -> None:
         """Give up leadership and stand aside until `undrain`: the lease is released, the next in line is told."""
-        self._draining = True
+        self._view.draining = True
         self._step_down(Input.STEPPED_ASIDE, now)
 
     def undrain(self, now: float) -> None:
         """Come back into the line; leadership itself moves only when there is a reason."""
-        if not self._draining:
+        if not self._view.draining:
             return
-        self._draining = False
+        self._view.draining = False
         if self.role is Role.FOLLOWER:
             patience_s = max(self.timing.suspect_s, self.timing.lease_s)
-            self._act_at = now + patience_s + self._rank() * self.timing.rank_stagger_s
+            self._act_at = now + patience_s + self._view.rank(self._last_leader) * self.timing.rank_stagger_s
 
     def others_fit(self, now: float) -> bool:
         """Return whether another node could lead now: it was heard lately, does not drain and has the directory."""
-        return any(
-            state.fit and state.heard_age_s <= self.timing.suspect_s
-            for state in self.node_states(now)
-            if state.node != self.me
-        )
+        return self._view.others_fit(now)
+
+    @property
+    def leader(self) -> str | None:
+        """Whom this node takes for the leader."""
+        return self._view.leader
+
+    @property
+    def table(self) -> CoordinationTable:
+        """The coordination table as this node made it or last heard it."""
+        return self._view.table
 
     @property
     def table_at(self) -> float:
         """When the coordination table was made or last heard."""
-        return self._table_at
+        return self._view.table_at
 
     def stand_down(self, now: float) -> None:
         """Give up leadership, if this node has it, but stay in line."""
@@ -282,18 +255,18 @@ class Election:
 
     def request_leadership(self, now: float) -> None:
         """An operator wants this node to lead: ask the leader to hand over, or claim if there is none."""
-        if self.role is Role.LEADER or self._draining:
+        if self.role is Role.LEADER or self._view.draining:
             return
         if self.leader is not None:
             self._send(self.leader, wire.HandOver(**self._stamp()))
         elif self.role is Role.FOLLOWER:
-            self._step(Input.MY_TURN if self._connected(now) else Input.LINE_UNKNOWN, now)
+            self._step(Input.MY_TURN if self._view.connected(now) else Input.LINE_UNKNOWN, now)
 
     def lease_answer(self, answer: LeaseAnswer, now: float) -> None:
         """Feed what the directory said about an action; feed `LeaseUnknown` where it did not answer in time."""
-        self._directory_away = isinstance(answer, LeaseUnknown)
-        if not self._directory_away:
-            self._row_unwritten = False
+        self._view.directory_away = isinstance(answer, LeaseUnknown)
+        if not self._view.directory_away:
+            self._view.row_unwritten = False
         match answer:
             case LeaseWon():
                 self._lease_won(answer, now)
@@ -316,7 +289,7 @@ class Election:
             case wire.Heartbeat() | wire.NewLeader():
                 self._on_leader(sender, message, now)
             case wire.HeartbeatAck():
-                sent_at = self._leadership.beat_sent_at(message.sequence)
+                sent_at = self._leadership.heartbeat_sent_at(message.sequence)
                 if sent_at is not None:
                     self.membership.acked(sender, sent_at, now)
             case wire.LeaderIs():
@@ -348,8 +321,7 @@ class Election:
             return
         if self.role is Role.LEADER or (self.role is Role.CLAIM and sender == self._last_leader):
             return  # the same term: only the directory can tell whose it is, and it has been asked
-        self.table = CoordinationTable.from_wire(message.term, message.table, self.nodes)
-        self._table_at = now
+        self._view.take_table(message.term, message.table, now)
         self._follow(sender, Input.LEADER_HEARD, now)
         if isinstance(message, wire.Heartbeat):
             self._send(sender, wire.HeartbeatAck(sequence=message.sequence, **self._load_report()))
@@ -376,7 +348,7 @@ class Election:
         if self.is_leader(now):
             self._send(sender, self._new_leader())
             return True
-        recently = now - self._leader_heard_at <= self.timing.calm_heartbeats * self.timing.heartbeat_s
+        recently = now - self._view.leader_heard_at <= self.timing.calm_heartbeats * self.timing.heartbeat_s
         if self.leader not in (None, self.me, sender) and recently:
             self._send(sender, wire.LeaderIs(leader=self.leader, **self._stamp()))
             return True
@@ -397,7 +369,7 @@ class Election:
             self._pass_over(now)
 
     def _on_leader_is(self, message: wire.LeaderIs, now: float) -> None:
-        known = message.leader in self._places and message.leader != self.me
+        known = message.leader in self.nodes and message.leader != self.me
         if known and message.term >= self.term and self.role not in (Role.CLAIM, Role.LEADER):
             self._follow(message.leader, Input.LEADER_NAMED, now)
 
@@ -424,28 +396,24 @@ class Election:
         if self.role is Role.LEADER:
             self._lead(now)
             return
-        ring = [node for node in self.nodes if node == self.me or self._in_ring(node, now)]
-        after = ring[(ring.index(self.me) + 1) % len(ring)]
-        if after != self.me:
+        after = self._view.next_in_ring(now)
+        if after is not None:
             self._send(after, wire.Pulse(**self._load_report()))
-
-    def _in_ring(self, node: str, now: float) -> bool:
-        return node != self.leader and self._state(node, now).heard_age_s <= 2 * self.timing.suspect_s
 
     def _lead(self, now: float) -> None:
         connected = self.membership.acknowledged(self._leadership.since, now) or self.membership.alone()
         if not connected:
             self._step_down(Input.CUT_OFF, now)
             return
-        self._refresh_table(now)
-        table = self.table.to_wire(self._places)
-        self._broadcast(wire.Heartbeat(sequence=self._leadership.beat(now), table=table, **self._stamp()))
+        self._view.make_table(self.term, now)
+        sequence = self._leadership.number_heartbeat(now)
+        self._broadcast(wire.Heartbeat(sequence=sequence, table=self._view.wire_table(), **self._stamp()))
         if self._leadership.wants_renewal(now):
             self._actions.append(RenewLease(self.term, now))
 
     def _timed_out(self, now: float) -> None:
         if self.role is Role.CLAIM:
-            self._directory_away = True
+            self._view.directory_away = True
             self._claim_unanswered(now)
         elif self.role is Role.ELECT:
             self._conclude(now)
@@ -461,25 +429,21 @@ class Election:
     def _take_turn(self, now: float) -> None:
         """Decide whose turn it is to lead. A node without the directory bothers nobody and only tries for itself, and
         not even that while it cannot write its own row: `node_rows` ends the wait."""
-        if self._draining:
+        if self._view.draining:
             self._rest(Input.STEPPED_ASIDE, now)
             return
-        if self._row_unwritten:
+        if self._view.row_unwritten:
             self._rest(Input.DIRECTORY_AWAY, now)
             return
         line = [node for node in self.table.line(self._last_leader) if node not in self._passed_over]
         before_me = line[: line.index(self.me)] if self.me in line else line
-        if before_me and not self._directory_away:
+        if before_me and not self._view.directory_away:
             self._candidate = before_me[0]
             self._step(Input.ANOTHERS_TURN, now)
-        elif self._connected(now) and (self.me in line or self._directory_away):
+        elif self._view.connected(now) and (self.me in line or self._view.directory_away):
             self._step(Input.MY_TURN, now)
         else:
             self._step(Input.LINE_UNKNOWN, now)
-
-    def _connected(self, now: float) -> bool:
-        """Return whether this node may claim: it heard another lately, or the directory shows that it is alone."""
-        return bool(self.membership.hears(now)) or self.membership.alone()
 
     def _rest(self, why: Input, now: float) -> None:
         if self.role is not Role.FOLLOWER:
@@ -492,7 +456,7 @@ class Election:
         self._step(Input.LEASE_UNKNOWN, now)
         pause_heartbeats = min(2**self._unanswered_claims, _MAX_CLAIM_PAUSE_HEARTBEATS)
         self._unanswered_claims = min(self._unanswered_claims + 1, _MAX_CLAIM_PAUSE_HEARTBEATS)
-        stagger_s = self._rank() * self.timing.rank_stagger_s
+        stagger_s = self._view.rank(self._last_leader) * self.timing.rank_stagger_s
         self._claim_again_at = self._act_at = now + pause_heartbeats * self.timing.heartbeat_s + stagger_s
 
     # --- Steps -------------------------------------------------------------------------------------------------------
@@ -544,11 +508,10 @@ class Election:
             self._step(Input.NOBODY_ANSWERED, now)
             self._act_at = now + _CUT_OFF_RETRY_HEARTBEATS * self.timing.heartbeat_s
             return
-        if not fit and self._row_unwritten:
+        if not fit and self._view.row_unwritten:
             self._rest(Input.DIRECTORY_AWAY, now)
             return
-        own = [self._own] if self.fit else []
-        best = min([*fit, *own], key=lambda state: (round(state.cost, 6), self._places[state.node]), default=self._own)
+        best = self._view.best_of(fit)
         if best.node == self.me:
             self._step(Input.BEST_IS_ME, now)
         else:
@@ -559,7 +522,7 @@ class Election:
     # --- Leadership --------------------------------------------------------------------------------------------------
     def _lease_won(self, answer: LeaseWon, now: float) -> None:
         late = now >= self._leadership.trust_from(answer.sent_at)
-        if self.role is not Role.CLAIM or answer.term <= self.term or late or self._draining:
+        if self.role is not Role.CLAIM or answer.term <= self.term or late or self._view.draining:
             self._actions.append(ReleaseLease(answer.term))
             if self.role is Role.CLAIM:
                 self._claim_unanswered(now)
@@ -571,7 +534,7 @@ class Election:
         self._passed_over.clear()
         self._last_leader = self.me
         self._set_leader(self.me)
-        self._refresh_table(now)
+        self._view.make_table(self.term, now)
         self._broadcast(self._new_leader())
         self._pulse_at = now + self.timing.heartbeat_s / 2  # soon, so that the acks open the gate; the renewal as well
 
@@ -595,13 +558,13 @@ class Election:
     def _step_down(self, why: Input, now: float, successor: str | None = None) -> None:
         """Give up what this node has: a leader releases the lease and tells the others, once it is released."""
         if self.role is Role.LEADER:
-            self._refresh_table(now)
+            self._view.make_table(self.term, now)
             line = self.table.line(self.me)
             heir = successor if successor is not None else next(iter(line), None)
             self._actions.append(ReleaseLease(self._leadership.term))
             self._leadership.resign(heir, now)
         self._step(why, now)
-        if self._draining:
+        if self._view.draining:
             self._act_at = _FOREVER
 
     def _announce(self, resignation: Resignation) -> None:
@@ -619,51 +582,30 @@ class Election:
         self._set_leader(leader)
         self._suspect_at = now + self.timing.suspect_s
         patience_s = max(self.timing.suspect_s, self.timing.lease_s)
-        self._act_at = now + patience_s + self._rank() * self.timing.rank_stagger_s
+        self._act_at = now + patience_s + self._view.rank(self._last_leader) * self.timing.rank_stagger_s
         if happened is Input.LEADER_HEARD:
-            self._leader_heard_at = now
+            self._view.leader_heard_at = now
 
     def _lose_leader(self) -> None:
         """The leader is gone as far as this node can tell; it acts when the lease can be free."""
-        self._leader_heard_at = -_FOREVER
+        self._view.leader_heard_at = -_FOREVER
         self._set_leader(None)
 
     def _set_leader(self, leader: str | None) -> None:
         self._suspect_at = _FOREVER
         if leader != self.leader:
-            self.leader = leader
+            self._view.leader = leader
             self._events.append(LeaderChanged(leader, self.term))
 
-    def _rank(self) -> int:
-        """Return this node's place in line behind the leader, 0 for the next; the last place if it is in no line."""
-        line = self.table.line(self._last_leader)
-        return line.index(self.me) if self.me in line else len(self.nodes) - 1
-
     # --- Helpers -----------------------------------------------------------------------------------------------------
-    def _state(self, node: str, now: float) -> NodeState:
-        if node == self.me:
-            return replace(self._own, heard_age_s=0.0, fit=self.fit)
-        known = self.membership.state(node, now)
-        if self.role is Role.LEADER or (row := self.table.row(node)) is None or row.incarnation < known.incarnation:
-            return known
-        age_s = row.heard_age_s + now - self._table_at
-        if node == self.leader:
-            age_s = now - self._leader_heard_at
-        return replace(row, heard_age_s=min(age_s, known.heard_age_s))
-
-    def _refresh_table(self, now: float) -> None:
-        states = [self._state(node, now) for node in self.nodes]
-        self.table = CoordinationTable.ordered(self.term, states, self._places, alive_s=self.timing.suspect_s)
-        self._table_at = now
-
     def _new_leader(self) -> wire.NewLeader:
-        return wire.NewLeader(table=self.table.to_wire(self._places), **self._stamp())
+        return wire.NewLeader(table=self._view.wire_table(), **self._stamp())
 
     def _stamp(self) -> dict[str, int]:
         return {"term": self.term, "incarnation": self.incarnation}
 
     def _load_report(self) -> dict[str, Any]:
-        own = self._own
+        own = self._view.own
         report = {"load1": round(own.load1, 2), "cores": own.cores, "in_flight": own.in_flight, "fit": self.fit}
         return {**self._stamp(), **report}
 

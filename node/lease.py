@@ -1,11 +1,22 @@
-"""What the election asks of the directory's lease, and what the directory answers.
+"""The lease: what is asked of the directory's row, what it answers, and the term that a node leads under it.
 
 The lease is one row: term, holder, expiry in the directory's own time. Claiming is a compare-and-set: `term = term + 1`
 where the seen term still stands and the row is free, the claimant's own, or expired. The holder is a node and its
 incarnation, so that a restarted node does not inherit its earlier life's lease.
+
+Trust counts from the moment the claim or renewal was *sent*, never from the answer: the directory's lease began later,
+so it ends later than the trust in it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from shared.config import Timing
+
+_NEVER = float("-inf")
+_KEPT_HEARTBEATS = 16
+"""Heartbeats whose acks still count; older ones prove nothing that anybody asks for."""
+_RENEWAL_PATIENCE_HEARTBEATS = 2
+"""A renewal without an answer is repeated after this; before, it would only queue up behind a slow directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +89,69 @@ class LeaseReleased:
 
 
 LeaseAnswer = LeaseWon | LeaseRenewed | LeaseLost | LeaseUnknown | LeaseReleased
+
+
+@dataclass(frozen=True, slots=True)
+class Resignation:
+    """A leadership given up, to be told to the others once the lease is released, or at `due` if nobody says so."""
+
+    term: int
+    successor: str | None
+    due: float
+
+
+@dataclass(slots=True)
+class Leadership:
+    """The lease of one node, over all its leaderships. Times in seconds of the node's clock."""
+
+    timing: Timing
+    term: int = 0
+    since: float = _NEVER
+    claimed_at: float = _NEVER
+    """When the last claim was sent."""
+    trusted_until: float = _NEVER
+    resignation: Resignation | None = None
+    sequence: int = 0
+    _renewal_sent_at: float | None = None
+    _sent_at: dict[int, float] = field(default_factory=dict)
+
+    def trust_from(self, sent_at: float) -> float:
+        """Return until when a claim or renewal sent at `sent_at` may be trusted if it was granted."""
+        return sent_at + self.timing.lease_trust_s
+
+    def begin(self, term: int, sent_at: float, now: float) -> None:
+        """The claim sent at `sent_at` won `term`."""
+        self.term, self.since, self.trusted_until = term, now, self.trust_from(sent_at)
+        self._renewal_sent_at = None
+
+    def renewed(self, sent_at: float) -> None:
+        """The renewal sent at `sent_at` was granted."""
+        self.trusted_until = max(self.trusted_until, self.trust_from(sent_at))
+        self._renewal_sent_at = None
+
+    def end(self) -> None:
+        """This node no longer leads, whatever the row in the directory says."""
+        self.trusted_until = _NEVER
+
+    def number_heartbeat(self, now: float) -> int:
+        """Number the heartbeat that is sent now."""
+        self.sequence += 1
+        self._sent_at[self.sequence] = now
+        self._sent_at.pop(self.sequence - _KEPT_HEARTBEATS, None)
+        return self.sequence
+
+    def heartbeat_sent_at(self, sequence: int) -> float | None:
+        """Return when a heartbeat was sent, if it was one of the last."""
+        return self._sent_at.get(sequence)
+
+    def wants_renewal(self, now: float) -> bool:
+        """Return whether to send a renewal now, and note that it was sent."""
+        patience_s = _RENEWAL_PATIENCE_HEARTBEATS * self.timing.heartbeat_s
+        if self._renewal_sent_at is not None and now - self._renewal_sent_at < patience_s:
+            return False
+        self._renewal_sent_at = now
+        return True
+
+    def resign(self, successor: str | None, now: float) -> None:
+        """Remember to tell the others that this leadership is given up."""
+        self.resignation = Resignation(self.term, successor, now + self.timing.ok_timeout_s)

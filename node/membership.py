@@ -26,7 +26,9 @@ class MemberRow:
     node: str
     beat: float
     """Any value that changes each time the node renews its row, such as the directory's time of it."""
-    hears: frozenset[str] = frozenset()
+    hears: bool = False
+    """Whether it hears any other node."""
+    incarnation: int = 0
 
 
 @dataclass(slots=True)

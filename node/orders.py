@@ -16,7 +16,7 @@ from node.control import Control
 from node.encoder import Encoder
 from node.placement import Policy
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import StorageError
+from shared.errors import GlimpseError, StorageError
 from shared.identity import words_of
 from shared.net.endpoint import Endpoint, Session
 from shared.text import clean
@@ -109,22 +109,31 @@ class OrderDesk:
             if session.remote_key not in self._operators:
                 await self._take_stranger(session, order)
                 return
-            text = self._objection(order)
             try:
-                record = await self._record(session, order, text)
+                text = await self._carry_out(session, order)
             except StorageError as error:
                 log.error("an order was not obeyed", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
                 text = str(error)
-            else:
-                # Between the check and here others had their turn; what no longer fits is harmless to carry out.
-                if not text:
-                    self._obey(order)
-                self._control.audited(record, shared=not text)
             answer = OperatorAnswer(request=order.request, ok=not text, text=text[:400])
             self._answers[session.remote_key, order.request] = answer
             self._post(session, answer)
             if order.command == "stop" and not text:
                 self._stop()
+
+    async def _carry_out(self, session: Session, order: OperatorCommand) -> str:
+        """Write an order down and obey it; return why it was not obeyed, an empty text if it was.
+
+        Raises `StorageError`, and obeys nothing, where it cannot be written down.
+        """
+        text = self._objection(order)
+        record = await self._record(session, order, text)
+        # Between the check and here others had their turn; what no longer fits is harmless to carry out.
+        if not text:
+            text = await self._obey(order)
+        self._control.ordered(record)
+        if text and record.obeyed:
+            self._control.ordered(await self._record(session, order, text))
+        return text
 
     async def _take_stranger(self, session: Session, order: OperatorCommand) -> None:
         text = "not an operator's key"
@@ -132,7 +141,7 @@ class OrderDesk:
             text, self._strangers.suppressed = f"{text}; {self._strangers.suppressed} more before", 0
         log.warning("an order of a stranger", extra={"order": order.command, "key": words_of(session.remote_key)})
         try:
-            self._control.audited(await self._record(session, order, text), shared=False)
+            self._control.ordered(await self._record(session, order, text))
         except StorageError as error:
             log.error("the audit log", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
 
@@ -162,6 +171,8 @@ class OrderDesk:
                 return f"An encoder can be slowed 1 to {_MAX_SLOWDOWN:.0f} times."
             case "policy" if order.text not in {policy.value for policy in Policy}:
                 return f"The policies are {', '.join(policy.value for policy in Policy)}."
+            case "policy" if not self._control.directory_ok:
+                return "The directory, which keeps the policy, does not answer or cannot be written; try again later."
             case "token" if order.text not in ("", "start", "stop"):
                 return "The token can be told to start or to stop."
             case "token" if election.leader is None:
@@ -175,7 +186,8 @@ class OrderDesk:
             case _:
                 return ""
 
-    def _obey(self, order: OperatorCommand) -> None:
+    async def _obey(self, order: OperatorCommand) -> str:
+        """Carry an order out; return why it could not be, an empty text if it could."""
         control, now = self._control, self._clock()
         match order.command:
             case "deaf":
@@ -184,7 +196,11 @@ class OrderDesk:
             case "token":
                 (control.faults.stop_token if order.text == "stop" else control.faults.start_token)(now)
             case "policy":
-                control.agreed.choose(Policy(order.text), now)
+                try:
+                    await control.choose_policy(Policy(order.text))
+                except GlimpseError as error:
+                    log.error("the policy was not chosen", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+                    return str(error)
             case "lead":
                 control.election.request_leadership(now)
             case "step_down":
@@ -197,6 +213,7 @@ class OrderDesk:
                 control.election.undrain(now)
             case _:
                 pass  # stop: once the answer is on its way
+        return ""
 
     def _post(self, session: Session, answer: OperatorAnswer) -> None:
         if session.alive:

@@ -15,7 +15,7 @@ import anyio.to_thread
 from node.directory import Directory, Marks, recover
 from node.directory.recovery import count_frozen
 from node.memory import NOTHING, Memory
-from node.memory_file import Damaged, load_memory, save_memory
+from node.node_folder import Damaged, load_memory, save_memory
 from shared.errors import GlimpseError, StorageError
 from shared.wire.base import Message
 from shared.wire.node_messages import DirectoryMark

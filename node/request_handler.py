@@ -6,7 +6,6 @@ so. Serving the same request twice is harmless: effects are made once by the dir
 
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,11 +13,12 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from node.encrypting import EncryptService, Pulls
+from node.exchange import Pulls, SessionExchange, send_answer
+from node.services.common import Caller
 from node.services.freezing import GrantIsFrozen
-from node.services.operations import Caller, Served, Services
+from node.services.operations import Services
 from node.telemetry import RequestOrigin, Telemetry
-from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Limits
+from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import (
     MalformedMessage,
     Refused,
@@ -31,10 +31,9 @@ from shared.errors import (
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
-from shared.wire.feed_messages import Happening
-from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, UploadObject
-from shared.wire.node_messages import RequestKey as DispatchKey
-from shared.wire.operations import Encrypt, Operation
+from shared.wire.labels import MAX_LABEL_BYTES, Label, OperationObject, UploadObject
+from shared.wire.node_messages import RequestKey
+from shared.wire.operations import Operation
 from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
 
 log = logging.getLogger(__name__)
@@ -43,9 +42,6 @@ FAILED: Final = "failed"
 """Code of what a node could not do for a reason of its own: it is in no list of final refusals."""
 _FAILED_TEXT = "A node could not do this, its log says why; it is kept and tried again."
 _BUSY = "Too many requests at once; they are taken up as others end."
-
-RequestKey = tuple[bytes, str]
-"""The session key of who asks and the id that its peer chose."""
 
 
 class Dispatching(Protocol):
@@ -57,14 +53,16 @@ class Dispatching(Protocol):
     def served(self, key: RequestKey) -> None:
         """This node has answered the request."""
 
-    def failed_to_serve(self, key: RequestKey) -> None:
-        """This node could not serve the request; another should."""
+    def not_served(self, key: RequestKey, *, reachable: bool) -> bool:
+        """This node could not serve the request; `reachable` tells whether its session is still there.
 
-    def unwanted(self, key: RequestKey) -> None:
-        """The peer waits for the request no more; nobody should serve it."""
+        Returns whether to go on holding it."""
 
-    def peer_gone(self, key: RequestKey) -> None:
-        """The request is held here no more: the session in which it came is over, and it could not be served."""
+    def unwanted(self, key: RequestKey) -> bool:
+        """The peer waits for the request no more. Returns whether work on it is under way; if not, let go of it."""
+
+    def is_wanted(self, key: RequestKey) -> bool:
+        """Return whether the peer still waits for the request."""
 
 
 @dataclass(slots=True)
@@ -77,9 +75,6 @@ class HeldRequest:
     """When it came, in seconds of the node's clock."""
     kind: int = 0
     """Kind of its operation, once that is known."""
-    serving: bool = False
-    wanted: bool = True
-    """False once its peer has said that it waits no more."""
 
 
 class RequestHandler:
@@ -89,9 +84,7 @@ class RequestHandler:
         self,
         endpoint: Endpoint,
         services: Services,
-        encrypting: EncryptService,
         pulls: Pulls,
-        limits: Limits,
         tasks: TaskGroup,
         *,
         telemetry: Telemetry,
@@ -99,15 +92,12 @@ class RequestHandler:
     ) -> None:
         self._endpoint = endpoint
         self._services = services
-        self._encrypting = encrypting
         self._pulls = pulls
-        self._limits = limits
         self._tasks = tasks
         self._telemetry = telemetry
         self._clock = clock
-        telemetry.known_of = self.known_of
-        self._held: OrderedDict[RequestKey, HeldRequest] = OrderedDict()
-        self._of_key: dict[bytes, int] = {}
+        telemetry.origin_of = self.origin_of
+        self._held: dict[RequestKey, HeldRequest] = {}
         self._accounts: dict[int, set[Session]] = {}
         self._account_of: dict[Session, int] = {}
         self.dispatching: Dispatching | None = None
@@ -119,22 +109,17 @@ class RequestHandler:
     def take(self, session: Session, request: Request) -> None:
         """Hold a request and let dispatch decide. A request beyond its account's share is answered as busy."""
         assert self.dispatching is not None
-        key = (session.remote_key, request.request)
+        key = RequestKey(session.remote_key, request.request)
         held = self._held.get(key)
         if held is not None:
-            held.session, held.wanted = session, True
+            held.session = session
             self.dispatching.request_held(key)
             return
         if request.operation is None and not 0 < request.large_size <= MAX_REPLY_OBJECT_BYTES:
             raise MalformedMessage("a request without an operation")
-        if self._of_key.get(session.remote_key, 0) >= self._limits.requests_in_flight_per_key:
-            self._refuse(session, request.request, "busy", _BUSY)
-            self._telemetry.happened(Happening.BUSY, DispatchKey(*key), None)
-            return
         self._held[key] = HeldRequest(session, request, self._clock(), _kind_of(request.operation))
-        self._of_key[session.remote_key] = self._of_key.get(session.remote_key, 0) + 1
         if not self.dispatching.request_held(key):
-            self._drop(key)
+            del self._held[key]
             self._refuse(session, request.request, "busy", _BUSY)
 
     def offered(self, session: Session, offer: IncomingOffer) -> Incoming | None:
@@ -149,15 +134,13 @@ class RequestHandler:
     def unwanted(self, session: Session, request: str) -> None:
         """The peer waits for a request no more: work on it ends here where it can, and is not begun anywhere."""
         assert self.dispatching is not None
-        key = (session.remote_key, request)
-        if (held := self._held.get(key)) is None:
+        key = RequestKey(session.remote_key, request)
+        if key not in self._held:
             return
-        if held.serving:
-            held.wanted = False
+        if self.dispatching.unwanted(key):
             self._pulls.unwanted(*key)
         else:
-            self._drop(key)
-            self.dispatching.unwanted(key)
+            del self._held[key]
 
     def closed(self, session: Session) -> None:
         """Forget whose session this was. What came in it is still served if that takes nothing more, as a sign-out."""
@@ -170,9 +153,7 @@ class RequestHandler:
 
     def forget(self, key: RequestKey) -> None:
         """Let go of a request that another node has answered."""
-        held = self._held.get(key)
-        if held is not None and not held.serving:
-            self._drop(key)
+        del self._held[key]
 
     def nobody_serves(self, key: RequestKey, reason: str) -> None:
         """Tell the peer that its request waits, and why."""
@@ -184,58 +165,34 @@ class RequestHandler:
         """Accounts that have a session here."""
         return len(self._accounts)
 
-    def known_of(self, key: RequestKey) -> RequestOrigin:
-        """Return what is known of a request that is held here."""
+    def origin_of(self, key: RequestKey) -> RequestOrigin:
+        """Return the operation and the account of a request that is held here, as far as they are known."""
         held = self._held.get(key)
         return RequestOrigin() if held is None else RequestOrigin(held.kind, self._account_of.get(held.session))
 
     # --- From dispatch -----------------------------------------------------------------------------------------------
     def serve(self, key: RequestKey) -> None:
         """Serve a held request in a task of its own."""
-        assert self.dispatching is not None
-        held = self._held.get(key)
-        if held is None:  # let go of since dispatch decided
-            self.dispatching.peer_gone(key)
-            self.dispatching.failed_to_serve(key)
-            return
-        if held.serving:
-            return
-        held.serving = True
         self.in_flight += 1
-        self._tasks.start_soon(self._serve, key, held)
+        self._tasks.start_soon(self._serve, key, self._held[key])
 
     async def _serve(self, key: RequestKey, held: HeldRequest) -> None:
         assert self.dispatching is not None
         try:
             refusal = await self._answer(key, held)
         finally:
-            held.serving = False
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
                 self.idle = anyio.Event()
         if refusal is None:
-            self._not_served(key, held)
+            if not self.dispatching.not_served(key, reachable=held.session.alive):
+                del self._held[key]
             return
         self.requests_done += 1
-        known = RequestOrigin(held.kind, self._account_of.get(held.session))
-        self._telemetry.answered(DispatchKey(*key), known, self._clock() - held.since, refusal)
-        self._drop(key)
+        self._telemetry.answered(key, self.origin_of(key), self._clock() - held.since, refusal)
+        del self._held[key]
         self.dispatching.served(key)
-
-    def _not_served(self, key: RequestKey, held: HeldRequest) -> None:
-        """Let another node serve, unless nobody waits; keep the request only where its peer can be answered."""
-        assert self.dispatching is not None
-        if not held.wanted:
-            self._drop(key)
-            self.dispatching.unwanted(key)
-            return
-        alive = held.session.alive
-        if not alive:
-            self.dispatching.peer_gone(key)
-        self.dispatching.failed_to_serve(key)
-        if not alive:
-            self._drop(key)
 
     async def _answer(self, key: RequestKey, held: HeldRequest) -> str | None:
         """Serve and answer one request.
@@ -246,17 +203,22 @@ class RequestHandler:
         request = key[1]
         code = ""
         try:
-            operation = await self._operation(held)
+            exchange = SessionExchange(self._endpoint, self._pulls, held.session, request)
+            operation = await self._operation(held.request, exchange)
             held.kind = _kind_of(operation)
-            served = await self._run(held.session, request, operation)
-            await self._reply(held.session, Answer(request=request, outcome=served.outcome))
+            caller = await self._services.caller(key.session_key, held.session.address[0])
+            self.remember(held.session, caller)
+            served = await self._services.serve(caller, request, operation, exchange)
+            answer = Answer(request=request, outcome=served.outcome)
+            await send_answer(self._endpoint, held.session, request, answer)
         except Refused as refusal:
             code = refusal.code
             self._refuse(held.session, request, code, str(refusal))
             for account in refusal.nudges if isinstance(refusal, GrantIsFrozen) else ():
                 self.nudge(account)
         except (Unavailable, StorageError, TransferCancelled) as error:
-            level = logging.WARNING if held.wanted else logging.DEBUG
+            assert self.dispatching is not None
+            level = logging.WARNING if self.dispatching.is_wanted(key) else logging.DEBUG
             log.log(level, "a request was not served", extra={"request": request, "reason": str(error)})
             if not isinstance(error, TransferFailed | TransferCancelled):
                 self._post(held.session, NoLeader(request=request, reason=str(error)))
@@ -274,23 +236,12 @@ class RequestHandler:
                 self.nudge(account)
         return code
 
-    async def _run(self, session: Session, request: str, operation: Operation) -> Served:
-        caller = await self._services.caller(session.remote_key, session.address[0])
-        if caller.account is not None:
-            self.remember(session, caller)
-        if isinstance(operation, Encrypt):
-            return await self._encrypting.serve(session, caller, request, operation)
-        return await self._services.serve(caller, request, operation)
-
-    async def _operation(self, held: HeldRequest) -> Operation:
-        request = held.request
+    async def _operation(self, request: Request, exchange: SessionExchange) -> Operation:
         if request.operation is not None:
             return request.operation
         if request.large_sha256 is None:
             raise MalformedMessage("a request without an operation")
-        data = await self._pulls.pull(
-            held.session, request.request, "operation", size=request.large_size, sha256=request.large_sha256
-        )
+        data = await exchange.pull_operation(request.large_size, request.large_sha256)
         if hashlib.sha256(data).digest() != request.large_sha256:
             raise MalformedMessage("an operation that is not the one announced")
         operation: Operation = decode(data, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
@@ -302,9 +253,6 @@ class RequestHandler:
         for session in self._accounts.get(account, ()):
             self._post(session, MailNudge())
 
-    async def _reply(self, session: Session, answer: Answer) -> None:
-        await send_answer(self._endpoint, session, answer.request, answer)
-
     def _refuse(self, session: Session, request: str, code: str, text: str) -> None:
         self._post(session, Answer(request=request, code=code, text=text[:400]))
 
@@ -314,37 +262,13 @@ class RequestHandler:
 
     # --- Books -------------------------------------------------------------------------------------------------------
     def remember(self, session: Session, caller: Caller) -> None:
-        """Note that this session is an account's, so that its peer can be nudged."""
-        assert caller.account is not None
-        if session.alive and session not in self._account_of:
+        """Note that this session is an account's, if it is one's, so that its peer can be nudged."""
+        if caller.is_registered and session.alive and session not in self._account_of:
             self._account_of[session] = caller.account
             self._accounts.setdefault(caller.account, set()).add(session)
-
-    def _drop(self, key: RequestKey) -> None:
-        if self._held.pop(key, None) is not None:
-            left = self._of_key.get(key[0], 1) - 1
-            if left > 0:
-                self._of_key[key[0]] = left
-            else:
-                self._of_key.pop(key[0], None)
 
 
 def _kind_of(operation: Operation | None) -> int:
     """Return the kind of an operation, as it travels; 0 while it is not here yet."""
     tag = 0 if operation is None else operation.__struct_config__.tag
     return tag if isinstance(tag, int) else 0
-
-
-async def send_answer(endpoint: Endpoint, session: Session, request: str, answer: Message) -> None:
-    """Send an answer in one datagram, or as an object where it is longer.
-
-    Raises `TransferFailed` if the peer went away while a long one was on its way.
-    """
-    data = encode(answer, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-    if not session.alive:
-        raise TransferFailed("The peer is gone.")
-    if len(data) <= MAX_MESSAGE_BYTES:
-        endpoint.post(session, data)
-        return
-    endpoint.post(session, encode(Answer(request=request, follows=True), cap_bytes=MAX_MESSAGE_BYTES))
-    await endpoint.send_object(session, encode(AnswerObject(request=request), cap_bytes=MAX_LABEL_BYTES), data)

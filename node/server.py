@@ -17,14 +17,13 @@ from anyio.abc import TaskGroup
 from node.audit_log import AuditLog
 from node.control import Control
 from node.directory import Directory, open_directory
-from node.directory.belonging import claim, number_of, read_cluster
+from node.directory.upkeep import claim, number_of, read_cluster
 from node.encoder import Encoder
-from node.encrypting import EncryptService, Pulls
+from node.exchange import Pulls
 from node.feed import Feed, LogToFeed
 from node.links import NodeLinks
-from node.lives import Lives
 from node.lock import running_once
-from node.memory_file import memory_path
+from node.node_folder import Lives, memory_path
 from node.node_stats import NodeStats
 from node.orders import OrderDesk
 from node.remembering import Remembering
@@ -34,7 +33,7 @@ from node.services.operations import Services
 from node.settings import NodeSettings
 from node.telemetry import Telemetry
 from shared.cluster import Cluster
-from shared.config import LIMITS, MAX_MESSAGE_BYTES
+from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
@@ -162,8 +161,10 @@ class NodeServer:
         operators = frozenset(cluster.operators)
         telemetry = Telemetry(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
         stack.enter_context(_log_to_feed(telemetry))
+        encoder = Encoder(_ENCODER_WORKERS)
         services = Services(
             directory,
+            encoder,
             cluster_id=cluster.cluster_id,
             share_key=self._settings.share_key,
             entropy=os.urandom,
@@ -172,14 +173,11 @@ class NodeServer:
             must_wait=lambda: remembering.must_wait,
             remembered_commits=lambda: remembering.memory.highest.commits,
         )
-        encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)
         request_handler = RequestHandler(
             requests,
             services,
-            EncryptService(requests, services, encoder, pulls),
             pulls,
-            LIMITS,
             tasks,
             telemetry=telemetry,
             clock=clock,
@@ -197,7 +195,7 @@ class NodeServer:
             forget=services.forget_accounts,
         )
         await remembering.start()
-        audit = AuditLog(self._folder / f"audit-{self._name}.log")
+        audit = AuditLog(self._folder / f"audit-{self._name}.log", self._name, directory)
 
         def set_deaf(deaf: bool) -> None:
             requests.pause(deaf)
@@ -242,7 +240,6 @@ class NodeServer:
             services=services,
             requests=requests,
             operators=operators,
-            clock=clock,
         )
         orders = OrderDesk(
             self._name,

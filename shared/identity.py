@@ -87,16 +87,6 @@ class PublicIdentity:
         verify_signature(self.signing_key, self.session_signature, _SESSION_KEY_DOMAIN, self.session_key)
 
     @property
-    def account_key(self) -> bytes:
-        """The permanent natural key of the account: its signing key."""
-        return self.signing_key
-
-    @property
-    def fingerprint(self) -> bytes:
-        """SHA-256 of the signing key, domain separated, 32 bytes."""
-        return fingerprint_of(self.signing_key)
-
-    @property
     def words(self) -> str:
         """The fingerprint as eight short words, for people to compare."""
         return words_of(self.signing_key)

@@ -38,7 +38,7 @@ def glimpse() -> None:
 @click.option("--data", type=_FILE, help="Folder of the cluster. [default: in the user's data folder]")
 @click.option("--nodes", default=3, show_default=True, help="Number of nodes, when the cluster is set up.")
 @click.option("--directory", help="Directory URL: sqlite:///path or mysql://user:password@host:port/database?tls=...")
-@click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
+@_directory_file
 @click.option("--base-port", type=int, help="First of two UDP ports a node; 0 takes free ones. [default: 47600]")
 @click.option(
     "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
@@ -266,7 +266,7 @@ def load(
 @glimpse.command()
 @click.option("--script", is_flag=True, help="Run the ten use cases without a screen, one line per step.")
 @click.option("--directory", help="Directory URL to use instead of an SQLite file.")
-@click.option("--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL.")
+@_directory_file
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
 def demo(script: bool, directory: str | None, directory_file: Path | None, keep: bool) -> None:
     """Show Glimpse at work: three nodes, three people with pictures, and the client in front.

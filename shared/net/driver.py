@@ -165,6 +165,12 @@ class SendingDriver(TransferDriver):
         self._parent_remote = remote
         self._patience_s: float = after_s
 
+    def confirm(self) -> None:
+        """The receiver says in the session that it has the object."""
+        if not self.finished:
+            self.machine.confirmed()
+            self.pump()
+
     def feed(self, batch: Batch, port: Port) -> None:  # noqa: ARG002
         """See `TransferDriver`. Only what authenticates counts, wherever it seems to come from."""
         if self.finished:

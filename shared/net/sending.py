@@ -42,8 +42,12 @@ class Outgoing:
     """Why it is over, where that came from outside the transfer itself."""
     must_wait: bool = False
     """It left together with its offer, and the receiver has no place for it yet."""
-    complete: bool = False
-    """The receiver says that it has everything."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the receiver has told that it has everything."""
+        done = self.driver is not None and self.driver.machine.state is TransferState.DONE
+        return done or isinstance(self.answer, Complete)
 
 
 class Sending:
@@ -101,9 +105,8 @@ class Sending:
             return
         outgoing.heard_at = self._context.clock()
         if isinstance(answer, Complete):
-            outgoing.complete = True
             if outgoing.driver is not None:
-                outgoing.driver.abandon("the receiver has the object")
+                outgoing.driver.confirm()
         elif outgoing.offer.rides_along:
             self._answered_under_way(outgoing, answer)
         if outgoing.answer is None and not isinstance(answer, Queued):
@@ -130,7 +133,7 @@ class Sending:
             self._fail(outgoing, session_is_over(reason))
 
     def _fail(self, outgoing: Outgoing, failure: GlimpseError) -> None:
-        if outgoing.failure is None and not outgoing.complete:
+        if outgoing.failure is None and not outgoing.is_complete:
             outgoing.failure = failure
             outgoing.answered.set()
             if outgoing.driver is not None:
@@ -202,7 +205,7 @@ class Sending:
         driver.pump()
         while not await context.watch(driver, session):
             pass
-        self._conclude(outgoing, driver, progress)
+        self._conclude(outgoing, driver)
 
     async def _ride_along(self, outgoing: Outgoing, data: bytes, progress: Progress | None) -> None:
         """Send offer and object at once; the offer again as long as nothing comes back."""
@@ -217,18 +220,12 @@ class Sending:
             if not driver.machine.progress[0]:
                 context.post(session, outgoing.offer)
             pause_s = min(2 * pause_s, LONGEST_REPEAT_S)
-        self._conclude(outgoing, driver, progress)
+        self._conclude(outgoing, driver)
 
-    def _conclude(self, outgoing: Outgoing, driver: SendingDriver, progress: Progress | None) -> None:
+    def _conclude(self, outgoing: Outgoing, driver: SendingDriver) -> None:
         """Return if the object has arrived, or must wait; raise what prevented it otherwise."""
         machine = driver.machine
         if machine.state is TransferState.DONE or outgoing.must_wait:
-            return
-        if outgoing.complete:
-            if progress is not None:
-                done, size = machine.progress
-                if done < size:
-                    progress(size, size)
             return
         if outgoing.failure is not None:
             raise outgoing.failure

@@ -10,7 +10,6 @@ import logging
 import socket
 import struct
 import sys
-from itertools import groupby
 from typing import Final
 
 import anyio
@@ -118,22 +117,9 @@ class UdpSocket:
 
     # --- Sending -----------------------------------------------------------------------------------------------------
 
-    def send_batch(self, batch: Batch) -> int:
-        """Send datagrams in order and return how many are dealt with; fewer than given if the buffer is full.
-
-        A datagram that the kernel refuses counts as sent and lost.
-        """
-        done = 0
-        for address, run in groupby(batch, key=lambda item: item[0]):
-            datagrams = [datagram for _, datagram in run]
-            sent = self.send_run(address, datagrams)
-            done += sent
-            if sent < len(datagrams):
-                break
-        return done
-
     def send_run(self, address: Address, datagrams: list[bytes]) -> int:
-        """Send datagrams to one address, as trains where sizes allow; see `send_batch`."""
+        """Send datagrams in order to one address, as trains where sizes allow; return how many are dealt with: fewer
+        than given if the buffer is full. A datagram that the kernel refuses counts as sent and lost."""
         done = 0
         while done < len(datagrams):
             count = self._train_length(datagrams, done) if self.sends_trains else 1

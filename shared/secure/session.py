@@ -116,11 +116,6 @@ class ReplayWindow:
         self._highest = -1
         self._seen = 0  # bit n stands for the number _highest - n
 
-    @property
-    def highest(self) -> int:
-        """The highest number used, -1 before the first."""
-        return self._highest
-
     def is_fresh(self, number: int) -> bool:
         """Whether `number` was surely not used yet. Changes nothing: the caller first checks that it is authentic."""
         behind = self._highest - number

@@ -114,7 +114,8 @@ class SendingTransfer(TransferSide):
                 elif self._closing_frame is not None:
                     self._closing_frame.send_again()
             elif kind == CONFIRMED:
-                self._receive_confirmation()
+                self._heard_frame_due = True
+                self.confirmed()
             elif kind in CLOSING_KINDS:
                 self._receive_closing(frame)
             else:
@@ -142,6 +143,12 @@ class SendingTransfer(TransferSide):
         self._pto_base = now
         self._pacer.spend(len(chunks) * self._datagram_bytes)
         return self._seal_chunks(chunks, now)
+
+    def confirmed(self) -> None:
+        """The receiver is known to have the whole object; without effect on a transfer that has ended."""
+        if self.state is TransferState.OPEN:
+            self._acked_bytes = self._size
+            self._end(TransferState.DONE)
 
     def path_changed(self, now: float) -> None:
         """Ask at once whether anybody is there: datagrams take another way from now on, since nothing came back over
@@ -297,12 +304,6 @@ class SendingTransfer(TransferSide):
             if chunk >= 0 and not self._flags[chunk]:
                 self._flags[chunk] = QUEUED
                 self._retransmissions.append(chunk)
-
-    def _receive_confirmation(self) -> None:
-        self._heard_frame_due = True
-        if self.state is TransferState.OPEN:
-            self._acked_bytes = self._size
-            self._end(TransferState.DONE)
 
     def _pto_at(self) -> float:
         settings = self._settings

@@ -398,7 +398,7 @@ class LogNotice(msgspec.Struct, frozen=True, array_like=True, tag=7):
 
 
 class AuditNotice(msgspec.Struct, frozen=True, array_like=True, tag=8):
-    """An entry of the node's audit log: its own, or one that another node told it of."""
+    """An entry of the node's audit log: its own, or one of another node, out of the directory."""
 
     record: AuditRecord
 

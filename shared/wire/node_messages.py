@@ -1,4 +1,4 @@
-"""Messages between nodes: election, dispatch, the failure simulation, operators' actions. Kinds 1 to 39.
+"""Messages between nodes: election, dispatch, the failure simulation, marks of the directory. Kinds 1 to 39.
 
 Each of them fits `MAX_MESSAGE_BYTES` at up to `MAX_NODES` nodes. Node-to-node messages travel only inside sessions
 between keys of the cluster file, so the sender is known and is never part of a message.
@@ -215,7 +215,10 @@ class FaultControl(Message, frozen=True, tag=31):
 
 # --- Operators' actions ----------------------------------------------------------------------------------------------
 class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
-    """An operator's action, as the audit log of every node has it. `node`, `incarnation`, `number` identify it."""
+    """An operator's action, as the directory and the audit log of every node have it.
+
+    `node`, `incarnation`, `number` identify it.
+    """
 
     node: NodeName
     """That was given the order."""
@@ -233,34 +236,9 @@ class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
     """Why it was refused."""
 
 
-class Audited(Message, frozen=True, tag=32):
-    """The sender's audit log has this record."""
-
-    record: AuditRecord
-
-
-class AuditHeld(Message, frozen=True, tag=33):
-    """The sender's audit log has the record of these three as well: nobody need send it there."""
-
-    node: NodeName
-    incarnation: Incarnation
-    number: Sequence
-
-
-class PolicyIs(Message, frozen=True, tag=34):
-    """The placement policy that an operator chose for the cluster; the highest (version, setter) holds."""
-
-    version: Sequence
-    setter: Place
-    """The node that was told, which breaks ties."""
-    policy: Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{1,24}$")]
-
-
-class PolicyHeld(Message, frozen=True, tag=35):
-    """The sender goes by this choice of policy, or by a later one."""
-
-    version: Sequence
-    setter: Place
+RETIRED_KINDS: Final = frozenset({32, 33, 34, 35})
+"""Numbers that earlier versions used for records of orders and the policy, which are in the directory now. Numbers are
+never used again."""
 
 
 # --- What nodes remember of the directory ----------------------------------------------------------------------------
@@ -306,10 +284,6 @@ NodeMessage = (
     | Unserved
     | FaultToken
     | FaultControl
-    | Audited
-    | AuditHeld
-    | PolicyIs
-    | PolicyHeld
     | DirectoryMark
     | Outlived
 )

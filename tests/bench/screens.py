@@ -1,7 +1,6 @@
 """How long the event loop stands still while a picture of 12 megapixels is opened, shown and looked at closely.
 
-A task that wants to run every 5 ms notes how much later it does. Beside it the half blocks of textual-image, which
-decodes where it draws: in the loop.
+A task that wants to run every 5 ms notes how much later it does.
 """
 
 import asyncio
@@ -51,23 +50,18 @@ class Viewing(Painting):
 def picture_rows() -> list[Row]:
     """Measure all of it."""
     jpeg, png = large_jpeg().data, smooth_png()
-    theirs = statistics.median(asyncio.run(blocks_of_textual_image(jpeg)) for _ in range(2))
     ours = asyncio.run(blocks(jpeg, png))
     megabytes = f"PNG of {len(png) / 1024**2:.0f} MB"
     notes = {what: megabytes if "PNG" in what else "" for what in ours}
-    return [
-        row(f"12 MP {what}: loop stands still", longest, theirs if "JPEG to show" in what else None, notes[what])
-        for what, longest in ours.items()
-    ]
+    return [row(f"12 MP {what}: loop stands still", longest, notes[what]) for what, longest in ours.items()]
 
 
-def row(what: str, longest_ms: list[float], theirs_ms: float | None, note: str) -> Row:
+def row(what: str, longest_ms: list[float], note: str) -> Row:
     """Return a row about the longest block of each round: their median, the worst in the note."""
     typical = statistics.median(longest_ms)
     worst = f"worst of {len(longest_ms)}: {max(longest_ms):.0f} ms"
-    against = "" if theirs_ms is None else "textual-image"
     notes = ", ".join(filter(None, (worst, note)))
-    return Row(what, typical, "ms", against, theirs_ms, typical, "at most", PICTURE_BAR_MS, notes)
+    return Row(what, typical, "ms", "", None, typical, "at most", PICTURE_BAR_MS, notes)
 
 
 def smooth_png() -> bytes:
@@ -109,26 +103,6 @@ async def blocks(jpeg: bytes, png: bytes) -> dict[str, list[float]]:
             for what, (do, data) in doings.items():
                 found.setdefault(what, []).append(await longest_block_ms(pilot, lambda do=do, data=data: do(data)))
     return found
-
-
-async def blocks_of_textual_image(jpeg: bytes) -> float:
-    """Return the longest block while textual-image shows the same bytes in half blocks."""
-    from textual_image.widget import HalfcellImage
-
-    class Theirs(Painting):
-        def compose(self) -> ComposeResult:
-            image = HalfcellImage()
-            image.styles.width, image.styles.height = "auto", "100%"
-            yield image
-
-    app = Theirs()
-    async with app.run_test(size=SIZE) as pilot:
-        await settled(pilot)
-
-        async def show() -> None:
-            app.query_one(HalfcellImage).image = BytesIO(jpeg)
-
-        return await longest_block_ms(pilot, show)
 
 
 async def longest_block_ms(pilot: Pilot[None], do: Callable[[], Awaitable[None]]) -> float:

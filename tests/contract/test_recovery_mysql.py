@@ -11,7 +11,7 @@ import pytest
 
 from node.directory import Marks, Step, Tx, open_directory, recover
 from node.directory.recovery import ACCOUNTS_PASSED_OVER
-from node.memory_file import memory_path
+from node.node_folder import memory_path
 from node.remembering import Remembering
 from shared.config import LOCAL
 from shared.errors import GlimpseError

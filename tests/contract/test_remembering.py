@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from node.directory import Marks, Query, Step, Tx, open_directory
-from node.memory_file import load_memory, memory_path, save_memory
+from node.node_folder import load_memory, memory_path, save_memory
 from node.remembering import Remembering
 from shared.config import LOCAL
 from shared.errors import Unavailable

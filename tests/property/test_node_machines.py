@@ -4,19 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.dispatch import Dispatch, RequestKey, Serve
-from node.election import (
-    ClaimLease,
-    Election,
-    LeaseAnswer,
-    LeaseLost,
-    LeaseReleased,
-    LeaseRenewed,
-    LeaseUnknown,
-    LeaseWon,
-    MemberRow,
-    Role,
-)
+from node.election import Election
 from node.faults import Faults
+from node.lease import ClaimLease, LeaseAnswer, LeaseLost, LeaseReleased, LeaseRenewed, LeaseUnknown, LeaseWon
+from node.membership import MemberRow
+from node.roles import Role
 from shared.config import LOCAL, MAX_MESSAGE_BYTES
 from shared.errors import MalformedMessage
 from shared.wire import node_messages as wire
@@ -126,7 +118,7 @@ def operate(machine: Election, what: str, now: float) -> None:
         case "request_leadership":
             machine.request_leadership(now)
         case "rows":
-            machine.node_rows([MemberRow("a", now), MemberRow("c", 0.0, frozenset("a"))], now)
+            machine.node_rows([MemberRow("a", now), MemberRow("c", 0.0, True)], now)
         case "away":
             machine.directory_away()
         case _:

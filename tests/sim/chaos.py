@@ -2,8 +2,13 @@
 
 import random
 
+from node.dispatch import Policy
 from tests.sim.cluster import SimCluster
 from tests.sim.world import Weather
+
+CONVERGED_WITHIN_S = 6.0
+ANSWERED_WITHIN_S = 10.0
+REQUESTS = 12
 
 
 def bad_weather(rng: random.Random) -> Weather:
@@ -36,6 +41,9 @@ class Chaos:
             self.forget,
             self.hand_over,
             self.stand_down,
+            self.choose_policy,
+            self.give_up,
+            self.hang_up,
         ]
         if len(cluster.names) == 1:
             self._misfortunes.remove(self.partition)
@@ -52,12 +60,14 @@ class Chaos:
         self.heal()
 
     def heal(self) -> None:
-        """Undo everything: every node is up, awake and connected, and the directory is there."""
+        """Undo everything: every node is up, awake and connected, and directory and peers are there."""
         cluster = self.cluster
         cluster.network.heal()
         cluster.network.weather = Weather()
         cluster.directory.away = False
         cluster.directory.away_for.clear()
+        for peer in cluster.peers.values():
+            peer.gone = False
         for name, node in list(cluster.nodes.items()):
             if node.paused:
                 node.resume()
@@ -129,3 +139,54 @@ class Chaos:
         leader = self.cluster.leader()
         if leader is not None:
             leader.do(leader.election.stand_down)
+
+    def choose_policy(self) -> None:
+        node = self.cluster.nodes[self._some_node()]
+        if node.up and not node.paused:
+            node.choose_policy(self.rng.choice(list(Policy)))
+
+    def give_up(self) -> None:
+        """A peer wants one of its requests no more."""
+        for peer in self.cluster.peers.values():
+            if waits_for := sorted(peer.waits_for):
+                peer.give_up(self.rng.choice(waits_for))
+
+    def hang_up(self) -> None:
+        """A peer's sessions end, whatever nodes have in hand for it, and it is back a little later."""
+        for peer in self.cluster.peers.values():
+            peer.gone = True
+            self.cluster.time.call_later(self.rng.uniform(0.1, 2.0), lambda peer=peer: setattr(peer, "gone", False))
+
+
+def storm(seed: int) -> None:
+    """One life of a cluster: five seconds of misfortune with requests, then healing. Raises AssertionError, of which a
+    `Violation` is one, where something happened that must not, or something did not that must."""
+    rng = random.Random(seed)
+    cluster = SimCluster(
+        seed,
+        size=rng.choice([1, 2, 3, 3, 3, 3, 3, 5]),
+        weather=bad_weather(rng),
+        lost_answers=rng.choice([0.0, 0.0, 0.1]),
+        encoded=seed % 20 == 0,
+        policy=rng.choice(list(Policy)),
+    )
+    peer = cluster.peer()
+    for _ in range(REQUESTS):
+        cluster.time.call_at(rng.uniform(0, 5), peer.ask)
+    chaos = Chaos(cluster, seed)
+    chaos.run(4.0)
+    healed_at = cluster.time.now
+    while not cluster.agreed():
+        cluster.run(0.1)
+        assert cluster.time.now - healed_at < CONVERGED_WITHIN_S, ("no agreement", chaos.done)
+    while {node.dispatch.policy for node in cluster.nodes.values()} != {cluster.directory.policy}:
+        cluster.run(0.1)
+        assert cluster.time.now - healed_at < CONVERGED_WITHIN_S, ("no common policy", chaos.done)
+    while len(peer.asked_at) < REQUESTS or peer.waits_for:
+        cluster.run(0.2)
+        assert cluster.time.now - healed_at < ANSWERED_WITHIN_S, ("no answer", chaos.done)
+    effects = cluster.directory.effects
+    assert peer.asked_at.keys() - peer.given_up <= set(effects) <= set(peer.asked_at)
+    assert set(effects.values()) <= {1}
+    terms = [term for term, _ in cluster.directory.terms_won]
+    assert terms == sorted(set(terms))

@@ -1,8 +1,8 @@
 """A whole cloud in one process and in virtual time: nodes, their network, their directory, and peers that ask.
 
-Every node is the real election, dispatch and failure simulation over `SimNetwork`, with a clock of its own that starts
-anywhere and runs up to one per cent fast or slow. The directory is a lease row, rows of nodes and a table of effects,
-with latency, and can go away for all nodes or for some. What must never happen is checked at the moment it would.
+Every node is the `NodeMachine` of a real node over `SimNetwork`, with a clock of its own that starts anywhere and runs
+up to one per cent fast or slow. The directory is a lease row, rows of nodes, the policy and a table of effects, with
+latency, and can go away for all nodes or for some. What must never happen is checked at the moment it would.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from node.directory.standing import GENUINE_LEASES
-from node.dispatch import Dispatch, Forget, Held, Policy, RequestKey, Serve
-from node.election import (
+from node.dispatch import Forget, NobodyServes, Policy, RequestKey, Serve
+from node.lease import (
     ClaimLease,
-    Election,
-    ElectionEvent,
     LeaseAction,
     LeaseAnswer,
     LeaseLost,
@@ -25,11 +23,11 @@ from node.election import (
     LeaseRenewed,
     LeaseUnknown,
     LeaseWon,
-    MemberRow,
     ReleaseLease,
     RenewLease,
 )
-from node.faults import Faults
+from node.machine import Announce, AskLease, NodeAction, NodeEvent, NodeMachine, TakeIncarnation
+from node.membership import MemberRow
 from shared.config import LOCAL, Timing
 from shared.wire.codec import decode, encode
 from shared.wire.node_messages import NodeMessage
@@ -48,7 +46,7 @@ class Violation(AssertionError):
 
 @dataclass
 class SimDirectory:
-    """The directory: one lease row, one row a node, one row an effect. `fenced=False` grants every claim."""
+    """The directory: a lease row, a row for each node and each effect, a policy. `fenced=False` grants every claim."""
 
     time: VirtualTime
     random: random.Random
@@ -63,6 +61,7 @@ class SimDirectory:
     away: bool = False
     away_for: set[str] = field(default_factory=set)
     rows: dict[str, MemberRow] = field(default_factory=dict)
+    policy: Policy = Policy.LEAST_COST
     effects: Counter[RequestKey] = field(default_factory=Counter)
     served: Counter[RequestKey] = field(default_factory=Counter)
     terms_won: list[tuple[int, str]] = field(default_factory=list)
@@ -100,6 +99,12 @@ class SimDirectory:
                     self.holder = None
                 return LeaseReleased(term)
 
+    def announce(self, row: MemberRow) -> None:
+        """Write a node's row, unless the row is of a newer incarnation."""
+        known = self.rows.get(row.node)
+        if known is None or known.incarnation <= row.incarnation:
+            self.rows[row.node] = row
+
     def effect(self, key: RequestKey) -> None:
         """Make the request's effect, once; a repeat finds it made."""
         self.served[key] += 1
@@ -111,37 +116,39 @@ class SimDirectory:
 
 
 class SimNode:
-    """One node: the machines and the thin shell that drives them."""
+    """One node: the machine of a real node, and a shell that drives it as `node.control` does."""
 
     def __init__(self, cluster: SimCluster, name: str, incarnation: int) -> None:
         self.cluster = cluster
         self.name = name
-        self.incarnation = incarnation
         self.rate = cluster.random.uniform(0.99, 1.01)
         self.offset = cluster.random.uniform(0, 1000)
         self.up = True
         self.paused = False
-        self.events: list[tuple[float, ElectionEvent]] = []
-        now = self.now
-        timing = cluster.timing
-        self.election = Election(name, cluster.names, timing=timing, incarnation=incarnation, now=now)
-        self.dispatch = Dispatch(name, cluster.names, timing=timing, policy=cluster.policy, now=now)
-        self.faults = Faults(name, cluster.names, timing=timing, now=now)
-        self.election.own_load(cluster.loads[name], 2, 0)
+        self.events: list[tuple[float, NodeEvent]] = []
+        self.machine = NodeMachine(
+            name,
+            cluster.names,
+            timing=cluster.timing,
+            incarnation=incarnation,
+            now=self.now,
+        )
+        self.election, self.dispatch, self.faults = self.machine.election, self.machine.dispatch, self.machine.faults
         self._inbox: list[tuple[str, object]] = []
         self._armed_for = float("inf")
-        self._held: dict[RequestKey, str] = {}
+        self._asked_by: dict[RequestKey, SimPeer] = {}
         self._highest_term = 0
-        self._claimed_as = (0, 0)
-        self._refuting = False
-        self._rows_at = 0.0
         self._busy_until = 0.0
         cluster.network.attach(name, self._arrived)
-        self._after()
+        self._wake()
 
     @property
     def now(self) -> float:
         return self.offset + self.cluster.time.now * self.rate
+
+    @property
+    def incarnation(self) -> int:
+        return self.election.incarnation
 
     @property
     def deaf(self) -> bool:
@@ -151,9 +158,20 @@ class SimNode:
         return self.up and self.election.is_leader(self.now)
 
     def do(self, call: Callable[[float], object]) -> None:
-        """Call into the machines as an operator would, and see to what comes of it."""
+        """Call into the machine as an operator would, and see to what comes of it."""
         call(self.now)
-        self._after()
+        self._wake()
+
+    def choose_policy(self, policy: Policy) -> None:
+        """An operator chooses at this node; without the directory the order is refused."""
+        directory = self.cluster.directory
+
+        def choose() -> None:
+            if directory.reachable(self.name):
+                directory.policy = policy
+                self._later(directory.latency(), lambda: self.machine.policy_chosen(policy))
+
+        self._later(directory.latency(), choose)
 
     def crash(self) -> None:
         self.up = False
@@ -166,7 +184,7 @@ class SimNode:
         self.paused = False
         if self.up:
             inbox, self._inbox = self._inbox, []
-            self._tick()  # the timers of a process that was stopped fire before it reads its sockets
+            self._wake()  # the timers of a process that was stopped fire before it reads its sockets
             for source, payload in inbox:
                 self._arrived(source, payload)
 
@@ -179,49 +197,40 @@ class SimNode:
             self._inbox.append((source, payload))
             return
         if isinstance(payload, RequestKey):
-            self._request(source, payload)
+            if self.machine.request_held(payload, self.now):
+                self._asked_by[payload] = self.cluster.peers[source]
+        elif isinstance(payload, NotWanted):
+            if payload.key in self._asked_by and not self.machine.unwanted(payload.key, self.now):
+                del self._asked_by[payload.key]
         else:
             assert isinstance(payload, NodeMessage)
-            for machine in (self.election, self.dispatch, self.faults):
-                machine.receive(source, payload, self.now)
-        self._after()
+            self.machine.receive(source, payload, self.now)
+        self._wake()
 
-    def _request(self, peer: str, key: RequestKey) -> None:
-        if self.dispatch.request_held(key, self.now) is not Held.BUSY:
-            self._held[key] = peer
-
-    def _after(self) -> None:
-        """Hand everything on that the machines want done, and arm the timer."""
-        cluster, now = self.cluster, self.now
-        election, dispatch, faults = self.election, self.dispatch, self.faults
-        self._read_rows(now)
-        if election.outlived and not self._refuting:
-            self._refuting = True
-            self._later(0.02, self._refuted)
-        i_lead = election.is_leader(now)
-        dispatch.leadership(election.leader, election.term, i_lead, now)
-        faults.leadership(election.leader, election.term, i_lead, now)
-        for event in election.take_events():
-            self.events.append((cluster.time.now, event))
-        for action in election.take_actions():
-            self._ask_lease(action)
-        for serve in dispatch.take_actions():
-            if isinstance(serve, Serve):
-                self._serve(serve.key)
-            elif isinstance(serve, Forget):
-                self._held.pop(serve.key, None)
-        sends = [*election.take_sends(), *dispatch.take_sends(), *faults.take_sends()]
-        faults.take_events()
+    def _wake(self) -> None:
+        """Let the machine see what time it is, hand on everything that it wants done, and arm the timer."""
+        if not self.up or self.paused:
+            return
+        now = self.now
+        self.machine.own_load(self.cluster.loads[self.name], 2)
+        self.machine.tick(now)
+        for event in self.machine.take_events():
+            self.events.append((self.cluster.time.now, event))
+        for action in self.machine.take_actions():
+            self._act(action)
+        sends = self.machine.take_sends()
         if not self.deaf:
             for target, message in sends:
-                cluster.send(self.name, target, message)
-        if election.term < self._highest_term:
-            raise Violation(f"{self.name} went from term {self._highest_term} back to {election.term}")
-        self._highest_term = election.term
-        self._arm()
+                self.cluster.send(self.name, target, message)
+        if self.election.term < self._highest_term:
+            raise Violation(f"{self.name} went from term {self._highest_term} back to {self.election.term}")
+        self._highest_term = self.election.term
+        deadline = self.machine.next_deadline()
+        if deadline <= now:
+            raise Violation(f"the machine of {self.name} wants to be called again at once, for ever")
+        self._arm(deadline)
 
-    def _arm(self) -> None:
-        deadline = min(self.election.next_deadline(), self.dispatch.next_deadline(), self.faults.next_deadline())
+    def _arm(self, deadline: float) -> None:
         when = max((deadline - self.offset) / self.rate + 1e-6, self.cluster.time.now)
         if when < self._armed_for:
             self._armed_for = when
@@ -230,96 +239,81 @@ class SimNode:
     def _timer(self, when: float) -> None:
         if when == self._armed_for:
             self._armed_for = float("inf")
-            self._tick()
+            self._wake()
 
-    def _tick(self) -> None:
-        if not self.up or self.paused:
-            return
-        now = self.now
-        self._feed_states(now)
-        self.election.tick(now)
-        self.dispatch.tick(now)
-        self.faults.tick(now)
-        self._after()
-        for machine in (self.election, self.dispatch, self.faults):
-            if machine.next_deadline() <= now:
-                raise Violation(f"{type(machine).__name__} of {self.name} wants to be called again at once, for ever")
-
-    def _feed_states(self, now: float) -> None:
-        self.election.own_load(self.cluster.loads[self.name], 2, self.dispatch.in_flight)
-        for state in self.election.node_states(now):
-            alive = state.fit and state.heard_age_s <= self.cluster.timing.suspect_s
-            self.dispatch.node_state(state.node, state.load1, state.cores, state.in_flight, alive)
+    def _act(self, action: NodeAction) -> None:
+        match action:
+            case AskLease():
+                self._ask_lease(action)
+            case Announce():
+                self._announce(action)
+            case TakeIncarnation(above):
+                self._later(0.02, lambda: self.machine.incarnation_taken(above + 1, self.now))
+            case Serve(key):
+                self._serve(key)
+            case Forget(key):
+                del self._asked_by[key]
+            case NobodyServes(key):
+                self._asked_by[key].told_to_wait += 1
 
     # --- The directory -----------------------------------------------------------------------------------------------
-    def _read_rows(self, now: float) -> None:
-        if now - self._rows_at < self.cluster.timing.heartbeat_s:
+    def _announce(self, action: Announce) -> None:
+        directory = self.cluster.directory
+        if not directory.reachable(self.name):
+            self._later(DIRECTORY_DEADLINE_S, lambda: self.machine.directory_silent(self.now))
             return
-        self._rows_at = now
-        directory = self.cluster.directory
-        if directory.reachable(self.name):
-            directory.rows[self.name] = MemberRow(self.name, directory.clock, self.election.membership.hears(now))
-            rows = list(directory.rows.values())
-            self._later(directory.latency(), lambda: self.election.node_rows(rows, self.now))
-        else:
-            self._later(DIRECTORY_DEADLINE_S, self.election.directory_away)
+        directory.announce(MemberRow(self.name, directory.clock, action.hears, action.incarnation))
+        rows, policy = list(directory.rows.values()), directory.policy
+        self._later(directory.latency(), lambda: self.machine.directory_read(rows, policy, self.now))
 
-    def _ask_lease(self, action: LeaseAction) -> None:
+    def _ask_lease(self, asked: AskLease) -> None:
         directory = self.cluster.directory
+        unknown = LeaseUnknown(getattr(asked.action, "sent_at", None))
 
         def ask() -> None:
             if not directory.reachable(self.name):
-                unknown = LeaseUnknown(getattr(action, "sent_at", None))
-                self._later(DIRECTORY_DEADLINE_S, lambda: self._answered(unknown))
+                self._later(DIRECTORY_DEADLINE_S, lambda: self._answered(asked, unknown))
                 return
-            answer = self._lease(action)
+            answer = directory.lease((self.name, asked.incarnation), asked.action)
             if self.cluster.random.random() < self.cluster.lost_answers:
-                answer = LeaseUnknown(getattr(action, "sent_at", None))
-            self._later(directory.latency(), lambda: self._answered(answer))
+                answer = unknown
+            self._later(directory.latency(), lambda: self._answered(asked, answer))
 
         self._later(directory.latency(), ask)
 
-    def _lease(self, action: LeaseAction) -> LeaseAnswer:
-        """Ask as `node.leasing` does: a term is renewed and released under the incarnation that claimed it."""
-        claimed, incarnation = self._claimed_as
-        if isinstance(action, ClaimLease) or action.term != claimed:
-            incarnation = self.election.incarnation
-        answer = self.cluster.directory.lease((self.name, incarnation), action)
-        if isinstance(answer, LeaseWon):
-            self._claimed_as = answer.term, incarnation
-        return answer
-
-    def _refuted(self) -> None:
-        self._refuting = False
-        self._live_on()
-
-    def _live_on(self) -> None:
-        """Take a higher incarnation where others know one, as `node.control` does."""
-        if self.election.outlived:
-            self.incarnation = self.election.outlived + 1
-            self.election.live_on(self.incarnation, self.now)
-
-    def _answered(self, answer: LeaseAnswer) -> None:
-        self.election.lease_answer(answer, self.now)
+    def _answered(self, asked: AskLease, answer: LeaseAnswer) -> None:
+        self.machine.lease_answered(asked, answer, self.now)
         self.cluster.check_leaders(self)
 
+    # --- Requests ----------------------------------------------------------------------------------------------------
     def _serve(self, key: RequestKey) -> None:
+        directory = self.cluster.directory
+
         def effect() -> None:
-            if not self.cluster.directory.reachable(self.name):
-                self._later(DIRECTORY_DEADLINE_S, lambda: self.dispatch.failed_to_serve(key, self.now))
-                return
-            self.cluster.directory.effect(key)
-            self._later(self.cluster.directory.latency(), answer)
+            if not self.machine.is_wanted(key):  # what it needed of its peer does not come
+                self._not_served(key)
+            elif not directory.reachable(self.name):
+                self._later(DIRECTORY_DEADLINE_S, lambda: self._not_served(key))
+            else:
+                directory.effect(key)
+                self._later(directory.latency(), answer)
 
         def answer() -> None:
-            peer = self._held.pop(key, None)
-            if peer is not None and not self.deaf:
-                self.cluster.network.send(self.name, peer, key)
-            self.dispatch.served(key, self.now)
+            if self._asked_by[key].gone:
+                self._not_served(key)
+                return
+            peer = self._asked_by.pop(key)
+            if not self.deaf:
+                self.cluster.network.send(self.name, peer.name, key)
+            self.machine.served(key, self.now)
 
         begins = max(self.cluster.time.now, self._busy_until)
         self._busy_until = begins + self.cluster.service_s(self.name)
         self._later(self._busy_until - self.cluster.time.now, effect)
+
+    def _not_served(self, key: RequestKey) -> None:
+        if not self.machine.not_served(key, self.now, reachable=not self._asked_by[key].gone):
+            del self._asked_by[key]
 
     def _later(self, delay: float, call: Callable[[], object]) -> None:
         """Run `call` after `delay` unless this life of the node is over; a paused node runs it when it resumes."""
@@ -331,40 +325,65 @@ class SimNode:
                 self._later(0.02, call)
                 return
             call()
-            self._after()
+            self._wake()
 
         self.cluster.time.call_later(delay, run)
 
 
+@dataclass(frozen=True, slots=True)
+class NotWanted:
+    """A peer tells a node that it waits for a request no more."""
+
+    key: RequestKey
+
+
 class SimPeer:
-    """A peer that sends each request to all nodes and repeats it until it is answered."""
+    """A peer that sends each request to all nodes and repeats it until it is answered or wanted no more."""
 
     def __init__(self, cluster: SimCluster, name: str, account: int) -> None:
         self.cluster = cluster
         self.name = name
-        self.account_key = account.to_bytes(32, "big")
+        self.session_key = account.to_bytes(32, "big")
         self.asked_at: dict[RequestKey, float] = {}
         self.answered_at: dict[RequestKey, float] = {}
+        self.given_up: set[RequestKey] = set()
+        self.told_to_wait = 0
+        self.gone = False
+        """Its sessions are over: it sends nothing and cannot be answered."""
         self.reaches = tuple(cluster.names)
         cluster.network.attach(name, self._arrived)
 
+    @property
+    def waits_for(self) -> set[RequestKey]:
+        return self.asked_at.keys() - self.answered_at.keys() - self.given_up
+
     def ask(self) -> RequestKey:
-        key = RequestKey(self.account_key, f"{len(self.asked_at):032x}")
+        key = RequestKey(self.session_key, f"{len(self.asked_at):032x}")
         self.asked_at[key] = self.cluster.time.now
         self._send(key, self.cluster.timing.request_retry_s)
         return key
 
+    def give_up(self, key: RequestKey) -> None:
+        """Want a request no more, and tell all nodes so."""
+        self.given_up.add(key)
+        self._to_all(NotWanted(key))
+
     def _send(self, key: RequestKey, retry_s: float) -> None:
-        if key in self.answered_at:
+        if key not in self.waits_for:
             return
-        for node in self.reaches:
-            self.cluster.network.send(self.name, node, key)
+        self._to_all(key)
         longest_s = self.cluster.timing.request_retry_max_s
         self.cluster.time.call_later(retry_s, lambda: self._send(key, min(2 * retry_s, longest_s)))
 
+    def _to_all(self, payload: object) -> None:
+        if not self.gone:
+            for node in self.reaches:
+                self.cluster.network.send(self.name, node, payload)
+
     def _arrived(self, source: object, payload: object) -> None:
         assert isinstance(payload, RequestKey)
-        self.answered_at.setdefault(payload, self.cluster.time.now)
+        if not self.gone:
+            self.answered_at.setdefault(payload, self.cluster.time.now)
 
 
 class SimCluster:
@@ -390,16 +409,15 @@ class SimCluster:
         self.names = tuple(f"n{place}" for place in range(size))
         self.loads = {name: round(self.random.uniform(0, 2), 2) for name in self.names}
         rate = self.random.uniform(0.99, 1.01)
-        self.directory = SimDirectory(self.time, self.random, timing, fenced=fenced, rate=rate)
-        self.policy = policy
+        self.directory = SimDirectory(self.time, self.random, timing, fenced=fenced, rate=rate, policy=policy)
         self.encoded = encoded
         self.lost_answers = lost_answers
         self.mean_service_s = mean_service_s
         self.slow: dict[str, float] = {}
         self.overlaps = 0
         self.kinds: Counter[str] = Counter()
+        self.peers: dict[str, SimPeer] = {}
         self.nodes = {name: SimNode(self, name, incarnation=1) for name in self.names}
-        self.peers: list[SimPeer] = []
 
     # --- What tests do -----------------------------------------------------------------------------------------------
     def run(self, seconds: float) -> None:
@@ -433,8 +451,9 @@ class SimCluster:
                     self.network.cut(source, target)
 
     def peer(self) -> SimPeer:
-        self.peers.append(SimPeer(self, f"peer{len(self.peers)}", len(self.peers) + 1))
-        return self.peers[-1]
+        peer = SimPeer(self, f"peer{len(self.peers)}", len(self.peers) + 1)
+        self.peers[peer.name] = peer
+        return peer
 
     def agreed(self) -> bool:
         """Return whether exactly one node leads and every living one follows it in the same term."""

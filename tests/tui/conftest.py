@@ -20,7 +20,6 @@ from tui.monitor.app import GlimpseMonitor
 _AT_ONCE_S = 0.001
 """Not 0: a timer of Textual divides by it."""
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
-THEMES = {"dark": "glimpse-dark", "light": "glimpse-light"}
 _SNAPSHOTS = Path(__file__).resolve().parents[2] / "snapshots"
 
 
@@ -52,7 +51,7 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(params=SIZES)
 def look(request: pytest.FixtureRequest) -> tuple[int, int]:
-    """Size of the terminal: a test that takes this runs at both sizes, and `snap` takes a picture in every theme."""
+    """Size of the terminal: a test that takes this runs at both sizes."""
     return SIZES[request.param]
 
 
@@ -88,15 +87,20 @@ def snap(
 ) -> Callable[..., None]:
     """Compare a screen with its baseline: `snap(app, size, press=(...), before=async function of the pilot)`.
 
-    With `look` there is a baseline for each theme: the program is told to change it, as a person can at any moment.
-    `waits=False` is for a screen that is shown while something is under way.
+    `waits=False` is for a screen that is shown while something is under way. With `light=True` there is a second
+    baseline at the smaller size, for which the program changes to the light theme, as a person can at any moment.
     """
     from pytest_textual_snapshot import SVGImageExtension
+    from syrupy.extensions.single_file import SingleFileSnapshotExtension
 
-    themes = list(THEMES) if "look" in request.fixturenames else [""]
-    folder, baseline = _SNAPSHOTS / request.module.__name__.rpartition(".")[2], Baseline()
+    folder, theme = _SNAPSHOTS / request.module.__name__.rpartition(".")[2], ""
+
+    def name(_extension: type[Any], *, test_location: Any, index: Any = 0) -> str:
+        """Return the test's name with the theme behind it. The index would number the pictures of one test."""
+        return f"{SingleFileSnapshotExtension.get_snapshot_name(test_location=test_location, index=0)}{theme}"
+
     monkeypatch.setattr(SVGImageExtension, "dirname", classmethod(lambda _cls, *, test_location: str(folder)))
-    monkeypatch.setattr(SVGImageExtension, "get_snapshot_name", classmethod(baseline.name))
+    monkeypatch.setattr(SVGImageExtension, "get_snapshot_name", classmethod(name))
 
     def compare(
         app: App[Any],
@@ -105,43 +109,35 @@ def snap(
         press: tuple[str, ...] = (),
         before: Callable[..., Any] | None = None,
         waits: bool = True,
+        light: bool = False,
     ) -> None:
-        taken: dict[str, str] = {}
+        nonlocal theme
+        light = light and size == SIZES["80x24"]
+        dark_picture = ""
+
+        async def rested(pilot: Any) -> None:
+            if isinstance(app, GlimpseMonitor):  # What happened since its last tick is to be seen.
+                await settled(pilot)
+                app.repaint()
+            await (settled(pilot) if waits else pilot.pause())
 
         async def prepare(pilot: Any) -> None:
+            nonlocal dark_picture
             await settled(pilot)
             await pressed(pilot, *press)
             if before is not None:
                 await before(pilot)
-            for theme in themes:
-                if taken:
-                    app.theme = THEMES[theme]
-                if isinstance(app, GlimpseMonitor):  # What happened since its last tick is to be seen.
-                    await settled(pilot)
-                    app.repaint()
-                await (settled(pilot) if waits else pilot.pause())
-                if theme != themes[-1]:
-                    taken[theme] = app.export_screenshot(simplify=True)
+            await rested(pilot)
+            if light:
+                dark_picture = app.export_screenshot(simplify=True)
+                app.theme = "glimpse-light"
+                await rested(pilot)
 
-        baseline.theme = themes[-1]
-        alike = {themes[-1]: snap_compare(app, terminal_size=size, run_before=prepare)}
-        for theme, picture in taken.items():
-            baseline.theme = theme
-            alike[theme] = snap_compare(Taken(picture))
-        assert all(alike.values()), [theme for theme in alike if not alike[theme]]
+        theme = "-light" if light else ""
+        alike = [snap_compare(app, terminal_size=size, run_before=prepare)]
+        if light:
+            theme = ""
+            alike.append(snap_compare(Taken(dark_picture)))
+        assert all(alike), alike
 
     return compare
-
-
-class Baseline:
-    """How the file of a picture is called: like the test, with the theme behind the size."""
-
-    def __init__(self) -> None:
-        self.theme = ""
-
-    def name(self, extension: type[Any], *, test_location: Any, index: Any = 0) -> str:
-        """Return the name without its ending."""
-        name: str = super(extension, extension).get_snapshot_name(test_location=test_location, index=0)
-        for size in SIZES if self.theme else ():
-            name = name.replace(size, f"{size}-{self.theme}")
-        return name

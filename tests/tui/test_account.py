@@ -257,7 +257,7 @@ def test_export(snap, make_client, look) -> None:
     snap(app, look, before=begin)
 
 
-def test_export_that_cannot_be_written(snap, make_client, look) -> None:
+def test_export_that_cannot_be_written(snap, make_client) -> None:
     app = make_client()
 
     async def begin(pilot) -> None:
@@ -265,4 +265,4 @@ def test_export_that_cannot_be_written(snap, make_client, look) -> None:
         fill(app, "correct horse battery staple", "correct horse battery staple", "/nowhere/e.txt")
         await pilot.press("enter")
 
-    snap(app, look, before=begin)
+    snap(app, (80, 24), before=begin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import gc
 import io
@@ -14,29 +15,35 @@ import subprocess
 import sys
 import termios
 import threading
+import unicodedata
 import weakref
 
 import anyio.to_thread
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from tests import photos
 from tests.databases import ROOT
 from tests.tui.quiet import settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
 from tui.client.dialogs.viewer import picture_widget
+from tui.client.widgets import kitty, pixels
 from tui.client.widgets.asking import Answers, understood
 from tui.client.widgets.graphics import Graphics, probe
+from tui.client.widgets.kitty import KittyPicture
 from tui.client.widgets.pixels import PixelPicture
+from tui.client.widgets.sixels import encoded
 from tui.client.widgets.zooming import ZoomablePicture
 
 PATIENCE_S = 60
 SIXEL_TOKENS = re.compile(r"#(\d+)((?:;\d+){4})?|(?:!(\d+))?([?-~])|([$-])")
 DEVICE_QUESTION, KITTY_QUESTION, CELL_QUESTION = b"\x1b[c", b"\x1b_G", b"\x1b[16t"
+QUERY = b",a=q,"
 PROBE = (
     "import sys; from tui.client.widgets.graphics import probe; graphics = probe(); "
-    "print('answer', graphics and (graphics.protocol, graphics.cell_px), 'textual_image' in sys.modules)"
+    "print('answer', graphics and (graphics.protocol, graphics.cell_px), 'PIL' in sys.modules)"
 )
 
 
@@ -136,18 +143,20 @@ def test_a_terminal_that_babbles_is_not_listened_to_for_good():
     assert asked_in_terminal({DEVICE_QUESTION: lambda _: b"x" * 4_000 + b"\x1b" * 200}) == "None False"
 
 
-def test_textual_image_is_imported_later_and_asks_nothing():
+def test_drawing_asks_the_terminal_nothing():
     """Asking then would take keys from the screens, and the answer would be typed into whatever has the focus."""
     program = (
         "import sys; from tui.client.widgets.graphics import probe; graphics = probe(); "
-        "from PIL import Image; graphics.renderable(Image.new('RGB', (4, 4)), width=2, height=1); "
-        "print('answer', 'textual_image' in sys.modules)"
+        "from PIL import Image; from tui.client.widgets.pixels import paint_pixels; "
+        "from tui.client.widgets.cells import Look; "
+        "paint_pixels(Image.new('RGB', (4, 4)), (0, 0, 4, 4), (2, 1), graphics, Look()); "
+        "print('answer', graphics.protocol)"
     )
-    for attributes in (b"\x1b[?62;4;22c", b"\x1b[?62;c"):
+    for attributes, protocol in ((b"\x1b[?62;4;22c", b"sixel"), (b"\x1b[?62;c", b"kitty")):
         answers = {DEVICE_QUESTION: lambda _, attributes=attributes: attributes, KITTY_QUESTION: kitty_answer}
         seen = in_terminal(program, answers, size=(24, 80, 0, 0))
-        assert b"answer True" in seen
-        assert [seen.count(question) for question in (DEVICE_QUESTION, CELL_QUESTION, KITTY_QUESTION)] == [1, 1, 1]
+        assert b"answer " + protocol in seen
+        assert [seen.count(question) for question in (DEVICE_QUESTION, CELL_QUESTION, QUERY)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("wish", [{"NO_COLOR": ""}, {"NO_COLOR": "1"}, {"GLIMPSE_PICTURES": "cells"}])
@@ -187,56 +196,150 @@ def test_a_setting_for_cells_asks_nothing(monkeypatch, setting):
     assert probe(setting) is None
 
 
-# --- The widget ----------------------------------------------------------------------------------------------------
+KITTY, SIXEL = Graphics("kitty", (10, 20)), Graphics("sixel", (10, 20))
+
+
+class Terminal(io.StringIO):
+    """Takes what is written to the terminal, and notes from which threads."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = set()
+
+    def write(self, text):
+        self.threads.add(threading.get_ident())
+        return super().write(text)
+
+
 @pytest.fixture
 def terminal(monkeypatch):
-    """Stands for the terminal that textual-image writes to; none is asked anything at its first import."""
-    written = io.StringIO()
+    written = Terminal()
     monkeypatch.setattr(sys, "__stdout__", written)
     return written
 
 
-@pytest.fixture
-def kitty(terminal):
-    from textual_image.renderable import TGPImage
-
-    return Graphics("kitty", (10, 20), TGPImage)
+# --- Kitty's protocol ----------------------------------------------------------------------------------------------
+COMMAND = re.compile(r"\x1b_G([^;\x1b]*)(?:;([^\x1b]*))?\x1b\\")
 
 
-@pytest.fixture
-def sixel(terminal):
-    from textual_image.renderable import SixelImage
+def commands(terminal):
+    """Return each command's keys as a dictionary, with its payload."""
+    return [
+        (dict(key.split("=") for key in keys.split(",")), data) for keys, data in COMMAND.findall(terminal.getvalue())
+    ]
 
-    return Graphics("sixel", (10, 20), SixelImage)
+
+def sent_pictures(terminal):
+    """Return the pictures that were sent and what shows each: its number, and the columns and rows of its place."""
+    pictures, data = [], ""
+    for keys, payload in commands(terminal):
+        data += payload
+        if keys.get("m") == "0":
+            pictures.append(Image.open(io.BytesIO(base64.b64decode(data, validate=True))))
+            data = ""
+    places = [(keys["i"], int(keys["c"]), int(keys["r"])) for keys, _ in commands(terminal) if keys.get("a") == "p"]
+    return list(zip(pictures, places, strict=True))
 
 
-def test_there_is_a_widget_for_either_case(kitty):
+def lying(terminal):
+    """Return the numbers of the pictures that were sent and not deleted, by the rules of the protocol."""
+    numbers = set()
+    for keys, _ in commands(terminal):
+        if keys.get("a") == "t":
+            numbers.add(keys["i"])
+        elif keys.get("a") == "d" and keys.get("d") == "I":
+            numbers.discard(keys["i"])
+    return numbers
+
+
+def test_a_picture_is_sent_in_chunks_and_then_placed(terminal):
+    image = noise(120, 90)
+    KittyPicture(image, (12, 5))
+    [(sent, (number, *cells))] = sent_pictures(terminal)
+    assert sent.tobytes() == image.tobytes()
+    assert cells == [12, 5]
+    *chunks, place = commands(terminal)
+    assert len(chunks) > 2
+    assert chunks[0][0] == {"a": "t", "f": "100", "i": number, "q": "2", "m": "1"}
+    assert [keys for keys, _ in chunks[1:]] == [{"m": "1", "q": "2"}] * (len(chunks) - 2) + [{"m": "0", "q": "2"}]
+    assert all(len(data) == 4096 for _, data in chunks[:-1])
+    assert len(chunks[-1][1]) <= 4096
+    assert place == ({"a": "p", "U": "1", "i": number, "c": "12", "r": "5", "q": "2"}, "")
+    assert COMMAND.sub("", terminal.getvalue()) == "", "nothing else is written"
+
+
+def test_a_small_picture_is_sent_in_one_command(terminal):
+    KittyPicture(plain("red"), (1, 1))
+    assert [keys.get("m") for keys, _ in commands(terminal)] == ["0", None]
+
+
+def test_a_placeholder_tells_its_row_its_column_and_the_number_of_its_picture(terminal, monkeypatch):
+    monkeypatch.setattr(kitty, "_ids", iter([0x02_0A0B0B]))  # one less than the number
+    strips = KittyPicture(plain("red"), (3, 2)).strips
+    first, second, third = "\u0305", "\u030d", "\u030e"  # kitty's numbers 0, 1 and 2
+    assert [strip.text for strip in strips] == [
+        "".join(f"\U0010eeee{row}{column}{third}" for column in (first, second, third)) for row in (first, second)
+    ]
+    assert [strip.cell_length for strip in strips] == [3, 3]
+    few_colours = Console(color_system="standard", file=io.StringIO())
+    assert all(strip.render(few_colours).startswith("\x1b[38;2;10;11;12m") for strip in strips)
+
+
+def test_the_number_of_a_picture_is_never_zero_and_has_32_bits(terminal, monkeypatch):
+    monkeypatch.setattr(kitty, "_ids", iter([0, 0xFFFF_FFFE, 0xFFFF_FFFF]))
+    for _ in range(3):
+        KittyPicture(plain("red"), (1, 1))
+    assert [number for _, (number, _, _) in sent_pictures(terminal)] == ["1", "4294967295", "1"]
+
+
+def test_rows_and_columns_are_numbered_as_kitty_numbers_them():
+    """Its list has the combining characters of class 230, in order, of which there are 297."""
+    numbers = kitty._NUMBERS
+    assert kitty.MAX_CELLS == len(numbers) == len(set(numbers)) == 297
+    assert list(numbers) == sorted(numbers)
+    assert {unicodedata.combining(number) for number in numbers} == {230}
+    assert (numbers[0], numbers[100], numbers[-1]) == ("\u0305", "\u07eb", "\U0001d244")
+
+
+def test_a_forgotten_picture_is_deleted_with_its_data(terminal):
+    picture = KittyPicture(plain("red"), (1, 1))
+    [number] = lying(terminal)
+    picture.forget()
+    assert commands(terminal)[-1] == ({"a": "d", "d": "I", "i": number, "q": "2"}, "")
+    assert lying(terminal) == set()
+
+
+def test_without_a_terminal_nothing_is_sent(monkeypatch):
+    monkeypatch.setattr(sys, "__stdout__", None)
+    KittyPicture(plain("red"), (1, 1)).forget()
+
+
+# --- The widget ----------------------------------------------------------------------------------------------------
+def test_there_is_a_widget_for_either_case():
     assert type(picture_widget(None, id="picture")) is ZoomablePicture
-    assert type(picture_widget(kitty, id="picture")) is PixelPicture
+    assert type(picture_widget(KITTY, id="picture")) is PixelPicture
 
 
 @pytest.mark.anyio
-async def test_kitty_gets_pixels_and_the_screen_their_places(kitty, terminal):
-    app = Shows(PixelPicture(kitty))
+async def test_kitty_gets_pixels_and_the_screen_their_places(terminal):
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
-        sent = terminal.getvalue()
-        assert "f=100" in sent
-        assert ",c=30,r=10,U=1" in sent
+        [(_, (_, *cells))] = sent_pictures(terminal)
+        assert cells == [30, 10]
         shown = lines(app.picture)
         assert [line.count("\U0010eeee") for line in shown] == [30] * 10
         assert all(line.startswith(" " * 5) and line.endswith(" " * 5) for line in shown)
-        terminal.truncate(0)
         app.picture.clear()
-        assert "a=d,I=" in terminal.getvalue()
+        assert lying(terminal) == set()
         assert "\U0010eeee" not in "".join(lines(app.picture))
 
 
 @pytest.mark.anyio
-async def test_kitty_forgets_what_is_no_longer_seen(kitty, terminal):
+async def test_kitty_forgets_what_is_no_longer_seen(terminal):
     """After every step of a zoom one picture lies in the terminal, and none when the widget is gone."""
-    app = Shows(PixelPicture(kitty))
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
         app.picture.focus()
@@ -249,37 +352,20 @@ async def test_kitty_forgets_what_is_no_longer_seen(kitty, terminal):
         assert lying(terminal) == set()
 
 
-def lying(terminal):
-    """Return the numbers of the pictures that were sent and not deleted."""
-    text = terminal.getvalue()
-    return set(re.findall(r"\x1b_Ga=p,i=(\d+)", text)) - set(re.findall(r"\x1b_Ga=d,I=(\d+)", text))
-
-
 @pytest.mark.anyio
-async def test_no_more_pixels_than_the_cells_have_are_sent():
-    given = []
-
-    class Notes:
-        def __init__(self, image, width=None, height=None):
-            given.append((image.size, width, height, threading.get_ident()))
-
-        def __rich_console__(self, console, options):
-            return iter(())
-
-        def cleanup(self):
-            pass
-
-    app = Shows(PixelPicture(Graphics("kitty", (10, 20), Notes)))
+async def test_no_more_pixels_than_the_cells_have_are_sent(terminal):
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise(3000, 2000))
         await settled(pilot)
-        assert [drawn[:3] for drawn in given] == [((300, 200), 30, 10)]
+        [(sent, (_, *cells))] = sent_pictures(terminal)
+        assert (sent.size, cells) == ((300, 200), [30, 10])
+        assert threading.get_ident() not in terminal.threads
         await pilot.resize_terminal(300, 100)
         await settled(pilot)
-        size, width, height, _ = given[-1]
-        assert (width, height) == (297, 99)
-        assert size[0] * size[1] <= 1_510_000
-        assert threading.get_ident() not in {drawn[3] for drawn in given}
+        sent, (_, *cells) = sent_pictures(terminal)[-1]
+        assert cells == [297, 99]
+        assert sent.width * sent.height <= 1_510_000
 
 
 def decoded(sixel):
@@ -309,9 +395,31 @@ def pixels_of(text):
     return [(decoded(sixel), int(columns)) for sixel, columns in found]
 
 
+def sixel_body(image):
+    return encoded(image).removesuffix("\x1b\\")
+
+
+def test_sixel_has_every_pixel_of_a_picture_in_the_colours_of_its_palette():
+    """Also where the last band has fewer than six rows, and the colours are rounded to percents."""
+    paletted = coffee().resize((75, 47)).quantize(256)
+    drawn = np.asarray(decoded(sixel_body(paletted))).astype(int)
+    assert np.abs(drawn - np.asarray(paletted.convert("RGB")).astype(int)).max() <= 2
+
+
+def test_runs_are_counted_and_blanks_at_the_end_of_a_line_left_out():
+    image = Image.new("P", (9, 7))
+    image.putpalette([0, 0, 0, 255, 128, 0])
+    image.paste(1, (2, 0, 9, 2))
+    assert encoded(image) == (
+        '\x1bP0;1;0q"1;1;9;7#0;2;0;0;0#1;2;100;50;0'  # the palette, in percent
+        "#0~~!7{$#1??!7B-"  # ~ is all six pixels of a column, { the lower four, B the upper two
+        "#0!9@\x1b\\"
+    )
+
+
 @pytest.mark.anyio
-async def test_sixel_draws_each_row_of_cells(sixel, monkeypatch):
-    app = Shows(PixelPicture(sixel))
+async def test_sixel_draws_each_row_of_cells(monkeypatch):
+    app = Shows(PixelPicture(SIXEL))
     async with app.run_test(size=(40, 10)) as pilot:
         written = listen(monkeypatch, app)
         app.picture.overlay = ("08:00:01",)
@@ -326,9 +434,9 @@ async def test_sixel_draws_each_row_of_cells(sixel, monkeypatch):
 
 
 @pytest.mark.anyio
-async def test_a_row_that_is_partly_covered_draws_the_rest(sixel):
+async def test_a_row_that_is_partly_covered_draws_the_rest():
     """As a message in a corner covers it, and as what lay under the message is drawn again."""
-    app = Shows(PixelPicture(sixel))
+    app = Shows(PixelPicture(SIXEL))
     async with app.run_test(size=(40, 10)) as pilot:
         image = coffee()
         app.picture.show(image)
@@ -362,8 +470,8 @@ def near(pixels, image):
 
 
 @pytest.mark.anyio
-async def test_a_clock_below_sends_no_pixels_again(sixel, monkeypatch):
-    app = Shows(PixelPicture(sixel))
+async def test_a_clock_below_sends_no_pixels_again(monkeypatch):
+    app = Shows(PixelPicture(SIXEL))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.overlay = ("08:00:01",)
         app.picture.show(noise())
@@ -377,8 +485,8 @@ async def test_a_clock_below_sends_no_pixels_again(sixel, monkeypatch):
 
 
 @pytest.mark.anyio
-async def test_no_pixels_are_drawn_under_a_message(sixel, monkeypatch):
-    app = Shows(PixelPicture(sixel))
+async def test_no_pixels_are_drawn_under_a_message(monkeypatch):
+    app = Shows(PixelPicture(SIXEL))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         app.picture.show(coffee())
         await settled(pilot)
@@ -394,8 +502,8 @@ async def test_no_pixels_are_drawn_under_a_message(sixel, monkeypatch):
 
 
 @pytest.mark.anyio
-async def test_placeholders_stay_whole_where_a_row_is_cut(kitty):
-    app = Shows(PixelPicture(kitty))
+async def test_placeholders_stay_whole_where_a_row_is_cut(terminal):
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
@@ -407,8 +515,8 @@ async def test_placeholders_stay_whole_where_a_row_is_cut(kitty):
 
 
 @pytest.mark.anyio
-async def test_text_stands_below_the_pixels(kitty):
-    app = Shows(PixelPicture(kitty))
+async def test_text_stands_below_the_pixels(terminal):
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.overlay = ("Ada · 08:00", "2 left")
         app.picture.show(noise())
@@ -422,29 +530,29 @@ async def test_text_stands_below_the_pixels(kitty):
 
 
 @pytest.mark.anyio
-async def test_pixels_that_come_too_late_are_forgotten_by_the_terminal_as_well(kitty, terminal):
+async def test_pixels_that_come_too_late_are_forgotten_by_the_terminal_as_well(terminal, monkeypatch):
     began, may_go_on = threading.Event(), threading.Event()
 
-    class Slow(kitty.renderable):
-        def __rich_console__(self, console, options):
-            began.set()
-            assert may_go_on.wait(30)
-            yield from super().__rich_console__(console, options)
+    def slowly(image, cells):
+        began.set()
+        assert may_go_on.wait(30)
+        return KittyPicture(image, cells)
 
-    app = Shows(PixelPicture(Graphics("kitty", (10, 20), Slow)))
+    monkeypatch.setattr(pixels, "KittyPicture", slowly)
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
         assert await anyio.to_thread.run_sync(began.wait, 30)
         app.picture.clear()
         may_go_on.set()
         await settled(pilot)
-        assert terminal.getvalue()
+        assert len(sent_pictures(terminal)) == 1
         assert lying(terminal) == set()
 
 
 @pytest.mark.anyio
-async def test_a_cleared_picture_is_kept_nowhere(kitty):
-    app = Shows(PixelPicture(kitty))
+async def test_a_cleared_picture_is_kept_nowhere(terminal):
+    app = Shows(PixelPicture(KITTY))
     async with app.run_test(size=(40, 10)) as pilot:
         image = plain("red")
         app.picture.show(image)
@@ -459,8 +567,8 @@ async def test_a_cleared_picture_is_kept_nowhere(kitty):
 
 
 @pytest.mark.anyio
-async def test_a_new_size_shows_nothing_until_pixels_of_that_size_are_there(sixel):
-    app = Shows(PixelPicture(sixel))
+async def test_a_new_size_shows_nothing_until_pixels_of_that_size_are_there():
+    app = Shows(PixelPicture(SIXEL))
     async with app.run_test(size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)

@@ -602,9 +602,13 @@ def pictured(scenario: str) -> GlimpseMonitor:
     return app
 
 
-@pytest.mark.parametrize("key", list("DTRSLPo"))
-def test_the_dialogs(snap, look, key):
-    snap(pictured("healthy"), look, press=(key,))
+def test_the_order_menu(snap, look):
+    snap(pictured("healthy"), look, press=("o",), light=True)
+
+
+@pytest.mark.parametrize("key", list("DTRSLP"))
+def test_the_dialogs(snap, key):
+    snap(pictured("healthy"), (80, 24), press=(key,))
 
 
 @pytest.mark.parametrize("scenario", ["nine", "one_down", "nothing"])
@@ -612,7 +616,7 @@ def test_the_dialog_where_things_are_otherwise(snap, scenario):
     snap(pictured(scenario), (80, 24), press=("D",))
 
 
-def test_the_last_actions(snap, look):
+def test_the_last_actions(snap):
     app = pictured("one_down")
 
     async def act(pilot: Pilot[Any]) -> None:
@@ -623,4 +627,4 @@ def test_the_last_actions(snap, look):
         await pilot.press("A")
         await settled(pilot)
 
-    snap(app, look, before=act)
+    snap(app, (80, 24), before=act)

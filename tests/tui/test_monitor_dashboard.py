@@ -456,11 +456,15 @@ async def test_without_colours_everything_can_still_be_told(monkeypatch):
 
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "scenario", ["healthy", "electing", "one_down", "two_down", "deaf", "directory_gone", "draining", "nothing", "nine"]
-)
+@pytest.mark.parametrize("scenario", ["healthy", "one_down", "nine"])
 def test_scenes(snap, look, scenario):
-    snap(make_monitor(scenario, seconds=60.0 if scenario == "healthy" else 20.0), look)
+    seconds = 60.0 if scenario == "healthy" else 20.0
+    snap(make_monitor(scenario, seconds=seconds), look, light=scenario == "one_down")
+
+
+@pytest.mark.parametrize("scenario", ["electing", "two_down", "deaf", "directory_gone", "draining", "nothing"])
+def test_more_scenes(snap, scenario):
+    snap(make_monitor(scenario, seconds=20.0), (80, 24))
 
 
 def test_a_narrow_terminal(snap):

@@ -475,16 +475,20 @@ async def on_tab(pilot: Any) -> None:
     pilot.app.repaint()
 
 
-@pytest.mark.parametrize("scenario", ["one_down", "deaf", "directory_gone"])
-def test_scenes(snap, look, scenario):
-    snap(make_monitor(scenario), look, before=on_tab)
+def test_events(snap, look):
+    snap(make_monitor("one_down"), look, before=on_tab, light=True)
 
 
-def test_hostile_lines(snap, look):
+@pytest.mark.parametrize("scenario", ["deaf", "directory_gone"])
+def test_more_scenes(snap, scenario):
+    snap(make_monitor(scenario), (80, 24), before=on_tab)
+
+
+def test_hostile_lines(snap):
     cloud = FakeCloud()
     cloud.at(12.0, lambda: cloud.log(1, "critical", HOSTILE))
     cloud.at(12.0, lambda: cloud.order(1, "deaf", HOSTILE[:20]))
-    snap(make_monitor(cloud), look, before=on_tab)
+    snap(make_monitor(cloud), (80, 24), before=on_tab)
 
 
 def test_saving(snap, look):

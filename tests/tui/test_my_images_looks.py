@@ -22,7 +22,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_images(snap, make_client, look) -> None:
-    snap(make_client(ada()), look, press=("4",))
+    snap(make_client(ada()), look, press=("4",), light=True)
 
 
 def test_no_images(snap, make_client, look) -> None:
@@ -36,8 +36,8 @@ def test_the_cloud_is_away(snap, make_client) -> None:
     snap(make_client(peer), (80, 24), press=("4", "j"))
 
 
-def test_a_picture_of_another_device(snap, make_client, look) -> None:
-    snap(make_client(ada()), look, press=("4", "G"))
+def test_a_picture_of_another_device(snap, make_client) -> None:
+    snap(make_client(ada()), (80, 24), press=("4", "G"))
 
 
 def test_large(snap, make_client) -> None:
@@ -58,7 +58,7 @@ def named(*keys: str, path: str = "~/Pictures/with place.jpg") -> Callable[..., 
 
 
 def test_encrypt(snap, make_client, look) -> None:
-    snap(make_client(ada()), look, before=named(path="~/Pictures/harbour.png"))
+    snap(make_client(ada()), look, before=named(path="~/Pictures/harbour.png"), light=True)
 
 
 def test_encrypt_with_everything_chosen(snap, make_client) -> None:

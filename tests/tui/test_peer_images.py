@@ -580,7 +580,7 @@ async def states(pilot: Any) -> None:
 
 
 def test_every_state(make_client, snap, look) -> None:
-    snap(make_client(in_every_state()), look, press=("3",), before=states)
+    snap(make_client(in_every_state()), look, press=("3",), before=states, light=True)
 
 
 def test_room_for_many(make_client, snap) -> None:
@@ -592,14 +592,14 @@ def test_nothing_held(make_client, snap, look) -> None:
     snap(make_client(FakePeer()), look, press=("3",))
 
 
-def test_without_the_cloud(make_client, snap, look) -> None:
+def test_without_the_cloud(make_client, snap) -> None:
     peer = in_every_state()
 
     async def away(pilot: Any) -> None:
         peer.reachable = False
         peer.emit(CloudChanged(False, None, 3))
 
-    snap(make_client(peer), look, press=("3",), before=away)
+    snap(make_client(peer), (80, 24), press=("3",), before=away)
 
 
 def test_an_image_that_opens(make_client, snap) -> None:
@@ -626,8 +626,8 @@ def test_no_look(make_client, snap, number: int) -> None:
     snap(make_client(in_every_state()), (80, 24), press=("3", *["l"] * (number - 1), "enter"))
 
 
-def test_no_views_left(make_client, snap, look) -> None:
-    snap(make_client(in_every_state()), look, press=("3", "j", "enter"))
+def test_no_views_left(make_client, snap) -> None:
+    snap(make_client(in_every_state()), (80, 24), press=("3", "j", "enter"))
 
 
 def test_a_damaged_image(make_client, snap) -> None:

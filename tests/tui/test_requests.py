@@ -724,30 +724,37 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "tab": ("2",),
     "outgoing": ("2", "tab", "j", "j", "j"),
     "accept": ("2", "a"),
+    "details": ("2", "tab", "G", "enter"),
+}
+DIALOGS: dict[str, tuple[str, ...]] = {
     "accept-first": ("2", "j", "a"),
     "reject": ("2", "x"),
     "withdraw": ("2", "tab", "w"),
-    "details": ("2", "tab", "G", "enter"),
 }
 
 
 @pytest.mark.parametrize("name", list(SCREENS))
 def test_screens(make_client, snap, look, name: str) -> None:
-    snap(make_client(people_asking()), look, press=SCREENS[name])
+    snap(make_client(people_asking()), look, press=SCREENS[name], light=name == "tab")
 
 
-def test_the_tab_without_requests(make_client, snap, look) -> None:
-    snap(make_client(FakePeer()), look, press=("2",))
+@pytest.mark.parametrize("name", list(DIALOGS))
+def test_more_dialogs(make_client, snap, name: str) -> None:
+    snap(make_client(people_asking()), (80, 24), press=DIALOGS[name])
 
 
-def test_the_tab_without_the_cloud(make_client, snap, look) -> None:
+def test_the_tab_without_requests(make_client, snap) -> None:
+    snap(make_client(FakePeer()), (80, 24), press=("2",))
+
+
+def test_the_tab_without_the_cloud(make_client, snap) -> None:
     peer = people_asking()
     peer.reachable = False
     peer.incoming[1] = replace(peer.incoming[1], waits=True)
-    snap(make_client(peer), look, press=("2", "j"))
+    snap(make_client(peer), (80, 24), press=("2", "j"))
 
 
-def test_a_date_that_is_none(make_client, snap, look) -> None:
+def test_a_date_that_is_none(make_client, snap) -> None:
 
     async def type_it(pilot: Any) -> None:
         field = pilot.app.screen.query_one(ExpiryField)
@@ -756,14 +763,14 @@ def test_a_date_that_is_none(make_client, snap, look) -> None:
         field.query_one(Input).focus()
         await pilot.press(*"soon", "enter")
 
-    snap(make_client(people_asking()), look, press=("2", "j", "a"), before=type_it)
+    snap(make_client(people_asking()), (80, 24), press=("2", "j", "a"), before=type_it)
 
 
-def test_a_picture_on_its_way(make_client, snap, look) -> None:
+def test_a_picture_on_its_way(make_client, snap) -> None:
     peer = people_asking()
 
     async def receive(pilot: Any) -> None:
         peer.emit(CopyProgress("f" * 32, sending=False, done=420_000, total=1_000_000))
         await until(pilot, lambda: "receiving" in shown(rows(pilot, "outgoing")))
 
-    snap(make_client(peer), look, press=("2", "tab", "j", "j"), before=receive)
+    snap(make_client(peer), (80, 24), press=("2", "tab", "j", "j"), before=receive)

@@ -124,10 +124,6 @@ def test_users(make_client, snap) -> None:
     snap(make_client(someone()), SIZE)
 
 
-def test_requests(make_client, snap) -> None:
-    snap(make_client(someone()), SIZE, press=("2",))
-
-
 def test_peer_images(make_client, snap) -> None:
     snap(make_client(someone()), SIZE, press=("3",))
 
@@ -143,4 +139,4 @@ def test_a_look(make_client, snap) -> None:
         await pilot.press("tab", "enter")
         await settled(pilot)
 
-    snap(make_client(someone()), SIZE, before=look)
+    snap(make_client(someone()), (80, 24), before=look)

@@ -757,7 +757,7 @@ async def _to_cem(pilot) -> None:
 
 def test_people_and_what_one_of_them_offers(make_client, snap, look) -> None:
     someone = peer(outgoing=[asked_for(CEM_OFFERS[2], AskState.PENDING)])
-    snap(make_client(someone), look, before=_to_cem)
+    snap(make_client(someone), look, before=_to_cem, light=True)
 
 
 def test_a_large_terminal(make_client, snap) -> None:
@@ -774,24 +774,24 @@ def test_the_dialog_that_asks_for_views(make_client, snap, look) -> None:
     snap(make_client(someone), look, before=ask)
 
 
-def test_a_wrong_number_of_views(make_client, snap, look) -> None:
+def test_a_wrong_number_of_views(make_client, snap) -> None:
 
     async def ask(pilot) -> None:
         await _to_cem(pilot)
         await pilot.press("r", "backspace", "enter")
 
-    snap(make_client(peer()), look, before=ask)
+    snap(make_client(peer()), (80, 24), before=ask)
 
 
 def test_a_filter_that_finds_some(make_client, snap, look) -> None:
     snap(make_client(peer()), look, press=("slash", "l", "i", "n"))
 
 
-def test_a_filter_that_finds_nobody(make_client, snap, look) -> None:
-    snap(make_client(peer()), look, press=("slash", "q", "q"))
+def test_a_filter_that_finds_nobody(make_client, snap) -> None:
+    snap(make_client(peer()), (80, 24), press=("slash", "q", "q"))
 
 
-def test_somebody_who_shows_another_key(make_client, snap, look) -> None:
+def test_somebody_who_shows_another_key(make_client, snap) -> None:
     someone = peer()
 
     async def change(pilot) -> None:
@@ -799,10 +799,10 @@ def test_somebody_who_shows_another_key(make_client, snap, look) -> None:
         await _to_cem(pilot)
         pilot.app.clear_notifications()
 
-    snap(make_client(someone), look, before=change)
+    snap(make_client(someone), (80, 24), before=change)
 
 
-def test_people_before_the_cloud_has_answered(make_client, snap, look) -> None:
+def test_people_before_the_cloud_has_answered(make_client, snap) -> None:
     someone = peer()
     app = make_client(someone)
 
@@ -812,19 +812,19 @@ def test_people_before_the_cloud_has_answered(make_client, snap, look) -> None:
     someone.gates["users"] = anyio.Event()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.tui.conftest.settled", lambda pilot: pilot.pause())
-        snap(app, look, before=ask, waits=False)
+        snap(app, (80, 24), before=ask, waits=False)
 
 
-def test_people_without_the_cloud(make_client, snap, look) -> None:
-    snap(make_client(peer(reachable=False)), look)
+def test_people_without_the_cloud(make_client, snap) -> None:
+    snap(make_client(peer(reachable=False)), (80, 24))
 
 
-def test_people_on_a_cloud_that_fell_silent(make_client, snap, look) -> None:
+def test_people_on_a_cloud_that_fell_silent(make_client, snap) -> None:
     someone = peer(fail={"users": Unavailable("The cloud did not answer in time.")})
-    snap(make_client(someone), look)
+    snap(make_client(someone), (80, 24))
 
 
-def test_hostile_people(make_client, snap, look) -> None:
+def test_hostile_people(make_client, snap) -> None:
     people = [User(20 + number, text, text, False, 1, NOW) for number, text in enumerate(HOSTILE)]
     offers = {20 + number: [offer(20 + number, k, HOSTILE[k]) for k in range(3)] for number in range(len(HOSTILE))}
-    snap(make_client(FakePeer(people=people, offers=offers)), look)
+    snap(make_client(FakePeer(people=people, offers=offers)), (80, 24))

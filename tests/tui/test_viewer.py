@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 import weakref
+from io import StringIO
 from typing import Any
 
 import anyio
@@ -21,8 +22,8 @@ from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
 from tui.client.dialogs.viewer import ViewerScreen
-from tui.client.screens import viewer as viewer_module
 from tui.client.screens.home import HomeScreen
+from tui.client.widgets import decoding
 from tui.client.widgets.cells import Painting
 from tui.client.widgets.decoding import full
 from tui.client.widgets.graphics import Graphics
@@ -265,7 +266,7 @@ async def test_a_revocation_that_comes_before_the_picture_shows_none(make_client
         assert gate.wait(30)
         return full(data)
 
-    monkeypatch.setattr(viewer_module, "full", slow)
+    monkeypatch.setattr(decoding, "full", slow)
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
@@ -319,14 +320,14 @@ async def test_ones_own_picture_has_no_end_and_nothing_is_told(make_client, cloc
         assert screen._peer.calls("look_ended") == []
 
 
-def test_how_an_ended_look_looks(make_client, snap, look, clock: Clock) -> None:
+def test_how_an_ended_look_looks(make_client, snap, clock: Clock) -> None:
     async def over(pilot: Any) -> None:
         screen = await shown(pilot, limited(look_s=30))
         clock.passed = 30.0
         screen.tick()
         await settled(pilot)
 
-    snap(make_client(), look, before=over)
+    snap(make_client(), (80, 24), before=over)
 
 
 @pytest.mark.anyio
@@ -340,7 +341,7 @@ async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, mon
         decoded.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr(viewer_module, "full", slow)
+    monkeypatch.setattr(decoding, "full", slow)
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
@@ -393,7 +394,7 @@ async def test_closing_leaves_neither_bytes_nor_pixels_in_memory(make_client, mo
         pixels.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr(viewer_module, "full", watched)
+    monkeypatch.setattr(decoding, "full", watched)
     peer = Opening(**vars_of(holding(held(1))))
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -448,43 +449,28 @@ async def test_no_picture_of_a_view_is_offered_to_be_kept(make_client) -> None:
         assert not screen.picture.ALLOW_SELECT
 
 
-class Pixels:
-    """What textual-image draws with, as far as the widget needs it; `sent` and `forgotten` count pictures."""
-
-    sent = 0
-    forgotten = 0
-
-    def __init__(self, image: Image.Image, width: int, height: int) -> None:
-        self.width, self.height = width, height
-
-    def __rich_console__(self, _console: Any, _options: Any) -> Any:
-        from rich.segment import Segment
-
-        Pixels.sent += 1
-        yield from [Segment("#" * self.width + "\n")] * self.height
-
-    def cleanup(self) -> None:
-        Pixels.forgotten += 1
-
-
 @pytest.mark.anyio
 async def test_true_pixels_are_used_where_there_are_and_forgotten_by_the_terminal(make_client, monkeypatch) -> None:
-    monkeypatch.setattr(Pixels, "sent", 0)
-    monkeypatch.setattr(Pixels, "forgotten", 0)
-    app = make_client(graphics=Graphics("kitty", (10, 20), Pixels))
+    terminal = StringIO()
+    monkeypatch.setattr(sys, "__stdout__", terminal)
+
+    def sent_and_forgotten() -> tuple[int, int]:
+        return terminal.getvalue().count("\x1b_Ga=t,"), terminal.getvalue().count("\x1b_Ga=d,d=I,")
+
+    app = make_client(graphics=Graphics("kitty", (10, 20)))
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot)
-        assert Pixels.sent == 1
+        assert sent_and_forgotten() == (1, 0)
         assert screen.picture.image is not None
         assert screen.picture.image.tobytes() != full(PICTURE).tobytes(), "name and time are in the pixels as well"
-        assert "####" in lines(screen.picture)
+        assert "\U0010eeee" in lines(screen.picture)
         assert "Ada · 2027-01-15 08:00:00" in lines(screen.picture)
         await pilot.press("plus")
         await settled(pilot)
-        assert (Pixels.sent, Pixels.forgotten) == (2, 1)
+        assert sent_and_forgotten() == (2, 1)
         await pilot.press("escape")
         await settled(pilot)
-        assert Pixels.forgotten == 2
+        assert sent_and_forgotten() == (2, 2)
 
 
 HOSTILE = "\x1b[31mred\x07 \u202eevil [red]b[/red] [@click=app.quit]x[/] \U0001f468\u200d\U0001f469\r\n" + "x" * 10_000
@@ -516,7 +502,8 @@ def push(of: View, person: str = "Bea") -> Any:
 
 
 def test_the_viewer(make_client, snap, look) -> None:
-    snap(make_client(), look, before=push(view(bands(("#5b2a86", "#7785ac", "#9ac6c5"), (160, 90)))))
+    picture = bands(("#5b2a86", "#7785ac", "#9ac6c5"), (160, 90))
+    snap(make_client(), look, before=push(view(picture)), light=True)
 
 
 def test_the_last_view_of_a_tall_picture_closely(make_client, snap) -> None:
@@ -532,5 +519,5 @@ def test_a_picture_of_ones_own(make_client, snap) -> None:
     snap(make_client(), (80, 24), before=push(view(left=None), "you"))
 
 
-def test_what_cannot_be_shown(make_client, snap, look) -> None:
-    snap(make_client(), look, before=push(view(b"\xff\xd8\xff nothing")))
+def test_what_cannot_be_shown(make_client, snap) -> None:
+    snap(make_client(), (80, 24), before=push(view(b"\xff\xd8\xff nothing")))

@@ -587,21 +587,21 @@ def harmless(app) -> None:
 
 # --- Looks -----------------------------------------------------------------------------------------------------------
 def test_first_start(snap, make_client, look) -> None:
-    snap(make_client(host=FakeHost()), look)
+    snap(make_client(host=FakeHost()), look, light=True)
 
 
 def test_profiles(snap, make_client, look) -> None:
     snap(make_client(host=FakeHost(found=FOUND, reached=Reach(("n1", "n3"), ("n2",)))), look)
 
 
-def test_no_node_answers_and_a_profile_is_damaged(snap, make_client, look) -> None:
+def test_no_node_answers_and_a_profile_is_damaged(snap, make_client) -> None:
     trouble = ProfileError("The key file /p/broken/identity is damaged or no key file; restore it from a copy.")
     host = FakeHost(found=FOUND, reached=AWAY, fail={"open": trouble})
-    snap(make_client(host=host), look, press=("j", "j", "enter"))
+    snap(make_client(host=host), (80, 24), press=("j", "j", "enter"))
 
 
-def test_registering_without_the_cluster(snap, make_client, look) -> None:
-    snap(make_client(host=FakeHost(reached=AWAY)), look, press=(*"Ada", "enter"))
+def test_registering_without_the_cluster(snap, make_client) -> None:
+    snap(make_client(host=FakeHost(reached=AWAY)), (80, 24), press=(*"Ada", "enter"))
 
 
 def test_new_account(snap, make_client, look) -> None:
@@ -616,11 +616,11 @@ def test_import(snap, make_client, look) -> None:
     snap(make_client(host=FakeHost(found=FOUND)), look, press=("i", "enter"))
 
 
-def test_being_busy(snap, make_client, look) -> None:
+def test_being_busy(snap, make_client) -> None:
     peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event()})
 
     async def begin(pilot) -> None:
         await pilot.press(*"Ada", "enter")
         await until_asked(pilot, peer, "register")
 
-    snap(make_client(host=FakeHost(peers={"ada": peer})), look, before=begin, waits=False)
+    snap(make_client(host=FakeHost(peers={"ada": peer})), (80, 24), before=begin, waits=False)

@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
+from tests.patience import PATIENCE_S
 from tests.unit.profiles_made import ask_row
 from tui.peer import asker as asker_module
 from tui.peer import mailbox as mailbox_module
@@ -111,7 +112,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def test_requests_are_read_by_the_same_rule(store: Store) -> None:
     ask = msgspec.json.decode(ask_row(), type=ops.AskArrived).ask
     node = Node(lambda _page: ops.Asks(rows=[ask], total=NO_END))
-    with pytest.raises(Unavailable), anyio.fail_after(20):
+    with pytest.raises(Unavailable), anyio.fail_after(PATIENCE_S):
         await ViewRequests(context(node, store=store)).refresh(incoming=True)
     assert node.left_out == node.requests[:1]
 
@@ -136,7 +137,7 @@ async def test_mail_without_end_is_not_fetched_on_and_on(
         return (ops.Done(), None) if isinstance(operation, ops.AckMail) else await node_ask(operation, **more)
 
     monkeypatch.setattr(node, "ask", ask)
-    with pytest.raises(Unavailable, match="has no end"), anyio.fail_after(20):
+    with pytest.raises(Unavailable, match="has no end"), anyio.fail_after(PATIENCE_S):
         await mailbox.fetch()
     assert node.left_out == [node.requests[-1]]
     assert len(node.requests) == (21 if fresh else 2)

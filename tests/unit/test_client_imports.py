@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("numpy", "PIL", "cryptography", "asyncmy", "stegano", "textual_image", "anyio", "sqlite3", "msgspec", "orjson")
+HEAVY = ("numpy", "PIL", "cryptography", "asyncmy", "stegano", "anyio", "sqlite3", "msgspec", "orjson")
 IMPORT = "import tui.cli, tui.client.run, tui.client.app, tui.client.screens.welcome"
 PAINT = """
 import asyncio

@@ -51,7 +51,7 @@ ALLOWED = {
     ("node/directory/backup.py", "_flush"): "a finished copy, and folders",
     ("tui/peer/profile.py", "Profile"): "the lock, the key and the images of a profile",
     ("tui/peer/profiles.py", "holder"): "the lock of a profile",
-    ("tui/commands/up.py", "running"): "the logs of nodes",
+    ("tui/commands/up.py", "_start"): "the logs of nodes",
     ("tui/commands/up.py", "_why_it_ended"): "the logs of nodes",
     ("tui/commands/up.py", "_locked"): "the lock of a cluster's folder",
     ("tui/commands/up.py", "_first_lent_port"): "a file of the kernel",

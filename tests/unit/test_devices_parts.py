@@ -91,7 +91,8 @@ def ask(**changes: Any) -> ops.AskRow:
 
 
 async def test_an_old_letter_opens_no_request_that_was_closed(store: Store) -> None:
-    """Mail comes at least once and may be late; the request that it told of had been answered meanwhile."""
+    """Mail comes at least once and may be late; the request that it told of had been answered meanwhile. Only what the
+    cloud took as accepted is more than a rejection: the image was withdrawn while the answer waited."""
     asks = ViewRequests(context_of(store, Clock()))
     await asks.arrived(ask())
     assert (await asks.present(ASK)).state == "pending"  # type: ignore[union-attr]
@@ -101,7 +102,9 @@ async def test_an_old_letter_opens_no_request_that_was_closed(store: Store) -> N
     assert found is not None
     assert (found.state, found.answered) == ("rejected", 1_000.0)
     await asks.close(ASK, "accepted")
-    assert (await asks.present(ASK)).state == "rejected"  # type: ignore[union-attr]
+    assert (await asks.present(ASK)).state == "accepted"  # type: ignore[union-attr]
+    await asks.close(ASK, "rejected")
+    assert (await asks.present(ASK)).state == "accepted"  # type: ignore[union-attr]
 
 
 async def test_a_withdrawn_image_closes_its_own_requests_only(store: Store) -> None:

@@ -429,7 +429,7 @@ def test_the_request_of_a_silent_peer_is_not_handed_round_for_ever() -> None:
 
 
 def test_served_requests_are_forgotten_in_time_and_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.dispatch.REMEMBERED_REQUESTS", 10)
+    monkeypatch.setattr("node.request_book.REMEMBERED_REQUESTS", 10)
     bench = Bench(me="b")
     for number in range(30):
         bench.get("c", Done(keys=keys_of(key(number))))

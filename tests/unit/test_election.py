@@ -5,23 +5,19 @@ from itertools import pairwise
 
 import pytest
 
-from node.election import (
+from node.election import Election
+from node.lease import (
     ClaimLease,
-    Deposed,
-    Election,
-    Input,
-    LeaderChanged,
     LeaseLost,
     LeaseReleased,
     LeaseRenewed,
     LeaseUnknown,
     LeaseWon,
-    MemberRow,
     ReleaseLease,
     RenewLease,
-    Role,
-    RoleChanged,
 )
+from node.membership import MemberRow
+from node.roles import Deposed, Input, LeaderChanged, Role, RoleChanged
 from shared.config import LOCAL
 from shared.errors import LocalError
 from shared.wire.node_messages import (
@@ -220,7 +216,7 @@ def test_a_node_alone_claims_when_the_others_rows_are_stale() -> None:
     bench = Bench()
     for step in range(40):
         bench.at(0.1 * step)
-        bench.machine.node_rows([MemberRow("a", 1.0, frozenset("c")), MemberRow("c", 1.0, frozenset("a"))], bench.now)
+        bench.machine.node_rows([MemberRow("a", 1.0, True), MemberRow("c", 1.0, True)], bench.now)
     bench.at(6.0)
     assert any(isinstance(action, ClaimLease) for action in bench.machine.take_actions())
 

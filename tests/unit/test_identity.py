@@ -111,14 +111,6 @@ def test_no_other_signature_passes_as_that_of_a_session_key() -> None:
         forged.verify()
 
 
-def test_the_account_is_its_signing_key() -> None:
-    assert OWNER.public.account_key == OWNER.public.signing_key
-    moved = Identity(OWNER.signing_private, STRANGER.session_private)
-    moved.public.verify()
-    assert moved.public.account_key == OWNER.public.account_key
-    assert moved.public.words == OWNER.public.words
-
-
 def test_private_keys_never_show() -> None:
     for shown in (repr(OWNER), str(OWNER), f"{OWNER}", repr({"identity": OWNER})):
         assert OWNER.public.words in shown
@@ -146,7 +138,6 @@ def test_generation_takes_the_entropy_that_is_handed_in() -> None:
 
 def test_fingerprints() -> None:
     key = OWNER.public.signing_key
-    assert OWNER.public.fingerprint == fingerprint_of(key)
     assert len(fingerprint_of(key)) == 32
     assert OWNER.public.words == words_of(key)
     assert words_of(key).split() == [WORDS[byte] for byte in fingerprint_of(key)[:8]]

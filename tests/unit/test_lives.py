@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.lives import Lives
+from node.node_folder import Lives
 from shared.errors import StorageError, UserError
 from shared.wire.node_messages import MAX_INCARNATION
 

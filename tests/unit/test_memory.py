@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from node.directory import Marks
 from node.memory import NOTHING, Memory
-from node.memory_file import Damaged, load_memory, memory_path, save_memory
+from node.node_folder import Damaged, load_memory, memory_path, save_memory
 from shared.errors import StorageError
 
 NOW = Marks(commits=100, epoch=1, term=4, accounts=9)

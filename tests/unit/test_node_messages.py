@@ -7,6 +7,7 @@ from shared.errors import MalformedMessage
 from shared.wire.codec import decode, encode
 from shared.wire.node_messages import (
     MAX_NODES,
+    RETIRED_KINDS,
     Assign,
     Done,
     FaultToken,
@@ -42,6 +43,13 @@ def test_kinds_are_different_and_in_range() -> None:
     kinds = [kind.__struct_config__.tag for kind in NodeMessage.__args__]
     assert len(set(kinds)) == len(kinds)
     assert all(1 <= kind <= 39 for kind in kinds)
+    assert not RETIRED_KINDS & set(kinds)
+
+
+@pytest.mark.parametrize("kind", sorted(RETIRED_KINDS))
+def test_what_an_earlier_version_still_sends_is_malformed(kind: int) -> None:
+    with pytest.raises(MalformedMessage):
+        decode(b'{"k":%d,"version":1,"setter":0,"policy":"priority"}' % kind, NodeMessage, cap_bytes=MAX_MESSAGE_BYTES)
 
 
 @pytest.mark.parametrize(("accounts", "requests"), [(1, 1), (1, 500), (3, 500), (500, 500)])

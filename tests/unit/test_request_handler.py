@@ -9,13 +9,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from node.encrypting import Pulls
-from node.request_handler import RequestHandler, RequestKey
+from node.exchange import Pulls
+from node.request_handler import RequestHandler
 from node.telemetry import Telemetry
-from shared.config import LIMITS, LOCAL
+from shared.config import LOCAL
 from shared.errors import Refused, StorageError, Unavailable
 from shared.net.handles import Session
 from shared.wire.codec import decode
+from shared.wire.node_messages import RequestKey
 from shared.wire.operations import ListUsers
 from shared.wire.peer_messages import Answer, AnyPeerMessage, NoLeader, Pull, Request
 from shared.wire.refusals import FINAL_CODES
@@ -33,6 +34,8 @@ class Told:
     """A dispatch that notes what it is told."""
 
     calls: list[tuple[str, RequestKey]] = field(default_factory=list)
+    at_work: bool = False
+    """What it says of a request that is wanted no more."""
 
     def request_held(self, key: RequestKey) -> bool:
         self.calls.append(("held", key))
@@ -41,14 +44,16 @@ class Told:
     def served(self, key: RequestKey) -> None:
         self.calls.append(("served", key))
 
-    def failed_to_serve(self, key: RequestKey) -> None:
-        self.calls.append(("failed", key))
+    def not_served(self, key: RequestKey, *, reachable: bool) -> bool:
+        self.calls.append(("failed" if reachable else "failed, gone", key))
+        return reachable
 
-    def unwanted(self, key: RequestKey) -> None:
+    def unwanted(self, key: RequestKey) -> bool:
         self.calls.append(("unwanted", key))
+        return self.at_work
 
-    def peer_gone(self, key: RequestKey) -> None:
-        self.calls.append(("gone", key))
+    def is_wanted(self, key: RequestKey) -> bool:
+        return not self.at_work
 
     def taken(self) -> list[str]:
         names, self.calls = [name for name, _ in self.calls], []
@@ -75,7 +80,7 @@ class Bench:
         """A request whose operation has to be pulled."""
         request = Request(request=f"{number:032x}", large_sha256=LARGE, large_size=12)
         self.request_handler.take(session, request)
-        return session.remote_key, request.request
+        return RequestKey(session.remote_key, request.request)
 
     async def pulling(self, key: RequestKey) -> None:
         """Serve a request up to where the node waits for its peer."""
@@ -99,9 +104,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         request_handler = RequestHandler(
             endpoint,
             cast("Any", None),
-            cast("Any", None),
             Pulls(endpoint, timing),
-            LIMITS,
             tasks,
             telemetry=telemetry,
             clock=lambda: 0.0,
@@ -126,9 +129,10 @@ async def test_a_peer_that_has_its_answer_ends_the_wait_for_its_upload(bench: Be
         here = session()
         key = bench.take(here, 1)
         await bench.pulling(key)
+        bench.told.at_work = True
         bench.request_handler.unwanted(here, key[1])
         await bench.done()
-    assert bench.told.taken() == ["held", "unwanted"]
+    assert bench.told.taken() == ["held", "unwanted", "failed"]
 
 
 async def test_what_is_held_and_wanted_no_more_is_let_go_of(bench: Bench) -> None:
@@ -162,9 +166,9 @@ async def test_a_request_whose_peer_left_while_it_was_served_is_given_back_and_l
     await bench.pulling(key)
     end(bench.request_handler, here)
     await bench.done()
-    assert bench.told.taken() == ["held", "gone", "failed"], "dispatch must not give it to this node again"
-    bench.request_handler.serve(key)
-    assert bench.told.taken() == ["gone", "failed"], "dispatch must not wait for a node that has let go"
+    assert bench.told.taken() == ["held", "failed, gone"], "dispatch must not give it to this node again"
+    bench.request_handler.unwanted(here, key[1])
+    assert bench.told.taken() == [], "it has been let go of"
 
 
 @dataclass
@@ -193,7 +197,7 @@ async def test_trouble_of_the_node_is_never_a_final_refusal(
     bench.request_handler._services = cast("Any", Failing(error))
     asker = session()
     bench.request_handler.take(asker, Request(request=f"{1:032x}", operation=ListUsers()))
-    bench.request_handler.serve((asker.remote_key, f"{1:032x}"))
+    bench.request_handler.serve(RequestKey(asker.remote_key, f"{1:032x}"))
     await bench.done()
     assert bench.told.taken() == told
     [said] = bench.posts.messages

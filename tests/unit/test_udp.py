@@ -137,7 +137,7 @@ async def test_a_full_buffer_stops_the_run(monkeypatch: pytest.MonkeyPatch):
 
         real = sender._socket
         monkeypatch.setattr(sender, "_socket", Full())
-        assert sender.send_batch([(("127.0.0.1", 9), b"x")] * 2 + [(("127.0.0.1", 8), b"x")] * 4) == 3
+        assert sender.send_run(("127.0.0.1", 9), [b"x"] * 6) == 3
 
 
 async def test_one_wake_up_takes_a_bounded_amount():

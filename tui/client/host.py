@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _CLOSING = "The client is closing; start it again."
 
 
-class _Visit:
+class _OpenPeer:
     """One peer from the request to open it until it is closed."""
 
     def __init__(self, profile: str) -> None:
@@ -50,9 +50,9 @@ class LocalHost:
         self._on_failure = on_failure
         self.log_trouble = ""
         """Why there is no log, for people; empty where there is one."""
-        self._visit: _Visit | None = None
-        self._wanted: deque[_Visit] = deque()
-        self._knock = asyncio.Event()
+        self._opened: _OpenPeer | None = None
+        self._queue: deque[_OpenPeer] = deque()
+        self._wake = asyncio.Event()
         self._running = False
 
     @property
@@ -68,10 +68,10 @@ class LocalHost:
         self._running = True
         try:
             while True:
-                await self._knock.wait()
-                self._knock = asyncio.Event()
-                while self._wanted:
-                    await self._serve(self._wanted.popleft())
+                await self._wake.wait()
+                self._wake = asyncio.Event()
+                while self._queue:
+                    await self._serve(self._queue.popleft())
         finally:
             self._running = False
 
@@ -102,27 +102,27 @@ class LocalHost:
             raise Unavailable(_CLOSING)
         await _load("tui.peer.peer")
         await _load("shared.logs")
-        self._visit = visit = _Visit(profile)
-        self._wanted.append(visit)
-        self._knock.set()
-        await visit.settled.wait()
-        if visit.error is None and visit.leave.is_set():  # closed while it was being opened
+        self._opened = opened = _OpenPeer(profile)
+        self._queue.append(opened)
+        self._wake.set()
+        await opened.settled.wait()
+        if opened.error is None and opened.leave.is_set():  # closed while it was being opened
             raise Unavailable(_CLOSING)
-        if visit.error is not None:
-            raise visit.error
-        assert visit.peer is not None
-        return visit.peer
+        if opened.error is not None:
+            raise opened.error
+        assert opened.peer is not None
+        return opened.peer
 
     async def close(self) -> None:
         """Close the open peer, if there is one; it says goodbye to the cloud."""
-        visit = self._visit
-        if visit is None:
+        opened = self._opened
+        if opened is None:
             return
-        visit.leave.set()
+        opened.leave.set()
         if self._running:
-            await visit.over.wait()
-        if self._visit is visit:
-            self._visit = None
+            await opened.over.wait()
+        if self._opened is opened:
+            self._opened = None
 
     async def restore(self, profile: str, export: bytes, passphrase: str) -> None:
         """Put an exported identity into a new profile. Raises `ProfileError`, `InvalidInput`."""
@@ -134,7 +134,7 @@ class LocalHost:
         await asyncio.to_thread(Peer.import_identity, folder, export, passphrase)
 
     # --- The task of `run` -------------------------------------------------------------------------------------------
-    async def _serve(self, visit: _Visit) -> None:
+    async def _serve(self, opened: _OpenPeer) -> None:
         """Open, keep and close one peer, all in this task."""
         from shared.logs import end_log
         from tui.peer import Peer
@@ -142,20 +142,20 @@ class LocalHost:
 
         handler = None
         try:
-            folder = profile_folder(self._root, visit.profile)
-            handler = await self._begin_log(visit.profile)
+            folder = profile_folder(self._root, opened.profile)
+            handler = await self._begin_log(opened.profile)
             cluster = await asyncio.to_thread(find_cluster, self._given)
             async with Peer(folder, cluster) as peer:
-                visit.peer = peer
-                visit.settled.set()
-                await visit.leave.wait()
+                opened.peer = peer
+                opened.settled.set()
+                await opened.leave.wait()
         except Exception as error:  # noqa: BLE001 - it is told to the person and to the log
-            self._failed(visit, error)
+            self._failed(opened, error)
         finally:
-            if visit.peer is None and visit.error is None:
-                visit.error = Unavailable(_CLOSING)
-            visit.settled.set()
-            visit.over.set()
+            if opened.peer is None and opened.error is None:
+                opened.error = Unavailable(_CLOSING)
+            opened.settled.set()
+            opened.over.set()
             if handler is not None:
                 end_log(handler)
 
@@ -171,18 +171,18 @@ class LocalHost:
         self.log_trouble = ""
         return handler
 
-    def _failed(self, visit: _Visit, error: Exception) -> None:
+    def _failed(self, opened: _OpenPeer, error: Exception) -> None:
         """Hand a failure to whoever waits for the peer, or, once it was open, to the program."""
-        if visit.peer is None and isinstance(error, GlimpseError):
-            visit.error = error
+        if opened.peer is None and isinstance(error, GlimpseError):
+            opened.error = error
             return
         log.error("the peer failed", exc_info=error)
-        details = self.log_trouble or f"Details are in {log_folder() / f'client-{visit.profile}.log'}."
+        details = self.log_trouble or f"Details are in {log_folder() / f'client-{opened.profile}.log'}."
         text = f"The client failed ({describe(error)}); start it again. {details}"
-        if visit.peer is None:
-            visit.error = Unavailable(text)
-        if self._visit is visit:
-            self._visit = None
+        if opened.peer is None:
+            opened.error = Unavailable(text)
+        if self._opened is opened:
+            self._opened = None
         self._on_failure(text)
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tui.client.widgets.graphics import Graphics
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-_PATIENCE_S = 8.0
-"""Seconds from a signal to the end of the process, come what may; a goodbye takes two at most."""
+_SHUTDOWN_LIMIT_S = 8.0
+"""Seconds from a signal to the end of the process at the latest; a goodbye takes two at most."""
 _BY_SIGNAL = 128
 """Added to a signal's number, as shells do, it is the exit code of a program that the signal ended."""
 
@@ -103,7 +103,7 @@ async def run_screens(
     async with asyncio.TaskGroup() as group:
         core = group.create_task(_guard(host, fail))
         try:
-            with _signals_heeded(group, host, app, ending):
+            with _signals_handled(group, host, app, ending):
                 rest = await app.run_async()
         finally:
             await host.close()
@@ -122,12 +122,12 @@ async def _guard(host: LocalHost, fail: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _signals_heeded(
+def _signals_handled(
     group: asyncio.TaskGroup, host: LocalHost, app: GlimpseClient, ending: ClientEnding
 ) -> Iterator[None]:
     """Close the peer and then the screens when a signal asks for it. A second signal ends the process at once.
 
-    The process ends after `_PATIENCE_S` whatever it still waits for.
+    The process ends after `_SHUTDOWN_LIMIT_S` whatever it still waits for.
     """
     loop = asyncio.get_running_loop()
 
@@ -136,18 +136,18 @@ def _signals_heeded(
         await host.close()
         app.exit(return_code=code)
 
-    def heed(number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         for other in _SIGNALS:
             signal.signal(other, signal.SIG_DFL)
         if _terminal_is_gone():
-            _paint_nowhere()
+            _discard_output()
         code = _BY_SIGNAL + number
-        last = threading.Timer(_PATIENCE_S, os._exit, (code,))
+        last = threading.Timer(_SHUTDOWN_LIMIT_S, os._exit, (code,))
         last.daemon = True
         last.start()
         loop.call_soon_threadsafe(lambda: group.create_task(leave(code)))
 
-    before = {number: signal.signal(number, heed) for number in _SIGNALS}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield
     finally:
@@ -165,8 +165,8 @@ def _terminal_is_gone() -> bool:
     return False
 
 
-def _paint_nowhere() -> None:
-    """Have what is still painted go nowhere: what writes to a terminal that is gone dies, and is waited for."""
+def _discard_output() -> None:
+    """Send further output to the null device: a write to a terminal that is gone would fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     for output in (1, 2):
         os.dup2(nowhere, output)

@@ -74,8 +74,8 @@ class AcceptDialog(ClientDialog[RightsForm]):
             yield Picture(id="accept-picture")
             yield Static(self._asked(), id="accept-facts", markup=False)
         yield Vertical(*self._fingerprint(), id="accept-person", classes="-first" if self._first else "")
-        views = RightsForm(self._ask.request.views, None)
-        yield from rights_fields("accept", views, self.client.zone, labels=("Views", "Expires", "A look"))
+        asked_for = RightsForm(self._ask.request.views, None)
+        yield from rights_fields("accept", asked_for, self.client.zone, labels=("Views", "Expires", "A look"))
         yield Static("", id="accept-meaning", markup=False, classes="text")
 
     def _asked(self) -> Text:

@@ -9,17 +9,9 @@ import os
 import sys
 import termios
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, TextIO
+from typing import Final, Literal, TextIO
 
 from tui.client.widgets.asking import ask
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from PIL.Image import Image
-    from textual_image.renderable._protocol import ImageRenderable
-
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +22,10 @@ _USUAL_CELL_PX: Final = (10, 20)
 
 @dataclass(frozen=True, slots=True)
 class Graphics:
-    """How a terminal shows pixels: its protocol, the (width, height) of a cell in pixels, and what draws with it."""
+    """How a terminal shows pixels: its protocol, and the (width, height) of a cell in pixels."""
 
     protocol: Literal["kitty", "sixel"]
     cell_px: tuple[int, int]
-    renderable: Callable[..., ImageRenderable]
-    """Called with a picture and its `width` and `height` in cells, in a thread."""
 
 
 def probe(pictures: str = "auto") -> Graphics | None:
@@ -55,17 +45,7 @@ def probe(pictures: str = "auto") -> Graphics | None:
         return None
     # Sixel first: some terminals say that they have Kitty's graphics and lack the placeholders that pictures need in a
     # screen that scrolls; Kitty itself has no Sixel.
-    protocol: Literal["kitty", "sixel"] = "sixel" if answers.sixel else "kitty"
-    cell_px = _cell_px() or answers.cell_px or _USUAL_CELL_PX
-    return Graphics(protocol, cell_px, partial(_drawn, protocol, cell_px))
-
-
-def _drawn(
-    protocol: Literal["kitty", "sixel"], cell_px: tuple[int, int], image: Image, **cells: int
-) -> ImageRenderable:
-    from tui.client.widgets.images import drawn_by
-
-    return drawn_by(protocol, cell_px, image, **cells)
+    return Graphics("sixel" if answers.sixel else "kitty", _cell_px() or answers.cell_px or _USUAL_CELL_PX)
 
 
 def _is_terminal() -> bool:

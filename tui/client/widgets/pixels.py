@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.segment import Segment
-from textual.strip import Strip
 
 from tui.client.widgets.cells import Look, Painting
 from tui.client.widgets.drawing import resized, toned
-from tui.client.widgets.sixels import drawn, sixel_strips
+from tui.client.widgets.kitty import MAX_CELLS, KittyPicture
+from tui.client.widgets.sixels import sixel_strips
 from tui.client.widgets.viewport import Box
 from tui.client.widgets.zooming import ZoomablePicture
 
@@ -23,25 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual import events
-    from textual_image.renderable._protocol import ImageRenderable
 
     from tui.client.widgets.graphics import Graphics
 
 _MAX_SENT_PX: Final = 1_500_000
 """More pixels are not sent to a terminal that scales what it gets: a picture would take seconds over a slow line."""
-_MAX_CELLS: Final = 297
-"""Columns or rows that Kitty's protocol can number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KittyPainting(Painting):
     """Strips that make the terminal show a picture which was sent to it."""
 
-    sent: ImageRenderable
+    sent: KittyPicture
 
     def release(self) -> None:
         """Have the terminal forget the picture."""
-        self.sent.cleanup()
+        self.sent.forget()
 
 
 class PixelPicture(ZoomablePicture):
@@ -68,7 +62,7 @@ class PixelPicture(ZoomablePicture):
     def room(self) -> tuple[int, int]:
         """Columns and rows of cells that the picture may take."""
         columns, rows = super().room
-        return min(columns, _MAX_CELLS), min(rows, _MAX_CELLS)
+        return min(columns, MAX_CELLS), min(rows, MAX_CELLS)
 
     @property
     def box_px(self) -> tuple[int, int]:
@@ -99,15 +93,6 @@ def paint_pixels(image: Image.Image, part: Box, cells: tuple[int, int], graphics
         size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     small = Image.fromarray(toned(np.asarray(resized(image, part, size)), look))
     if graphics.protocol == "kitty":
-        return _kitty(small, cells, graphics.renderable)
-    return Painting(tuple(sixel_strips(small, cells, graphics.renderable)), columns)
-
-
-def _kitty(image: Image.Image, cells: tuple[int, int], drawn_by: Callable[..., ImageRenderable]) -> Painting:
-    """Send a picture to the terminal; the strips hold placeholders for its cells, which any text may replace."""
-    renderable = drawn_by(image, width=cells[0], height=cells[1])
-    strips = [Strip([Segment(text.rstrip("\n"), style)], cells[0]) for text, style, _ in drawn(renderable, cells)]
-    for strip in strips:
-        # The picture's number is in the colour of its placeholders, which must not become the nearest of fewer ones.
-        strip.render(Console(file=StringIO(), color_system="truecolor", legacy_windows=False))
-    return KittyPainting(tuple(strips), cells[0], renderable)
+        sent = KittyPicture(small, cells)
+        return KittyPainting(sent.strips, columns, sent)
+    return Painting(tuple(sixel_strips(small, cells)), columns)

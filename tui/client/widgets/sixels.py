@@ -6,10 +6,10 @@ dialog or a message covers the rest, which is what Textual asks of every line.
 
 from __future__ import annotations
 
-import re
-from io import StringIO
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.segment import Segment
@@ -19,16 +19,15 @@ from textual.strip import Strip
 from tui.client.widgets.cells import BetweenStrip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from textual_image.renderable._protocol import ImageRenderable
+    from collections.abc import Iterable
 
 _COLORS: Final = 256
-_COLOR_DEFINITION: Final = re.compile(r"#(\d+);2;\d+;\d+;\d+")
+_BAND: Final = 6
+"""Rows of pixels that one line of Sixel draws."""
 _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 
 
-def sixel_strips(image: Image.Image, cells: tuple[int, int], drawn_by: Callable[..., ImageRenderable]) -> list[Strip]:
+def sixel_strips(image: Image.Image, cells: tuple[int, int]) -> list[Strip]:
     """Return a strip for each row of (columns, rows) cells of a picture in as many pixels as they have. For threads.
 
     The colours are chosen for the whole picture: rows with colours of their own would show where they meet.
@@ -37,34 +36,26 @@ def sixel_strips(image: Image.Image, cells: tuple[int, int], drawn_by: Callable[
     paletted = image.quantize(_COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     height = image.height // rows
     parts = [paletted.crop((0, row * height, image.width, (row + 1) * height)) for row in range(rows)]
-    return [SixelStrip(part, columns, drawn_by, _codes(part, columns, drawn_by)) for part in parts]
-
-
-def drawn(renderable: ImageRenderable, cells: tuple[int, int]) -> list[Segment]:
-    """Return what textual-image draws a picture with in (columns, rows) of cells."""
-    console = Console(file=StringIO(), width=cells[0], height=cells[1], legacy_windows=False)
-    return [part for part in renderable.__rich_console__(console, console.options) if isinstance(part, Segment)]
+    return [SixelStrip(part, columns) for part in parts]
 
 
 class SixelStrip(BetweenStrip):
     """A row of a picture that draws its pixels, and draws fewer of them where a part of it is taken."""
 
-    __slots__ = ("_after", "_before", "_codes", "_columns", "_drawn_by", "_image")
+    __slots__ = ("_after", "_before", "_codes", "_columns", "_image")
 
     def __init__(
         self,
         image: Image.Image,
         columns: int,
-        drawn_by: Callable[..., ImageRenderable],
-        codes: str,
         before: Strip | None = None,
         after: Strip | None = None,
+        codes: str | None = None,
     ) -> None:
-        """Make a row from its pixels and the codes that draw them, with strips beside it."""
+        """Make a row from its pixels, with strips beside it; `codes` if what draws them is known already."""
         self._image = image
         self._columns = columns
-        self._drawn_by = drawn_by
-        self._codes = codes
+        self._codes = _codes(image, columns) if codes is None else codes
         self._before = before or Strip([], 0)
         self._after = after or Strip([], 0)
         blank = Segment(" " * columns, next((segment.style for segment in self._before), Style()))
@@ -72,7 +63,7 @@ class SixelStrip(BetweenStrip):
 
     def between(self, before: Strip, after: Strip) -> Strip:
         """Return the row with strips beside it that were rendered before."""
-        return SixelStrip(self._image, self._columns, self._drawn_by, self._codes, before, after)
+        return SixelStrip(self._image, self._columns, before, after, self._codes)
 
     def render(self, console: Console) -> str:
         """Return the codes of the row."""
@@ -93,8 +84,7 @@ class SixelStrip(BetweenStrip):
             return Strip.join([before, after])
         width = self._image.width // self._columns
         part = self._image.crop((first * width, 0, last * width, self._image.height))
-        codes = _codes(part, last - first, self._drawn_by)
-        return SixelStrip(part, last - first, self._drawn_by, codes, before, after)
+        return SixelStrip(part, last - first, before, after)
 
     def divide(self, cuts: Iterable[int]) -> list[Strip]:
         """Return the parts that end at the cuts."""
@@ -102,19 +92,46 @@ class SixelStrip(BetweenStrip):
         return [self.crop(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _codes(image: Image.Image, columns: int, drawn_by: Callable[..., ImageRenderable]) -> str:
+def _codes(image: Image.Image, columns: int) -> str:
     """Return what draws a row at the cursor, and then steps over it."""
-    segments = drawn(drawn_by(image, width=columns, height=1), (columns, 1))
-    pixels = next(text for text, _, _ in segments if text.startswith("\x1bP"))
-    return f"{_SAVE_CURSOR}{_defined_first(pixels)}{_RESTORE_CURSOR}\x1b[{columns}C"
+    return f"{_SAVE_CURSOR}{encoded(image)}{_RESTORE_CURSOR}\x1b[{columns}C"
 
 
-def _defined_first(sixel: str) -> str:
-    """Return the same picture with all colours defined before they are selected.
+def encoded(image: Image.Image) -> str:
+    """Return a picture with a palette in Sixel. All colours are defined before the first is selected.
 
-    Where a colour is first used it is defined and selected at once, of which xterm does only the first.
+    A definition selects its colour too, says the VT340's manual; xterm does not select it.
     """
-    header, body = sixel[: sixel.index("#")], sixel[sixel.index("#") :]
-    definitions = "".join(match.group(0) for match in _COLOR_DEFINITION.finditer(body))
-    selections = _COLOR_DEFINITION.sub(r"#\1", body)
-    return f"{header}{definitions}{selections}"
+    palette = np.array(image.getpalette(), dtype=np.int32).reshape(-1, 3)
+    pixels = np.asarray(image)
+    shares = (palette * 100 + 127) // 255  # in percent, as Sixel has them
+    used = np.flatnonzero(np.bincount(pixels.ravel())).tolist()
+    definitions = "".join(f"#{color};2;{';'.join(map(str, shares[color].tolist()))}" for color in used)
+    bands = (_band(pixels[top : top + _BAND]) for top in range(0, image.height, _BAND))
+    # 1 for the second parameter: a pixel that no band sets stays as it is.
+    return f'\x1bP0;1;0q"1;1;{image.width};{image.height}{definitions}{"-".join(bands)}\x1b\\'
+
+
+def _band(pixels: NDArray[np.uint8]) -> str:
+    """Return up to six rows of pixels: for each colour its number and the columns it has, one character for each."""
+    width = pixels.shape[1]
+    colors, index = np.unique(pixels, return_inverse=True)
+    bits = np.zeros((len(colors), width), dtype=np.int32)
+    for row, in_row in enumerate(index.reshape(pixels.shape)):
+        bits[in_row, np.arange(width)] += 1 << row
+    changes = np.flatnonzero(np.diff(bits, axis=1, prepend=-1))  # a column of another value, or the first one
+    values = bits.ravel()[changes].tolist()
+    lengths = np.diff(changes, append=bits.size).tolist()
+    runs = list(map(_run, values, lengths))
+    firsts = np.searchsorted(changes, np.arange(len(colors) + 1) * width).tolist()
+    lines = []
+    for color, first, end in zip(colors.tolist(), firsts, firsts[1:], strict=False):
+        end -= values[end - 1] == 0  # blanks at the end of a line draw nothing
+        lines.append(f"#{color}{''.join(runs[first:end])}")
+    return "$".join(lines)
+
+
+def _run(value: int, length: int) -> str:
+    """Return so many columns with the same pixels: the character of `value`, counted where that is shorter."""
+    character = chr(value + 63)
+    return character * length if length < 4 else f"!{length}{character}"

@@ -1,0 +1,76 @@
+"""What operators chose and did, kept for all nodes: the placement policy, and a record of every order obeyed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node.directory.interface import Query, Step, Transaction, Tx
+from shared.wire.node_messages import AuditRecord
+
+AUDIT_BATCH: Final = 256
+"""Records read at once: the newest that a node lacks; older ones stay in the directory."""
+_OVERLAP: Final = 16
+"""Rows read again each time: one with a lower number may become visible after one with a higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """Records of orders, oldest first, and the number of the newest row."""
+
+    newest: int
+    records: tuple[AuditRecord, ...]
+
+
+def read_policy(_: Tx) -> Step[str | None]:
+    """Return the policy that was chosen last, None if none was."""
+    policy: str | None = (yield Query("SELECT value FROM choices WHERE name = 'policy'")).scalar()
+    return policy
+
+
+def choose_policy(policy: str) -> Transaction[None]:
+    """Choose the policy of the cluster."""
+
+    def run(tx: Tx) -> Step[None]:
+        yield tx.upsert("choices", {"name": "policy", "value": policy}, keys=("name",))
+
+    return run
+
+
+def add_audit(records: Sequence[AuditRecord]) -> Transaction[None]:
+    """Add records; one that is there already, by its node, incarnation and number, is left alone."""
+
+    def run(tx: Tx) -> Step[None]:
+        for record in records:
+            row: dict[str, str | int | float | bytes | None] = {
+                "node": record.node,
+                "incarnation": record.incarnation,
+                "number": record.number,
+                "at": record.at,
+                "operator": record.operator,
+                "command": record.order,
+                "value": record.value,
+                "obeyed": int(record.obeyed),
+                "text": record.text,
+            }
+            yield tx.insert_if_absent("audit", row)
+
+    return run
+
+
+def read_audit(after: int) -> Transaction[Audited]:
+    """Return the rows numbered above `after` and a few before it, at most the newest `AUDIT_BATCH`."""
+
+    def run(_: Tx) -> Step[Audited]:
+        newest = int((yield Query("SELECT COALESCE(MAX(id), 0) AS newest FROM audit")).scalar())
+        found = yield Query(
+            "SELECT node, incarnation, number, at, operator, command, value, obeyed, text FROM audit "
+            "WHERE id > :after ORDER BY id",
+            {"after": max(min(after, newest) - _OVERLAP, newest - AUDIT_BATCH)},
+        )
+        return Audited(newest, tuple(_record(**row) for row in found.rows))
+
+    return run
+
+
+def _record(command: str, obeyed: int, **fields: str | float) -> AuditRecord:
+    return AuditRecord(order=command, obeyed=bool(obeyed), **fields)  # type: ignore[arg-type]
