@@ -8,9 +8,8 @@ import anyio
 
 from node.directory import standing, upkeep
 from node.directory.idempotency import exactly_once, stored_answer
-from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
+from node.directory.interface import Announced, EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
-from node.directory.operators import read_policy
 from shared.config import Timing
 from shared.errors import GlimpseError, StorageError
 
@@ -120,17 +119,13 @@ class Engine(ABC):
         """See `Directory.read_lease`."""
         return await self._stand(lambda _: standing.read_lease(self.clock, lease_s))
 
-    async def announce_node(self, row: NodeRow) -> None:
+    async def announce_node(self, row: NodeRow) -> Announced:
         """See `Directory.announce_node`."""
-        await self._stand(lambda _: standing.announce_node(self.clock, row))
+        return await self._stand(lambda _: standing.announce_node(self.clock, row))
 
     async def nodes(self) -> list[NodeRow]:
         """See `Directory.nodes`."""
         return await self._stand(lambda _: standing.nodes(self.clock))
-
-    async def policy(self) -> str | None:
-        """See `Directory.policy`."""
-        return await self._stand(read_policy)
 
     async def marks(self) -> Marks:
         """See `Directory.marks`."""

@@ -215,6 +215,19 @@ class NodeRow:
     age_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a node reads whenever it has announced itself.
+
+    `nodes` are the rows of all nodes by name, `policy` is what an operator chose last (None if nothing was), `audited`
+    is the number of the newest record of an order.
+    """
+
+    nodes: list[NodeRow]
+    policy: str | None
+    audited: int
+
+
 class Directory(Protocol):
     """The Directory of Service. Every call raises Unavailable when the database cannot be reached within its deadline,
     StorageError when its disk is full, and the transaction's own errors."""
@@ -272,14 +285,12 @@ class Directory(Protocol):
     async def read_lease(self, lease_s: float | None = None) -> LeaseRow:
         """Return the lease as it is. With the length of leases given, one that lies too far ahead shows as free."""
 
-    async def announce_node(self, row: NodeRow) -> None:
-        """Write this node's own row; the row of an older incarnation is replaced, one of a newer stays."""
+    async def announce_node(self, row: NodeRow) -> Announced:
+        """Write this node's own row, and read what all nodes have to know; the row of an older incarnation is replaced,
+        one of a newer stays."""
 
     async def nodes(self) -> list[NodeRow]:
         """Return the rows of all nodes by name."""
-
-    async def policy(self) -> str | None:
-        """Return the placement policy that an operator chose, None if none was."""
 
     async def marks(self) -> "Marks":
         """Return how far the directory is, in one consistent reading."""
