@@ -121,29 +121,29 @@ class Control:
         self.machine.receive(sender, message, now)
         self._wake.set()
 
-    def request_held(self, key: tuple[bytes, str]) -> bool:
+    def request_held(self, key: RequestKey) -> bool:
         """See `NodeMachine.request_held`."""
         self._wake.set()
-        return self.machine.request_held(RequestKey(*key), self._clock())
+        return self.machine.request_held(key, self._clock())
 
-    def served(self, key: tuple[bytes, str]) -> None:
+    def served(self, key: RequestKey) -> None:
         """See `NodeMachine.served`."""
         self._wake.set()
-        self.machine.served(RequestKey(*key), self._clock())
+        self.machine.served(key, self._clock())
 
-    def not_served(self, key: tuple[bytes, str], *, reachable: bool) -> bool:
+    def not_served(self, key: RequestKey, *, reachable: bool) -> bool:
         """See `NodeMachine.not_served`."""
         self._wake.set()
-        return self.machine.not_served(RequestKey(*key), self._clock(), reachable=reachable)
+        return self.machine.not_served(key, self._clock(), reachable=reachable)
 
-    def unwanted(self, key: tuple[bytes, str]) -> bool:
+    def unwanted(self, key: RequestKey) -> bool:
         """See `NodeMachine.unwanted`."""
         self._wake.set()
-        return self.machine.unwanted(RequestKey(*key), self._clock())
+        return self.machine.unwanted(key, self._clock())
 
-    def is_wanted(self, key: tuple[bytes, str]) -> bool:
+    def is_wanted(self, key: RequestKey) -> bool:
         """See `NodeMachine.is_wanted`."""
-        return self.machine.is_wanted(RequestKey(*key))
+        return self.machine.is_wanted(key)
 
     # --- From operators ----------------------------------------------------------------------------------------------
     def ordered(self, record: AuditRecord) -> None:

@@ -158,7 +158,6 @@ class Dispatch:
     def request_held(self, key: RequestKey, now: float) -> Held:
         """A peer sent this request to this node, for the first time or again. `Held.BUSY`: it was not taken."""
         self._now = now
-        key = RequestKey(*key)
         request = self._book.get(key)
         known = request is not None and request.held
         if not known and not self._book.has_room_for(key):
@@ -226,18 +225,18 @@ class Dispatch:
 
     def served(self, key: RequestKey, now: float) -> None:
         """This node has served the request: the others are told."""
-        self._finish(RequestKey(*key), now)
+        self._finish(key, now)
         self._totals["served"] += 1
 
     def unwanted(self, key: RequestKey, now: float) -> None:
         """The peer waits for the request no more: it is over for all nodes. This node is not at work on it any more."""
-        if RequestKey(*key) in self._book:
-            self._finish(RequestKey(*key), now)
+        if key in self._book:
+            self._finish(key, now)
 
     def peer_gone(self, key: RequestKey, now: float) -> None:
         """This node could not serve the request, and the session in which it came is over. Others may."""
         self._now = now
-        request = self._book.get(RequestKey(*key))
+        request = self._book.get(key)
         if request is None or not request.held:
             return
         self._book.let_go(request)
@@ -246,7 +245,7 @@ class Dispatch:
     def failed_to_serve(self, key: RequestKey, now: float) -> None:
         """This node could not serve the request (no directory, or no way to the peer): another one should."""
         self._now = now
-        request = self._book.get(RequestKey(*key))
+        request = self._book.get(key)
         if request is None or not request.serving:
             return
         self._totals["failed"] += 1

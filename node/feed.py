@@ -8,7 +8,8 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from node.node_stats import NodeStats
+from node import feed_frames
+from node.node_stats import NodeSnapshot, NodeStats
 from node.subscriptions import SLOW_EVERY_S, Subscription, Subscriptions
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import LocalError
@@ -77,9 +78,10 @@ class Feed:
     async def run(self) -> None:
         """Send frames as they fall due, until cancelled."""
         while True:
-            now = self._clock()
-            for subscription in self._subscriptions.due(now):
-                self._frame(subscription, now)
+            if due := self._subscriptions.due(self._clock()):
+                taken = self._stats.snapshot()
+                for subscription in due:
+                    self._frame(subscription, taken)
             self._watched()
             self._wake = anyio.Event()
             with anyio.move_on_after(max(0.0, self._subscriptions.next_deadline() - self._clock())):
@@ -90,77 +92,33 @@ class Feed:
         self._telemetry.samples.watched = bool(self._subscriptions.all)
 
     # --- Frames ------------------------------------------------------------------------------------------------------
-    def _frame(self, subscription: Subscription, now: float) -> None:
+    def _frame(self, subscription: Subscription, taken: NodeSnapshot) -> None:
         session = subscription.session
         assert isinstance(session, Session)
         if not session.alive:
             self._subscriptions.end(session)
             return
-        stats, at_ms = self._stats, round(1000 * now, 1)
-        slow = now >= subscription.slow_due
+        slow = taken.at >= subscription.slow_due
         if slow:
-            subscription.slow_due = now + SLOW_EVERY_S
-            stats.read_process()
-            self._ping(now)
-        for message in self._messages(subscription, now, at_ms, slow):
+            subscription.slow_due = taken.at + SLOW_EVERY_S
+            self._ping(taken.at)
+        for message in self._messages(subscription, taken, slow):
             self._post(session, message)
 
-    def _messages(self, subscription: Subscription, now: float, at_ms: float, slow: bool) -> Iterator[Message]:
-        stats = self._stats
-        yield feed.FeedState(
-            seq=subscription.number(),
-            at_ms=at_ms,
-            life=stats.life(),
-            standing=stats.standing(now),
-            work=stats.work(now),
-            traffic=stats.traffic(len(self._subscriptions.all)),
-        )
-        rows = stats.beats(now)
-        for start in range(0, len(rows), feed.BEATS_PER_MESSAGE):
-            beats = tuple(rows[start : start + feed.BEATS_PER_MESSAGE])
-            yield feed.FeedBeats(seq=subscription.number(), at_ms=at_ms, beats=beats)
-        line = stats.line()
+    def _messages(self, subscription: Subscription, taken: NodeSnapshot, slow: bool) -> Iterator[Message]:
+        yield feed_frames.state(taken, subscription.number(), len(self._subscriptions.all))
+        for rows in feed_frames.beats(taken):
+            yield feed.FeedBeats(seq=subscription.number(), at_ms=feed_frames.at_ms(taken), beats=rows)
+        line = tuple(row.node for row in taken.table.rows)
         if slow or line != subscription.line:
             subscription.line = line
-            yield self._table(subscription.number(), at_ms, now)
-        samples, latency = self._telemetry.samples, self._telemetry.latency
-        yield feed.FeedDispatch(
-            seq=subscription.number(),
-            at_ms=at_ms,
-            counts=tuple(samples.counts),
-            latency=latency.trimmed(),
-            latency_sum_ms=round(latency.sum_ms, 1),
-        )
-        yield from self._requests(subscription, now, at_ms)
-        yield from self._notices(subscription, at_ms)
+            yield feed_frames.table(taken, subscription.number())
+        yield feed_frames.dispatch(taken, subscription.number())
+        yield from self._requests(subscription, taken.at, feed_frames.at_ms(taken))
+        yield from self._notices(subscription, feed_frames.at_ms(taken))
         if slow:
-            yield self._kinds(subscription.number(), at_ms)
-            seen = stats.directory
-            latency_ms = None if seen.latency_ms is None else round(seen.latency_ms, 2)
-            yield feed.FeedDirectory(
-                seq=subscription.number(),
-                at_ms=at_ms,
-                engine=seen.engine,
-                ok=seen.ok,
-                latency_ms=latency_ms,
-                error=seen.error,
-                writable=seen.writable,
-                ahead_s=round(seen.ahead_s, 1),
-            )
-
-    def _table(self, seq: int, at_ms: float, now: float) -> feed.FeedTable:
-        election = self._stats.control.election
-        age_ms = min(round(1000 * (now - election.table_at)), 9_999_999)
-        rows = election.table.to_wire(self._telemetry.places)
-        return feed.FeedTable(seq=seq, at_ms=at_ms, term=election.table.term, age_ms=max(0, age_ms), rows=rows)
-
-    def _kinds(self, seq: int, at_ms: float) -> feed.FeedKinds:
-        counted = sorted(self._telemetry.kinds.items(), key=lambda item: -item[1].served)[: feed.KINDS_PER_MESSAGE]
-        kinds = tuple(
-            feed.KindCount(operation, totals.served, totals.refused, round(totals.latency_sum_ms))
-            for operation, totals in counted
-        )
-        return feed.FeedKinds(seq=seq, at_ms=at_ms, kinds=kinds)
+            yield feed_frames.kinds(taken, subscription.number())
+            yield feed_frames.directory(taken, subscription.number())
 
     def _requests(self, subscription: Subscription, now: float, at_ms: float) -> Iterator[Message]:
         samples = self._telemetry.samples

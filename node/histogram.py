@@ -1,6 +1,7 @@
 """Latencies in buckets of fixed bounds: exact to the bucket, cheap to count, and subtracted by whoever watches."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS
@@ -18,7 +19,8 @@ class Histogram:
         self.counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
         self.sum_ms += latency_ms
 
-    def trimmed(self) -> tuple[int, ...]:
-        """Return the counts without trailing zeros."""
-        used = max((index + 1 for index, count in enumerate(self.counts) if count), default=0)
-        return tuple(self.counts[:used])
+
+def trimmed(counts: Sequence[int]) -> tuple[int, ...]:
+    """Return counts without trailing zeros."""
+    used = max((index + 1 for index, count in enumerate(counts) if count), default=0)
+    return tuple(counts[:used])

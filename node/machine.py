@@ -154,7 +154,7 @@ class NodeMachine:
         """A peer sent a request to this node, for the first time or again; False if there is no room for it."""
         if self.dispatch.request_held(key, now) is Held.BUSY:
             return False
-        self._in_hand.setdefault(RequestKey(*key), _InHand()).wanted = True
+        self._in_hand.setdefault(key, _InHand()).wanted = True
         return True
 
     def served(self, key: RequestKey, now: float) -> None:

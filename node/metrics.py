@@ -8,10 +8,8 @@ import asyncio
 import logging
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -20,10 +18,9 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from node.node_stats import DirectoryStats, NodeStats
+from node.node_stats import NodeSnapshot, NodeStats
 from node.roles import Role
 from shared.errors import InvalidInput
-from shared.wire import feed_messages as feed
 from shared.wire import operations
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
 
@@ -38,57 +35,6 @@ MAX_SCRAPES = 8
 _OPERATIONS = {kind.__struct_config__.tag: kind.__name__ for kind in operations.Operation.__args__}
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one scrape tells, taken in one turn of the event loop."""
-
-    life: feed.Life
-    standing: feed.Standing
-    work: feed.Work
-    traffic: feed.Traffic
-    beats: list[feed.Beats]
-    names: tuple[str, ...]
-    directory: DirectoryStats
-    happenings: tuple[int, ...]
-    latency: tuple[int, ...]
-    latency_sum_ms: float
-    kinds: dict[int, tuple[int, int]]
-    dropped: dict[str, int]
-    leaderships: int
-    cpu_s: float
-    rss_bytes: int
-    epoch: int = 0
-    recoveries: int = 0
-    frozen: int = 0
-
-
-async def snapshot(stats: NodeStats, now: float) -> Snapshot:
-    """Take the stats of this moment; asks the directory whether it is there."""
-    directory = await stats.ping()
-    telemetry = stats.telemetry
-    cpu_s, rss_bytes = stats.process_totals()
-    return Snapshot(
-        stats.life(),
-        stats.standing(now),
-        stats.work(now),
-        stats.traffic(0),
-        stats.beats(now),
-        tuple(telemetry.places),
-        directory,
-        tuple(telemetry.samples.counts),
-        tuple(telemetry.latency.counts),
-        telemetry.latency.sum_ms,
-        {kind: (totals.served, totals.refused) for kind, totals in telemetry.kinds.items()},
-        stats.dropped(),
-        telemetry.term_changes,
-        cpu_s,
-        rss_bytes,
-        stats.remembering.epoch,
-        stats.remembering.recoveries,
-        stats.remembering.frozen,
-    )
-
-
 class NodeCollector(Collector):
     """Gives the families of metrics of one node. Called by the threads that serve scrapes."""
 
@@ -98,13 +44,17 @@ class NodeCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all families. Raises `TimeoutError` where the node is stuck, which makes the scrape fail."""
-        asked = asyncio.run_coroutine_threadsafe(snapshot(self._stats, time.monotonic()), self._loop)
+        asked = asyncio.run_coroutine_threadsafe(self._snapshot(), self._loop)
         return families(asked.result(SCRAPE_PATIENCE_S))
 
+    async def _snapshot(self) -> NodeSnapshot:
+        await self._stats.ping()
+        return self._stats.snapshot()
 
-def families(taken: Snapshot) -> list[Metric]:
+
+def families(taken: NodeSnapshot) -> list[Metric]:
     """Return the metrics of a snapshot. Every one carries the node's name."""
-    node = taken.life.name
+    node = taken.name
     return [*_election(taken, node), *_work(taken, node), *_requests(taken, node), *_network(taken, node)]
 
 
@@ -130,22 +80,21 @@ def _labelled(
     return metric
 
 
-def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
-    standing = taken.standing
+def _election(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     yield _labelled(
         GaugeMetricFamily,
         "glimpse_election_role",
         "Role in the election: 1 for the present one.",
         ("role",),
         node,
-        [((role.value,), float(role.value == standing.role)) for role in Role],
+        [((role.value,), float(role is taken.role)) for role in Role],
     )
-    yield _gauge("glimpse_election_term", "Highest term that the node knows.", node, standing.term)
+    yield _gauge("glimpse_election_term", "Highest term that the node knows.", node, taken.term)
     yield _counter("glimpse_election_leaderships", "Leaderships that it has seen begin.", node, taken.leaderships)
-    yield _gauge("glimpse_node_leads", "1 while it leads and trusts its lease.", node, standing.trusts_lease)
-    yield _gauge("glimpse_node_fit", "1 while it could lead and serve.", node, standing.fit)
-    yield _gauge("glimpse_node_draining", "1 while an operator's order keeps work from it.", node, standing.draining)
-    yield _gauge("glimpse_node_deaf", "1 while the failure simulation silences it.", node, standing.deaf_ms > 0)
+    yield _gauge("glimpse_node_leads", "1 while it leads and trusts its lease.", node, taken.leads)
+    yield _gauge("glimpse_node_fit", "1 while it could lead and serve.", node, taken.fit)
+    yield _gauge("glimpse_node_draining", "1 while an operator's order keeps work from it.", node, taken.draining)
+    yield _gauge("glimpse_node_deaf", "1 while the failure simulation silences it.", node, taken.deaf_s > 0)
     counted = ("sent", "acked", "unacked", "heard", "missed", "pulses_sent", "pulses_heard")
     yield _labelled(
         CounterMetricFamily,
@@ -153,7 +102,7 @@ def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
         "Signs of life between this node and a peer.",
         ("peer", "event"),
         node,
-        [((taken.names[row.place], name), getattr(row, name)) for row in taken.beats for name in counted],
+        [((link.node, name), getattr(link, name)) for link in taken.links for name in counted],
     )
     yield _labelled(
         GaugeMetricFamily,
@@ -161,7 +110,7 @@ def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
         "Round trip of the last acknowledged heartbeat.",
         ("peer",),
         node,
-        [((taken.names[row.place],), row.rtt_us / 1e6) for row in taken.beats if row.rtt_us is not None],
+        [((link.node,), link.rtt_s) for link in taken.links if link.rtt_s is not None],
     )
     yield _labelled(
         GaugeMetricFamily,
@@ -169,19 +118,18 @@ def _election(taken: Snapshot, node: str) -> Iterator[Metric]:
         "Since a peer node was last heard.",
         ("peer",),
         node,
-        [((taken.names[row.place],), row.heard_ms / 1e3) for row in taken.beats if row.heard_ms is not None],
+        [((link.node,), link.heard_age_s) for link in taken.links if link.heard_age_s is not None],
     )
 
 
-def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
-    work, life = taken.work, taken.life
-    yield _gauge("glimpse_node_cost", "Cost of giving it one more request; lower is better.", node, work.cost)
-    yield _gauge("glimpse_node_priority", "1 / load of the last minute; higher is better.", node, work.priority)
-    yield _gauge("glimpse_machine_load1", "The machine's load of the last minute.", node, work.load1)
-    yield _gauge("glimpse_machine_cores", "The machine's cores.", node, work.cores)
+def _work(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
+    yield _gauge("glimpse_node_cost", "Cost of giving it one more request; lower is better.", node, taken.cost)
+    yield _gauge("glimpse_node_priority", "1 / load of the last minute; higher is better.", node, taken.priority)
+    yield _gauge("glimpse_machine_load1", "The machine's load of the last minute.", node, taken.load1)
+    yield _gauge("glimpse_machine_cores", "The machine's cores.", node, taken.cores)
     yield _counter("glimpse_process_cpu_seconds", "Processor time of the process.", node, taken.cpu_s)
     yield _gauge("glimpse_process_resident_memory_bytes", "Memory of the process.", node, taken.rss_bytes)
-    started = (life.wall_offset_ms + 1000 * time.monotonic() - life.uptime_ms) / 1000
+    started = taken.wall_offset_s + taken.at - taken.uptime_s
     yield _gauge("glimpse_process_start_time_seconds", "When the process began, since 1970.", node, round(started, 1))
     yield _gauge("glimpse_directory_epoch", "1, and one more for every restore from a backup.", node, taken.epoch)
     yield _counter("glimpse_directory_recoveries", "Restored directories that it recovered.", node, taken.recoveries)
@@ -207,11 +155,9 @@ def _work(taken: Snapshot, node: str) -> Iterator[Metric]:
         yield _gauge("glimpse_directory_latency_seconds", "How long it took to.", node, latency_ms / 1000)
 
 
-def _requests(taken: Snapshot, node: str) -> Iterator[Metric]:
-    yield _gauge("glimpse_requests_in_flight", "Requests that it serves now.", node, taken.work.in_flight)
-    yield _gauge(
-        "glimpse_requests_open", "Requests that it knows of and nobody answered.", node, taken.work.open_requests
-    )
+def _requests(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
+    yield _gauge("glimpse_requests_in_flight", "Requests that it serves now.", node, taken.in_flight)
+    yield _gauge("glimpse_requests_open", "Requests that it knows of and nobody answered.", node, taken.open_requests)
     yield _labelled(
         CounterMetricFamily,
         "glimpse_requests",
@@ -220,8 +166,8 @@ def _requests(taken: Snapshot, node: str) -> Iterator[Metric]:
         node,
         [
             ((_OPERATIONS.get(kind, "unknown"), outcome), count)
-            for kind, counts in sorted(taken.kinds.items())
-            for outcome, count in zip(("served", "refused"), counts, strict=True)
+            for kind, totals in sorted(taken.kinds.items())
+            for outcome, count in (("served", totals.served), ("refused", totals.refused))
         ],
     )
     yield _labelled(
@@ -243,15 +189,14 @@ def _requests(taken: Snapshot, node: str) -> Iterator[Metric]:
     yield histogram
 
 
-def _network(taken: Snapshot, node: str) -> Iterator[Metric]:
-    traffic = taken.traffic
+def _network(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     yield _labelled(
         CounterMetricFamily,
         "glimpse_network_bytes",
         "Bytes of datagrams, over all sockets.",
         ("direction",),
         node,
-        [(("sent",), traffic.sent_bytes), (("received",), traffic.received_bytes)],
+        [(("sent",), taken.sent_bytes), (("received",), taken.received_bytes)],
     )
     yield _labelled(
         CounterMetricFamily,
@@ -259,7 +204,7 @@ def _network(taken: Snapshot, node: str) -> Iterator[Metric]:
         "Datagrams, over all sockets.",
         ("direction",),
         node,
-        [(("sent",), traffic.sent_datagrams), (("received",), traffic.received_datagrams)],
+        [(("sent",), taken.sent_datagrams), (("received",), taken.received_datagrams)],
     )
     yield _labelled(
         CounterMetricFamily,
@@ -269,9 +214,9 @@ def _network(taken: Snapshot, node: str) -> Iterator[Metric]:
         node,
         [((reason,), count) for reason, count in sorted(taken.dropped.items())],
     )
-    yield _gauge("glimpse_worker_ports_in_use", "Worker ports of running transfers.", node, traffic.worker_ports)
-    yield _gauge("glimpse_sessions", "Sessions of peers and operators.", node, traffic.sessions)
-    yield _gauge("glimpse_clients", "Accounts that have a session here.", node, traffic.clients)
+    yield _gauge("glimpse_worker_ports_in_use", "Worker ports of running transfers.", node, taken.worker_ports)
+    yield _gauge("glimpse_sessions", "Sessions of peers and operators.", node, taken.sessions)
+    yield _gauge("glimpse_clients", "Accounts that have a session here.", node, taken.clients)
 
 
 # --- The server ------------------------------------------------------------------------------------------------------

@@ -1,28 +1,27 @@
-"""A node's stats of this moment, gathered from its parts: for status, feed and metrics alike."""
+"""One snapshot of a node, gathered from its parts: what status, feed and metrics tell is all read from it."""
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import psutil
 
 from node.control import Control
-from node.coordination import NodeState, cost, priority
+from node.coordination import CoordinationTable, cost, priority
 from node.directory import Directory, how_far_ahead
 from node.encoder import Encoder
 from node.remembering import Remembering
 from node.request_handler import RequestHandler
-from node.telemetry import Telemetry
+from node.roles import Role
+from node.telemetry import KindTotals, Telemetry
 from shared.cluster import NodeAddress
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint
 from shared.text import clean
-from shared.wire import feed_messages as feed
 
 _PROCESS_EVERY_S = 1.0
-_MAX_MS = 9_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,100 @@ class DirectoryStats:
     """Whether the last write was committed."""
     ahead_s: float = 0.0
     """How far directory time stands before the database's clock, which was set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSnapshot:
+    """Signs of life between this node and one other; counts of heartbeats and pulses."""
+
+    node: str
+    sent: int
+    acked: int
+    unacked: int
+    heard: int
+    missed: int
+    pulses_sent: int
+    pulses_heard: int
+    heard_age_s: float | None
+    """Since it was last heard at all; None if never."""
+    rtt_s: float | None
+    """Round trip of the last acknowledged heartbeat, as far as this node led lately enough to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSnapshot:
+    """A node at one moment. Durations and ages in seconds, counts since this life of the node began."""
+
+    at: float
+    """By the node's monotonic clock."""
+    wall_offset_s: float
+    """Add it to a moment of the node's clock to get seconds since 1970."""
+    uptime_s: float
+    name: str
+    nodes: tuple[str, ...]
+    """All nodes of the cluster in address order."""
+    pid: int
+    port: int
+    incarnation: int
+
+    role: Role
+    term: int
+    leader: str | None
+    leader_since: float | None
+    """By the node's clock."""
+    leader_heard_age_s: float | None
+    """0 where this node leads, None where it has heard no leader."""
+    leads: bool
+    """It leads and trusts its lease."""
+    fit: bool
+    draining: bool
+    is_deaf: bool
+    """The failure simulation silences it now."""
+    deaf_s: float
+    """How long it is silenced from now on, or from a moment that was announced; else 0."""
+    token_holder: str | None
+    token_s: float
+    policy: str
+    leaderships: int
+    """Leaderships that it has seen begin."""
+    table: CoordinationTable
+    table_age_s: float
+    links: tuple[LinkSnapshot, ...]
+
+    load1: float
+    cores: int
+    cost: float
+    priority: float
+    cpu_percent: float
+    cpu_s: float
+    rss_bytes: int
+    slowdown: float
+
+    in_flight: int
+    open_requests: int
+    requests_done: int
+    refused: int
+    failed: int
+    happenings: tuple[int, ...]
+    latency: tuple[int, ...]
+    """Answered requests by latency, see `node.histogram.Histogram`."""
+    latency_sum_ms: float
+    kinds: Mapping[int, KindTotals]
+
+    sent_bytes: int
+    received_bytes: int
+    sent_datagrams: int
+    received_datagrams: int
+    dropped: Mapping[str, int]
+    """Datagrams and messages that were thrown away, by reason."""
+    worker_ports: int
+    sessions: int
+    clients: int
+
+    directory: DirectoryStats
+    epoch: int
+    recoveries: int
+    frozen: int
 
 
 class NodeStats:
@@ -61,35 +154,33 @@ class NodeStats:
         self._me = me
         self.incarnation = incarnation
         self.telemetry = telemetry
-        self.control = control
-        self.request_handler = request_handler
         self.remembering = remembering
+        self._control = control
+        self._request_handler = request_handler
         self._directory = directory
         self._encoder = encoder
         self._requests = requests
         self._nodes = nodes
         self._clock = clock
         self._started = clock()
-        self._wall_offset_ms = round(1000 * (time.time() - self._started))
+        self._wall_offset_s = time.time() - self._started
         self._process = psutil.Process()
         self._process.cpu_percent()
         self._process_at = self._started
-        self.cpu_percent = 0.0
-        self.rss_mb = self._process.memory_info().rss / 2**20
+        self._cpu_percent = 0.0
+        self._read_totals()
         self.directory = DirectoryStats(directory.engine, directory.ok, None, writable=directory.writable)
 
-    def read_process(self) -> None:
+    def _read_process(self, now: float) -> None:
         """Measure the process anew, at most once a second: what it used since the last time."""
-        now = self._clock()
         if now - self._process_at >= _PROCESS_EVERY_S:
             self._process_at = now
-            self.cpu_percent = self._process.cpu_percent()
-            self.rss_mb = self._process.memory_info().rss / 2**20
+            self._cpu_percent = self._process.cpu_percent()
+            self._read_totals()
 
-    def process_totals(self) -> tuple[float, int]:
-        """Return the processor seconds that the process has used, and its memory in bytes."""
+    def _read_totals(self) -> None:
         times = self._process.cpu_times()
-        return times.user + times.system, self._process.memory_info().rss
+        self._cpu_s, self._rss_bytes = times.user + times.system, self._process.memory_info().rss
 
     async def ping(self) -> DirectoryStats:
         """Ask the directory whether it is there and how it stands, and remember the answer."""
@@ -108,95 +199,88 @@ class NodeStats:
         )
         return self.directory
 
-    @property
-    def uptime_s(self) -> float:
-        """Since this life of the node began."""
-        return self._clock() - self._started
-
-    def own(self, now: float) -> NodeState:
-        """Return what this node says of itself in the election."""
-        return next(state for state in self.control.election.node_states(now) if state.node == self._me.name)
-
-    def rtts_s(self) -> dict[str, float]:
-        """Return the last round trips of heartbeats by node, as far as this node led lately enough to know."""
-        membership = self.control.election.membership
-        return {node: rtt for node in membership.others if (rtt := membership.rtt_s(node)) is not None}
-
-    # --- For the feed ------------------------------------------------------------------------------------------------
-    def life(self) -> feed.Life:
-        """Return which life of which node this is."""
-        uptime_ms = round(1000 * self.uptime_s)
-        return feed.Life(self._me.name, os.getpid(), self.incarnation, self._wall_offset_ms, uptime_ms, self._me.port)
-
-    def standing(self, now: float) -> feed.Standing:
-        """Return the node's part in election and failure simulation."""
-        election, faults, places = self.control.election, self.control.faults, self.telemetry.places
-        since, token = self.telemetry.leader_since, faults.token
-        holder = token.holder if token is not None and token.until > now else None
-        return feed.Standing(
-            election.role.value,
-            election.term,
-            places.get(election.leader or ""),
-            None if since is None else round(1000 * since, 1),
-            election.is_leader(now),
-            election.fit,
-            election.draining,
-            _ms(faults.silence_left_s(now)),
-            places.get(holder or ""),
-            _ms(token.until - now) if token is not None and holder is not None else 0,
-            self.control.dispatch.policy.value,
-        )
-
-    def work(self, now: float) -> feed.Work:
-        """Return loads and requests."""
-        own, counts = self.own(now), self.control.dispatch.counts()
-        return feed.Work(
-            own.load1,
-            own.cores,
-            round(cost(own.load1, own.cores, counts.serving), 3),
-            round(priority(own.load1), 3),
-            round(self.cpu_percent, 1),
-            round(self.rss_mb, 1),
-            counts.serving,
-            counts.open,
-            self.request_handler.requests_done,
-            self.telemetry.refused,
-            counts.failed,
-            round(self._encoder.slowdown, 2),
-        )
-
-    def traffic(self, watchers: int) -> feed.Traffic:
-        """Return what went over both sockets, and who is there."""
+    def snapshot(self) -> NodeSnapshot:
+        """Return the node as it is now; of the directory, what the last `ping` found."""
+        now = self._clock()
+        self._read_process(now)
+        control, telemetry, handler = self._control, self.telemetry, self._request_handler
+        election, faults, counts = control.election, control.faults, control.dispatch.counts()
+        own = next(state for state in election.node_states(now) if state.node == self._me.name)
+        token = faults.token if faults.token is not None and faults.token.until > now else None
         requests, nodes = self._requests.statistics(), self._nodes.statistics()
-        return feed.Traffic(
-            requests.sent_bytes + nodes.sent_bytes,
-            requests.received_bytes + nodes.received_bytes,
-            requests.sent_datagrams + nodes.sent_datagrams,
-            requests.received_datagrams + nodes.received_datagrams,
-            sum(requests.dropped.values()) + sum(nodes.dropped.values()),
-            requests.worker_ports,
-            requests.sessions,
-            self.request_handler.clients,
-            watchers,
+        return NodeSnapshot(
+            at=now,
+            wall_offset_s=self._wall_offset_s,
+            uptime_s=now - self._started,
+            name=self._me.name,
+            nodes=tuple(telemetry.places),
+            pid=os.getpid(),
+            port=self._me.port,
+            incarnation=self.incarnation,
+            role=election.role,
+            term=election.term,
+            leader=election.leader,
+            leader_since=telemetry.leader_since,
+            leader_heard_age_s=self._leader_heard_age_s(now),
+            leads=election.is_leader(now),
+            fit=election.fit,
+            draining=election.draining,
+            is_deaf=faults.is_deaf(now),
+            deaf_s=faults.silence_left_s(now),
+            token_holder=None if token is None else token.holder,
+            token_s=0.0 if token is None or token.holder is None else token.until - now,
+            policy=control.dispatch.policy.value,
+            leaderships=telemetry.term_changes,
+            table=election.table,
+            table_age_s=now - election.table_at,
+            links=self._links(now),
+            load1=own.load1,
+            cores=own.cores,
+            cost=cost(own.load1, own.cores, counts.serving),
+            priority=priority(own.load1),
+            cpu_percent=self._cpu_percent,
+            cpu_s=self._cpu_s,
+            rss_bytes=self._rss_bytes,
+            slowdown=self._encoder.slowdown,
+            in_flight=counts.serving,
+            open_requests=counts.open,
+            requests_done=handler.requests_done,
+            refused=telemetry.refused,
+            failed=counts.failed,
+            happenings=tuple(telemetry.samples.counts),
+            latency=tuple(telemetry.latency.counts),
+            latency_sum_ms=telemetry.latency.sum_ms,
+            kinds={kind: replace(totals) for kind, totals in telemetry.kinds.items()},
+            sent_bytes=requests.sent_bytes + nodes.sent_bytes,
+            received_bytes=requests.received_bytes + nodes.received_bytes,
+            sent_datagrams=requests.sent_datagrams + nodes.sent_datagrams,
+            received_datagrams=requests.received_datagrams + nodes.received_datagrams,
+            dropped=Counter(requests.dropped) + Counter(nodes.dropped),
+            worker_ports=requests.worker_ports,
+            sessions=requests.sessions,
+            clients=handler.clients,
+            directory=self.directory,
+            epoch=self.remembering.epoch,
+            recoveries=self.remembering.recoveries,
+            frozen=self.remembering.frozen,
         )
 
-    def dropped(self) -> dict[str, int]:
-        """Return the datagrams and messages that were thrown away, by reason."""
-        found = Counter(self._requests.statistics().dropped)
-        found.update(self._nodes.statistics().dropped)
-        return dict(found)
+    def _leader_heard_age_s(self, now: float) -> float | None:
+        if self._control.election.leader == self._me.name:
+            return 0.0
+        heard_at = self._control.leader_heard_at
+        return None if heard_at is None else now - heard_at
 
-    def beats(self, now: float) -> list[feed.Beats]:
+    def _links(self, now: float) -> tuple[LinkSnapshot, ...]:
         """Return the signs of life, a row for each other node in address order."""
-        election, telemetry = self.control.election, self.telemetry
-        telemetry.beats.settle(now)
-        rtts = self.rtts_s()
+        membership, beats = self._control.election.membership, self.telemetry.beats
+        beats.settle(now)
         rows = []
-        for node, counts in telemetry.beats.counts.items():
-            age_s = election.membership.state(node, now).heard_age_s
+        for node, counts in beats.counts.items():
+            age_s = membership.state(node, now).heard_age_s
             rows.append(
-                feed.Beats(
-                    telemetry.places[node],
+                LinkSnapshot(
+                    node,
                     counts.sent,
                     counts.acked,
                     counts.unacked,
@@ -204,16 +288,8 @@ class NodeStats:
                     counts.missed,
                     counts.pulses_sent,
                     counts.pulses_heard,
-                    None if age_s == float("inf") else _ms(age_s),
-                    min(round(1e6 * rtts[node]), _MAX_MS) if node in rtts else None,
+                    None if age_s == float("inf") else age_s,
+                    membership.rtt_s(node),
                 )
             )
-        return rows
-
-    def line(self) -> tuple[str, ...]:
-        """Return the nodes in order of succession, the leader among them."""
-        return tuple(row.node for row in self.control.election.table.rows)
-
-
-def _ms(seconds: float) -> int:
-    return min(max(0, round(1000 * seconds)), _MAX_MS)
+        return tuple(rows)

@@ -1,13 +1,12 @@
 """What a node tells of itself when it is asked: the state of the cloud to peers, its own to operators."""
 
-import os
-from collections.abc import Callable
+from typing import Final
 
 from node.control import Control
-from node.coordination import cost, priority
 from node.directory import Directory
-from node.node_stats import NodeStats
-from node.request_handler import RequestHandler, send_answer
+from node.exchange import send_answer
+from node.node_stats import NodeSnapshot, NodeStats
+from node.request_handler import RequestHandler
 from node.services.operations import Services
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError
@@ -21,6 +20,9 @@ from shared.wire.peer_messages import (
     StatusQuery,
     StatusReport,
 )
+
+_DROP_REASONS: Final = 64
+"""Most reasons for dropped datagrams that a status tells."""
 
 
 class Reports:
@@ -37,7 +39,6 @@ class Reports:
         services: Services,
         requests: Endpoint,
         operators: frozenset[bytes],
-        clock: Callable[[], float],
     ) -> None:
         self._me = me
         self._control = control
@@ -47,11 +48,6 @@ class Reports:
         self._services = services
         self._requests = requests
         self._operators = operators
-        self._clock = clock
-
-    def is_operator(self, session: Session) -> bool:
-        """Return whether a session is an operator's."""
-        return session.remote_key in self._operators
 
     async def keep_alive(self, session: Session, message: KeepAlive) -> None:
         """Refresh an account's presence and tell its peer how the cloud is."""
@@ -59,7 +55,7 @@ class Reports:
         other_device = False
         try:
             caller = await self._services.caller(session.remote_key, session.address[0])
-            if caller.account is not None:
+            if caller.is_registered:
                 view = await self._services.keep_alive(caller, message.device, message.port)
                 signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
                 other_device = view.other_device
@@ -85,54 +81,52 @@ class Reports:
 
     async def status(self, session: Session, query: StatusQuery) -> None:
         """Answer a status query; operators only."""
-        if not self.is_operator(session):
+        if session.remote_key not in self._operators:
             return
-        seen = await self._stats.ping()
-        directory = DirectoryStatus(
-            engine=seen.engine,
-            ok=seen.ok,
-            latency_ms=seen.latency_ms,
-            error=seen.error,
-            writable=seen.writable,
-            ahead_s=round(seen.ahead_s, 3),
-            epoch=self._stats.remembering.epoch,
-        )
-        await send_answer(
-            self._requests,
-            session,
-            query.request,
-            StatusReport(request=query.request, status=self._own_status(), directory=directory),
-        )
+        await self._stats.ping()
+        taken = self._stats.snapshot()
+        report = StatusReport(request=query.request, status=node_status(taken), directory=directory_status(taken))
+        await send_answer(self._requests, session, query.request, report)
 
-    def _own_status(self) -> NodeStatus:
-        control, stats, now = self._control, self._stats, self._clock()
-        election = control.election
-        own = stats.own(now)
-        stats.read_process()
-        leader = election.leader
-        heard = control.leader_heard_at
-        rtts = list(stats.rtts_s().values())
-        dropped = stats.dropped()
-        return NodeStatus(
-            name=self._me,
-            pid=os.getpid(),
-            role=election.role.name.lower(),
-            term=election.term,
-            leader=leader,
-            priority=priority(own.load1),
-            cost=cost(own.load1, own.cores, control.dispatch.in_flight),
-            load1=own.load1,
-            cpu_percent=stats.cpu_percent,
-            rss_mb=stats.rss_mb,
-            in_flight=control.dispatch.in_flight,
-            heartbeat_age_ms=0.0 if leader == self._me else None if heard is None else 1000 * (now - heard),
-            rtt_ms=1000 * sum(rtts) / len(rtts) if rtts else None,
-            requests_done=self._request_handler.requests_done,
-            worker_ports=self._requests.worker_ports_in_use,
-            sessions=self._requests.statistics().sessions,
-            deaf=control.faults.is_deaf(now),
-            policy=control.dispatch.policy.value,
-            uptime_s=stats.uptime_s,
-            dropped={key: dropped[key] for key in sorted(dropped)[:64]},
-            draining=election.draining,
-        )
+
+def node_status(taken: NodeSnapshot) -> NodeStatus:
+    """Return a snapshot as an operator is told of it."""
+    rtts = [link.rtt_s for link in taken.links if link.rtt_s is not None]
+    age_s = taken.leader_heard_age_s
+    return NodeStatus(
+        name=taken.name,
+        pid=taken.pid,
+        role=taken.role.value,
+        term=taken.term,
+        leader=taken.leader,
+        priority=taken.priority,
+        cost=taken.cost,
+        load1=taken.load1,
+        cpu_percent=taken.cpu_percent,
+        rss_mb=taken.rss_bytes / 2**20,
+        in_flight=taken.in_flight,
+        heartbeat_age_ms=None if age_s is None else 1000 * age_s,
+        rtt_ms=1000 * sum(rtts) / len(rtts) if rtts else None,
+        requests_done=taken.requests_done,
+        worker_ports=taken.worker_ports,
+        sessions=taken.sessions,
+        deaf=taken.is_deaf,
+        policy=taken.policy,
+        uptime_s=taken.uptime_s,
+        dropped={reason: taken.dropped[reason] for reason in sorted(taken.dropped)[:_DROP_REASONS]},
+        draining=taken.draining,
+    )
+
+
+def directory_status(taken: NodeSnapshot) -> DirectoryStatus:
+    """Return the directory as the node of a snapshot saw it last."""
+    found = taken.directory
+    return DirectoryStatus(
+        engine=found.engine,
+        ok=found.ok,
+        latency_ms=found.latency_ms,
+        error=found.error,
+        writable=found.writable,
+        ahead_s=round(found.ahead_s, 3),
+        epoch=taken.epoch,
+    )

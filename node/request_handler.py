@@ -13,9 +13,10 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from node.encrypting import EncryptService, Pulls
+from node.exchange import Pulls, SessionExchange, send_answer
+from node.services.common import Caller
 from node.services.freezing import GrantIsFrozen
-from node.services.operations import Caller, Served, Services
+from node.services.operations import Services
 from node.telemetry import RequestOrigin, Telemetry
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
 from shared.errors import (
@@ -30,9 +31,9 @@ from shared.errors import (
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
-from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, UploadObject
-from shared.wire.node_messages import RequestKey as DispatchKey
-from shared.wire.operations import Encrypt, Operation
+from shared.wire.labels import MAX_LABEL_BYTES, Label, OperationObject, UploadObject
+from shared.wire.node_messages import RequestKey
+from shared.wire.operations import Operation
 from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,6 @@ FAILED: Final = "failed"
 """Code of what a node could not do for a reason of its own: it is in no list of final refusals."""
 _FAILED_TEXT = "A node could not do this, its log says why; it is kept and tried again."
 _BUSY = "Too many requests at once; they are taken up as others end."
-
-RequestKey = tuple[bytes, str]
-"""The session key of who asks and the id that its peer chose."""
 
 
 class Dispatching(Protocol):
@@ -86,7 +84,6 @@ class RequestHandler:
         self,
         endpoint: Endpoint,
         services: Services,
-        encrypting: EncryptService,
         pulls: Pulls,
         tasks: TaskGroup,
         *,
@@ -95,12 +92,11 @@ class RequestHandler:
     ) -> None:
         self._endpoint = endpoint
         self._services = services
-        self._encrypting = encrypting
         self._pulls = pulls
         self._tasks = tasks
         self._telemetry = telemetry
         self._clock = clock
-        telemetry.known_of = self.known_of
+        telemetry.origin_of = self.origin_of
         self._held: dict[RequestKey, HeldRequest] = {}
         self._accounts: dict[int, set[Session]] = {}
         self._account_of: dict[Session, int] = {}
@@ -113,7 +109,7 @@ class RequestHandler:
     def take(self, session: Session, request: Request) -> None:
         """Hold a request and let dispatch decide. A request beyond its account's share is answered as busy."""
         assert self.dispatching is not None
-        key = (session.remote_key, request.request)
+        key = RequestKey(session.remote_key, request.request)
         held = self._held.get(key)
         if held is not None:
             held.session = session
@@ -138,7 +134,7 @@ class RequestHandler:
     def unwanted(self, session: Session, request: str) -> None:
         """The peer waits for a request no more: work on it ends here where it can, and is not begun anywhere."""
         assert self.dispatching is not None
-        key = (session.remote_key, request)
+        key = RequestKey(session.remote_key, request)
         if key not in self._held:
             return
         if self.dispatching.unwanted(key):
@@ -169,8 +165,8 @@ class RequestHandler:
         """Accounts that have a session here."""
         return len(self._accounts)
 
-    def known_of(self, key: RequestKey) -> RequestOrigin:
-        """Return what is known of a request that is held here."""
+    def origin_of(self, key: RequestKey) -> RequestOrigin:
+        """Return the operation and the account of a request that is held here, as far as they are known."""
         held = self._held.get(key)
         return RequestOrigin() if held is None else RequestOrigin(held.kind, self._account_of.get(held.session))
 
@@ -194,8 +190,7 @@ class RequestHandler:
                 del self._held[key]
             return
         self.requests_done += 1
-        known = RequestOrigin(held.kind, self._account_of.get(held.session))
-        self._telemetry.answered(DispatchKey(*key), known, self._clock() - held.since, refusal)
+        self._telemetry.answered(key, self.origin_of(key), self._clock() - held.since, refusal)
         del self._held[key]
         self.dispatching.served(key)
 
@@ -208,10 +203,14 @@ class RequestHandler:
         request = key[1]
         code = ""
         try:
-            operation = await self._operation(held)
+            exchange = SessionExchange(self._endpoint, self._pulls, held.session, request)
+            operation = await self._operation(held.request, exchange)
             held.kind = _kind_of(operation)
-            served = await self._run(held.session, request, operation)
-            await self._reply(held.session, Answer(request=request, outcome=served.outcome))
+            caller = await self._services.caller(key.session_key, held.session.address[0])
+            self.remember(held.session, caller)
+            served = await self._services.serve(caller, request, operation, exchange)
+            answer = Answer(request=request, outcome=served.outcome)
+            await send_answer(self._endpoint, held.session, request, answer)
         except Refused as refusal:
             code = refusal.code
             self._refuse(held.session, request, code, str(refusal))
@@ -237,23 +236,12 @@ class RequestHandler:
                 self.nudge(account)
         return code
 
-    async def _run(self, session: Session, request: str, operation: Operation) -> Served:
-        caller = await self._services.caller(session.remote_key, session.address[0])
-        if caller.account is not None:
-            self.remember(session, caller)
-        if isinstance(operation, Encrypt):
-            return await self._encrypting.serve(session, caller, request, operation)
-        return await self._services.serve(caller, request, operation)
-
-    async def _operation(self, held: HeldRequest) -> Operation:
-        request = held.request
+    async def _operation(self, request: Request, exchange: SessionExchange) -> Operation:
         if request.operation is not None:
             return request.operation
         if request.large_sha256 is None:
             raise MalformedMessage("a request without an operation")
-        data = await self._pulls.pull(
-            held.session, request.request, "operation", size=request.large_size, sha256=request.large_sha256
-        )
+        data = await exchange.pull_operation(request.large_size, request.large_sha256)
         if hashlib.sha256(data).digest() != request.large_sha256:
             raise MalformedMessage("an operation that is not the one announced")
         operation: Operation = decode(data, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
@@ -265,9 +253,6 @@ class RequestHandler:
         for session in self._accounts.get(account, ()):
             self._post(session, MailNudge())
 
-    async def _reply(self, session: Session, answer: Answer) -> None:
-        await send_answer(self._endpoint, session, answer.request, answer)
-
     def _refuse(self, session: Session, request: str, code: str, text: str) -> None:
         self._post(session, Answer(request=request, code=code, text=text[:400]))
 
@@ -277,9 +262,8 @@ class RequestHandler:
 
     # --- Books -------------------------------------------------------------------------------------------------------
     def remember(self, session: Session, caller: Caller) -> None:
-        """Note that this session is an account's, so that its peer can be nudged."""
-        assert caller.account is not None
-        if session.alive and session not in self._account_of:
+        """Note that this session is an account's, if it is one's, so that its peer can be nudged."""
+        if caller.is_registered and session.alive and session not in self._account_of:
             self._account_of[session] = caller.account
             self._accounts.setdefault(caller.account, set()).add(session)
 
@@ -288,18 +272,3 @@ def _kind_of(operation: Operation | None) -> int:
     """Return the kind of an operation, as it travels; 0 while it is not here yet."""
     tag = 0 if operation is None else operation.__struct_config__.tag
     return tag if isinstance(tag, int) else 0
-
-
-async def send_answer(endpoint: Endpoint, session: Session, request: str, answer: Message) -> None:
-    """Send an answer in one datagram, or as an object where it is longer.
-
-    Raises `TransferFailed` if the peer went away while a long one was on its way.
-    """
-    data = encode(answer, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-    if not session.alive:
-        raise TransferFailed("The peer is gone.")
-    if len(data) <= MAX_MESSAGE_BYTES:
-        endpoint.post(session, data)
-        return
-    endpoint.post(session, encode(Answer(request=request, follows=True), cap_bytes=MAX_MESSAGE_BYTES))
-    await endpoint.send_object(session, encode(AnswerObject(request=request), cap_bytes=MAX_LABEL_BYTES), data)

@@ -17,9 +17,9 @@ from anyio.abc import TaskGroup
 from node.audit_log import AuditLog
 from node.control import Control
 from node.directory import Directory, open_directory
-from node.directory.belonging import claim, number_of, read_cluster
+from node.directory.upkeep import claim, number_of, read_cluster
 from node.encoder import Encoder
-from node.encrypting import EncryptService, Pulls
+from node.exchange import Pulls
 from node.feed import Feed, LogToFeed
 from node.links import NodeLinks
 from node.lock import running_once
@@ -161,8 +161,10 @@ class NodeServer:
         operators = frozenset(cluster.operators)
         telemetry = Telemetry(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
         stack.enter_context(_log_to_feed(telemetry))
+        encoder = Encoder(_ENCODER_WORKERS)
         services = Services(
             directory,
+            encoder,
             cluster_id=cluster.cluster_id,
             share_key=self._settings.share_key,
             entropy=os.urandom,
@@ -171,12 +173,10 @@ class NodeServer:
             must_wait=lambda: remembering.must_wait,
             remembered_commits=lambda: remembering.memory.highest.commits,
         )
-        encoder = Encoder(_ENCODER_WORKERS)
         pulls = Pulls(requests, cluster.timing)
         request_handler = RequestHandler(
             requests,
             services,
-            EncryptService(requests, services, encoder, pulls),
             pulls,
             tasks,
             telemetry=telemetry,
@@ -240,7 +240,6 @@ class NodeServer:
             services=services,
             requests=requests,
             operators=operators,
-            clock=clock,
         )
         orders = OrderDesk(
             self._name,

@@ -22,7 +22,7 @@ class Subscription:
     """Number of the last message."""
     notices_after: int = 0
     """Notices up to this number have been sent."""
-    to_be_held: int = 0
+    to_be_acknowledged: int = 0
     """Those up to this number were sent before the last renewal, so the next one should say that they arrived."""
     events_after: int = 0
     total_then: int = 0
@@ -48,14 +48,14 @@ class Subscriptions:
         self.lapse(now)
         interval_s = min(max(message.interval_ms, MIN_INTERVAL_MS), MAX_INTERVAL_MS) / 1000
         subscription = self.all.get(session)
-        held = message.after if message.incarnation == self.incarnation else 0
+        has_until = message.after if message.incarnation == self.incarnation else 0
         if subscription is None:
             if len(self.all) >= MAX_WATCHERS:
                 return None
-            subscription = self.all[session] = Subscription(session, interval_s, 0.0, now, now, notices_after=held)
-        elif held < subscription.to_be_held:
-            subscription.notices_after = held
-        subscription.to_be_held = subscription.notices_after
+            subscription = self.all[session] = Subscription(session, interval_s, 0.0, now, now, notices_after=has_until)
+        elif has_until < subscription.to_be_acknowledged:
+            subscription.notices_after = has_until
+        subscription.to_be_acknowledged = subscription.notices_after
         subscription.until = now + WATCH_LAPSE_MS / 1000
         subscription.due = min(subscription.due, now + interval_s)
         subscription.interval_s = interval_s

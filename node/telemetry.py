@@ -71,7 +71,7 @@ class RequestOrigin:
     account: int | None = None
 
 
-def _nothing(_key: RequestKey) -> RequestOrigin:
+def _unknown_origin(_key: RequestKey) -> RequestOrigin:
     return RequestOrigin()
 
 
@@ -89,7 +89,7 @@ class Telemetry:
         self.leader_since: float | None = None
         self.term_changes = 0
         """Leaderships that this node has seen begin."""
-        self.known_of: Callable[[RequestKey], RequestOrigin] = _nothing
+        self.origin_of: Callable[[RequestKey], RequestOrigin] = _unknown_origin
         """Set by whoever holds the requests."""
         self._clock = clock
         self._term = 0
@@ -179,13 +179,13 @@ class Telemetry:
     # --- Requests ----------------------------------------------------------------------------------------------------
     def happened(self, what: Happening, key: RequestKey, node: str | None) -> None:
         """Something happened to a request in dispatch."""
-        self.samples.happened(what, key, lambda: self._event(what, key, node, self.known_of(key)))
+        self.samples.happened(what, key, lambda: self._event(what, key, node, self.origin_of(key)))
 
-    def answered(self, key: RequestKey, known: RequestOrigin, latency_s: float, code: str) -> None:
+    def answered(self, key: RequestKey, origin: RequestOrigin, latency_s: float, code: str) -> None:
         """This node answered a request, with a refusal if there is a `code`."""
         latency_ms = 1000 * latency_s
         self.latency.add(latency_ms)
-        totals = self.kinds.setdefault(known.operation, KindTotals())
+        totals = self.kinds.setdefault(origin.operation, KindTotals())
         totals.latency_sum_ms += latency_ms
         if code:
             totals.refused += 1
@@ -193,14 +193,14 @@ class Telemetry:
         else:
             totals.served += 1
         what = Happening.REFUSED if code else Happening.SERVED
-        self.samples.happened(what, key, lambda: self._event(what, key, None, known, latency_ms, code))
+        self.samples.happened(what, key, lambda: self._event(what, key, None, origin, latency_ms, code))
 
     def _event(
         self,
         what: Happening,
         key: RequestKey,
         node: str | None,
-        known: RequestOrigin,
+        origin: RequestOrigin,
         latency_ms: float | None = None,
         code: str = "",
     ) -> RequestEvent:
@@ -208,8 +208,8 @@ class Telemetry:
             round(1000 * self._clock(), 1),
             what,
             self._place(node),
-            known.operation,
-            known.account,
+            origin.operation,
+            origin.account,
             key[0][:4].hex(),
             key[1][:8],
             None if latency_ms is None else round(latency_ms, 2),

@@ -8,9 +8,8 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from node.directory.engine import Engine
+from node.directory.engine import Directory
 from node.directory.interface import (
-    Directory,
     DuplicateKey,
     EffectKey,
     Jitter,
@@ -74,7 +73,7 @@ async def open_directory(
     """
     place = parse_directory_url(url)
     if isinstance(place, SqliteUrl):
-        directory: Engine = await SqliteDirectory.open(place.path, timing, writer)
+        directory: Directory = await SqliteDirectory.open(place.path, timing, writer)
     else:
         from node.directory.mysql import MysqlDirectory
 

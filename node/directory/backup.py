@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from node.directory.belonging import CLUSTER
 from node.directory.groups import Interrupted, drive
 from node.directory.interface import Query, Rows, Tx
 from node.directory.marks import Marks, read_marks
@@ -26,6 +25,7 @@ from node.directory.migrations import migrate
 from node.directory.recovery import Recovered, recover
 from node.directory.schema import META, MIGRATIONS, Table
 from node.directory.sqlite_file import CLOCK, File, users_file
+from node.directory.upkeep import CLUSTER
 from shared.errors import InvalidInput, StorageError, Unavailable, UserError
 from shared.files import flush_to_disk
 

@@ -1,17 +1,19 @@
-"""What both engines have in common: every call of the interface, put together from transactions and steps."""
+"""The Directory of Service: its calls, and what both engines have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar, Final
 
 import anyio
 
 from node.directory import standing, upkeep
-from node.directory.idempotency import exactly_once, stored_answer
+from node.directory.groups import GroupVerdict, Job
+from node.directory.idempotency import exactly_once
 from node.directory.interface import Announced, EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
 from shared.config import Timing
-from shared.errors import GlimpseError, StorageError
+from shared.errors import GlimpseError, StorageError, Unavailable
 
 PROBE_EVERY_S: Final = 2.0
 """Between attempts to write to a directory that could not be written to."""
@@ -19,10 +21,15 @@ _SWEEP_BATCHES: Final = 40
 """Batches per sweep, so that one call stays short even after a long absence; the next goes on."""
 
 
-class Engine(ABC):
-    """A directory without its database: the engines add how transactions are run."""
+class Directory(ABC):
+    """The Directory of Service. Every call raises Unavailable when the database cannot be reached within its deadline,
+    StorageError when its disk is full, and the transaction's own errors.
+
+    The engines add how transactions are run.
+    """
 
     engine: ClassVar[EngineName]
+    """Which engine is behind it."""
 
     def __init__(self, timing: Timing, clock: str, writer: str) -> None:
         """`clock` is SQL for database time in epoch seconds; `writer` is the node whose commits are counted here."""
@@ -30,20 +37,22 @@ class Engine(ABC):
         self.clock = clock
         self.writer = writer
         self.writable = True
+        """False from a write that failed until the next one that was committed, of a caller or a probe."""
         self.last_error = ""
+        """Why the last failing call failed; "" if none has. Never contains the password."""
         self._answers = True
 
     @abstractmethod
     async def read(self, transaction: Transaction[T]) -> T:
-        """See `Directory.read`."""
+        """Run a transaction that only selects, on one consistent state, without waiting for writers."""
 
     @abstractmethod
     async def ping(self) -> float:
-        """See `Directory.ping`."""
+        """Return how long the database takes to answer, in seconds."""
 
     @abstractmethod
     async def close(self) -> None:
-        """See `Directory.close`."""
+        """Finish what was accepted, refuse what comes now, and let go of the database."""
 
     @abstractmethod
     async def _write(self, transaction: Transaction[T], *, repeatable: bool) -> T:
@@ -55,7 +64,8 @@ class Engine(ABC):
 
     @property
     def ok(self) -> bool:
-        """See `Directory.ok`."""
+        """False from a call that failed for want of the database until the next one that succeeded; and while it is
+        not `writable`."""
         return self._answers and self.writable
 
     def _worked(self) -> None:
@@ -78,6 +88,12 @@ class Engine(ABC):
         self.writable = False
         self.last_error = str(reason)
 
+    def _broken(self, job: Job, error: Exception, note: Callable[[object], None]) -> GroupVerdict:
+        """Note that the directory failed, and say so with an error of the job's own: one instance is raised once."""
+        note(error)
+        kind = StorageError if isinstance(error, StorageError) else Unavailable
+        return GroupVerdict(job, error=kind(str(error)))
+
     async def keep_probing(self) -> None:
         """While nothing can be written, find out every `PROBE_EVERY_S` whether it can again; runs until cancelled.
 
@@ -92,47 +108,56 @@ class Engine(ABC):
                     await self.write(upkeep.probe(self.writer, number))
 
     async def write(self, transaction: Transaction[T]) -> T:
-        """See `Directory.write`."""
+        """Run a transaction and return its result once it is on disk; concurrent ones share a commit.
+
+        A lost connection during the commit leaves open whether it happened: Unavailable is raised and the transaction
+        is not run again, so a caller that repeats must be able to recognise its own effect (or use `effect`).
+        """
         return await self._write(transaction, repeatable=False)
 
     async def effect(self, key: EffectKey, transaction: Transaction[bytes]) -> Outcome:
-        """See `Directory.effect`."""
+        """Run a transaction exactly once per key and store its answer in the same commit.
+
+        A repeated id gets the stored answer; refusals are not stored. Raises Refused("id_reused") if the id was used
+        with another body.
+        """
         return await self._write(exactly_once(key, transaction), repeatable=True)
 
-    async def stored_answer(self, account_key: bytes, request_id: str) -> bytes | None:
-        """See `Directory.stored_answer`."""
-        return await self.read(stored_answer(account_key, request_id))
-
     async def claim_lease(self, holder: str, seen_term: int, lease_s: float) -> int | None:
-        """See `Directory.claim_lease`."""
+        """Take the lease if its term is still `seen_term` and it is free, expired, further ahead than it can be, or
+        `holder`'s own.
+
+        Returns the new term, or None if the claim lost. `holder` must differ between incarnations.
+        """
         return await self._stand(lambda _: standing.claim_lease(self.clock, holder, seen_term, lease_s))
 
     async def renew_lease(self, holder: str, term: int, lease_s: float) -> bool:
-        """See `Directory.renew_lease`."""
+        """Extend the lease by `lease_s` from database time; False if it is no longer `holder`'s in that term."""
         return await self._stand(lambda _: standing.renew_lease(self.clock, holder, term, lease_s))
 
     async def release_lease(self, holder: str, term: int) -> bool:
-        """See `Directory.release_lease`."""
+        """Give up the lease so that another can claim it at once; False if it was not held."""
         return await self._stand(lambda _: standing.release_lease(holder, term))
 
     async def read_lease(self, lease_s: float | None = None) -> LeaseRow:
-        """See `Directory.read_lease`."""
+        """Return the lease as it is. With the length of leases given, one that lies too far ahead shows as free."""
         return await self._stand(lambda _: standing.read_lease(self.clock, lease_s))
 
     async def announce_node(self, row: NodeRow) -> Announced:
-        """See `Directory.announce_node`."""
+        """Write this node's own row, and read what all nodes have to know; the row of an older incarnation is replaced,
+        one of a newer stays."""
         return await self._stand(lambda _: standing.announce_node(self.clock, row))
 
     async def nodes(self) -> list[NodeRow]:
-        """See `Directory.nodes`."""
+        """Return the rows of all nodes by name."""
         return await self._stand(lambda _: standing.nodes(self.clock))
 
     async def marks(self) -> Marks:
-        """See `Directory.marks`."""
+        """Return how far the directory is, in one consistent reading."""
         return await self._stand(read_marks)
 
     async def sweep(self) -> int:
-        """See `Directory.sweep`."""
+        """Delete what has outlived its use, in bounded batches; return how many rows went."""
         swept = 0
         for _ in range(_SWEEP_BATCHES):
             batch = await self.write(upkeep.sweep_batch)

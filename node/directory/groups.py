@@ -4,12 +4,14 @@ The way of a group is written once, as a generator that yields statements; each 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, cast
+from typing import Any, Final, Generic, Protocol, cast
 
 from node.directory.interface import EngineName, Query, Rows, StatementFailed, Step, T, Transaction, Tx
 from node.directory.marks import note_commit
+from shared.errors import Unavailable
 
 GROUP_JOBS: Final = 128
 """Most transactions in one commit. More save little, and when a group has to be run again all of it is."""
@@ -68,6 +70,40 @@ class GroupVerdict:
             self.job.future.set_exception(self.error)
         else:
             self.job.future.set_result(self.value)
+
+
+class JobQueue(Protocol):
+    """What waits for a writer; None is the order to stop after the group at hand."""
+
+    def empty(self) -> bool:
+        """Tell whether nothing waits."""
+
+    def get_nowait(self) -> Job | None:
+        """Take the first."""
+
+    def put_nowait(self, item: Job | None, /) -> None:
+        """Add one at the end."""
+
+
+def take(taken: list[Job], queue: JobQueue) -> Iterator[Job]:
+    """Give the first job, which is in `taken`, and then whatever waits, until the group is full; note it in `taken`."""
+    until = time.monotonic() + GROUP_SECONDS
+    yield taken[0]
+    while len(taken) < GROUP_JOBS and time.monotonic() < until and not queue.empty():
+        job = queue.get_nowait()
+        if job is None:
+            queue.put_nowait(None)
+            return
+        if job.is_wanted:
+            taken.append(job)
+            yield job
+
+
+def refuse_waiting(queue: JobQueue) -> None:
+    """Tell everybody who still waits in a queue that the directory is closed."""
+    while not queue.empty():
+        if (job := queue.get_nowait()) is not None:
+            GroupVerdict(job, error=Unavailable("The directory is closed.")).settle()
 
 
 def settle_all(verdicts: Iterable[GroupVerdict]) -> None:

@@ -10,11 +10,7 @@ from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import LocalError, Refused, Unavailable
 from shared.wire.refusals import RefusalCode
 
-_MINE = "WHERE account_key = :account_key AND request_id = :request_id"
-
-
-def _of(account_key: bytes, request_id: str) -> dict[str, Value]:
-    return {"account_key": account_key, "request_id": request_id}
+_MINE = "WHERE session_key = :session_key AND request_id = :request_id"
 
 
 def exactly_once(key: EffectKey, transaction: Transaction[bytes]) -> Transaction[Outcome]:
@@ -24,7 +20,7 @@ def exactly_once(key: EffectKey, transaction: Transaction[bytes]) -> Transaction
     """
 
     def once(tx: Tx) -> Step[Outcome]:
-        mine = _of(key.account_key, key.request_id)
+        mine: dict[str, Value] = key.request._asdict()
         row = mine | {"body_digest": key.body_digest, "answer": b"", "created": tx.now}
         if not (yield tx.insert_if_absent("requests", row)).rowcount:
             return (yield from _stored(key))
@@ -38,21 +34,10 @@ def exactly_once(key: EffectKey, transaction: Transaction[bytes]) -> Transaction
 
 
 def _stored(key: EffectKey) -> Step[Outcome]:
-    mine = _of(key.account_key, key.request_id)
+    mine: dict[str, Value] = key.request._asdict()
     row = (yield Query(f"SELECT body_digest, answer FROM requests {_MINE}", mine)).one()  # noqa: S608
     if row is None:
         raise Unavailable("The stored answer was just swept away: send the request again.")
     if row["body_digest"] != key.body_digest:
         raise Refused(RefusalCode.ID_REUSED, "This request id was already used for another request.")
     return Outcome(row["answer"], repeated=True)
-
-
-def stored_answer(account_key: bytes, request_id: str) -> Transaction[bytes | None]:
-    """Look up the committed answer of a request; None if there is none."""
-
-    def look_up(_: Tx) -> Step[bytes | None]:
-        parameters = _of(account_key, request_id)
-        answer: bytes | None = (yield Query(f"SELECT answer FROM requests {_MINE}", parameters)).scalar()  # noqa: S608
-        return answer
-
-    return look_up

@@ -1,4 +1,4 @@
-"""What the services know of the directory: queries, transactions, and the calls of both engines.
+"""What the services know of the directory: queries, transactions, and what they give.
 
 A transaction is written once for every engine, as a generator function that takes a `Tx`, yields `Query` objects and is
 sent `Rows`. It does nothing else: no clock, no network, no outside effect, because the directory may run it again from
@@ -21,12 +21,10 @@ import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from shared.errors import LocalError
-
-if TYPE_CHECKING:
-    from node.directory.marks import Marks
+from shared.wire.node_messages import RequestKey
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = Mapping[str, Any]
@@ -163,10 +161,9 @@ Transaction: TypeAlias = Callable[[Tx], Step[T]]
 
 @dataclass(frozen=True, slots=True)
 class EffectKey:
-    """What makes a request the same request: who asks, the id the peer chose (32 hex digits), digest of the body."""
+    """What makes a request the same request: whose it is, the id that the peer chose, and the digest of its body."""
 
-    account_key: bytes
-    request_id: str
+    request: RequestKey
     body_digest: bytes
 
 
@@ -226,83 +223,6 @@ class Announced:
     nodes: list[NodeRow]
     policy: str | None
     audited: int
-
-
-class Directory(Protocol):
-    """The Directory of Service. Every call raises Unavailable when the database cannot be reached within its deadline,
-    StorageError when its disk is full, and the transaction's own errors."""
-
-    @property
-    def engine(self) -> EngineName:
-        """Which engine is behind it."""
-
-    @property
-    def ok(self) -> bool:
-        """False from a call that failed for want of the database until the next one that succeeded; and while it is
-        not `writable`."""
-
-    @property
-    def writable(self) -> bool:
-        """False from a write that failed until the next one that was committed, of a caller or a probe."""
-
-    @property
-    def last_error(self) -> str:
-        """Why the last failing call failed; "" if none has. Never contains the password."""
-
-    async def write(self, transaction: Transaction[T]) -> T:
-        """Run a transaction and return its result once it is on disk; concurrent ones share a commit.
-
-        A lost connection during the commit leaves open whether it happened: Unavailable is raised and the transaction
-        is not run again, so a caller that repeats must be able to recognise its own effect (or use `effect`).
-        """
-
-    async def effect(self, key: EffectKey, transaction: Transaction[bytes]) -> Outcome:
-        """Run a transaction exactly once per key and store its answer in the same commit.
-
-        A repeated id gets the stored answer; refusals are not stored. Raises Refused("id_reused") if the id was used
-        with another body.
-        """
-
-    async def stored_answer(self, account_key: bytes, request_id: str) -> bytes | None:
-        """Return the committed answer of a request, None if there is none (not served yet, refused, or swept)."""
-
-    async def read(self, transaction: Transaction[T]) -> T:
-        """Run a transaction that only selects, on one consistent state, without waiting for writers."""
-
-    async def claim_lease(self, holder: str, seen_term: int, lease_s: float) -> int | None:
-        """Take the lease if its term is still `seen_term` and it is free, expired, further ahead than it can be, or
-        `holder`'s own.
-
-        Returns the new term, or None if the claim lost. `holder` must differ between incarnations.
-        """
-
-    async def renew_lease(self, holder: str, term: int, lease_s: float) -> bool:
-        """Extend the lease by `lease_s` from database time; False if it is no longer `holder`'s in that term."""
-
-    async def release_lease(self, holder: str, term: int) -> bool:
-        """Give up the lease so that another can claim it at once; False if it was not held."""
-
-    async def read_lease(self, lease_s: float | None = None) -> LeaseRow:
-        """Return the lease as it is. With the length of leases given, one that lies too far ahead shows as free."""
-
-    async def announce_node(self, row: NodeRow) -> Announced:
-        """Write this node's own row, and read what all nodes have to know; the row of an older incarnation is replaced,
-        one of a newer stays."""
-
-    async def nodes(self) -> list[NodeRow]:
-        """Return the rows of all nodes by name."""
-
-    async def marks(self) -> "Marks":
-        """Return how far the directory is, in one consistent reading."""
-
-    async def ping(self) -> float:
-        """Return how long the database takes to answer, in seconds."""
-
-    async def sweep(self) -> int:
-        """Delete what has outlived its use, in bounded batches; return how many rows went."""
-
-    async def close(self) -> None:
-        """Finish what was accepted, refuse what comes now, and let go of the database."""
 
 
 Jitter: TypeAlias = Callable[[], float]

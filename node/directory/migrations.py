@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from node.directory.interface import EngineName, Query, Step, Tx
-from node.directory.schema import META, MIGRATIONS, Column, Migration, Seed, Table
+from node.directory.schema import META, MIGRATIONS, Column, Migration, Renamed, Seed, Table
 from shared.errors import UserError
 
 _SQLITE_TYPES = {
@@ -58,6 +58,8 @@ def migrate(engine: EngineName, migrations: Sequence[Migration] = MIGRATIONS) ->
                 yield from _create(engine, step)
             elif isinstance(step, Column):
                 yield from _add(engine, step)
+            elif isinstance(step, Renamed):
+                yield from _rename(engine, step)
             else:
                 yield from _plant(tx, step)
         yield tx.upsert("meta", {"name": "schema_version", "value": migration.version}, keys=("name",))
@@ -78,17 +80,25 @@ def _create(engine: EngineName, table: Table) -> Step[None]:
 
 
 def _add(engine: EngineName, column: Column) -> Step[None]:
-    name = column.line.partition(" ")[0]
+    if column.line.partition(" ")[0] not in (yield from _columns_of(engine, column.table)):
+        yield Query(f"ALTER TABLE {column.table} ADD COLUMN {typed(engine, column.line)}")
+
+
+def _rename(engine: EngineName, renamed: Renamed) -> Step[None]:
+    if renamed.old in (yield from _columns_of(engine, renamed.table)):
+        yield Query(f"ALTER TABLE {renamed.table} RENAME COLUMN {renamed.old} TO {renamed.new}")
+
+
+def _columns_of(engine: EngineName, table: str) -> Step[set[str]]:
     if engine == "sqlite":
-        columns = yield Query(f"SELECT name FROM pragma_table_info('{column.table}')")  # noqa: S608 - own names
+        columns = yield Query(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608 - own names
     else:
         columns = yield Query(
             "SELECT column_name AS name FROM information_schema.columns "
             "WHERE table_schema = DATABASE() AND table_name = :table",
-            {"table": column.table},
+            {"table": table},
         )
-    if name not in {row["name"] for row in columns.rows}:
-        yield Query(f"ALTER TABLE {column.table} ADD COLUMN {typed(engine, column.line)}")
+    return {row["name"] for row in columns.rows}
 
 
 def _plant(tx: Tx, seed: Seed) -> Step[None]:

@@ -12,24 +12,24 @@ run again in halves, so that two nodes which met crosswise come apart; its trans
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Final
 
 import anyio
 
-from node.directory.engine import Engine
+from node.directory.engine import Directory
 from node.directory.groups import (
-    GROUP_JOBS,
-    GROUP_SECONDS,
     GroupVerdict,
     Interrupted,
     Job,
     Result,
     drive_async,
+    refuse_waiting,
     run_alone,
     run_group,
     settle_all,
+    take,
 )
 from node.directory.interface import EngineName, Jitter, Query, T, Transaction, Tx, Value
 from node.directory.migrations import migrate
@@ -45,7 +45,7 @@ _MIGRATION_S: Final = 30
 _ATTEMPTS: Final = 7
 """Runs of a transaction in all. With the waits between them they outlast the restart of a server (0.3 s)."""
 _BACKOFF_S: Final = 0.010
-"""Wait before the second run; doubles each time, and half of it is left to chance so that nodes come apart."""
+"""Wait before the second run, doubled each time; 50 % jitter so that nodes do not retry together."""
 
 _SILENT: Final = "The directory's server did not answer in time: try again."
 _BEGIN: Final = Query("START TRANSACTION", deferred=True)
@@ -53,8 +53,8 @@ _BEGIN_SNAPSHOT: Final = Query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ
 _COMMIT: Final = Query("COMMIT")
 
 
-class MysqlDirectory(Engine):
-    """See `node.directory.interface.Directory`."""
+class MysqlDirectory(Directory):
+    """A directory on a server."""
 
     engine: ClassVar[EngineName] = "mysql"
 
@@ -192,30 +192,19 @@ class MysqlDirectory(Engine):
 
     async def _run_writer(self) -> None:
         while (job := await self._queue.get()) is not None:
-            if not job.is_wanted:
-                continue
-            taken: list[Job] = []
-            try:
-                settle_all(await self._commit(self._take(job, taken)))
-                self._wrote()
-            except (Interrupted, Unavailable, StorageError, NoConnection) as error:
-                await self._again(taken or [job], error, 1)
-            except Exception as error:  # noqa: BLE001 - the task must outlive a defect, and its callers be told
-                settle_all(GroupVerdict(job, error=error) for job in taken or (job,))
-
-    def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
-        """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
-        until = time.monotonic() + GROUP_SECONDS
-        taken.append(first)
-        yield first
-        while len(taken) < GROUP_JOBS and time.monotonic() < until and not self._queue.empty():
-            job = self._queue.get_nowait()
-            if job is None:  # the order to stop: after this group
-                self._queue.put_nowait(None)
-                return
             if job.is_wanted:
-                taken.append(job)
-                yield job
+                taken = [job]
+                await self._serve(take(taken, self._queue), taken, 1)
+
+    async def _serve(self, jobs: Iterable[Job], taken: Sequence[Job], attempt: int) -> None:
+        """Commit jobs and settle them; those of a group that failed are run again, see `_again`."""
+        try:
+            settle_all(await self._commit(jobs))
+            self._wrote()
+        except (Interrupted, Unavailable, StorageError, NoConnection) as error:
+            await self._again(taken, error, attempt)
+        except Exception as error:  # noqa: BLE001 - the task must outlive a defect, and its callers be told
+            settle_all(GroupVerdict(job, error=error) for job in taken)
 
     async def _commit(self, jobs: Iterable[Job]) -> list[GroupVerdict]:
         """Run and commit a group. Raises what ended it; then nothing of it is there, or its commit is in doubt."""
@@ -247,37 +236,21 @@ class MysqlDirectory(Engine):
         """Run the jobs of a group that failed again, in halves where they may have been in each other's or another
         node's way; tell those that cannot be run again."""
         if isinstance(error, Interrupted) and error.in_doubt:
-            for job in jobs:
-                if not job.repeatable:
-                    self._break(job, error)
+            settle_all(self._broken(job, error, self._failed_to_write) for job in jobs if not job.repeatable)
         jobs = [job for job in jobs if job.is_wanted]
         if attempt >= _ATTEMPTS or (isinstance(error, StorageError) and len(jobs) == 1):
-            for job in jobs:
-                self._break(job, error)
+            settle_all(self._broken(job, error, self._failed_to_write) for job in jobs)
             return
         if not isinstance(error, Interrupted):
             self._failed_to_write(error)
         await self._back_off(attempt)
         middle = len(jobs) // 2 if isinstance(error, (Interrupted, StorageError)) else 0
         for part in (jobs[:middle], jobs[middle:]):
-            if not part:
-                continue
-            try:
-                settle_all(await self._commit(part))
-                self._wrote()
-            except (Interrupted, Unavailable, StorageError, NoConnection) as failure:
-                await self._again(part, failure, attempt + 1)
-            except Exception as failure:  # noqa: BLE001 - as above
-                settle_all(GroupVerdict(job, error=failure) for job in part)
+            if part:
+                await self._serve(part, part, attempt + 1)
 
     async def _back_off(self, attempt: int) -> None:
         await anyio.sleep(_BACKOFF_S * 2 ** (attempt - 1) * (0.5 + 0.5 * self._jitter()))
-
-    def _break(self, job: Job, error: Exception) -> None:
-        """Tell a job that the directory failed, with an error of its own (one instance is raised only once)."""
-        self._failed_to_write(error)
-        kind = StorageError if isinstance(error, StorageError) else Unavailable
-        GroupVerdict(job, error=kind(str(error))).settle()
 
     async def close(self) -> None:
         """See `Directory.close`."""
@@ -288,8 +261,5 @@ class MysqlDirectory(Engine):
             self._queue.put_nowait(None)
             if self._task is not None:
                 await self._task
-            while not self._queue.empty():
-                job = self._queue.get_nowait()
-                if job is not None:
-                    GroupVerdict(job, error=Unavailable("The directory is closed.")).settle()
+            refuse_waiting(self._queue)
             await close_all(self._links, self._timing.directory_deadline_s)

@@ -38,11 +38,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """A column of a released table that has another name from now on."""
+
+    table: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """The steps from the schema before `version` to `version`; each may be repeated after a crash in between."""
 
     version: int
-    steps: tuple[Table | Column | Seed, ...]
+    steps: tuple[Table | Column | Renamed | Seed, ...]
 
 
 META: Final = Table("meta", ("name {text:32} NOT NULL PRIMARY KEY", "value {big} NOT NULL"))
@@ -98,7 +107,9 @@ IMAGES: Final = Table(
     ),
     (("images_by_owner", "owner_id, created"),),
 )
-"""`state` is pending, ready or withdrawn; `size` and `sealed_size` are bytes; `preview` only if the owner chose one."""
+"""`state` is pending, ready or withdrawn; `size` and `sealed_size` are bytes; `preview` only if the owner chose one.
+`sealed_sha256` and `sealed_size` are of the whole upload: from version 5 on they are `upload_sha256` and
+`upload_size`."""
 
 ASKS: Final = Table(
     "asks",
@@ -210,6 +221,7 @@ REQUESTS: Final = Table(
     ),
     (("requests_by_age", "created"),),
 )
+"""Stored answers. `account_key` is the session key of whoever asked: from version 5 on it is `session_key`."""
 
 MAIL: Final = Table(
     "mail",
@@ -328,4 +340,12 @@ MIGRATIONS: Final = (
     ),
     Migration(3, (WISHES,)),
     Migration(4, (CHOICES, AUDIT)),
+    Migration(
+        5,
+        (
+            Renamed("images", "sealed_sha256", "upload_sha256"),
+            Renamed("images", "sealed_size", "upload_size"),
+            Renamed("requests", "account_key", "session_key"),
+        ),
+    ),
 )

@@ -11,23 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import ClassVar, Final
 
 import anyio
 
-from node.directory.engine import Engine
+from node.directory.engine import Directory
 from node.directory.groups import (
-    GROUP_JOBS,
-    GROUP_SECONDS,
     GroupVerdict,
     Interrupted,
     Job,
     drive,
+    refuse_waiting,
     run_alone,
     run_group,
     settle_all,
+    take,
 )
 from node.directory.interface import EngineName, Query, T, Transaction, Tx
 from node.directory.migrations import migrate
@@ -59,8 +59,8 @@ class _Lane:
         self._thread.join()
 
 
-class SqliteDirectory(Engine):
-    """See `node.directory.interface.Directory`."""
+class SqliteDirectory(Directory):
+    """A directory in a file."""
 
     engine: ClassVar[EngineName] = "sqlite"
 
@@ -167,8 +167,7 @@ class SqliteDirectory(Engine):
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._stop)
         for queue in (self._writes, self._standing, self._reads):
-            for job in _waiting(queue):
-                GroupVerdict(job, error=Unavailable("The directory is closed.")).settle()
+            refuse_waiting(queue)
 
     def _stop(self) -> None:
         for lane in self._lanes:
@@ -190,50 +189,29 @@ class SqliteDirectory(Engine):
             self._loop.call_soon_threadsafe(settle_all, verdicts)
 
     def _serve_group(self, first: Job) -> None:
-        taken: list[Job] = []
-        try:
-            verdicts = self._commit(self._take(first, taken))
-            self._wrote()
-            self._settle(verdicts)
-        except (Interrupted, StorageError, Unavailable) as error:
+        taken = [first]
+        if not self._serve_jobs(take(taken, self._writes), taken):
             # A transaction that fits where the whole group did not, or that was not to blame, must not suffer for it.
-            for job in taken if len(taken) > 1 else ():
-                self._serve_alone(job)
-            if len(taken) <= 1:
-                self._settle([self._broken(first, error, self._failed_to_write)])
-        except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
-            self._settle([GroupVerdict(job, error=error) for job in taken or (first,)])
+            for job in taken:
+                self._serve_jobs(iter((job,)), [job])
 
-    def _serve_alone(self, job: Job) -> None:
+    def _serve_jobs(self, jobs: Iterator[Job], taken: list[Job]) -> bool:
+        """Commit jobs and settle them; False, with none of them settled, where the commit of several failed."""
         try:
-            verdicts = self._commit(iter((job,)))
+            verdicts = self._commit(jobs)
             self._wrote()
-            self._settle(verdicts)
         except (Interrupted, StorageError, Unavailable) as error:
-            self._settle([self._broken(job, error, self._failed_to_write)])
-        except Exception as error:  # noqa: BLE001 - as above
-            self._settle([GroupVerdict(job, error=error)])
-
-    def _take(self, first: Job, taken: list[Job]) -> Iterator[Job]:
-        """Give the first job and then whatever waits, until the group is full; note in `taken` what was given."""
-        until = time.monotonic() + GROUP_SECONDS
-        taken.append(first)
-        yield first
-        while len(taken) < GROUP_JOBS and time.monotonic() < until:
-            try:
-                job = self._writes.get_nowait()
-            except Empty:
-                return
-            if job is None:  # the order to stop: after this group
-                self._writes.put(None)
-                return
-            if job.is_wanted:
-                taken.append(job)
-                yield job
+            if len(taken) > 1:
+                return False
+            verdicts = [self._broken(taken[0], error, self._failed_to_write)]
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a defect, and its callers be told
+            verdicts = [GroupVerdict(job, error=error) for job in taken]
+        self._settle(verdicts)
+        return True
 
     def _commit(self, jobs: Iterator[Job]) -> list[GroupVerdict]:
         deadline = time.monotonic() + self._timing.directory_deadline_s
-        with self._gate.held(deadline):
+        with self._gate.turn(deadline):
             self._writer.begin(deadline)
         try:
             verdicts = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
@@ -266,19 +244,3 @@ class SqliteDirectory(Engine):
             self._settle([GroupVerdict(job, error=error)])
         finally:
             file.roll_back()
-
-    def _broken(self, job: Job, error: Exception, note: Callable[[object], None]) -> GroupVerdict:
-        """Say that the directory failed, with an error of the caller's own (one instance is raised only once)."""
-        note(error)
-        kind = StorageError if isinstance(error, StorageError) else Unavailable
-        return GroupVerdict(job, error=kind(str(error)))
-
-
-def _waiting(queue: SimpleQueue[Job | None]) -> Iterator[Job]:
-    while True:
-        try:
-            job = queue.get_nowait()
-        except Empty:
-            return
-        if job is not None:
-            yield job

@@ -1,4 +1,4 @@
-"""One SQLite connection the way the directory needs it, the errors it raises, and the gate before the write lock."""
+"""One SQLite connection the way the directory needs it, the errors it raises, and the queue before the write lock."""
 
 import fcntl
 import os
@@ -196,11 +196,11 @@ def users_file(path: Path) -> Path:
 
 
 class Gate:
-    """The place of the next in line for the write lock, held by one process at a time.
+    """A file lock that makes writers queue fairly for SQLite's write lock.
 
-    SQLite's lock goes to whoever asks in the right instant, and that is the process that just let it go. Here a process
-    that wants to write first takes the gate, so the one before it cannot slip in again: it would have to wait at
-    the gate behind whoever is next. The lock on the gate's file ends with its process, however that ends.
+    SQLite gives its lock to whoever asks at the right instant, and that is the process that just released it. A writer
+    therefore takes this lock first and waits for SQLite's while it has it: the last writer comes after the next one.
+    The operating system releases the lock when its process ends.
     """
 
     def __init__(self, path: Path) -> None:
@@ -210,8 +210,8 @@ class Gate:
             raise StorageError(f"The file {str(path)!r} cannot be opened: {error.strerror}.") from None
 
     @contextmanager
-    def held(self, deadline: float) -> Iterator[None]:
-        """Stand at the gate. Raises Unavailable after `deadline` (monotonic seconds)."""
+    def turn(self, deadline: float) -> Iterator[None]:
+        """Wait for the lock and release it at the end. Raises Unavailable after `deadline` (monotonic seconds)."""
         while True:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,5 +228,5 @@ class Gate:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the gate's file."""
+        """Close the lock's file."""
         os.close(self._descriptor)

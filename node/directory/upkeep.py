@@ -1,5 +1,6 @@
-"""Transactions about the directory itself."""
+"""Transactions about the directory itself: sweeping, probing, its time, its epoch, and whose it is."""
 
+import hashlib
 from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx
@@ -58,3 +59,30 @@ SLEWED_S: Final = 0.1
 def read_epoch(_: Tx) -> Step[int]:
     """Return the directory's epoch: 1, and one more for every restore from a backup."""
     return int((yield Query("SELECT value FROM meta WHERE name = 'epoch'")).scalar())
+
+
+# --- Which cluster it belongs to: no node and no restore takes another cluster's directory for its own ---------------
+CLUSTER: Final = "cluster"
+"""Row of `meta` with the cluster's number, for `meta` holds numbers only; absent until a node has opened it."""
+_NUMBER_BYTES: Final = 6
+
+
+def number_of(cluster_id: str) -> int:
+    """Return the number by which a directory knows a cluster: the beginning of a hash of its id."""
+    return int.from_bytes(hashlib.sha256(f"glimpse cluster {cluster_id}".encode()).digest()[:_NUMBER_BYTES], "big")
+
+
+def read_cluster(_: Tx) -> Step[int | None]:
+    """Return the number of the cluster that the directory belongs to, None where nobody has said yet."""
+    row = (yield Query("SELECT value FROM meta WHERE name = :name", {"name": CLUSTER})).one()
+    return None if row is None else int(row["value"])
+
+
+def claim(cluster_id: str) -> Transaction[int]:
+    """Note that the directory belongs to a cluster, if nobody has; return the number of the one it belongs to."""
+
+    def run(tx: Tx) -> Step[int]:
+        yield tx.insert_if_absent("meta", {"name": CLUSTER, "value": number_of(cluster_id)})
+        return int((yield Query("SELECT value FROM meta WHERE name = :name", {"name": CLUSTER})).scalar())
+
+    return run

@@ -7,9 +7,9 @@ from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import holdings, mail
-from node.services.common import Effect, KnownCaller, not_found, page_of, read_epoch
-from node.services.receipts import Receipts
-from shared.errors import Refused
+from node.services.common import Call, Caller, Served, not_found, page_of, read_epoch
+from shared.errors import Refused, RemoteError
+from shared.identity import PublicIdentity, verify_signature
 from shared.text import is_clean
 from shared.wire.operations import (
     Account,
@@ -57,7 +57,7 @@ class AccountStanding:
     clock: float
 
 
-def checked_name(name: str) -> str:
+def _checked_name(name: str) -> str:
     """Return a display name without spaces around it. Refuses one that is empty or has invisible characters."""
     stripped = name.strip()
     if not stripped or not is_clean(stripped):
@@ -80,17 +80,29 @@ def by_session_key(session_key: bytes) -> Transaction[Row | None]:
     return run
 
 
-def register(operation: Register, name: str, receipts: Receipts) -> Transaction[Effect]:
+def register(call: Call, operation: Register) -> Transaction[Served]:
     """Make an account for a pair of keys; the same pair again is the same account under its first name.
 
     With a genuine receipt the account gets the number back that it had before the directory was restored, unless that
-    belongs to somebody else by now.
+    belongs to somebody else by now. Refuses what is not signed by the keys that it names.
     """
-    again = operation.account
+    if operation.session_key != call.caller.session_key:
+        raise Refused(RefusalCode.NOT_ALLOWED, "An account is registered from a session of its own key.")
+    name = _checked_name(operation.name)
+    identity = PublicIdentity(operation.signing_key, operation.session_key, operation.session_signature)
+    parts = (call.environment.cluster_id.encode(), operation.name.encode(), operation.session_key)
+    try:
+        identity.verify()
+        verify_signature(operation.signing_key, operation.proof, "register", *parts)
+    except RemoteError:
+        raise Refused(
+            RefusalCode.NOT_ALLOWED, "The registration is not signed by the key that it names: make a new profile."
+        ) from None
+    receipts, again = call.environment.receipts, operation.account
     if again is not None and not receipts.holds(again, operation.signing_key, operation.receipt):
         again = None
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         row: dict[str, Value] = {
             "name": name,
             "signing_key": operation.signing_key,
@@ -115,22 +127,32 @@ def register(operation: Register, name: str, receipts: Receipts) -> Transaction[
         number = int(account["id"])
         receipt = receipts.of(number, operation.signing_key)
         epoch = yield from read_epoch()
-        return Effect(Registered(account=number, name=account["name"], receipt=receipt, epoch=epoch))
+        return Served(Registered(account=number, name=account["name"], receipt=receipt, epoch=epoch))
 
     return run
 
 
-def sign_in(
-    caller: KnownCaller, operation: SignIn, *, node: str, presence_s: float, receipts: Receipts
-) -> Transaction[Effect]:
-    """Write the account's presence. The latest device to sign in is the one that others are sent to."""
+def sign_in(call: Call, operation: SignIn) -> Transaction[Served]:
+    """Write the account's presence. The latest device to sign in is the one that others are sent to.
 
-    def run(tx: Tx) -> Step[Effect]:
+    Refuses what the account's own key has not signed.
+    """
+    caller, environment = call.caller, call.environment
+    presence_s = environment.presence_s
+    parts = (environment.cluster_id.encode(), operation.device.encode(), call.request_id.encode())
+    try:
+        verify_signature(caller.signing_key, operation.proof, "sign-in", *parts)
+    except RemoteError:
+        raise Refused(
+            RefusalCode.NOT_ALLOWED, "Signing in needs the signature of the account's own key: check the profile."
+        ) from None
+
+    def run(tx: Tx) -> Step[Served]:
         row: dict[str, Value] = {
             "account_id": caller.account,
             "host": caller.host,
             "port": operation.port,
-            "node": node,
+            "node": environment.node_name,
             "nonce": operation.device,
             "since": tx.now,
             "expires": tx.clock + presence_s,
@@ -149,24 +171,24 @@ def sign_in(
             mail_waiting=waiting,
             epoch=epoch,
             other_device=bool(others.rows),
-            receipt=receipts.of(caller.account, caller.signing_key),
+            receipt=environment.receipts.of(caller.account, caller.signing_key),
             given=(yield from holdings.given_sums(caller.account, epoch)),
         )
-        return Effect(outcome)
+        return Served(outcome)
 
     return run
 
 
-def sign_out(caller: KnownCaller, operation: SignOut) -> Transaction[Effect]:
+def sign_out(call: Call, operation: SignOut) -> Transaction[Served]:
     """End the presence if this device holds it; a late goodbye of another device ends nothing."""
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         yield Query(
             "DELETE FROM presence WHERE account_id = :account AND nonce = :device",
-            {"account": caller.account, "device": operation.device},
+            {"account": call.caller.account, "device": operation.device},
         )
-        yield _seen(caller.account, tx.now, tx.now)
-        return Effect(Done())
+        yield _seen(call.caller.account, tx.now, tx.now)
+        return Served(Done())
 
     return run
 
@@ -178,7 +200,7 @@ def _seen(account: int, now: float, before: float) -> Query:
     )
 
 
-def standing(caller: KnownCaller, device: str, *, presence_s: float) -> Transaction[AccountStanding]:
+def standing(caller: Caller, device: str, *, presence_s: float) -> Transaction[AccountStanding]:
     """Return what a keep-alive finds, without writing."""
 
     def run(tx: Tx) -> Step[AccountStanding]:
@@ -196,7 +218,7 @@ def standing(caller: KnownCaller, device: str, *, presence_s: float) -> Transact
     return run
 
 
-def refresh(caller: KnownCaller, device: str, port: int, *, presence_s: float) -> Transaction[bool]:
+def refresh(caller: Caller, device: str, port: int, *, presence_s: float) -> Transaction[bool]:
     """Extend a presence that has not lapsed and is this device's, at this port; return whether it was there."""
 
     def run(tx: Tx) -> Step[bool]:
@@ -221,7 +243,7 @@ def refresh(caller: KnownCaller, device: str, port: int, *, presence_s: float) -
 # --- Finding people --------------------------------------------------------------------------------------------------
 
 
-def list_users(operation: ListUsers, *, presence_s: float) -> Transaction[Users]:
+def list_users(call: Call, operation: ListUsers) -> Transaction[Users]:
     """Return a page of the accounts that match, online ones first, then by name."""
 
     def run(tx: Tx) -> Step[Users]:
@@ -232,7 +254,7 @@ def list_users(operation: ListUsers, *, presence_s: float) -> Transaction[Users]
             "CASE WHEN p.account_id IS NULL THEN 0 ELSE 1 END AS online "
             f"FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND {_PRESENT}"
             f"{where} ORDER BY online DESC, LOWER(a.name), a.id" + page_of(operation.page, operation.page_rows),
-            {**parameters, **_span(tx.clock, presence_s)},
+            {**parameters, **_span(tx.clock, call.environment.presence_s)},
         )
         images = yield from _image_counts([row["id"] for row in rows.rows])
         return Users(rows=[_user_row(row, images, tx.now) for row in rows.rows], total=int(total))
@@ -284,14 +306,14 @@ def _user_row(row: Row, images: dict[int, int], now: float) -> UserRow:
     )
 
 
-def find(operation: FindAccount, *, presence_s: float) -> Transaction[Account]:
+def find(call: Call, operation: FindAccount) -> Transaction[Account]:
     """Return one account with its keys, and its address while it is present."""
 
     def run(tx: Tx) -> Step[Account]:
         rows = yield Query(
             "SELECT a.id, a.name, a.signing_key, a.session_key, a.session_signature, p.host, p.port "
             f"FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND {_PRESENT} WHERE a.id = :account",
-            {"account": operation.account, **_span(tx.clock, presence_s)},
+            {"account": operation.account, **_span(tx.clock, call.environment.presence_s)},
         )
         row = rows.one()
         if row is None:

@@ -1,35 +1,92 @@
-"""What the subjects share: who asks, what an effect yields, pages, ids of mail, and the refusals that many give."""
+"""What the subjects share: who asks, what comes of it, pages, ids of mail, and the refusals that many give."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from node.directory.interface import Query, Step
+import msgspec
+
+from node.directory.interface import Query, Row, Step, Value
+from node.services.receipts import Receipts
+from node.services.shares import ShareBox
 from shared.errors import Refused
 from shared.wire.operations import Outcome
-from shared.wire.refusals import RefusalCode
+from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+
+READY: Final = "ready"
+WITHDRAWN: Final = "withdrawn"
+"""The states of an image, as the directory's `state` column names them."""
 
 PAGE_ROWS: Final = 200
 """Rows in one page of images, asks, grants and views: with records and notes about half a megabyte."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownCaller:
-    """The registered account that asks. `host` is where its session comes from."""
+NOBODY: Final = 0
+"""The account of a key that nobody has registered; the directory gives numbers from 1 on."""
 
-    account: int
-    name: str
-    signing_key: bytes
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the session proves it. `host` is where the session comes from.
+
+    The account is NOBODY, without a name and a signing key, where nobody has registered the session key.
+    """
+
     session_key: bytes
     host: str
+    account: int = NOBODY
+    name: str = ""
+    signing_key: bytes = b""
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether an account belongs to the session key."""
+        return self.account != NOBODY
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a transaction yields: the outcome for who asked, and the accounts that got mail by it."""
+class Served(msgspec.Struct, frozen=True):
+    """The outcome of an operation, and the accounts that got mail by it. Stored as the answer of an effect."""
 
     outcome: Outcome
     nudges: tuple[int, ...] = ()
+
+
+class Exchange(Protocol):
+    """Objects that go over the session of whoever asks, beside the request and its answer."""
+
+    async def pull_upload(self, size: int, sha256: bytes) -> bytes:
+        """Return the upload that belongs to the request.
+
+        Raises `TransferFailed` if the peer does not send it, `TransferCancelled` if it says that it waits no more.
+        """
+
+    async def send_stego(self, stego: bytes) -> None:
+        """Send the stego image; the peer has it when this returns. Raises `TransferFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the operations of one node share. `presence_s` is how long a sign-in or keep-alive makes present."""
+
+    cluster_id: str
+    node_name: str
+    presence_s: float
+    box: ShareBox
+    receipts: Receipts
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation that is being served: who asks, under which request id, on which node.
+
+    `exchange` is None where no session could carry an object.
+    """
+
+    caller: Caller
+    request_id: str
+    environment: Environment
+    exchange: Exchange | None = None
 
 
 def mail_id(kind: str, *ids: str | int) -> str:
@@ -54,6 +111,28 @@ def read_epoch() -> Step[int]:
 def count(query: Query) -> Step[int]:
     """Run a query for one number; None (no rows to sum) counts as 0."""
     return int((yield query).scalar() or 0)
+
+
+def refused(code: RefusalCode) -> Refused:
+    """Return a refusal with the text that its code has."""
+    return Refused(code, REFUSAL_TEXTS[code])
+
+
+def required(what: str, sql: str, parameters: Mapping[str, Value]) -> Step[Row]:
+    """Run a query for one row and return the row; refuse where there is none, see `not_found`."""
+    row = (yield Query(sql, parameters)).one()
+    if row is None:
+        raise not_found(what)
+    return row
+
+
+def own_image(caller: Caller, image: str, lock: str = "") -> Step[None]:
+    """Refuse an image that is not the caller's own; `lock` is the suffix of a SELECT that locks what it reads."""
+    yield from required(
+        "image",
+        "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + lock,  # noqa: S608 - of `Tx`
+        {"image": image, "owner": caller.account},
+    )
 
 
 def not_found(what: str) -> Refused:

@@ -1,4 +1,4 @@
-"""What owners' peers put right in a directory that was restored: grants are confirmed, images are made again.
+"""What owners' peers put right in a directory that was restored: grants are confirmed.
 
 The higher version and the higher count hold, the directory's or the owner's, so that confirming in any order, twice,
 or from two devices of one owner comes to the same.
@@ -9,19 +9,17 @@ or from two devices of one owner comes to the same.
 import hashlib
 from dataclasses import dataclass
 
-from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
-from node.services import images, mail
-from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
-from node.services.grants import change_row, checked_record, note_wish, rights_of
+from node.directory.interface import Query, Row, Step, Transaction, Tx
+from node.services import mail
+from node.services.common import Call, Caller, Served, mail_id, not_found, own_image, read_epoch
+from node.services.grants import change_row, checked_record, new_row, note_wish, set_rights
 from node.services.holdings import read_grant, state_for_owner
 from node.services.mail import MailKind, Post
-from node.services.receipts import Receipts
-from node.services.states import READY, WITHDRAWN
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError
 from shared.records import RightsRecord, decode_record
 from shared.rights import supersedes, verify_cloud_share_deposit
-from shared.wire.operations import ConfirmGrant, Done, GrantArrived, GrantRow, RestoreImage, RightsChanged
+from shared.wire.operations import ConfirmGrant, GrantArrived, GrantRow, RightsChanged
 from shared.wire.refusals import RefusalCode
 
 
@@ -39,7 +37,7 @@ class Claim:
         return min(self.operation.consumed, MAX_VIEWS)
 
 
-def checked_claim(caller: KnownCaller, operation: ConfirmGrant) -> Claim:
+def _checked_claim(caller: Caller, operation: ConfirmGrant) -> Claim:
     """Check the record and, where there is one, the share. Refuses what the caller did not sign."""
     record = checked_record(caller, operation.grant, operation.record)
     if record.image_id != operation.image:
@@ -54,14 +52,16 @@ def checked_claim(caller: KnownCaller, operation: ConfirmGrant) -> Claim:
     return Claim(operation, record, hashlib.sha256(operation.record).digest())
 
 
-def confirm(caller: KnownCaller, claim: Claim, closed_share: bytes | None) -> Transaction[Effect]:
+def confirm(call: Call, operation: ConfirmGrant) -> Transaction[Served]:
     """Bring a grant up to what its owner knows, and thaw it; make it anew where the directory lacks it.
 
-    `closed_share` is the share as it may lie in the directory, None if the owner sent none. Refuses, as passing, what
-    another word of the same owner or the viewer's own return must come before.
+    Refuses, as passing, what another word of the same owner or the viewer's own return must come before.
     """
+    caller, share = call.caller, operation.cloud_share
+    claim = _checked_claim(caller, operation)
+    closed_share = None if share is None else call.environment.box.close(operation.grant, share)
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         epoch = yield from read_epoch()
         found = yield Query(
             "SELECT owner_id, viewer_id, consumed, version, epoch, record FROM grants WHERE id = :grant"
@@ -81,36 +81,24 @@ def confirm(caller: KnownCaller, claim: Claim, closed_share: bytes | None) -> Tr
 # --- A grant that is there -------------------------------------------------------------------------------------------
 
 
-def _bring_up(tx: Tx, caller: KnownCaller, claim: Claim, row: Row, epoch: int) -> Step[Effect]:
+def _bring_up(tx: Tx, caller: Caller, claim: Claim, row: Row, epoch: int) -> Step[Served]:
     """Thaw a grant under the higher version and the higher count."""
     is_newer = _is_newer(claim.record, bytes(row["record"]))
     consumed = max(row["consumed"], claim.consumed)
     record = claim.operation.record if is_newer else bytes(row["record"])
-    rights = rights_of(claim.record if is_newer else _decoded(record))
-    yield Query(
-        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
-        "record = :record, consumed = :consumed, epoch = :epoch, updated = :now WHERE id = :grant",
-        {
-            **rights,
-            "record": record,
-            "consumed": consumed,
-            "epoch": epoch,
-            "now": tx.now,
-            "grant": claim.record.grant_id,
-        },
-    )
+    yield set_rights(tx, claim.record if is_newer else _decoded(record), record, epoch=epoch, consumed=consumed)
     if _decoded(record).signature == claim.record.signature:  # the counts on display, which nobody signs, may differ
         yield from _note_wishes(tx, caller, claim)
     confirmed = yield from read_grant(claim.record.grant_id, epoch)
     if is_newer:
         yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
     elif row["epoch"] >= epoch and consumed == row["consumed"]:
-        return Effect((yield from state_for_owner(confirmed)))
+        return Served((yield from state_for_owner(confirmed)))
     yield from _tell_viewer(tx, caller, confirmed, RightsChanged(grant=confirmed), epoch)
-    return Effect((yield from state_for_owner(confirmed)), (confirmed.viewer,))
+    return Served((yield from state_for_owner(confirmed)), (confirmed.viewer,))
 
 
-def _note_wishes(tx: Tx, caller: KnownCaller, claim: Claim) -> Step[None]:
+def _note_wishes(tx: Tx, caller: Caller, claim: Claim) -> Step[None]:
     """Note what the record that stands now contains: a device whose answer was lost before the restore sends such a
     wish again, and it is answered as done instead of being signed anew."""
     for done in claim.operation.wishes:
@@ -119,7 +107,7 @@ def _note_wishes(tx: Tx, caller: KnownCaller, claim: Claim) -> Step[None]:
 
 
 def _tell_viewer(
-    tx: Tx, caller: KnownCaller, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
+    tx: Tx, caller: Caller, grant: GrantRow, letter: RightsChanged | GrantArrived, epoch: int
 ) -> Step[None]:
     """Mail the viewer that a grant is confirmed. The id is one that no mail before the restore had, which the viewer's
     peer would put aside as known."""
@@ -151,7 +139,7 @@ def _decoded(record: bytes) -> RightsRecord:
 # --- A grant that the directory lacks --------------------------------------------------------------------------------
 
 
-def _make_again(tx: Tx, caller: KnownCaller, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Effect]:
+def _make_again(tx: Tx, caller: Caller, claim: Claim, closed_share: bytes | None, epoch: int) -> Step[Served]:
     """Make a grant anew from what its owner kept."""
     record, operation = claim.record, claim.operation
     if closed_share is None or operation.share_signature is None:
@@ -159,40 +147,22 @@ def _make_again(tx: Tx, caller: KnownCaller, claim: Claim, closed_share: bytes |
     viewer = yield from _viewer_of(caller, record)
     yield from _refuse_beside_another(record, viewer)
     yield from mail.refuse_if_full(viewer, caller.account, MailKind.GRANT)
-    row: dict[str, Value] = {
-        "id": record.grant_id,
-        "image_id": record.image_id,
-        "owner_id": caller.account,
-        "viewer_id": viewer,
-        **rights_of(record),
-        "consumed": claim.consumed,
-        "record": operation.record,
-        "cloud_share": closed_share,
-        "share_signature": operation.share_signature,
-        "epoch": epoch,
-        "created": tx.now,
-        "updated": tx.now,
-    }
+    row = new_row(tx, caller, operation, record, viewer, closed_share, epoch) | {"consumed": claim.consumed}
     if not (yield tx.insert_if_absent("grants", row)).rowcount:
         raise Refused(RefusalCode.NOT_READY, "The same grant is being made by another device: try again.")
     yield change_row(tx, caller, record, claim.digest, met_consumed=claim.consumed)
     yield from _note_wishes(tx, caller, claim)
     made: GrantRow = yield from read_grant(record.grant_id, epoch)
     yield from _tell_viewer(tx, caller, made, GrantArrived(grant=made), epoch)
-    return Effect((yield from state_for_owner(made)), (viewer,))
+    return Served((yield from state_for_owner(made)), (viewer,))
 
 
-def _viewer_of(caller: KnownCaller, record: RightsRecord) -> Step[int]:
+def _viewer_of(caller: Caller, record: RightsRecord) -> Step[int]:
     """Return the viewer's present number, by the key that the record names, or refuse.
 
     The image must be there, and the viewer have come back: both are for their own peers to see to.
     """
-    image = yield Query(
-        "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-        {"image": record.image_id, "owner": caller.account},
-    )
-    if image.one() is None:
-        raise not_found("image")
+    yield from own_image(caller, record.image_id)
     viewer = yield Query("SELECT id FROM accounts WHERE signing_key = :key", {"key": record.viewer_key})
     row = viewer.one()
     if row is None:
@@ -230,33 +200,3 @@ def _refuse_beside_another(record: RightsRecord, viewer: int) -> Step[None]:
         RefusalCode.CONFLICT,
         "This person was given other rights on this image since the cloud was restored; those stand.",
     )
-
-
-# --- Images ----------------------------------------------------------------------------------------------------------
-
-
-def restore_image(caller: KnownCaller, operation: RestoreImage, receipts: Receipts) -> Transaction[Effect]:
-    """Make the row of a caller's own image again; one that is there is left as it is.
-
-    Refuses without the nodes' receipt for it: who merely knows the id of an image that the directory forgot would
-    otherwise own it. What a receipt does not cover stands in `node.services.receipts`.
-    """
-    if not receipts.holds_image(operation.image, caller.signing_key, operation.receipt):
-        raise Refused(
-            RefusalCode.NOT_ALLOWED,
-            "There is no proof that this image was yours before the cloud was restored: encrypt it as a new image.",
-        )
-
-    def run(tx: Tx) -> Step[Effect]:
-        state = READY if operation.offered else WITHDRAWN
-        if (yield from images.insert(tx, caller, operation, state=state, created=min(operation.created, tx.now))):
-            return Effect(Done())
-        mine = yield Query(
-            "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-            {"image": operation.image, "owner": caller.account},
-        )
-        if mine.one() is None:
-            raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
-        return Effect(Done())
-
-    return run

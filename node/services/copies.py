@@ -4,48 +4,47 @@ from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Effect, KnownCaller, count, mail_id, not_found
+from node.services.common import Call, Caller, Served, count, mail_id, refused, required
 from node.services.mail import MailKind, Post
-from shared.errors import Refused
 from shared.wire.operations import CopyWanted, Done, WantCopy
-from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+from shared.wire.refusals import RefusalCode
 
 WANTED_PER_GRANT: Final = 3
 """Unread wishes for the copy of one grant in its owner's mailbox; one is enough, devices may each have their own."""
 
 
-def want(caller: KnownCaller, request_id: str, operation: WantCopy) -> Transaction[Effect]:
+def want(call: Call, operation: WantCopy) -> Transaction[Served]:
     """Mail the owner of a grant that this viewer's device lacks the stego image, once per request.
 
     Refuses a grant that no longer opens anything, so that nobody is sent a picture for rights that are over.
     """
 
-    def run(tx: Tx) -> Step[Effect]:
-        rows = yield Query(
+    caller = call.caller
+
+    def run(tx: Tx) -> Step[Served]:
+        row = yield from required(
+            "grant",
             "SELECT image_id, owner_id, revoked, expires FROM grants WHERE id = :grant AND viewer_id = :viewer",
             {"grant": operation.grant, "viewer": caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
         if row["revoked"]:
-            raise Refused(RefusalCode.REVOKED, REFUSAL_TEXTS[RefusalCode.REVOKED])
+            raise refused(RefusalCode.REVOKED)
         if row["expires"] is not None and row["expires"] <= tx.now:
-            raise Refused(RefusalCode.EXPIRED, REFUSAL_TEXTS[RefusalCode.EXPIRED])
+            raise refused(RefusalCode.EXPIRED)
         owner = int(row["owner_id"])
         letter = CopyWanted(grant=operation.grant, image=row["image_id"], viewer=caller.account)
-        if (yield from _told_enough(letter, owner, caller)):
-            return Effect(Done())
+        if (yield from _is_mailed_enough(letter, owner, caller)):
+            return Served(Done())
         yield from mail.refuse_if_full(owner, caller.account, MailKind.COPY_WANTED)
-        identity = mail_id("copy wanted", operation.grant, request_id)
+        identity = mail_id("copy wanted", operation.grant, call.request_id)
         yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.COPY_WANTED, letter))
-        return Effect(Done(), (owner,))
+        return Served(Done(), (owner,))
 
     return run
 
 
-def _told_enough(letter: CopyWanted, owner: int, caller: KnownCaller) -> Step[bool]:
-    """Tell whether the owner has not even read what was mailed about this copy before."""
+def _is_mailed_enough(letter: CopyWanted, owner: int, caller: Caller) -> Step[bool]:
+    """Tell whether the owner has as much unread mail about this copy as there may be."""
     unread = yield from count(
         Query(
             "SELECT COUNT(*) AS n FROM mail m WHERE m.account_id = :owner AND m.sender_id = :viewer "

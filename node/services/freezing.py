@@ -16,8 +16,8 @@ import msgspec
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
-from node.services.grants import change_row, digest_of_word, rights_of
+from node.services.common import Call, Caller, Served, mail_id, read_epoch, required
+from node.services.grants import change_row, digest_of_word, set_rights
 from node.services.mail import MailKind, Post
 from shared.config import MAX_VIEWS
 from shared.errors import Refused, RemoteError, ViewRefused
@@ -45,29 +45,27 @@ class GrantIsFrozen(ViewRefused):
         self.nudges = nudges
 
 
-def known(caller: KnownCaller, operation: KnownCount) -> Transaction[Effect]:
+def compare(call: Call, operation: KnownCount) -> Transaction[Served]:
     """Take what a viewer knows of a grant, without a look: nothing is spent by it, whatever it says.
 
     Refuses a record that is not its owner's word.
     """
     proof = None if operation.record is None else _checked(operation.record)
 
-    def run(tx: Tx) -> Step[Effect]:
-        rows = yield Query(
+    def run(tx: Tx) -> Step[Served]:
+        row = yield from required(
+            "grant",
             "SELECT owner_id, consumed, revoked, version, epoch, record FROM grants "
             "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
-            {"grant": operation.grant, "viewer": caller.account},
+            {"grant": operation.grant, "viewer": call.caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
         if proof is None or operation.record is None or not _proves(proof, bytes(row["record"])):
-            frozen = yield from freeze_if_behind(tx, caller, row, operation)
+            frozen = yield from freeze_if_behind(tx, call.caller, row, operation)
         else:
-            told = msgspec.structs.replace(operation, version=proof.version)
-            frozen = yield from freeze_if_behind(tx, caller, row, told)
-            yield from _take_over(tx, caller, row, proof, operation.record)
-        return Effect(Done(), () if frozen is None else frozen.nudges)
+            proved = msgspec.structs.replace(operation, version=proof.version)
+            frozen = yield from freeze_if_behind(tx, call.caller, row, proved)
+            yield from _take_over(tx, call.caller, row, proof, operation.record)
+        return Served(Done(), () if frozen is None else frozen.nudges)
 
     return run
 
@@ -96,27 +94,17 @@ def _proves(proof: RightsRecord, standing: bytes) -> bool:
     return not stands.revoked and supersedes(stands, proof)
 
 
-def _take_over(tx: Tx, caller: KnownCaller, grant: Row, proof: RightsRecord, encoded: bytes) -> Step[None]:
+def _take_over(tx: Tx, caller: Caller, grant: Row, proof: RightsRecord, encoded: bytes) -> Step[None]:
     """Put the record that the directory had forgotten back; the grant waits for its owner all the same.
 
     One that revokes waits for nobody: no look can come of it.
     """
     epoch = (yield from read_epoch()) if proof.revoked else BEFORE_ALL_EPOCHS
-    yield Query(
-        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
-        "record = :record, epoch = :epoch, updated = :now WHERE id = :grant",
-        {
-            **rights_of(proof),
-            "record": encoded,
-            "epoch": epoch,
-            "now": tx.now,
-            "grant": proof.grant_id,
-        },
-    )
+    yield set_rights(tx, proof, encoded, epoch=epoch)
     yield change_row(tx, caller, proof, digest_of_word(proof), met_consumed=grant["consumed"])
 
 
-def freeze_if_behind(tx: Tx, caller: KnownCaller, grant: Row, told: KnownCount) -> Step[Frozen | None]:
+def freeze_if_behind(tx: Tx, caller: Caller, grant: Row, reported: KnownCount) -> Step[Frozen | None]:
     """Freeze a grant whose row, held by this transaction, is behind what its viewer knows; None where it is not.
 
     One that is revoked stays as it is but for its count: nobody's word is waited for, no look can come of it.
@@ -124,19 +112,19 @@ def freeze_if_behind(tx: Tx, caller: KnownCaller, grant: Row, told: KnownCount) 
     The count rises to what the viewer knows: a view that its viewer owns up to was had. The owner gets mail once for
     each time that the grant is frozen so, and for each further view that the viewer owns up to.
     """
-    owned_up = min(told.consumed, MAX_VIEWS)
+    owned_up = min(reported.consumed, MAX_VIEWS)
     is_over = bool(grant["revoked"])
-    if owned_up <= grant["consumed"] and (is_over or told.version <= grant["version"]):
+    if owned_up <= grant["consumed"] and (is_over or reported.version <= grant["version"]):
         return None
     consumed = max(owned_up, grant["consumed"])
     yield Query(
         "UPDATE grants SET epoch = :epoch, consumed = :consumed WHERE id = :grant",
-        {"epoch": grant["epoch"] if is_over else BEFORE_ALL_EPOCHS, "consumed": consumed, "grant": told.grant},
+        {"epoch": grant["epoch"] if is_over else BEFORE_ALL_EPOCHS, "consumed": consumed, "grant": reported.grant},
     )
     owner, says_more = grant["owner_id"], grant["epoch"] > BEFORE_ALL_EPOCHS or consumed > grant["consumed"]
     if not says_more or (yield from mail.is_full(owner, caller.account, MailKind.FROZEN)):
         return Frozen(())
-    identity = mail_id("frozen", told.grant, repr(tx.now))
-    letter = GrantFrozen(grant=told.grant)
+    identity = mail_id("frozen", reported.grant, repr(tx.now))
+    letter = GrantFrozen(grant=reported.grant)
     yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.FROZEN, letter))
     return Frozen((owner,))

@@ -6,7 +6,7 @@ import hashlib
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail, view_requests
-from node.services.common import Effect, KnownCaller, mail_id, not_found, read_epoch
+from node.services.common import Call, Caller, Served, mail_id, not_found, own_image, read_epoch, refused
 from node.services.holdings import read_grant, state_for_owner, state_of
 from node.services.mail import MailKind, Post
 from shared.errors import Refused, RemoteError
@@ -15,17 +15,18 @@ from shared.records import RightsRecord, decode_record
 from shared.rights import supersedes, verify_cloud_share_deposit, verify_record
 from shared.wire.operations import (
     ChangeRights,
+    ConfirmGrant,
     Grant,
     GrantArrived,
     GrantRow,
     RightsChanged,
 )
-from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+from shared.wire.refusals import RefusalCode
 
 # --- Checks that need no directory -----------------------------------------------------------------------------------
 
 
-def checked_record(caller: KnownCaller, grant: str, encoded: bytes) -> RightsRecord:
+def checked_record(caller: Caller, grant: str, encoded: bytes) -> RightsRecord:
     """Return the record if it is valid, signed by the caller, and about this grant."""
     try:
         record = decode_record(encoded)
@@ -39,7 +40,7 @@ def checked_record(caller: KnownCaller, grant: str, encoded: bytes) -> RightsRec
     return record
 
 
-def check_share(operation: Grant, record: RightsRecord) -> None:
+def _check_share(operation: Grant, record: RightsRecord) -> None:
     """Refuse a share that its owner did not sign for this grant, or that the record does not commit to."""
     try:
         verify_cloud_share_deposit(record, operation.cloud_share, operation.share_signature)
@@ -54,32 +55,23 @@ def check_share(operation: Grant, record: RightsRecord) -> None:
 # --- Giving ----------------------------------------------------------------------------------------------------------
 
 
-def give(caller: KnownCaller, operation: Grant, record: RightsRecord, closed_share: bytes) -> Transaction[Effect]:
+def give(call: Call, operation: Grant) -> Transaction[Served]:
     """Write a new grant, close its ask, and mail it to the viewer; the same grant again finds it made."""
+    caller = call.caller
+    record = checked_record(caller, operation.grant, operation.record)
+    _check_share(operation, record)
+    closed_share = call.environment.box.close(operation.grant, operation.cloud_share)
     digest = hashlib.sha256(operation.record).digest()
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Effect((yield from state_for_owner((yield from read_grant(done, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(done, epoch)))))
         yield from _refuse_unfit(caller, operation, record)
-        row: dict[str, Value] = {
-            "id": operation.grant,
-            "image_id": operation.image,
-            "owner_id": caller.account,
-            "viewer_id": operation.viewer,
-            **rights_of(record),
-            "consumed": 0,
-            "record": operation.record,
-            "cloud_share": closed_share,
-            "share_signature": operation.share_signature,
-            "epoch": epoch,
-            "created": tx.now,
-            "updated": tx.now,
-        }
+        row = new_row(tx, caller, operation, record, operation.viewer, closed_share, epoch)
         if not (yield tx.insert_if_absent("grants", row)).rowcount:
             yield from _refuse_unless_made(caller, operation.grant, digest)
-            return Effect((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
         yield change_row(tx, caller, record, digest, met_consumed=0)
         if operation.ask is not None:
             yield from view_requests.accept(
@@ -90,12 +82,12 @@ def give(caller: KnownCaller, operation: Grant, record: RightsRecord, closed_sha
         letter = GrantArrived(grant=made, ask=operation.ask)
         identity = mail_id("grant", operation.grant)
         yield from mail.deposit(tx, Post(identity, operation.viewer, caller.account, MailKind.GRANT, letter))
-        return Effect((yield from state_for_owner(made)), (operation.viewer,))
+        return Served((yield from state_for_owner(made)), (operation.viewer,))
 
     return run
 
 
-def _wished_before(tx: Tx, caller: KnownCaller, operation: Grant | ChangeRights, version: int) -> Step[str | None]:
+def _wished_before(tx: Tx, caller: Caller, operation: Grant | ChangeRights, version: int) -> Step[str | None]:
     """Note what the owner wants as done by this transaction; return the grant it was about if it was done before."""
     if operation.wish is None:
         return None
@@ -108,11 +100,11 @@ def _wished_before(tx: Tx, caller: KnownCaller, operation: Grant | ChangeRights,
     )
     done = rows.one()
     if done is None:
-        raise Refused(RefusalCode.ID_REUSED, REFUSAL_TEXTS[RefusalCode.ID_REUSED])
+        raise refused(RefusalCode.ID_REUSED)
     return str(done["grant_id"])
 
 
-def note_wish(tx: Tx, caller: KnownCaller, grant: str, wish: str, version: int) -> Query:
+def note_wish(tx: Tx, caller: Caller, grant: str, wish: str, version: int) -> Query:
     """Return the statement that notes a wish as done, unless it is noted already."""
     row: dict[str, Value] = {
         "id": wish,
@@ -124,8 +116,49 @@ def note_wish(tx: Tx, caller: KnownCaller, grant: str, wish: str, version: int) 
     return tx.insert_if_absent("wishes", row)
 
 
-def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
-    """Return the rights of a record as columns of its grant's row."""
+def new_row(
+    tx: Tx,
+    caller: Caller,
+    operation: Grant | ConfirmGrant,
+    record: RightsRecord,
+    viewer: int,
+    closed_share: bytes,
+    epoch: int,
+) -> dict[str, Value]:
+    """Return the row of a grant of which no view is spent."""
+    return {
+        "id": operation.grant,
+        "image_id": operation.image,
+        "owner_id": caller.account,
+        "viewer_id": viewer,
+        **_rights_of(record),
+        "consumed": 0,
+        "record": operation.record,
+        "cloud_share": closed_share,
+        "share_signature": operation.share_signature,
+        "epoch": epoch,
+        "created": tx.now,
+        "updated": tx.now,
+    }
+
+
+def set_rights(tx: Tx, record: RightsRecord, encoded: bytes, *, epoch: int, consumed: int | None = None) -> Query:
+    """Return the statement that takes a record over into its grant's row; `consumed` None leaves the count alone."""
+    return Query(
+        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
+        "record = :record, consumed = COALESCE(:consumed, consumed), epoch = :epoch, updated = :now WHERE id = :grant",
+        {
+            **_rights_of(record),
+            "record": encoded,
+            "consumed": consumed,
+            "epoch": epoch,
+            "now": tx.now,
+            "grant": record.grant_id,
+        },
+    )
+
+
+def _rights_of(record: RightsRecord) -> dict[str, Value]:
     return {
         "granted": record.granted,
         "expires": record.expires,
@@ -134,14 +167,9 @@ def rights_of(record: RightsRecord) -> dict[str, int | float | None]:
     }
 
 
-def _refuse_unfit(caller: KnownCaller, operation: Grant, record: RightsRecord) -> Step[None]:
+def _refuse_unfit(caller: Caller, operation: Grant, record: RightsRecord) -> Step[None]:
     """Refuse a grant on an image that is not the caller's, or to a key that is not the viewer's."""
-    image = yield Query(
-        "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
-        {"image": operation.image, "owner": caller.account},
-    )
-    if image.one() is None:
-        raise not_found("image")
+    yield from own_image(caller, operation.image)
     if operation.viewer == caller.account:
         raise Refused(RefusalCode.NOT_ALLOWED, "Your own images open without a grant: choose another person.")
     viewer = yield Query("SELECT signing_key FROM accounts WHERE id = :viewer", {"viewer": operation.viewer})
@@ -154,7 +182,7 @@ def _refuse_unfit(caller: KnownCaller, operation: Grant, record: RightsRecord) -
         )
 
 
-def _refuse_unless_made(caller: KnownCaller, grant: str, digest: bytes) -> Step[None]:
+def _refuse_unless_made(caller: Caller, grant: str, digest: bytes) -> Step[None]:
     """Let the repeat of a grant that stands pass; refuse one that meets another grant."""
     rows = yield Query(
         "SELECT g.id FROM grants g JOIN grant_changes c ON c.grant_id = g.id AND c.version = 1 "
@@ -168,7 +196,7 @@ def _refuse_unless_made(caller: KnownCaller, grant: str, digest: bytes) -> Step[
         )
 
 
-def change_row(tx: Tx, caller: KnownCaller, record: RightsRecord, digest: bytes, *, met_consumed: int) -> Query:
+def change_row(tx: Tx, caller: Caller, record: RightsRecord, digest: bytes, *, met_consumed: int) -> Query:
     """Return the statement that notes a change of rights, once per version."""
     row: dict[str, Value] = {
         "grant_id": record.grant_id,
@@ -193,32 +221,35 @@ def digest_of_word(record: RightsRecord) -> bytes:
 # --- Changing --------------------------------------------------------------------------------------------------------
 
 
-def change(caller: KnownCaller, operation: ChangeRights, record: RightsRecord) -> Transaction[Effect]:
+def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
     """Replace a grant's record if the grant still stands as the owner met it, and mail the change to the viewer."""
+    caller = call.caller
+    record = checked_record(caller, operation.grant, operation.record)
     digest = hashlib.sha256(operation.record).digest()
 
-    def run(tx: Tx) -> Step[Effect]:
-        row = yield from _hold(tx, caller, operation.grant)
+    def run(tx: Tx) -> Step[Served]:
+        row = yield from _locked(tx, caller, operation.grant)
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Effect((yield from state_for_owner((yield from read_grant(done, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(done, epoch)))))
         if (yield from _changed_before(operation, record, digest)):
-            return Effect((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
-        yield _replace(tx, operation, record, epoch)
+        # The owner's word also confirms a grant that a restore froze.
+        yield set_rights(tx, record, operation.record, epoch=epoch)
         if operation.ask is not None:
             yield from view_requests.accept(
                 tx, caller, operation.ask, image=row["image_id"], viewer=row["viewer_id"], grant=operation.grant
             )
         changed = yield from read_grant(operation.grant, epoch)
         yield from _mail_change(tx, caller, changed, operation, row["version"])
-        return Effect((yield from state_for_owner(changed)), (changed.viewer,))
+        return Served((yield from state_for_owner(changed)), (changed.viewer,))
 
     return run
 
 
-def _hold(tx: Tx, caller: KnownCaller, grant: str) -> Step[Row]:
+def _locked(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
     """Hold the row of a grant that the caller gave, or refuse."""
     rows = yield Query(
         "SELECT image_id, viewer_id, granted, consumed, expires, revoked, version, epoch, record FROM grants "
@@ -284,24 +315,7 @@ def _refuse_change(operation: ChangeRights, record: RightsRecord, row: Row, epoc
         raise Refused(RefusalCode.INVALID, "The rights record does not follow the one that stands: sign it again.")
 
 
-def _replace(tx: Tx, operation: ChangeRights, record: RightsRecord, epoch: int) -> Query:
-    """Take the rights over into the row; the owner's word also confirms a grant that a restore froze."""
-    return Query(
-        "UPDATE grants SET granted = :granted, expires = :expires, revoked = :revoked, version = :version, "
-        "record = :record, epoch = :epoch, updated = :now WHERE id = :grant",
-        {
-            **rights_of(record),
-            "record": operation.record,
-            "epoch": epoch,
-            "now": tx.now,
-            "grant": operation.grant,
-        },
-    )
-
-
-def _mail_change(
-    tx: Tx, caller: KnownCaller, changed: GrantRow, operation: ChangeRights, met_version: int
-) -> Step[None]:
+def _mail_change(tx: Tx, caller: Caller, changed: GrantRow, operation: ChangeRights, met_version: int) -> Step[None]:
     """Mail a change to the viewer. It takes the place of the mail about the version that it replaces, since only the
     newest record counts and an owner must be able to revoke however full the mailbox is."""
     yield Query(

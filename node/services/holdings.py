@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
-from node.services.common import KnownCaller, count, not_found, page_of, read_epoch
+from node.services.common import Call, count, page_of, read_epoch, required
 from shared.ledger import LedgerState
 from shared.wire.operations import (
     MAX_TOLD_WISHES,
@@ -106,31 +106,29 @@ def given_sums(account: int, epoch: int) -> Step[GivenSums]:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def one(caller: KnownCaller, operation: GetGrant) -> Transaction[GrantState]:
+def one(call: Call, operation: GetGrant) -> Transaction[GrantState]:
     """Return a grant to its owner or its viewer."""
 
     def run(_: Tx) -> Step[GrantState]:
-        rows = yield Query(
+        row = yield from required(
+            "grant",
             f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant AND (g.owner_id = :caller OR g.viewer_id = :caller)",
-            {"grant": operation.grant, "caller": caller.account},
+            {"grant": operation.grant, "caller": call.caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("grant")
         grant = grant_row(row, (yield from read_epoch()))
-        if row["owner_id"] != caller.account:
+        if row["owner_id"] != call.caller.account:
             return GrantState(grant=grant)
         return (yield from state_for_owner(grant))
 
     return run
 
 
-def listed(caller: KnownCaller, operation: ListGrants) -> Transaction[Grants]:
+def listed(call: Call, operation: ListGrants) -> Transaction[Grants]:
     """Return a page of the grants that a caller gave, in all or on one image, or of those that the caller holds,
     newest first."""
 
     def run(_: Tx) -> Step[Grants]:
-        parameters: dict[str, Value] = {"caller": caller.account}
+        parameters: dict[str, Value] = {"caller": call.caller.account}
         owns = operation.given or operation.image is not None
         where = "WHERE g.owner_id = :caller" if owns else "WHERE g.viewer_id = :caller"
         if operation.image is not None:

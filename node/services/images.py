@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import view_requests
-from node.services.common import Effect, KnownCaller, count, not_found, page_of
-from node.services.receipts import Receipts
-from node.services.states import READY, WITHDRAWN
+from node.services.common import READY, WITHDRAWN, Call, Caller, Served, count, own_image, page_of, required
 from shared.config import MAX_IMAGES_PER_ACCOUNT
 from shared.errors import Refused
 from shared.text import clean
@@ -41,23 +39,51 @@ class Hidden:
     size: int
 
 
-def ready(caller: KnownCaller, operation: Encrypt, hidden: Hidden, receipts: Receipts) -> Transaction[Effect]:
+def ready(call: Call, operation: Encrypt, hidden: Hidden) -> Transaction[Served]:
     """Make the row of an image, once per image id; the same owner's same upload again finds it made."""
-    receipt = receipts.of_image(operation.image, caller.signing_key)
+    receipt = call.environment.receipts.of_image(operation.image, call.caller.signing_key)
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         created = tx.now
-        if not (yield from insert(tx, caller, operation, state=READY, created=created)):
-            created = yield from _made_before(tx, caller, operation)
+        if not (yield from _insert(tx, call.caller, operation, state=READY, created=created)):
+            created = yield from _made_before(tx, call.caller, operation)
         outcome = Encrypted(
             image=operation.image, stego_sha256=hidden.sha256, stego_size=hidden.size, created=created, receipt=receipt
         )
-        return Effect(outcome)
+        return Served(outcome)
 
     return run
 
 
-def insert(tx: Tx, caller: KnownCaller, operation: Encrypt | RestoreImage, *, state: str, created: float) -> Step[bool]:
+def restore(call: Call, operation: RestoreImage) -> Transaction[Served]:
+    """Make the row of a caller's own image again; one that is there is left as it is.
+
+    Refuses without the nodes' receipt for it: who merely knows the id of an image that the directory forgot would
+    otherwise own it. What a receipt does not cover stands in `node.services.receipts`.
+    """
+    caller = call.caller
+    if not call.environment.receipts.holds_image(operation.image, caller.signing_key, operation.receipt):
+        raise Refused(
+            RefusalCode.NOT_ALLOWED,
+            "There is no proof that this image was yours before the cloud was restored: encrypt it as a new image.",
+        )
+
+    def run(tx: Tx) -> Step[Served]:
+        state = READY if operation.offered else WITHDRAWN
+        if (yield from _insert(tx, caller, operation, state=state, created=min(operation.created, tx.now))):
+            return Served(Done())
+        mine = yield Query(
+            "SELECT id FROM images WHERE id = :image AND owner_id = :owner",
+            {"image": operation.image, "owner": caller.account},
+        )
+        if mine.one() is None:
+            raise Refused(RefusalCode.CONFLICT, "This image id is taken by another picture.")
+        return Served(Done())
+
+    return run
+
+
+def _insert(tx: Tx, caller: Caller, operation: Encrypt | RestoreImage, *, state: str, created: float) -> Step[bool]:
     """Make the row of an image of the caller's; return whether the id was free. Refuses one more than an account can
     have."""
     row: dict[str, Value] = {
@@ -68,8 +94,8 @@ def insert(tx: Tx, caller: KnownCaller, operation: Encrypt | RestoreImage, *, st
         "width": operation.width,
         "height": operation.height,
         "size": operation.original_size,
-        "sealed_sha256": operation.upload_sha256,
-        "sealed_size": operation.upload_size,
+        "upload_sha256": operation.upload_sha256,
+        "upload_size": operation.upload_size,
         "state": state,
         "preview": None,
         "created": created,
@@ -80,7 +106,7 @@ def insert(tx: Tx, caller: KnownCaller, operation: Encrypt | RestoreImage, *, st
     return inserted
 
 
-def _refuse_too_many(caller: KnownCaller) -> Step[None]:
+def _refuse_too_many(caller: Caller) -> Step[None]:
     """Refuse the image that was just made if it is one more than an account can have."""
     owned = yield from count(
         Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", {"owner": caller.account})
@@ -92,9 +118,9 @@ def _refuse_too_many(caller: KnownCaller) -> Step[None]:
         )
 
 
-def _made_before(tx: Tx, caller: KnownCaller, operation: Encrypt) -> Step[float]:
+def _made_before(tx: Tx, caller: Caller, operation: Encrypt) -> Step[float]:
     rows = yield Query(
-        "SELECT created FROM images WHERE id = :image AND owner_id = :owner AND sealed_sha256 = :sha256"
+        "SELECT created FROM images WHERE id = :image AND owner_id = :owner AND upload_sha256 = :sha256"
         + tx.for_update,
         {"image": operation.image, "owner": caller.account, "sha256": operation.upload_sha256},
     )
@@ -106,68 +132,54 @@ def _made_before(tx: Tx, caller: KnownCaller, operation: Encrypt) -> Step[float]
     return float(row["created"])
 
 
-def _own(tx: Tx, caller: KnownCaller, image: str) -> Step[None]:
-    """Hold the row of a caller's own image, or refuse."""
-    rows = yield Query(
-        "SELECT id FROM images WHERE id = :image AND owner_id = :owner" + tx.for_update,
-        {"image": image, "owner": caller.account},
-    )
-    if rows.one() is None:
-        raise not_found("image")
-
-
-def set_preview(caller: KnownCaller, operation: SetPreview) -> Transaction[Effect]:
+def set_preview(call: Call, operation: SetPreview) -> Transaction[Served]:
     """Set or clear the preview of a caller's own image."""
 
-    def run(tx: Tx) -> Step[Effect]:
-        yield from _own(tx, caller, operation.image)
+    def run(tx: Tx) -> Step[Served]:
+        yield from own_image(call.caller, operation.image, tx.for_update)
         yield Query(
             "UPDATE images SET preview = :preview WHERE id = :image",
             {"preview": operation.preview, "image": operation.image},
         )
-        return Effect(Done())
+        return Served(Done())
 
     return run
 
 
-def withdraw(caller: KnownCaller, operation: WithdrawImage) -> Transaction[Effect]:
+def withdraw(call: Call, operation: WithdrawImage) -> Transaction[Served]:
     """Stop offering a caller's own image. Who still waits for an answer is told that there will be no other."""
 
-    def run(tx: Tx) -> Step[Effect]:
-        yield from _own(tx, caller, operation.image)
+    def run(tx: Tx) -> Step[Served]:
+        yield from own_image(call.caller, operation.image, tx.for_update)
         yield Query(
             "UPDATE images SET state = :withdrawn WHERE id = :image",
             {"withdrawn": WITHDRAWN, "image": operation.image},
         )
-        return Effect(Done(), (yield from view_requests.close_of_image(tx, operation.image)))
+        return Served(Done(), (yield from view_requests.close_of_image(tx, operation.image)))
 
     return run
 
 
-def preview(caller: KnownCaller, operation: GetPreview) -> Transaction[PreviewAnswer]:
+def preview(call: Call, operation: GetPreview) -> Transaction[PreviewAnswer]:
     """Return the preview of an image that is offered, or that is the caller's own."""
 
     def run(_: Tx) -> Step[PreviewAnswer]:
-        rows = yield Query(
+        row = yield from required(
+            "image",
             "SELECT preview FROM images WHERE id = :image AND (state = :ready OR owner_id = :caller)",
-            {"image": operation.image, "ready": READY, "caller": caller.account},
+            {"image": operation.image, "ready": READY, "caller": call.caller.account},
         )
-        row = rows.one()
-        if row is None:
-            raise not_found("image")
         shown = row["preview"]
         return PreviewAnswer(image=operation.image, preview=None if shown is None else bytes(shown))
 
     return run
 
 
-def offered(operation: OfferedImages) -> Transaction[Images]:
+def offered(_call: Call, operation: OfferedImages) -> Transaction[Images]:
     """Return a page of the images that an account offers, newest first."""
 
     def run(_: Tx) -> Step[Images]:
-        owner = yield Query("SELECT id FROM accounts WHERE id = :owner", {"owner": operation.owner})
-        if owner.one() is None:
-            raise not_found("account")
+        yield from required("account", "SELECT id FROM accounts WHERE id = :owner", {"owner": operation.owner})
         parameters: dict[str, Value] = {"owner": operation.owner, "ready": READY}
         where = "FROM images WHERE owner_id = :owner AND state = :ready"
         total = yield from count(Query(f"SELECT COUNT(*) AS n {where}", parameters))
@@ -177,11 +189,12 @@ def offered(operation: OfferedImages) -> Transaction[Images]:
     return run
 
 
-def mine(caller: KnownCaller, operation: MyImages, receipts: Receipts) -> Transaction[Images]:
+def mine(call: Call, operation: MyImages) -> Transaction[Images]:
     """Return a page of the caller's own images, newest first, with who holds them, what was spent, and the receipts."""
+    caller, receipts = call.caller, call.environment.receipts
 
     def run(_: Tx) -> Step[Images]:
-        parameters: dict[str, Value] = {"owner": caller.account}
+        parameters: dict[str, Value] = {"owner": call.caller.account}
         total = yield from count(Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", parameters))
         rows = yield Query(
             f"SELECT {_COLUMNS} FROM images WHERE owner_id = :owner ORDER BY created DESC, id{page_of(operation.page)}",

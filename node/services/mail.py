@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx, Value, in_list
-from node.services.common import Effect, KnownCaller, count
+from node.services.common import Call, Served, count
 from shared.config import MAILBOX_PER_SENDER
 from shared.errors import Refused
 from shared.wire.codec import encode
@@ -99,7 +99,7 @@ def waiting_for(account: int, device: str) -> Step[int]:
     )
 
 
-def fetch(caller: KnownCaller, operation: FetchMail) -> Transaction[Mails]:
+def fetch(call: Call, operation: FetchMail) -> Transaction[Mails]:
     """Return the oldest mail that a device has not acknowledged, and how much is left beyond it."""
 
     def run(_: Tx) -> Step[Mails]:
@@ -107,27 +107,27 @@ def fetch(caller: KnownCaller, operation: FetchMail) -> Transaction[Mails]:
             "SELECT m.id, m.body, m.created FROM mail m WHERE m.account_id = :account "
             "AND NOT EXISTS (SELECT 1 FROM mail_acks a WHERE a.mail_id = m.id AND a.device = :device) "
             f"ORDER BY m.created, m.id LIMIT {MAIL_PAGE_ROWS}",
-            {"account": caller.account, "device": operation.device},
+            {"account": call.caller.account, "device": operation.device},
         )
-        waiting = yield from waiting_for(caller.account, operation.device)
+        waiting = yield from waiting_for(call.caller.account, operation.device)
         items = [MailItem(mail=row["id"], created=row["created"], body=bytes(row["body"])) for row in rows.rows]
         return Mails(rows=items, waiting=max(0, waiting - len(items)))
 
     return run
 
 
-def acknowledge(caller: KnownCaller, operation: AckMail) -> Transaction[Effect]:
+def acknowledge(call: Call, operation: AckMail) -> Transaction[Served]:
     """Note that a device has stored these mails. Ids of others' mail and unknown ids are passed over in silence."""
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         inside, parameters = in_list("mail", operation.mails)
         mine = yield Query(
             f"SELECT id FROM mail WHERE account_id = :account AND id IN ({inside})",
-            {"account": caller.account, **parameters},
+            {"account": call.caller.account, **parameters},
         )
         for row in mine.rows:
             yield tx.insert_if_absent("mail_acks", {"mail_id": row["id"], "device": operation.device, "at": tx.now})
-        return Effect(Done())
+        return Served(Done())
 
     return run
 

@@ -1,53 +1,77 @@
-"""The services as the node sees them: one call that serves an operation for whoever view_requests.
+"""The registry of operations: which handler serves each class, who may ask for it, and what it costs.
 
-Signatures are checked here, before a transaction begins, because a transaction may run in a group with others and
-should hold it up for no longer than its statements take. Effects are made once per request through the directory's
-stored answers, and once for ever by the natural keys that the transactions use.
+A handler takes the call and its operation. Signatures are checked by it before a transaction begins, because a
+transaction may run in a group with others and should hold it up for no longer than its statements take. Effects are
+made once per request through the directory's stored answers, and once for ever by the natural keys that the
+transactions use.
 """
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+import anyio
 import msgspec
 
-from node.directory.interface import Directory, EffectKey, Step, Transaction, Tx
+from node.directory.engine import Directory
+from node.directory.interface import EffectKey, Step, Transaction, Tx
 from node.services import accounts, confirming, copies, freezing, grants, holdings, images, mail, view_requests, views
-from node.services.common import Effect, KnownCaller
+from node.services.common import Call, Caller, Environment, Exchange, Served, refused
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import Timing
-from shared.errors import LocalError, Refused, RemoteError, Unavailable
-from shared.identity import PublicIdentity, verify_signature
-from shared.rights import seal_share_for_view, verify_spend
+from shared.errors import LocalError, MalformedMessage, Refused, Unavailable
 from shared.wire import operations as ops
+from shared.wire.base import Message
+from shared.wire.node_messages import RequestKey
 from shared.wire.operations import Operation, Outcome
-from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+from shared.wire.refusals import RefusalCode
+from shared.wire.upload import decode_upload
 
-_SHARE_BYTES: Final = 32
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
 _RESTORED: Final = "The directory was restored from a backup and is being compared; your request waits."
-_KNOWN_ACCOUNTS: Final = 8_192
+_REMEMBERED_ACCOUNTS: Final = 8_192
 """Accounts whose keys a node remembers; the least recently seen go first."""
+_HASH_IN_THREAD_BYTES: Final = 1_000_000
+
+
+class Permission(Enum):
+    """Who may ask for an operation."""
+
+    ANYBODY = auto()
+    """Whoever has a session, registered or not."""
+    ACCOUNT = auto()
+    """A registered account; the handler checks what it may do with the thing that it names."""
+
+
+class Cost(Enum):
+    """What serving an operation takes. All but READ wait while a restored directory is being compared."""
+
+    READ = auto()
+    """A snapshot of the directory."""
+    WRITE = auto()
+    """A commit."""
+    ENCODE = auto()
+    """An upload, a turn of the encoder, a commit, and the stego image on its way back."""
+
+
+Handler: TypeAlias = Callable[["Services", Call, Any], Awaitable[Served]]
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, as the session proves it. `account` is None for a key that nobody has registered."""
+class Entry:
+    """How the operations of one class are served."""
 
-    account: int | None
-    session_key: bytes
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The outcome of an operation, and the ids of the accounts that got mail by it."""
-
-    outcome: Outcome
-    nudges: tuple[int, ...] = ()
+    kind: type[Message]
+    handler: Handler
+    cost: Cost
+    permission: Permission = Permission.ACCOUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +87,11 @@ class CloudView:
     other_device: bool = False
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    """The stored answer of an effect."""
+class Hides(Protocol):
+    """What makes stego images, see `node.encoder.Encoder`."""
 
-    outcome: Outcome
-    nudges: tuple[int, ...]
+    async def hide(self, payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> bytes:
+        """Return the stego image. Raises `Refused` for what cannot be hidden."""
 
 
 class Services:
@@ -82,6 +106,7 @@ class Services:
     def __init__(
         self,
         directory: Directory,
+        encoder: Hides,
         *,
         cluster_id: str,
         share_key: bytes,
@@ -92,275 +117,127 @@ class Services:
         remembered_commits: Callable[[], int] = lambda: 0,
     ) -> None:
         self._directory = directory
-        self._cluster_id = cluster_id
-        self._box = ShareBox(share_key, entropy)
-        self._receipts = Receipts(share_key, cluster_id)
+        self._encoder = encoder
         self._timing = timing
-        self._node_name = node_name
+        self._environment = Environment(
+            cluster_id, node_name, timing.presence_s, ShareBox(share_key, entropy), Receipts(share_key, cluster_id)
+        )
         self._must_wait = must_wait
         self._remembered_commits = remembered_commits
         self._generation = 0
-        self._known: OrderedDict[bytes, tuple[int, str, bytes]] = OrderedDict()
+        self._accounts: OrderedDict[bytes, tuple[int, str, bytes]] = OrderedDict()
+        """Number, name and signing key by session key. None of them changes while the directory loses nothing."""
 
     # --- Who asks ----------------------------------------------------------------------------------------------------
     async def caller(self, session_key: bytes, host: str) -> Caller:
         """Return who is behind a session's key. Raises `Unavailable` without the directory."""
-        known = await self._look_up(session_key)
-        return Caller(None if known is None else known[0], session_key, host)
+        account = self._accounts.get(session_key)
+        if account is None:
+            generation = self._generation
+            row = await self._directory.read(accounts.by_session_key(session_key))
+            if row is None:
+                return Caller(session_key, host)
+            account = (int(row["id"]), str(row["name"]), bytes(row["signing_key"]))
+            if generation != self._generation:
+                return Caller(session_key, host, *account)
+            self._accounts[session_key] = account
+            if len(self._accounts) > _REMEMBERED_ACCOUNTS:
+                self._accounts.popitem(last=False)
+        self._accounts.move_to_end(session_key)
+        return Caller(session_key, host, *account)
 
-    async def _look_up(self, session_key: bytes) -> tuple[int, str, bytes] | None:
-        """Return id, name and signing key of an account; none of them changes while the directory loses nothing, so
-        that they may be remembered."""
-        known = self._known.get(session_key)
-        if known is not None:
-            self._known.move_to_end(session_key)
-            return known
-        generation = self._generation
-        row = await self._directory.read(accounts.by_session_key(session_key))
-        if row is None:
-            return None
-        known = (int(row["id"]), str(row["name"]), bytes(row["signing_key"]))
-        if generation == self._generation:
-            self._known[session_key] = known
-        while len(self._known) > _KNOWN_ACCOUNTS:
-            self._known.popitem(last=False)
-        return known
+    async def _registered(self, caller: Caller) -> Caller:
+        """Return a caller as the account stands now: it may have been registered, or the directory restored, since."""
+        caller = await self.caller(caller.session_key, caller.host)
+        if not caller.is_registered:
+            raise refused(RefusalCode.UNKNOWN_ACCOUNT)
+        return caller
 
     def forget_accounts(self) -> None:
         """The directory was restored: it may lack accounts that were seen before, or know them by other numbers."""
         self._generation += 1
-        self._known.clear()
-
-    async def _registered(self, caller: Caller) -> KnownCaller:
-        found = await self._look_up(caller.session_key)
-        if found is None:
-            raise _refused(RefusalCode.UNKNOWN_ACCOUNT)
-        return KnownCaller(*found, session_key=caller.session_key, host=caller.host)
+        self._accounts.clear()
 
     # --- Serving -----------------------------------------------------------------------------------------------------
-    async def serve(self, caller: Caller, request_id: str, operation: Operation) -> Served:
+    async def serve(
+        self, caller: Caller, request_id: str, operation: Operation, exchange: Exchange | None = None
+    ) -> Served:
         """Do what an operation asks for. Effects happen once however often a request is served.
 
         Raises `Refused` or `ViewRefused` with a sentence for the user, `Unavailable` without the directory (whether
-        the effect was made is then open, and a repeat finds out), and LocalError for `Encrypt`, which has its own way.
+        the effect was made is then open, and a repeat finds out), and what the `exchange` raises.
         """
-        if isinstance(operation, ops.Register):
-            return await self._register(caller, request_id, operation)
-        known = await self._registered(caller)
-        if isinstance(operation, ops.SpendView):
-            return await self._spend(known, request_id, operation)
-        if (reading := self._reading(known, operation)) is not None:
-            return Served(await self._directory.read(reading))
-        return await self._effect(known.session_key, request_id, operation, self._change(known, request_id, operation))
+        entry = REGISTRY[type(operation)]
+        if entry.cost is not Cost.READ:
+            self._refuse_while_waiting()
+        if entry.permission is Permission.ACCOUNT:
+            caller = await self._registered(caller)
+        return await entry.handler(self, Call(caller, request_id, self._environment, exchange), operation)
 
-    def _reading(self, known: KnownCaller, operation: Operation) -> Transaction[Outcome] | None:
-        """Return the transaction of an operation that changes nothing."""
-        match operation:
-            case ops.ListUsers():
-                return accounts.list_users(operation, presence_s=self._timing.presence_s)
-            case ops.FindAccount():
-                return accounts.find(operation, presence_s=self._timing.presence_s)
-            case ops.OfferedImages():
-                return images.offered(operation)
-            case ops.GetPreview():
-                return images.preview(known, operation)
-            case ops.MyImages():
-                return images.mine(known, operation, self._receipts)
-            case ops.ListAsks():
-                return view_requests.listed(known, operation)
-            case ops.ListGrants():
-                return holdings.listed(known, operation)
-            case ops.GetGrant():
-                return holdings.one(known, operation)
-            case ops.ViewsLog():
-                return views.log(known, operation)
-            case ops.FetchMail():
-                return mail.fetch(known, operation)
-        return None
+    async def read(self, transaction: Transaction[T]) -> T:
+        """Run a transaction that changes nothing."""
+        return await self._directory.read(transaction)
 
-    def _change(self, known: KnownCaller, request_id: str, operation: Operation) -> Transaction[Effect]:
-        """Check what an operation claims, and return the transaction of its effect."""
-        match operation:
-            case ops.SignIn():
-                self._check_sign_in(known, request_id, operation)
-                presence_s = self._timing.presence_s
-                return accounts.sign_in(
-                    known, operation, node=self._node_name, presence_s=presence_s, receipts=self._receipts
-                )
-            case ops.SignOut():
-                return accounts.sign_out(known, operation)
-            case ops.SetPreview() | ops.WithdrawImage() | ops.RestoreImage():
-                return self._image_change(known, operation)
-            case ops.AskViews():
-                return view_requests.make(known, request_id, operation, presence_s=self._timing.presence_s)
-            case ops.WithdrawAsk() | ops.RejectAsk():
-                return view_requests.close(known, operation)
-            case ops.Grant() | ops.ChangeRights():
-                return self._rights(known, operation)
-            case ops.ConfirmGrant():
-                return self._confirming(known, operation)
-            case ops.TakenView():
-                return views.take(known, request_id, operation)
-            case ops.LookEnded():
-                return views.ended(known, operation)
-            case ops.KnownCount() | ops.WantCopy():
-                return _viewers_word(known, request_id, operation)
-            case ops.AckMail():
-                return mail.acknowledge(known, operation)
-        raise LocalError(f"{type(operation).__name__} is not served here.")
+    async def write(self, transaction: Transaction[T]) -> T:
+        """Run a transaction whose effect can happen once by its natural key alone."""
+        return await self._directory.write(self._guarded(transaction))
 
-    def _image_change(
-        self, known: KnownCaller, operation: ops.SetPreview | ops.WithdrawImage | ops.RestoreImage
-    ) -> Transaction[Effect]:
-        match operation:
-            case ops.SetPreview():
-                return images.set_preview(known, operation)
-            case ops.WithdrawImage():
-                return images.withdraw(known, operation)
-            case ops.RestoreImage():
-                return confirming.restore_image(known, operation, self._receipts)
-
-    def _rights(self, known: KnownCaller, operation: ops.Grant | ops.ChangeRights) -> Transaction[Effect]:
-        record = grants.checked_record(known, operation.grant, operation.record)
-        if isinstance(operation, ops.ChangeRights):
-            return grants.change(known, operation, record)
-        grants.check_share(operation, record)
-        return grants.give(known, operation, record, self._box.close(operation.grant, operation.cloud_share))
-
-    def _confirming(self, known: KnownCaller, operation: ops.ConfirmGrant) -> Transaction[Effect]:
-        claim = confirming.checked_claim(known, operation)
-        share = operation.cloud_share
-        return confirming.confirm(known, claim, None if share is None else self._box.close(operation.grant, share))
-
-    async def _effect(
-        self, session_key: bytes, request_id: str, operation: Operation, transaction: Transaction[Effect]
-    ) -> Served:
-        self._refuse_while_waiting()
-        key = EffectKey(session_key, request_id, hashlib.sha256(msgspec.json.encode(operation)).digest())
+    async def effect(self, call: Call, operation: Operation, transaction: Transaction[Served]) -> Served:
+        """Run a transaction once per request, or return what was stored of it."""
+        request = RequestKey(call.caller.session_key, call.request_id)
+        key = EffectKey(request, hashlib.sha256(msgspec.json.encode(operation)).digest())
+        guarded = self._guarded(transaction)
 
         def run(tx: Tx) -> Step[bytes]:
-            self._refuse_behind(tx)
-            effect = yield from transaction(tx)
-            return msgspec.json.encode(_Stored(effect.outcome, effect.nudges))
+            return msgspec.json.encode((yield from guarded(tx)))
 
-        made = await self._directory.effect(key, run)
-        stored = msgspec.json.decode(made.answer, type=_Stored)
-        return Served(stored.outcome, stored.nudges)
+        stored = await self._directory.effect(key, run)
+        return msgspec.json.decode(stored.answer, type=Served)
+
+    async def hide(self, upload: bytes, image: str) -> bytes:
+        """Return the stego image of an upload. Raises `Refused` for one that is damaged or cannot be hidden."""
+        try:
+            parts = decode_upload(upload)
+        except MalformedMessage as error:
+            raise Refused(RefusalCode.INVALID, f"The upload is damaged: {error}.") from error
+        return await self._encoder.hide(parts.sealed, parts.record, bytes.fromhex(image), parts.cover)
+
+    async def still_allowed(self, call: Call) -> Call:
+        """Check again, for a call that took long, what `serve` checks; return the call with its caller as it is now."""
+        self._refuse_while_waiting()
+        return replace(call, caller=await self._registered(call.caller))
 
     def _refuse_while_waiting(self) -> None:
         if self._must_wait():
             raise Unavailable(_RESTORED)
 
-    def _refuse_behind(self, tx: Tx) -> None:
-        if tx.commits < self._remembered_commits():
-            raise Unavailable(_RESTORED)
+    def _guarded(self, transaction: Transaction[T]) -> Transaction[T]:
+        def run(tx: Tx) -> Step[T]:
+            if tx.commits < self._remembered_commits():
+                raise Unavailable(_RESTORED)
+            return (yield from transaction(tx))
 
-    # --- Accounts ----------------------------------------------------------------------------------------------------
-    async def _register(self, caller: Caller, request_id: str, operation: ops.Register) -> Served:
-        if operation.session_key != caller.session_key:
-            raise Refused(RefusalCode.NOT_ALLOWED, "An account is registered from a session of its own key.")
-        name = accounts.checked_name(operation.name)
-        identity = PublicIdentity(operation.signing_key, operation.session_key, operation.session_signature)
-        parts = (self._cluster_id.encode(), operation.name.encode(), operation.session_key)
-        try:
-            identity.verify()
-            verify_signature(operation.signing_key, operation.proof, "register", *parts)
-        except RemoteError:
-            raise Refused(
-                RefusalCode.NOT_ALLOWED, "The registration is not signed by the key that it names: make a new profile."
-            ) from None
-        registering = accounts.register(operation, name, self._receipts)
-        return await self._effect(caller.session_key, request_id, operation, registering)
+        return run
 
-    def _check_sign_in(self, known: KnownCaller, request_id: str, operation: ops.SignIn) -> None:
-        parts = (self._cluster_id.encode(), operation.device.encode(), request_id.encode())
-        try:
-            verify_signature(known.signing_key, operation.proof, "sign-in", *parts)
-        except RemoteError:
-            raise Refused(
-                RefusalCode.NOT_ALLOWED, "Signing in needs the signature of the account's own key: check the profile."
-            ) from None
-
+    # --- Besides requests --------------------------------------------------------------------------------------------
     async def keep_alive(self, caller: Caller, device: str, port: int | None = None) -> CloudView:
         """Refresh the presence of a device, if it is where others are sent to, and return how the account stands.
 
         Reads only, until half an interval of keep-alives has gone: a peer tells every node that it is there, and one
         write does. A presence that has lapsed is not revived; the peer is asked to sign in again.
         """
-        known = await self._registered(caller)
-        found = await self._directory.read(accounts.standing(known, device, presence_s=self._timing.presence_s))
+        caller = await self._registered(caller)
+        found = await self._directory.read(accounts.standing(caller, device, presence_s=self._timing.presence_s))
         present = found.present
         fresh_until = found.clock + self._timing.presence_s - self._timing.keep_alive_s / 2
         own = found.device == device and port in (None, found.port)
         if present and own and found.expires < fresh_until:
             present = await self._directory.write(
-                accounts.refresh(known, device, found.port, presence_s=self._timing.presence_s)
+                accounts.refresh(caller, device, found.port, presence_s=self._timing.presence_s)
             )
         other = present and not own
         return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now, other_device=other)
 
-    # --- Images ------------------------------------------------------------------------------------------------------
-    async def image_ready(
-        self, caller: Caller, request_id: str, operation: ops.Encrypt, stego_sha256: bytes, stego_size: int
-    ) -> Served:
-        """Record an image that a node has hidden. The row is made once per image id.
-
-        The outcome names the stego image that was made now: hiding again gives the same payload, not always the same
-        bytes. Raises as `serve` does; `Refused` where the id belongs to another picture.
-        """
-        known = await self._registered(caller)
-        hidden = images.Hidden(stego_sha256, stego_size)
-        making = images.ready(known, operation, hidden, self._receipts)
-        served = await self._effect(known.session_key, request_id, operation, making)
-        assert isinstance(served.outcome, ops.Encrypted)
-        outcome = msgspec.structs.replace(served.outcome, stego_sha256=stego_sha256, stego_size=stego_size)
-        return Served(outcome, served.nudges)
-
-    # --- Views -------------------------------------------------------------------------------------------------------
-    async def _spend(self, known: KnownCaller, request_id: str, operation: ops.SpendView) -> Served:
-        """Count a view and seal the share to the asker's fresh key. The share is in no stored answer."""
-        try:
-            verify_spend(
-                known.signing_key,
-                operation.signature,
-                self._cluster_id,
-                operation.grant,
-                request_id,
-                operation.ephemeral_key,
-            )
-        except RemoteError:
-            raise Refused(
-                RefusalCode.NOT_ALLOWED, "A look needs the signature of the viewer's own key: check the profile."
-            ) from None
-        self._refuse_while_waiting()
-        self._seal(bytes(_SHARE_BYTES), operation, request_id)  # a key that nothing can be sealed to costs no view
-        spending = views.spend(known, request_id, operation, self._box)
-
-        def run(tx: Tx) -> Step[views.Spent | Frozen]:
-            self._refuse_behind(tx)
-            return (yield from spending(tx))
-
-        spent = await self._directory.write(run)
-        if isinstance(spent, Frozen):
-            raise GrantIsFrozen(spent.nudges)
-        sealed = self._seal(spent.share, operation, request_id)
-        outcome = ops.ViewSpent(
-            view=request_id,
-            grant=operation.grant,
-            sealed_share=sealed,
-            left=spent.left,
-            at=spent.at,
-            version=spent.version,
-            consumed=spent.consumed,
-        )
-        return Served(outcome, spent.nudges)
-
-    def _seal(self, share: bytes, operation: ops.SpendView, view: str) -> bytes:
-        return seal_share_for_view(
-            share, operation.ephemeral_key, cluster_id=self._cluster_id, grant_id=operation.grant, view_id=view
-        )
-
-    # --- Upkeep ------------------------------------------------------------------------------------------------------
     async def sweep(self) -> int:
         """Delete mail that was acknowledged long ago; return how many went. Called now and then by one node.
 
@@ -376,13 +253,99 @@ class Services:
         return swept
 
 
-def _viewers_word(known: KnownCaller, request_id: str, operation: ops.KnownCount | ops.WantCopy) -> Transaction[Effect]:
-    match operation:
-        case ops.KnownCount():
-            return freezing.known(known, operation)
-        case ops.WantCopy():
-            return copies.want(known, request_id, operation)
+# --- Handlers of their own -------------------------------------------------------------------------------------------
 
 
-def _refused(code: RefusalCode) -> Refused:
-    return Refused(code, REFUSAL_TEXTS[code])
+async def _encrypt(services: Services, call: Call, operation: ops.Encrypt) -> Served:
+    """Pull the upload, hide it, record the image, send the stego image back: the peer has it when this returns.
+
+    The row is made once per image id. The outcome names the stego image that was made now: hiding again gives the same
+    payload, not always the same bytes.
+    """
+    if call.exchange is None:
+        raise LocalError("A picture is encrypted over a session.")
+    upload = await call.exchange.pull_upload(operation.upload_size, operation.upload_sha256)
+    stego = await services.hide(upload, operation.image)
+    hidden = images.Hidden(await _sha256(stego), len(stego))
+    call = await services.still_allowed(call)
+    served = await services.effect(call, operation, images.ready(call, operation, hidden))
+    assert isinstance(served.outcome, ops.Encrypted)
+    assert call.exchange is not None
+    await call.exchange.send_stego(stego)
+    outcome = msgspec.structs.replace(served.outcome, stego_sha256=hidden.sha256, stego_size=hidden.size)
+    return Served(outcome, served.nudges)
+
+
+async def _sha256(data: bytes) -> bytes:
+    if len(data) < _HASH_IN_THREAD_BYTES:
+        return hashlib.sha256(data).digest()
+    return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).digest())
+
+
+async def _spend(services: Services, call: Call, operation: ops.SpendView) -> Served:
+    """Count a view and seal the share to the asker's fresh key. The share is in no stored answer."""
+    spent = await services.write(views.spend(call, operation))
+    if isinstance(spent, Frozen):
+        raise GrantIsFrozen(spent.nudges)
+    return Served(views.answer(call, operation, spent), spent.nudges)
+
+
+# --- The registry ----------------------------------------------------------------------------------------------------
+
+
+def _read(kind: type[M], transaction: Callable[[Call, M], Transaction[Outcome]]) -> Entry:
+    """Register an operation that changes nothing."""
+
+    async def handler(services: Services, call: Call, operation: M) -> Served:
+        return Served(await services.read(transaction(call, operation)))
+
+    return Entry(kind, handler, Cost.READ)
+
+
+def _effect(
+    kind: type[M],
+    transaction: Callable[[Call, M], Transaction[Served]],
+    permission: Permission = Permission.ACCOUNT,
+) -> Entry:
+    """Register an operation whose effect is made once per request and whose outcome is stored with it."""
+
+    async def handler(services: Services, call: Call, operation: Any) -> Served:
+        return await services.effect(call, operation, transaction(call, operation))
+
+    return Entry(kind, handler, Cost.WRITE, permission)
+
+
+REGISTRY: Final[dict[type[Message], Entry]] = {
+    entry.kind: entry
+    for entry in (
+        _effect(ops.Register, accounts.register, Permission.ANYBODY),
+        _effect(ops.SignIn, accounts.sign_in),
+        _effect(ops.SignOut, accounts.sign_out),
+        _read(ops.ListUsers, accounts.list_users),
+        _read(ops.FindAccount, accounts.find),
+        _read(ops.OfferedImages, images.offered),
+        Entry(ops.Encrypt, _encrypt, Cost.ENCODE),
+        _effect(ops.SetPreview, images.set_preview),
+        _read(ops.GetPreview, images.preview),
+        _effect(ops.WithdrawImage, images.withdraw),
+        _read(ops.MyImages, images.mine),
+        _effect(ops.RestoreImage, images.restore),
+        _effect(ops.AskViews, view_requests.make),
+        _effect(ops.WithdrawAsk, view_requests.withdraw),
+        _effect(ops.RejectAsk, view_requests.reject),
+        _read(ops.ListAsks, view_requests.listed),
+        _effect(ops.Grant, grants.give),
+        _effect(ops.ChangeRights, grants.change),
+        _read(ops.ListGrants, holdings.listed),
+        _read(ops.GetGrant, holdings.one),
+        _effect(ops.ConfirmGrant, confirming.confirm),
+        Entry(ops.SpendView, _spend, Cost.WRITE),
+        _effect(ops.TakenView, views.take),
+        _effect(ops.LookEnded, views.ended),
+        _effect(ops.WantCopy, copies.want),
+        _effect(ops.KnownCount, freezing.compare),
+        _read(ops.ViewsLog, views.log),
+        _read(ops.FetchMail, mail.fetch),
+        _effect(ops.AckMail, mail.acknowledge),
+    )
+}

@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import accounts, mail
-from node.services.common import Effect, KnownCaller, count, mail_id, not_found, page_of, read_epoch
+from node.services.common import READY, WITHDRAWN, Call, Caller, Served, count, mail_id, not_found, page_of, read_epoch
 from node.services.mail import MailKind, Post
-from node.services.states import READY, WITHDRAWN
 from shared.errors import Refused
 from shared.text import clean
 from shared.wire.operations import (
@@ -75,10 +74,11 @@ def read_ask(ask: str) -> Step[AskRow]:
     return ask_row(rows.rows[0])
 
 
-def make(caller: KnownCaller, request_id: str, operation: AskViews, *, presence_s: float) -> Transaction[Effect]:
+def make(call: Call, operation: AskViews) -> Transaction[Served]:
     """Write an ask under the id of its request and mail it to the owner."""
+    caller, request_id = call.caller, call.request_id
 
-    def run(tx: Tx) -> Step[Effect]:
+    def run(tx: Tx) -> Step[Served]:
         image = yield from _image_to_ask(caller, operation.image)
         owner = int(image["owner_id"])
         row: dict[str, Value] = {
@@ -107,13 +107,13 @@ def make(caller: KnownCaller, request_id: str, operation: AskViews, *, presence_
             nudges = (owner,)
         else:
             yield from _same_ask(tx, caller, request_id, operation)
-        online = yield from accounts.is_online(owner, tx.clock, presence_s)
-        return Effect(AskMade(ask=request_id, owner=owner, owner_online=online), nudges)
+        online = yield from accounts.is_online(owner, tx.clock, call.environment.presence_s)
+        return Served(AskMade(ask=request_id, owner=owner, owner_online=online), nudges)
 
     return run
 
 
-def _image_to_ask(caller: KnownCaller, image: str) -> Step[Row]:
+def _image_to_ask(caller: Caller, image: str) -> Step[Row]:
     rows = yield Query("SELECT owner_id, state FROM images WHERE id = :image", {"image": image})
     row = rows.one()
     if row is None:
@@ -132,7 +132,7 @@ def _not_offered() -> Refused:
     return Refused(RefusalCode.NOT_FOUND, "This image is not offered any more: refresh the list.")
 
 
-def _refuse_too_many(caller: KnownCaller, image: str) -> Step[None]:
+def _refuse_too_many(caller: Caller, image: str) -> Step[None]:
     pending = yield from count(
         Query(
             "SELECT COUNT(*) AS n FROM asks WHERE image_id = :image AND viewer_id = :viewer AND state = 'pending'",
@@ -146,7 +146,7 @@ def _refuse_too_many(caller: KnownCaller, image: str) -> Step[None]:
         )
 
 
-def _same_ask(tx: Tx, caller: KnownCaller, request_id: str, operation: AskViews) -> Step[None]:
+def _same_ask(tx: Tx, caller: Caller, request_id: str, operation: AskViews) -> Step[None]:
     """Accept a repeat of an ask that stands; refuse an id that belongs to another."""
     rows = yield Query(
         "SELECT image_id, viewer_id, views FROM asks WHERE id = :ask" + tx.for_update, {"ask": request_id}
@@ -156,49 +156,44 @@ def _same_ask(tx: Tx, caller: KnownCaller, request_id: str, operation: AskViews)
         raise Refused(RefusalCode.ID_REUSED, "This request id was already used: ask again.")
 
 
-def close(caller: KnownCaller, operation: WithdrawAsk | RejectAsk) -> Transaction[Effect]:
-    """Take an ask back, or answer it with no."""
-    return withdraw(caller, operation) if isinstance(operation, WithdrawAsk) else reject(caller, operation)
-
-
-def withdraw(caller: KnownCaller, operation: WithdrawAsk) -> Transaction[Effect]:
+def withdraw(call: Call, operation: WithdrawAsk) -> Transaction[Served]:
     """Take back a caller's own unanswered ask and tell the owner."""
 
-    def run(tx: Tx) -> Step[Effect]:
-        row = yield from _held(tx, operation.ask, "viewer_id", caller)
+    def run(tx: Tx) -> Step[Served]:
+        row = yield from _locked(tx, operation.ask, "viewer_id", call.caller)
         if row["state"] == "withdrawn":
-            return Effect(Done())
+            return Served(Done())
         _refuse_answered(row)
         yield _close(operation.ask, "withdrawn", tx.now)
         owner = row["owner_id"]
         identity = mail_id("ask withdrawn", operation.ask)
         letter = AskWithdrawn(ask=operation.ask)
-        yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.ASK_WITHDRAWN, letter))
-        return Effect(Done(), (owner,))
+        yield from mail.deposit(tx, Post(identity, owner, call.caller.account, MailKind.ASK_WITHDRAWN, letter))
+        return Served(Done(), (owner,))
 
     return run
 
 
-def reject(caller: KnownCaller, operation: RejectAsk) -> Transaction[Effect]:
+def reject(call: Call, operation: RejectAsk) -> Transaction[Served]:
     """Answer an ask for a caller's own image with no and tell the viewer; saying no twice is saying it once."""
 
-    def run(tx: Tx) -> Step[Effect]:
-        row = yield from _held(tx, operation.ask, "owner_id", caller)
+    def run(tx: Tx) -> Step[Served]:
+        row = yield from _locked(tx, operation.ask, "owner_id", call.caller)
         if row["state"] == "rejected":
-            return Effect(Done())
+            return Served(Done())
         _refuse_answered(row)
         yield _close(operation.ask, "rejected", tx.now, reason=clean(operation.reason))
         viewer = row["viewer_id"]
         letter = AskAnswered(ask=(yield from read_ask(operation.ask)))
         identity = mail_id("ask answered", operation.ask)
-        yield from mail.deposit(tx, Post(identity, viewer, caller.account, MailKind.ASK_ANSWERED, letter))
-        return Effect(Done(), (viewer,))
+        yield from mail.deposit(tx, Post(identity, viewer, call.caller.account, MailKind.ASK_ANSWERED, letter))
+        return Served(Done(), (viewer,))
 
     return run
 
 
-def _held(tx: Tx, ask: str, party: Literal["owner_id", "viewer_id"], caller: KnownCaller) -> Step[Row]:
-    """Hold the row of an ask in which the caller has a part, or refuse."""
+def _locked(tx: Tx, ask: str, party: Literal["owner_id", "viewer_id"], caller: Caller) -> Step[Row]:
+    """Lock the row of an ask in which the caller has a part, or refuse."""
     rows = yield Query(
         f"SELECT owner_id, viewer_id, image_id, state, reason, grant_id FROM asks "
         f"WHERE id = :ask AND {party} = :caller{tx.for_update}",
@@ -226,13 +221,13 @@ def _close(ask: str, state: str, now: float, *, reason: str = "", grant: str | N
     )
 
 
-def accept(tx: Tx, caller: KnownCaller, ask: str, *, image: str, viewer: int, grant: str) -> Step[None]:
+def accept(tx: Tx, caller: Caller, ask: str, *, image: str, viewer: int, grant: str) -> Step[None]:
     """Close an ask as accepted by a grant, as a part of the owner's transaction.
 
     Refuses an ask that is already answered or taken back, so that the views asked for are given at most once. The
     withdrawal of an image answers nothing: what its owner accepted before may arrive after it, and is given.
     """
-    row = yield from _held(tx, ask, "owner_id", caller)
+    row = yield from _locked(tx, ask, "owner_id", caller)
     if row["image_id"] != image or row["viewer_id"] != viewer:
         raise Refused(RefusalCode.INVALID, "This request is about another image or person: refresh the list.")
     if not _closed_with_image(row):
@@ -274,12 +269,12 @@ def _close_unoffered(tx: Tx, rows: Sequence[Row]) -> Step[tuple[int, ...]]:
     return tuple(sorted({int(row["viewer_id"]) for row in rows}))
 
 
-def listed(caller: KnownCaller, operation: ListAsks) -> Transaction[Asks]:
+def listed(call: Call, operation: ListAsks) -> Transaction[Asks]:
     """Return a page of the asks that the caller got or made, newest first, or the one that is asked for."""
 
     def run(_: Tx) -> Step[Asks]:
         party = "owner_id" if operation.incoming else "viewer_id"
-        mine: dict[str, Value] = {"caller": caller.account}
+        mine: dict[str, Value] = {"caller": call.caller.account}
         only = ""
         if operation.ask is not None:
             mine["ask"], only = operation.ask, " AND k.id = :ask"

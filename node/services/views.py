@@ -11,18 +11,19 @@ ever; it is known by its request id, which was drawn after the answer and is in 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
 
 from dataclasses import dataclass
+from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
-from node.services.common import Effect, KnownCaller, count, mail_id, not_found, page_of, read_epoch
+from node.services.common import Call, Caller, Served, count, mail_id, own_image, page_of, read_epoch, refused, required
 from node.services.freezing import Frozen, freeze_if_behind
 from node.services.holdings import state_of
 from node.services.mail import MailKind, Post
-from node.services.shares import ShareBox
 from shared.config import VIEW_REPEAT_S
-from shared.errors import Refused, ViewRefused
+from shared.errors import Refused, RemoteError, ViewRefused
 from shared.ledger import left, refusal
 from shared.ledger import spend as spend_one
+from shared.rights import seal_share_for_view, verify_spend
 from shared.wire.operations import (
     Done,
     KnownCount,
@@ -33,8 +34,11 @@ from shared.wire.operations import (
     ViewRow,
     ViewRows,
     ViewsLog,
+    ViewSpent,
 )
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
+
+_SHARE_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,32 @@ class Spent:
         return f"Spent(left={self.left}, at={self.at}, version={self.version}, consumed={self.consumed})"
 
 
-def spend(caller: KnownCaller, view: str, operation: SpendView, box: ShareBox) -> Transaction[Spent | Frozen]:
+def spend(call: Call, operation: SpendView) -> Transaction[Spent | Frozen]:
     """Count one view, or find it counted. Raises ViewRefused where no view may be had; nothing is counted then.
 
-    Returns `Frozen` where the directory turns out to be behind what the viewer knows.
+    Returns `Frozen` where the directory turns out to be behind what the viewer knows. Refuses what the viewer's own key
+    has not signed, and a key that nothing can be sealed to.
     """
+    caller, view, box = call.caller, call.request_id, call.environment.box
+    try:
+        verify_spend(
+            caller.signing_key,
+            operation.signature,
+            call.environment.cluster_id,
+            operation.grant,
+            view,
+            operation.ephemeral_key,
+        )
+    except RemoteError:
+        raise Refused(
+            RefusalCode.NOT_ALLOWED, "A look needs the signature of the viewer's own key: check the profile."
+        ) from None
+    _seal(call, operation, bytes(_SHARE_BYTES))
 
     def run(tx: Tx) -> Step[Spent | Frozen]:
-        grant = yield from _hold(tx, caller, operation.grant)
-        told = KnownCount(grant=operation.grant, version=operation.known_version, consumed=operation.known_consumed)
-        if (frozen := (yield from freeze_if_behind(tx, caller, grant, told))) is not None:
+        grant = yield from _locked(tx, caller, operation.grant)
+        reported = KnownCount(grant=operation.grant, version=operation.known_version, consumed=operation.known_consumed)
+        if (frozen := (yield from freeze_if_behind(tx, caller, grant, reported))) is not None:
             return frozen
         epoch = yield from read_epoch()
         state = state_of(grant, epoch)
@@ -79,7 +99,7 @@ def spend(caller: KnownCaller, view: str, operation: SpendView, box: ShareBox) -
         if not (yield tx.insert_if_absent("views", row)).rowcount:
             first = yield from _repeat(tx, caller, view, operation)
             if (code := refusal(state, tx.now)) not in (None, RefusalCode.NO_VIEWS):
-                raise ViewRefused(code, REFUSAL_TEXTS[code])
+                raise _no_view(code)
             consumed = state.consumed if first["consumed_after"] is None else first["consumed_after"]
             return Spent(share, first["granted_left_after"], first["at"], state.version, consumed, ())
         counted = spend_one(state, tx.now)
@@ -103,20 +123,42 @@ def spend(caller: KnownCaller, view: str, operation: SpendView, box: ShareBox) -
     return run
 
 
-def _hold(tx: Tx, caller: KnownCaller, grant: str) -> Step[Row]:
-    """Hold the row of a grant that the caller holds, so that looks on it are counted one after the other."""
-    rows = yield Query(
-        "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
-        "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
-        {"grant": grant, "viewer": caller.account},
+def answer(call: Call, operation: SpendView, spent: Spent) -> ViewSpent:
+    """Return the answer to a counted view, with the share sealed to the viewer's fresh key."""
+    return ViewSpent(
+        view=call.request_id,
+        grant=operation.grant,
+        sealed_share=_seal(call, operation, spent.share),
+        left=spent.left,
+        at=spent.at,
+        version=spent.version,
+        consumed=spent.consumed,
     )
-    row = rows.one()
-    if row is None:
-        raise not_found("grant")
-    return row
 
 
-def _repeat(tx: Tx, caller: KnownCaller, view: str, operation: SpendView) -> Step[Row]:
+def _seal(call: Call, operation: SpendView, share: bytes) -> bytes:
+    return seal_share_for_view(
+        share,
+        operation.ephemeral_key,
+        cluster_id=call.environment.cluster_id,
+        grant_id=operation.grant,
+        view_id=call.request_id,
+    )
+
+
+def _locked(tx: Tx, caller: Caller, grant: str) -> Step[Row]:
+    """Lock the row of a grant to the caller, so that looks on it are counted one after the other."""
+    return (
+        yield from required(
+            "grant",
+            "SELECT image_id, owner_id, granted, consumed, expires, revoked, version, epoch, cloud_share FROM grants "
+            "WHERE id = :grant AND viewer_id = :viewer" + tx.for_update,
+            {"grant": grant, "viewer": caller.account},
+        )
+    )
+
+
+def _repeat(tx: Tx, caller: Caller, view: str, operation: SpendView) -> Step[Row]:
     """Return the row of a view that was counted before, if it may be answered again."""
     rows = yield Query(
         "SELECT grant_id, viewer_id, ephemeral_key, granted_left_after, consumed_after, at, taken FROM views "
@@ -125,14 +167,14 @@ def _repeat(tx: Tx, caller: KnownCaller, view: str, operation: SpendView) -> Ste
     )
     row = rows.rows[0]
     if (row["viewer_id"], row["grant_id"]) != (caller.account, operation.grant):
-        raise Refused(RefusalCode.ID_REUSED, REFUSAL_TEXTS[RefusalCode.ID_REUSED])
+        raise refused(RefusalCode.ID_REUSED)
     is_over = row["taken"] is not None or tx.now - row["at"] > VIEW_REPEAT_S
     if is_over or bytes(row["ephemeral_key"]) != operation.ephemeral_key:
-        raise ViewRefused(RefusalCode.REPEAT_OVER, REFUSAL_TEXTS[RefusalCode.REPEAT_OVER])
+        raise _no_view(RefusalCode.REPEAT_OVER)
     return row
 
 
-def _tell_owner(tx: Tx, caller: KnownCaller, grant: Row, seen: ViewRow) -> Step[None]:
+def _tell_owner(tx: Tx, caller: Caller, grant: Row, seen: ViewRow) -> Step[None]:
     """Mail the view to the owner. A full mailbox costs the notice only: the log of views has them all."""
     owner = grant["owner_id"]
     if (yield from mail.is_full(owner, caller.account, MailKind.VIEW)):
@@ -144,74 +186,71 @@ def _tell_owner(tx: Tx, caller: KnownCaller, grant: Row, seen: ViewRow) -> Step[
 # --- What becomes of a view ------------------------------------------------------------------------------------------
 
 
-def take(caller: KnownCaller, request: str, operation: TakenView) -> Transaction[Effect]:
+def take(call: Call, operation: TakenView) -> Transaction[Served]:
     """Mark a caller's own view as taken by this request: it is never answered again, and nobody else may take it.
 
     The same request again is done already. Raises ViewRefused with `repeat_over` for any other, and with the ledger's
     reason where the right has ended since the view was counted.
     """
 
-    def run(tx: Tx) -> Step[Effect]:
-        row, grant = yield from _own_view(tx, caller, operation.view)
+    def run(tx: Tx) -> Step[Served]:
+        row, grant = yield from _own_view(tx, call.caller, operation.view)
         if row["taken"] is not None:
-            if row["taken_by"] == request:
-                return Effect(Done())
-            raise ViewRefused(RefusalCode.REPEAT_OVER, REFUSAL_TEXTS[RefusalCode.REPEAT_OVER])
+            if row["taken_by"] == call.request_id:
+                return Served(Done())
+            raise _no_view(RefusalCode.REPEAT_OVER)
         state = state_of(grant, (yield from read_epoch()))
         if (code := refusal(state, tx.now)) not in (None, RefusalCode.NO_VIEWS):
-            raise ViewRefused(code, REFUSAL_TEXTS[code])
+            raise _no_view(code)
         taken = yield Query(
             "UPDATE views SET taken = :now, taken_by = :request WHERE id = :view AND taken IS NULL",
-            {"now": tx.now, "request": request, "view": operation.view},
+            {"now": tx.now, "request": call.request_id, "view": operation.view},
         )
         if not taken.rowcount:
-            raise ViewRefused(RefusalCode.REPEAT_OVER, REFUSAL_TEXTS[RefusalCode.REPEAT_OVER])
-        return Effect(Done())
+            raise _no_view(RefusalCode.REPEAT_OVER)
+        return Served(Done())
 
     return run
 
 
-def ended(caller: KnownCaller, operation: LookEnded) -> Transaction[Effect]:
+def ended(call: Call, operation: LookEnded) -> Transaction[Served]:
     """Note how long a caller's own view was looked at, as its peer says. The first word on it holds.
 
     No look lasts longer than the time since it was counted.
     """
 
-    def run(tx: Tx) -> Step[Effect]:
-        row, _ = yield from _own_view(tx, caller, operation.view)
+    def run(tx: Tx) -> Step[Served]:
+        row, _ = yield from _own_view(tx, call.caller, operation.view)
         yield Query(
             "UPDATE views SET lasted = :lasted WHERE id = :view AND lasted IS NULL",
             {"lasted": min(operation.lasted_s, max(0.0, tx.now - row["at"])), "view": operation.view},
         )
-        return Effect(Done())
+        return Served(Done())
 
     return run
 
 
-def _own_view(tx: Tx, caller: KnownCaller, view: str) -> Step[tuple[Row, Row]]:
+def _own_view(tx: Tx, caller: Caller, view: str) -> Step[tuple[Row, Row]]:
     """Return the rows of a caller's own view and of its grant.
 
     The grant's row is held first, as by whoever counts a view, so that no two transactions wait for each other.
     """
-    found = yield Query(
-        "SELECT grant_id FROM views WHERE id = :view AND viewer_id = :viewer", {"view": view, "viewer": caller.account}
+    row = yield from required(
+        "view",
+        "SELECT grant_id FROM views WHERE id = :view AND viewer_id = :viewer",
+        {"view": view, "viewer": caller.account},
     )
-    row = found.one()
-    if row is None:
-        raise not_found("view")
-    grant = yield from _hold(tx, caller, row["grant_id"])
+    grant = yield from _locked(tx, caller, row["grant_id"])
     rows = yield Query("SELECT at, taken, taken_by FROM views WHERE id = :view" + tx.for_update, {"view": view})
     return rows.rows[0], grant
 
 
-def log(caller: KnownCaller, operation: ViewsLog) -> Transaction[ViewRows]:
+def log(call: Call, operation: ViewsLog) -> Transaction[ViewRows]:
     """Return a page of the views of a caller's own image, newest first."""
 
     def run(_: Tx) -> Step[ViewRows]:
-        parameters: dict[str, Value] = {"image": operation.image, "owner": caller.account}
-        image = yield Query("SELECT id FROM images WHERE id = :image AND owner_id = :owner", parameters)
-        if image.one() is None:
-            raise not_found("image")
+        parameters: dict[str, Value] = {"image": operation.image, "owner": call.caller.account}
+        yield from own_image(call.caller, operation.image)
         tables = "views w JOIN grants g ON g.id = w.grant_id"
         where = "g.image_id = :image AND g.owner_id = :owner"
         total = yield from count(Query(f"SELECT COUNT(*) AS n FROM {tables} WHERE {where}", parameters))
@@ -239,3 +278,7 @@ def _view_row(row: Row) -> ViewRow:
         consumed=row["consumed_after"] or 0,
         lasted_s=row["lasted"],
     )
+
+
+def _no_view(code: RefusalCode) -> ViewRefused:
+    return ViewRefused(code, REFUSAL_TEXTS[code])

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from node.directory import Directory, EffectKey, NodeRow, Query, Step, Tx, open_directory
 from shared.config import LOCAL
+from shared.wire.node_messages import RequestKey
 from tests.databases import ROOT, MariaDb, find_program
 
 PROCESSES = 3
@@ -55,7 +56,7 @@ async def keep_busy(directory: Directory, account_id: int, until: float) -> int:
             yield Query("UPDATE accounts SET last_seen = :now WHERE id = :id", {"now": tx.now, "id": account_id})
             return b"done" * 16
 
-        await directory.effect(EffectKey(b"k" * 32, os.urandom(16).hex(), b"d" * 32), effect)
+        await directory.effect(EffectKey(RequestKey(b"k" * 32, os.urandom(16).hex()), b"d" * 32), effect)
         done += 1
     return done
 

@@ -1,6 +1,7 @@
 """The negative controls of a node: old behaviour put back, in this process only."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from node.directory import sqlite_file
@@ -8,7 +9,8 @@ from node.directory.interface import Query, Step, Transaction, Tx, Value
 from node.directory.marks import Marks
 from node.memory import Memory
 from node.services import views
-from node.services.common import Effect, KnownCaller, not_found
+from node.services.common import Call, Served, not_found
+from node.services.operations import REGISTRY, Services
 from shared.wire.operations import Done, TakenView
 
 
@@ -24,20 +26,23 @@ def locks() -> None:
 def taken() -> None:
     """Say yes to every TAKEN of a view."""
 
-    def take(caller: KnownCaller, _request: str, operation: TakenView) -> Transaction[Effect]:
-        def run(tx: Tx) -> Step[Effect]:
-            mine: dict[str, Value] = {"view": operation.view, "viewer": caller.account}
+    def take(call: Call, operation: TakenView) -> Transaction[Served]:
+        def run(tx: Tx) -> Step[Served]:
+            mine: dict[str, Value] = {"view": operation.view, "viewer": call.caller.account}
             marked = yield Query(
                 "UPDATE views SET taken = COALESCE(taken, :now) WHERE id = :view AND viewer_id = :viewer",
                 {**mine, "now": tx.now},
             )
             if not marked.rowcount:
                 raise not_found("view")
-            return Effect(Done())
+            return Served(Done())
 
         return run
 
-    _replace(views, "take", take)
+    async def handler(services: Services, call: Call, operation: TakenView) -> Served:
+        return await services.effect(call, operation, take(call, operation))
+
+    REGISTRY[TakenView] = replace(REGISTRY[TakenView], handler=handler)
 
 
 def restore() -> None:

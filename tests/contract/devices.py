@@ -49,7 +49,7 @@ class Link:
         raise AssertionError(f"an honest node is left out: {why}")
 
     async def ask(
-        self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, told: Collection[str] = ()
+        self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, at_once: Collection[str] = ()
     ) -> tuple[ops.Outcome, None]:
         if self.away:
             raise Unavailable("The cloud is away.")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from node.directory import Directory, EffectKey, Query, Step, Tx, open_directory
 from shared.config import LOCAL
+from shared.wire.node_messages import RequestKey
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -35,7 +36,7 @@ def count_up(name: str, request: str):
 
 
 def effect_key(request: str, body: bytes = b"body") -> EffectKey:
-    return EffectKey(b"account key".ljust(32), request, hashlib.sha256(body).digest())
+    return EffectKey(RequestKey(b"session key".ljust(32), request), hashlib.sha256(body).digest())
 
 
 async def effects(directory: Directory, count: int) -> list[str]:

@@ -10,13 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node.directory import Directory, Query, Step, Tx, open_directory
-from node.services.operations import Caller, Served, Services
+from node.services.common import Caller, Served
+from node.services.operations import Services
 from shared.config import LOCAL, Timing
 from shared.errors import Refused
 from shared.identity import Identity
 from shared.records import RightsRecord, encode_record
 from shared.rights import create_grant, open_share, spend_signature
 from shared.wire import operations as ops
+from shared.wire.upload import Upload, encode_upload
 
 CLUSTER = "test-cluster"
 SHARE_KEY = bytes(range(32))
@@ -51,6 +53,29 @@ class Given:
     share: bytes
 
 
+class Letters:
+    """An encoder that hides nothing: the stego image is the sealed picture between two marks."""
+
+    async def hide(self, payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> bytes:
+        return b"<" + payload + b">"
+
+
+@dataclass(slots=True)
+class Sending:
+    """A session of a peer that sends a picture and takes what comes of it."""
+
+    sealed: bytes = b"sealed"
+    stegos: list[bytes] = field(default_factory=list)
+    pulls: int = 0
+
+    async def pull_upload(self, _size: int, _sha256: bytes) -> bytes:
+        self.pulls += 1
+        return encode_upload(Upload(b"record", self.sealed))
+
+    async def send_stego(self, stego: bytes) -> None:
+        self.stegos.append(stego)
+
+
 @dataclass(slots=True)
 class Person:
     """Somebody with keys; `account` is None until registered."""
@@ -64,9 +89,16 @@ class Person:
     def key(self) -> bytes:
         return self.identity.public.session_key
 
-    async def ask(self, operation: ops.Operation, request: str | None = None, *, host: str = HOST) -> Served:
+    async def ask(
+        self,
+        operation: ops.Operation,
+        request: str | None = None,
+        *,
+        host: str = HOST,
+        exchange: Sending | None = None,
+    ) -> Served:
         caller = await self.services.caller(self.key, host)
-        return await self.services.serve(caller, request or new_id(), operation)
+        return await self.services.serve(caller, request or new_id(), operation, exchange)
 
     async def get(self, operation: ops.Operation, request: str | None = None):
         return (await self.ask(operation, request)).outcome
@@ -93,9 +125,7 @@ class Person:
 
     async def image(self, image: str | None = None, *, title: str = "A picture", sha256: bytes = b"u" * 32) -> str:
         image = image or new_id()
-        caller = await self.services.caller(self.key, HOST)
-        operation = encrypt(image, title=title, sha256=sha256)
-        await self.services.image_ready(caller, new_id(), operation, b"s" * 32, 5000)
+        await self.ask(encrypt(image, title=title, sha256=sha256), exchange=Sending())
         return image
 
     def grant_for(self, viewer: "Person", image: str, views: int, **more) -> Given:
@@ -205,7 +235,7 @@ class Town:
 
 def services_on(directory: Directory, *, timing: Timing = LOCAL, node: str = "north") -> Services:
     return Services(
-        directory, cluster_id=CLUSTER, share_key=SHARE_KEY, entropy=os.urandom, timing=timing, node_name=node
+        directory, Letters(), cluster_id=CLUSTER, share_key=SHARE_KEY, entropy=os.urandom, timing=timing, node_name=node
     )
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from node.directory import Marks, open_directory, read_epoch
 from node.directory.backup import back_up, mark_restored, restore
-from node.directory.belonging import claim, number_of, read_cluster
 from node.directory.schema import MIGRATIONS
+from node.directory.upkeep import claim, number_of, read_cluster
 from node.memory import NOTHING
 from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable, UserError

@@ -15,6 +15,7 @@ from node.directory import (
     Marks,
     MissingReference,
     NodeRow,
+    Outcome,
     Query,
     Row,
     StatementFailed,
@@ -28,13 +29,13 @@ from node.directory import (
     recover,
     sqlite,
 )
-from node.directory.engine import Engine
 from node.directory.migrations import migrate
 from node.directory.recovery import ACCOUNTS_PASSED_OVER
 from node.directory.schema import MIGRATIONS, Migration, Table
 from node.directory.upkeep import SWEEP_BATCH_ROWS
 from shared.config import LOCAL, REQUEST_ROW_KEPT_S
 from shared.errors import Refused, Unavailable, UserError
+from shared.wire.node_messages import RequestKey
 from tests.contract.clocks import DAY_S, set_clock
 from tests.contract.directory_process import count_up, effect_key, processes, request_id, results
 
@@ -236,11 +237,11 @@ class TestEffects:
     async def test_the_answer_is_there_with_the_effect(self, directory: Directory) -> None:
         await start_counter(directory)
         key = effect_key(request_id(1))
-        assert await directory.stored_answer(key.account_key, key.request_id) is None
+        assert await rows(directory, "SELECT answer FROM requests") == []
         outcome = await directory.effect(key, count_up("counter", "it"))
         assert (outcome.answer, outcome.repeated) == (b"it:1", False)
-        assert await directory.stored_answer(key.account_key, key.request_id) == b"it:1"
-        assert await directory.stored_answer(b"another".ljust(32), key.request_id) is None
+        [stored] = await rows(directory, "SELECT session_key, request_id, answer FROM requests")
+        assert stored == {**key.request._asdict(), "answer": b"it:1"}
 
     async def test_an_id_used_for_another_body_is_refused(self, directory: Directory) -> None:
         await start_counter(directory)
@@ -253,8 +254,10 @@ class TestEffects:
 
     async def test_the_same_id_of_another_account_is_another_request(self, directory: Directory) -> None:
         await start_counter(directory)
-        for account in (b"a" * 32, b"b" * 32):
-            outcome = await directory.effect(EffectKey(account, request_id(1), b"d"), count_up("counter", ""))
+        for session_key in (b"a" * 32, b"b" * 32):
+            outcome = await directory.effect(
+                EffectKey(RequestKey(session_key, request_id(1)), b"d"), count_up("counter", "")
+            )
             assert not outcome.repeated
         assert await counter(directory) == 2
 
@@ -606,7 +609,6 @@ class TestSchema:
             monkeypatch.setattr(module, "migrate", lambda name: migrate(name, MIGRATIONS[:1]))
         account = {"name": "Ada", "signing_key": b"s" * 32, "session_key": b"k" * 32, "session_signature": b"x" * 64}
         async with open_directory(directory_url, timing=PATIENT) as old:
-            assert isinstance(old, Engine)
             for query in (
                 Tx(0.0, old.engine).insert("accounts", account | {"created": 1.0, "last_seen": 1.0}),
                 Query("UPDATE meta SET value = 4 WHERE name = 'epoch'"),
@@ -621,6 +623,32 @@ class TestSchema:
                 assert await rows(directory, "SELECT taken_by, lasted, consumed_after FROM views") == []
         [version] = await rows_of_a_fresh(directory_url, "SELECT value FROM meta WHERE name = 'schema_version'")
         assert version["value"] == MIGRATIONS[-1].version
+
+    async def test_columns_keep_what_they_hold_under_their_new_names(
+        self, directory_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A directory of version 3 with a picture and a stored answer: the answer is still given to a repeat."""
+        for module in (sqlite, mysql):
+            monkeypatch.setattr(module, "migrate", lambda name: migrate(name, MIGRATIONS[:3]))
+        key = effect_key(request_id(1))
+        request = {"account_key": key.request.session_key, "request_id": key.request.request_id, "answer": b"done"}
+        image = {"id": "a" * 32, "title": "", "format": "PNG", "width": 1, "height": 1, "size": 1, "state": "ready"}
+        async with open_directory(directory_url, timing=PATIENT) as old:
+            image["owner_id"] = await old.write(insert_account("Ada"))
+            for table, row in (
+                ("requests", request | {"body_digest": key.body_digest, "created": 1.0}),
+                ("images", image | {"sealed_sha256": b"u" * 32, "sealed_size": 17, "created": 1.0}),
+            ):
+                await old.write(run(Tx(0.0, old.engine).insert(table, row)))
+        monkeypatch.undo()
+        for _ in range(2):
+            async with open_directory(directory_url, timing=PATIENT) as directory:
+                assert await directory.effect(key, count_up("counter", "again")) == Outcome(b"done", repeated=True)
+                found = await rows(directory, "SELECT upload_sha256, upload_size FROM images")
+                assert found == [{"upload_sha256": b"u" * 32, "upload_size": 17}]
+                too_long = Query("UPDATE images SET upload_sha256 = :long", {"long": bytes(33)})
+                with pytest.raises(StatementFailed):
+                    await directory.write(run(too_long))
 
     async def test_a_later_migration_finds_the_earlier_done(self, directory: Directory) -> None:
         newer = (*MIGRATIONS, Migration(99, (Table("later", ("id {id} NOT NULL PRIMARY KEY", "note {text:8}")),)))
@@ -640,8 +668,8 @@ class TestSchema:
             "width": 1,
             "height": 1,
             "size": 1,
-            "sealed_sha256": b"",
-            "sealed_size": 1,
+            "upload_sha256": b"",
+            "upload_size": 1,
             "state": "ready",
             "preview": None,
             "created": 0.0,
@@ -691,7 +719,7 @@ class TestSweeping:
 
         def age(tx: Tx) -> Step[None]:
             for number in range(old):
-                row = {"account_key": b"k", "request_id": request_id(number), "body_digest": b"d", "answer": b"a"}
+                row = {"session_key": b"k", "request_id": request_id(number), "body_digest": b"d", "answer": b"a"}
                 yield tx.insert("requests", row | {"created": tx.now - REQUEST_ROW_KEPT_S - 1 - number})
             presence = {"host": "::1", "port": 1, "node": "n", "nonce": "s", "since": 0.0}
             yield tx.insert("presence", presence | {"account_id": account_ids[0], "expires": tx.now - 1.0})
@@ -700,7 +728,8 @@ class TestSweeping:
         await directory.write(age)
         assert await directory.sweep() == old + 1
         assert await directory.sweep() == 0
-        assert await directory.stored_answer(kept.account_key, kept.request_id) == b"kept:1"
+        assert await rows(directory, "SELECT answer FROM requests") == [{"answer": b"kept:1"}]
+        assert (await directory.effect(kept, count_up("counter", "again"))).answer == b"kept:1"
         assert [row["account_id"] for row in await rows(directory, "SELECT account_id FROM presence")] == account_ids[
             1:
         ]

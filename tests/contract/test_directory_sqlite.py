@@ -27,7 +27,7 @@ def store(name: str, size: int):
     """A transaction that takes room: a picture's preview without the picture."""
 
     def transaction(tx: Tx) -> Step[bytes]:
-        row = {"account_key": name.encode().ljust(32), "request_id": os.urandom(16).hex(), "body_digest": b"d"}
+        row = {"session_key": name.encode().ljust(32), "request_id": os.urandom(16).hex(), "body_digest": b"d"}
         yield tx.insert("requests", row | {"answer": b"x" * size, "created": tx.now})
         return name.encode()
 
@@ -37,7 +37,7 @@ def store(name: str, size: int):
 def stored(path: Path) -> set[str]:
     connection = sqlite3.connect(path)
     try:
-        return {key.decode().strip() for (key,) in connection.execute("SELECT account_key FROM requests")}
+        return {key.decode().strip() for (key,) in connection.execute("SELECT session_key FROM requests")}
     finally:
         connection.close()
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from node.services.operations import REGISTRY, Permission
 from shared.config import LOCAL
 from shared.errors import LocalError, Refused
 from shared.identity import Identity
@@ -91,7 +92,7 @@ async def test_an_unknown_key_may_only_register(place):
     ann, stranger = await place.person("Ann"), place.stranger()
     image = await ann.image()
     caller = await place.services.caller(stranger.key, "h")
-    assert caller.account is None
+    assert not caller.is_registered
     operations = [
         ops.ListUsers(),
         ops.FindAccount(account=1),
@@ -106,16 +107,21 @@ async def test_an_unknown_key_may_only_register(place):
         ops.SignOut(device=new_id()),
         stranger.look(new_id()).operation,
         stranger.signing_in(new_id()),
+        encrypt(new_id()),
     ]
     for operation in operations:
         assert await refused(stranger.ask(operation)) == "unknown_account"
-    assert await refused(place.services.image_ready(caller, new_id(), encrypt(new_id()), b"s" * 32, 1)) == (
-        "unknown_account"
-    )
     assert await refused(place.services.keep_alive(caller, new_id())) == "unknown_account"
 
 
-async def test_encrypt_has_its_own_way(place):
+async def test_every_operation_is_registered_and_only_registering_is_for_anybody():
+    assert set(REGISTRY) == set(ops.Operation.__args__)
+    for kind, entry in REGISTRY.items():
+        assert entry.kind is kind
+        assert (entry.permission is Permission.ANYBODY) == (kind is ops.Register), kind
+
+
+async def test_a_picture_is_encrypted_over_a_session(place):
     ann = await place.person("Ann")
     with pytest.raises(LocalError):
         await ann.ask(encrypt(new_id()))
@@ -124,17 +130,17 @@ async def test_encrypt_has_its_own_way(place):
 async def test_an_account_is_known_to_every_node_as_soon_as_it_is_registered(place):
     ann = place.stranger()
     other = services_on(place.directory, node="south")
-    assert (await other.caller(ann.key, "h")).account is None
+    assert not (await other.caller(ann.key, "h")).is_registered
     await ann.get(ann.registration("Ann"))
     assert (await other.caller(ann.key, "h")).account == 1
 
 
 async def test_the_memory_of_accounts_is_bounded(place, monkeypatch):
-    monkeypatch.setattr("node.services.operations._KNOWN_ACCOUNTS", 2)
+    monkeypatch.setattr("node.services.operations._REMEMBERED_ACCOUNTS", 2)
     people = [await place.person(f"P{number}") for number in range(4)]
     for person in people * 2:
         assert (await place.services.caller(person.key, "h")).account == person.account
-    assert len(place.services._known) == 2
+    assert len(place.services._accounts) == 2
 
 
 # --- Presence --------------------------------------------------------------------------------------------------------

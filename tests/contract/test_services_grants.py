@@ -1,5 +1,7 @@
 """Grants and changes of rights, on both directories."""
 
+from dataclasses import replace
+
 import anyio
 import msgspec
 import pytest
@@ -322,3 +324,23 @@ async def test_a_restored_directory_freezes_grants_until_their_owner_confirms(pl
     assert (await bob.spend(bob.look(grant))).left == 2
     later = await ann.give(bob, await ann.image(), 1)
     assert not (await standing(bob, later.operation.grant)).frozen
+
+
+# --- A lost answer ---------------------------------------------------------------------------------------------------
+
+
+async def test_who_asks_again_hours_later_hears_what_came_of_it_and_nothing_happens_twice(place, ann, bob):
+    """While its answer is stored a request is answered from there; after the sweep its grant itself says that it was
+    made. So a peer need not ask for an outcome before it repeats a request, however long the answer was lost."""
+    request, given = new_id(), ann.grant_for(bob, await ann.image(), 3)
+    first = await ann.ask(given.operation, request)
+    elsewhere = replace(ann, services=services_on(place.directory, node="south"))
+    for hours, stored in ((1, 1), (2, 0)):
+        await place.run("UPDATE requests SET created = created - :aged", aged=3_600 * hours)
+        await place.directory.sweep()
+        rows = await place.rows("SELECT answer FROM requests WHERE request_id = :request", request=request)
+        assert len(rows) == stored
+        again = await elsewhere.ask(given.operation, request)
+        assert again.outcome == first.outcome
+    for table in ("grants", "grant_changes", "mail"):
+        assert await place.number(f"SELECT COUNT(*) AS n FROM {table}") == 1

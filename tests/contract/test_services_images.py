@@ -1,12 +1,14 @@
 """Images, previews, and asks for them, on both directories."""
 
+from hashlib import sha256
+
 import anyio
 import pytest
 
 from node.services import images, view_requests
 from shared.config import MAILBOX_PER_SENDER
 from shared.wire import operations as ops
-from tests.contract.people import HOST, encrypt, new_id, refused, services_on
+from tests.contract.people import HOST, Sending, encrypt, new_id, refused, services_on
 
 pytestmark = pytest.mark.anyio
 
@@ -16,27 +18,27 @@ pytestmark = pytest.mark.anyio
 
 async def test_an_image_is_made_once_however_often_it_is_hidden(place, ann):
     image, request = new_id(), new_id()
-    caller = await place.services.caller(ann.key, HOST)
-    first = await place.services.image_ready(caller, request, encrypt(image), b"1" * 32, 100)
-    again = await place.services.image_ready(caller, request, encrypt(image), b"2" * 32, 200)
+    sendings = [Sending(sealed) for sealed in (b"1", b"22", b"333")]
+    first = await ann.ask(encrypt(image), request, exchange=sendings[0])
+    again = await ann.ask(encrypt(image), request, exchange=sendings[1])
     await place.forget_requests()
-    later = await services_on(place.directory, node="south").image_ready(
-        caller, new_id(), encrypt(image, title="Other"), b"3" * 32, 300
-    )
+    caller, elsewhere = await place.services.caller(ann.key, HOST), services_on(place.directory, node="south")
+    later = await elsewhere.serve(caller, new_id(), encrypt(image, title="Other"), sendings[2])
+    assert [sending.stegos for sending in sendings] == [[b"<1>"], [b"<22>"], [b"<333>"]]
     assert await place.number("SELECT COUNT(*) AS n FROM images") == 1
     assert {served.outcome.created for served in (first, again, later)} == {first.outcome.created}
-    assert [s.outcome.stego_sha256[:1] for s in (first, again, later)] == [b"1", b"2", b"3"], "what was hidden now"
-    assert again.outcome.stego_size == 200
+    for served, sending in zip((first, again, later), sendings, strict=True):
+        hidden_now = sending.stegos[0]
+        assert served.outcome.stego_sha256 == sha256(hidden_now).digest()
+        assert served.outcome.stego_size == len(hidden_now)
 
 
 async def test_an_image_id_belongs_to_one_owner_and_one_picture(place, ann, bob):
     image = await ann.image()
-    other = await place.services.caller(bob.key, HOST)
-    mine = await place.services.caller(ann.key, HOST)
-    code = await refused(place.services.image_ready(other, new_id(), encrypt(image), b"s" * 32, 1))
-    assert code == "conflict"
-    changed = encrypt(image, sha256=b"x" * 32)
-    assert await refused(place.services.image_ready(mine, new_id(), changed, b"s" * 32, 1)) == "conflict"
+    sending = Sending()
+    assert await refused(bob.ask(encrypt(image), exchange=sending)) == "conflict"
+    assert await refused(ann.ask(encrypt(image, sha256=b"x" * 32), exchange=sending)) == "conflict"
+    assert sending.stegos == []
     assert (await bob.get(ops.MyImages())).total == 0
 
 

@@ -15,7 +15,18 @@ from shared.errors import Unavailable
 from shared.records import encode_record
 from shared.rights import change_rights, with_left
 from shared.wire import operations as ops
-from tests.contract.people import CLUSTER, SHARE_KEY, Given, Person, Town, encrypt, new_id, refused, services_on
+from tests.contract.people import (
+    CLUSTER,
+    SHARE_KEY,
+    Given,
+    Person,
+    Sending,
+    Town,
+    encrypt,
+    new_id,
+    refused,
+    services_on,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -321,10 +332,9 @@ class TestImages:
         await ann.ask(restoring(ann, image, receipt=row.receipt))
         assert (await ann.get(ops.MyImages())).total == 1
 
-    async def test_an_image_comes_with_its_receipt(self, place, ann):
-        caller = await place.services.caller(ann.key, "127.0.0.1")
+    async def test_an_image_comes_with_its_receipt(self, ann):
         image = new_id()
-        made = await place.services.image_ready(caller, new_id(), encrypt(image), b"s" * 32, 5000)
+        made = await ann.ask(encrypt(image), exchange=Sending())
         assert made.outcome.receipt == receipt_of(ann, image)
 
     async def test_none_is_made_in_the_future(self, place, ann):
@@ -567,8 +577,10 @@ async def test_nothing_takes_effect_while_a_restored_directory_is_not_recovered(
     ann, bob = replace(ann, services=services), replace(bob, services=services)
     with pytest.raises(Unavailable, match="restored from a backup"):
         await bob.spend(bob.look(given.operation.grant))
+    sending = Sending()
     with pytest.raises(Unavailable):
-        await ann.image()
+        await ann.ask(encrypt(new_id()), exchange=sending)
+    assert sending.pulls == 0, "a picture that would have to wait is not sent"
     assert (await ann.get(ops.MyImages())).total == 1
     waiting = False
     assert (await bob.spend(bob.look(given.operation.grant))).left == 4

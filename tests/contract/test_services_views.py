@@ -10,7 +10,7 @@ from shared.errors import LocalError, Refused, RemoteError, ViewRefused
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
-from tests.contract.people import CLUSTER, HOST, Services, new_id, services_on
+from tests.contract.people import CLUSTER, HOST, Letters, Services, new_id, services_on
 
 pytestmark = pytest.mark.anyio
 
@@ -271,6 +271,7 @@ async def test_an_order_is_good_for_its_view_grant_key_and_cluster_only(place, a
         assert await refused(bob.ask(operation, look.view)) == "not_allowed"
     abroad = Services(
         place.directory,
+        Letters(),
         cluster_id="other",
         share_key=bytes(32),
         entropy=bytes,
@@ -310,6 +311,7 @@ async def test_a_share_that_does_not_open_costs_no_view(place, ann, bob):
     grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
     other = Services(
         place.directory,
+        Letters(),
         cluster_id=CLUSTER,
         share_key=b"z" * 32,
         entropy=bytes,

@@ -22,8 +22,8 @@ from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
 from tests.tui.quiet import settled
 from tui.client.dialogs.viewer import ViewerScreen
-from tui.client.screens import viewer as viewer_module
 from tui.client.screens.home import HomeScreen
+from tui.client.widgets import decoding
 from tui.client.widgets.cells import Painting
 from tui.client.widgets.decoding import full
 from tui.client.widgets.graphics import Graphics
@@ -266,7 +266,7 @@ async def test_a_revocation_that_comes_before_the_picture_shows_none(make_client
         assert gate.wait(30)
         return full(data)
 
-    monkeypatch.setattr(viewer_module, "full", slow)
+    monkeypatch.setattr(decoding, "full", slow)
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
@@ -341,7 +341,7 @@ async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, mon
         decoded.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr(viewer_module, "full", slow)
+    monkeypatch.setattr(decoding, "full", slow)
     app = make_client()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
@@ -394,7 +394,7 @@ async def test_closing_leaves_neither_bytes_nor_pixels_in_memory(make_client, mo
         pixels.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr(viewer_module, "full", watched)
+    monkeypatch.setattr(decoding, "full", watched)
     peer = Opening(**vars_of(holding(held(1))))
     app = make_client(peer)
     async with app.run_test(size=(80, 24)) as pilot:

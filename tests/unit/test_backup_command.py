@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from node.directory import open_directory
-from node.directory.belonging import number_of
 from node.directory.marks import Marks
+from node.directory.upkeep import number_of
 from node.directory.url import MysqlUrl, parse_directory_url
 from node.node_folder import memory_path, save_memory
 from node.settings import NodeSettings, save_node_settings

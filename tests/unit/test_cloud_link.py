@@ -86,12 +86,12 @@ class Peer:
     posts: Posts
 
     async def ask(
-        self, answer: Answer, *, times_sent: int, operation: Operation = LIST, told: Collection[str] = ()
+        self, answer: Answer, *, times_sent: int, operation: Operation = LIST, at_once: Collection[str] = ()
     ) -> None:
         """Ask, and let node a answer once the request went out so often to all."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._answer, answer, times_sent)
-            await self.cloud.ask(operation, request=ASKED, told=told)
+            await self.cloud.ask(operation, request=ASKED, at_once=at_once)
 
     async def _answer(self, answer: Answer, times_sent: int) -> None:
         while self.posts.count(Request) < times_sent * len(NAMES):
@@ -176,7 +176,7 @@ async def test_what_waiting_does_not_change_is_told_at_once(peer: Peer, operatio
 async def test_a_refusal_that_passes_is_told_at_once_to_who_wants_to_hear_it(peer: Peer) -> None:
     """Whoever can do something about it, as registering again after a restore, must not wait for the cloud to mend."""
     with pytest.raises(ExceptionGroup) as caught:
-        await peer.ask(Answer(request=ASKED, code="busy", text="No."), times_sent=1, told={"busy"})
+        await peer.ask(Answer(request=ASKED, code="busy", text="No."), times_sent=1, at_once={"busy"})
     assert caught.group_contains(Refused)
 
 
@@ -240,3 +240,22 @@ async def test_a_node_that_was_left_out_long_enough_is_asked_again(peer: Peer, m
     with anyio.fail_after(PATIENCE_S):
         while peer.posts.sessions["a"] is first:  # noqa: ASYNC110 - nobody is told of a new session
             await anyio.sleep(0.01)
+
+
+@PROMPT
+async def test_what_is_repeated_is_the_same_message_and_is_encoded_once(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request was decoded and encoded again for each node and each repeat."""
+    encoded: list[type] = []
+
+    def counting(message: Any, *, cap_bytes: int) -> bytes:
+        encoded.append(type(message))
+        return encode(message, cap_bytes=cap_bytes)
+
+    monkeypatch.setattr(cloud_module, "encode", counting)
+    await peer.ask(ANSWER, times_sent=3)
+    requests = [message for _, message in peer.posts.sent if isinstance(message, Request)]
+    assert len(requests) >= 9
+    assert set(map(repr, requests)) == {repr(Request(request=ASKED, operation=LIST))}
+    assert encoded.count(Request) == encoded.count(ListUsers) == 1

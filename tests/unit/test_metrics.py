@@ -9,50 +9,22 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from node.histogram import Histogram
-from node.metrics import Snapshot, families
-from node.node_stats import DirectoryStats
+from node.metrics import families
 from shared.wire import feed_messages as feed
-from shared.wire.operations import Encrypt
+from tests.unit.node_snapshots import taken_snapshot
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
-
-
-def taken() -> Snapshot:
-    latency = Histogram()
-    for latency_ms in (1.0, 3.0, 3.0, 90_000.0):
-        latency.add(latency_ms)
-    return Snapshot(
-        feed.Life("n1", 4, 5, 0, 1_000, 47_600),
-        feed.Standing("leader", 7, 0, 1.0, True, True, False, 0, None, 0, "least-cost"),
-        feed.Work(0.5, 2, 1.06, 2.0, 3.0, 64.0, 1, 2, 4, 1, 0, 1.0),
-        feed.Traffic(1, 2, 3, 4, 5, 6, 7, 8, 0),
-        [feed.Beats(1, 9, 8, 1, 0, 0, 0, 0, 20, 350), feed.Beats(2, 9, 9, 0, 0, 0, 0, 0, None, None)],
-        ("n1", "n2", "n3"),
-        DirectoryStats("sqlite", False, 1.5, "The disk is full.", False, 3_600.0),
-        tuple(range(len(feed.Happening) + 1)),
-        tuple(latency.counts),
-        latency.sum_ms,
-        {Encrypt.__struct_config__.tag: (3, 1), 0: (1, 0)},
-        {"malformed message": 2},
-        3,
-        1.25,
-        64_000_000,
-        2,
-        1,
-        12,
-    )
-
-
-class Once(Collector):
-    def collect(self):
-        return families(taken())
 
 
 def exposition() -> str:
     registry = CollectorRegistry()
     registry.register(Once())
     return generate_latest(registry).decode()
+
+
+class Once(Collector):
+    def collect(self):
+        return families(taken_snapshot())
 
 
 def samples() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -99,7 +71,7 @@ def test_names_and_labels_follow_the_conventions() -> None:
         ("glimpse_request_latency_seconds_sum", {}, 90.007),
         ("glimpse_heartbeats_total", {"peer": "n2", "event": "unacked"}, 1),
         ("glimpse_heartbeat_rtt_seconds", {"peer": "n2"}, 0.00035),
-        ("glimpse_network_bytes_total", {"direction": "received"}, 2),
+        ("glimpse_network_bytes_total", {"direction": "received"}, 102),
         ("glimpse_dropped_datagrams_total", {"reason": "malformed message"}, 2),
         ("glimpse_directory_latency_seconds", {}, 0.0015),
         ("glimpse_directory_up", {}, 0),

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.anyio
 SESSION = cast("Any", SimpleNamespace(remote_key=b"k" * 32, address=("127.0.0.1", 4000), alive=True))
 
 
-async def told(account: int | None, view: CloudView | Exception) -> CloudState:
+async def told(is_registered: bool, view: CloudView | Exception) -> CloudState:
     """Return what a node says to a keep-alive, by what its directory says."""
 
     async def caller(_key: bytes, _host: str) -> object:
-        return SimpleNamespace(account=account)
+        return SimpleNamespace(is_registered=is_registered)
 
     async def keep_alive(_caller: object, _device: str, _port: int | None) -> CloudView:
         if isinstance(view, Exception):
@@ -37,7 +37,6 @@ async def told(account: int | None, view: CloudView | Exception) -> CloudState:
         services=cast("Any", SimpleNamespace(caller=caller, keep_alive=keep_alive)),
         requests=cast("Any", SimpleNamespace(post=lambda _session, data: posted.append(data))),
         operators=frozenset(),
-        clock=lambda: 0.0,
     )
     await reports.keep_alive(SESSION, KeepAlive(device="d" * 32))
     (data,) = posted
@@ -46,12 +45,12 @@ async def told(account: int | None, view: CloudView | Exception) -> CloudState:
 
 
 async def test_directory_time_is_told() -> None:
-    assert (await told(1, CloudView(signed_in=True, mail_waiting=0, now=1234.5))).now == 1234.5
+    assert (await told(True, CloudView(signed_in=True, mail_waiting=0, now=1234.5))).now == 1234.5
 
 
 async def test_a_node_s_own_clock_is_never_told_for_it() -> None:
     """While the directory was away a node told its own clock. Where that had been set back by a day, a look at a
     right that ended in a minute stayed open for a day; where it was ahead, owners could set no expiry for today."""
-    away = await told(1, Unavailable("The directory does not answer."))
+    away = await told(True, Unavailable("The directory does not answer."))
     assert (away.now, away.directory_ok, away.signed_in) == (0.0, False, True)
-    assert (await told(None, CloudView(signed_in=False, mail_waiting=0, now=99.0))).now == 0.0
+    assert (await told(False, CloudView(signed_in=False, mail_waiting=0, now=99.0))).now == 0.0

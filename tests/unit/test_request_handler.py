@@ -9,13 +9,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from node.encrypting import Pulls
-from node.request_handler import RequestHandler, RequestKey
+from node.exchange import Pulls
+from node.request_handler import RequestHandler
 from node.telemetry import Telemetry
 from shared.config import LOCAL
 from shared.errors import Refused, StorageError, Unavailable
 from shared.net.handles import Session
 from shared.wire.codec import decode
+from shared.wire.node_messages import RequestKey
 from shared.wire.operations import ListUsers
 from shared.wire.peer_messages import Answer, AnyPeerMessage, NoLeader, Pull, Request
 from shared.wire.refusals import FINAL_CODES
@@ -79,7 +80,7 @@ class Bench:
         """A request whose operation has to be pulled."""
         request = Request(request=f"{number:032x}", large_sha256=LARGE, large_size=12)
         self.request_handler.take(session, request)
-        return session.remote_key, request.request
+        return RequestKey(session.remote_key, request.request)
 
     async def pulling(self, key: RequestKey) -> None:
         """Serve a request up to where the node waits for its peer."""
@@ -102,7 +103,6 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     async with anyio.create_task_group() as tasks:
         request_handler = RequestHandler(
             endpoint,
-            cast("Any", None),
             cast("Any", None),
             Pulls(endpoint, timing),
             tasks,
@@ -197,7 +197,7 @@ async def test_trouble_of_the_node_is_never_a_final_refusal(
     bench.request_handler._services = cast("Any", Failing(error))
     asker = session()
     bench.request_handler.take(asker, Request(request=f"{1:032x}", operation=ListUsers()))
-    bench.request_handler.serve((asker.remote_key, f"{1:032x}"))
+    bench.request_handler.serve(RequestKey(asker.remote_key, f"{1:032x}"))
     await bench.done()
     assert bench.told.taken() == told
     [said] = bench.posts.messages

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -145,12 +147,12 @@ class GlimpseClient(InputBuffer[str]):
                 )
 
     def _fatal_error(self) -> None:
-        # The library would print the values of all local variables, keys and pictures among them.
-        error = self._exception
+        # Textual's own prints the values of all local variables, keys and pictures among them, and nothing public
+        # tells it not to. It is called while the exception is handled.
+        error = sys.exception()
         log.error("a screen failed", exc_info=error)
         reason = "" if error is None else f" ({type(error).__name__})"
-        self._exit_renderables.append(f"Glimpse failed{reason}; start it again. Details are in {log_folder()}.")
-        self._close_messages_no_wait()
+        self.panic(Text(f"Glimpse failed{reason}; start it again. Details are in {log_folder()}."))
 
     # --- Leaving -----------------------------------------------------------------------------------------------------
     async def action_quit(self) -> None:

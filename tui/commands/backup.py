@@ -9,9 +9,9 @@ import anyio.to_thread
 
 from node.directory import open_directory
 from node.directory.backup import back_up, mark_restored, restore
-from node.directory.belonging import number_of, read_cluster
 from node.directory.marks import Marks
 from node.directory.recovery import Recovered, recover
+from node.directory.upkeep import number_of, read_cluster
 from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
 from node.memory import NOTHING
 from node.node_folder import Damaged, load_memory, memory_path

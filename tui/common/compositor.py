@@ -1,7 +1,9 @@
-"""A compositor that forgets no change of size.
+"""A way round a fault of Textual: widgets that are never told their new size.
 
-Textual's compares each layout with the last map of the screen it made, also with one made in passing, for whoever asked
-where a widget is while a layout was due. Then nothing seems to have changed, and no widget is told its new size.
+Textual's compositor compares each layout with the last map of the screen. It makes a map also for whoever asks where a
+widget is while a layout is due; the layout then finds nothing changed, and sends no `Resize`. Nothing public is in
+between, so the screens of this program have their compositor replaced. tests/tui/test_textual.py says when Textual has
+mended this.
 """
 
 from __future__ import annotations

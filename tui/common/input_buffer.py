@@ -36,7 +36,7 @@ class InputBuffer(App[R]):
 
     @property
     def _screen_is_ready(self) -> bool:
-        return not self._screen_stack or getattr(self.screen, "ready", True)
+        return not self.screen_stack or getattr(self.screen, "ready", True)
 
     def take_up_early(self) -> None:
         """Hand on what was typed before the screen in front was ready."""

@@ -23,9 +23,9 @@ class Asker:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def ask(self, operation: ops.Operation, *, told: Collection[str] = ()) -> tuple[ops.Outcome, bytes | None]:
-        """Ask something; `told` are passing refusals that are wanted at once."""
-        return await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S, told=told)
+    async def ask(self, operation: ops.Operation, *, at_once: Collection[str] = ()) -> tuple[ops.Outcome, bytes | None]:
+        """Ask something; `at_once` are codes of passing refusals that are raised at once."""
+        return await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S, at_once=at_once)
 
     async def pages(
         self, make: Callable[[int], ops.Operation], expected: type[M], *, wait_s: float = _WAIT_S

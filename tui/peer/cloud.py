@@ -42,6 +42,8 @@ from tui.peer.tending import attempt, tend
 log = logging.getLogger(__name__)
 
 DEFAULT_WAIT_S = 15.0
+_REQUEST_BYTES = 100
+"""Room in a datagram for what a request holds besides its operation."""
 _STEGOS_AT_ONCE = 3
 """Stego images of one request taken at a time: each node may send one when leadership changes."""
 _LEFT_OUT_S = 600.0
@@ -56,10 +58,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class _Pending:
+    """A request that is not answered yet."""
+
+    message: bytes
+    """The request as it goes to every node, each time."""
     operation: bytes
     upload: bytes | None
     progress: Progress | None
-    told: frozenset[str]
+    at_once: frozenset[str]
     changed: anyio.Event = field(default_factory=anyio.Event)
     answer: Answer | None = None
     answerer: str = ""
@@ -106,7 +112,7 @@ class CloudLink:
         self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
-        self._told_time: tuple[float, float] | None = None
+        self._directory_time: tuple[float, float] | None = None
         """Directory time as a node told it last, and when that was by `clock`."""
         self.latency_s: float | None = None
         self.on_mail: Callable[[], None] = lambda: None
@@ -142,10 +148,10 @@ class CloudLink:
 
     def directory_time(self) -> float | None:
         """Return seconds since 1970 by the directory's clock: as last told, and gone on since; None before."""
-        if self._told_time is None:
+        if self._directory_time is None:
             return None
-        told, at = self._told_time
-        return told + (self._clock() - at)
+        seconds, at = self._directory_time
+        return seconds + (self._clock() - at)
 
     def _view(self) -> tuple[bool, str | None, int]:
         horizon = self._clock() - self._timing.presence_s
@@ -203,9 +209,9 @@ class CloudLink:
                     session = await self._endpoint.connect((node.host, node.port), node.key)
                     self._sessions[node.name] = session
                     pause = self._timing.request_retry_s
-                    for request, pending in self._pending.items():
+                    for pending in self._pending.values():
                         pending.repeated = True
-                        self._send_to(session, request, pending)
+                        self._post(session, pending.message)
                 except GlimpseError as error:
                     log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
                     pause = min(2 * pause, self._timing.request_retry_max_s)
@@ -224,7 +230,7 @@ class CloudLink:
         for name, session in self._sessions.items():
             if session.alive:
                 self._asked_at[name] = self._clock()
-                self._endpoint.post(session, data)
+                self._post(session, data)
         self._check_change()
 
     # --- Requests ----------------------------------------------------------------------------------------------------
@@ -236,11 +242,11 @@ class CloudLink:
         wait_s: float = DEFAULT_WAIT_S,
         upload: bytes | None = None,
         progress: Progress | None = None,
-        told: Collection[str] = (),
+        at_once: Collection[str] = (),
     ) -> tuple[Outcome, bytes | None]:
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
-        `told` are codes of refusals that pass by themselves and that the caller wants to hear of at once even so.
+        `at_once` are codes of refusals that pass by themselves and are raised at once even so.
         Raises `Refused` or `ViewRefused` with the cloud's reason where repeating cannot change it (or where something
         else is to be done first: a look at a frozen grant, an account to be registered), `Unavailable` if no answer
         came within `wait_s` seconds: what was asked for may then have happened, and asking again under the same id
@@ -248,10 +254,11 @@ class CloudLink:
         """
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-            pending = self._pending[request] = _Pending(body, upload, progress, frozenset(told))
+            message = encode(_request(request, operation, body), cap_bytes=MAX_MESSAGE_BYTES)
+            pending = self._pending[request] = _Pending(message, body, upload, progress, frozenset(at_once))
             pending.is_look = isinstance(operation, SpendView)
             try:
-                return await self._await_answer(request, pending, wait_s)
+                return await self._await_answer(pending, wait_s)
             finally:
                 self._pending.pop(request, None)
                 self._note_answerer(request, pending)
@@ -266,12 +273,12 @@ class CloudLink:
             while len(self._answerers) > _ANSWERERS:
                 del self._answerers[next(iter(self._answerers))]
 
-    async def _await_answer(self, request: str, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
+    async def _await_answer(self, pending: _Pending, wait_s: float) -> tuple[Outcome, bytes | None]:
         deadline = self._clock() + wait_s
         pause = self._timing.request_retry_s
         while self._clock() < deadline:
             for session in self._sessions.values():
-                self._send_to(session, request, pending)
+                self._post(session, pending.message)
             resend_at = min(self._clock() + pause, deadline)
             pause = min(2 * pause, self._timing.request_retry_max_s)
             while (left := resend_at - self._clock()) > 0:
@@ -294,7 +301,7 @@ class CloudLink:
         answer = pending.answer
         if answer is None:
             return None
-        if answer.code in pending.told:
+        if answer.code in pending.at_once:
             raise Refused(answer.code, answer.text)
         if answer.code == RefusalCode.BUSY:
             pending.answer = None
@@ -312,21 +319,13 @@ class CloudLink:
         stego = pending.stegos.get(answer.outcome.stego_sha256)
         return None if stego is None else (answer.outcome, stego)
 
-    def _send_to(self, session: Session, request: str, pending: _Pending) -> None:
-        if not session.alive:
-            return
-        operation: Operation = decode(pending.operation, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-        if len(pending.operation) <= MAX_MESSAGE_BYTES - 100:
-            message = Request(request=request, operation=operation)
-        else:
-            digest = hashlib.sha256(pending.operation).digest()
-            message = Request(request=request, large_sha256=digest, large_size=len(pending.operation))
-        self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
-
     def _end_at(self, session: Session, request: str) -> None:
         """Tell a node that nobody waits for a request: it need not serve it again."""
+        self._post(session, encode(Received(request=request), cap_bytes=MAX_MESSAGE_BYTES))
+
+    def _post(self, session: Session, message: bytes) -> None:
         if session.alive:
-            self._endpoint.post(session, encode(Received(request=request), cap_bytes=MAX_MESSAGE_BYTES))
+            self._endpoint.post(session, message)
 
     # --- From nodes --------------------------------------------------------------------------------------------------
     def receive(self, session: Session, data: bytes) -> None:
@@ -435,7 +434,7 @@ class CloudLink:
             self._note_other_device(state, asked)
         self._states[name] = (now, state)
         if state.now:
-            self._told_time = (state.now, now)
+            self._directory_time = (state.now, now)
         self._check_change()
         if state.epoch:
             self.on_epoch(state.epoch)
@@ -451,6 +450,13 @@ class CloudLink:
         self.other_device = state.other_device
         if self.other_device:
             self.on_other_device()
+
+
+def _request(request: str, operation: Operation, encoded: bytes) -> Request:
+    """Return the message that asks for an operation, or announces one that is too long for a datagram."""
+    if len(encoded) <= MAX_MESSAGE_BYTES - _REQUEST_BYTES:
+        return Request(request=request, operation=operation)
+    return Request(request=request, large_sha256=hashlib.sha256(encoded).digest(), large_size=len(encoded))
 
 
 def _ends(code: str, *, is_look: bool) -> bool:

@@ -109,7 +109,7 @@ class Mending:
             if operation is None:
                 return _End.REFUSED
             try:
-                outcome, _ = await self._cloud.ask(operation, told=_COMES_LATER)
+                outcome, _ = await self._cloud.ask(operation, at_once=_COMES_LATER)
             except Refused as refusal:
                 if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
                     step = again

@@ -420,7 +420,7 @@ class Peer:
             "sign-in", context.cluster.cluster_id.encode(), context.device.encode(), request.encode()
         )
         operation = ops.SignIn(device=context.device, port=context.endpoint.local_address[1], proof=proof)
-        outcome, _ = await context.cloud.ask(operation, request=request, told=_NOT_REGISTERED)
+        outcome, _ = await context.cloud.ask(operation, request=request, at_once=_NOT_REGISTERED)
         return outcome
 
     async def _register_again(self) -> None:

@@ -98,7 +98,7 @@ class PathField(Input):
         self._put = (text, path)
         return text
 
-    def _on_paste(self, event: events.Paste) -> None:
+    def on_paste(self, event: events.Paste) -> None:
         """Take a pasted path for the whole text; anything else goes where the cursor is."""
         event.prevent_default()
         event.stop()

@@ -57,7 +57,8 @@ class CellStrip(BetweenStrip):
         left, right = (strip._render_cache or "" if strip is not None else "" for strip in (before, after))  # noqa: SLF001
         self._render_cache = f"{left}{runs.codes}{right}"
 
-    # Textual's class keeps its segments under this name, and its methods read them there.
+    # `Strip.join` reads these two attributes of the strips it is given, whatever a subclass says when it is iterated or
+    # rendered. tests/tui/test_textual.py says when that has changed.
     @property
     def _segments(self) -> list[Segment]:
         if self._made is None:

@@ -120,7 +120,7 @@ class MonitorScreen(CommandingScreen):
 
     def paint(self) -> None:
         """Show the present; nothing while the screen is being taken apart."""
-        if self._pruning or not self.pane.is_attached:
+        if not (self.display and self.pane.is_attached):  # a screen that is being removed has no display
             return
         model, now = self._source.step()
         time_of_day = self.monitor.time_of_day

@@ -1,23 +1,16 @@
-"""Serving an encrypt request: pull the upload, hide it, record the image, send the stego image back."""
+"""Objects that belong to a request: what the node pulls from the peer, and what it sends back."""
 
-import hashlib
-import logging
 from dataclasses import dataclass
 
 import anyio
 
-from node.encoder import Encoder
-from node.services.operations import Caller, Served, Services
-from shared.config import MAX_MESSAGE_BYTES, Timing
-from shared.errors import MalformedMessage, Refused, TransferCancelled, TransferFailed
+from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Timing
+from shared.errors import Refused, TransferCancelled, TransferFailed
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
+from shared.wire.base import Message
 from shared.wire.codec import encode
-from shared.wire.labels import MAX_LABEL_BYTES, StegoObject
-from shared.wire.operations import Encrypt
-from shared.wire.peer_messages import Pull
-from shared.wire.upload import decode_upload
-
-log = logging.getLogger(__name__)
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, StegoObject
+from shared.wire.peer_messages import Answer, Pull
 
 _PULLS = 20
 """How often a pull is repeated before the peer is taken for gone; it asks again when it is back."""
@@ -84,44 +77,42 @@ class Pulls:
             self._expected.pop(key, None)
 
 
-class EncryptService:
-    """Serves `Encrypt` requests with an encoder and the directory."""
+class SessionExchange:
+    """The objects of one request over the session in which it came, see `node.services.common.Exchange`."""
 
-    def __init__(self, endpoint: Endpoint, services: Services, encoder: Encoder, pulls: Pulls) -> None:
+    def __init__(self, endpoint: Endpoint, pulls: Pulls, session: Session, request: str) -> None:
         self._endpoint = endpoint
-        self._services = services
-        self._encoder = encoder
         self._pulls = pulls
+        self._session = session
+        self._request = request
 
-    async def serve(self, session: Session, caller: Caller, request: str, operation: Encrypt) -> Served:
-        """Do all of one request; the stego image is with the peer when this returns.
+    async def pull_operation(self, size: int, sha256: bytes) -> bytes:
+        """Return the encoded operation of a request that was too long for a datagram. Raises as `Pulls.pull`."""
+        return await self._pulls.pull(self._session, self._request, "operation", size=size, sha256=sha256)
 
-        Raises `Refused` for an upload that cannot be hidden, `TransferFailed` if the peer went away.
-        """
-        if caller.account is None:
-            raise Refused("unknown_account", "Register before you encrypt pictures.")
-        data = await self._pulls.pull(
-            session, request, "upload", size=operation.upload_size, sha256=operation.upload_sha256
-        )
+    async def pull_upload(self, size: int, sha256: bytes) -> bytes:
+        """Return the upload that belongs to the request. Raises as `Pulls.pull`."""
+        return await self._pulls.pull(self._session, self._request, "upload", size=size, sha256=sha256)
+
+    async def send_stego(self, stego: bytes) -> None:
+        """Send the stego image; the peer has it when this returns. Raises `TransferFailed`."""
+        label = encode(StegoObject(request=self._request), cap_bytes=MAX_LABEL_BYTES)
         try:
-            upload = decode_upload(data)
-        except MalformedMessage as error:
-            raise Refused("invalid", f"The upload is damaged: {error}.") from error
-        stego = await self._encoder.hide(upload.sealed, upload.record, bytes.fromhex(operation.image), upload.cover)
-        digest = await _sha256(stego)
-        served = await self._services.image_ready(caller, request, operation, digest, len(stego))
-        label = encode(StegoObject(request=request), cap_bytes=MAX_LABEL_BYTES)
-        try:
-            await self._endpoint.send_object(session, label, stego)
+            await self._endpoint.send_object(self._session, label, stego)
         except (Refused, TransferCancelled) as error:
             raise TransferFailed(f"The peer did not take the stego image: {error}") from error
-        return served
 
 
-_HASH_IN_THREAD_BYTES = 1_000_000
+async def send_answer(endpoint: Endpoint, session: Session, request: str, answer: Message) -> None:
+    """Send an answer in one datagram, or as an object where it is longer.
 
-
-async def _sha256(data: bytes) -> bytes:
-    if len(data) < _HASH_IN_THREAD_BYTES:
-        return hashlib.sha256(data).digest()
-    return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).digest())
+    Raises `TransferFailed` if the peer went away while a long one was on its way.
+    """
+    data = encode(answer, cap_bytes=MAX_REPLY_OBJECT_BYTES)
+    if not session.alive:
+        raise TransferFailed("The peer is gone.")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        endpoint.post(session, data)
+        return
+    endpoint.post(session, encode(Answer(request=request, follows=True), cap_bytes=MAX_MESSAGE_BYTES))
+    await endpoint.send_object(session, encode(AnswerObject(request=request), cap_bytes=MAX_LABEL_BYTES), data)
