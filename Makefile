@@ -12,7 +12,7 @@ SOAK_SEEDS ?= 1 2 3
 # Lives of a simulated cloud before that.
 SOAK_STORMS ?= 10000
 
-.PHONY: install demo test check format bench soak constraints clean
+.PHONY: install demo test check format bench soak docs constraints clean
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+# What the documents have from the code: tables of the protocol, and the test vectors.
+docs: install
+	$(BIN)/python -m tests.documents
 
 # Real nodes and peers under every fault there is; docs/testing.md tells how to read what it says.
 soak: install

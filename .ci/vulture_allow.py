@@ -22,12 +22,15 @@ _.versions
 _.owner_online
 _.heartbeat_age_ms
 _.rtt_ms
+_.wall_offset_ms
+_.stego_size
 
 # Every number of a tuple has a name, also those that nobody asks for.
 _.DROPPED
 
 # Tests alone ask for them: what happens inside has to show somewhere.
 _.block_worker_ports
+_.worker_ports_in_use
 _.receives_trains
 _.HAS_ISAL
 _.sending_epoch

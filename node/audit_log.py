@@ -62,6 +62,10 @@ class AuditLog:
                 if len(kept) > KEPT_RECORDS:
                     kept.popitem(last=False)
 
+    def is_behind(self, newest: int) -> bool:
+        """Return whether there is anything to exchange, where `newest` is the number of the directory's last record."""
+        return bool(self._unshared) or newest != self._after
+
     async def exchange(self) -> list[AuditRecord]:
         """Bring directory and file together; return the records of other nodes that are new here.
 

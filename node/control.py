@@ -48,7 +48,8 @@ from shared.wire.node_messages import AuditRecord, DirectoryMark, NodeMessage, R
 log = logging.getLogger(__name__)
 
 _LOAD_EVERY_S = 1.0
-_AUDIT_EVERY_HEARTBEATS = 2
+_AUDIT_EVERY_S = 10.0
+"""The longest pause between exchanges of the audit log, which finds a record that became visible late."""
 _NO_LEADER = "The cloud has no leader at the moment; your request waits"
 
 
@@ -91,7 +92,7 @@ class Control:
         self.election, self.dispatch, self.faults = self.machine.election, self.machine.dispatch, self.machine.faults
         self.dispatch.on_happening = telemetry.happened
         self._wake = anyio.Event()
-        self._ordered = anyio.Event()
+        self._audit_due = anyio.Event()
         self._lease_answers = True
         request_handler.dispatching = self
 
@@ -148,7 +149,7 @@ class Control:
     def ordered(self, record: AuditRecord) -> None:
         """An order to this node is in its audit log, and obeyed if it was to be."""
         self._telemetry.audited(record)
-        self._ordered.set()
+        self._audit_due.set()
         self._wake.set()
 
     async def choose_policy(self, policy: Policy) -> None:
@@ -265,14 +266,14 @@ class Control:
         own = DirectoryRow(self._me, asked.incarnation, asked.hears, self._address, asked.term)
         try:
             with anyio.fail_after(self._timing.lease_s):
-                await self._directory.announce_node(own)
-                rows = await self._directory.nodes()
-                policy = await self._directory.policy()
+                found = await self._directory.announce_node(own)
         except (GlimpseError, TimeoutError):
             self.machine.directory_silent(self._clock())
         else:
-            members = [MemberRow(row.name, row.heard_at, row.hears, row.incarnation) for row in rows]
-            self.machine.directory_read(members, _policy(policy), self._clock())
+            members = [MemberRow(row.name, row.heard_at, row.hears, row.incarnation) for row in found.nodes]
+            self.machine.directory_read(members, _policy(found.policy), self._clock())
+            if self._audit.is_behind(found.audited):
+                self._audit_due.set()
         self._wake.set()
 
     async def _take_incarnation(self, above: int) -> None:
@@ -300,9 +301,9 @@ class Control:
         while True:
             for record in await self._audit.exchange():
                 self._telemetry.audited(record)
-            with anyio.move_on_after(_AUDIT_EVERY_HEARTBEATS * self._timing.heartbeat_s):
-                await self._ordered.wait()
-            self._ordered = anyio.Event()
+            with anyio.move_on_after(_AUDIT_EVERY_S):
+                await self._audit_due.wait()
+            self._audit_due = anyio.Event()
 
 
 def _policy(chosen: str | None) -> Policy | None:

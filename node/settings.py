@@ -42,7 +42,7 @@ def load_node_settings(path: Path) -> NodeSettings:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise InvalidInput(f"{path} holds keys and others may read it; run: chmod 600 {path}")
-        file = read_toml(path, _NodeFile, what="node file")
+        file = read_toml(path, _NodeFile, what="node file", remedy="restore it from a copy")
         settings = NodeSettings(bytes.fromhex(file.private_key), bytes.fromhex(file.share_key), file.directory)
     except OSError as error:
         raise InvalidInput(f"The node file {path} cannot be read: {error.strerror}.") from None

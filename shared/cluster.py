@@ -8,6 +8,7 @@ own file, see `node.settings`.
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 import tomli_w
 
@@ -17,6 +18,7 @@ from shared.files import PUBLIC, read_toml, replace_file
 from shared.net.paths import is_loopback
 from shared.wire.node_messages import MAX_NODES
 
+_REMEDY: Final = "ask its operator for a new copy"
 _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
@@ -100,11 +102,11 @@ def load_cluster(path: Path) -> Cluster:
     Raises `InvalidInput` with the fault and what to do: a file that is missing or too long, no TOML, a bad value.
     """
     try:
-        return _cluster_from(read_toml(path, _ClusterFile, what="cluster file"))
+        return _cluster_from(read_toml(path, _ClusterFile, what="cluster file", remedy=_REMEDY))
     except FileNotFoundError:
         raise InvalidInput(f"There is no cluster file at {path}; start a cluster with `glimpse up`.") from None
     except ValueError as error:
-        raise InvalidInput(f"The cluster file {path} is damaged ({error}); ask its operator for a new copy.") from None
+        raise InvalidInput(f"The cluster file {path} is damaged ({error}); {_REMEDY}.") from None
 
 
 def _cluster_from(file: _ClusterFile) -> Cluster:

@@ -72,13 +72,20 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 
 # --- TOML ------------------------------------------------------------------------------------------------------------
 def read_toml(
-    path: Path, form: type[_T], *, what: str, hints: Mapping[str, str] | None = None, strict: bool = False
+    path: Path,
+    form: type[_T],
+    *,
+    what: str,
+    hints: Mapping[str, str] | None = None,
+    remedy: str = "",
+    strict: bool = False,
 ) -> _T:
     """Return what stands in a TOML file as a `form`, which is a dataclass.
 
-    `what` is what messages call the file, such as "cluster file"; `hints` say for a field what belongs there; `strict`
-    refuses fields that `form` does not have. Raises `FileNotFoundError`, and `InvalidInput` with one sentence where the
-    file is too long, cannot be read, is no TOML, or does not hold what `form` asks for.
+    `what` is what messages call the file, such as "cluster file"; `hints` say for a field what belongs there, and
+    `remedy` what to do where something else is wrong with one; `strict` refuses fields that `form` does not have.
+    Raises `FileNotFoundError`, and `InvalidInput` with one sentence where the file is too long, cannot be read, is no
+    TOML, or does not hold what `form` asks for.
     """
     import msgspec  # not before the first screen of the client is painted
 
@@ -90,7 +97,8 @@ def read_toml(
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         hint = (hints or {}).get(found[1]) if found else None
-        raise InvalidInput(f"In the {what} {path}, {hint or error}.") from None
+        fault = hint or (f"{error}; {remedy}" if remedy else error)
+        raise InvalidInput(f"In the {what} {path}, {fault}.") from None
 
 
 def _document(path: Path, what: str) -> dict[str, Any]:

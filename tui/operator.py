@@ -1,9 +1,12 @@
 """An operator's connection to the nodes: status queries, orders and the status feed, over sessions of its key."""
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +22,17 @@ from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
-from shared.wire.feed_messages import FeedMessage
+from shared.wire.feed_messages import (
+    KEPT_NOTICES,
+    MIN_INTERVAL_MS,
+    WATCH_RENEW_MS,
+    FeedMessage,
+    FeedMessageBase,
+    FeedNotices,
+    Notice,
+    Unwatch,
+    Watch,
+)
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
 from shared.wire.peer_messages import (
     DirectoryStatus,
@@ -35,12 +48,92 @@ log = logging.getLogger(__name__)
 
 _WAIT_S = 2.0
 _REPEAT_S = 0.4
+SILENT_S = 2.5
+"""A node that pushes nothing for this long is connected to anew: it may have restarted and not know the session."""
+_CONNECT_S = 1.0
+_RETRY_S = 0.25
+
+Deliver = Callable[[str, FeedMessage], None]
+"""Told of every message of the feed, with the name of the node; must not block."""
+
+
+@dataclass(slots=True)
+class NoticeOrder:
+    """Puts the numbered notices of one node in order, each once, over all its lives.
+
+    No clock: what is missing is asked for by `Watch.after`.
+    """
+
+    incarnation: int = 0
+    after: int = 0
+    """All notices of this life up to here were given out or are gone for good."""
+    gone: int = 0
+    """Notices that the node no longer had when they were missed, over all lives."""
+    _early: dict[int, Notice] = field(default_factory=dict)
+    _reconnected: bool = False
+
+    def reconnected(self) -> None:
+        """A new session to the node begins: whatever comes in it is of the node's present life.
+
+        A node that lost its files, and the directory's memory of it with a restore, may count its lives from 1 again.
+        """
+        self._reconnected = True
+
+    def take(self, message: FeedNotices) -> list[Notice]:
+        """Return what can be given out now, in order. Notices of an earlier life are ignored."""
+        if message.incarnation < self.incarnation and not self._reconnected:
+            return []
+        self._reconnected = False
+        if message.incarnation != self.incarnation:
+            self.incarnation, self.after = message.incarnation, 0
+            self._early.clear()
+        for notice in message.notices:
+            if self.after < notice.number <= self.after + 2 * KEPT_NOTICES + message.oldest:
+                self._early[notice.number] = notice
+        ready: list[Notice] = []
+        while self._early:
+            if self.after + 1 in self._early:
+                ready.append(self._early.pop(self.after + 1))
+                self.after += 1
+            elif self.after + 1 < message.oldest:
+                first = min(message.oldest, min(self._early))
+                self.gone += first - self.after - 1
+                self.after = first - 1
+            else:
+                break
+        for number in sorted(self._early)[KEPT_NOTICES:]:  # no more than a node keeps, whatever it sends
+            del self._early[number]
+        return ready
+
+
+@dataclass(slots=True)
+class FeedLink:
+    """What is known of the watch on one node."""
+
+    node: NodeAddress
+    session: Session | None = None
+    heard_at: float = -math.inf
+    """When the last message came, in seconds of the operator's clock."""
+    lost: int = 0
+    """Messages that were lost on the way, seen by gaps in their numbers."""
+    seq: int = 0
+    notices: NoticeOrder = field(default_factory=NoticeOrder)
+
+    def count(self, seq: int) -> None:
+        """Take the number of a message: 1 begins a watch; one before the last came late and was counted as lost."""
+        if seq == 1:
+            self.seq = 1
+        elif seq > self.seq:
+            self.lost += seq - self.seq - 1
+            self.seq = seq
+        else:
+            self.lost = max(0, self.lost - 1)
 
 
 class Operator:
     """Asks and commands the nodes of a cluster. The operator's key lies beside the cluster file."""
 
-    def __init__(self, cluster: Cluster, cluster_file: Path) -> None:
+    def __init__(self, cluster: Cluster, cluster_file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         key = cluster_file.parent / OPERATOR_KEY
         if not key.exists():
             raise InvalidInput(f"There is no operator's key at {key}; only who set the cluster up can do this.")
@@ -48,8 +141,10 @@ class Operator:
         self.cluster = cluster
         self.words = words_of(identity.public.session_key)
         """How audit logs name this operator."""
-        self.on_feed: Callable[[str, Session, FeedMessage], None] | None = None
-        """Told of every message of the feed, with the name of the node. See `tui.monitor.feed_client`."""
+        self.links = {node.name: FeedLink(node) for node in cluster.nodes}
+        """The watches of `watch`, by node."""
+        self._clock = clock
+        self._deliver: Deliver | None = None
         self._names = {node.key: node.name for node in cluster.nodes}
         self._endpoint = Endpoint(
             identity.session_private,
@@ -80,18 +175,6 @@ class Operator:
         answer = await self._ask(node, request, StatusQuery(request=request))
         return answer if isinstance(answer, StatusReport) else None
 
-    async def session(self, node: NodeAddress, *, timeout_s: float = _WAIT_S) -> Session:
-        """Return an open session with a node. Raises `Unavailable` if it does not answer."""
-        return await self._endpoint.connect((node.host, node.port), node.key, timeout_s=timeout_s)
-
-    def post(self, session: Session, message: Message) -> None:
-        """Send a message to a node, which arrives once or never."""
-        self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
-
-    def close_session(self, session: Session) -> None:
-        """End a session that leads nowhere; the next question opens a new one."""
-        self._endpoint.close_session(session)
-
     async def command(self, name: str, command: str, *, number: float = 0.0, text: str = "") -> None:
         """Give one node an order; `OperatorCommand` says which there are. All nodes write it to their audit logs.
 
@@ -117,14 +200,63 @@ class Operator:
                 group.start_soon(ask, node)
         return summary(self.cluster, reports)
 
+    async def watch(self, deliver: Deliver, *, interval_ms: int = MIN_INTERVAL_MS) -> None:
+        """Watch all nodes until cancelled, connecting again where that is needed; then tell them that it is over.
+
+        `deliver` gets every message, `WatchRefused` included; notices once each and in order, as messages of their own.
+        """
+        self._deliver = deliver
+        request = os.urandom(16).hex()
+        try:
+            async with anyio.create_task_group() as group:
+                for link in self.links.values():
+                    group.start_soon(self._keep_watch, link, request, interval_ms)
+        finally:
+            for link in self.links.values():
+                if link.session is not None and link.session.alive:
+                    self._post(link.session, Unwatch())
+
+    async def _keep_watch(self, link: FeedLink, request: str, interval_ms: int) -> None:
+        while True:
+            try:
+                session = await self._session(link.node, _CONNECT_S)
+            except GlimpseError:
+                await anyio.sleep(_RETRY_S)
+                continue
+            link.session, link.seq = session, 0
+            link.notices.reconnected()
+            await self._renew_watch(link, session, request, interval_ms)
+            # Closing says good-bye; a node that hears nothing now forgets the session by itself.
+            self._endpoint.close_session(session)
+
+    async def _renew_watch(self, link: FeedLink, session: Session, request: str, interval_ms: int) -> None:
+        """Renew the watch on one session until it is over or nothing comes of it."""
+        since = self._clock()
+        silent_s = max(SILENT_S, 2.5 * interval_ms / 1000)
+        while session.alive:
+            notices = link.notices
+            incarnation, after = notices.incarnation, notices.after
+            message = Watch(request=request, interval_ms=interval_ms, incarnation=incarnation, after=after)
+            self._post(session, message)
+            await anyio.sleep(WATCH_RENEW_MS / 1000)
+            if self._clock() - max(since, link.heard_at) > silent_s:
+                return
+
+    async def _session(self, node: NodeAddress, timeout_s: float) -> Session:
+        """Return an open session with a node. Raises `Unavailable` if it does not answer."""
+        return await self._endpoint.connect((node.host, node.port), node.key, timeout_s=timeout_s)
+
+    def _post(self, session: Session, message: Message) -> None:
+        """Send a message to a node, which arrives once or never."""
+        self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
+
     async def _ask(self, node: NodeAddress, request: str, message: Message) -> Message | None:
         event, found = self._answers[request] = (anyio.Event(), [])
-        data = encode(message, cap_bytes=MAX_MESSAGE_BYTES)
         try:
             with anyio.move_on_after(_WAIT_S):
-                session = await self.session(node)
+                session = await self._session(node, _WAIT_S)
                 while not found:
-                    self._endpoint.post(session, data)
+                    self._post(session, message)
                     with anyio.move_on_after(_REPEAT_S):
                         await event.wait()
         except GlimpseError:
@@ -139,8 +271,21 @@ class Operator:
             self._take(message)
         elif (name := self._names.get(session.remote_key)) is None:
             raise MalformedMessage("a feed of a stranger")
-        elif self.on_feed is not None:
-            self.on_feed(name, session, message)
+        elif self._deliver is not None:
+            self._take_feed(self.links[name], session, message, self._deliver)
+
+    def _take_feed(self, link: FeedLink, session: Session, message: FeedMessage, deliver: Deliver) -> None:
+        if link.session is not session:
+            return  # of a session that was given up
+        link.heard_at = self._clock()
+        if isinstance(message, FeedMessageBase):
+            link.count(message.seq)
+        if isinstance(message, FeedNotices):
+            ready = link.notices.take(message)
+            if not ready:
+                return
+            message = msgspec.structs.replace(message, notices=tuple(ready))
+        deliver(link.node.name, message)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, StatusReport | OperatorAnswer) and message.request in self._answers:

@@ -10,9 +10,8 @@ import anyio
 from node.directory import standing, upkeep
 from node.directory.groups import GroupVerdict, Job
 from node.directory.idempotency import exactly_once
-from node.directory.interface import EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
+from node.directory.interface import Announced, EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
 from node.directory.marks import Marks, read_marks
-from node.directory.operators import read_policy
 from shared.config import Timing
 from shared.errors import GlimpseError, StorageError, Unavailable
 
@@ -144,17 +143,14 @@ class Directory(ABC):
         """Return the lease as it is. With the length of leases given, one that lies too far ahead shows as free."""
         return await self._stand(lambda _: standing.read_lease(self.clock, lease_s))
 
-    async def announce_node(self, row: NodeRow) -> None:
-        """Write this node's own row; the row of an older incarnation is replaced, one of a newer stays."""
-        await self._stand(lambda _: standing.announce_node(self.clock, row))
+    async def announce_node(self, row: NodeRow) -> Announced:
+        """Write this node's own row, and read what all nodes have to know; the row of an older incarnation is replaced,
+        one of a newer stays."""
+        return await self._stand(lambda _: standing.announce_node(self.clock, row))
 
     async def nodes(self) -> list[NodeRow]:
         """Return the rows of all nodes by name."""
         return await self._stand(lambda _: standing.nodes(self.clock))
-
-    async def policy(self) -> str | None:
-        """Return the placement policy that an operator chose, None if none was."""
-        return await self._stand(read_policy)
 
     async def marks(self) -> Marks:
         """Return how far the directory is, in one consistent reading."""

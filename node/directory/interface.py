@@ -212,5 +212,18 @@ class NodeRow:
     age_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a node reads whenever it has announced itself.
+
+    `nodes` are the rows of all nodes by name, `policy` is what an operator chose last (None if nothing was), `audited`
+    is the number of the newest record of an order.
+    """
+
+    nodes: list[NodeRow]
+    policy: str | None
+    audited: int
+
+
 Jitter: TypeAlias = Callable[[], float]
 """Gives numbers in [0, 1) that spread retries."""

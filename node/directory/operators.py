@@ -21,12 +21,6 @@ class Audited:
     records: tuple[AuditRecord, ...]
 
 
-def read_policy(_: Tx) -> Step[str | None]:
-    """Return the policy that was chosen last, None if none was."""
-    policy: str | None = (yield Query("SELECT value FROM choices WHERE name = 'policy'")).scalar()
-    return policy
-
-
 def choose_policy(policy: str) -> Transaction[None]:
     """Choose the policy of the cluster."""
 

@@ -8,7 +8,7 @@ matters. `clock` is the engine's expression for it, in epoch seconds.
 import math
 from typing import Final
 
-from node.directory.interface import LeaseRow, NodeRow, Query, Step, Value
+from node.directory.interface import Announced, LeaseRow, NodeRow, Query, Step, Value
 from shared.errors import Unavailable
 
 GENUINE_LEASES: Final = 2.0
@@ -59,8 +59,8 @@ def read_lease(clock: str, lease_s: float | None) -> Step[LeaseRow]:
     return LeaseRow(**rows.rows[0], furthest_s=math.inf if lease_s is None else GENUINE_LEASES * lease_s)
 
 
-def announce_node(clock: str, row: NodeRow) -> Step[None]:
-    """Write a node's row, unless the row is of a newer incarnation."""
+def announce_node(clock: str, row: NodeRow) -> Step[Announced]:
+    """Write a node's row, unless the row is of a newer incarnation; return what all nodes have to know."""
     values: dict[str, Value] = {
         "name": row.name,
         "incarnation": row.incarnation,
@@ -80,6 +80,12 @@ def announce_node(clock: str, row: NodeRow) -> Step[None]:
             values,
             "ignore",
         )
+    found = yield from nodes(clock)
+    chosen = yield Query(
+        "SELECT (SELECT value FROM choices WHERE name = 'policy') AS policy, "
+        "(SELECT COALESCE(MAX(id), 0) FROM audit) AS audited"
+    )
+    return Announced(found, chosen.rows[0]["policy"], int(chosen.rows[0]["audited"]))
 
 
 def nodes(clock: str) -> Step[list[NodeRow]]:

@@ -12,7 +12,6 @@ from shared.cluster import load_cluster
 from tests.bench.load import cluster, load
 from tests.bench.rows import Row
 from tests.integration.cluster import RunningCluster
-from tui.monitor.feed_client import FeedClient
 from tui.operator import Operator
 
 ROUNDS, SECONDS, LOAD_REQUESTS = 3, 8.0, 400
@@ -103,18 +102,17 @@ def watch(
 
     async def main() -> tuple[int, int, float]:
         async with Operator(load_cluster(running.file), running.file) as operator:
-            client = FeedClient(operator, lambda _node, _message: None)
+            received: list[str] = []
             began, used = time.monotonic(), time.thread_time()
             async with anyio.create_task_group() as group:
-                group.start_soon(client.run)
+                group.start_soon(operator.watch, lambda node, _message: received.append(node))
                 if stop is None:
                     await anyio.sleep(seconds or 0)
                 else:
                     await anyio.to_thread.run_sync(stop.wait)
                 share = (time.thread_time() - used) / (time.monotonic() - began)
                 group.cancel_scope.cancel()
-        links = client.links.values()
-        return sum(link.received for link in links), sum(link.lost for link in links), share
+        return len(received), sum(link.lost for link in operator.links.values()), share
 
     return anyio.run(main)
 

@@ -85,7 +85,7 @@ def _load(running: RunningCluster, stop: threading.Event) -> float:
 def hour() -> tuple[int, int]:
     """Return the bytes that a model of three nodes holds after a quarter of an hour, and after an hour more."""
     cloud = healthy()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     gc.collect()
     tracemalloc.start()
     try:

@@ -118,7 +118,6 @@ class Device:
             account=self.person.account,
             signed_in=True,
         )
-        self.context.notices = cast("Any", SimpleNamespace(changed=lambda _grant: None))
         self.people = People(self.context)
         self.outbox = Outbox(self.context)
         looked = anyio.Event()

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from node.audit_log import AuditLog
-from node.directory import Directory, Query, Step, Transaction, Tx, open_directory
+from node.directory import Directory, NodeRow, Query, Step, Transaction, Tx, open_directory
 from node.directory.operators import AUDIT_BATCH, add_audit, choose_policy, read_audit
 from shared.config import LOCAL
 from shared.errors import Unavailable
@@ -21,6 +21,7 @@ from shared.wire.node_messages import AuditRecord
 pytestmark = pytest.mark.anyio
 
 NAMES = ("n1", "n2", "n3")
+ROW = NodeRow("n1", 7, hears=True, address="127.0.0.1:1", term=1)
 PATIENT = replace(LOCAL, directory_deadline_s=30.0)
 
 
@@ -37,12 +38,12 @@ async def directory(directory_url: str) -> AsyncIterator[Directory]:
 # --- The policy ------------------------------------------------------------------------------------------------------
 async def test_a_chosen_policy_is_there_when_all_nodes_have_been_away(directory_url: str) -> None:
     async with open_directory(directory_url, timing=PATIENT) as directory:
-        assert await directory.policy() is None
+        assert (await directory.announce_node(ROW)).policy is None
         await directory.write(choose_policy("priority"))
         await directory.write(choose_policy("round-robin"))
-        assert await directory.policy() == "round-robin"
+        assert (await directory.announce_node(ROW)).policy == "round-robin"
     async with open_directory(directory_url, timing=PATIENT) as directory:
-        assert await directory.policy() == "round-robin"
+        assert (await directory.announce_node(ROW)).policy == "round-robin"
 
 
 # --- Records of orders -----------------------------------------------------------------------------------------------
@@ -121,9 +122,12 @@ async def test_an_order_reaches_the_file_of_every_node_once_and_is_told_where_it
     await maker.log.write(record("n1", 1))
     assert maker.file() == [("n1", 1)], "before anything else"
     assert await maker.log.exchange() == []
+    newest = (await maker.directory.inner.announce_node(ROW)).audited
     for node in others:
+        assert node.log.is_behind(newest)
         assert await node.log.exchange() == [record("n1", 1)]
     for node in nodes.values():
+        assert not node.log.is_behind(newest)
         assert await node.log.exchange() == []
         assert node.file() == [("n1", 1)]
 

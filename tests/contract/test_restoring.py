@@ -19,13 +19,12 @@ from shared.wire import operations as ops
 from tests.contract.devices import Crash, Device, do_not_wait
 from tests.contract.people import Person, Town, new_id, refused
 from tui.peer import mending
-from tui.peer.answers import REJECTION
 from tui.peer.events import DirectoryRestored, Undeliverable
 from tui.peer.granting import RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.restoring import Restoring
-from tui.peer.view_requests import ViewRequests
+from tui.peer.view_requests import REJECTION, ViewRequests
 
 pytestmark = pytest.mark.anyio
 _TABLES = (
@@ -79,7 +78,8 @@ class OwnersDevice(Device):
         super().start()
         self.context.name = "Somebody"
         self.asks = ViewRequests(self.context)
-        self.mailbox = Mailbox(self.context, self.people, self.copies, None, self.asks, self.given)
+        holding = Holding(self.context)
+        self.mailbox = Mailbox(self.context, self.people, self.copies, holding, self.asks, self.given)
         self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
 
     async def sign_in(self) -> None:

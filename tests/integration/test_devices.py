@@ -477,7 +477,7 @@ async def test_two_devices_know_of_each_other_and_do_not_fight(
             assert not phone.status().other_device, "the older one has not taken its place"
         # The other has left; the older one is found again without doing anything.
         await until(
-            lambda: viewer._query(ops.FindAccount(account=owner.me.account), ops.Account),
+            lambda: viewer._cloud.query(ops.FindAccount(account=owner.me.account), ops.Account),
             lambda found: found.port == owner._context.endpoint.local_address[1],
         )
         assert not owner.status().other_device

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,6 @@ from shared.wire.node_messages import AuditRecord, TableRow
 from shared.wire.peer_messages import OperatorCommand, StatusQuery
 from tests.integration.cluster import GLIMPSE, Fault, RunningCluster
 from tests.patience import PATIENCE_S
-from tui.monitor.feed_client import FeedClient
 from tui.operator import Operator
 from tui.peer import Peer
 from tui.peer.profile import Profile
@@ -47,9 +47,8 @@ def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
 class Seen:
     """Everything that the nodes pushed, by node."""
 
-    def __init__(self, operator: Operator, client: FeedClient) -> None:
+    def __init__(self, operator: Operator) -> None:
         self.operator = operator
-        self.client = client
         self.messages: dict[str, list[feed.FeedMessage]] = {node.name: [] for node in operator.cluster.nodes}
         self.news = anyio.Event()
 
@@ -88,6 +87,9 @@ class Seen:
         wanted = {name: self.states(name) + count for name in self.names}
         await self.until(lambda: all(self.states(name) >= wanted[name] for name in self.names))
 
+    def silent_s(self, node: str) -> float:
+        return time.monotonic() - self.operator.links[node].heard_at
+
     def states(self, node: str) -> int:
         return sum(isinstance(message, FeedState) for message in self.messages[node])
 
@@ -118,10 +120,9 @@ class Seen:
 async def watching(cluster: RunningCluster) -> AsyncIterator[Seen]:
     """Watch all three nodes; entered when each has pushed its state."""
     async with Operator(load_cluster(cluster.file), cluster.file) as operator:
-        client = FeedClient(operator, lambda node, message: seen.take(node, message))
-        seen = Seen(operator, client)
+        seen = Seen(operator)
         async with anyio.create_task_group() as group:
-            group.start_soon(client.run)
+            group.start_soon(operator.watch, seen.take)
             await seen.until(lambda: all(seen.last(name, feed.FeedDirectory) for name in seen.names))
             yield seen
             group.cancel_scope.cancel()
@@ -163,7 +164,7 @@ async def test_a_leader_that_ends_an_election_and_a_new_leader_are_seen(cluster:
             return [notice for notice in seen.notices(new, feed.ElectionNotice) if notice.kind == kind]
 
         await seen.until(lambda: any(notice.sent and notice.term > term for notice in told("NEW_LEADER")))
-        await seen.until(lambda: seen.client.silent_s(leader) > 2 * HB)
+        await seen.until(lambda: seen.silent_s(leader) > 2 * HB)
         await seen.until(lambda: not running(state.life.pid))
         if fault is Fault.STOPPED:
             await seen.until(lambda: told("RESIGN"))
@@ -255,7 +256,7 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
             for event in m.events
         ]
         assert {Happening.HELD, Happening.ASSIGNED, Happening.SERVED} <= {event.what for event in events}
-        assert all(link.lost == 0 for link in seen.client.links.values())
+        assert all(link.lost == 0 for link in seen.operator.links.values())
     for name in seen.names:
         assert {line["order"] for line in audit_file(cluster, name)} >= {"drain", "undrain"}
 
@@ -346,7 +347,7 @@ async def test_a_stopped_node_ends_and_one_that_was_away_learns_what_it_missed(
         assert state is not None
         assert stopped is not None
         cluster.end_node(state.life.pid, fault)
-        await seen.until(lambda: not running(state.life.pid) and seen.client.silent_s(away) > 1)
+        await seen.until(lambda: not running(state.life.pid) and seen.silent_s(away) > 1)
         await seen.operator.command(leader, "policy", text="round-robin")
         await seen.operator.command(other, "stop")
         await seen.until(lambda: any(record.order == "stop" for record in seen.records(leader)))

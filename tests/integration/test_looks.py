@@ -51,7 +51,7 @@ class Pair:
         return self.viewer.me.account
 
     async def log(self) -> list[ops.ViewRow]:
-        return (await self.owner._query(ops.ViewsLog(image=self.image), ops.ViewRows)).rows
+        return (await self.owner._cloud.query(ops.ViewsLog(image=self.image), ops.ViewRows)).rows
 
     async def left(self) -> int:
         return (await self.viewer.peer_images())[0].left
@@ -356,7 +356,7 @@ async def test_a_raise_that_nobody_told_is_found_by_looking(pair: Made, monkeypa
     made = await pair(1)
     await made.viewer.view(made.image)
     await no_mail(made, monkeypatch)
-    monkeypatch.setattr(made.owner._context.notices, "changed", lambda _grant: None)
+    monkeypatch.setattr(made.owner._granting, "on_changed", lambda _grant: None)
     await made.owner.set_views(made.image, made.account, 2)
     assert await made.left() == 0
     assert (await made.viewer.view(made.image)).left == 1

@@ -56,7 +56,7 @@ async def test_a_leader_that_ends_is_recorded_as_it_was_shown(
     cluster: RunningCluster, tmp_path: Path, fault: Fault
 ) -> None:
     source = LiveSource(load_cluster(cluster.file), cluster.file)
-    recorder = source.recorder = Recorder(tmp_path / "recorded", source.roster, time.time())
+    recorder = source.recorder = Recorder(tmp_path / "recorded", source.node_index, time.time())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(source.run)
         watch = Watch(source)
@@ -117,7 +117,7 @@ async def test_a_recording_tells_nothing_secret(cluster: RunningCluster, tmp_pat
     import gzip
 
     source = LiveSource(load_cluster(cluster.file), cluster.file)
-    recorder = source.recorder = Recorder(tmp_path / "recorded", source.roster, time.time())
+    recorder = source.recorder = Recorder(tmp_path / "recorded", source.node_index, time.time())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(source.run)
         await Watch(source).until(lambda model, now: model.cluster(now).nodes_up == 3)

@@ -224,7 +224,7 @@ async def test_nobody_but_the_grant_s_viewer_spends_or_reads_it(people: Any, pho
     with pytest.raises(ViewRefused):
         await stranger.view(held.image)
     with pytest.raises(Refused):
-        await stranger._query(ops.GetGrant(grant=held.grant), ops.GrantState)
+        await stranger._cloud.query(ops.GetGrant(grant=held.grant), ops.GrantState)
     with pytest.raises(Refused):
         await stranger.set_views(held.image, 1, 50)
     with pytest.raises(Refused):
@@ -362,7 +362,7 @@ async def test_a_stranger_s_key_moves_nothing_in_the_ledger(people: Any, photo: 
         expires=None,
         entropy=stranger._context.entropy,
     )
-    standing = await viewer._query(ops.GetGrant(grant=held.grant), ops.GrantState)
+    standing = await viewer._cloud.query(ops.GetGrant(grant=held.grant), ops.GrantState)
     attempts = [
         ops.SpendView(
             grant=held.grant,
@@ -387,7 +387,7 @@ async def test_a_stranger_s_key_moves_nothing_in_the_ledger(people: Any, photo: 
     for attempt in attempts:
         with pytest.raises((Refused, ViewRefused)):
             await stranger._context.cloud.ask(attempt, request=view)
-    mail = await stranger._query(ops.FetchMail(device=viewer._context.device), ops.Mails)
+    mail = await stranger._cloud.query(ops.FetchMail(device=viewer._context.device), ops.Mails)
     assert mail.rows == []
     assert (await owner.viewers(held.image))[0] == before
 
@@ -395,11 +395,11 @@ async def test_a_stranger_s_key_moves_nothing_in_the_ledger(people: Any, photo: 
 async def test_a_viewer_cannot_raise_its_own_rights(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben")
     held = await shared_image(owner, viewer, photo, 1)
-    standing = (await viewer._query(ops.GetGrant(grant=held.grant), ops.GrantState)).grant
+    standing = (await viewer._cloud.query(ops.GetGrant(grant=held.grant), ops.GrantState)).grant
     edited = standing.record.replace(b'"granted":1', b'"granted":9')
     assert edited != standing.record
     with pytest.raises(Refused):
-        await viewer._query(
+        await viewer._cloud.query(
             ops.ChangeRights(grant=held.grant, record=edited, met_version=standing.version, met_consumed=0),
             ops.GrantState,
         )
@@ -557,7 +557,7 @@ async def test_what_a_node_finishes_after_a_cancel_is_withdrawn_without_a_look(p
             picture, progress=lambda stage, _done, _total: scope.cancel() if stage == "receiving" else 0
         )
     assert scope.cancelled_caught
-    made = await until(lambda: owner._query(ops.MyImages(), ops.Images), lambda found: found.rows)
+    made = await until(lambda: owner._cloud.query(ops.MyImages(), ops.Images), lambda found: found.rows)
     assert made.total == 1
     assert await until(lambda: viewer.images_of(owner.me.account), lambda offers: not offers) == []
 

@@ -482,7 +482,7 @@ async def test_requests_that_the_directory_forgot_are_asked_and_answered_again(
         async def states() -> dict[str, str]:
             from shared.wire import operations as ops
 
-            rows = (await owner._query(ops.ListAsks(incoming=True), ops.Asks)).rows
+            rows = (await owner._cloud.query(ops.ListAsks(incoming=True), ops.Asks)).rows
             return {row.ask: row.state for row in rows}
 
         await until(states, lambda found: found == expected)

@@ -29,11 +29,11 @@ def by_grant(rows: list[GrantSide]) -> dict[str, GrantSide]:
 def carried_out(step: GrantStep) -> GrantSide | None:
     """Do as the directory does with what a step sends: the higher version and the higher count hold."""
     known, found = step.known, step.found
-    if step.deed is GrantAction.REVOKE:
+    if step.action is GrantAction.REVOKE:
         assert known is not None
         assert found is not None
         return replace(found, revoked=True, version=found.version + 1, frozen=False)
-    if step.deed in (GrantAction.CONFIRM, GrantAction.REMAKE):
+    if step.action in (GrantAction.CONFIRM, GrantAction.REMAKE):
         assert known is not None
         best = known if found is None or known.version > found.version else found
         count = max(known.consumed, 0 if found is None else found.consumed)
@@ -54,7 +54,7 @@ def test_nothing_known_is_lowered_and_the_second_comparison_finds_nothing(
             if after is None:
                 continue
             found[step.grant] = after
-            if step.deed not in (GrantAction.UNKNOWN, GrantAction.NOTHING):
+            if step.action not in (GrantAction.UNKNOWN, GrantAction.NOTHING):
                 held = known.get(step.grant, after)
                 known[step.grant] = replace(
                     after,
@@ -62,8 +62,8 @@ def test_nothing_known_is_lowered_and_the_second_comparison_finds_nothing(
                     revoked=after.revoked or held.revoked,
                     remakeable=held.remakeable,
                 )
-    open_deeds = {step.deed for step in steps_for(known.values(), found.values())}
-    assert open_deeds <= {GrantAction.NOTHING, GrantAction.UNKNOWN, GrantAction.LOST}
+    open_actions = {step.action for step in steps_for(known.values(), found.values())}
+    assert open_actions <= {GrantAction.NOTHING, GrantAction.UNKNOWN, GrantAction.LOST}
     for grant, row in by_grant(mine).items():
         if (there := found.get(grant)) is not None:
             assert there.version >= row.version
@@ -147,7 +147,7 @@ class RestoredDirectory(RuleBasedStateMachine):
         steps = [
             step
             for step in steps_for(self.owner.values(), self.cloud.grants.values())
-            if step.deed in (GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE)
+            if step.action in (GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE)
         ]
         for step in steps[:how_many]:
             after = carried_out(step)

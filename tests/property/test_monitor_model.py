@@ -83,7 +83,7 @@ def test_lost_repeated_and_shuffled_news_never_raise(seed, nodes, loss, repeats,
     told.extend(cloud.run(1.0))
     news = [known for known in told if generator.random() >= loss for _ in range(1 + (generator.random() < repeats))]
     order = sorted(range(len(news)), key=lambda index: index + generator.uniform(0, shuffled))
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     now = 0.0
     for index in order:
         at, place, message = news[index]
@@ -114,7 +114,7 @@ def test_lost_repeated_and_shuffled_news_never_raise(seed, nodes, loss, repeats,
 def test_wild_figures_never_raise(moves):
     """Every field at its largest, places that no cluster has, clocks that jump: the model takes it as it comes."""
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     now = cloud.feed(model, 1.0)
     for place, message, seq, at_ms, passed, looks in moves:
         now += passed
@@ -148,7 +148,7 @@ def test_elections_do_not_depend_on_the_order_in_which_nodes_tell(seed):
         shuffled.append(lines[place].pop(0))
     found = []
     for news in ([*others, *notices], [*others, *shuffled]):
-        model = Model(cloud.roster)
+        model = Model(cloud.node_index)
         for at, place, message in news:
             if isinstance(message, feed.FeedNotices):
                 message = msgspec.structs.replace(message, seq=10**6 + message.seq)

@@ -32,7 +32,7 @@ Told = tuple[float, int, feed.FeedMessage]
 """When a message reaches the monitor, from which node, and the message."""
 
 
-def roster(nodes: int = 3) -> NodeIndex:
+def node_index(nodes: int = 3) -> NodeIndex:
     return NodeIndex(
         tuple(NodeEntry(f"n{1 + place}", "127.0.0.1", 47_600 + 2 * place) for place in range(nodes)), "local"
     )
@@ -87,7 +87,7 @@ class FakeCloud:
     def __init__(
         self, nodes: int = 3, *, seed: int = 1, requests_per_s: float = 60.0, frame_s: float = FRAME_S
     ) -> None:
-        self.roster = roster(nodes)
+        self.node_index = node_index(nodes)
         self.random = random.Random(seed)
         self.requests_per_s = requests_per_s
         self.frame_s = frame_s
@@ -207,7 +207,7 @@ class FakeCloud:
     ) -> None:
         """An operator gives a node an order; every node that answers has it in its audit log."""
         record = AuditRecord(
-            self.roster.name(place),
+            self.node_index.name(place),
             self.nodes[place].incarnation,
             next(self._records),
             1_800_000_000.0 + self.now,
@@ -464,12 +464,12 @@ class FakeCloud:
     def _life(self, node: FakeNode) -> feed.Life:
         uptime_ms = int(1000 * (self.now - node.began)) + 90_000
         return feed.Life(
-            self.roster.name(node.place),
+            self.node_index.name(node.place),
             4_000 + node.place,
             node.incarnation,
             WALL_OFFSET_MS,
             uptime_ms,
-            self.roster.nodes[node.place].port,
+            self.node_index.nodes[node.place].port,
         )
 
     def _standing(self, node: FakeNode) -> feed.Standing:

@@ -34,5 +34,5 @@ class FakeOperator:
         if self.error is not None:
             raise self.error
         if self._cloud is not None:
-            place = next(node.place for node in self._cloud.nodes if self._cloud.roster.name(node.place) == name)
+            place = next(node.place for node in self._cloud.nodes if self._cloud.node_index.name(node.place) == name)
             self._cloud.order(place, command, f"{number:g}" if number else text, operator=self.words)

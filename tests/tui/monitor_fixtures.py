@@ -32,8 +32,8 @@ class FakeSource:
 
     def __init__(self, cloud: FakeCloud) -> None:
         self.cloud = cloud
-        self.roster = cloud.roster
-        self.model = Model(cloud.roster)
+        self.node_index = cloud.node_index
+        self.model = Model(cloud.node_index)
         self.steps = 0
 
     def step(self) -> tuple[Model, float]:

@@ -20,16 +20,12 @@ from tests.tui.monitor_fixtures import make_monitor, repainted
 from tests.tui.quiet import settled
 from tui.common.footer import Footer
 from tui.common.rowlist import RowList
-from tui.monitor.announcing import Announcing
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.dialogs.last_actions import LastActions
-from tui.monitor.dialogs.order import OrderDialog
-from tui.monitor.dialogs.order_menu import OrderMenu
-from tui.monitor.dialogs.policy import PolicyDialog
+from tui.monitor.dialogs.orders import OrderDialog, OrderMenu, PolicyDialog
 from tui.monitor.model import Model
-from tui.monitor.order_plans import Situation, first_choice, plan
-from tui.monitor.order_words import done, objection, record_line, to_do
-from tui.monitor.orders import EXPECTED_FOR_S, NOBODY, Order, OrderBook, OrderKind, order_for
+from tui.monitor.order_words import Situation, done, first_choice, objection, plan, record_line, to_do
+from tui.monitor.orders import EXPECTED_FOR_S, NOBODY, Announcing, Order, OrderBook, OrderKind, order_for
 from tui.monitor.screens.home import TABS, MonitorScreen
 
 HOSTILE = "[bold red]no[/] \x1b]0;owned\x07\u202eevil\nsecond line"
@@ -488,7 +484,7 @@ async def test_what_happened_before_the_monitor_began_is_no_news():
 
 
 def test_news_are_forgotten_with_the_model_and_old_records_are_none():
-    announcing, model = Announcing(), Model(SCENARIOS["healthy"]().roster)
+    announcing, model = Announcing(), Model(SCENARIOS["healthy"]().node_index)
     assert announcing.news(model, 5.0, 1_000.0) == ()
 
     def act(number: int, at: float, wall: float) -> None:
@@ -499,7 +495,7 @@ def test_news_are_forgotten_with_the_model_and_old_records_are_none():
     act(3, 4.0, 1_004.0)
     assert [action.record.number for action in announcing.news(model, 7.0, 1_000.0)] == [1]
     assert announcing.news(model, 7.0, 1_000.0) == ()
-    other = Model(model.roster)
+    other = Model(model.node_index)
     other.actions.take(AuditRecord("n1", 7, 9, 1_006.0, "a b c", "drain"), 0, 6.0)
     assert announcing.news(other, 7.0, 1_000.0) == ()
 
@@ -584,14 +580,14 @@ async def test_the_own_record_is_waited_for_only_so_long():
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_deed_has_a_plan_in_every_situation(scenario):
+def test_every_order_has_a_plan_in_every_situation(scenario):
     cloud = SCENARIOS[scenario]()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     now = cloud.feed(model, 20.0)
     situation = Situation(model.cluster(now), model.nodes(now))
-    for deed in set(OrderKind) - {OrderKind.POLICY}:
-        for node in (*situation.nodes, first_choice(deed, situation)):
-            said = plan(deed, node, situation)
+    for kind in set(OrderKind) - {OrderKind.POLICY}:
+        for node in (*situation.nodes, first_choice(kind, situation)):
+            said = plan(kind, node, situation)
             assert said.heading.endswith("?")
             assert said.does.endswith(".")
             assert said.costs.endswith(".")

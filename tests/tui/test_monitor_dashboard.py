@@ -18,8 +18,7 @@ from tui.monitor.panels.node_panel import NodePanel
 from tui.monitor.panes.dashboard import DashboardPane
 from tui.monitor.screens.home import TABS, MonitorScreen
 from tui.monitor.settings import MonitorSettings, load_settings
-from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip
-from tui.monitor.widgets.load_chart import LoadChart
+from tui.monitor.widgets.charts import HeartbeatStrip, LoadChart
 
 
 def header(app: Any) -> str:

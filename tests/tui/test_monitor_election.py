@@ -15,14 +15,11 @@ from tests.tui.monitor_fixtures import WALL_S, make_monitor, on_home, opened, re
 from tests.tui.quiet import settled
 from tui.common.themes import DARK
 from tui.monitor.app import GlimpseMonitor
-from tui.monitor.dialogs.election_details import ElectionDetails
-from tui.monitor.dialogs.role_details import RoleDetails
-from tui.monitor.panels.election_list import ElectionList
-from tui.monitor.panels.message_bars import MessageBars
+from tui.monitor.dialogs.details import ElectionDetails, RoleDetails
+from tui.monitor.panels.elections import ElectionList, MessageBars
 from tui.monitor.panels.role_panel import RoleDiagram, RolePanel
 from tui.monitor.panels.sequence_chart import LEGEND, SequenceChart, spacing
-from tui.monitor.panels.succession import Succession
-from tui.monitor.panels.timers import Timers
+from tui.monitor.panels.succession import Succession, Timers
 from tui.monitor.panes import election as election_pane
 from tui.monitor.panes.election import ElectionPane
 from tui.monitor.player import Player
@@ -483,7 +480,7 @@ async def test_enter_on_the_line_opens_the_state_machine_of_the_node():
 def replayed(tmp_path: Path) -> GlimpseMonitor:
     """A monitor over a minute in which the leader is killed; the recording stands still."""
     cloud = one_down()
-    recorder = Recorder(tmp_path / "minute", cloud.roster, WALL_S)
+    recorder = Recorder(tmp_path / "minute", cloud.node_index, WALL_S)
     for at, place, message in cloud.run(60.0):
         recorder.take(place, message, at)
     recorder.close()
@@ -559,7 +556,7 @@ async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted
 async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
     """Roles and kinds are checked on the wire, labels and names of recordings could hold anything."""
     cloud = one_down()
-    for number, node in enumerate(cloud.roster.nodes):
+    for number, node in enumerate(cloud.node_index.nodes):
         object.__setattr__(node, "name", f"{number}{HOSTILE}")
     cloud.at(12.0, lambda: cloud._notice(cloud.nodes[1], RoleNotice("leader", "follower", HOSTILE, 4)))
     cloud.at(12.0, lambda: cloud._notice(cloud.nodes[1], LeaseNotice(HOSTILE, 4)))

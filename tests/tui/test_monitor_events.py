@@ -13,7 +13,7 @@ from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
 from tui.common.clipboard import Clipboard
-from tui.monitor import saving
+from tui.monitor import event_export
 from tui.monitor.dialogs.save_events import SaveEvents
 from tui.monitor.model import Model
 from tui.monitor.model.events import MAX_EVENTS, Level, Topic
@@ -54,7 +54,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What was given to the terminal's clipboard. The file beside it is `copied.txt` in the test's folder."""
     given: list[str] = []
     monkeypatch.setattr("textual.app.App.copy_to_clipboard", lambda _self, text: given.append(text))
-    monkeypatch.setattr(events_module, "Copies", lambda: Clipboard(tmp_path / "copied.txt"))
+    monkeypatch.setattr(events_module, "Clipboard", lambda: Clipboard(tmp_path / "copied.txt"))
     return given
 
 
@@ -158,7 +158,7 @@ async def test_another_model_is_shown_at_once_from_its_end():
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await pilot.press("g")
-        another = Model(app.source.roster)
+        another = Model(app.source.node_index)
         while another.events.version < app.source.model.events.version:
             another.events.add(1.0, Level.INFO, Topic.LOG, 0, f"other {another.events.version}")
         app.source.model = another
@@ -438,7 +438,7 @@ async def test_hostile_lines_are_shown_copied_and_saved_as_harmless_text(size, c
     cloud = FakeCloud(requests_per_s=0.0)
     cloud.at(2.0, lambda: cloud.log(1, "critical", HOSTILE, HOSTILE[:24]))
     cloud.at(2.0, lambda: cloud.order(1, "stop", HOSTILE, obeyed=False, text=HOSTILE))
-    object.__setattr__(cloud.roster.nodes[1], "name", HOSTILE)
+    object.__setattr__(cloud.node_index.nodes[1], "name", HOSTILE)
     app = make_monitor(cloud, seconds=5.0)
     async with app.run_test(size=size) as pilot:
         await opened(pilot, "4")
@@ -503,8 +503,8 @@ def test_saving(snap, look):
 def test_saving_where_there_is_a_file(snap, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.txt").touch()
-    monkeypatch.setattr(saving.Path, "cwd", classmethod(lambda cls: cls("/home/ada")))
-    monkeypatch.setattr(saving.os, "open", _taken)
+    monkeypatch.setattr(event_export.Path, "cwd", classmethod(lambda cls: cls("/home/ada")))
+    monkeypatch.setattr(event_export, "create_file", _taken)
 
     async def prepare(pilot: Any) -> None:
         await on_tab(pilot)

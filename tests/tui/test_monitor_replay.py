@@ -32,7 +32,7 @@ BEGAN = 1_800_000_000.0
 def recording(tmp_path: Path) -> Path:
     """Half a minute in which the leader is killed after 8 s."""
     cloud = one_down()
-    recorder = Recorder(tmp_path / "half", cloud.roster, BEGAN)
+    recorder = Recorder(tmp_path / "half", cloud.node_index, BEGAN)
     for at, place, message in cloud.run(30.0):
         recorder.take(place, message, at)
     recorder.close()
@@ -178,7 +178,7 @@ async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and
 @pytest.mark.parametrize("width", [50, 80])
 async def test_the_bar_has_room_for_any_time(tmp_path, width):
     cloud = FakeCloud(requests_per_s=0.0)
-    recorder = Recorder(tmp_path / "long", cloud.roster, BEGAN)
+    recorder = Recorder(tmp_path / "long", cloud.node_index, BEGAN)
     messages = list(cloud.run(1.0))
     for at, place, message in (*messages, (3_599.0, *messages[-1][1:])):
         recorder.take(place, message, at)
@@ -267,7 +267,7 @@ async def test_a_signal_closes_the_screens_and_the_recording_is_whole(recording,
 
     async def opening():
         source = Recorded(Player(read_recording(recording)))
-        source.recorder = Recorder(tmp_path / "new", source.roster, BEGAN)
+        source.recorder = Recorder(tmp_path / "new", source.node_index, BEGAN)
         return source
 
     ending = await run_screens(GlimpseMonitor(), opening, headless=True)

@@ -12,13 +12,12 @@ from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
 from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
-from tui.monitor.dialogs.request_details import RequestDetails
+from tui.monitor.dialogs.details import RequestDetails
 from tui.monitor.model import Model
 from tui.monitor.panels.filter_bar import FilterBar, FilterField
-from tui.monitor.panels.latency_panel import LatencyPanel
 from tui.monitor.panels.request_list import RequestList
 from tui.monitor.panels.sequence_chart import SequenceChart
-from tui.monitor.panels.traffic_list import TrafficList
+from tui.monitor.panels.traffic import LatencyPanel, TrafficList
 from tui.monitor.panes.requests import READABLE_S, RequestsPane
 from tui.monitor.screens.home import MonitorScreen
 from tui.monitor.widgets.histogram import Histogram
@@ -371,14 +370,13 @@ async def test_the_list_changes_no_more_often_than_it_can_be_read(monkeypatch):
 
 
 @pytest.mark.anyio
-async def test_another_model_is_shown_at_once_though_its_versions_are_the_same():
+async def test_another_model_is_shown_at_once():
     """After a jump in a recording the model is another one, at an earlier time."""
     app = make_monitor(eventful(), seconds=5.0)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "3")
         assert len(listed(app)) == 4
-        empty = Model(app.source.roster)
-        empty.requests.version = app.source.model.requests.version
+        empty = Model(app.source.node_index)
         app.source.model = empty
         app.repaint()
         await settled(pilot)
@@ -450,7 +448,7 @@ async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted
 @pytest.mark.parametrize("size", [(80, 24), (30, 8)])
 async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
     cloud = quiet()
-    for number, node in enumerate(cloud.roster.nodes):
+    for number, node in enumerate(cloud.node_index.nodes):
         object.__setattr__(node, "name", f"{number}{HOSTILE}")
 
     def happen() -> None:

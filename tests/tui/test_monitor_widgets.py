@@ -9,8 +9,8 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 
 from tui.common.themes import LIGHT, begin_in
-from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip, Mark
-from tui.monitor.widgets.load_chart import LoadChart
+from tui.monitor.model.heartbeats import Beat
+from tui.monitor.widgets.charts import HeartbeatStrip, LoadChart
 from tui.monitor.widgets.palette import Palette
 from tui.monitor.widgets.text_lines import TextLines
 
@@ -129,7 +129,7 @@ async def test_a_strip_tells_beats_apart_by_glyph_and_colour():
     app = Bench()
     async with app.run_test(size=(40, 10)):
         strip = app.query_one(HeartbeatStrip)
-        marks = bytes([Mark.NOTHING, Mark.PULSE, Mark.SENT, Mark.ACKED, Mark.HEARD, Mark.MISSED])
+        marks = bytes([Beat.NOTHING, Beat.PULSE, Beat.SENT, Beat.ACKED, Beat.HEARD, Beat.MISSED])
         strip.paint(marks, first=0, label="→ n2", note=" 2 missed", alarm=True)
         assert text_of(strip) == "→ n2 " + "    " + " ·╎││×" + " 2 missed"
         colours = {text: style.color for text, style in looks(strip)}
@@ -142,7 +142,7 @@ async def test_a_worse_mark_hides_a_better_one():
     app = Bench()
     async with app.run_test(size=(40, 10)):
         strip = app.query_one(HeartbeatStrip)
-        strip.paint(bytes([Mark.HEARD, Mark.MISSED] * 38), first=0, label="", note="")
+        strip.paint(bytes([Beat.HEARD, Beat.MISSED] * 38), first=0, label="", note="")
         assert set(text_of(strip).strip()) == {"×"}
 
 
@@ -152,7 +152,7 @@ async def test_colours_follow_the_theme():
     async with app.run_test(size=(40, 10)) as pilot:
         chart, strip, lines = app.query_one(LoadChart), app.query_one(HeartbeatStrip), app.query_one(TextLines)
         chart.paint([1.0] * 12, first=0, scale=1.0)
-        strip.paint(bytes([Mark.HEARD] * 19), first=0, label="", note="")
+        strip.paint(bytes([Beat.HEARD] * 19), first=0, label="", note="")
         lines.show([Text("x")])
         before = [looks(widget)[0][1] for widget in (chart, strip, lines)]
         palette = Palette.of(app)

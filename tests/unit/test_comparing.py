@@ -23,7 +23,7 @@ SAME = replace(MINE, remakeable=False)
 
 
 @pytest.mark.parametrize(
-    ("known", "found", "deed"),
+    ("known", "found", "action"),
     [
         (MINE, SAME, GrantAction.NOTHING),
         (MINE, replace(SAME, frozen=True), GrantAction.CONFIRM),
@@ -47,8 +47,8 @@ SAME = replace(MINE, remakeable=False)
         (None, replace(SAME, frozen=True), GrantAction.UNKNOWN),
     ],
 )
-def test_each_difference_has_its_deed(known: GrantSide | None, found: GrantSide | None, deed: GrantAction) -> None:
-    assert step_for(known, found).deed is deed
+def test_each_difference_has_its_action(known: GrantSide | None, found: GrantSide | None, action: GrantAction) -> None:
+    assert step_for(known, found).action is action
 
 
 def test_the_newer_record_is_sent_and_the_directorys_where_both_are_as_new() -> None:
@@ -61,13 +61,13 @@ def test_the_end_of_a_grant_goes_before_its_successor() -> None:
     """The directory takes one live grant for an image and a viewer: the old one's end has to be told first."""
     old = replace(MINE, grant="c" * 32, revoked=True, version=2)
     steps = steps_for([MINE, old], [replace(old, revoked=False, version=1, frozen=True)])
-    assert [(step.grant[0], step.deed) for step in steps] == [("c", GrantAction.CONFIRM), ("a", GrantAction.REMAKE)]
+    assert [(step.grant[0], step.action) for step in steps] == [("c", GrantAction.CONFIRM), ("a", GrantAction.REMAKE)]
 
 
 def test_a_grant_that_was_given_again_meanwhile_is_not_made_a_second_time() -> None:
     later = replace(SAME, grant="d" * 32, version=1)
-    deeds = {step.grant[0]: step.deed for step in steps_for([MINE], [later])}
-    assert deeds == {"a": GrantAction.NOTHING, "d": GrantAction.LEARN}
+    actions = {step.grant[0]: step.action for step in steps_for([MINE], [later])}
+    assert actions == {"a": GrantAction.NOTHING, "d": GrantAction.LEARN}
 
 
 def test_a_restore_and_a_grant_frozen_by_a_viewers_word_alone_are_told_apart() -> None:
@@ -121,7 +121,7 @@ def ask(state: str, grant: str | None = None) -> ops.AskRow:
 
 
 @pytest.mark.parametrize(
-    ("mine", "found", "incoming", "deed"),
+    ("mine", "found", "incoming", "action"),
     [
         ("pending", None, False, RequestAction.ASK),
         ("accepted", None, False, None),
@@ -137,10 +137,10 @@ def ask(state: str, grant: str | None = None) -> ops.AskRow:
     ],
 )
 def test_each_side_repeats_its_own_part_of_a_request(
-    mine: str, found: str | None, incoming: bool, deed: RequestAction | None
+    mine: str, found: str | None, incoming: bool, action: RequestAction | None
 ) -> None:
     there = None if found is None else ask(found)
-    assert request_action(ask(mine, "f" * 32), there, incoming=incoming) is deed
+    assert request_action(ask(mine, "f" * 32), there, incoming=incoming) is action
 
 
 def test_a_request_that_was_answered_is_never_open_again() -> None:

@@ -22,19 +22,18 @@ from shared.wire.feed_messages import (
     LeaseNotice,
     RequestEvent,
 )
-from tests.tui.fake_feed import roster
+from tests.tui.fake_feed import node_index
 from tests.unit.test_monitor_elections import BEFORE, NEXT_IN_LINE, Watched, read, role, sent
 from tui.monitor.election_lines import ON_ITS_WAY_S, chart_lines
-from tui.monitor.event_text import event_line, events_text, filter_words
+from tui.monitor.event_export import event_line, events_text, filter_words, save_text, typed_path
 from tui.monitor.model import Model
 from tui.monitor.model.events import Event, EventFilter, EventHistory, Level, Topic
-from tui.monitor.model.latency import Latency
 from tui.monitor.model.requests import RequestData, RequestTable
-from tui.monitor.pace import Pace
-from tui.monitor.panels.latency_panel import BUCKETS, TICKS, histogram_of
+from tui.monitor.model.series import Latency
+from tui.monitor.pane import Pace
+from tui.monitor.panels.traffic import BUCKETS, TICKS, histogram_of
 from tui.monitor.request_lines import WAY_NODES, request_lines, state_tone, way
 from tui.monitor.role_drawing import COMPACT_LINES, FULL_LINES, LEAST_CELLS, drawing, edges, exits
-from tui.monitor.saving import save_text, typed_path
 from tui.monitor.sequence import ChartLine, Lane, Tone, with_gaps
 from tui.monitor.widgets.histogram import SCALES, scale_of
 
@@ -400,10 +399,10 @@ def test_a_histogram_is_drawn_on_one_of_a_few_scales(counts, scale):
 
 def test_latencies_keep_their_places_and_are_parted_at_the_percentiles():
     counts = tuple(10 if 8 <= bucket < 18 else 0 for bucket in range(BUCKETS))
-    data = histogram_of(Latency(100, 20.0, LATENCY_BOUNDS_MS[12], LATENCY_BOUNDS_MS[16], LATENCY_BOUNDS_MS[17], counts))
+    data = histogram_of(Latency(100, LATENCY_BOUNDS_MS[12], LATENCY_BOUNDS_MS[16], LATENCY_BOUNDS_MS[17], counts))
     assert data.counts == counts
     assert data.bounds == (13, 17, 18)
-    nothing = histogram_of(Latency(0, None, None, None, None))
+    nothing = histogram_of(Latency(0, None, None, None))
     assert len(nothing.counts) == BUCKETS
     assert nothing.ticks == data.ticks == TICKS
     assert [LATENCY_BOUNDS_MS[bucket] for bucket, _ in TICKS] == pytest.approx([1.0, 11.3, 128, 1024, 11585], rel=0.01)
@@ -444,7 +443,7 @@ def test_a_filter_is_put_into_words():
 
 # --- Pace ------------------------------------------------------------------------------------------------------------
 def test_what_is_to_be_read_changes_at_a_pace_of_its_own_but_at_once_when_something_else_is_wanted():
-    pace, model, other = Pace(0.4), Model(roster()), Model(roster())
+    pace, model, other = Pace(0.4), Model(node_index()), Model(node_index())
     told = [
         (model, 10.0, "all", True),
         (model, 10.0, "all", False),
@@ -463,7 +462,7 @@ def test_what_is_to_be_read_changes_at_a_pace_of_its_own_but_at_once_when_someth
 
 
 def test_a_pace_tells_whether_the_model_is_another_and_keeps_none_alive():
-    pace, model = Pace(0.4), Model(roster())
+    pace, model = Pace(0.4), Model(node_index())
     assert pace.due(model, 0.0, None)
     assert pace.another_model
     assert pace.due(model, 1.0, None)
@@ -472,7 +471,7 @@ def test_a_pace_tells_whether_the_model_is_another_and_keeps_none_alive():
     del model
     gc.collect()
     assert kept() is None
-    assert pace.due(Model(roster()), 1.0, None)
+    assert pace.due(Model(node_index()), 1.0, None)
     assert pace.another_model
 
 

@@ -14,9 +14,8 @@ from tests.tui.fake_feed import SCENARIOS, SCENE_S, FakeCloud
 from tui.monitor.model import Model
 from tui.monitor.model.cluster import ClusterState
 from tui.monitor.model.elections import ElectionOutcome
-from tui.monitor.model.events import MAX_EVENTS, EventFilter, EventHistory, Level, Topic
+from tui.monitor.model.events import MAX_EVENTS, EventFilter, EventHistory, Level, Topic, line_of
 from tui.monitor.model.nodes import Badge, Presence
-from tui.monitor.model.notices import line_of
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState, RequestTable
 
 HEARTBEAT_S = 0.25
@@ -25,7 +24,7 @@ FEED_S = 0.2
 
 def scene(name: str, seconds: float = SCENE_S) -> tuple[FakeCloud, Model]:
     cloud = SCENARIOS[name]()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, seconds)
     return cloud, model
 
@@ -59,7 +58,7 @@ def test_scenarios(name, state, leader, term, up, badges):
 
 def test_before_anybody_is_heard_the_monitor_looks_for_the_nodes():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     for step in range(50):
         model.observe(step * 0.2)
     cluster = model.cluster(10.0)
@@ -95,13 +94,12 @@ def test_the_figures_of_a_node():
     assert successor.rates.sent_bytes == pytest.approx(successor.rates.requests * 14_000, rel=0.01)
     assert successor.leader_name == "n1"
     assert successor.heard_by == ("n1", "n3")
-    assert leader.rtt_us == 390
-    assert successor.rtt_us == 350
     assert successor.curves.load.last == cloud.nodes[1].load
     assert [row.other_name for row in leader.beats] == ["n2", "n3"]
     assert all(row.leads for row in leader.beats)
+    assert [row.rtt_us for row in leader.beats] == [350, 390]
     assert [row.follows for row in successor.beats] == [True, False]
-    assert leader.lost_share == 0
+    assert [row.rtt_us for row in successor.beats] == [350, None]
 
 
 def test_the_line_of_succession():
@@ -133,7 +131,7 @@ def test_a_lost_directory_is_told_with_its_error():
 # --- Silence ---------------------------------------------------------------------------------------------------------
 def test_a_node_that_falls_silent_is_down_within_two_heartbeats():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     last_word = cloud.feed(model, 10.0)
     cloud.kill(2)
     while model.nodes(cloud.now)[2].presence is Presence.UP:
@@ -149,7 +147,7 @@ def test_a_node_that_falls_silent_is_down_within_two_heartbeats():
 
 def test_a_node_whose_frames_come_in_time_is_never_down():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     for step in range(300):
         told = list(cloud.run(FEED_S))
         if step % 3 != 2:  # one frame of three is lost
@@ -163,7 +161,7 @@ def test_a_node_whose_frames_come_in_time_is_never_down():
 def test_a_monitor_that_was_paused_does_not_take_the_nodes_for_silent():
     """Stopped by ctrl+z for half a minute, the monitor would otherwise report every node as down when it goes on."""
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     for _ in cloud.run(30.0):
         pass
@@ -180,7 +178,7 @@ def test_a_monitor_that_was_paused_does_not_take_the_nodes_for_silent():
 def test_a_monitor_that_was_late_accuses_nobody(late_s):
     """On a busy machine the monitor read nothing for 0.6 s, looked before it read, and said that a node was silent."""
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     for _ in range(5):
         waiting = list(cloud.run(late_s))
@@ -194,7 +192,7 @@ def test_a_monitor_that_was_late_accuses_nobody(late_s):
 
 def test_a_node_that_falls_silent_is_seen_by_a_monitor_that_is_always_late():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     last_word = cloud.feed(model, 5.0)
     cloud.kill(2)
     while model.nodes(cloud.now)[2].presence is Presence.UP:
@@ -207,7 +205,7 @@ def test_a_node_that_falls_silent_is_seen_by_a_monitor_that_is_always_late():
 
 def test_the_last_node_that_answered_is_down_within_two_heartbeats_too():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     cloud.kill(0)
     cloud.kill(1)
@@ -221,7 +219,7 @@ def test_the_last_node_that_answered_is_down_within_two_heartbeats_too():
 
 def test_a_deaf_node_is_deaf_and_not_down_until_its_time_is_over():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     cloud.deafen(1, 10.0)
     seen: Counter[Presence] = Counter()
@@ -240,7 +238,7 @@ def test_a_deaf_node_is_deaf_and_not_down_until_its_time_is_over():
 
 def test_a_deaf_node_that_does_not_come_back_is_down():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     cloud.deafen(1, 10.0)
     cloud.at(5.0, lambda: cloud.kill(1))
@@ -252,7 +250,7 @@ def test_a_deaf_node_that_does_not_come_back_is_down():
 
 def test_the_holder_of_the_token_is_deaf_though_its_own_last_word_was_lost():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     cloud.send_token(2, 10.0)
     for step in range(20):
@@ -285,7 +283,7 @@ def test_losing_everything_is_said_and_recovers_by_itself():
 
 def test_a_restarted_node_keeps_its_totals_and_begins_its_rates_anew():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     before = model.cluster(cloud.now).requests_done
     done = cloud.nodes[2].done
@@ -299,7 +297,7 @@ def test_a_restarted_node_keeps_its_totals_and_begins_its_rates_anew():
 
 def test_what_an_earlier_life_still_has_on_its_way_is_ignored():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     late = [told for told in cloud.run(FEED_S) if told[1] == 2]
     cloud.restart(2)
@@ -313,7 +311,7 @@ def test_what_an_earlier_life_still_has_on_its_way_is_ignored():
 def test_a_node_that_reads_its_directory_but_cannot_write_it_is_told_apart():
     """A full disk and a server without quorum both looked well everywhere."""
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 3.0)
     model.observe(cloud.now)
     for at, place, message in cloud.run(2 * 1.0):
@@ -335,7 +333,7 @@ def test_a_later_life_with_a_lower_incarnation_is_a_new_life():
     """A node whose clock was set back, as incarnations were once taken from it, or that lost its files and whose
     directory was restored: the monitor showed its last stats of before for ever."""
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 5.0)
     late = [told for told in cloud.run(FEED_S) if told[1] == 2]
     cloud.restart(2)
@@ -362,7 +360,7 @@ def test_a_later_life_with_a_lower_incarnation_is_a_new_life():
 
 def test_a_node_that_takes_no_more_monitors_says_why():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     model.take(0, feed.WatchRefused(request="0" * 32, reason="Four monitors\x1b[31m already."), 1.0)
     model.observe(1.0)
     assert model.nodes(1.0)[0].trouble == "Four monitors\ufffd[31m already."
@@ -373,7 +371,7 @@ def test_a_node_that_takes_no_more_monitors_says_why():
 # --- Elections -------------------------------------------------------------------------------------------------------
 def test_the_loss_of_the_leader_the_election_and_the_new_leader_each_in_its_time():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     killed_at = cloud.feed(model, 8.0)
     cloud.kill(0)
     states = []
@@ -495,7 +493,6 @@ def test_the_numbers_of_requests():
     assert sum(kind.served for kind in traffic.kinds) == pytest.approx(served, rel=0.1)
     assert traffic.kinds[0].mean_ms == pytest.approx(11)
     assert 2 < traffic.latency.p50_ms < traffic.latency.p90_ms < traffic.latency.p99_ms < 100
-    assert traffic.latency.mean_ms == pytest.approx(11, rel=0.15)
     assert len(model.requests) > 50
     assert model.requests.one_in == dict.fromkeys(range(3), 4)
 
@@ -503,7 +500,7 @@ def test_the_numbers_of_requests():
 # --- Events and actions ----------------------------------------------------------------------------------------------
 def test_an_order_is_shown_once_with_all_who_have_it_in_their_log():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 2.0)
     cloud.kill(2)
     cloud.order(1, "deaf", "20")
@@ -565,9 +562,9 @@ def test_hostile_texts_become_one_harmless_line():
 
 
 def test_a_restored_directory_is_an_event_that_says_what_waits():
-    roster = FakeCloud().roster
+    node_index = FakeCloud().node_index
     for frozen, words in ((0, "no grant waits"), (1, "1 grant waits for its owner"), (12, "12 grants wait for their")):
-        level, topic, text = line_of(RestoredNotice(3, frozen), 0, roster)
+        level, topic, text = line_of(RestoredNotice(3, frozen), 0, node_index)
         assert (level, topic) == (Level.WARNING, Topic.DIRECTORY)
         assert text.startswith("the directory was restored (epoch 3): ")
         assert words in text
@@ -576,7 +573,7 @@ def test_a_restored_directory_is_an_event_that_says_what_waits():
 
 def test_gone_notices_are_said():
     cloud = FakeCloud()
-    model = Model(cloud.roster)
+    model = Model(cloud.node_index)
     cloud.feed(model, 1.0)
     for number in range(30):
         cloud.log(1, "info", f"line {number}")
@@ -590,7 +587,7 @@ def test_gone_notices_are_said():
 def test_a_monitor_left_open_for_an_hour_does_not_grow():
     """Leaders change, nodes restart, requests run: after twenty minutes the model is as large as it gets."""
     cloud = FakeCloud(requests_per_s=12.0, frame_s=0.5)
-    model = Model(cloud.roster, interval_s=0.5)
+    model = Model(cloud.node_index, interval_s=0.5)
     sizes = []
     for minute in range(60):
         cloud.feed(model, 20.0)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from node.event_log import EventLog
 from shared.wire.feed_messages import DeafNotice, FeedNotices, Notice
-from tui.monitor.notices import NoticeOrder
+from tui.operator import NoticeOrder
 
 
 def message(*numbers: int, life: int = 1, oldest: int = 1) -> FeedNotices:

@@ -29,7 +29,7 @@ def told(cloud: FakeCloud, seconds: float) -> list:
 
 
 def record(path: Path, messages: list, cloud: FakeCloud) -> None:
-    recorder = Recorder(path, cloud.roster, BEGAN)
+    recorder = Recorder(path, cloud.node_index, BEGAN)
     for at, place, message in messages:
         recorder.take(place, message, at)
     recorder.close()
@@ -53,7 +53,7 @@ def test_what_is_written_is_read(recorded):
     assert [known.place for known in found] == [place for _, place, _ in messages]
     assert [known.at for known in found] == pytest.approx([at for at, _, _ in messages], abs=0.001)
     assert (recording.messages, recording.cut_off) == (len(messages), False)
-    assert recording.roster == FakeCloud().roster
+    assert recording.node_index == FakeCloud().node_index
     assert recording.wall_offset_s == BEGAN
     assert (recording.start_s, recording.end_s) == pytest.approx((messages[0][0], messages[-1][0]), abs=0.001)
 
@@ -68,10 +68,10 @@ def test_a_recording_is_private_and_small(recorded):
 def test_a_file_that_is_there_is_not_written_over(tmp_path):
     (tmp_path / "x").write_text("precious")
     with pytest.raises(StorageError, match="is there already"):
-        Recorder(tmp_path / "x", FakeCloud().roster, BEGAN)
+        Recorder(tmp_path / "x", FakeCloud().node_index, BEGAN)
     assert (tmp_path / "x").read_text() == "precious"
     with pytest.raises(StorageError, match="cannot be written"):
-        Recorder(tmp_path / "no" / "x", FakeCloud().roster, BEGAN)
+        Recorder(tmp_path / "no" / "x", FakeCloud().node_index, BEGAN)
 
 
 def test_time_never_goes_back_in_a_recording(tmp_path):
@@ -84,7 +84,7 @@ def test_time_never_goes_back_in_a_recording(tmp_path):
 @pytest.mark.anyio
 async def test_a_recording_is_written_as_the_hour_goes_by_and_whole_when_it_ends(tmp_path):
     cloud = FakeCloud()
-    recorder = Recorder(tmp_path / "x", cloud.roster, BEGAN)
+    recorder = Recorder(tmp_path / "x", cloud.node_index, BEGAN)
     messages = told(cloud, 2.0)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
@@ -106,7 +106,7 @@ async def test_a_recording_is_written_as_the_hour_goes_by_and_whole_when_it_ends
 @pytest.mark.anyio
 async def test_a_recording_that_is_full_ends_and_still_plays(tmp_path):
     cloud = FakeCloud()
-    recorder = Recorder(tmp_path / "x", cloud.roster, BEGAN, max_bytes=1_000)
+    recorder = Recorder(tmp_path / "x", cloud.node_index, BEGAN, max_bytes=1_000)
     messages = told(cloud, 10.0)
     for at, place, message in messages[:200]:
         recorder.take(place, message, at)
@@ -123,7 +123,7 @@ async def test_a_disk_that_is_full_ends_the_recording_and_not_the_monitor(tmp_pa
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no /dev/full here")
-    recorder = Recorder(tmp_path / "x", cloud.roster, BEGAN)
+    recorder = Recorder(tmp_path / "x", cloud.node_index, BEGAN)
     recorder._file.close()
     recorder._file = full.open("wb", buffering=0)  # noqa: ASYNC230 - a device
     await recorder.run()
@@ -138,7 +138,7 @@ async def test_a_monitor_that_is_left_at_any_moment_leaves_a_whole_recording(tmp
     a monitor that was ended right after its start left a file that was no recording."""
     cloud = FakeCloud()
     messages = told(cloud, 2.0)
-    recorder = Recorder(tmp_path / "short", cloud.roster, BEGAN)
+    recorder = Recorder(tmp_path / "short", cloud.node_index, BEGAN)
     running = asyncio.create_task(recorder.run())
     await asyncio.sleep(0)
     for at, place, message in messages:
@@ -171,7 +171,7 @@ def written(path: Path, *lines: bytes) -> Path:
     return path
 
 
-HEADER = header_line(FakeCloud().roster, BEGAN)
+HEADER = header_line(FakeCloud().node_index, BEGAN)
 GOOD = [message_line(at, place, message) for at, place, message in FakeCloud().run(0.4)]
 
 

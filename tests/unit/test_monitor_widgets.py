@@ -8,8 +8,7 @@ import pytest
 
 from tui.monitor import wording
 from tui.monitor.panes.dashboard import columns_for
-from tui.monitor.widgets.binning import columns
-from tui.monitor.widgets.load_chart import nice_scale
+from tui.monitor.widgets.charts import columns, nice_scale
 
 
 def test_columns_hold_everything_and_keep_it_from_paint_to_paint():

@@ -74,9 +74,7 @@ def wire(context: Context) -> Wire:
 
 @pytest.fixture
 def notices(context: Context, wire: Wire) -> DirectNotices:
-    made = DirectNotices(context, cast("Any", wire), cast("Any", wire), Holding(context))
-    context.notices = made
-    return made
+    return DirectNotices(context, cast("Any", wire), cast("Any", wire), Holding(context))
 
 
 async def until(holds: Any) -> None:

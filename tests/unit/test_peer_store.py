@@ -29,10 +29,10 @@ from tests.unit.profiles_made import (
     make_profile,
     rows,
 )
-from tui.peer import Peer
-from tui.peer import store as store_module
+from tui.peer import Peer, schema
 from tui.peer.events import RowSetAside
-from tui.peer.granting import GRANT, REVOCATION, RIGHTS, lane_of
+from tui.peer.granting import GRANT, REVOCATION, RIGHTS, GiveIntent, RightsIntent, lane_of
+from tui.peer.outbox import unpacked
 from tui.peer.profiles import list_profiles
 from tui.peer.store import Store
 
@@ -83,7 +83,7 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
 def _version_1(path: Path) -> sqlite3.Connection:
     """Make a store as the first version made it."""
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript(f"{store_module._VERSION_1} PRAGMA journal_mode = WAL; PRAGMA user_version = 1;")
+    connection.executescript(f"{schema._VERSION_1} PRAGMA journal_mode = WAL; PRAGMA user_version = 1;")
     connection.executemany(
         "INSERT INTO facts VALUES (?, ?)",
         [("account", "1"), ("name", "Me"), ("device", DEVICE), ("cluster", NOWHERE.cluster_id)],
@@ -156,7 +156,7 @@ async def test_a_profile_of_version_1_opens_with_all_it_has(tmp_path: Path) -> N
         assert len(await peer.outbox()) == 1
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4])
 async def test_a_profile_of_an_earlier_version_opens_with_all_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
@@ -164,8 +164,7 @@ async def test_a_profile_of_an_earlier_version_opens_with_all_it_has(
     make_profile(profile)
     (profile / "store.sqlite").unlink()
     with monkeypatch.context() as before:
-        before.setattr(store_module, "_MIGRATIONS", store_module._MIGRATIONS[:version])
-        before.setattr(store_module, "_SCHEMA_VERSION", version)
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
         before.setattr(Store, "_sort_out", lambda *_: [])
         store = Store(profile / "store.sqlite")
         for table, row in rows().items():
@@ -179,10 +178,52 @@ async def test_a_profile_of_an_earlier_version_opens_with_all_it_has(
         assert side.wishes == ()
 
 
+def test_which_request_a_row_of_version_4_answers_moves_from_its_body_to_a_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answered a request before the update must not be asked for a second answer after it."""
+    path = tmp_path / "store.sqlite"
+    accepted, more, rejected = "a1" * 16, "a2" * 16, "a3" * 16
+    answers = [
+        (
+            "grant",
+            "grant",
+            f'{{"image":"{MY_IMAGE}","viewer":2,"views":5,"expires":null,"ask":"{accepted}",'
+            f'"grant":"{GIVEN}"}}'.encode(),
+        ),
+        ("rights", "rights", f'{{"image":"{MY_IMAGE}","viewer":2,"more":3,"ask":"{more}"}}'.encode()),
+        ("operation", "rejection", encode(ops.RejectAsk(ask=rejected, reason="no"), cap_bytes=1000)),
+    ]
+    others = [
+        ("revocation", "revocation", f'{{"image":"{MY_IMAGE}","viewer":2,"revoke":true}}'.encode()),
+        ("operation", "request", encode(ops.AskViews(image=MY_IMAGE, views=1), cap_bytes=1000)),
+        ("copy", "stego image", f'{{"grant":"{GIVEN}","image":"{MY_IMAGE}","viewer":2}}'.encode()),
+        ("rights", "rights", b"no JSON"),
+        ("grant", "grant", b'{"ask":5}'),
+        ("operation", "rejection", b"no operation"),
+    ]
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:4])
+        before.setattr(Store, "_sort_out", lambda *_: [])
+        old = Store(path)
+        for number, (kind, what, body) in enumerate(answers + others):
+            old.put("outbox", request=f"{number:032x}", kind=kind, what=what, body=body, since=1.0)
+        old.close()
+    store = Store(path)
+    waiting = store.outbox()
+    assert [row.ask for row in waiting] == [accepted, more, rejected] + [None] * len(others)
+    assert [(row.kind, row.what, row.body) for row in waiting] == answers + others
+    # What an older version stored is still delivered.
+    assert unpacked(waiting[0], GiveIntent).grant == GIVEN
+    assert unpacked(waiting[1], RightsIntent).more == 3
+    store.close()
+
+
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.sqlite"
     _version_1(path).close()
-    monkeypatch.setattr(store_module, "_MIGRATIONS", (store_module._VERSION_1, store_module._VERSION_2 + "NONSENSE;"))
+    statements, carry_over = schema.MIGRATIONS[1]
+    monkeypatch.setattr(schema, "MIGRATIONS", (schema.MIGRATIONS[0], (f"{statements} NONSENSE;", carry_over)))
     with pytest.raises(ProfileError):
         Store(path)
     monkeypatch.undo()

@@ -28,11 +28,11 @@ from tests.unit.profiles_made import (
 )
 from tui.peer import Peer, tending
 from tui.peer import outbox as outbox_module
+from tui.peer.account import AccountSession
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
 from tui.peer.notices import notice_of
 from tui.peer.outbox import Outbox
-from tui.peer.peer import Peer as RealPeer
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tending, "_PAUSE_S", 0.001)
 
 
-@pytest.mark.parametrize("task", [(Outbox, "run"), (Mailbox, "run"), (RealPeer, "_keep_alive")])
+@pytest.mark.parametrize("task", [(Outbox, "run"), (Mailbox, "run"), (AccountSession, "keep_alive")])
 @pytest.mark.parametrize("error", [RuntimeError, Unavailable, KeyError])
 async def test_a_background_task_that_fails_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: tuple[type, str], error: type[Exception]
@@ -174,8 +174,8 @@ async def test_a_notice_that_nobody_can_take_over_ends_no_peer(
     async with Peer(tmp_path / "profile", NOWHERE) as peer:
         notice = notice_of(decode_record(grant_record(OTHER, ME, HELD, HELD_IMAGE)), 2)
         owner = SimpleNamespace(remote_key=OTHER.public.session_key, alive=True)
-        peer._context.notices.told(cast("Any", owner), notice)
+        peer._notices.told(cast("Any", owner), notice)
         with anyio.fail_after(PATIENCE_S):
             await tried.wait()
         assert not (await peer.request(HELD_IMAGE, 1)).delivered
-        assert not peer._context.notices._in_work, "its sender is not counted any more"
+        assert not peer._notices._in_work, "its sender is not counted any more"

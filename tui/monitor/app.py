@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from textual.screen import Screen
 
-    from shared.errors import GlimpseError
     from tui.monitor.source import FeedSource
 
 _STYLES = ("client",)
@@ -109,10 +108,6 @@ class GlimpseMonitor(InputBuffer[str]):
     def tell(self, text: str, *, title: str = "", warning: bool = False) -> None:
         """Show a toast. The text may come from anybody."""
         self.notify(text, title=title, severity="warning" if warning else "information", markup=False)
-
-    def trouble(self, error: GlimpseError) -> None:
-        """Say that something could not be done."""
-        self.notify(str(error), severity="error", markup=False, timeout=10)
 
     def action_keys(self) -> None:
         """Show or hide the panel of all keys."""

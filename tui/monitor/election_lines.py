@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from shared.wire.feed_messages import DeafNotice, ElectionNotice, LeaderNotice, LeaseNotice, RoleNotice
 from tui.common.wording import plain
 from tui.monitor.model.election_reading import ElectionOutcome
-from tui.monitor.model.notices import reason
+from tui.monitor.model.events import reason
 from tui.monitor.sequence import Arrow, ChartLine, Lane, Pieces, SequenceMark, Tone
 from tui.monitor.wording import lasting, milliseconds
 

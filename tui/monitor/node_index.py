@@ -35,13 +35,18 @@ class NodeIndex:
 
     @classmethod
     def of(cls, cluster: Cluster) -> NodeIndex:
-        """Return the roster of a cluster file."""
+        """Return the nodes of a cluster file."""
         return cls(tuple(NodeEntry(node.name, node.host, node.port) for node in cluster.nodes), cluster.preset)
 
     @property
     def timing(self) -> Timing:
         """The timers of the cluster's preset."""
         return PRESETS[self.preset]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, by place."""
+        return tuple(node.name for node in self.nodes)
 
     @property
     def places(self) -> range:

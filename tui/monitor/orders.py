@@ -1,18 +1,21 @@
-"""Orders to the nodes: what can be ordered, and the way through which it goes, each order once at a time.
+"""Orders to the nodes: what can be ordered, the way through which it goes, and what other operators ordered.
 
-No widget in here. What an order means for people is in `tui.monitor.order_plans`, its words in `order_words`.
-"""
+An order is under way once at a time. What it means for people, and its words, are in `tui.monitor.order_words`."""
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from shared.wire.node_messages import AuditRecord
+    from tui.monitor.model import Model
+    from tui.monitor.model.events import OperatorAction
 
 DEAF_S: Final = 20
 EXPECTED_FOR_S: Final = 30.0
@@ -34,7 +37,7 @@ class OrderKind(StrEnum):
 
 
 ON_A_NODE: Final = (OrderKind.DEAF, OrderKind.DRAIN, OrderKind.UNDRAIN, OrderKind.LEAD)
-"""Deeds for which a node is chosen; step down concerns the leader, the others the whole cluster."""
+"""Orders for which a node is chosen; step down concerns the leader, the others the whole cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,9 @@ class Order:
         return f"{self.number:g}" if self.command == "deaf" else self.text
 
 
-def order_for(deed: OrderKind, node: str, *, policy: str = "") -> Order:
-    """Return the order that has a deed done by a node; for the whole cluster, any node takes it."""
-    match deed:
+def order_for(kind: OrderKind, node: str, *, policy: str = "") -> Order:
+    """Return the order of a kind to a node; one for the whole cluster, any node takes."""
+    match kind:
         case OrderKind.DEAF:
             return Order(node, "deaf", number=DEAF_S)
         case OrderKind.TOKEN_START:
@@ -64,7 +67,7 @@ def order_for(deed: OrderKind, node: str, *, policy: str = "") -> Order:
         case OrderKind.POLICY:
             return Order(node, "policy", text=policy)
         case _:
-            return Order(node, deed.value)
+            return Order(node, kind.value)
 
 
 class Commander(Protocol):
@@ -117,3 +120,40 @@ class OrderBook:
                 del self._expected[index]
                 return True
         return False
+
+
+NEWS_FOR_S: Final = 10.0
+"""What happened longer ago is not said any more."""
+SKEW_S: Final = 120.0
+"""By so much the clocks of the nodes may differ from the monitor's. A record that is older was only found late."""
+
+_Key = tuple[str, int, int]
+
+
+class Announcing:
+    """Remembers what was said. Times in seconds of the monitor's clock."""
+
+    def __init__(self) -> None:
+        self._said: frozenset[_Key] = frozenset()
+        self._model: weakref.ref[Model] | None = None
+        self._since = 0.0
+
+    def news(self, model: Model, now: float, wall_offset_s: float) -> tuple[OperatorAction, ...]:
+        """Return the actions that happened since the last call, oldest first.
+
+        What was there before the monitor began, or before the position to which a recording was moved, is no news.
+        """
+        if self._model is None or self._model() is not model:
+            self._model, self._since, self._said = weakref.ref(model), now, frozenset()
+        oldest = max(self._since, now - NEWS_FOR_S)
+        recent = list(takewhile(lambda action: action.at > oldest, model.actions.newest_first()))
+        said, self._said = self._said, frozenset(_key(action) for action in recent)
+        return tuple(
+            action
+            for action in sorted(recent, key=lambda action: action.at)
+            if _key(action) not in said and now + wall_offset_s - action.record.at <= SKEW_S
+        )
+
+
+def _key(action: OperatorAction) -> _Key:
+    return action.record.node, action.record.incarnation, action.record.number

@@ -30,7 +30,7 @@ class _Cursor:
     """A model on its way through a recording."""
 
     def __init__(self, recording: Recording) -> None:
-        self.model = Model(recording.roster)
+        self.model = Model(recording.node_index)
         self.position_s = recording.start_s
         self._recording = recording
         self._looks = 0

@@ -37,14 +37,14 @@ class Recorder:
     see `trouble`.
     """
 
-    def __init__(self, path: Path, roster: NodeIndex, began: float, *, max_bytes: int = MAX_FILE_BYTES) -> None:
+    def __init__(self, path: Path, node_index: NodeIndex, began: float, *, max_bytes: int = MAX_FILE_BYTES) -> None:
         self.path = path
         self.written_bytes = 0
         self.trouble = ""
         """Why the recording has ended early; empty while it goes on."""
         self._max_bytes = max_bytes
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-        self._waiting = deque([header_line(roster, began)])
+        self._waiting = deque([header_line(node_index, began)])
         self._writing = threading.Lock()
         self._last_at = 0.0
         try:

@@ -67,10 +67,10 @@ class RecordedFrame:
     message: FeedMessage
 
 
-def header_line(roster: NodeIndex, began: float) -> bytes:
+def header_line(node_index: NodeIndex, began: float) -> bytes:
     """Return the first line of a recording that begins at `began`, seconds since 1970."""
-    nodes = tuple(_Node(node.name, node.host, node.port) for node in roster.nodes)
-    header = _Header(FORMAT, VERSION, roster.preset, began, nodes)
+    nodes = tuple(_Node(node.name, node.host, node.port) for node in node_index.nodes)
+    header = _Header(FORMAT, VERSION, node_index.preset, began, nodes)
     return orjson.dumps(msgspec.to_builtins(header), option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -82,8 +82,8 @@ def message_line(at: float, place: int, message: FeedMessage) -> bytes:
 class Recording:
     """A recording in memory, packed. Times in seconds of the clock of the monitor that made it."""
 
-    def __init__(self, roster: NodeIndex, wall_offset_s: float) -> None:
-        self.roster = roster
+    def __init__(self, node_index: NodeIndex, wall_offset_s: float) -> None:
+        self.node_index = node_index
         self.wall_offset_s = wall_offset_s
         """Seconds since 1970 when the clock stood at 0."""
         self.start_s = 0.0
@@ -194,7 +194,7 @@ class _Reader:
         if len(parts) != 3 or not (parts[0].isdigit() and parts[1].isdigit()) or len(parts[0]) + len(parts[1]) > 15:
             raise self._damaged()
         at_ms, place = int(parts[0]), int(parts[1])
-        if not self._last_ms <= at_ms <= 1000 * MAX_LENGTH_S or place >= len(self._recording.roster.nodes):
+        if not self._last_ms <= at_ms <= 1000 * MAX_LENGTH_S or place >= len(self._recording.node_index.nodes):
             raise self._damaged()
         if len(parts[2]) > MAX_MESSAGE_BYTES:
             raise self._damaged()

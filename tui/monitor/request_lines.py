@@ -9,14 +9,13 @@ from shared.wire.feed_messages import Happening
 from tui.common.wording import plain
 from tui.monitor.model.requests import RequestState
 from tui.monitor.sequence import Arrow, ChartLine, Lane, Pieces, SequenceMark, Tone
-from tui.monitor.wording import milliseconds
+from tui.monitor.wording import milliseconds, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tui.monitor.model.requests import RequestData, RequestStep
 
-_NAME_CELLS = 16
 _STOPS = frozenset({Happening.SERVED, Happening.REFUSED, Happening.TAKEN_OVER, Happening.FAILED})
 WAY_NODES = 3
 """More of a request's way is only seen in its details."""
@@ -48,7 +47,7 @@ def way(request: RequestData, names: Sequence[str]) -> Pieces:
     shown = stops[-WAY_NODES:]
     pieces: list[tuple[str, Tone]] = [("… › ", Tone.MUTED)] if len(shown) < len(stops) else []
     for number, stop in enumerate(shown):
-        pieces.append((f"{' › ' if number else ''}{_name(stop.place, names)}{stop.sign}", stop.tone))
+        pieces.append((f"{' › ' if number else ''}{name_of(stop.place, names)}{stop.sign}", stop.tone))
     return tuple(pieces)
 
 
@@ -84,7 +83,7 @@ def state_tone(state: RequestState) -> Tone:
 
 
 def _line(step: RequestStep, request: RequestData, names: Sequence[str], lanes: tuple[Lane, ...]) -> ChartLine:
-    who, tone = _name(step.place, names), _tone(step.what)
+    who, tone = name_of(step.place, names), _tone(step.what)
     marks = (SequenceMark(step.place, "◆" if step.what in (Happening.SERVED, Happening.REFUSED) else "●", tone),)
     if step.what in (Happening.ASSIGNED, Happening.REASSIGNED) and step.node is not None and step.node != step.place:
         reaches = step.what is Happening.ASSIGNED
@@ -95,7 +94,7 @@ def _line(step: RequestStep, request: RequestData, names: Sequence[str], lanes: 
 
 def _pieces(step: RequestStep, request: RequestData, who: str, names: Sequence[str]) -> Pieces:
     tone = _tone(step.what)
-    other = _name(step.node, names)
+    other = name_of(step.node, names)
     match step.what:
         case Happening.HELD:
             return ((f"{who} got it from its peer", Tone.PLAIN),)
@@ -141,7 +140,3 @@ def _tone(what: Happening) -> Tone:
             return Tone.BAD
         case _:
             return Tone.WARNING
-
-
-def _name(place: int | None, names: Sequence[str]) -> str:
-    return plain(names[place], _NAME_CELLS) if place is not None and 0 <= place < len(names) else "?"

@@ -9,7 +9,6 @@ import anyio
 
 from shared.errors import InvalidInput
 from shared.identity import words_of
-from tui.monitor.feed_client import FeedClient
 from tui.monitor.model import Model
 from tui.monitor.node_index import NodeIndex
 from tui.operator import Operator
@@ -28,7 +27,7 @@ class FeedSource(Protocol):
     """What the screens know of where the news come from."""
 
     @property
-    def roster(self) -> NodeIndex:
+    def node_index(self) -> NodeIndex:
         """Who the nodes are."""
         ...
 
@@ -81,9 +80,9 @@ class LiveSource:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.roster = NodeIndex.of(cluster)
+        self.node_index = NodeIndex.of(cluster)
         self.recorder = recorder
-        operator = Operator(cluster, file)
+        operator = Operator(cluster, file, clock=clock)
         if operator.words not in map(words_of, cluster.operators):
             raise InvalidInput(
                 f"The key beside {file} is none of this cluster's operators' keys, so no node would answer it; "
@@ -93,8 +92,8 @@ class LiveSource:
         self._clock = clock
         self._began = clock()
         self.wall_offset_s = wall()
-        self._model = Model(self.roster)
-        self._places = {node.name: place for place, node in enumerate(self.roster.nodes)}
+        self._model = Model(self.node_index)
+        self._places = {node.name: place for place, node in enumerate(self.node_index.nodes)}
 
     def step(self) -> tuple[Model, float]:
         """Bring the model up to the present."""
@@ -109,7 +108,7 @@ class LiveSource:
             if self.recorder is not None:
                 group.start_soon(self.recorder.run)
             async with self.operator:
-                await FeedClient(self.operator, self._deliver, clock=self._clock).run()
+                await self.operator.watch(self._deliver)
 
     def _now(self) -> float:
         return self._clock() - self._began
@@ -130,7 +129,7 @@ class ReplaySource:
     def __init__(self, player: Player, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.player: Player | None = player
         self._player = player
-        self.roster = player.recording.roster
+        self.node_index = player.recording.node_index
         self.wall_offset_s = player.recording.wall_offset_s
         self._clock = clock
         self._stepped_at: float | None = None

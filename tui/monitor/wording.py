@@ -1,11 +1,22 @@
-"""How the monitor puts figures into words; what both programs share is in `tui.common.wording`."""
+"""How the monitor puts nodes and figures into words; what both programs share is in `tui.common.wording`."""
 
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from tui.common.wording import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _KILO: Final = 1024
+_NAME_CELLS: Final = 16
+
+
+def name_of(place: int | None, names: Sequence[str], *, nobody: str = "?") -> str:
+    """Return the harmless name of a node; `nobody` where there is none or the cluster has no such place."""
+    return plain(names[place], _NAME_CELLS) if place is not None and 0 <= place < len(names) else nobody
 
 
 def thousands(number: float) -> str:

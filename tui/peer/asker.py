@@ -1,4 +1,4 @@
-"""Questions to the cloud in the background, and lists that it tells in pages."""
+"""Questions to the cloud whose answer has one type, and lists that it tells in pages."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
@@ -6,10 +6,12 @@ from typing import Any, Final, TypeVar
 
 from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
+from tui.peer.cloud import DEFAULT_WAIT_S
 from tui.peer.context import Context
 
 log = logging.getLogger(__name__)
 
+A = TypeVar("A")
 M = TypeVar("M", bound=ops.Grants | ops.Images | ops.Asks | ops.ViewRows)
 _WAIT_S = 10.0
 MAX_LIST_ROWS: Final = 200_000
@@ -23,9 +25,35 @@ class Asker:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def ask(self, operation: ops.Operation, *, at_once: Collection[str] = ()) -> tuple[ops.Outcome, bytes | None]:
-        """Ask something; `at_once` are codes of passing refusals that are raised at once."""
-        return await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S, at_once=at_once)
+    async def ask(self, operation: ops.Operation) -> None:
+        """Have something done whose answer says no more than that it was done."""
+        await self._context.cloud.ask(operation, request=self._context.new_id(), wait_s=_WAIT_S)
+
+    async def query(
+        self,
+        operation: ops.Operation,
+        expected: type[A],
+        *,
+        request: str | None = None,
+        wait_s: float = DEFAULT_WAIT_S,
+        at_once: Collection[str] = (),
+    ) -> A:
+        """Ask something and return its answer. Raises `RemoteError` for an answer of another type.
+
+        `request` is the id to ask under, a new one by default; `at_once` are passing refusals that are raised
+        instead of a repetition; `wait_s` is how many seconds an answer may take.
+        """
+        context = self._context
+        outcome, _ = await context.cloud.ask(
+            operation, request=request or context.new_id(), wait_s=wait_s, at_once=at_once
+        )
+        if not isinstance(outcome, expected):
+            raise RemoteError(f"the cloud answered {type(operation).__name__} with {type(outcome).__name__}")
+        return outcome
+
+    async def grant(self, grant: str, *, wait_s: float = _WAIT_S) -> ops.GrantRow:
+        """Return a grant as the directory has it."""
+        return (await self.query(ops.GetGrant(grant=grant), ops.GrantState, wait_s=wait_s)).grant
 
     async def pages(
         self, make: Callable[[int], ops.Operation], expected: type[M], *, wait_s: float = _WAIT_S
@@ -35,22 +63,20 @@ class Asker:
         Each page but the last must bring a row that is new, and the list may have `MAX_LIST_ROWS` rows. Raises
         `Unavailable` where a node breaks that, and leaves that node out from then on.
         """
-        cloud, fetched, number = self._context.cloud, 0, 0
+        context, fetched, number = self._context, 0, 0
         seen: set[str] = set()
         while True:
-            request = self._context.new_id()
-            outcome, _ = await cloud.ask(make(number), request=request, wait_s=wait_s)
-            if not isinstance(outcome, expected):
-                raise RemoteError("the cloud answered a list with something else")
+            request = context.new_id()
+            page = await self.query(make(number), expected, request=request, wait_s=wait_s)
             before = len(seen)
-            seen.update(map(_id_of, outcome.rows))
-            fetched += len(outcome.rows)
-            goes_on = bool(outcome.rows) and fetched < outcome.total
+            seen.update(map(_id_of, page.rows))
+            fetched += len(page.rows)
+            goes_on = bool(page.rows) and fetched < page.total
             is_stuck = goes_on and len(seen) == before
-            if is_stuck or max(fetched, outcome.total) > MAX_LIST_ROWS:
-                cloud.leave_out(request, "a list that has no end")
+            if is_stuck or max(fetched, page.total) > MAX_LIST_ROWS:
+                context.cloud.leave_out(request, "a list that has no end")
                 raise Unavailable(_ENDLESS)
-            yield outcome
+            yield page
             if not goes_on:
                 return
             number += 1

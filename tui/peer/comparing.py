@@ -55,7 +55,7 @@ class GrantAction(Enum):
 class GrantStep:
     """One grant with both sides of it; at least one is there."""
 
-    deed: GrantAction
+    action: GrantAction
     known: GrantSide | None
     found: GrantSide | None
 
@@ -98,7 +98,7 @@ class GrantStep:
     @property
     def behind(self) -> bool:
         """Whether something is left to be done, or to be decided."""
-        return self.deed not in (GrantAction.NOTHING, GrantAction.LEARN)
+        return self.action not in (GrantAction.NOTHING, GrantAction.LEARN)
 
     def record(self) -> bytes:
         """Return the record that holds: the newer one, the directory's where both are as new."""
@@ -120,10 +120,10 @@ class GrantStep:
 
 def step_for(known: GrantSide | None, found: GrantSide | None) -> GrantStep:
     """Return what is to be done about a grant that this peer knows, the directory has, or both."""
-    return GrantStep(_deed(known, found), known, found)
+    return GrantStep(_action(known, found), known, found)
 
 
-def _deed(known: GrantSide | None, found: GrantSide | None) -> GrantAction:
+def _action(known: GrantSide | None, found: GrantSide | None) -> GrantAction:
     if found is None:
         assert known is not None
         if known.remakeable:
@@ -150,7 +150,8 @@ def steps_for(known: Iterable[GrantSide], found: Iterable[GrantSide]) -> list[Gr
     steps = [step_for(mine.get(grant), theirs.get(grant)) for grant in mine.keys() | theirs.keys()]
     taken = {step.lane for step in steps if _stays(step)}
     steps = [
-        replace(step, deed=GrantAction.NOTHING) if step.lane in taken and _would_live(step) else step for step in steps
+        replace(step, action=GrantAction.NOTHING) if step.lane in taken and _would_live(step) else step
+        for step in steps
     ]
     return sorted(steps, key=lambda step: (step.lane, not (step.known is not None and step.known.revoked), step.grant))
 

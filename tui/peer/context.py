@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,9 +15,6 @@ from tui.peer.cloud import CloudLink
 from tui.peer.events import Event, EventHub
 from tui.peer.profile import Profile
 from tui.peer.store import Store
-
-if TYPE_CHECKING:
-    from tui.peer.notices import DirectNotices
 
 ID_BYTES = 16
 
@@ -49,19 +45,16 @@ class Context:
     """Whether this device is new and is told of what was before it; None before that is known."""
     files: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while a stego image is read or its rights are rewritten in place: a half-written strip looks damaged."""
-    notices: "DirectNotices" = field(init=False)
-    """Whoever has a change of rights confirmed says so to it: `notices.changed(row)`."""
-
-    def now(self) -> float:
-        """Return seconds since 1970 by the directory's clock as far as the cloud told it, else by this machine's."""
-        told = self.cloud.directory_time()
-        return self.wall() if told is None else told
 
     frozen: set[str] = field(default_factory=set)
     """Grants held that wait for their owner after a restore of the directory, as the cloud told last."""
-
     thawed: dict[str, float] = field(default_factory=dict)
     """When it was last heard of a grant that it does not wait, by `clock`."""
+
+    def now(self) -> float:
+        """Return seconds since 1970 by the directory's clock as far as the cloud told it, else by this machine's."""
+        directory_time = self.cloud.directory_time()
+        return self.wall() if directory_time is None else directory_time
 
     def note_frozen(self, grant: str, *, frozen: bool, asked: float | None = None) -> bool:
         """Note whether a grant that is held waits for its owner; return whether that is new.

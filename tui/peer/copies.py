@@ -14,7 +14,6 @@ from shared.errors import (
     GlimpseError,
     MalformedMessage,
     Refused,
-    RemoteError,
     StorageError,
     TransferCancelled,
     Unavailable,
@@ -24,12 +23,12 @@ from shared.records import decode_record, encode_record
 from shared.rights import verify_record, with_left
 from shared.stego import container
 from shared.text import clean
-from shared.wire import operations as ops
 from shared.wire.base import AccountId, Id128, ViewsOrNone
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject
 from shared.wire.peer_messages import CopyHeld
 from tui.peer import files
+from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, ImageReceived
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
@@ -67,6 +66,7 @@ class Copies:
     def __init__(self, context: Context, people: People, outbox: Outbox, looked: anyio.Event) -> None:
         """`looked` is set once it is known which pictures of one's own lie in the profile."""
         self._context = context
+        self._cloud = Asker(context)
         self._people = people
         self._outbox = outbox
         self._looked = looked
@@ -81,8 +81,7 @@ class Copies:
     # --- As the owner ------------------------------------------------------------------------------------------------
     async def queue(self, task: CopyTask) -> None:
         """Store that a viewer should have a copy; it goes as soon as both are online."""
-        request = hashlib.sha256(b"copy" + bytes.fromhex(task.grant)).digest()[:16].hex()
-        await self._outbox.put(COPY, "stego image", packed(task), request)
+        await self._outbox.put(COPY, "stego image", packed(task), copy_request(task.grant))
 
     async def wanted(self, grant: str, image: str, viewer: int) -> None:
         """Queue a copy that a device of its viewer lacks, so often in an hour and no more. What is queued stays so."""
@@ -113,15 +112,10 @@ class Copies:
             )
             return None
         try:
-            outcome, _ = await context.cloud.ask(
-                ops.GetGrant(grant=task.grant), request=context.new_id(), wait_s=wait_s
-            )
+            grant = await self._cloud.grant(task.grant, wait_s=wait_s)
         except Refused as refusal:
             log.info("a copy is not sent again", extra={"grant": task.grant, "reason": str(refusal)})
             return None
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a question about a grant with something else")
-        grant = outcome.grant
         record = decode_record(grant.record)
         verify_record(record)
         mine = context.identity.public.signing_key
@@ -293,6 +287,11 @@ class Copies:
             )
         )
         context.events.emit(ImageReceived(label.image, label.grant, str(row["title"])))
+
+
+def copy_request(grant: str) -> str:
+    """Return the id in the outbox of a grant's copy: it waits there once, however often it is queued."""
+    return hashlib.sha256(b"copy" + bytes.fromhex(grant)).digest()[:16].hex()
 
 
 def _copy_of(path: Path, task: CopyTask) -> bytes:

@@ -11,6 +11,7 @@ is still on its way; only a new grant that may have been made already is asked a
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -53,7 +54,6 @@ class RightsIntent(msgspec.Struct, frozen=True):
     expires: Moment | None = None
     set_expires: bool = False
     revoke: bool = False
-    ask: Id128 | None = None
     look_s: LookLength | None = None
     set_look: bool = False
 
@@ -65,7 +65,6 @@ class GiveIntent(msgspec.Struct, frozen=True):
     viewer: AccountId
     views: Views
     expires: Moment | None
-    ask: Id128 | None
     grant: Id128
     look_s: LookLength | None = None
     listed: bool = False
@@ -79,7 +78,6 @@ class GiveIntent(msgspec.Struct, frozen=True):
             more=self.views,
             expires=self.expires,
             set_expires=self.expires is not None,
-            ask=self.ask,
             look_s=self.look_s,
             set_look=self.look_s is not None,
         )
@@ -97,6 +95,9 @@ class Granting:
         self._people = people
         self._outbox = outbox
         self._copies = copies
+        self._cloud = Asker(context)
+        self.on_changed: Callable[[ops.GrantRow], None] = lambda _grant: None
+        """Called with each grant whose rights the cloud has changed for this owner."""
         outbox.handle(GRANT, self._give)
         outbox.handle(RIGHTS, self._change)
         outbox.handle(REVOCATION, self._revoke, urgent=True)
@@ -111,8 +112,8 @@ class Granting:
         await self._content_key(image)
         request = context.new_id()
         listed = self._people.was_listed(viewer)
-        intent = GiveIntent(image, viewer, views, expires, ask, context.new_id(), look_s, listed)
-        done = await self._outbox.submit(GRANT, GRANT, packed(intent), request, lane=lane_of(image, viewer))
+        intent = GiveIntent(image, viewer, views, expires, context.new_id(), look_s, listed)
+        done = await self._outbox.submit(GRANT, GRANT, packed(intent), request, lane=lane_of(image, viewer), ask=ask)
         return Sent(request, done is not None)
 
     async def change(self, intent: RightsIntent) -> RightsResult:
@@ -234,7 +235,7 @@ class Granting:
         operation = signed_operation(row)
         request = hashlib.sha256(row.signed or b"").digest()[:16].hex()  # what is the same is asked under the same id
         try:
-            outcome, _ = await self._context.cloud.ask(operation, request=request, wait_s=wait_s)
+            outcome = await self._cloud.query(operation, ops.GrantState, request=request, wait_s=wait_s)
         except Refused as refusal:
             if refusal.code == RefusalCode.CONFLICT:
                 return None
@@ -244,8 +245,6 @@ class Granting:
             # repeats it, it is closed as answered.
             unasked = msgspec.structs.replace(operation, ask=None)
             return await self._send(await self._outbox.sign(row, unasked), wait_s)
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a change of rights with something else")
         await self._delivered(outcome.grant, operation)
         return outcome.grant
 
@@ -253,18 +252,13 @@ class Granting:
         """Return whether the directory lacks the request that a change answers."""
         if ask is None:
             return False
-        outcome, _ = await self._context.cloud.ask(
-            ops.ListAsks(incoming=True, ask=ask), request=self._context.new_id(), wait_s=wait_s
-        )
-        if not isinstance(outcome, ops.Asks):
-            raise RemoteError("the cloud answered a list of requests with something else")
-        return not outcome.rows
+        return not (await self._cloud.query(ops.ListAsks(incoming=True, ask=ask), ops.Asks, wait_s=wait_s)).rows
 
     async def _delivered(self, grant: ops.GrantRow, operation: Signed) -> None:
         """The cloud has made a grant or a change of this owner. Called once or more for each."""
         if isinstance(operation, ops.ChangeRights):
             await self._given.remember(grant)
-            self._context.notices.changed(grant)
+            self.on_changed(grant)
         else:
             share: bytes | None = operation.cloud_share
             signature: bytes | None = operation.share_signature
@@ -294,7 +288,7 @@ class Granting:
             record=encode_record(record),
             cloud_share=share,
             share_signature=signature,
-            ask=intent.ask,
+            ask=row.ask,
             wish=row.request,
         )
 
@@ -321,7 +315,7 @@ class Granting:
             record=encode_record(record),
             met_version=grant.version,
             met_consumed=grant.consumed,
-            ask=intent.ask,
+            ask=row.ask,
             wish=row.request,
         )
 
@@ -351,9 +345,7 @@ class Granting:
 
     # --- Look-ups ----------------------------------------------------------------------------------------------------
     async def _grants(self, image: str | None, *, wait_s: float = 8.0) -> list[ops.GrantRow]:
-        pages = Asker(self._context).pages(
-            lambda page: ops.ListGrants(image=image, page=page), ops.Grants, wait_s=wait_s
-        )
+        pages = self._cloud.pages(lambda page: ops.ListGrants(image=image, page=page), ops.Grants, wait_s=wait_s)
         return [row async for page in pages for row in page.rows]
 
     async def _standing(self, image: str, viewer: int, *, wait_s: float, ends: bool = False) -> ops.GrantRow | None:

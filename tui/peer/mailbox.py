@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import anyio
 
-from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, Refused, RemoteError, Unavailable
+from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, Refused, RemoteError, Unavailable, UserError
 from shared.records import decode_record
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES
+from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
@@ -40,6 +41,7 @@ class Mailbox:
         self, context: Context, people: People, copies: Copies, holding: Holding, asks: ViewRequests, given: GivenGrants
     ) -> None:
         self._context = context
+        self._cloud = Asker(context)
         self._people = people
         self._copies = copies
         self._holding = holding
@@ -94,9 +96,9 @@ class Mailbox:
             taken: set[str] = set()
             while True:
                 request = self._context.new_id()
-                outcome, _ = await self._context.cloud.ask(ops.FetchMail(device=self._context.device), request=request)
-                if not isinstance(outcome, ops.Mails):
-                    raise RemoteError("the cloud answered a request for mail with something else")
+                outcome = await self._cloud.query(
+                    ops.FetchMail(device=self._context.device), ops.Mails, request=request
+                )
                 if not outcome.rows:
                     return
                 before = len(taken)
@@ -106,12 +108,10 @@ class Mailbox:
                     raise Unavailable(_ENDLESS)
                 for item in outcome.rows:
                     await self._take(item)
-                await self._ask(ops.AckMail(device=self._context.device, mails=[item.mail for item in outcome.rows]))
+                acknowledged = ops.AckMail(device=self._context.device, mails=[item.mail for item in outcome.rows])
+                await self._cloud.ask(acknowledged)
                 if not outcome.waiting:
                     return
-
-    async def _ask(self, operation: ops.Operation) -> tuple[ops.Outcome, bytes | None]:
-        return await self._context.cloud.ask(operation, request=self._context.new_id())
 
     async def _take(self, item: ops.MailItem) -> None:
         seen = await self._context.store.run(
@@ -193,6 +193,28 @@ class Mailbox:
         )
         if self._context.note_frozen(grant.grant, frozen=grant.frozen, asked=asked):
             await self._holding.tell(grant.grant)
+
+    async def refresh_held(self) -> None:
+        """Read all rights that this account holds from the cloud, and tell it where it knows less than this peer."""
+        listed: set[str] = set()
+        taken: list[ops.GrantRow] = []
+        asked = began = self._context.clock()
+        async for outcome in self._cloud.pages(lambda page: ops.ListGrants(page=page), ops.Grants):
+            for row in outcome.rows:
+                listed.add(row.grant)
+                try:
+                    await self.take_grant(row, asked=asked)
+                except (RemoteError, UserError) as error:
+                    # One grant that cannot be taken over, or written, keeps nobody from the others.
+                    log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
+                else:
+                    taken.append(row)
+            asked = self._context.clock()  # the next page is asked for now
+        held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
+        # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
+        for grant in {str(row["grant_id"]) for row in held} - listed:
+            self._context.note_frozen(grant, frozen=True, asked=began)
+        await self._holding.own_up(taken)
 
 
 def _begin_to_catch_up(store: Store) -> bool:

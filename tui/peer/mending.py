@@ -30,7 +30,7 @@ _COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
 """Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
 _RECEIPT_BYTES = 32
 MENDED = frozenset({GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE})
-"""Deeds that send something."""
+"""Actions that send something."""
 
 
 class _End(Enum):
@@ -62,7 +62,7 @@ class Mending:
         found = await self._given.checked(rows)
         steps = steps_for(known, found)
         await self._given.learn(
-            step.found for step in steps if step.deed is GrantAction.LEARN and step.found is not None
+            step.found for step in steps if step.action is GrantAction.LEARN and step.found is not None
         )
         return steps
 
@@ -70,7 +70,7 @@ class Mending:
         """Carry out steps, some lanes at a time; return what is left. Raises `Unavailable` without the cloud."""
         lanes: defaultdict[tuple[str, int], list[GrantStep]] = defaultdict(list)
         for step in steps:
-            if step.deed in MENDED:
+            if step.action in MENDED:
                 lanes[step.lane].append(step)
         ends: list[_End] = []
         slots = anyio.CapacityLimiter(_LANES_AT_ONCE)
@@ -95,8 +95,8 @@ class Mending:
         if trouble:
             raise trouble[0]
         return Left(
-            unknown=sum(step.deed is GrantAction.UNKNOWN for step in steps),
-            lost=sum(step.deed is GrantAction.LOST for step in steps),
+            unknown=sum(step.action is GrantAction.UNKNOWN for step in steps),
+            lost=sum(step.action is GrantAction.LOST for step in steps),
             absent=ends.count(_End.ABSENT),
             refused=ends.count(_End.REFUSED),
         )
@@ -109,7 +109,7 @@ class Mending:
             if operation is None:
                 return _End.REFUSED
             try:
-                outcome, _ = await self._cloud.ask(operation, at_once=_COMES_LATER)
+                state = await self._cloud.query(operation, ops.GrantState, at_once=_COMES_LATER)
             except Refused as refusal:
                 if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
                     step = again
@@ -119,10 +119,8 @@ class Mending:
                     log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(refusal)})
                     return _End.REFUSED
             else:
-                if not isinstance(outcome, ops.GrantState):
-                    raise RemoteError("the cloud answered the confirmation of a grant with something else")
-                await self._given.remember(outcome.grant)
-                step = await self.met(outcome.grant)
+                await self._given.remember(state.grant)
+                step = await self.met(state.grant)
             if not step.behind:
                 self._tally.count(first)
                 return _End.DONE
@@ -131,7 +129,7 @@ class Mending:
     async def _operation(self, step: GrantStep) -> ops.Operation | None:
         """Return what is to be sent for a grant, None where nothing can be."""
         known, found = step.known, step.found
-        if step.deed is GrantAction.REVOKE:
+        if step.action is GrantAction.REVOKE:
             assert found is not None
             record = change_rights(self._context.identity, decode_record(found.record), revoked=True)
             return ops.ChangeRights(
@@ -164,10 +162,10 @@ class Mending:
     async def _read_again(self, step: GrantStep) -> GrantStep | None:
         """Return what is to be done after a conflict, None where the directory has another grant instead."""
         try:
-            outcome, _ = await self._cloud.ask(ops.GetGrant(grant=step.grant))
+            row = await self._cloud.grant(step.grant)
         except Refused:
             return None
-        return await self.met(outcome.grant) if isinstance(outcome, ops.GrantState) else None
+        return await self.met(row)
 
     async def thaw(self, grant: str) -> bool:
         """Compare one grant that the directory froze on its viewer's word, and confirm it.
@@ -175,15 +173,13 @@ class Mending:
         Returns whether more was forgotten, or this device cannot say: then all are to be compared.
         """
         try:
-            outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
+            row = await self._cloud.grant(grant)
         except Refused:
             return True
-        if not isinstance(outcome, ops.GrantState):
-            raise RemoteError("the cloud answered a look at a grant with something else")
-        step = await self.met(outcome.grant)
-        if step.forgot or step.deed is GrantAction.UNKNOWN:
+        step = await self.met(row)
+        if step.forgot or step.action is GrantAction.UNKNOWN:
             return True
-        if step.deed is GrantAction.LEARN and step.found is not None:
+        if step.action is GrantAction.LEARN and step.found is not None:
             await self._given.learn([step.found])  # nothing waits, as after a revocation, and the count is news
         elif step.behind and await self.mend(step) is _End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.

@@ -21,7 +21,7 @@ import msgspec
 from shared.config import MAX_REPLY_OBJECT_BYTES
 from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, StorageError
 from shared.wire.codec import decode, encode
-from shared.wire.operations import Operation, Outcome
+from shared.wire.operations import Operation, Outcome, RejectAsk
 from shared.wire.refusals import FINAL_CODES
 from tui.peer.context import Context
 from tui.peer.events import Delivered, Undeliverable
@@ -123,17 +123,21 @@ class Outbox:
     ) -> Outcome | None:
         """Store and deliver an operation; None while it waits. Raises `Refused` if the cloud says no at once."""
         body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
-        return cast("Outcome | None", await self.submit(OPERATION, what, body, request, lane=lane))
+        ask = operation.ask if isinstance(operation, RejectAsk) else None
+        return cast("Outcome | None", await self.submit(OPERATION, what, body, request, lane=lane, ask=ask))
 
-    async def submit(self, kind: str, what: str, body: bytes, request: str, *, lane: str = "") -> object | None:
+    async def submit(
+        self, kind: str, what: str, body: bytes, request: str, *, lane: str = "", ask: str | None = None
+    ) -> object | None:
         """Store a row (on disk when this returns or raises) and wait a moment for its delivery.
 
-        Raises `StorageError` where it cannot be stored; then nothing was asked for.
+        `ask` is the request for views that it answers. Raises `StorageError` where it cannot be stored; then nothing
+        was asked for.
         """
         self._untold.add(request)
         waiter = self._waiters[request] = _Waiter(anyio.Event())
         try:
-            await self.put(kind, what, body, request, lane=lane)
+            await self.put(kind, what, body, request, lane=lane, ask=ask)
             with anyio.move_on_after(FIRST_TRY_S):
                 await waiter.done.wait()
         except GlimpseError:
@@ -145,7 +149,9 @@ class Outbox:
             raise waiter.error
         return waiter.result
 
-    async def put(self, kind: str, what: str, body: bytes, request: str, *, lane: str = "") -> bool:
+    async def put(
+        self, kind: str, what: str, body: bytes, request: str, *, lane: str = "", ask: str | None = None
+    ) -> bool:
         """Store a row to be delivered as soon as it can; return whether it is new: one with its id may wait already.
 
         On disk when this returns. Raises `StorageError` where it cannot be stored.
@@ -153,14 +159,15 @@ class Outbox:
         since = self._context.wall()
         added = await self._context.store.run(
             lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane)"
-                " VALUES (:request, :kind, :what, :body, :since, :lane)",
+                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane, ask)"
+                " VALUES (:request, :kind, :what, :body, :since, :lane, :ask)",
                 request=request,
                 kind=kind,
                 what=what,
                 body=body,
                 since=since,
                 lane=lane,
+                ask=ask,
             )
         )
         self.count += added

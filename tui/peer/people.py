@@ -7,6 +7,7 @@ from shared.errors import IdentityChanged, RemoteError, Unavailable
 from shared.identity import PublicIdentity
 from shared.text import clean
 from shared.wire.operations import Account, FindAccount
+from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import KeyChanged
 
@@ -20,6 +21,7 @@ class People:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._cloud = Asker(context)
         self._listed: OrderedDict[int, None] = OrderedDict()
 
     def listed(self, accounts: Iterable[int]) -> None:
@@ -38,8 +40,8 @@ class People:
         Raises `IdentityChanged` if its key is not the one first seen, `Refused` for an unknown account, `Unavailable`.
         """
         context = self._context
-        found, _ = await context.cloud.ask(FindAccount(account=account), request=context.new_id(), wait_s=wait_s)
-        if not isinstance(found, Account) or found.account != account:
+        found = await self._cloud.query(FindAccount(account=account), Account, wait_s=wait_s)
+        if found.account != account:
             raise RemoteError("the cloud answered with another account")
         public_of(found).verify()
         await self.check(account, clean(found.name), found.signing_key)

@@ -79,8 +79,7 @@ class Previews:
     async def _differs(self, image: str, kept: Kept, *, has_preview: bool) -> bool:
         if not has_preview or not kept.preview:
             return has_preview != bool(kept.preview)
-        outcome, _ = await self._cloud.ask(ops.GetPreview(image=image))
-        return not isinstance(outcome, ops.PreviewAnswer) or outcome.preview != kept.preview
+        return (await self._cloud.query(ops.GetPreview(image=image), ops.PreviewAnswer)).preview != kept.preview
 
     async def _send(self, image: str, preview: bytes | None) -> None:
         await self._cloud.ask(ops.SetPreview(image=image, preview=preview))

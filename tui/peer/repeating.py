@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from shared.config import MAX_NOTE_CHARS
-from shared.errors import GlimpseError, Refused, RemoteError
+from shared.errors import GlimpseError, Refused
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
@@ -174,14 +174,14 @@ class Repeating:
                 for row in page.rows
             }
             for ask in mine:
-                if (deed := request_action(ask, there.get(ask.ask), incoming=incoming)) is not None:
-                    waits |= await self._mend_ask(ask, deed)
+                if (action := request_action(ask, there.get(ask.ask), incoming=incoming)) is not None:
+                    waits |= await self._mend_ask(ask, action)
         return waits
 
-    async def _mend_ask(self, ask: ops.AskRow, deed: RequestAction) -> bool:
+    async def _mend_ask(self, ask: ops.AskRow, action: RequestAction) -> bool:
         """Do this account's part of one request; return whether it has to wait."""
         try:
-            match deed:
+            match action:
                 case RequestAction.ASK:
                     if not await self._ask_again(ask):
                         return False
@@ -216,17 +216,14 @@ class Repeating:
         if found.frozen:
             raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not confirmed.")
         record = change_rights(self._context.identity, decode_record(found.record))
-        changed, _ = await self._cloud.ask(
-            ops.ChangeRights(
-                grant=found.grant,
-                record=encode_record(record),
-                met_version=found.version,
-                met_consumed=found.consumed,
-                ask=ask.ask,
-            )
+        operation = ops.ChangeRights(
+            grant=found.grant,
+            record=encode_record(record),
+            met_version=found.version,
+            met_consumed=found.consumed,
+            ask=ask.ask,
         )
-        if isinstance(changed, ops.GrantState):
-            await self._given.remember(changed.grant)
+        await self._given.remember((await self._cloud.query(operation, ops.GrantState)).grant)
 
     async def _led_to(self, ask: ops.AskRow) -> GrantSide | None:
         """Return the grant that an accepted request led to as the directory has it, None where it was taken back.
@@ -237,14 +234,12 @@ class Repeating:
         standing = await self._given.standing(ask.image, ask.viewer)
         for grant in dict.fromkeys(one for one in (ask.grant, standing) if one is not None):
             try:
-                outcome, _ = await self._cloud.ask(ops.GetGrant(grant=grant))
+                row = await self._cloud.grant(grant)
             except Refused as refusal:
                 if refusal.code != RefusalCode.NOT_FOUND:
                     raise
                 continue
-            if not isinstance(outcome, ops.GrantState):
-                raise RemoteError("the cloud answered a look at a grant with something else")
-            return (await self._mending.met(outcome.grant)).found
+            return (await self._mending.met(row)).found
         if standing is not None:
             raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not in the cloud again yet.")
         if await self._was_given(ask):

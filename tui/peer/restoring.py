@@ -8,7 +8,7 @@ interruption at any point, also by another restore, only means that the next att
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -82,8 +82,6 @@ class Restoring:
         self._previews = Previews(context)
         self._mending = Mending(context, given, cloud, self._tally)
         self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
-        self.refresh_held: Callable[[], Awaitable[None]] = _nothing
-        """Has the rights that this account holds listed anew."""
         given.on_doubt = self.suspect
         self._repeating.on_doubt = self.missed
         mailbox.on_frozen, mailbox.on_reopened = self.doubted, self.reopened
@@ -281,14 +279,14 @@ class Restoring:
         if want.all:
             await self._note_restored()
         steps = await self._mending.steps()
-        if any(step.forgot and step.deed in MENDED for step in steps) and not want.all:
+        if any(step.forgot and step.action in MENDED for step in steps) and not want.all:
             await self._note_restored()
             want.all = True
         if want.all or want.images:
             forgot = await self._epoch_is_new() or any(step.forgot for step in steps)
             await self._mending.mend_images(self._previews, forgot=forgot)
         if want.all:
-            await self.refresh_held()
+            await self._mailbox.refresh_held()
         left = await self._mending.mend_all(steps)
         asks_wait = False
         if want.all or want.asks:
@@ -333,7 +331,3 @@ class Restoring:
         await self._context.store.run(note)
         self._tally.clear()
         self._context.events.emit(DirectoryRestored(text))
-
-
-async def _nothing() -> None:
-    return

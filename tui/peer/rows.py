@@ -118,6 +118,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
         "trouble": _text,
         "lane": _text,
         "signed": _or_none(_blob),
+        "ask": _or_none(_id),
     },
     "offers": {"image": _id, "title": _text, "owner": _whole, "owner_name": _text, "words": _text},
     "mail_seen": {"mail": _text, "at": _number},

@@ -22,73 +22,18 @@ import anyio
 import anyio.to_thread
 
 from shared.errors import ProfileError, StorageError
-from tui.peer.carrying import carry_over
 from tui.peer.rows import TABLES, fault_of
+from tui.peer.schema import migrate
 
 T = TypeVar("T")
-
-_SCHEMA_VERSION = 4
-_VERSION_1 = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS accounts (
-    account INTEGER PRIMARY KEY, name TEXT NOT NULL, signing_key BLOB NOT NULL, session_key BLOB NOT NULL,
-    session_signature BLOB NOT NULL, first_seen REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS own_images (
-    image TEXT PRIMARY KEY, title TEXT NOT NULL, format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    size INTEGER NOT NULL, content_key BLOB NOT NULL, created REAL NOT NULL, ready INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS held (
-    grant_id TEXT PRIMARY KEY, image TEXT NOT NULL, owner INTEGER NOT NULL, owner_name TEXT NOT NULL,
-    title TEXT NOT NULL, record BLOB NOT NULL, version INTEGER NOT NULL, granted INTEGER NOT NULL,
-    consumed INTEGER NOT NULL, expires REAL, revoked INTEGER NOT NULL, received INTEGER NOT NULL DEFAULT 0,
-    sealed_sha256 BLOB);
-CREATE INDEX IF NOT EXISTS held_by_image ON held (image);
-CREATE TABLE IF NOT EXISTS pending_views (
-    grant_id TEXT PRIMARY KEY, view TEXT NOT NULL, ephemeral BLOB NOT NULL, since REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS asks (
-    ask TEXT PRIMARY KEY, incoming INTEGER NOT NULL, row BLOB NOT NULL, created REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, request TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, what TEXT NOT NULL,
-    body BLOB NOT NULL, since REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, trouble TEXT NOT NULL DEFAULT '');
-CREATE TABLE IF NOT EXISTS offers (
-    image TEXT PRIMARY KEY, title TEXT NOT NULL, owner INTEGER NOT NULL, owner_name TEXT NOT NULL, words TEXT NOT NULL
-    ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS mail_seen (mail TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rewrites (path TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-"""
-_VERSION_2 = """
-ALTER TABLE outbox ADD COLUMN lane TEXT NOT NULL DEFAULT '';
-ALTER TABLE outbox ADD COLUMN signed BLOB;
-ALTER TABLE own_images ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE own_images ADD COLUMN upload_sha256 BLOB;
-ALTER TABLE own_images ADD COLUMN upload_size INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE held ADD COLUMN look_s REAL;
-CREATE TABLE given (
-    grant_id TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, record BLOB NOT NULL,
-    version INTEGER NOT NULL, consumed INTEGER NOT NULL, cloud_share BLOB,
-    share_signature BLOB) WITHOUT ROWID;
-CREATE TABLE seen_views (
-    view TEXT PRIMARY KEY, image TEXT NOT NULL, viewer INTEGER NOT NULL, viewer_name TEXT NOT NULL, at REAL NOT NULL,
-    left INTEGER NOT NULL, grant_id TEXT, consumed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE set_aside (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, from_table TEXT NOT NULL, reason TEXT NOT NULL, row TEXT NOT NULL,
-    at REAL NOT NULL);
-"""
-_VERSION_3 = """
-CREATE TABLE previews (image TEXT PRIMARY KEY, preview BLOB NOT NULL, mark TEXT NOT NULL) WITHOUT ROWID;
-"""
-_VERSION_4 = """
-ALTER TABLE own_images ADD COLUMN receipt BLOB;
-ALTER TABLE given ADD COLUMN wishes BLOB;
-"""
-_MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
-"""Each brings a store from the version before to its own. A migration that has been released is never changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """One waiting item; `kind` says how `body` is to be read.
 
-    Rows of one `lane` are delivered one after the other. `signed` is the signed operation that was last sent for it.
+    Rows of one `lane` are delivered one after the other. `signed` is the signed operation that was last sent for it;
+    `ask` is the id of the request for views that it answers, None for what is no answer.
     """
 
     request: str
@@ -100,6 +45,7 @@ class OutboxRow:
     trouble: str
     lane: str = ""
     signed: bytes | None = None
+    ask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,22 +139,7 @@ class Store:
                 source.backup(copy)
 
     def _prepare(self, sql: sqlite3.Connection) -> None:
-        version = sql.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
-            raise ProfileError(f"{self._path} was written by a newer Glimpse; update this one.")
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-            sql.execute("BEGIN IMMEDIATE")
-            try:
-                for statement in filter(str.strip, script.split(";")):
-                    sql.execute(statement)
-                if number == 2:
-                    carry_over(sql)
-                sql.execute(f"PRAGMA user_version = {number}")
-                sql.execute("COMMIT")
-            except BaseException:
-                if sql.in_transaction:
-                    sql.execute("ROLLBACK")
-                raise
+        migrate(sql, self._path)
         sql.execute("BEGIN")
         try:
             self.found = self._sort_out(sql, TABLES)

@@ -7,19 +7,19 @@ from typing import Any
 
 import msgspec
 
-from shared.errors import GlimpseError, MalformedMessage, RemoteError
+from shared.errors import GlimpseError, RemoteError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
-from tui.peer.answers import REJECTION, answered_by, waiting_answers
 from tui.peer.asker import Asker
 from tui.peer.comparing import later_ask
 from tui.peer.context import Context
-from tui.peer.outbox import Unreadable
 from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import attempt
 
 log = logging.getLogger(__name__)
 
+REJECTION = "rejection"
+"""What a row of the outbox is called that rejects a request."""
 _LETTER_CAP_BYTES = 16_384
 _LOOK_S = 4.0
 """How long a person who answers waits for the request's present state."""
@@ -30,6 +30,7 @@ class ViewRequests:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._cloud = Asker(context)
         self.on_listed: Callable[[Collection[str], Collection[str]], Awaitable[None]] = _ignore
         """Called with the ids of all requests that this account made, as the cloud lists them, and of those that were
         known here before it was asked."""
@@ -39,7 +40,7 @@ class ViewRequests:
         """Read all requests to (`incoming`) or from this account. Raises `Unavailable`."""
         listed: set[str] = set()
         known = await self._own()
-        pages = Asker(self._context).pages(lambda page: ops.ListAsks(incoming=incoming, page=page), ops.Asks)
+        pages = self._cloud.pages(lambda page: ops.ListAsks(incoming=incoming, page=page), ops.Asks)
         async for outcome in pages:
             await self._keep(outcome.rows, incoming=incoming)
             listed.update(row.ask for row in outcome.rows)
@@ -78,9 +79,7 @@ class ViewRequests:
         if self._context.cloud.reachable:
             try:
                 question = ops.ListAsks(incoming=True, ask=ask)
-                found, _ = await self._context.cloud.ask(question, request=self._context.new_id(), wait_s=_LOOK_S)
-                if not isinstance(found, ops.Asks):
-                    raise RemoteError("the cloud answered a list of requests with something else")
+                found = await self._cloud.query(question, ops.Asks, wait_s=_LOOK_S)
                 await self._keep(found.rows, incoming=True)
             except GlimpseError as error:
                 # What is known here has to do; the directory decides when the answer arrives.
@@ -90,16 +89,12 @@ class ViewRequests:
     # --- Answered here -----------------------------------------------------------------------------------------------
     async def settled(self, row: OutboxRow, *, refused: bool) -> None:
         """Take note of an answer that left the outbox: delivered, or refused by the cloud, which then knows better."""
-        try:
-            ask = answered_by(row)
-        except (Unreadable, MalformedMessage):
-            return  # it is set aside; which request it answered nobody can tell
-        if ask is None:
+        if row.ask is None:
             return
         if refused:
-            self._context.tasks.start_soon(attempt, "look at a request", partial(self.present, ask))
+            self._context.tasks.start_soon(attempt, "look at a request", partial(self.present, row.ask))
         else:
-            await self.close(ask, "rejected" if row.what == REJECTION else "accepted")
+            await self.close(row.ask, "rejected" if row.what == REJECTION else "accepted")
 
     async def close(self, ask: str, state: str) -> None:
         """Note how a request to this account ended; nothing if it is closed or not known here.
@@ -121,7 +116,7 @@ class ViewRequests:
         now = self._context.wall()
 
         def put(store: Store) -> None:
-            answered = waiting_answers(store.outbox()).requests
+            answered = {row.ask for row in store.outbox()}
             for row in store.all("SELECT row FROM asks WHERE incoming = 1"):
                 ask = stored_ask(row["row"])
                 if ask is None or ask.ask in answered:

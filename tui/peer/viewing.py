@@ -29,6 +29,7 @@ from shared.wire import operations as ops
 from shared.wire.base import Id128
 from shared.wire.refusals import FINAL_CODES, REFUSAL_TEXTS, RefusalCode
 from tui.peer import files
+from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import LookWaits
@@ -78,6 +79,7 @@ class Viewing:
 
     def __init__(self, context: Context, copies: Copies, holding: Holding, mailbox: Mailbox, outbox: Outbox) -> None:
         self._context = context
+        self._cloud = Asker(context)
         self._copies = copies
         self._holding = holding
         self._mailbox = mailbox
@@ -303,11 +305,10 @@ class Viewing:
             return right
         asked = context.clock()
         try:
-            outcome, _ = await context.cloud.ask(ops.GetGrant(grant=grant), request=context.new_id(), wait_s=_REREAD_S)
-            if isinstance(outcome, ops.GrantState):
-                await self._mailbox.take_grant(outcome.grant, asked=asked)
-                if outcome.grant.frozen:  # what only this peer can prove, its owner's peer has to confirm
-                    await self._holding.own_up([outcome.grant])
+            row = await self._cloud.grant(grant, wait_s=_REREAD_S)
+            await self._mailbox.take_grant(row, asked=asked)
+            if row.frozen:  # what only this peer can prove, its owner's peer has to confirm
+                await self._holding.own_up([row])
         except GlimpseError as error:
             log.warning("a grant could not be read again", extra={"grant": grant, "reason": str(error)})
         return await self._newest(right)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
-    from tui.monitor.model.actions import OperatorAction
+    from tui.monitor.model.events import OperatorAction
     from tui.monitor.node_index import NodeIndex
 
 
@@ -28,9 +28,9 @@ class LastActions(Details):
 
     DEFAULT_CSS = "LastActions #action-text { height: 3; }"
 
-    def __init__(self, roster: NodeIndex, time_of_day: Callable[[float], str]) -> None:
+    def __init__(self, node_index: NodeIndex, time_of_day: Callable[[float], str]) -> None:
         super().__init__()
-        self._roster = roster
+        self._node_index = node_index
         self._time_of_day = time_of_day
         self._shown: tuple[OperatorAction, ...] | None = None
 
@@ -53,8 +53,8 @@ class LastActions(Details):
 
     def _cells(self, action: OperatorAction) -> Sequence[Text | str]:
         palette, record = Palette.of(self.app), action.record
-        logged = ", ".join(plain(self._roster.name(place), 16) for place in sorted(action.logged_by))
-        if action.logged_by >= set(self._roster.places):
+        logged = ", ".join(plain(self._node_index.name(place), 16) for place in sorted(action.logged_by))
+        if action.logged_by >= set(self._node_index.places):
             logged = "all nodes"
         elif not record.obeyed:
             logged = f"{logged} only" if len(action.logged_by) == 1 else logged

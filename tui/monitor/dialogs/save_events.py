@@ -14,7 +14,7 @@ from shared.errors import GlimpseError
 from shared.text import clean
 from tui.common.dialog import Dialog
 from tui.common.working import work
-from tui.monitor.saving import save_text, typed_path
+from tui.monitor.event_export import save_text, typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,17 +42,17 @@ class SaveEvents(Dialog[Path]):
             super().__init__()
             self.reason = reason
 
-    def __init__(self, text: str, what: str, place: str) -> None:
+    def __init__(self, text: str, what: str, suggested: str) -> None:
         super().__init__()
         self._text = text
         self._what = what
-        self._place = place
+        self._suggested = suggested
         self._busy = False
 
     def body(self) -> Iterable[Widget]:
         """Return what is saved, and where."""
         yield Static(self._what, markup=False, classes="text")
-        yield Input(self._place, id="save-path", select_on_focus=False, max_length=4096)
+        yield Input(self._suggested, id="save-path", select_on_focus=False, max_length=4096)
 
     def result(self) -> Path | None:
         """Begin to write; the dialog closes when that is done."""

@@ -79,7 +79,6 @@ class ClusterData:
     failed: int
     """Given back by a node that could not serve them: another one should."""
     requests_per_s: float
-    in_flight: int
     policy: str
     token: str | None
     """Holder of the token of the failure simulation; None while it does not go round."""
@@ -96,9 +95,7 @@ class TableLine:
     rank: int | None
     """0 the leader, 1 next in line; None: not fit, or silent."""
     badge: Badge
-    incarnation: int
     load1: float
-    cores: int
     in_flight: int
     cost: float
     priority: float
@@ -114,11 +111,10 @@ class TableData:
     term: int
     told_by: int | None
     """The node whose copy this is: the leader's, if that answers."""
-    age_s: float
     lines: tuple[TableLine, ...]
 
 
-NO_TABLE = TableData(0, None, 0.0, ())
+NO_TABLE = TableData(0, None, ())
 
 
 def leader_of(records: Sequence[NodeRecord]) -> NodeRecord | None:
@@ -134,7 +130,7 @@ def leader_of(records: Sequence[NodeRecord]) -> NodeRecord | None:
     return max(leading, key=_term, default=None)
 
 
-def directory_of(records: Sequence[NodeRecord], roster: NodeIndex, now: float) -> DirectoryData:
+def directory_of(records: Sequence[NodeRecord], node_index: NodeIndex, now: float) -> DirectoryData:
     """Return what the nodes that answer say of the directory."""
     told = [
         (record.place, record.directory)
@@ -146,10 +142,10 @@ def directory_of(records: Sequence[NodeRecord], roster: NodeIndex, now: float) -
     latencies = [message.latency_ms for _, message in told if message.ok and message.latency_ms is not None]
     return DirectoryData(
         one_line(told[0][1].engine) if told else "",
-        tuple(roster.name(place) for place, message in told if message.ok),
-        tuple((roster.name(place), one_line(message.error)) for place, message in told if not message.ok),
+        tuple(node_index.name(place) for place, message in told if message.ok),
+        tuple((node_index.name(place), one_line(message.error)) for place, message in told if not message.ok),
         sum(latencies) / len(latencies) if latencies else None,
-        tuple(roster.name(place) for place, message in told if cannot_write(message)),
+        tuple(node_index.name(place) for place, message in told if cannot_write(message)),
     )
 
 
@@ -166,7 +162,7 @@ def cannot_write(message: feed.FeedDirectory) -> bool:
     return not message.ok and not message.writable and message.latency_ms is not None
 
 
-def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: NodeIndex, now: float) -> TableData:
+def table_of(records: Sequence[NodeRecord], last_leader: int | None, node_index: NodeIndex, now: float) -> TableData:
     """Return the coordination table: the leader's own, or the newest that anybody holds.
 
     Without a leader, `last_leader` is in no line: the others are its heirs.
@@ -179,10 +175,10 @@ def table_of(records: Sequence[NodeRecord], last_leader: int | None, roster: Nod
     table = teller.table
     age_s = table.age_ms / 1000 + max(0.0, now - teller.table_at)
     rows = {row.place: row for row in table.rows if row.place < len(records)}
-    ranks = _ranks(rows, leader, last_leader, roster.timing.suspect_s)
+    ranks = _ranks(rows, leader, last_leader, node_index.timing.suspect_s)
     ordered = sorted(rows, key=lambda place: (ranks[place] is None, ranks[place] or 0))
-    lines = tuple(_line(rows[place], ranks[place], records[place], roster, age_s) for place in ordered)
-    return TableData(table.term, teller.place, age_s, lines)
+    lines = tuple(_line(rows[place], ranks[place], records[place], node_index, age_s) for place in ordered)
+    return TableData(table.term, teller.place, lines)
 
 
 def totals_of(records: Sequence[NodeRecord]) -> tuple[int, int, int]:
@@ -209,15 +205,13 @@ def _ranks(
     return ranks
 
 
-def _line(row: TableRow, rank: int | None, record: NodeRecord, roster: NodeIndex, age_s: float) -> TableLine:
+def _line(row: TableRow, rank: int | None, record: NodeRecord, node_index: NodeIndex, age_s: float) -> TableLine:
     return TableLine(
         row.place,
-        roster.name(row.place),
+        node_index.name(row.place),
         rank,
         record.badges()[0],
-        row.incarnation,
         row.load1,
-        row.cores,
         row.in_flight,
         cost(row.load1, row.cores, row.in_flight),
         priority(row.load1),

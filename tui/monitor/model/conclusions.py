@@ -38,18 +38,18 @@ class Conclusions:
     def __init__(
         self,
         records: Sequence[NodeRecord],
-        roster: NodeIndex,
+        node_index: NodeIndex,
         elections: Elections,
         events: EventHistory,
         interval_s: float,
     ) -> None:
-        self.down_after_s = interval_s + DOWN_AFTER_HEARTBEATS * roster.timing.heartbeat_s
+        self.down_after_s = interval_s + DOWN_AFTER_HEARTBEATS * node_index.timing.heartbeat_s
         self.state = ClusterState.LOOKING
         self.since: float | None = None
         """Since when the cluster is in that state."""
         self.last_leader: int | None = None
         self._records = records
-        self._roster = roster
+        self._node_index = node_index
         self._elections = elections
         self._events = events
         self._interval_s = interval_s
@@ -182,21 +182,23 @@ class Conclusions:
         return now
 
     def _look_at_directory(self, now: float) -> None:
-        directory = directory_of(self._records, self._roster, now)
+        directory = directory_of(self._records, self._node_index, now)
         errors = dict(directory.missed_by)
-        missing = frozenset(place for place in self._roster.places if self._roster.name(place) in errors)
+        missing = frozenset(place for place in self._node_index.places if self._node_index.name(place) in errors)
         before, self._missing = self._missing, missing
         could_not_write = self._cannot_write
-        self._cannot_write = frozenset(place for place in missing if self._roster.name(place) in directory.unwritable)
+        self._cannot_write = frozenset(
+            place for place in missing if self._node_index.name(place) in directory.unwritable
+        )
         if before is None or before == missing:
             return
         for place in sorted(missing - before):
-            name = self._roster.name(place)
+            name = self._node_index.name(place)
             what = "cannot write" if name in directory.unwritable else "does not reach"
             text = f"{what} the directory: {errors[name] or 'no reason given'}"
             self._events.add(now, Level.ERROR, Topic.DIRECTORY, place, text)
         for place in sorted(before - missing):
-            if self._roster.name(place) in directory.reached_by:
+            if self._node_index.name(place) in directory.reached_by:
                 text = "can write the directory again" if place in could_not_write else "reaches the directory again"
                 self._events.add(now, Level.INFO, Topic.DIRECTORY, place, text)
 
@@ -214,7 +216,7 @@ class Conclusions:
             ):
                 self._told_term = election.term
                 text = (
-                    f"{self._roster.name(election.leader)} leads term {election.term}: found in "
+                    f"{self._node_index.name(election.leader)} leads term {election.term}: found in "
                     f"{1000 * (election.took_s or 0.0):.0f} ms with {election.message_count} messages "
                     f"(classic Bully: {election.bully_best} to {election.bully_worst})"
                 )

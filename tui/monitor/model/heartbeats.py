@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from tui.monitor.model.series import MINUTE_S, SPAN_S, blank
-from tui.monitor.model.tallies import Tallies
+from tui.monitor.model.series import MINUTE_S, SPAN_S, Tallies, blank
 
 if TYPE_CHECKING:
     from shared.wire.feed_messages import Beats
@@ -35,7 +34,6 @@ class Beat(IntEnum):
 class BeatRow:
     """The last two minutes between a node and `other`, oldest first. `leads`: this node sends the heartbeats now."""
 
-    other: int
     other_name: str
     first: int
     """Number of the first cell since the monitor's time 0, see `Curve.first`."""
@@ -47,8 +45,6 @@ class BeatRow:
     """The other one sends the heartbeats now."""
     missed: int
     """Heartbeats missed or not acknowledged, in the last minute."""
-    heard_s: float | None
-    """Since it was last heard at all; None if never."""
     rtt_us: int | None
     """Round trip of heartbeats between the two, if one of them leads and it answers."""
 
@@ -103,7 +99,7 @@ class BeatBuckets:
         """The node began a new life."""
         self._tallies.begin()
 
-    def row(self, other: int, name: str, now: float, *, leads: bool, follows: bool, rtt_us: int | None) -> BeatRow:
+    def row(self, name: str, now: float, *, leads: bool, follows: bool, rtt_us: int | None) -> BeatRow:
         """Return what is kept."""
         size, last = len(self._cells), int(now / self.bucket_s)
         first = last - size + 1
@@ -113,12 +109,7 @@ class BeatBuckets:
         for ring in (cells, missed):
             blank(ring, last - self._newest, 0)
         minute = round(MINUTE_S / self.bucket_s)
-        beats = self.last
-        heard_ms = None if beats is None else beats.heard_ms
-        heard_s = None if heard_ms is None else heard_ms / 1000 + max(0.0, now - self.last_at)
-        return BeatRow(
-            other, name, first, self.bucket_s, bytes(cells), leads, follows, sum(missed[-minute:]), heard_s, rtt_us
-        )
+        return BeatRow(name, first, self.bucket_s, bytes(cells), leads, follows, sum(missed[-minute:]), rtt_us)
 
     def _index(self, now: float) -> int:
         size, number = len(self._cells), int(now / self.bucket_s)

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.wire import feed_messages as feed
-from tui.monitor.model.actions import Actions
-from tui.monitor.model.clocks import Clocks
 from tui.monitor.model.cluster import (
     ClusterData,
     ClusterState,
@@ -24,40 +22,41 @@ from tui.monitor.model.cluster import (
 )
 from tui.monitor.model.conclusions import FEED_INTERVAL_S, Conclusions
 from tui.monitor.model.elections import ElectionBody, ElectionData, ElectionEntry, Elections
-from tui.monitor.model.events import EventHistory, Level, Topic, one_line
-from tui.monitor.model.latency import LatencyWindow
+from tui.monitor.model.events import Actions, EventHistory, Level, Topic, line_of, one_line
 from tui.monitor.model.nodes import DONE, NodeData, NodeRecord, Presence, RoleChange
-from tui.monitor.model.notices import line_of
+from tui.monitor.model.reception import Clocks
 from tui.monitor.model.requests import RequestTable
+from tui.monitor.model.series import LatencyWindow
 from tui.monitor.model.traffic import TrafficData, traffic_of
 
 if TYPE_CHECKING:
-    from tui.monitor.model.clocks import NodeClock
     from tui.monitor.model.heartbeats import BeatRow
+    from tui.monitor.model.reception import NodeClock
     from tui.monitor.node_index import NodeIndex
 
 
 class Model:
     """Everything that the monitor knows. Feed it with `take`, call `observe` about five times a second, ask the rest.
 
-    `roster` says who the nodes are; a node is named by its place in it. All times are seconds of the monitor's clock.
+    `node_index` says who the nodes are; a node is named by its place in it. All times in seconds of the monitor's
+    clock.
     """
 
-    def __init__(self, roster: NodeIndex, *, interval_s: float = FEED_INTERVAL_S) -> None:
-        self.roster = roster
+    def __init__(self, node_index: NodeIndex, *, interval_s: float = FEED_INTERVAL_S) -> None:
+        self.node_index = node_index
         self.events = EventHistory()
         self.actions = Actions()
         self.requests = RequestTable()
         self._latency = LatencyWindow()
-        self._clocks = Clocks(len(roster.nodes))
-        self._records = [NodeRecord(place, roster) for place in roster.places]
-        self._elections = Elections(len(roster.nodes), roster.timing)
-        self._conclusions = Conclusions(self._records, roster, self._elections, self.events, interval_s)
+        self._clocks = Clocks(len(node_index.nodes))
+        self._records = [NodeRecord(place, node_index) for place in node_index.places]
+        self._elections = Elections(len(node_index.nodes), node_index.timing)
+        self._conclusions = Conclusions(self._records, node_index, self._elections, self.events, interval_s)
 
     # --- Feeding -----------------------------------------------------------------------------------------------------
     def take(self, place: int, message: feed.FeedMessage, now: float) -> None:
         """Take a message of the node at `place`, which came just now. Places beyond the cluster are passed over."""
-        if place not in self.roster.places:
+        if place not in self.node_index.places:
             return
         record = self._records[place]
         if isinstance(message, feed.WatchRefused):
@@ -89,7 +88,7 @@ class Model:
     # --- Asking ------------------------------------------------------------------------------------------------------
     def cluster(self, now: float) -> ClusterData:
         """Return the cluster's sentence."""
-        records, roster, conclusions = self._records, self.roster, self._conclusions
+        records, node_index, conclusions = self._records, self.node_index, self._conclusions
         leader = leader_of(records)
         state, since = conclusions.state, conclusions.since
         if leader is not None:
@@ -103,21 +102,20 @@ class Model:
             state=state,
             since=since,
             leader=None if leader is None else leader.place,
-            leader_name=roster.name(conclusions.last_leader if leader is None else leader.place),
+            leader_name=node_index.name(conclusions.last_leader if leader is None else leader.place),
             former_fate=conclusions.fate(now),
-            electing=tuple(roster.name(record.place) for record in up if _is_electing(record)),
+            electing=tuple(node_index.name(record.place) for record in up if _is_electing(record)),
             term=max((_term(record) for record in records), default=0),
             nodes_up=len(up),
             nodes=len(records),
-            directory=directory_of(records, roster, now),
+            directory=directory_of(records, node_index, now),
             clients=max((found.traffic.clients for found in states), default=0),
             requests_done=done,
             refused=refused,
             failed=failed,
             requests_per_s=sum(record.totals.rate(DONE) for record in up),
-            in_flight=sum(found.work.in_flight for found in states),
             policy=one_line(policy or (states[0].standing.policy if states else "")),
-            token=None if holder is None else roster.name(holder),
+            token=None if holder is None else node_index.name(holder),
             token_s=token_s,
         )
 
@@ -132,7 +130,7 @@ class Model:
 
     def table(self, now: float) -> TableData:
         """Return the coordination table in order."""
-        return table_of(self._records, self._conclusions.last_leader, self.roster, now)
+        return table_of(self._records, self._conclusions.last_leader, self.node_index, now)
 
     def elections(self, now: float) -> tuple[ElectionData, ...]:
         """Return the elections that are known, newest first."""
@@ -140,7 +138,7 @@ class Model:
 
     def traffic(self, now: float) -> TrafficData:
         """Return counts, rates and latencies of requests, for all nodes and for each."""
-        return traffic_of(self._records, self._latency, self.roster, now)
+        return traffic_of(self._records, self._latency, self.node_index, now)
 
     # --- Messages ----------------------------------------------------------------------------------------------------
     def _begins(self, record: NodeRecord, message: feed.FeedState, now: float) -> None:
@@ -163,8 +161,7 @@ class Model:
             case feed.FeedBeats():
                 record.take_beats(message, now)
             case feed.FeedDispatch():
-                grown, sum_ms = record.take_dispatch(message, now)
-                self._latency.add(grown, sum_ms, now)
+                self._latency.add(record.take_dispatch(message, now), now)
             case feed.FeedTable():
                 record.table, record.table_at = message, now
             case feed.FeedDirectory():
@@ -208,19 +205,19 @@ class Model:
             self._elections.take(ElectionEntry(place, record.incarnation, notice.number, notice.at_ms, clock, body))
         if isinstance(body, feed.AuditNotice) and not self.actions.take(body.record, place, at):
             return  # another node has told of it
-        level, topic, text = line_of(body, place, self.roster)
+        level, topic, text = line_of(body, place, self.node_index)
         self.events.add(at, level, topic, place, text)
 
     # --- Panels ------------------------------------------------------------------------------------------------------
     def _node(self, record: NodeRecord, rank: int | None, now: float) -> NodeData:
-        place, roster, state = record.place, self.roster, record.state
+        place, node_index, state = record.place, self.node_index, record.state
         leader = None if state is None else state.standing.leader
         clock = self._clocks.of(place)
         since_ms = None if state is None else state.standing.leader_since_ms
         return NodeData(
             place=place,
-            name=roster.name(place),
-            address=roster.nodes[place].address,
+            name=node_index.name(place),
+            address=node_index.nodes[place].address,
             presence=record.presence,
             badges=record.badges(),
             state=state,
@@ -228,23 +225,20 @@ class Model:
             deaf_s=max(0.0, self._conclusions.deaf_until(record) - now) if record.presence is Presence.DEAF else 0.0,
             heard_by=self._heard_by(place, now),
             trouble=record.trouble,
-            leader_name=roster.name(leader),
+            leader_name=node_index.name(leader),
             leader_since=None if since_ms is None else clock.moment(since_ms),
             rank=rank,
             rates=record.rates(),
             curves=record.curves(now),
             beats=self._beats(record, leader, now),
-            rtt_us=self._rtt(record, leader),
-            latency=record.latency.read(now),
-            lost_share=record.sequence.lost_share,
             directory_trouble=directory_trouble(record, now),
             role_change=_role_change(record, clock),
         )
 
     def _heard_by(self, place: int, now: float) -> tuple[str, ...]:
-        within_s = self.roster.timing.suspect_s
+        within_s = self.node_index.timing.suspect_s
         return tuple(
-            self.roster.name(other.place)
+            self.node_index.name(other.place)
             for other in self._records
             if other.place != place and other.hears(place, within_s, now)
         )
@@ -256,18 +250,9 @@ class Model:
             follows = leader == other
             last = buckets.last if leads else self._records[other].beats[record.place].last if follows else None
             rtt_us = None if last is None or record.presence is not Presence.UP else last.rtt_us
-            rows.append(buckets.row(other, self.roster.name(other), now, leads=leads, follows=follows, rtt_us=rtt_us))
+            name = self.node_index.name(other)
+            rows.append(buckets.row(name, now, leads=leads, follows=follows, rtt_us=rtt_us))
         return tuple(rows)
-
-    def _rtt(self, record: NodeRecord, leader: int | None) -> int | None:
-        """Return the round trip of heartbeats: to the slowest follower of a leader, else from the leader."""
-        if leader is None or leader not in self.roster.places:
-            return None
-        if leader == record.place:
-            told = [buckets.last for buckets in record.beats.values()]
-        else:
-            told = [self._records[leader].beats[record.place].last]
-        return max((beats.rtt_us for beats in told if beats is not None and beats.rtt_us is not None), default=None)
 
     def _led_since(self, leader: NodeRecord) -> float | None:
         assert leader.state is not None
@@ -282,7 +267,7 @@ class Model:
             if record.state is not None
             and record.heard_at is not None
             and record.presence is not Presence.DOWN
-            and record.state.standing.token in self.roster.places
+            and record.state.standing.token in self.node_index.places
         ]
         if not told:
             return None, 0.0

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from shared.wire.feed_messages import Happening
 from tui.monitor.model.heartbeats import BeatBuckets, BeatRow
-from tui.monitor.model.latency import BUCKETS, Latency, LatencyWindow
-from tui.monitor.model.sequence import Sequencer
-from tui.monitor.model.series import Curve, Series
-from tui.monitor.model.tallies import Tallies
+from tui.monitor.model.reception import Sequencer
+from tui.monitor.model.series import BUCKETS, Curve, LatencyWindow, Series, Tallies
 
 if TYPE_CHECKING:
     from shared.wire import feed_messages as feed
     from tui.monitor.node_index import NodeIndex
 
-DONE, REFUSED, FAILED, SENT_BYTES, RECEIVED_BYTES, DROPPED = range(6)
+DONE, REFUSED, FAILED, SENT_BYTES, RECEIVED_BYTES = range(5)
 """Places in the totals of a node, see `NodeRecord.totals`."""
 HAPPENINGS: Final = max(Happening) + 1
 
@@ -110,11 +108,6 @@ class NodeData:
     curves: Curves
     beats: tuple[BeatRow, ...]
     """By place of the other node."""
-    rtt_us: int | None
-    """Of heartbeats: to the slowest follower if it leads, else from the leader to it."""
-    latency: Latency
-    lost_share: float
-    """Of the feed's messages, lost on the way to the monitor."""
     directory_trouble: str = ""
     """What is wrong between it and the directory, as it said lately."""
     role_change: RoleChange | None = None
@@ -129,7 +122,7 @@ class NodeData:
 class NodeRecord:
     """Everything that is kept of one node; of fixed size. Times in seconds of the monitor's clock."""
 
-    def __init__(self, place: int, roster: NodeIndex) -> None:
+    def __init__(self, place: int, node_index: NodeIndex) -> None:
         self.place = place
         self.incarnation = 0
         self._highest = 0
@@ -154,12 +147,13 @@ class NodeRecord:
         self.directory_at = 0.0
         self.kinds: tuple[feed.KindCount, ...] = ()
         self.sequence = Sequencer()
-        self.totals = Tallies(6)
+        self.totals = Tallies(5)
         self.happenings = Tallies(HAPPENINGS)
         self.latency = LatencyWindow()
-        self._histogram = Tallies(BUCKETS + 1)
-        """The buckets, and behind them the sum in ms."""
-        self.beats = {other: BeatBuckets(roster.timing.heartbeat_s) for other in roster.places if other != place}
+        self._histogram = Tallies(BUCKETS)
+        self.beats = {
+            other: BeatBuckets(node_index.timing.heartbeat_s) for other in node_index.places if other != place
+        }
         self.load, self.cpu, self.in_flight, self.requests = Series(), Series(), Series(), Series()
         self.next_notice = 0
         """Number of the notice that is to come; 0 before the first."""
@@ -211,7 +205,6 @@ class NodeRecord:
                 work.failed,
                 traffic.sent_bytes,
                 traffic.received_bytes,
-                traffic.dropped,
             ),
         )
         self.load.put(now, work.load1)
@@ -220,14 +213,13 @@ class NodeRecord:
         self.requests.put(now, self.totals.rate(DONE))
         return True
 
-    def take_dispatch(self, message: feed.FeedDispatch, now: float) -> tuple[tuple[float, ...], float]:
-        """Take the counts; return how many requests of each latency bucket were answered since, and their sum in ms."""
+    def take_dispatch(self, message: feed.FeedDispatch, now: float) -> tuple[float, ...]:
+        """Take the counts; return how many requests of each latency bucket were answered since."""
         at_s = message.at_ms / 1000
         self.happenings.take(at_s, message.counts)
-        padded = (*message.latency[:BUCKETS], *(0,) * (BUCKETS - len(message.latency)))
-        grown = self._histogram.take(at_s, (*padded, message.latency_sum_ms))
-        self.latency.add(grown[:BUCKETS], grown[BUCKETS], now)
-        return grown[:BUCKETS], grown[BUCKETS]
+        grown = self._histogram.take(at_s, message.latency)
+        self.latency.add(grown, now)
+        return grown
 
     def take_beats(self, message: feed.FeedBeats, now: float) -> None:
         """Take the heartbeats' counts; places that the cluster does not have are passed over."""

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from shared.wire import operations as wire
+from shared.wire.base import Message
 from shared.wire.feed_messages import Happening
-from tui.monitor.model.operations import operation_name, operation_names
 
 if TYPE_CHECKING:
     from shared.wire.feed_messages import RequestEvent
+
+
+@cache
+def operation_names() -> dict[int, str]:
+    """Return the name of every operation by its kind."""
+    kinds = (value for value in vars(wire).values() if isinstance(value, type) and issubclass(value, Message))
+    names: dict[int, str] = {}
+    for kind in kinds:
+        tag = kind.__struct_config__.tag
+        if isinstance(tag, int) and 100 <= tag < 150:
+            names[tag] = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+    return names
+
+
+def operation_name(kind: int) -> str:
+    """Return the name of an operation; one that is not known is a dash."""
+    return operation_names().get(kind, "–" if kind == 0 else f"kind {kind}")
+
 
 MAX_REQUESTS: Final = 512
 MAX_STEPS: Final = 16
@@ -66,7 +87,6 @@ class RequestData:
     """Name of the operation."""
     state: RequestState
     began: float
-    changed: float
     place: int | None
     """The node that serves it, or served it."""
     latency_ms: float | None
@@ -84,7 +104,6 @@ class RequestFilter:
 
     account: int | None = None
     operation: int | None = None
-    state: RequestState | None = None
     text: str = ""
     """Words that must all stand in the kind, state, code, id or `#account`, whatever their case."""
 
@@ -102,15 +121,13 @@ class RequestFilter:
         for kind, name in operation_names().items():
             if name == rest:
                 operation, rest = kind, ""
-        return cls(account, operation, None, rest)
+        return cls(account, operation, rest)
 
     def takes(self, request: RequestData) -> bool:
         """Return whether a request is shown."""
         if self.account is not None and request.account != self.account:
             return False
         if self.operation is not None and request.operation != self.operation:
-            return False
-        if self.state is not None and request.state is not self.state:
             return False
         if not self.text:
             return True
@@ -188,7 +205,6 @@ class _Followed:
             operation_name(self.operation),
             state,
             self.steps[0].at,
-            self.changed,
             place,
             self.latency_ms,
             self.code,
@@ -202,7 +218,6 @@ class RequestTable:
     """The last `MAX_REQUESTS` followed requests; those that are done make room first."""
 
     def __init__(self) -> None:
-        self.version = 0
         self.one_in: dict[int, int] = {}
         """By place: the node follows one request in so many."""
         self._followed: OrderedDict[tuple[str, str], _Followed] = OrderedDict()
@@ -217,7 +232,6 @@ class RequestTable:
                 self._make_room()
         followed.take(event, place, at)
         self._followed.move_to_end(key)
-        self.version += 1
 
     def shown(self, now: float, chosen: RequestFilter | None = None, *, at_most: int = 200) -> tuple[RequestData, ...]:
         """Return followed requests, those heard of last first."""

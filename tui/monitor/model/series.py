@@ -1,10 +1,13 @@
-"""Values over the last minute, in buckets of fixed length: what charts and strips are drawn from."""
+"""Values and counters over the last minute: what charts, rates and percentiles are made from."""
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections import deque
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from shared.wire.feed_messages import LATENCY_BOUNDS_MS
 
 T = TypeVar("T")
 MINUTE_S: Final = 60.0
@@ -62,11 +65,6 @@ class Series:
         if (index := self._index(at)) is not None:
             self._values[index] = value
 
-    def add(self, at: float, amount: float) -> None:
-        """Add to the bucket of this moment; one that is too old is passed over."""
-        if (index := self._index(at)) is not None:
-            self._values[index] = (self._values[index] or 0.0) + amount
-
     def curve(self, now: float) -> Curve:
         """Return the buckets up to the one of `now`."""
         size, last = len(self._values), int(now / self.bucket_s)
@@ -83,4 +81,153 @@ class Series:
             for skipped in range(max(self._newest + 1, number - size + 1), number + 1):
                 self._values[skipped % size] = None
             self._newest = number
+        return number % size
+
+
+RATE_WINDOW_S: Final = 3.0
+_KEPT: Final = 32
+"""Readings kept; at most so many lie in the window at five a second."""
+
+
+class Tallies:
+    """Counters of one node that start at 0 with each of its lives and only grow within one."""
+
+    __slots__ = ("_base", "_nothing", "_readings", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._base = [0.0] * size
+        self._nothing: tuple[float, ...] = (0,) * size
+        self._readings: deque[tuple[float, tuple[float, ...]]] = deque(maxlen=_KEPT)
+
+    def take(self, at_s: float, values: Sequence[float]) -> tuple[float, ...]:
+        """Take a reading at a moment of the node's clock; return what each counter grew by since the one before.
+
+        Missing values count as 0, those beyond `size` are passed over. A reading that is older than the last one is
+        nothing new and grows nothing.
+        """
+        missing = self.size - len(values)
+        padded = (*values, *(0,) * missing) if missing > 0 else tuple(values[: self.size])
+        if not self._readings:
+            self._readings.append((at_s, padded))
+            return self._nothing
+        last_at, last = self._readings[-1]
+        if at_s <= last_at:
+            return self._nothing
+        self._readings.append((at_s, padded))
+        while len(self._readings) > 2 and self._readings[1][0] < at_s - RATE_WINDOW_S:
+            self._readings.popleft()
+        if padded == last:
+            return self._nothing
+        return tuple([new - old if new > old else 0 for new, old in zip(padded, last, strict=True)])
+
+    def begin(self) -> None:
+        """The node began a new life: what the last one counted stays in the totals."""
+        for index, value in enumerate(self.latest):
+            self._base[index] += value
+        self._readings.clear()
+
+    @property
+    def latest(self) -> tuple[float, ...]:
+        """The last reading of the present life."""
+        return self._readings[-1][1] if self._readings else self._nothing
+
+    def total(self, index: int) -> float:
+        """Return a counter over all lives that were seen."""
+        return self._base[index] + self.latest[index]
+
+    def rate(self, index: int) -> float:
+        """Return the growth of a counter per second of the node's clock, over the last readings; 0 if unknown."""
+        if len(self._readings) < 2:
+            return 0.0
+        (first_at, first), (last_at, last) = self._readings[0], self._readings[-1]
+        passed = last_at - first_at
+        return max(0.0, last[index] - first[index]) / passed if passed > 0 else 0.0
+
+
+SECOND_S: Final = 1.0
+BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Answered requests of a stretch of time. Percentiles in ms, None where nothing was answered."""
+
+    answered: int
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    counts: tuple[int, ...] = ()
+    """How many lie in each bucket of `LATENCY_BOUNDS_MS`, and in the last one beyond it; empty where none does."""
+
+
+NONE_ANSWERED: Final = Latency(0, None, None, None)
+
+
+def percentile_ms(counts: Sequence[int], share: float) -> float | None:
+    """Return the `share` quantile (0 < share <= 1), taking it that a bucket's latencies lie evenly in it.
+
+    None where nothing was counted. What lies in the last bucket, which has no upper bound, is given its lower one.
+    """
+    wanted = share * sum(counts)
+    if wanted <= 0:
+        return None
+    passed = 0.0
+    for index, count in enumerate(counts):
+        if count and passed + count >= wanted:
+            lower = LATENCY_BOUNDS_MS[index - 1] if index else 0.0
+            upper = LATENCY_BOUNDS_MS[index] if index < len(LATENCY_BOUNDS_MS) else lower
+            return lower + (upper - lower) * (wanted - passed) / count
+        passed += count
+    return LATENCY_BOUNDS_MS[-1]
+
+
+class LatencyWindow:
+    """A histogram for each second of the last minute, and their sum. Times in seconds of the monitor's clock."""
+
+    __slots__ = ("_newest", "_seconds", "_sum")
+
+    def __init__(self) -> None:
+        size = round(MINUTE_S / SECOND_S)
+        self._seconds: list[list[int] | None] = [None] * size
+        self._sum = [0] * BUCKETS
+        self._newest = -1
+
+    def add(self, grown: Sequence[float], now: float) -> None:
+        """Add what was answered since the reading before."""
+        if not any(grown):
+            return
+        index = self._index(now)
+        second = self._seconds[index]
+        if second is None:
+            second = self._seconds[index] = [0] * BUCKETS
+        for bucket, count in enumerate(grown):
+            if count:
+                second[bucket] += int(count)
+                self._sum[bucket] += int(count)
+
+    def read(self, now: float) -> Latency:
+        """Return the last minute's latencies."""
+        self._index(now)
+        answered = sum(self._sum)
+        if not answered:
+            return NONE_ANSWERED
+        return Latency(
+            answered,
+            percentile_ms(self._sum, 0.5),
+            percentile_ms(self._sum, 0.9),
+            percentile_ms(self._sum, 0.99),
+            tuple(self._sum),
+        )
+
+    def _index(self, now: float) -> int:
+        size, number = len(self._seconds), int(now / SECOND_S)
+        for passed in range(max(self._newest + 1, number - size + 1), number + 1):
+            index = passed % size
+            old = self._seconds[index]
+            if old is not None:
+                for bucket, count in enumerate(old):
+                    self._sum[bucket] -= count
+            self._seconds[index] = None
+        self._newest = max(self._newest, number)
         return number % size

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from shared.wire.feed_messages import Happening
 from tui.monitor.model.nodes import NodeRecord, Presence
-from tui.monitor.model.operations import operation_name
+from tui.monitor.model.requests import operation_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tui.monitor.model.latency import Latency, LatencyWindow
-    from tui.monitor.model.series import Curve
+    from tui.monitor.model.series import Latency, LatencyWindow
     from tui.monitor.node_index import NodeIndex
 
 
@@ -36,11 +35,8 @@ class NodeTraffic:
     counts: tuple[HappeningCount, ...]
     """By `Happening`."""
     in_flight: int
-    open_requests: int
     latency: Latency
     """Of the last minute."""
-    requests: Curve
-    """Answered per second, the last minute."""
 
     def count(self, what: Happening) -> HappeningCount:
         """Return how often something happened here."""
@@ -76,9 +72,9 @@ class TrafficData:
         return self.counts[what - 1]
 
 
-def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, roster: NodeIndex, now: float) -> TrafficData:
+def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, node_index: NodeIndex, now: float) -> TrafficData:
     """Return the numbers as they stand."""
-    nodes = tuple(_node(record, roster, now) for record in records)
+    nodes = tuple(_node(record, node_index, now) for record in records)
     counts = tuple(
         HappeningCount(
             what, sum(node.count(what).total for node in nodes), sum(node.count(what).per_s for node in nodes)
@@ -88,7 +84,7 @@ def traffic_of(records: Sequence[NodeRecord], latency: LatencyWindow, roster: No
     return TrafficData(nodes, counts, _kinds(records), latency.read(now))
 
 
-def _node(record: NodeRecord, roster: NodeIndex, now: float) -> NodeTraffic:
+def _node(record: NodeRecord, node_index: NodeIndex, now: float) -> NodeTraffic:
     up = record.presence is Presence.UP
     counts = tuple(
         HappeningCount(what, int(record.happenings.total(what)), record.happenings.rate(what) if up else 0.0)
@@ -97,13 +93,11 @@ def _node(record: NodeRecord, roster: NodeIndex, now: float) -> NodeTraffic:
     work = record.state.work if up and record.state is not None else None
     return NodeTraffic(
         record.place,
-        roster.name(record.place),
+        node_index.name(record.place),
         record.presence,
         counts,
         work.in_flight if work else 0,
-        work.open_requests if work else 0,
         record.latency.read(now),
-        record.requests.curve(now),
     )
 
 

@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.text import Text
 
 from tui.common.rowlist import Column, RowList
-from tui.monitor.event_text import node_name
+from tui.monitor.event_export import node_name
 from tui.monitor.model.events import Level
 from tui.monitor.widgets.palette import Palette
 

@@ -12,22 +12,52 @@ from tui.common.wording import plain
 from tui.monitor.model.cluster import CANNOT_WRITE
 from tui.monitor.model.nodes import Badge, NodeData, Presence
 from tui.monitor.model.series import MINUTE_S
-from tui.monitor.panels.measures import MEASURES
-from tui.monitor.widgets.badge import badge
-from tui.monitor.widgets.heartbeat_strip import HeartbeatStrip
-from tui.monitor.widgets.load_chart import LoadChart
-from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.charts import HeartbeatStrip, LoadChart, nice_scale
+from tui.monitor.widgets.palette import Palette, badge
 from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import data_rate, figure, lasting, milliseconds, ordinal, per_second, thousands
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from textual import events
     from textual.app import ComposeResult
 
     from tui.monitor.model.heartbeats import BeatRow
-    from tui.monitor.panels.measures import Measure
+    from tui.monitor.model.nodes import Curves, NodeData
+    from tui.monitor.model.series import Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing to chart: its name, where its curve is, how a value is written, the least that a scale ends at."""
+
+    title: str
+    curve: Callable[[Curves], Curve]
+    text: Callable[[float], str]
+    least: float
+    alarm: Callable[[NodeData], float | None]
+
+    def scale(self, nodes: Sequence[NodeData]) -> float:
+        """Return the common end of scale of all nodes."""
+        return nice_scale(max((self.curve(node.curves).peak for node in nodes), default=0.0), self.least)
+
+
+def _cores(node: NodeData) -> float | None:
+    return None if node.state is None else float(node.state.work.cores)
+
+
+def _none(_node: NodeData) -> float | None:
+    return None
+
+
+MEASURES: Final = (
+    Measure("load", lambda curves: curves.load, figure, 1.0, _cores),
+    Measure("requests/s", lambda curves: curves.requests, thousands, 10.0, _none),
+    Measure("in flight", lambda curves: curves.in_flight, thousands, 10.0, _none),
+    Measure("cpu %", lambda curves: curves.cpu, thousands, 100.0, _none),
+)
+
 
 _MANY: Final = 4
 """With more other nodes than this, one strip shows what passed with all of them."""
@@ -256,7 +286,6 @@ def _together(rows: tuple[BeatRow, ...]) -> tuple[BeatRow, ...]:
         leads=bool(leading),
         follows=False,
         missed=missed,
-        heard_s=None,
         rtt_us=max(rtts, default=None),
     )
     return (together,)

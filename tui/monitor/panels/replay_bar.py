@@ -63,10 +63,10 @@ class ReplayBar(TextLines):
         return (self.player.position_s - self.player.start_s) / length if length > 0 else 1.0
 
     def on_click(self, event: events.Click) -> None:
-        """Go to the place on the track."""
+        """Go to the position on the track."""
         width = max(0, self.size.width - _TRACK_LEFT - _TRACK_RIGHT)
-        place = event.get_content_offset(self)
-        if place is None or not 0 <= place.x - _TRACK_LEFT < width or width < 2:
+        offset = event.get_content_offset(self)
+        if offset is None or not 0 <= offset.x - _TRACK_LEFT < width or width < 2:
             return
-        share = (place.x - _TRACK_LEFT) / (width - 1)
+        share = (offset.x - _TRACK_LEFT) / (width - 1)
         self.player.seek(self.player.start_s + share * (self.player.end_s - self.player.start_s))

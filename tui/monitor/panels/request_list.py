@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import plain
-from tui.monitor.panels.tones import tone_style
 from tui.monitor.request_lines import state_tone, way
 from tui.monitor.widgets.palette import Palette
 from tui.monitor.wording import milliseconds
@@ -64,12 +63,12 @@ class RequestList(RowList["RequestData"]):
     def _row_cells(self, request: RequestData) -> Sequence[Text | str]:
         palette = Palette.of(self.app)
         account = Text("–", palette.muted) if request.account is None else f"#{request.account}"
-        state = Text(request.state.value, tone_style(state_tone(request.state), palette))
+        state = Text(request.state.value, palette.tone(state_tone(request.state)))
         if request.code:
             state.append(f" {plain(request.code, 24)}", palette.muted)
         path = Text()
         for piece, tone in way(request, self._names):
-            path.append(piece, tone_style(tone, palette))
+            path.append(piece, palette.tone(tone))
         return (
             self._time_of_day(request.began),
             Text(request.request, palette.muted),

@@ -14,11 +14,10 @@ from textual.widget import Widget
 
 from node.roles import Role
 from tui.common.wording import plain
+from tui.monitor.model.events import reason
 from tui.monitor.model.nodes import Presence
-from tui.monitor.model.notices import reason
 from tui.monitor.role_drawing import FULL_LINES, drawing, exits
-from tui.monitor.widgets.badge import badge, badge_colour
-from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.palette import Palette, badge, badge_colour
 from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import lasting
 

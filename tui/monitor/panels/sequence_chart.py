@@ -13,7 +13,6 @@ from textual.strip import Strip
 
 from tui.common.celltext import fit
 from tui.common.wording import plain
-from tui.monitor.panels.tones import tone_style
 from tui.monitor.sequence import ChartLine, Lane, Tone, with_gaps
 from tui.monitor.widgets.palette import Palette
 
@@ -139,7 +138,7 @@ class SequenceChart(ScrollView, can_focus=True):
         for char, style in self._lanes(line, step, palette):
             text.append(char, style)
         for piece, tone in line.pieces:
-            text.append(piece, tone_style(tone, palette))
+            text.append(piece, palette.tone(tone))
         return text
 
     def _tail(self, width: int) -> Text:
@@ -154,12 +153,12 @@ class SequenceChart(ScrollView, can_focus=True):
         cells = [(" ", Style.null())] * (step * len(self._data.names))
         for place, lane in enumerate(line.lanes):
             glyph, tone = _LANES[lane]
-            cells[place * step] = glyph, tone_style(tone, palette)
+            cells[place * step] = glyph, palette.tone(tone)
         if line.arrow is not None:
-            _draw_arrow(cells, line.arrow, step, tone_style(line.arrow.tone, palette), palette)
+            _draw_arrow(cells, line.arrow, step, palette.tone(line.arrow.tone), palette)
         for mark in line.marks:
             if 0 <= mark.place * step < len(cells):
-                cells[mark.place * step] = mark.glyph, tone_style(mark.tone, palette)
+                cells[mark.place * step] = mark.glyph, palette.tone(mark.tone)
         return cells
 
 

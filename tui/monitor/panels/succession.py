@@ -1,4 +1,4 @@
-"""The coordination table in order: the leader, its line of succession, and who is not fit to lead."""
+"""The coordination table in order, and by which timers the next leader is found."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from textual.binding import Binding, BindingType
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import plain
 from tui.monitor.model.nodes import Badge
-from tui.monitor.widgets.badge import badge
-from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.palette import Palette, badge
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import figure, lasting, ordinal, thousands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shared.config import Timing
     from tui.monitor.model.cluster import TableData, TableLine
 
-EMPTY = "No node tells of the line now."
+NO_LINE = "No node tells of the line now."
 
 
 class Succession(RowList["TableLine"]):
@@ -43,7 +44,7 @@ class Succession(RowList["TableLine"]):
             ),
             key=lambda line: str(line.place),
             cells=self._row_cells,
-            empty=EMPTY,
+            empty=NO_LINE,
             id=id,
         )
         self._table: TableData | None = None
@@ -68,3 +69,19 @@ class Succession(RowList["TableLine"]):
         if line.badge is Badge.DOWN:  # old figures, or made up where the leader never heard it
             figures = ["–"] * len(figures)
         return rank, Text(plain(line.name, 24), "bold"), badge(line.badge, palette), *figures, heard
+
+
+class Timers(TextLines):
+    """Says how long each step takes with the timers of this cluster."""
+
+    DEFAULT_CSS = "Timers { height: 5; padding: 0 1; color: $text-muted; }"
+
+    def paint(self, timing: Timing) -> None:
+        """Show the timers."""
+        text = Text(
+            f"Every {1000 * timing.heartbeat_s:.0f} ms a heartbeat carries this table to all nodes. "
+            f"A leader that is silent for {lasting(timing.suspect_s)} is suspected; {lasting(timing.lease_s)} after "
+            "its last heartbeat its lease can be free, and the next in line claims it, "
+            f"each further one {1000 * timing.rank_stagger_s:.0f} ms later."
+        )
+        self.show(list(text.wrap(self.app.console, max(1, self.size.width))))

@@ -8,8 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid, VerticalScroll
 
 from tui.monitor.pane import MonitorPane
-from tui.monitor.panels.measures import MEASURES
-from tui.monitor.panels.node_panel import NodePanel, NodePanelData, Scaled
+from tui.monitor.panels.node_panel import MEASURES, NodePanel, NodePanelData, Scaled
 
 if TYPE_CHECKING:
     from textual import events
@@ -37,10 +36,10 @@ class DashboardPane(MonitorPane):
         Binding("m", "measure", "Measure", id="dashboard.measure", tooltip="Chart load, requests or processor instead"),
     ]
 
-    def __init__(self, roster: NodeIndex, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, node_index: NodeIndex, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
-        self._count = len(roster.nodes)
-        self._panels = [NodePanel(place, self._count) for place in roster.places]
+        self._count = len(node_index.nodes)
+        self._panels = [NodePanel(place, self._count) for place in node_index.places]
         self._measure = 0
 
     def compose(self) -> ComposeResult:

@@ -9,17 +9,14 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from tui.monitor.dialogs.election_details import ElectionDetails, summary
-from tui.monitor.dialogs.role_details import RoleDetails
+from tui.monitor.dialogs.details import ElectionDetails, RoleDetails, summary
 from tui.monitor.election_lines import chart_lines
 from tui.monitor.model.election_reading import ElectionOutcome
 from tui.monitor.pane import MonitorPane
-from tui.monitor.panels.election_list import ElectionList
-from tui.monitor.panels.message_bars import MessageBars
+from tui.monitor.panels.elections import ElectionList, MessageBars
 from tui.monitor.panels.role_panel import RolePanel, RolePanelData
 from tui.monitor.panels.sequence_chart import NOTHING, SequenceChart, SequenceData
-from tui.monitor.panels.succession import Succession
-from tui.monitor.panels.timers import Timers
+from tui.monitor.panels.succession import Succession, Timers
 from tui.monitor.widgets.palette import Palette
 from tui.monitor.widgets.text_lines import TextLines
 
@@ -95,12 +92,12 @@ class ElectionPane(MonitorPane):
     # --- Painting ----------------------------------------------------------------------------------------------------
     def paint(self, model: Model, now: float) -> None:
         """Show the line, the chosen node, the elections and the chosen one."""
-        self._names = tuple(node.name for node in model.roster.nodes)
+        self._names = model.node_index.names
         time_of_day = self.monitor.time_of_day
         table = model.table(now)
         self.query_one("#election-table > .caption", TextLines).show([_table_title(table)])
         self.query_one(Succession).paint(table)
-        self.query_one(Timers).paint(model.roster.timing)
+        self.query_one(Timers).paint(model.node_index.timing)
         role = RolePanelData(model.node(self._place, now), now)
         self.query_one(RolePanel).paint(role, time_of_day)
         elections = model.elections(now)

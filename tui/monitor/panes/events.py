@@ -14,7 +14,7 @@ from tui.common.clipboard import Clipboard
 from tui.common.wording import counted, plain
 from tui.common.working import work
 from tui.monitor.dialogs.save_events import SaveEvents
-from tui.monitor.event_text import event_line, events_text, filter_words, node_name
+from tui.monitor.event_export import event_line, events_text, filter_words, node_name
 from tui.monitor.model.events import EventFilter, Level, Topic
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.event_list import EventList, level_style
@@ -62,7 +62,7 @@ class EventsPane(MonitorPane):
 
     def compose(self) -> ComposeResult:
         """Compose filter, list and text."""
-        self._names = tuple(node.name for node in self.monitor.source.roster.nodes)
+        self._names = self.monitor.source.node_index.names
         yield FilterBar("/ to find words", id="events-filter")
         yield EventList(self._names, id="events-list")
         yield TextLines(id="event-text")
@@ -201,8 +201,8 @@ class EventsPane(MonitorPane):
         work(self, partial(self._keep, text, what), group="copy", exclusive=True)
 
     async def _keep(self, text: str, what: str) -> None:
-        place = await self.copies.keep(text)
-        self.monitor.tell(f"{what}; also in {place}" if place else what)
+        path = await self.copies.keep(text)
+        self.monitor.tell(f"{what}; also in {path}" if path else what)
 
     def action_save(self) -> None:
         """Write what is shown to a new file."""

@@ -10,14 +10,19 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from tui.common.wording import plain
-from tui.monitor.dialogs.request_details import RequestDetails
+from tui.monitor.dialogs.details import RequestDetails
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState
 from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.filter_bar import FilterBar
-from tui.monitor.panels.latency_panel import LatencyPanel, LatencyPanelData
 from tui.monitor.panels.request_list import RequestList, request_key
-from tui.monitor.panels.tallies_panel import TalliesPanel
-from tui.monitor.panels.traffic_list import TrafficList, TrafficRow, traffic_rows
+from tui.monitor.panels.traffic import (
+    LatencyPanel,
+    LatencyPanelData,
+    TalliesPanel,
+    TrafficList,
+    TrafficRow,
+    traffic_rows,
+)
 from tui.monitor.wording import thousands
 
 if TYPE_CHECKING:
@@ -79,7 +84,7 @@ class RequestsPane(MonitorPane):
         self.set_class(event.size.width >= WIDE_CELLS, "-wide")
         self.set_class(event.size.width < NARROW_CELLS, "-narrow")
         most = _MOST_TRAFFIC_LINES_TALL if tall else _MOST_TRAFFIC_LINES
-        self.query_one(TrafficList).styles.height = min(most, len(self.monitor.source.roster.nodes) + 2)
+        self.query_one(TrafficList).styles.height = min(most, len(self.monitor.source.node_index.nodes) + 2)
 
     def take_focus(self) -> None:
         """The list of requests."""
@@ -96,7 +101,7 @@ class RequestsPane(MonitorPane):
         place = None if table.current is None else table.current.place
         if not self._pace.due(model, now, (bar.text, self._which, place)):
             return
-        self._names = tuple(node.name for node in model.roster.nodes)
+        self._names = model.node_index.names
         traffic = model.traffic(now)
         rows = traffic_rows(traffic)
         table.paint(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.app import SystemCommand
@@ -14,21 +14,18 @@ from textual.screen import Screen
 from shared.errors import GlimpseError
 from tui.common.wording import counted, plain
 from tui.common.working import work
-from tui.monitor.announcing import Announcing
 from tui.monitor.dialogs.last_actions import LastActions
-from tui.monitor.dialogs.order import OrderDialog
-from tui.monitor.dialogs.order_menu import Choice, OrderMenu
-from tui.monitor.dialogs.policy import PolicyDialog
-from tui.monitor.order_plans import Situation, drains, first_choice, plan
-from tui.monitor.order_words import POLICIES, done, objection, record_line, to_do
-from tui.monitor.orders import DEAF_S, NOBODY, ON_A_NODE, OrderBook, OrderKind
+from tui.monitor.dialogs.orders import Choice, OrderDialog, OrderMenu, PolicyDialog
+from tui.monitor.order_words import POLICIES, Situation, done, drains, first_choice, objection, plan, record_line, to_do
+from tui.monitor.orders import DEAF_S, NOBODY, ON_A_NODE, Announcing, OrderBook, OrderKind
+from tui.monitor.pane import monitor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tui.monitor.app import GlimpseMonitor
     from tui.monitor.model import Model
     from tui.monitor.orders import Order
+    from tui.monitor.pane import Monitor
     from tui.monitor.source import FeedSource
 
 MOST_TOLD: Final = 3
@@ -107,9 +104,9 @@ class CommandingScreen(Screen[None]):
         self._announcing = Announcing()
 
     @property
-    def monitor(self) -> GlimpseMonitor:
+    def monitor(self) -> Monitor:
         """The program that this screen belongs to."""
-        return cast("GlimpseMonitor", self.app)
+        return monitor_of(self.app)
 
     @property
     def chosen_place(self) -> int | None:
@@ -157,11 +154,11 @@ class CommandingScreen(Screen[None]):
         if action is not None:
             await self.app.run_action(action, self)
 
-    def action_order(self, deed: str, place: int | None = None) -> None:
-        """Ask whether a deed shall be done, by the node at a place if it is about one."""
+    def action_order(self, kind: str, place: int | None = None) -> None:
+        """Ask whether an order shall be given, to the node at a place if it is about one."""
         if not self._may_order():
             return
-        situation, wanted = _situation(*self._source.step()), OrderKind(deed)
+        situation, wanted = _situation(*self._source.step()), OrderKind(kind)
         if wanted is OrderKind.STEP_DOWN and situation.leader is None:
             self.monitor.tell("Nobody leads now, so nobody can step down.", warning=True)
             return
@@ -192,28 +189,28 @@ class CommandingScreen(Screen[None]):
 
     def action_last_actions(self) -> None:
         """Show what operators did last."""
-        self.app.push_screen(LastActions(self._source.roster, self.monitor.time_of_day))
+        self.app.push_screen(LastActions(self._source.node_index, self.monitor.time_of_day))
         self.call_after_refresh(self.monitor.repaint)
 
     def order_commands(self) -> Iterator[SystemCommand]:
         """Return the palette's entries for the nodes by name; none where nobody can be commanded."""
         if self._orders is None:
             return
-        for place, node in enumerate(self._source.roster.nodes):
+        for place, node in enumerate(self._source.node_index.nodes):
             name = plain(node.name, 32)
-            for deed, title in (
+            for kind, title in (
                 (OrderKind.DEAF, f"Make {name} deaf for {DEAF_S} s…"),
                 (OrderKind.DRAIN, f"Drain {name}…"),
                 (OrderKind.UNDRAIN, f"Undrain {name}…"),
                 (OrderKind.LEAD, f"Ask {name} to lead…"),
             ):
-                yield SystemCommand(title, "An order, to be confirmed", partial(self.action_order, deed, place))
-        for deed, title in (
+                yield SystemCommand(title, "An order, to be confirmed", partial(self.action_order, kind, place))
+        for kind, title in (
             (OrderKind.TOKEN_START, "Send the token round…"),
             (OrderKind.TOKEN_STOP, "Stop the token…"),
             (OrderKind.STEP_DOWN, "Have the leader step down…"),
         ):
-            yield SystemCommand(title, "An order, to be confirmed", partial(self.action_order, deed))
+            yield SystemCommand(title, "An order, to be confirmed", partial(self.action_order, kind))
         for policy, name in POLICIES.items():
             choose = partial(self.action_policy, policy)
             yield SystemCommand(f"Choose the policy {name}…", "An order, to be confirmed", choose)
@@ -249,7 +246,7 @@ class CommandingScreen(Screen[None]):
         if error is None:
             self.monitor.tell(f"You {done(*words)}.", title="Done")
         else:
-            self.monitor.notify(
+            self.app.notify(
                 objection(str(error)),
                 title=f"Could not {to_do(*words)}",
                 severity="error",
@@ -258,9 +255,9 @@ class CommandingScreen(Screen[None]):
             )
 
 
-def _is_needless(deed: OrderKind, place: int, situation: Situation) -> bool:
-    return bool(plan(deed, situation.nodes[place], situation).needless)
+def _is_needless(kind: OrderKind, place: int, situation: Situation) -> bool:
+    return bool(plan(kind, situation.nodes[place], situation).needless)
 
 
 def _situation(model: Model, now: float) -> Situation:
-    return Situation(model.cluster(now), model.nodes(now), model.roster.timing.deaf_s)
+    return Situation(model.cluster(now), model.nodes(now), model.node_index.timing.deaf_s)

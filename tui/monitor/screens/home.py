@@ -72,7 +72,7 @@ class MonitorScreen(CommandingScreen):
         self._header = ClusterHeader()
         self._bar = None if source.player is None else ReplayBar(source.player)
         self._panes: dict[str, MonitorPane] = {
-            "dashboard": DashboardPane(source.roster, id="dashboard-pane"),
+            "dashboard": DashboardPane(source.node_index, id="dashboard-pane"),
             "election": ElectionPane(id="election-pane"),
             "requests": RequestsPane(id="requests-pane"),
             "events": EventsPane(id="events-pane"),
@@ -104,7 +104,7 @@ class MonitorScreen(CommandingScreen):
 
         settings = self.monitor.settings
         for said in await asyncio.to_thread(
-            complaints, "monitor", settings.theme, self.monitor.available_themes, settings.keys, MONITOR_PACKAGES
+            complaints, "monitor", settings.theme, self.app.available_themes, settings.keys, MONITOR_PACKAGES
         ):
             self.monitor.tell(plain(said, _MAX_COMPLAINT_CELLS), warning=True)
 

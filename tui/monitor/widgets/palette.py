@@ -7,11 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rich.style import Style
+from rich.text import Text
 from textual.color import Color
+
+from tui.monitor.sequence import Tone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.style import Style
     from textual.app import App
 
 _NAMES = ("success", "warning", "error", "primary", "secondary", "accent", "foreground", "background")
@@ -37,6 +41,11 @@ class Palette:
         variables: Mapping[str, str] = app.theme_variables
         return _palette(tuple(variables[name] for name in _NAMES))
 
+    def tone(self, tone: Tone) -> Style:
+        """Return the style of a tone; a plain one has none of its own."""
+        style: Style = Style.null() if tone is Tone.PLAIN else getattr(self, tone.value)
+        return style
+
     def inverse(self, style: Style) -> Style:
         """Return a style for a word on a ground of the style's colour."""
         return _inverse(style, self.plain)
@@ -54,3 +63,25 @@ def _palette(colours: tuple[str, ...]) -> Palette:
 @lru_cache(maxsize=64)
 def _inverse(style: Style, plain: Style) -> Style:
     return Style(color=plain.bgcolor, bgcolor=style.color, bold=True)
+
+
+def badge(word: str, palette: Palette) -> Text:
+    """Return the badge of a role (`leader`, `follower`, `claim`, ...) or state (`deaf`, `draining`, `down`)."""
+    return Text(f" {word.upper()} ", palette.inverse(badge_colour(word, palette)))
+
+
+def badge_colour(word: str, palette: Palette) -> Style:
+    """Return the colour that stands for a role or state wherever it is shown."""
+    match word:
+        case "leader":
+            return palette.good
+        case "follower":
+            return palette.primary
+        case "probe" | "elect" | "wait" | "claim":
+            return palette.accent
+        case "deaf" | "draining":
+            return palette.secondary
+        case "down":
+            return palette.bad
+        case _:
+            return palette.plain

@@ -1,9 +1,4 @@
-"""From the nodes' clocks to the monitor's. Every node counts milliseconds of a clock of its own.
-
-A message that left a node at t by its clock arrives at t + offset + delay by the monitor's. The smallest difference
-seen lately is the best guess of the offset, wrong by the shortest delay. Nodes whose offsets agree to `ONE_MACHINE_S`
-share the clock of one machine, and so the best guess of all of them: the order of what happened on it is exact.
-"""
+"""From a node's messages to the monitor's clock: when each left, and whether it is new."""
 
 from __future__ import annotations
 
@@ -70,3 +65,42 @@ class Clocks:
             own = clock.guess_s
             if own != float("inf"):
                 clock.offset_s = min(guess for guess in guesses if abs(guess - own) <= ONE_MACHINE_S)
+
+
+_WINDOW: Final = 128
+_MASK: Final = (1 << _WINDOW) - 1
+
+
+class Sequencer:
+    """Follows `seq` of one node's feed. A new watch counts from 1 again, which its later time tells."""
+
+    __slots__ = ("_at_ms", "_highest", "_seen")
+
+    def __init__(self) -> None:
+        self._highest = 0
+        self._seen = 0
+        self._at_ms = float("-inf")
+
+    def fresh(self, seq: int, at_ms: float) -> bool:
+        """Return whether this message came for the first time; one that is too old to tell did not."""
+        if seq <= self._highest and at_ms > self._at_ms:
+            self.begin()
+        if seq == self._highest + 1:
+            self._seen = (self._seen << 1 | 1) & _MASK
+            self._highest = seq
+        elif seq > self._highest:
+            ahead = seq - self._highest
+            self._seen = (self._seen << min(ahead, _WINDOW) | 1) & _MASK
+            self._highest = seq
+        else:
+            behind = self._highest - seq
+            if behind >= _WINDOW or self._seen >> behind & 1:
+                return False
+            self._seen |= 1 << behind
+        self._at_ms = max(self._at_ms, at_ms)
+        return True
+
+    def begin(self) -> None:
+        """A watch begins anew."""
+        self._highest = self._seen = 0
+        self._at_ms = float("-inf")

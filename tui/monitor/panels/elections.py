@@ -1,8 +1,8 @@
-"""The last elections, newest first: who won, how long it took, how many messages it cost."""
+"""The last elections, and the messages of one beside what classic Bully sends in a cluster of the same size."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -11,6 +11,7 @@ from tui.common.rowlist import Column, RowList
 from tui.common.wording import plain
 from tui.monitor.model.election_reading import ElectionOutcome
 from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.text_lines import TextLines
 from tui.monitor.wording import milliseconds, thousands
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tui.monitor.model.elections import ElectionData
 
-EMPTY = "No election yet.\nStop the leader to see one."
+NO_ELECTION = "No election yet.\nStop the leader to see one."
 
 
 class ElectionList(RowList["ElectionData"]):
@@ -40,7 +41,7 @@ class ElectionList(RowList["ElectionData"]):
             ),
             key=lambda election: election.key,
             cells=self._row_cells,
-            empty=EMPTY,
+            empty=NO_ELECTION,
             id=id,
         )
         self._names: Sequence[str] = ()
@@ -85,3 +86,58 @@ class ElectionList(RowList["ElectionData"]):
                 return Text("calmed", palette.primary)
             case _:
                 return Text("nobody", palette.warning)
+
+
+_LABEL_CELLS: Final = 9
+_FIGURE_CELLS: Final = 6
+_WIDEST_BAR: Final = 40
+_KINDS_CELLS: Final = 14
+_WIDE_CELLS: Final = 60
+"""From this width on, the kinds of messages stand beside the bar, each with its number."""
+
+
+class MessageBars(TextLines):
+    """Two lines: this election, and Bully from its best case to its worst."""
+
+    DEFAULT_CSS = "MessageBars { height: 2; }"
+
+    def paint(self, election: ElectionData | None) -> None:
+        """Show an election; None for none."""
+        if election is None:
+            self.show([])
+            return
+        palette, width = Palette.of(self.app), self.size.width
+        wide = width >= _WIDE_CELLS
+        room = width - _LABEL_CELLS - _FIGURE_CELLS - (_KINDS_CELLS * 2 if wide else _KINDS_CELLS)
+        room = max(4, min(_WIDEST_BAR, room))
+        scale = max(election.bully_worst, election.message_count, 1)
+        sent, best, worst = (
+            _bar_cells(number, scale, room)
+            for number in (election.message_count, election.bully_best, election.bully_worst)
+        )
+        ours = Text()
+        ours.append("messages ", palette.muted)
+        ours.append(thousands(election.message_count).ljust(_FIGURE_CELLS), palette.good + palette.bold)
+        ours.append("█" * sent, palette.good)
+        ours.append(f"{' ' * bool(sent)}{_kinds(election, wide=wide)}")
+        bully = Text()
+        bully.append("Bully".ljust(_LABEL_CELLS), palette.muted)
+        bully.append(f"{election.bully_best}–{election.bully_worst}".ljust(_FIGURE_CELLS), palette.bold)
+        bully.append("█" * best, palette.secondary)
+        bully.append("░" * (worst - best), palette.secondary)
+        bully.append(" best to worst" if wide else "", palette.muted)
+        self.show([ours, bully])
+
+
+def _bar_cells(number: int, scale: int, room: int) -> int:
+    """Return how long a bar is; something that is not nothing is seen."""
+    return max(1, round(number / scale * room)) if number else 0
+
+
+def _kinds(election: ElectionData, *, wide: bool) -> str:
+    """Return the kinds of messages, with their numbers where there is room or more than one kind."""
+    if not election.messages:
+        return "none yet" if election.outcome is ElectionOutcome.UNDER_WAY else "none was sent"
+    if wide or len(election.messages) > 1:
+        return ", ".join(f"{kind} {count}" for kind, count in election.messages)
+    return election.messages[0][0]

@@ -1,23 +1,44 @@
-"""A chart of the last minute on a scale that is handed in, so that charts side by side can be compared.
+"""Charts of the last minute: bars on a scale that is handed in, and marks for heartbeats.
 
-Nothing here asks for a layout, and a paint costs one pass over the columns.
-"""
+A paint costs one pass over the columns and asks for no layout."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeVar
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.monitor.widgets.binning import columns
+from tui.monitor.model.heartbeats import Beat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.style import Style
+
+T = TypeVar("T")
+
+
+def columns(first: int, buckets: Sequence[T], width: int, at_least: int | None = None) -> list[Sequence[T]]:
+    """Return `width` columns, oldest first, the last one holding the newest bucket; `first` is the oldest's number.
+
+    As many buckets share a column as it takes for the newest `at_least` of them (None: all) to be seen. Columns for
+    which there is nothing are empty.
+    """
+    if width <= 0:
+        return []
+    each = max(1, -(-(len(buckets) if at_least is None else at_least) // width))
+    last_column = (first + len(buckets) - 1) // each
+    found: list[Sequence[T]] = []
+    for column in range(last_column - width + 1, last_column + 1):
+        start = column * each - first
+        found.append(buckets[max(0, start) : max(0, start + each)])
+    return found
+
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _UNKNOWN: Final = "·"
@@ -162,3 +183,95 @@ def _eighths(share: float, height: int) -> int:
     """Return how many eighths of cells a bar is high; one of something that is not nothing shows at least its foot."""
     filled = round(min(1.0, max(0.0, share)) * height * 8)
     return max(1, filled) if share > 0 else filled
+
+
+_LOOKS: Final = {
+    Beat.NOTHING: (" ", "nothing"),
+    Beat.PULSE: ("·", "pulse"),
+    Beat.SENT: ("╎", "sent"),
+    Beat.ACKED: ("│", "acked"),
+    Beat.HEARD: ("│", "heard"),
+    Beat.MISSED: ("×", "missed"),
+}
+LEGEND: Final = "│ heartbeat heard or answered  × missed  · pulse between followers"
+
+
+class HeartbeatStrip(Widget):
+    """Marks for the last minute, newest on the right, between a label on the left and a note on the right."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"heartbeatstrip--{part}" for _, part in _LOOKS.values()} | {
+        "heartbeatstrip--label",
+        "heartbeatstrip--note",
+        "heartbeatstrip--alarm",
+    }
+    DEFAULT_CSS = """
+    HeartbeatStrip {
+        height: 1; width: 1fr;
+        & > .heartbeatstrip--pulse { color: $foreground 40%; }
+        & > .heartbeatstrip--sent { color: $warning; }
+        & > .heartbeatstrip--acked { color: $success; }
+        & > .heartbeatstrip--heard { color: $success; }
+        & > .heartbeatstrip--missed { color: $error; text-style: bold; }
+        & > .heartbeatstrip--label { color: $foreground 70%; }
+        & > .heartbeatstrip--note { color: $foreground 70%; }
+        & > .heartbeatstrip--alarm { color: $error; }
+    }
+    """
+
+    def __init__(
+        self,
+        *,
+        label_cells: int = 5,
+        id: str | None = None,  # noqa: A002 - as every widget has it
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._label_cells = label_cells
+        self._looks: dict[str, Style] = {}
+        self._shown: tuple[int, bytes, int | None, str, str, bool] = (0, b"", None, "", "", False)
+
+    def paint(
+        self,
+        marks: Sequence[int],
+        *,
+        first: int,
+        label: str,
+        note: str = "",
+        alarm: bool = False,
+        at_least: int | None = None,
+    ) -> None:
+        """Show marks (see `Beat`), oldest first, of which the oldest has the number `first`.
+
+        The newest `at_least` of them (None: all) are seen at any width. Label and note are plain texts of this
+        program's; `alarm` says that the note is bad news. Notes of one length keep strips below each other in line.
+        """
+        shown = (first, bytes(marks), at_least, label, note, alarm)
+        if shown != self._shown:
+            self._shown = shown
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line."""
+        width = self.size.width
+        if y:
+            return Strip.blank(width, self.visual_style.rich_style)
+        first, marks, at_least, label, note, alarm = self._shown
+        room = max(0, width - self._label_cells - len(note))
+        segments = [Segment(label[: self._label_cells].ljust(self._label_cells), self._style("label"))]
+        seen = [max(column, default=Beat.NOTHING) for column in columns(first, marks, room, at_least)]
+        for mark, run in groupby(seen):
+            glyph, part = _LOOKS[Beat(mark)]
+            segments.append(Segment(glyph * len(list(run)), self._style(part)))
+        segments.append(Segment(note, self._style("alarm" if alarm else "note")))
+        return Strip(segments).adjust_cell_length(width, self.visual_style.rich_style)
+
+    def notify_style_update(self) -> None:
+        """Forget the colours."""
+        super().notify_style_update()
+        self._looks.clear()
+
+    def _style(self, part: str) -> Style:
+        if part not in self._looks:
+            self._looks[part] = self.get_component_rich_style(f"heartbeatstrip--{part}")
+        return self._looks[part]

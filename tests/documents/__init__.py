@@ -1,0 +1,1 @@
+"""What the documents in `docs/` have from the code: `python -m tests.documents` writes it anew."""

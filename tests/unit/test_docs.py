@@ -1,0 +1,194 @@
+"""The documents say what is: links and files are there, commands exist, generated parts and vectors are current."""
+
+import ast
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.identity import WORDS
+from shared.stego import container
+from shared.wire.base import Message
+from tests.documents import generated, reader, vectors
+from tui.cli import glimpse
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md"])
+FILE = re.compile(r"`((?:shared|node|tui|tests|docs|snapshots|\.ci)/[\w./-]*[\w/])`")
+LINK = re.compile(r"\]\(<?([^)>#]+)>?(?:#[^)]*)?\)")
+COMMAND = re.compile(r"(?:^ {4}|^    .*&& |`|^glimpse )(?=glimpse )(glimpse [^`#\n|&]+)", re.MULTILINE)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+# --- Links, files, commands ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    targets = [target for target in LINK.findall(text_of(page)) if not target.startswith("http")]
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_files_exist(page: Path) -> None:
+    missing = [name for name in FILE.findall(text_of(page)) if not (ROOT / name).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    text = text_of(page)
+    wrong = [name for name in re.findall(r"(?:^ {4}|`)make ([a-z][\w-]*)", text, re.MULTILINE) if name not in targets]
+    wrong += [name for name in re.findall(r"python -m (tests[\w.]*)", text) if not has_module(name)]
+    wrong += [line for line in COMMAND.findall(text) if not is_command(line)]
+    assert not wrong
+
+
+def has_module(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and (spec.submodule_search_locations is None or has_module(f"{name}.__main__"))
+
+
+def is_command(line: str) -> bool:
+    """Return whether a line such as `glimpse up --nodes 3` names a command and options that there are."""
+    words = line.split()[1:]
+    command: click.Command | None = glimpse
+    if words and not words[0].startswith("-") and words[0] != "COMMAND":
+        command = glimpse.get_command(click.Context(glimpse), words[0])
+    if command is None:
+        return False
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    return all(word.partition("=")[0] in known for word in words if word.startswith("--"))
+
+
+@pytest.mark.parametrize("line", ["glimpse nothing", "glimpse up --nothing", "glimpse --nothing"])
+def test_a_command_that_there_is_not_is_found(line: str) -> None:
+    assert not is_command(line)
+
+
+def test_commands_are_found_in_the_pages() -> None:
+    assert len(COMMAND.findall(text_of(ROOT / "README.md"))) > 15
+
+
+# --- The walks of the architecture -----------------------------------------------------------------------------------
+def walks() -> Iterator[tuple[str, int, set[str]]]:
+    """Yield title, number of files as told, and files of each section of the architecture that says a number."""
+    text = text_of(DOCS / "architecture.md")
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        parts = re.split(r"(?=^An object that does not fit)", section, flags=re.MULTILINE)
+        for part in parts:
+            told = re.search(r"(\d+) files", part)
+            if told is not None:
+                yield part.partition("\n")[0], int(told[1]), set(FILE.findall(part))
+
+
+def test_the_walks_have_as_many_files_as_they_say() -> None:
+    found = list(walks())
+    assert len([title for title, _, _ in found if title.startswith("Walk: ")]) == 4
+    assert {title: told for title, told, _ in found} == {title: len(files) for title, _, files in found}
+
+
+# --- What is generated -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_generated_parts_are_current(page: Path) -> None:
+    """`python -m tests.documents` writes them anew."""
+    assert generated.with_parts(text_of(page)) == text_of(page)
+
+
+def test_every_part_is_in_the_protocol() -> None:
+    parts = re.findall(r"<!-- generated: (\w+) -->", text_of(DOCS / "protocol.md"))
+    assert sorted(parts) == sorted(generated.PARTS)
+
+
+def test_every_message_is_in_the_table() -> None:
+    listed = set(generated.kinds().values())
+    defined = {message for message in messages_below(Message) if isinstance(message.__struct_config__.tag, int)}
+    assert {message for message in defined if message.__module__.startswith("shared.")} == listed
+
+
+def messages_below(message: type[Message]) -> Iterator[type[Message]]:
+    for below in message.__subclasses__():
+        yield below
+        yield from messages_below(below)
+
+
+def test_no_kind_is_given_twice_or_again() -> None:
+    every = [kind for _, union in generated.GROUPS for kind in map(generated.kind_of, union.__args__)]
+    assert len(every) == len(set(every))
+    assert not set(every) & generated.RETIRED.keys()
+
+
+# --- Test vectors ----------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def kept() -> dict[str, object]:
+    loaded: dict[str, object] = json.loads(text_of(vectors.VECTORS))
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[dict[str, object], bytes]:
+    return vectors.make()
+
+
+@pytest.mark.parametrize("part", ["handshake", "datagrams", "transfer", "messages", "rights", "stego"])
+def test_vectors_are_what_the_program_makes(kept: dict, made: tuple[dict, bytes], part: str) -> None:
+    """`python -m tests.documents` writes them anew; that changes the protocol for every client there is."""
+    assert kept[part] == made[0][part]
+
+
+def test_the_stego_image_is_what_the_program_makes(made: tuple[dict, bytes], tmp_path: Path) -> None:
+    """Compared by pixels: compressors of different versions may write different bytes."""
+    (tmp_path / "made.png").write_bytes(made[1])
+    with Image.open(tmp_path / "made.png") as now, Image.open(vectors.STEGO) as then:
+        assert np.array_equal(np.asarray(now), np.asarray(then))
+
+
+def test_a_reader_from_the_page_alone_opens_the_datagrams(kept: dict) -> None:
+    assert reader.exporter_of(kept["handshake"]).hex() == kept["handshake"]["exporter"] == kept["transfer"]["exporter"]
+    frames = [reader.open_data(kept["handshake"], step).hex() for step in kept["datagrams"]]
+    assert frames == [step["frame"] for step in kept["datagrams"]]
+    frames = [reader.open_transfer(kept["transfer"], step).hex() for step in kept["transfer"]["datagrams"]]
+    assert frames == [step["frame"] for step in kept["transfer"]["datagrams"]]
+
+
+def test_the_transfer_shows_every_kind_of_frame_of_an_untroubled_one(kept: dict) -> None:
+    assert [step["frame"][:2] for step in kept["transfer"]["datagrams"]] == ["01", "01", "03", "01", "04", "06"]
+
+
+def test_a_reader_from_the_page_alone_opens_the_picture(kept: dict) -> None:
+    rights = kept["rights"]
+    key = reader.content_key_of(rights)
+    assert key.hex() == rights["content_key"] == reader.own_content_key(rights).hex()
+    assert (
+        " ".join(WORDS[byte] for byte in reader.fingerprint_start(rights["owner_signing_private"]))
+        == (rights["owner_words"])
+    )
+    record, sealed = reader.open_stego(vectors.STEGO, kept["stego"]["image"])
+    assert (record.decode(), sealed.hex()) == (rights["record"], rights["sealed_picture"])
+    assert reader.open_picture(key, sealed, json.loads(record)).hex() == rights["original"]
+
+
+def test_the_program_reads_the_kept_image(kept: dict) -> None:
+    png = vectors.STEGO.read_bytes()
+    assert container.read_record(png).decode() == kept["rights"]["record"]
+    assert (
+        container.reveal(png, image_id=bytes.fromhex(kept["stego"]["image"])).hex()
+        == (kept["rights"]["sealed_picture"])
+    )
+
+
+def test_the_reader_imports_nothing_of_the_program() -> None:
+    tree = ast.parse(text_of(Path(reader.__file__)))
+    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert not [name for name in names if name.partition(".")[0] in ("shared", "node", "tui", "tests")]
