@@ -8,7 +8,6 @@ from shared.wire import operations as ops
 from tui.peer.cloud import DEFAULT_WAIT_S
 from tui.peer.context import Context
 
-
 A = TypeVar("A")
 M = TypeVar("M", bound=ops.Grants | ops.Images | ops.Asks | ops.ViewRows)
 _WAIT_S = 10.0
