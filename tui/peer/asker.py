@@ -1,6 +1,5 @@
 """Questions to the cloud whose answer has one type, and lists that it tells in pages."""
 
-import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Final, TypeVar
 
@@ -8,8 +7,6 @@ from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
 from tui.peer.cloud import DEFAULT_WAIT_S
 from tui.peer.context import Context
-
-log = logging.getLogger(__name__)
 
 A = TypeVar("A")
 M = TypeVar("M", bound=ops.Grants | ops.Images | ops.Asks | ops.ViewRows)
