@@ -57,6 +57,7 @@ class Evidence:
             for effect in self.effects
             if effect.op == "register" and effect.state == "ack"
         }
+        self.names = {int(row["id"]): str(row["name"]) for row in self.directory["accounts"]}
         self.undelivered = {
             line.facts["request"]: line
             for line in self.lines
@@ -328,13 +329,39 @@ def _looks(evidence: Evidence) -> None:
         _shown_after(evidence, pair, shown, cut_off, changes.get(pair, []))
 
 
+def _known_to_a_copy_only(evidence: Evidence, looks: list[Effect]) -> list[Effect]:
+    """Return the looks that a restore made everybody forget but a copy of the profile, which is thrown away by then.
+
+    Nobody is left who can prove such a view, so that it can be had once more. The person's own peer can prove it where
+    it looked itself after the copy and before the restore: the count that it was told includes the copy's view.
+    """
+    shown = [look for look in looks if look.state == "ack"]
+    copies = [look for look in shown if _by_a_copy(evidence, look)]
+    own = [look for look in shown if look not in copies]
+    return [
+        look
+        for look in copies
+        if any(
+            look.ended > backup
+            and look.begin.n < restored
+            and not any(look.ended < later.begin.n and later.ended < restored for later in own)
+            for backup, restored in evidence.restores
+        )
+    ]
+
+
+def _by_a_copy(evidence: Evidence, look: Effect) -> bool:
+    """Whether a copy of a profile looked: it has its person's account, and a name of its own in the journal."""
+    return look.who != evidence.names.get(int(look.asked("account")), look.who)
+
+
 def _shown_in_all(evidence: Evidence, pair: Pair, shown: list[Effect], history: list[tuple[Effect, Change]]) -> None:
     consumed = [row.consumed for row in _grants(evidence).get(pair, [])]
     try:
         most = max(state.most_shown for state in possible((change for _, change in history), consumed))
     except OverflowError:
         return
-    if len(shown) > most:
+    if len(shown) > most + len(_known_to_a_copy_only(evidence, shown)):
         story = [*(look.begin.n for look in shown), *(effect.begin.n for effect, _ in history)]
         evidence.report("extra", f"{_named(pair)}: shown {len(shown)} times, {most} were given", *story)
 
@@ -346,6 +373,7 @@ def _shown_after(
 
     A look that was counted before and cut off may be finished after it: it was paid for. A revocation ends also those.
     """
+    forgotten = _known_to_a_copy_only(evidence, shown)
     for index, (effect, change) in enumerate(history):
         if effect.state != "ack" or not effect.told("delivered") or evidence.certainty(effect) != SURE:
             continue
@@ -356,7 +384,8 @@ def _shown_after(
         if change.revoke or change.left is not None:
             left = 0 if change.revoke else int(change.left or 0)
             paid = 0 if change.revoke else sum(look.begin.n < effect.ended for look in cut_off)
-            if len(within) > left + paid:
+            again = 0 if change.revoke else sum(look in forgotten for look in within)
+            if len(within) > left + paid + again:
                 story = [effect.begin.n, effect.ended, *(look.begin.n for look in within)]
                 evidence.report(
                     "extra", f"{_named(pair)}: shown {len(within)} times after {effect.op} left {left}", *story
@@ -388,7 +417,7 @@ def _counts(evidence: Evidence) -> None:
         # A change whose answer its owner's peer never heard, and that a restore forgot, is missing in the total of the
         # revocation that followed; nothing is open then.
         unheard = any(change.certainty != SURE for _, change in changes.get(pair, []))
-        if len(shown) > counted:
+        if len(shown) > counted + len(_known_to_a_copy_only(evidence, shown)):
             evidence.report("extra", f"{_named(pair)}: shown {len(shown)} times, counted {counted}", *story)
         if counted > len(shown) + len(excused):
             evidence.report(

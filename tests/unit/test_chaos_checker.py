@@ -34,8 +34,8 @@ class Story:
     def grant(self, views: int, answer: dict[str, Any] | None, **facts: Any) -> int:
         return self.did("grant", "ada", answer, image=IMAGE, viewer=VIEWER, views=views, expires=None, **facts)
 
-    def look(self, **facts: Any) -> int:
-        return self.did("look", "ben", {"sha256": SHA, "left": 0}, image=IMAGE, account=VIEWER, sha256=SHA, **facts)
+    def look(self, who: str = "ben", **facts: Any) -> int:
+        return self.did("look", who, {"sha256": SHA, "left": 0}, image=IMAGE, account=VIEWER, sha256=SHA, **facts)
 
 
 def sound() -> tuple[Story, dict[str, Any], dict[str, Any]]:
@@ -276,6 +276,48 @@ def test_a_picture_that_was_shown_more_often_than_it_was_counted_or_given() -> N
     assert kinds(told, directory, stores) == {"extra": 1}
     told.look()
     assert kinds(told, directory, stores) == {"extra": 2}
+
+
+@pytest.mark.parametrize(
+    ("before_the_restore", "restored", "expected"),
+    [
+        (("ben", "ben-twin1"), True, {}),
+        (("ben-twin1", "ben"), True, {"extra": 3}),
+        (("ben", "ben"), True, {"extra": 3}),
+        (("ben", "ben-twin1"), False, {"extra": 3}),
+    ],
+)
+def test_a_view_that_a_restore_forgot_and_only_a_copy_of_the_profile_knew(
+    before_the_restore: tuple[str, str], restored: bool, expected: dict[str, int]
+) -> None:
+    """A copy had the last view, was thrown away, and the directory was restored to before: nobody else had heard of the
+    view, so that it could be had again, and a run was blamed for it. Where the person's own peer looked after the copy,
+    it knows the count, and one view more is a fault as ever."""
+    told, directory, stores = sound()
+    backup = told.line("fault", what="backup")
+    answer = {"request": "s1", "delivered": True, "left": 2, "met": 2}
+    told.did("set_views", "ada", answer, image=IMAGE, viewer=VIEWER, left=2, expires=None)
+    for who in before_the_restore:
+        told.look(who)
+    if restored:
+        told.line("fault", what="restored", backup=backup)
+    told.look()
+    directory["grants"][0] |= {"granted": 4, "consumed": 4}
+    directory["views"] += [{"id": "8" * 32, "grant_id": GRANT}, {"id": "9" * 32, "grant_id": GRANT}]
+    stores["ada"]["given"][0]["consumed"] = stores["ben"]["held"][0]["consumed"] = 4
+    assert kinds(told, directory, stores) == expected
+
+
+@pytest.mark.parametrize("who", ["ben", "ben-twin1"])
+def test_a_look_after_a_revocation_is_excused_by_no_copy(who: str) -> None:
+    told, directory, stores = sound()
+    backup = told.line("fault", what="backup")
+    told.did("revoke", "ada", {"request": "v1", "delivered": True, "left": 0}, image=IMAGE, viewer=VIEWER)
+    told.look(who)
+    told.line("fault", what="restored", backup=backup)
+    directory["grants"][0] |= {"revoked": 1}
+    found = [fault.text for fault in check(told.lines, directory, stores)]
+    assert any("after revoke left 0" in text for text in found)
 
 
 def test_a_look_after_the_revocation() -> None:
