@@ -91,8 +91,6 @@ class Group:
     former_term: int
     deaf: frozenset[int]
     """Nodes that were deaf when it began."""
-    cut_off: frozenset[int]
-    """Nodes that had no answer of the directory when it began."""
     entries: list[tuple[ElectionEntry, bool]] = field(default_factory=list)
     last_at: float = 0.0
     lost: set[int] = field(default_factory=set)
@@ -126,8 +124,6 @@ class Reading:
         self._leader = None if start is None else start.former
         self._term = 0 if start is None else start.former_term
         self._deaf: set[int] = set() if start is None else set(start.deaf)
-        self._cut_off: set[int] = set() if start is None else set(start.cut_off)
-        """Nodes that had no answer of the directory, and found no leader since."""
 
     def take(self, entry: ElectionEntry) -> None:
         """Take the next entry."""
@@ -141,12 +137,10 @@ class Reading:
             self._close(self._open)
         if self._open is None:
             if deaf or not _disturbs(body):
-                self._note_directory(entry)
                 self._settle(entry, deaf=deaf)
                 return
-            self._open = Group(self._leader, self._term, frozenset(self._deaf), frozenset(self._cut_off))
+            self._open = Group(self._leader, self._term, frozenset(self._deaf))
             self.groups.append(self._open)
-        self._note_directory(entry)
         self._join(entry, self._open, deaf=deaf)
 
     def finish(self, now: float) -> None:
@@ -157,24 +151,8 @@ class Reading:
             self._open.outcome = ElectionOutcome.WON
 
     def _rested(self, group: Group, now: float) -> bool:
-        """Return whether there has been no word of an election for so long that it is over.
-
-        Nodes that wait for the directory say nothing until it is back: that is the same election still.
-        """
-        if group.ended is None:
-            return not self._cut_off and now - group.last_at > self._quiet_s
-        return now - group.last_at > self._quiet_after_s
-
-    def _note_directory(self, entry: ElectionEntry) -> None:
-        match entry.body:
-            case LeaseNotice("UNKNOWN", _) | RoleNotice(_, _, "DIRECTORY_AWAY", _):
-                self._cut_off.add(entry.place)
-            case LeaseNotice("WON" | "LOST" | "RELEASED", _):
-                self._cut_off.discard(entry.place)
-            case LeaderNotice(leader, _) if leader is not None:
-                self._cut_off.discard(entry.place)
-            case _:
-                pass
+        """Return whether there has been no word of an election for so long that it is over."""
+        return now - group.last_at > (self._quiet_s if group.ended is None else self._quiet_after_s)
 
     def _begins_another(self, entry: ElectionEntry, group: Group) -> bool:
         """Return whether somebody who had agreed to the new leader misses it again."""
