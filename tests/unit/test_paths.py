@@ -125,7 +125,12 @@ def test_the_root_as_home_is_not_written_as_a_tilde_before_everything() -> None:
     assert paths.shown(Path("/etc/x"), home=Path("/")) == "/etc/x"
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="/\0", exclude_categories=["C"]), min_size=1), max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="/\0", exclude_categories=["C"]), min_size=1).filter(is_clean),
+        max_size=4,
+    )
+)
 def test_what_is_shown_of_a_clean_path_means_that_path(names: list[str]) -> None:
     path = paths.expanded("/home/" + "/".join(names), home=HOME, here=HERE)
     assert paths.expanded(paths.shown(path, home=HOME), home=HOME, here=HERE) == path
