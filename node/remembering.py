@@ -116,6 +116,8 @@ class Remembering:
 
     # --- Comparing ---------------------------------------------------------------------------------------------------
     async def _compare(self) -> None:
+        # What was acknowledged to this node is on disk: no second reading has to confirm it.
+        self.memory.told(Marks(self._directory.acknowledged_commits, epoch=0, term=0, accounts=0))
         asked_with = self.memory.highest
         try:
             found = await self._directory.marks()

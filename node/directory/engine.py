@@ -40,6 +40,8 @@ class Directory(ABC):
         """False from a write that failed until the next one that was committed, of a caller or a probe."""
         self.last_error = ""
         """Why the last failing call failed; "" if none has. Never contains the password."""
+        self.acknowledged_commits = 0
+        """Commits that the directory had when one of this node's was acknowledged last; 0 before the first."""
         self._answers = True
 
     @abstractmethod

@@ -112,10 +112,11 @@ def settle_all(verdicts: Iterable[GroupVerdict]) -> None:
         verdict.settle()
 
 
-def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) -> Step[list[GroupVerdict]]:
+def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) -> Step[tuple[list[GroupVerdict], int]]:
     """Run jobs one after the other inside an open transaction, each behind a savepoint; the engine commits after it.
 
-    What any of them did is counted in the row of `writer`, the node whose group it is.
+    What any of them did is counted in the row of `writer`, the node whose group it is. Returns the verdicts, and how
+    many commits the directory has once this one is acknowledged.
     """
     tx = yield from read_time(engine, clock)
     verdicts = []
@@ -130,9 +131,10 @@ def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) 
             verdicts.append(GroupVerdict(job, error=error))
         if engine == "sqlite":  # MySQL replaces a savepoint of the same name, SQLite would stack them
             yield _RELEASE
-    if any(verdict.error is None for verdict in verdicts):
+    counts = any(verdict.error is None for verdict in verdicts)
+    if counts:
         yield note_commit(engine, writer, tx.now)
-    return verdicts
+    return verdicts, tx.commits + counts
 
 
 @dataclass(frozen=True, slots=True)

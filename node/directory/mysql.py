@@ -213,11 +213,12 @@ class MysqlDirectory(Directory):
             with anyio.fail_after(self._timing.directory_deadline_s):
                 await self._writer.open()
                 await self._writer.execute(_BEGIN)
-                verdicts = await drive_async(
+                verdicts, commits = await drive_async(
                     run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute
                 )
                 committing = True
                 await self._writer.execute(_COMMIT)
+                self.acknowledged_commits = max(self.acknowledged_commits, commits)
         except TimeoutError:
             raise Interrupted(_SILENT, in_doubt=committing) from None
         except Lost as error:

@@ -214,8 +214,9 @@ class SqliteDirectory(Directory):
         with self._gate.turn(deadline):
             self._writer.begin(deadline)
         try:
-            verdicts = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
+            verdicts, commits = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
             self._writer.execute(_COMMIT)
+            self.acknowledged_commits = max(self.acknowledged_commits, commits)
         finally:
             self._writer.roll_back()
         return verdicts

@@ -81,6 +81,26 @@ async def test_a_directory_behind_an_earlier_life_is_recovered_before_anything_i
     assert load_memory(node.path, CLUSTER).epoch == 2
 
 
+async def test_a_restore_that_lacks_only_the_last_commits_is_found(directory, directory_url, tmp_path):
+    """A node believed a reading only once a second one had confirmed it: a backup that was put back within that second
+    went unnoticed, and looks made since were had again. What was acknowledged to the node itself needs no second one."""
+    node = Node(tmp_path, directory)
+    await node.remembering.start()
+    before = await directory.marks()
+    for _ in range(5):
+        await directory.write(write)
+
+    def put_back(_: Tx) -> Step[None]:
+        yield Query("UPDATE writers SET commits = :commits WHERE name = 'n1'", {"commits": before.commits})
+
+    async with open_directory(directory_url, timing=LOCAL, writer="n2") as second:
+        await second.write(put_back)
+    await node.remembering._compare()
+    assert node.recovered == [(2, 0)]
+    await node.remembering._compare()
+    assert node.recovered == [(2, 0)], "once is enough"
+
+
 async def test_other_nodes_tell_one_whose_memory_is_damaged(directory, tmp_path, caplog):
     memory_path(tmp_path, "n1").write_bytes(b"\0" * 50)
     node = Node(tmp_path, directory)
