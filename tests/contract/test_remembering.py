@@ -83,7 +83,7 @@ async def test_a_directory_behind_an_earlier_life_is_recovered_before_anything_i
 
 async def test_a_restore_that_lacks_only_the_last_commits_is_found(directory, directory_url, tmp_path):
     """A node believed a reading only once a second one had confirmed it: a backup that was put back within that second
-    went unnoticed, and looks made since were had again. What was acknowledged to the node itself needs no second one."""
+    went unnoticed, and looks made since were had again. What a node was told as done needs no second one."""
     node = Node(tmp_path, directory)
     await node.remembering.start()
     before = await directory.marks()
