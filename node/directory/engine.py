@@ -74,6 +74,10 @@ class Directory(ABC):
         """A read, the lease or a node row went through: the database answers."""
         self._answers = True
 
+    def _acknowledged(self, commits: int) -> None:
+        """A commit of this node is on disk; with it the directory has so many."""
+        self.acknowledged_commits = max(self.acknowledged_commits, commits)
+
     def _wrote(self) -> None:
         """A group was committed."""
         self._answers = self.writable = True

@@ -218,7 +218,7 @@ class MysqlDirectory(Directory):
                 )
                 committing = True
                 await self._writer.execute(_COMMIT)
-                self.acknowledged_commits = max(self.acknowledged_commits, commits)
+                self._acknowledged(commits)
         except TimeoutError:
             raise Interrupted(_SILENT, in_doubt=committing) from None
         except Lost as error:

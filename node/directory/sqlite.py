@@ -216,7 +216,7 @@ class SqliteDirectory(Directory):
         try:
             verdicts, commits = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
             self._writer.execute(_COMMIT)
-            self.acknowledged_commits = max(self.acknowledged_commits, commits)
+            self._acknowledged(commits)
         finally:
             self._writer.roll_back()
         return verdicts

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from shared.identity import Identity
-from shared.records import RightsRecord
+from shared.records import RightsRecord, encode_record
 from shared.rights import NewGrant, create_grant
+from shared.wire.operations import GrantRow
 
 GRANT, OTHER_GRANT = "a1" * 16, "a2" * 16
 IMAGE, OTHER_IMAGE = "b1" * 16, "b2" * 16
@@ -54,3 +55,23 @@ def new_grant(
 
 def new_record(**given: object) -> RightsRecord:
     return new_grant(**given).record  # type: ignore[arg-type]
+
+
+def grant_row(record: RightsRecord, consumed: int = 0, *, frozen: bool = False, image: str = "") -> GrantRow:
+    """Return a grant as the cloud lists it, of the record's image where no other is named."""
+    return GrantRow(
+        grant=record.grant_id,
+        image=image or record.image_id,
+        title="Lake",
+        owner=1,
+        owner_name="Ada",
+        viewer=2,
+        viewer_name="Ben",
+        granted=record.granted,
+        consumed=consumed,
+        expires=record.expires,
+        revoked=record.revoked,
+        frozen=frozen,
+        version=record.version,
+        record=encode_record(record),
+    )

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from shared.errors import RemoteError, Unavailable
-from shared.records import RightsRecord, encode_record
+from shared.records import RightsRecord
 from shared.rights import change_rights
 from shared.wire import operations as ops
-from tests.unit.rights_samples import GRANT, IMAGE, OWNER, STRANGER, new_grant, new_record
+from tests.unit.rights_samples import GRANT, IMAGE, OWNER, STRANGER, grant_row, new_grant, new_record
 from tui.peer.given import GivenGrants
 from tui.peer.store import Store
 
@@ -27,22 +27,7 @@ def given(tmp_path):
 
 
 def told(record: RightsRecord, consumed: int = 0, *, frozen: bool = False, image: str = IMAGE) -> ops.GrantRow:
-    return ops.GrantRow(
-        grant=GRANT,
-        image=image,
-        title="t",
-        owner=1,
-        owner_name="Ann",
-        viewer=2,
-        viewer_name="Bob",
-        granted=record.granted,
-        consumed=consumed,
-        expires=record.expires,
-        revoked=record.revoked,
-        frozen=frozen,
-        version=record.version,
-        record=encode_record(record),
-    )
+    return grant_row(record, consumed, frozen=frozen, image=image)
 
 
 async def test_nothing_that_is_known_goes_down(given):

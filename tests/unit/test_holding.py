@@ -11,10 +11,8 @@ import pytest
 
 from shared.config import LOCAL
 from shared.errors import RemoteError, StorageError
-from shared.records import RightsRecord, encode_record
 from shared.rights import change_rights
-from shared.wire.operations import GrantRow
-from tests.unit.rights_samples import GRANT, IMAGE, OWNER, STRANGER, VIEWER, new_record
+from tests.unit.rights_samples import GRANT, IMAGE, OWNER, STRANGER, VIEWER, grant_row, new_record
 from tui.peer.context import Context
 from tui.peer.events import EventHub, RightsUpdated
 from tui.peer.holding import Holding, belongs
@@ -24,25 +22,6 @@ pytestmark = pytest.mark.anyio
 FIRST = new_record(granted=3)
 SECOND = change_rights(OWNER, FIRST, granted=6)
 THIRD = change_rights(OWNER, SECOND, granted=2, expires=4e9)
-
-
-def row(record: RightsRecord, consumed: int = 0) -> GrantRow:
-    return GrantRow(
-        grant=record.grant_id,
-        image=record.image_id,
-        title="Lake",
-        owner=1,
-        owner_name="Ada",
-        viewer=2,
-        viewer_name="Ben",
-        granted=record.granted,
-        consumed=consumed,
-        expires=record.expires,
-        revoked=record.revoked,
-        frozen=False,
-        version=record.version,
-        record=encode_record(record),
-    )
 
 
 @pytest.fixture
@@ -81,7 +60,7 @@ async def test_news_come_in_any_order_to_the_same_end(context: Context, order: t
     """Consumed was computed from what was left, so that an answer that met a raise already applied went too far, and a
     late one stuck."""
     holding = Holding(context)
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
     lefts = []
     for step in order:
         match step:
@@ -90,11 +69,11 @@ async def test_news_come_in_any_order_to_the_same_end(context: Context, order: t
             case 1:
                 await holding.learn(GRANT, consumed=2)
             case 2:
-                await holding.take(row(SECOND, 1), SECOND)
+                await holding.take(grant_row(SECOND, 1), SECOND)
             case 3:
                 await holding.learn(GRANT, record=THIRD, consumed=1)
             case 4:
-                await holding.take(row(FIRST, 2), FIRST)
+                await holding.take(grant_row(FIRST, 2), FIRST)
         right = await holding.right(GRANT)
         assert right is not None
         lefts.append((right.record.version, right.consumed))
@@ -110,8 +89,8 @@ async def test_news_come_in_any_order_to_the_same_end(context: Context, order: t
 async def test_what_is_known_is_told_once(context: Context) -> None:
     holding = Holding(context)
     with context.events.subscription() as stream:
-        await holding.take(row(FIRST), FIRST)
-        await holding.take(row(FIRST), FIRST)
+        await holding.take(grant_row(FIRST), FIRST)
+        await holding.take(grant_row(FIRST), FIRST)
         await holding.learn(GRANT, consumed=1)
         await holding.learn(GRANT, consumed=1)
         assert [event.left for event in events_of(stream)] == [3, 2]
@@ -122,11 +101,11 @@ async def test_a_revocation_is_told_once(context: Context) -> None:
     sent it again, and the count of the grant was freed."""
     holding, gone = Holding(context), change_rights(OWNER, FIRST, revoked=True)
     with context.events.subscription() as stream:
-        await holding.take(row(FIRST), FIRST)
-        await holding.take(row(gone), gone)
+        await holding.take(grant_row(FIRST), FIRST)
+        await holding.take(grant_row(gone), gone)
         assert [event.revoked for event in events_of(stream)] == [False, True]
         again = change_rights(OWNER, gone, revoked=True)
-        await holding.take(row(again, 2), again)
+        await holding.take(grant_row(again, 2), again)
         await holding.tell(GRANT)
         assert events_of(stream) == []
     right = await holding.right(GRANT)
@@ -136,7 +115,7 @@ async def test_a_revocation_is_told_once(context: Context) -> None:
 
 async def test_a_full_disk_forgets_nothing(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     holding = Holding(context)
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
     usual, full = Store.do, True
 
     def do(store: Store, sql: str, **parameters: Any) -> int:
@@ -169,7 +148,7 @@ async def test_a_full_disk_forgets_nothing(context: Context, monkeypatch: pytest
 async def test_a_full_disk_keeps_no_picture_open(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """A revocation that the viewer's disk did not take was told to nobody: the picture stayed on the screen."""
     holding = Holding(context)
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
 
     def do(*_: Any, **__: Any) -> int:
         raise StorageError("The disk is full; free some space and try again.")
@@ -178,36 +157,36 @@ async def test_a_full_disk_keeps_no_picture_open(context: Context, monkeypatch: 
     revoked = change_rights(OWNER, FIRST, revoked=True)
     with context.events.subscription() as stream:
         with pytest.raises(StorageError):
-            await holding.take(row(revoked), revoked)
+            await holding.take(grant_row(revoked), revoked)
         assert [event.revoked for event in events_of(stream)] == [True]
 
 
 async def test_no_word_of_another_and_no_undone_revocation(context: Context) -> None:
     holding = Holding(context)
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
     revoked = change_rights(OWNER, FIRST, revoked=True)
-    await holding.take(row(revoked), revoked)
+    await holding.take(grant_row(revoked), revoked)
     elsewhere = new_record(granted=3, viewer=STRANGER)
     for record in (SECOND, THIRD, elsewhere):
         if record.version > revoked.version or record is elsewhere:
             with pytest.raises(RemoteError):
-                await holding.take(row(record), record)
+                await holding.take(grant_row(record), record)
         else:
-            await holding.take(row(record), record)
+            await holding.take(grant_row(record), record)
     right = await holding.right(GRANT)
     assert right is not None
     assert (right.record, right.left) == (revoked, 0)
     with pytest.raises(RemoteError):
-        belongs(elsewhere, row(elsewhere), VIEWER.public.signing_key)
+        belongs(elsewhere, grant_row(elsewhere), VIEWER.public.signing_key)
 
 
 async def test_a_stored_record_that_cannot_be_read_is_taken_anew(context: Context) -> None:
     holding = Holding(context)
-    await holding.take(row(FIRST, 2), FIRST)
+    await holding.take(grant_row(FIRST, 2), FIRST)
     await context.store.run(lambda store: store.do("UPDATE held SET record = x'00'"))
     assert await holding.right(GRANT) is None
     assert await holding.learn(GRANT, consumed=9) is None
-    await holding.take(row(FIRST, 1), FIRST)
+    await holding.take(grant_row(FIRST, 1), FIRST)
     right = await holding.right(GRANT)
     assert right is not None
     assert (right.record, right.consumed) == (FIRST, 2), "the count was not lost with it"
@@ -215,7 +194,7 @@ async def test_a_stored_record_that_cannot_be_read_is_taken_anew(context: Contex
 
 async def test_why_a_look_would_be_refused(context: Context) -> None:
     holding = Holding(context)
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
     assert await holding.right("f" * 32) is None
     right = await holding.right(GRANT)
     assert right is not None
