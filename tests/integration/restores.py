@@ -108,6 +108,13 @@ async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
             await anyio.sleep(0.05)
 
 
+async def join(**peers: Peer) -> None:
+    """Register each peer under its name, and sign it in."""
+    for name, peer in peers.items():
+        await peer.register(name)
+        await peer.sign_in()
+
+
 async def told(peer: Peer, words: str = "") -> str:
     """Wait for what the owner is told after a restore, with these words in it, and take note of it."""
     text = await until(peer.restored_notice, lambda text: bool(text) and words in text)

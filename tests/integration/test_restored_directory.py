@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import Refused, ViewRefused
-from tests.integration.restores import RestorableCluster, told, until
+from tests.integration.restores import RestorableCluster, join, told, until
 from tui.peer import Peer
 from tui.peer.mending import Mending
 
@@ -57,9 +57,7 @@ async def test_what_was_spent_lowered_and_revoked_stays_so_while_the_owner_is_aw
 ) -> None:
     """A restored backup gave an unmodified viewer 19 looks: 9 of 5 granted, 5 on a grant that was revoked."""
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         spent, revoked, lowered = [(await owner.encrypt(photo, title=f"p{number}")).image for number in range(3)]
         for image in (spent, revoked, lowered):
             await owner.grant(image, viewer.me.account, 5)
@@ -165,9 +163,7 @@ async def test_a_restore_under_running_nodes_is_found_and_compared_without_a_new
 ) -> None:
     await anyio.to_thread.run_sync(cloud.back_up, "before all")
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         image = (await owner.encrypt(photo)).image
         await owner.grant(image, viewer.me.account, 4)
         await is_here(viewer, image)
@@ -195,9 +191,7 @@ async def test_a_snapshot_of_the_whole_machine_wins_no_look(
 ) -> None:
     """Put back together with the nodes' own memory, the directory looks untouched: only peers know better."""
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         spent, lowered, later = [(await owner.encrypt(photo, title=f"p{number}")).image for number in range(3)]
         for image in (spent, lowered):
             await owner.grant(image, viewer.me.account, 4)
@@ -241,9 +235,7 @@ async def test_a_second_restore_in_the_middle_of_comparing_starts_it_anew(
     cloud: RestorableCluster, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         images = [(await owner.encrypt(photo, title=f"p{number}")).image for number in range(6)]
         for image in images:
             await owner.grant(image, viewer.me.account, 2)
@@ -283,9 +275,7 @@ async def test_a_preview_that_the_directory_forgot_is_published_again(
     cloud: RestorableCluster, tmp_path: Path, photo: Path
 ) -> None:
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         image = (await owner.encrypt(photo)).image
         await anyio.to_thread.run_sync(cloud.back_up, "no preview")
         await owner.set_preview(image, photo)
@@ -307,9 +297,7 @@ async def test_a_look_that_a_restore_forgot_is_explained(
 ) -> None:
     """Who looked at that moment read "There is no such view for this account: refresh the list.", of the rights too."""
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         image = (await owner.encrypt(photo)).image
         await anyio.to_thread.run_sync(cloud.back_up, "no grant")
         await owner.grant(image, viewer.me.account, 3)
@@ -347,9 +335,7 @@ async def test_a_change_that_was_queued_before_a_restore_is_not_dropped(
 ) -> None:
     """Queued while the cloud was away, it met a directory without the grant: `not_found`, and it was thrown away."""
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         kept, ended = [(await owner.encrypt(photo, title=f"p{number}")).image for number in range(2)]
         await anyio.to_thread.run_sync(cloud.back_up, "early")
         for image in (kept, ended):
@@ -461,9 +447,7 @@ async def test_requests_that_the_directory_forgot_are_asked_and_answered_again(
     cloud: RestorableCluster, tmp_path: Path, photo: Path
 ) -> None:
     async with Peer(tmp_path / "ada", cloud.file) as owner, Peer(tmp_path / "ben", cloud.file) as viewer:
-        for peer, name in ((owner, "ada"), (viewer, "ben")):
-            await peer.register(name)
-            await peer.sign_in()
+        await join(ada=owner, ben=viewer)
         image = (await owner.encrypt(photo)).image
         rejected = (await viewer.request(image, 1)).request_id
         withdrawn = (await viewer.request(image, 2)).request_id
