@@ -16,8 +16,8 @@ from shared.wire.codec import decode, encode
 from shared.wire.operations import Account
 from shared.wire.peer_messages import PeerToPeer, RightsNotice, RightsNoticed
 from tests.patience import PATIENCE_S
-from tests.unit.rights_samples import GRANT, OWNER, STRANGER, VIEWER, new_record
-from tests.unit.test_holding import FIRST, SECOND, context, row
+from tests.unit.rights_samples import GRANT, OWNER, STRANGER, VIEWER, grant_row, new_record
+from tests.unit.test_holding import FIRST, SECOND, context
 from tui.peer.context import Context
 from tui.peer.events import RightsHeard
 from tui.peer.holding import Holding
@@ -119,7 +119,7 @@ async def test_a_notice_is_repeated_until_it_is_answered(
 
     wire.on_post = answer
     with context.events.subscription() as events:
-        notices.changed(row(SECOND, 1))
+        notices.changed(grant_row(SECOND, 1))
         with anyio.fail_after(PATIENCE_S):
             heard = await anext(aiter(events))
     assert heard == RightsHeard(SECOND.image_id, GRANT, "Ben", 5, revoked=False)
@@ -130,7 +130,7 @@ async def test_a_notice_that_nobody_answers_is_left_to_the_mail(
     wire: Wire, notices: DirectNotices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.peer.notices._PAUSES_S", (0.01,) * SENDS)
-    notices.changed(row(SECOND))
+    notices.changed(grant_row(SECOND))
     await until(lambda: not notices._waiting)
     assert len(wire.posted) == SENDS
 
@@ -146,7 +146,7 @@ async def test_a_viewer_that_is_away_is_left_to_the_mail(
         wire.host = None
     else:
         monkeypatch.setattr(wire, "connect", nobody)
-    notices.changed(row(SECOND))
+    notices.changed(grant_row(SECOND))
     await until(lambda: not notices._waiting)
     assert wire.posted == []
 
@@ -155,8 +155,8 @@ async def test_of_two_changes_the_newer_one_is_told(wire: Wire, notices: DirectN
     done = anyio.Event()
     wire.on_post = lambda _session, message: done.set() if message.version == 3 else None
     third = change_rights(OWNER, SECOND, granted=2)
-    notices.changed(row(third))
-    notices.changed(row(SECOND))
+    notices.changed(grant_row(third))
+    notices.changed(grant_row(SECOND))
     with anyio.fail_after(PATIENCE_S):
         await done.wait()
     assert {message.version for message in wire.posted} == {3}
@@ -171,7 +171,7 @@ async def told(wire: Wire, notices: DirectNotices, notice: RightsNotice) -> None
 
 async def test_a_notice_is_checked_applied_and_answered(context: Context, wire: Wire, notices: DirectNotices) -> None:
     holding = notices._holding
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
     longest = change_rights(OWNER, FIRST, granted=6, expires=4e9, look_s=12.5)
     for _ in range(2):  # the second finds it known, and is answered all the same: the first answer may be lost
         await told(wire, notices, notice_of(longest, 2))
@@ -201,7 +201,7 @@ async def test_a_forged_notice_changes_nothing_and_is_not_answered(
     wire: Wire, notices: DirectNotices, forged: dict[str, Any]
 ) -> None:
     holding = notices._holding
-    await holding.take(row(FIRST), FIRST)
+    await holding.take(grant_row(FIRST), FIRST)
     await told(wire, notices, msgspec.structs.replace(notice_of(SECOND, 3), **forged))
     right = await holding.right(GRANT)
     assert right is not None
@@ -213,7 +213,7 @@ async def test_a_forged_notice_changes_nothing_and_is_not_answered(
 async def test_a_notice_that_undoes_a_revocation_changes_nothing(wire: Wire, notices: DirectNotices) -> None:
     holding = notices._holding
     revoked = change_rights(OWNER, FIRST, revoked=True)
-    await holding.take(row(revoked), revoked)
+    await holding.take(grant_row(revoked), revoked)
     undone = change_rights(OWNER, SECOND, granted=9)
     await told(wire, notices, notice_of(undone, 0))
     right = await holding.right(GRANT)
@@ -223,7 +223,7 @@ async def test_a_notice_that_undoes_a_revocation_changes_nothing(wire: Wire, not
 
 
 async def test_only_the_owner_of_a_grant_is_heard(wire: Wire, notices: DirectNotices) -> None:
-    await notices._holding.take(row(FIRST), FIRST)
+    await notices._holding.take(grant_row(FIRST), FIRST)
     for key, grant in ((STRANGER.public.session_key, GRANT), (OWNER_KEY, "f" * 32)):
         with pytest.raises(RemoteError):
             notices.told(wire.session(key), msgspec.structs.replace(notice_of(SECOND, 0), grant=grant))
@@ -234,7 +234,7 @@ async def test_only_the_owner_of_a_grant_is_heard(wire: Wire, notices: DirectNot
 async def test_a_sender_that_floods_gets_so_many_in_work_and_so_many_a_second(
     wire: Wire, notices: DirectNotices
 ) -> None:
-    await notices._holding.take(row(FIRST), FIRST)
+    await notices._holding.take(grant_row(FIRST), FIRST)
     for _ in range(1_000):
         notices.told(wire.session(OWNER_KEY), notice_of(SECOND, 1))
     assert notices._in_work[OWNER_KEY] == IN_WORK_PER_SENDER
