@@ -44,12 +44,13 @@ class Memory:
         """Another node remembers this."""
         self.highest = self.highest.furthest(marks)
 
-    def read(self, asked_with: Marks, found: Marks) -> Restored | None:
+    def read(self, asked_with: Marks, found: Marks, *, lost: bool = False) -> Restored | None:
         """Take a reading of the directory; `asked_with` is what was the highest when it was asked for.
 
-        Returns that the directory was restored, if it was.
+        `lost` tells that it lacks commits of this very node, wherever its numbers stand: other nodes may have gone on
+        in a restored directory. Returns that the directory was restored, if it was.
         """
-        if found.is_behind(asked_with):
+        if lost or found.is_behind(asked_with):
             self.restored = Restored(found, asked_with)
             self._latest = None
             return self.restored

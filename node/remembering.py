@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from node.directory import Directory, Marks, recover
 from node.directory.recovery import count_frozen
-from node.memory import NOTHING, Memory
+from node.memory import NOTHING, Memory, Restored
 from node.node_folder import Damaged, load_memory, save_memory
 from shared.errors import GlimpseError, StorageError
 from shared.wire.base import Message
@@ -117,11 +117,10 @@ class Remembering:
     # --- Comparing ---------------------------------------------------------------------------------------------------
     async def _compare(self) -> None:
         # What was acknowledged to this node is on disk: no second reading has to confirm it.
-        self.memory.told(Marks(self._directory.acknowledged_commits, epoch=0, term=0, accounts=0))
+        self.memory.told(Marks(self._directory.acknowledged.total, epoch=0, term=0, accounts=0))
         asked_with = self.memory.highest
         try:
-            found = await self._directory.marks()
-            if self.memory.read(asked_with, found) is not None:
+            if await self._read(asked_with) is not None:
                 await self._recover()
         except GlimpseError as error:
             self._note_trouble(str(error))
@@ -133,6 +132,10 @@ class Remembering:
                 self._forget()
             self._epoch, self._counted_at = self.epoch, -math.inf
         await self._count()
+
+    async def _read(self, asked_with: Marks) -> Restored | None:
+        found = await self._directory.marks()
+        return self.memory.read(asked_with, found, lost=self._directory.acknowledged.lost)
 
     def _note_trouble(self, reason: str) -> None:
         """Say once why a restored directory is not recovered; that one cannot be read is said by everybody else."""
@@ -152,8 +155,7 @@ class Remembering:
             )
         done = await self._directory.write(recover(restored.highest))
         self._forget()
-        asked_with = self.memory.highest
-        self.memory.read(asked_with, await self._directory.marks())
+        await self._read(self.memory.highest)
         if done is not None:
             self.recoveries += 1
             self.frozen = done.frozen

@@ -171,7 +171,7 @@ class NodeServer:
             timing=cluster.timing,
             node_name=self._name,
             must_wait=lambda: remembering.must_wait,
-            remembered_commits=lambda: max(remembering.memory.highest.commits, directory.acknowledged_commits),
+            remembered_commits=lambda: remembering.memory.highest.commits,
         )
         pulls = Pulls(requests, cluster.timing)
         request_handler = RequestHandler(

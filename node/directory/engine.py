@@ -11,7 +11,7 @@ from node.directory import standing, upkeep
 from node.directory.groups import GroupVerdict, Job
 from node.directory.idempotency import exactly_once
 from node.directory.interface import Announced, EffectKey, EngineName, LeaseRow, NodeRow, Outcome, T, Transaction
-from node.directory.marks import Marks, read_marks
+from node.directory.marks import AcknowledgedCommits, Marks, read_all_marks
 from shared.config import Timing
 from shared.errors import GlimpseError, StorageError, Unavailable
 
@@ -40,8 +40,8 @@ class Directory(ABC):
         """False from a write that failed until the next one that was committed, of a caller or a probe."""
         self.last_error = ""
         """Why the last failing call failed; "" if none has. Never contains the password."""
-        self.acknowledged_commits = 0
-        """Commits that the directory had when one of this node's was acknowledged last; 0 before the first."""
+        self.acknowledged = AcknowledgedCommits()
+        """What this node knows of its own commits."""
         self._answers = True
 
     @abstractmethod
@@ -73,10 +73,6 @@ class Directory(ABC):
     def _worked(self) -> None:
         """A read, the lease or a node row went through: the database answers."""
         self._answers = True
-
-    def _acknowledged(self, commits: int) -> None:
-        """A commit of this node is on disk; with it the directory has so many."""
-        self.acknowledged_commits = max(self.acknowledged_commits, commits)
 
     def _wrote(self) -> None:
         """A group was committed."""
@@ -159,8 +155,12 @@ class Directory(ABC):
         return await self._stand(lambda _: standing.nodes(self.clock))
 
     async def marks(self) -> Marks:
-        """Return how far the directory is, in one consistent reading."""
-        return await self._stand(read_marks)
+        """Return how far the directory is, in one consistent reading; `acknowledged` tells afterwards whether it lacks
+        commits of this node."""
+        asked_with = self.acknowledged.own
+        marks, own = await self._stand(read_all_marks(self.writer))
+        self.acknowledged.read(own, asked_with)
+        return marks
 
     async def sweep(self) -> int:
         """Delete what has outlived its use, in bounded batches; return how many rows went."""

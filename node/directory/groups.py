@@ -6,11 +6,11 @@ The way of a group is written once, as a generator that yields statements; each 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Protocol, cast
 
 from node.directory.interface import EngineName, Query, Rows, StatementFailed, Step, T, Transaction, Tx
-from node.directory.marks import note_commit
+from node.directory.marks import AcknowledgedCommits, OwnMarks, note_commit
 from shared.errors import Unavailable
 
 GROUP_JOBS: Final = 128
@@ -112,13 +112,27 @@ def settle_all(verdicts: Iterable[GroupVerdict]) -> None:
         verdict.settle()
 
 
-def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) -> Step[tuple[list[GroupVerdict], int]]:
+@dataclass(frozen=True, slots=True)
+class GroupDone:
+    """A group that is ready to be committed: its verdicts, and how far the directory is once that is acknowledged."""
+
+    verdicts: list[GroupVerdict]
+    own: OwnMarks
+    commits: int
+
+
+def run_group(
+    jobs: Iterable[Job], engine: EngineName, clock: str, writer: str, acknowledged: AcknowledgedCommits
+) -> Step[GroupDone]:
     """Run jobs one after the other inside an open transaction, each behind a savepoint; the engine commits after it.
 
-    What any of them did is counted in the row of `writer`, the node whose group it is. Returns the verdicts, and how
-    many commits the directory has once this one is acknowledged.
+    What any of them did is counted in the row of `writer`, the node whose group it is; `acknowledged` is what that
+    node knows of it.
     """
-    tx = yield from read_time(engine, clock)
+    asked_with = acknowledged.own
+    tx = yield from read_time(engine, clock, writer)
+    own = OwnMarks(tx.epoch, tx.own_commits)
+    tx = replace(tx, lost_commits=acknowledged.read(own, asked_with))
     verdicts = []
     for job in jobs:
         if not job.is_wanted:  # given up while the group waited for its turn
@@ -134,7 +148,7 @@ def run_group(jobs: Iterable[Job], engine: EngineName, clock: str, writer: str) 
     counts = any(verdict.error is None for verdict in verdicts)
     if counts:
         yield note_commit(engine, writer, tx.now)
-    return verdicts, tx.commits + counts
+    return GroupDone(verdicts, replace(own, commits=own.commits + counts), tx.commits + counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +174,19 @@ def run_alone(transaction: Transaction[T], engine: EngineName, clock: str) -> Ge
         return Result(error=error)
 
 
-def read_time(engine: EngineName, clock: str) -> Step[Tx]:
-    """Ask the database for its time, and for the latest time and the number of all commits."""
+def read_time(engine: EngineName, clock: str, writer: str = "") -> Step[Tx]:
+    """Ask the database for its time, the latest time, the commits of all nodes and of `writer`, and its epoch."""
     rows = yield Query(
-        f"SELECT {clock} AS clock, MAX(latest) AS latest, COALESCE(SUM(commits), 0) AS commits FROM writers"  # noqa: S608
+        f"SELECT {clock} AS clock, MAX(latest) AS latest, COALESCE(SUM(commits), 0) AS commits, "  # noqa: S608
+        "COALESCE(SUM(CASE WHEN name = :writer THEN commits END), 0) AS own, "
+        "COALESCE((SELECT value FROM meta WHERE name = 'epoch'), 0) AS epoch FROM writers",
+        {"writer": writer},
     )
-    at, latest, commits = rows.rows[0]["clock"], rows.rows[0]["latest"], int(rows.rows[0]["commits"])
+    row = rows.rows[0]
+    at, latest = row["clock"], row["latest"]
     now = at if latest is None else max(at, latest + TIME_STEP_S)
-    return Tx(now=now, engine=engine, clock=at, commits=commits)
+    commits, own, epoch = int(row["commits"]), int(row["own"]), int(row["epoch"])
+    return Tx(now=now, engine=engine, clock=at, commits=commits, own_commits=own, epoch=epoch)
 
 
 def drive(step: Step[T], execute: Callable[[Query], Rows]) -> T:

@@ -103,14 +103,19 @@ class Tx:
     `now` is directory time in epoch seconds, read once when the group of transactions began: the database's clock, but
     never before the latest time that a commit has seen, so that a clock set back opens nothing that had expired.
     `clock` is the database's clock as it stands, for what lives a few seconds (presence) and must not wait for a clock
-    that was set back. `commits` counts the directory's group commits before this one. `for_update` is appended to a
-    SELECT whose rows are to be held until the commit ("" where the engine locks anyway).
+    that was set back. `commits` counts the directory's group commits before this one, `own_commits` those of this
+    node, and `epoch` its restores. `lost_commits` tells that it lacks commits which were acknowledged to this node: it
+    was restored from a backup, and is not recovered yet. `for_update` is appended to a SELECT whose rows are to be held
+    until the commit ("" where the engine locks anyway).
     """
 
     now: float
     engine: EngineName
     clock: float = 0.0
     commits: int = 0
+    own_commits: int = 0
+    epoch: int = 0
+    lost_commits: bool = False
 
     @property
     def for_update(self) -> str:

@@ -213,12 +213,11 @@ class MysqlDirectory(Directory):
             with anyio.fail_after(self._timing.directory_deadline_s):
                 await self._writer.open()
                 await self._writer.execute(_BEGIN)
-                verdicts, commits = await drive_async(
-                    run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute
-                )
+                group = run_group(jobs, self.engine, self.clock, self.writer, self.acknowledged)
+                done = await drive_async(group, self._writer.execute)
                 committing = True
                 await self._writer.execute(_COMMIT)
-                self._acknowledged(commits)
+                self.acknowledged.add(done.own, done.commits)
         except TimeoutError:
             raise Interrupted(_SILENT, in_doubt=committing) from None
         except Lost as error:
@@ -231,7 +230,7 @@ class MysqlDirectory(Directory):
         except BaseException:
             await self._writer.roll_back()
             raise
-        return verdicts
+        return done.verdicts
 
     async def _again(self, jobs: Sequence[Job], error: Exception, attempt: int) -> None:
         """Run the jobs of a group that failed again, in halves where they may have been in each other's or another

@@ -33,14 +33,16 @@ class Recovered:
 def recover(highest: Marks, *, certain: bool = False) -> Transaction[Recovered | None]:
     """Recover a directory that is behind `highest`, the furthest state that anybody remembers.
 
-    Returns None, and changes nothing, where it is not (any more): another node was faster. `certain` says that it was
-    restored whatever the numbers say.
+    So is one that lacks commits of the node that runs this, wherever the numbers of all stand. Returns None, and
+    changes nothing, where it is not (any more): another node was faster. `certain` says that it was restored whatever
+    the numbers say.
     """
 
     def run(tx: Tx) -> Step[Recovered | None]:
         yield Query("SELECT value FROM meta WHERE name = 'epoch'" + tx.for_update)  # noqa: S608 - the engine's own
         found = yield from read_marks(tx)
-        if not certain and not found.is_behind(highest):
+        lacks_own = tx.lost_commits and found.epoch == tx.epoch
+        if not certain and not lacks_own and not found.is_behind(highest):
             return None
         furthest = found.furthest(highest)
         epoch = furthest.epoch + 1

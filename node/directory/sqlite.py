@@ -214,12 +214,13 @@ class SqliteDirectory(Directory):
         with self._gate.turn(deadline):
             self._writer.begin(deadline)
         try:
-            verdicts, commits = drive(run_group(jobs, self.engine, self.clock, self.writer), self._writer.execute)
+            group = run_group(jobs, self.engine, self.clock, self.writer, self.acknowledged)
+            done = drive(group, self._writer.execute)
             self._writer.execute(_COMMIT)
-            self._acknowledged(commits)
+            self.acknowledged.add(done.own, done.commits)
         finally:
             self._writer.roll_back()
-        return verdicts
+        return done.verdicts
 
     def _serve_standing(self, file: File, job: Job) -> None:
         deadline = time.monotonic() + self._standing_deadline_s

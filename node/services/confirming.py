@@ -93,9 +93,9 @@ def _bring_up(tx: Tx, caller: Caller, claim: Claim, row: Row, epoch: int) -> Ste
     if is_newer:
         yield change_row(tx, caller, claim.record, claim.digest, met_consumed=consumed)
     elif row["epoch"] >= epoch and consumed == row["consumed"]:
-        return Served((yield from state_for_owner(confirmed)))
+        return Served((yield from state_for_owner(confirmed, epoch)))
     yield from _tell_viewer(tx, caller, confirmed, RightsChanged(grant=confirmed), epoch)
-    return Served((yield from state_for_owner(confirmed)), (confirmed.viewer,))
+    return Served((yield from state_for_owner(confirmed, epoch)), (confirmed.viewer,))
 
 
 def _note_wishes(tx: Tx, caller: Caller, claim: Claim) -> Step[None]:
@@ -154,7 +154,7 @@ def _make_again(tx: Tx, caller: Caller, claim: Claim, closed_share: bytes | None
     yield from _note_wishes(tx, caller, claim)
     made: GrantRow = yield from read_grant(record.grant_id, epoch)
     yield from _tell_viewer(tx, caller, made, GrantArrived(grant=made), epoch)
-    return Served((yield from state_for_owner(made)), (viewer,))
+    return Served((yield from state_for_owner(made, epoch)), (viewer,))
 
 
 def _viewer_of(caller: Caller, record: RightsRecord) -> Step[int]:

@@ -66,12 +66,12 @@ def give(call: Call, operation: Grant) -> Transaction[Served]:
     def run(tx: Tx) -> Step[Served]:
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Served((yield from state_for_owner((yield from read_grant(done, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(done, epoch)), epoch)))
         yield from _refuse_unfit(caller, operation, record)
         row = new_row(tx, caller, operation, record, operation.viewer, closed_share, epoch)
         if not (yield tx.insert_if_absent("grants", row)).rowcount:
             yield from _refuse_unless_made(caller, operation.grant, digest)
-            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)), epoch)))
         yield change_row(tx, caller, record, digest, met_consumed=0)
         if operation.ask is not None:
             yield from view_requests.accept(
@@ -82,7 +82,7 @@ def give(call: Call, operation: Grant) -> Transaction[Served]:
         letter = GrantArrived(grant=made, ask=operation.ask)
         identity = mail_id("grant", operation.grant)
         yield from mail.deposit(tx, Post(identity, operation.viewer, caller.account, MailKind.GRANT, letter))
-        return Served((yield from state_for_owner(made)), (operation.viewer,))
+        return Served((yield from state_for_owner(made, epoch)), (operation.viewer,))
 
     return run
 
@@ -231,9 +231,9 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
         row = yield from _locked(tx, caller, operation.grant)
         epoch = yield from read_epoch()
         if (done := (yield from _wished_before(tx, caller, operation, record.version))) is not None:
-            return Served((yield from state_for_owner((yield from read_grant(done, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(done, epoch)), epoch)))
         if (yield from _changed_before(operation, record, digest)):
-            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)))))
+            return Served((yield from state_for_owner((yield from read_grant(operation.grant, epoch)), epoch)))
         _refuse_change(operation, record, row, epoch)
         yield change_row(tx, caller, record, digest, met_consumed=row["consumed"])
         # The owner's word also confirms a grant that a restore froze.
@@ -244,7 +244,7 @@ def change(call: Call, operation: ChangeRights) -> Transaction[Served]:
             )
         changed = yield from read_grant(operation.grant, epoch)
         yield from _mail_change(tx, caller, changed, operation, row["version"])
-        return Served((yield from state_for_owner(changed)), (changed.viewer,))
+        return Served((yield from state_for_owner(changed, epoch)), (changed.viewer,))
 
     return run
 

@@ -57,9 +57,9 @@ def read_grant(grant: str, epoch: int) -> Step[GrantRow]:
     return grant_row(rows.rows[0], epoch)
 
 
-def state_for_owner(grant: GrantRow) -> Step[GrantState]:
+def state_for_owner(grant: GrantRow, epoch: int) -> Step[GrantState]:
     """Return a grant as its owner is told of it."""
-    return GrantState(grant=(yield from with_wishes([grant]))[0])
+    return GrantState(grant=(yield from with_wishes([grant]))[0], epoch=epoch)
 
 
 def with_wishes(grants: list[GrantRow]) -> Step[list[GrantRow]]:
@@ -115,10 +115,11 @@ def one(call: Call, operation: GetGrant) -> Transaction[GrantState]:
             f"SELECT {_COLUMNS} FROM {_TABLES} WHERE g.id = :grant AND (g.owner_id = :caller OR g.viewer_id = :caller)",
             {"grant": operation.grant, "caller": call.caller.account},
         )
-        grant = grant_row(row, (yield from read_epoch()))
+        epoch = yield from read_epoch()
+        grant = grant_row(row, epoch)
         if row["owner_id"] != call.caller.account:
-            return GrantState(grant=grant)
-        return (yield from state_for_owner(grant))
+            return GrantState(grant=grant, epoch=epoch)
+        return (yield from state_for_owner(grant, epoch))
 
     return run
 
@@ -141,6 +142,6 @@ def listed(call: Call, operation: ListGrants) -> Transaction[Grants]:
         )
         epoch = yield from read_epoch()
         found = [grant_row(row, epoch) for row in rows.rows]
-        return Grants(rows=(yield from with_wishes(found)) if owns else found, total=total)
+        return Grants(rows=(yield from with_wishes(found)) if owns else found, total=total, epoch=epoch)
 
     return run

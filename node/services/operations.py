@@ -213,7 +213,7 @@ class Services:
 
     def _guarded(self, transaction: Transaction[T]) -> Transaction[T]:
         def run(tx: Tx) -> Step[T]:
-            if tx.commits < self._remembered_commits():
+            if tx.lost_commits or tx.commits < self._remembered_commits():
                 raise Unavailable(_RESTORED)
             return (yield from transaction(tx))
 

@@ -549,12 +549,14 @@ class Grants(Message, frozen=True, tag=159):
 
     rows: Annotated[list[GrantRow], msgspec.Meta(max_length=1_000)]
     total: Count
+    epoch: Count = 0
 
 
 class GrantState(Message, frozen=True, tag=160):
-    """A grant after a change, with the count that the change met."""
+    """A grant after a change, with the count that the change met, and the directory's epoch."""
 
     grant: GrantRow
+    epoch: Count = 0
 
 
 class ViewSpent(Message, frozen=True, tag=161):

@@ -23,7 +23,7 @@ from tui.peer.events import DirectoryRestored, Undeliverable
 from tui.peer.granting import RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
-from tui.peer.restoring import Restoring
+from tui.peer.restoring import Reasons, Restoring
 from tui.peer.view_requests import REJECTION, ViewRequests
 
 pytestmark = pytest.mark.anyio
@@ -83,8 +83,12 @@ class OwnersDevice(Device):
         self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
 
     async def sign_in(self) -> None:
-        """Sign in, and compare as often as there is a reason to."""
+        """Sign in, and compare."""
         await self.restoring.signed_in(await self.person.sign_in())
+        await self.compare()
+
+    async def compare(self) -> None:
+        """Compare as often as there is a reason to."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.restoring.run)
             with anyio.fail_after(60):
@@ -158,8 +162,9 @@ async def test_a_comparison_that_was_cut_off_goes_on_where_it_was(place, ann, bo
 
         device.restoring._mending.mend = cut_off
         await device.restoring.signed_in(await ann.sign_in())
+        reasons, device.restoring._reasons = device.restoring._reasons, Reasons()
         with pytest.raises(Unavailable):
-            await device.restoring._compare(device.restoring._want)
+            await device.restoring._compare(reasons)
         rows = [(await granted(ann, image))[0] for image in images]
         assert sorted(row.frozen for row in rows) == [False, False, True, True]
         device.stop()
@@ -973,7 +978,7 @@ async def test_an_accepted_request_whose_grant_is_frozen_just_then_is_closed_lat
         [row] = (await ann.get(ops.ListAsks(incoming=True))).rows
         [grant] = await granted(ann, image)
         assert (row.state, grant.granted, grant.consumed, grant.frozen) == ("accepted", 4, 1, False)
-        assert not device.restoring._want.asks
+        assert not device.restoring._reasons.asks
 
 
 async def test_an_accepted_request_that_is_asked_again_after_the_comparison_is_closed(place, ann, bob, tmp_path):
@@ -1225,6 +1230,32 @@ async def test_a_request_made_while_requests_are_listed_is_not_forgotten(place, 
         await _while_listed(device, ops.ListAsks, happens)
         await device.asks.refresh(incoming=False)
         assert not device.has_work
+
+
+@pytest.mark.parametrize("hears", ["by mail", "by doubt"])
+async def test_a_freeze_that_is_heard_of_before_the_restore_that_made_it_is_told_as_one(
+    place, ann, bob, tmp_path, hears
+):
+    """The owner's peer took it for a viewer's word alone and confirmed in silence; once it heard of the restore there
+    was nothing left to confirm, and the owner was never told."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        [grant] = await granted(ann, image)
+        early = await Backup.take(place)
+        assert await look(bob, grant.grant) == "shown"
+        await device.mailbox.fetch()
+        await early.put_back(place)
+        if hears == "by mail":
+            device.restoring.doubted(grant.grant)
+        else:
+            device.restoring.suspect()
+        await device.compare()
+        assert device.told == ["The cloud was restored from a backup: 1 grant was confirmed, 1 view counted again."]
+        epoch = await place.number("SELECT value FROM meta WHERE name = 'epoch'")
+        assert not device.restoring.heard(epoch), "the keep-alive tells nothing new"
+        assert await device.context.store.run(lambda store: store.fact("compared_epoch")) == str(epoch)
 
 
 async def test_one_grant_that_cannot_be_compared_holds_up_no_other(place, ann, bob, tmp_path):

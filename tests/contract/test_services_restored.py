@@ -602,5 +602,9 @@ async def test_nothing_takes_effect_in_a_directory_that_was_put_back_under_a_liv
     with pytest.raises(Unavailable):
         await ann.give(bob, await ann.image(), 1)
     assert await place.number("SELECT SUM(consumed) AS n FROM grants") == 1
-    await place.run("UPDATE writers SET commits = :commits", commits=remembered)
-    assert (await bob.spend(look)).left == 3, "the same request is served once that is past"
+    await place.run("UPDATE writers SET commits = :commits", commits=remembered + 10)
+    with pytest.raises(Unavailable):
+        await bob.spend(look)
+    assert await place.directory.write(recover(await place.directory.marks())) is not None
+    assert await place.number("SELECT COUNT(*) AS n FROM views") == 1
+    assert await refused(bob.spend(look)) == "frozen", "served again, and each grant waits for its owner's word"

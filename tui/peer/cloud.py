@@ -118,7 +118,7 @@ class CloudLink:
         self.on_mail: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_signed_out: Callable[[], None] = lambda: None
-        self.on_epoch: Callable[[int], None] = lambda _epoch: None
+        self.on_epoch: Callable[[int], object] = lambda _epoch: None
         self.on_other_device: Callable[[], None] = lambda: None
         self.other_device = False
         """Another device of this account is the one that others are sent to."""

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
 import anyio
@@ -40,13 +40,19 @@ class _End(Enum):
 
 
 class Mending:
-    """Carries out what a comparison of grants and images asks for, and adds it up in `tally`."""
+    """Carries out what a comparison of grants and images asks for, and adds it up in `tally`.
 
-    def __init__(self, context: Context, given: GivenGrants, cloud: Asker, tally: Tally) -> None:
+    `heard` is called with the epoch that each answer tells, and returns whether it is a new one.
+    """
+
+    def __init__(
+        self, context: Context, given: GivenGrants, cloud: Asker, tally: Tally, heard: Callable[[int], bool]
+    ) -> None:
         self._context = context
         self._given = given
         self._cloud = cloud
         self._tally = tally
+        self._heard = heard
 
     async def steps(self) -> list[GrantStep]:
         """Compare all grants that this account gave; what the directory knows better is learned at once.
@@ -54,11 +60,10 @@ class Mending:
         What is known is read first: what happens while the cloud lists its grants is then never missing in the list.
         """
         known = await self._given.known()
-        rows = [
-            row
-            async for page in self._cloud.pages(lambda number: ops.ListGrants(given=True, page=number), ops.Grants)
-            for row in page.rows
-        ]
+        rows: list[ops.GrantRow] = []
+        async for page in self._cloud.pages(lambda number: ops.ListGrants(given=True, page=number), ops.Grants):
+            rows += page.rows
+            self._heard(page.epoch)
         found = await self._given.checked(rows)
         steps = steps_for(known, found)
         await self._given.learn(
@@ -119,6 +124,7 @@ class Mending:
                     log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(refusal)})
                     return _End.REFUSED
             else:
+                self._heard(state.epoch)
                 await self._given.remember(state.grant)
                 step = await self.met(state.grant)
             if not step.behind:
@@ -173,10 +179,12 @@ class Mending:
         Returns whether more was forgotten, or this device cannot say: then all are to be compared.
         """
         try:
-            row = await self._cloud.grant(grant)
+            state = await self._cloud.query(ops.GetGrant(grant=grant), ops.GrantState)
         except Refused:
             return True
-        step = await self.met(row)
+        if self._heard(state.epoch):  # a restore froze it, of which no keep-alive has told yet
+            return True
+        step = await self.met(state.grant)
         if step.forgot or step.action is GrantAction.UNKNOWN:
             return True
         if step.action is GrantAction.LEARN and step.found is not None:

@@ -47,7 +47,7 @@ _DOUBTED = 1_000
 
 
 @dataclass(slots=True)
-class _Want:
+class Reasons:
     """What the next comparison is to look at."""
 
     all: bool = False
@@ -58,6 +58,13 @@ class _Want:
     """One's own images, beside the grants."""
     asks: bool = False
     """Requests that had to wait the last time."""
+
+    def add(self, other: "Reasons") -> None:
+        """Look at what `other` wants too."""
+        self.all |= other.all
+        self.grants |= other.grants
+        self.images |= other.images
+        self.asks |= other.asks
 
 
 class Restoring:
@@ -71,7 +78,7 @@ class Restoring:
         self._given = given
         self._mailbox = mailbox
         self._wanted = anyio.Event()
-        self._want = _Want()
+        self._reasons = Reasons()
         self._doubted: dict[str, None] = {}
         self._told_epoch = 0
         self._sums: ops.GivenSums | None = None
@@ -80,7 +87,7 @@ class Restoring:
         self._tally = Tally()
         cloud = Asker(context)
         self._previews = Previews(context)
-        self._mending = Mending(context, given, cloud, self._tally)
+        self._mending = Mending(context, given, cloud, self._tally, self.heard)
         self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
         given.on_doubt = self.suspect
         self._repeating.on_doubt = self.missed
@@ -113,24 +120,26 @@ class Restoring:
         """This peer is signed in: begin with what there is to do."""
         self._wanted.set()
 
-    def heard(self, epoch: int) -> None:
-        """Take the epoch that a node told with a keep-alive."""
-        if epoch > self._told_epoch and self._context.signed_in:
-            self._told_epoch = epoch
-            self._restored()
+    def heard(self, epoch: int) -> bool:
+        """Take the epoch that a node told with a keep-alive or an answer; return whether it is a new one."""
+        if epoch <= self._told_epoch or not self._context.signed_in:
+            return False
+        self._told_epoch = epoch
+        self._restored()
+        return True
 
     def renumbered(self, account: int) -> None:
         """This account was registered again after a restore, and has another number now."""
         self._tally.account = account
 
     def _restored(self) -> None:
-        self._want.all = True
+        self._reasons.all = True
         self._busy = True
         self._wanted.set()
 
     def suspect(self) -> None:
         """The directory was seen to know less than this peer: compare all grants."""
-        self._want.grants = True
+        self._reasons.grants = True
         self._wanted.set()
 
     def missed(self) -> None:
@@ -138,7 +147,7 @@ class Restoring:
 
         That may be what the last restore forgot: the time of it stays, by which what waits is given up.
         """
-        self._want.images = True
+        self._reasons.images = True
         self.suspect()
 
     def doubted(self, grant: str) -> None:
@@ -153,7 +162,7 @@ class Restoring:
 
     def reopened(self) -> None:
         """A request that was answered here is open in the directory."""
-        self._want.all = True
+        self._reasons.all = True
         self._wanted.set()
 
     async def own_images(self) -> dict[str, str]:
@@ -196,7 +205,7 @@ class Restoring:
 
     async def _has_compared(self) -> bool:
         """Whether the directory is the one that was compared last, as far as the nodes have told."""
-        if self._want.all or self._comparing or not self._told_epoch:
+        if self._reasons.all or self._comparing or not self._told_epoch:
             return False
         return not await self._epoch_is_new()
 
@@ -216,8 +225,8 @@ class Restoring:
         return await self._repeating.end_own(ask, "withdrawn", "")
 
     def _look_at_all_if(self, forgotten: bool) -> None:
-        if forgotten and not self._want.all:
-            self._want.all = True
+        if forgotten and not self._reasons.all:
+            self._reasons.all = True
             self._wanted.set()
 
     # --- What must wait meanwhile ------------------------------------------------------------------------------------
@@ -236,15 +245,12 @@ class Restoring:
             if not self._context.signed_in:
                 waits = False  # signing in is a reason to look again
                 continue
-            want, self._want = self._want, _Want()
+            want, self._reasons = self._reasons, Reasons()
             self._comparing = True
             try:
                 left_over = await self._compare(want)
             except Exception as error:  # noqa: BLE001 - whatever it is, grants must not stay frozen for good
-                self._want.all |= want.all
-                self._want.grants |= want.grants
-                self._want.images |= want.images
-                self._want.asks |= want.asks
+                self._reasons.add(want)
                 failures += not isinstance(error, Unavailable)
                 log.warning("the comparison with the cloud goes on later", extra={"reason": str(error)})
                 self._busy = self._busy and failures < _FAILURES
@@ -253,29 +259,23 @@ class Restoring:
             finally:
                 self._comparing = False
             failures = 0
-            self._busy = self._want.all
+            self._busy = self._reasons.all
             self._outbox.wake()
             waits = left_over.grants or left_over.asks
             pause = min(2 * pause, _PAUSE_S[1]) if waits else _PAUSE_S[0]
-            self._want.grants |= left_over.grants
-            self._want.asks |= left_over.asks
+            self._reasons.add(left_over)
 
-    async def _compare(self, want: _Want) -> _Want:
+    async def _compare(self, want: Reasons) -> Reasons:
         """Compare once; return what waits: grants for viewers whom the directory does not know yet, requests for grants
         that are not confirmed yet."""
         epoch = self._told_epoch
-        while self._doubted:
-            grant = next(iter(self._doubted))
-            try:
-                want.grants |= await self._mending.thaw(grant)
-            except RemoteError as error:  # this one is not put right by asking again, and the others must not wait
-                log.warning("a frozen grant cannot be compared", extra={"grant": grant, "reason": str(error)})
-                want.grants = True
-            self._doubted.pop(grant, None)
+        want.grants |= await self._thaw_doubted()
+        if self._is_overtaken():
+            return want
         await self._mending.keep_receipts()
         if not want.all and not want.grants and not want.asks and not await self._sums_differ():
             await self._note_compared(epoch)
-            return _Want()
+            return Reasons()
         if want.all:
             await self._note_restored()
         steps = await self._mending.steps()
@@ -291,13 +291,32 @@ class Restoring:
         asks_wait = False
         if want.all or want.asks:
             asks_wait = await self._repeating.mend_asks()
-        elif not want.images:
+        if self._is_overtaken():
+            return want
+        if not want.all and not want.asks and not want.images:
             self._tally.clear()  # frozen by a viewer's word alone: confirmed, and nothing was forgotten
         await self._tell(left)
         if not asks_wait:  # a process that is killed before has to look at the requests again
             await self._note_compared(epoch)
         self._sums = None
-        return _Want(grants=left.absent > 0, asks=asks_wait)
+        return Reasons(grants=left.absent > 0, asks=asks_wait)
+
+    async def _thaw_doubted(self) -> bool:
+        """Compare the grants that the directory froze one by one; return whether all grants are to be compared."""
+        all_of_them = False
+        while self._doubted:
+            grant = next(iter(self._doubted))
+            try:
+                all_of_them |= await self._mending.thaw(grant)
+            except RemoteError as error:  # this one is not put right by asking again, and the others must not wait
+                log.warning("a frozen grant cannot be compared", extra={"grant": grant, "reason": str(error)})
+                all_of_them = True
+            self._doubted.pop(grant, None)
+        return all_of_them
+
+    def _is_overtaken(self) -> bool:
+        """Whether a restore was heard of since: all is compared again, and what was mended already is told then."""
+        return self._reasons.all
 
     async def _sums_differ(self) -> bool:
         if self._sums is None:
