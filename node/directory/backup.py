@@ -199,7 +199,7 @@ def _marks(reading: sqlite3.Connection, version: int) -> Marks:
         return Marks(0, epoch, term, accounts)
 
     def execute(query: Query) -> Rows:
-        cursor = reading.execute(query.sql)
+        cursor = reading.execute(query.sql, query.parameters)
         names = [column[0] for column in cursor.description]
         return Rows([dict(zip(names, row, strict=True)) for row in cursor])
 
