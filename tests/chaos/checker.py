@@ -17,6 +17,7 @@ from typing import Any
 from shared.wire.refusals import FINAL_CODES
 from tests.chaos.journal import Effect, Line, effects
 from tests.chaos.pairs import MAYBE, NEVER, SURE, Change, Right, Row, after, compare, possible
+from tui.peer.granting import SUPERSEDED
 
 KINDS = ("lost", "doubled", "extra", "stuck", "differ")
 RAISING = frozenset({"grant", "accept", "set_views"})
@@ -85,8 +86,10 @@ class Evidence:
         """Return whether an effect must be there, may be there, or must not."""
         if effect.state == "unknown":
             return MAYBE
-        if effect.state == "refused" or effect.told("request") in self.undelivered:
+        if effect.state == "refused":
             return NEVER
+        if (given_up := self.undelivered.get(effect.told("request"))) is not None:
+            return MAYBE if given_up.facts["reason"] == SUPERSEDED else NEVER
         return SURE
 
 

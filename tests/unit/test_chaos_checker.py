@@ -7,6 +7,7 @@ import pytest
 
 from tests.chaos.checker import Fault, check, story, totals
 from tests.chaos.journal import Line
+from tui.peer.granting import SUPERSEDED
 
 IMAGE, GRANT, ASK, VIEW = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 OWNER, VIEWER = 1, 2
@@ -204,6 +205,23 @@ def test_a_revocation_that_was_dropped() -> None:
     assert kinds(told, directory, stores) == {"lost": 1}
     told.line("event", event="Undeliverable", request="x1", reason="The cloud failed.")
     assert kinds(told, directory, stores) == {"lost": 1}
+
+
+@pytest.mark.parametrize(("reason", "found"), [(SUPERSEDED, 0), ("There is no such account.", 1)])
+def test_a_grant_that_was_given_up_for_a_later_revocation_may_have_been_made(reason: str, found: int) -> None:
+    """Its answer was lost: it was in the directory for a second, until the revocation behind it came."""
+    told, directory, stores = sound()
+    told.did("revoke", "ada", {"request": "x1", "delivered": True, "met": 2, "left": 0}, image=IMAGE, viewer=VIEWER)
+    told.grant(2, {"request": "g2", "delivered": False})
+    told.did("revoke", "ada", {"request": "x2", "delivered": False}, image=IMAGE, viewer=VIEWER)
+    told.grant(4, {"request": "g3", "delivered": True})
+    told.line("event", event="Undeliverable", request="g2", reason=reason)
+    first = directory["grants"][0]
+    second = first | {"id": "e2" * 16, "granted": 2, "consumed": 0, "revoked": 1, "created": 2.0}
+    third = first | {"id": "e3" * 16, "granted": 4, "consumed": 0, "created": 3.0}
+    first["revoked"] = 1
+    directory["grants"] += [second, third]
+    assert kinds(told, directory, stores).get("doubled", 0) == found
 
 
 def test_an_acceptance_that_was_given_up_because_its_image_was_withdrawn() -> None:

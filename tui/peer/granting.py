@@ -40,7 +40,8 @@ GRANT = "grant"
 RIGHTS = "rights"
 REVOCATION = "revocation"
 _CONFLICTS = 8
-_SUPERSEDED = "The rights were revoked afterwards, so this was not needed any more."
+SUPERSEDED = "The rights were revoked afterwards, so this was not needed any more."
+"""Why a change is given up that the cloud may have made all the same: its answer may have been lost."""
 Moment = Annotated[float, msgspec.Meta(gt=0, le=MAX_EXPIRES_S)]
 
 
@@ -205,7 +206,7 @@ class Granting:
                     continue
                 if not before and not made and row.signed is None:
                     raise _nothing_stands()
-            await self._outbox.supersede(row, before, _SUPERSEDED)
+            await self._outbox.supersede(row, before, SUPERSEDED)
             return True if state is None else state
         raise _too_busy()
 
