@@ -88,6 +88,12 @@ class TransferDriver:
             self.machine.cancel(reason, self._clock())
             self.pump()
 
+    def give_up(self, reason: str) -> None:
+        """Like `cancel`, but the object may be taken up again."""
+        if not self.finished:
+            self.machine.give_up(reason, self._clock())
+            self.pump()
+
     def abandon(self, reason: str) -> None:
         """Drop the transfer at once; the other side finds out by silence or by other means."""
         if self.finished:

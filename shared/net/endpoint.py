@@ -261,18 +261,20 @@ class Endpoint:
         *,
         progress: Progress | None = None,
         sha256: bytes | None = None,
+        goes_on: bool = False,
     ) -> None:
         """Offer an object, send it once it is accepted, and return when the receiver has verified its hash.
 
         `label` (at most 512 bytes) tells the receiver's owner what it is; `progress` is called with acknowledged bytes
         and bytes in all; `sha256` is the object's hash, if the caller knows it. Cancelling the task cancels the
-        transfer. Raises `Refused` as the receiver's owner decides, `TransferFailed` where it may be tried again and
-        goes on from what has arrived, `TransferCancelled` where the receiver cancelled it, `LocalError` for a label or
-        object that is too long.
+        transfer, and the receiver drops what it has; with `goes_on` the receiver keeps it, since the caller is going to
+        offer the object again. Raises `Refused` as the receiver's owner decides, `TransferFailed` where it may be tried
+        again and goes on from what has arrived, `TransferCancelled` where the receiver cancelled it, `LocalError` for a
+        label or object that is too long.
         """
         if not self._is_open:
             raise Unavailable("The endpoint is closed.")
-        await self._sending.send(session, label, data, progress, sha256)
+        await self._sending.send(session, label, data, progress, sha256, goes_on=goes_on)
 
     def close_session(self, session: Session) -> None:
         """End a session and tell the other side; without effect on one that is over."""

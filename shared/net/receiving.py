@@ -383,7 +383,8 @@ class Receiving:
     async def _keep(self, arrival: Arrival, machine: ReceivingTransfer) -> None:
         """Keep what arrived in part, even while the endpoint closes; let go of what is not wanted or proved wrong."""
         partial, store = machine.partial, self._context.partials
-        unwanted = isinstance(arrival.failure, TransferCancelled)
+        # The sender tells its end in the session and in the transfer; it must not matter which word comes first.
+        unwanted = isinstance(arrival.failure, TransferCancelled) or machine.state is TransferState.CANCELLED
         with anyio.move_on_after(FAREWELL_S, shield=True):
             if partial.have.total and not unwanted:
                 await store.keep(arrival.partial_key, partial)

@@ -40,6 +40,8 @@ class Outgoing:
     driver: SendingDriver | None = None
     failure: GlimpseError | None = None
     """Why it is over, where that came from outside the transfer itself."""
+    goes_on: bool = False
+    """The object will be offered again, whatever ends this transfer here."""
     must_wait: bool = False
     """It left together with its offer, and the receiver has no place for it yet."""
 
@@ -72,7 +74,14 @@ class Sending:
         return self._admission.waiting
 
     async def send(
-        self, session: Session, label: bytes, data: bytes, progress: Progress | None, sha256: bytes | None
+        self,
+        session: Session,
+        label: bytes,
+        data: bytes,
+        progress: Progress | None,
+        sha256: bytes | None,
+        *,
+        goes_on: bool,
     ) -> None:
         """See `Endpoint.send_object`."""
         if len(label) > MAX_LABEL_BYTES:
@@ -85,16 +94,18 @@ class Sending:
             if not session.alive:
                 raise session_is_over("it was over before")
             rides = 0 < len(data) <= self._context.ride_along_bytes
-            while not await self._run(self._outgoing_for(session, label, len(data), digest, rides), data, progress):
+            while True:
+                offer = self._offer_for(session, label, len(data), digest, rides)
+                outgoing = Outgoing(session, offer, goes_on=goes_on)
+                if await self._run(outgoing, data, progress):
+                    return
                 rides = False
         finally:
             self._admission.give_back(session.remote_key)
 
-    def _outgoing_for(self, session: Session, label: bytes, size: int, digest: bytes, rides: bool) -> Outgoing:
+    def _offer_for(self, session: Session, label: bytes, size: int, digest: bytes, rides: bool) -> OfferMessage:
         number = self._context.sessions.next_transfer_id(session.number)
-        return Outgoing(
-            session, OfferMessage(transfer=number, label=label, size=size, sha256=digest, rides_along=rides)
-        )
+        return OfferMessage(transfer=number, label=label, size=size, sha256=digest, rides_along=rides)
 
     def answered(self, session: Session, answer: Answer) -> None:
         """Take the receiver's answer to an offer."""
@@ -165,10 +176,14 @@ class Sending:
         """Tell the receiver, unless it is the receiver who told."""
         if isinstance(error, Refused) or outgoing.failure is not None:
             return
-        transfer, failed = outgoing.offer.transfer, isinstance(error, TransferFailed)
+        failed = isinstance(error, TransferFailed)
         if outgoing.driver is not None and not failed:
-            outgoing.driver.cancel("the sender cancelled it")
-        self._context.post(outgoing.session, Cancel(transfer=transfer, by_sender=True, failed=failed))
+            if outgoing.goes_on:
+                outgoing.driver.give_up("the sender was interrupted")
+            else:
+                outgoing.driver.cancel("the sender cancelled it")
+        may_go_on = failed or outgoing.goes_on
+        self._context.post(outgoing.session, Cancel(transfer=outgoing.offer.transfer, by_sender=True, failed=may_go_on))
 
     async def _offer(self, outgoing: Outgoing) -> Answer:
         """Repeat the offer until there is an answer to act on."""

@@ -127,6 +127,12 @@ class TransferSide:
             self._end(TransferState.CANCELLED, reason)
             self._close_with(encode_failure(FailureCode.CANCELLED, reason), now)
 
+    def give_up(self, reason: str, now: float) -> None:
+        """Like `cancel`, but the object may be taken up again: the other side may keep what it has."""
+        if self.state is TransferState.OPEN:
+            self._end(TransferState.FAILED, reason)
+            self._close_with(encode_failure(FailureCode.GAVE_UP, reason), now)
+
     def _end(self, state: TransferState, failure: str | None = None) -> None:
         self.state, self.failure = state, failure
 
@@ -196,9 +202,7 @@ class TransferSide:
         if now >= self._last_heard_at + idle_s:
             self._end(TransferState.FAILED, f"nothing was heard from the {self.other} for {idle_s:g} s")
         else:
-            reason = f"nothing of the object arrived for {self._settings.stall_timeouts * idle_s:g} s"
-            self._end(TransferState.FAILED, reason)
-            self._close_with(encode_failure(FailureCode.GAVE_UP, reason), now)
+            self.give_up(f"nothing of the object arrived for {self._settings.stall_timeouts * idle_s:g} s", now)
         return True
 
 

@@ -565,20 +565,7 @@ async def test_a_transfer_goes_on_where_it_was_when_the_receiver_ends(
         assert list(parts.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        pytest.param(
-            signal.SIGTERM,
-            marks=pytest.mark.xfail(
-                strict=False,
-                raises=AssertionError,
-                reason="Open fault: where a sender closes in order, the receiver now and then keeps next to nothing.",
-            ),
-        ),
-    ],
-)
+@ENDS
 async def test_a_transfer_goes_on_where_it_was_when_the_sender_ends(
     people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ from anyio.abc import TaskStatus
 
 from shared.config import MAX_STEGO_BYTES, Limits
 from shared.errors import LocalError, Refused, TransferCancelled, TransferFailed
+from shared.net.driver import SendingDriver
 from shared.net.endpoint import Endpoint, Incoming
 from shared.net.partial_store import FolderPartials, MemoryPartials, PartialKey
 from shared.transfer import PartialObject, Ranges
@@ -154,6 +156,34 @@ async def test_a_cancelled_sender_tells_the_receiver():
         with anyio.fail_after(DEADLINE_S), pytest.raises(TransferCancelled):
             await right.incoming[0].wait()
         await until(lambda: idle(left, right))
+
+
+@pytest.mark.parametrize("lost", ["message", "frame", "nothing"])
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_what_a_cancelled_sender_leaves_does_not_depend_on_which_word_comes_first(
+    goes_on: bool, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is told by a message in the session and a frame in the transfer. After the message the receiver dropped
+    what it had, after the frame it kept it; and an owner's client that closed spoke of it as of an object that is
+    taken back, so that now and then a picture began anew."""
+    data, partials = payload(20_000_000), MemoryPartials()
+    async with opened(datagram_bytes=1200) as left, opened(partials=partials) as right:
+        session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(left.endpoint.send_object, session, b"it", data, goes_on=goes_on))
+            await until(lambda: right.incoming and right.incoming[0].received > 100_000)
+            if lost == "message":
+                monkeypatch.setattr(left.endpoint._context, "post", lambda session, message: None)
+            elif lost == "frame":
+                for end in ("cancel", "give_up"):
+                    monkeypatch.setattr(SendingDriver, end, SendingDriver.abandon)
+            group.cancel_scope.cancel()
+        with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed if goes_on else TransferCancelled):
+            await right.incoming[0].wait()
+        await until(lambda: idle(left, right))
+        key = PartialKey(hashlib.sha256(data).digest(), len(data), left.endpoint.public_key)
+        kept = await partials.take(key)
+        assert (kept is not None and kept.have.total >= right.incoming[0].received) == goes_on
 
 
 async def test_a_receiver_that_cancels_tells_the_sender():

@@ -98,19 +98,23 @@ def test_a_wrong_hash_fails_both_sides_and_leaves_nothing(seed):
         flow.receiver.object()
 
 
+@pytest.mark.parametrize(
+    ("how", "verb", "state"),
+    [("cancel", "cancelled", TransferState.CANCELLED), ("give_up", "gave up", TransferState.FAILED)],
+)
 @pytest.mark.parametrize("who", ["sender", "receiver"])
 @pytest.mark.parametrize("seed", range(10))
-def test_either_side_can_cancel(who, seed):
+def test_either_side_can_end_it(who, seed, how, verb, state):
     flow = flow_over(2_000_000, seed=seed, weather=LinkWeather(loss=0.1))
     flow.start()
     flow.time.run_until(0.3)
-    getattr(flow, who).cancel("no longer\x1b[2J wanted", flow.time.now)
+    getattr(getattr(flow, who), how)("no longer\x1b[2J wanted", flow.time.now)
     flow.wake_sender()
     flow.wake_receiver()
     flow.time.run_until(1.5)
-    assert flow.sender.state is flow.receiver.state is TransferState.CANCELLED
+    assert flow.sender.state is flow.receiver.state is state
     told = flow.receiver if who == "sender" else flow.sender
-    assert told.failure == f"the {who} cancelled: no longer?[2J wanted"
+    assert told.failure == f"the {who} {verb}: no longer?[2J wanted"
     assert flow.sender.finished
     assert flow.receiver.finished
     assert 0 < flow.receiver.partial.have.total < 2_000_000
@@ -119,8 +123,9 @@ def test_either_side_can_cancel(who, seed):
 def test_cancelling_what_has_ended_changes_nothing():
     flow = flow_over(1_000)
     run(flow)
-    flow.sender.cancel("too late", flow.time.now)
-    flow.receiver.cancel("too late", flow.time.now)
+    for side in (flow.sender, flow.receiver):
+        side.cancel("too late", flow.time.now)
+        side.give_up("too late", flow.time.now)
     assert_delivered(flow)
 
 

@@ -160,7 +160,8 @@ class Copies:
         try:
             for _ in range(_OFFERS):
                 try:
-                    await self._context.endpoint.send_object(session, label, data, progress=report)
+                    # Cancelled only where this peer closes: the copy waits in the outbox and goes on at the next start.
+                    await self._context.endpoint.send_object(session, label, data, progress=report, goes_on=True)
                 except Refused as refusal:
                     if refusal.code == HELD:
                         return
