@@ -10,6 +10,7 @@ import pytest
 
 from shared.wire import operations as ops
 from tui.peer.copies import SENT_AGAIN_PER_HOUR, Copies
+from tui.peer.encrypting import Encrypting
 from tui.peer.mailbox import _begin_to_catch_up
 from tui.peer.outbox import Outbox
 from tui.peer.store import Store
@@ -59,6 +60,34 @@ async def test_a_viewer_cannot_make_an_owner_send_for_ever(store: Store) -> None
     await copies.wanted(GRANT, IMAGE, 7)
     await copies.wanted(GRANT, IMAGE, 7)
     assert await queued() == 1, "what is queued already is queued once"
+
+
+async def test_an_attempt_is_not_withdrawn_before_its_file_was_looked_for(store: Store) -> None:
+    """A list of one's own pictures, asked for right after the start, withdrew from the cloud what a killed process had
+    finished, while its file in the profile was being adopted."""
+    asked = []
+
+    async def answered(operation: ops.Operation, **_: Any) -> tuple[ops.Outcome, None]:
+        asked.append(operation)
+        return ops.Done(), None
+
+    context = context_of(store, Clock())
+    context.cloud.ask = answered
+    context.new_id = lambda: ASK
+    looked = anyio.Event()
+    encrypting = Encrypting(context, looked)
+    await encrypting._note(IMAGE)
+    listed = ops.ImageRow(
+        image=IMAGE, title="t", format="JPEG", width=1, height=1, size=1, created=1.0, has_preview=False
+    )
+    assert await encrypting.settle([listed]) == {IMAGE}
+    assert asked == []
+    looked.set()
+    assert await encrypting.settle([listed]) == {IMAGE}
+    assert asked == [ops.WithdrawImage(image=IMAGE)], "no file was found: without its key nobody can open it"
+    await store.run(lambda s: s.do("UPDATE own_images SET ready = 1"))
+    assert await encrypting.settle([listed]) == set()
+    assert len(asked) == 1
 
 
 async def test_a_new_device_catches_up_until_it_has_and_an_old_profile_does_not(store: Store) -> None:

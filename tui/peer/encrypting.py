@@ -163,11 +163,15 @@ class Encrypting:
         """Return the ids of attempts that have not become images, and withdraw those that the cloud offers even so.
 
         A node may have finished what was cancelled here, or what a crash cut short. Without the key, which is gone,
-        nobody could open such an image. `known` are all of this account's images in the cloud.
+        nobody could open such an image. `known` are all of this account's images in the cloud. Until the profile was
+        looked through, nothing is withdrawn: an attempt whose file lies there is being adopted.
         """
-        attempts = await self._attempts()
+        may_withdraw, under_way = self._looked.is_set(), frozenset(self._under_way)
+        attempts = await self._attempts()  # after that: one that became an image meanwhile is not among them
+        if not may_withdraw:
+            return set(attempts)
         offered = {row.image: row.offered for row in known}
-        for image in attempts.keys() - self._under_way:
+        for image in attempts.keys() - under_way:
             if offered.get(image):
                 await self._withdrawn(image)
             elif image not in offered and self._context.wall() - attempts[image] > _FORGOTTEN_S:
