@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
@@ -57,6 +57,13 @@ class Arrival:
     driver: ReceivingDriver | None = None
     failure: GlimpseError | None = None
     """Why it is over, where that came from outside the transfer itself."""
+    over: anyio.Event = field(default_factory=anyio.Event)
+    """Set when what is kept of it has been kept."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more arrives."""
+        return self.failure is not None or (self.driver is not None and self.driver.ended.is_set())
 
     @property
     def partial_key(self) -> PartialKey:
@@ -230,6 +237,7 @@ class Receiving:
             outcome = TransferFailed("The transfer failed on this side; see its log.")
         finally:
             del self._arrivals[arrival.session.number, arrival.offer.transfer_id]
+            arrival.over.set()
             if isinstance(outcome, GlimpseError):
                 self._tell_failure(arrival, outcome)
             else:
@@ -261,6 +269,7 @@ class Receiving:
             context.post(session, arrival.answer)
             await self._admission.take(session.remote_key)
         try:
+            await self._earlier_ones_kept(arrival)
             partial = await context.partials.take(arrival.partial_key)
             if partial is not None and partial.have.total == offer.size:
                 if (data := await self._complete(arrival, partial)) is not None:
@@ -269,6 +278,12 @@ class Receiving:
             return await self._follow(arrival, await self._start(arrival, partial))
         finally:
             self._admission.give_back(session.remote_key)
+
+    async def _earlier_ones_kept(self, arrival: Arrival) -> None:
+        """Wait for transfers of the same object that have ended: what they leave may still be being written."""
+        for earlier in list(self._arrivals.values()):
+            if earlier is not arrival and earlier.is_ending and earlier.partial_key == arrival.partial_key:
+                await earlier.over.wait()
 
     async def _complete(self, arrival: Arrival, partial: PartialObject) -> bytes | None:
         """Return the object that is here already, None if it is not what was announced."""

@@ -9,9 +9,11 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint
 
 from shared.config import MAX_STEGO_BYTES, Limits
 from shared.errors import LocalError, Refused, TransferCancelled, TransferFailed
+from shared.net import receiving
 from shared.net.driver import SendingDriver
 from shared.net.endpoint import Endpoint, Incoming
 from shared.net.partial_store import FolderPartials, MemoryPartials, PartialKey
@@ -341,6 +343,35 @@ async def test_a_transfer_goes_on_after_the_sender_restarts():
             await after.send_object(session, b"again", data)
             assert await right.object_of(b"again") == data
             assert right.reports[0][0][0] > len(data) // 5
+
+
+async def test_a_transfer_that_begins_anew_waits_for_what_the_last_one_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk may be slow: a sender that was back at once had everything sent again, from the last checkpoint on."""
+    data, may_keep = payload(8_000_000), anyio.Event()
+    monkeypatch.setattr(receiving, "FAREWELL_S", DEADLINE_S)
+
+    class SlowPartials(MemoryPartials):
+        async def keep(self, key: PartialKey, partial: PartialObject) -> None:
+            await may_keep.wait()
+            await super().keep(key, partial)
+
+    async with opened(partials=SlowPartials()) as right:
+        before = Endpoint(b"l" * 32, timing=QUICK, datagram_bytes=1200)
+        async with Endpoint(b"l" * 32, timing=QUICK, datagram_bytes=1200) as after, anyio.create_task_group() as group:
+            async with before:
+                session = await before.connect(right.endpoint.local_address, right.endpoint.public_key)
+                with anyio.CancelScope() as scope:
+                    right.on_report = lambda received, total: received > len(data) // 5 and scope.cancel()
+                    await before.send_object(session, b"it", data, goes_on=True)
+            right.on_report = lambda received, total: None
+            session = await after.connect(right.endpoint.local_address, right.endpoint.public_key)
+            group.start_soon(after.send_object, session, b"again", data)
+            await until(lambda: len(right.incoming) == 2)
+            for _ in range(20):
+                await checkpoint()
+            may_keep.set()
+            assert await right.object_of(b"again") == data
+        assert right.reports[1][0][0] > len(data) // 5
 
 
 async def test_what_arrived_is_on_disk_while_the_transfer_runs(tmp_path: Path):
