@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -397,7 +398,8 @@ class Endpoint:
         if kind == FOR_OWNER:
             self._guard(lambda: self.on_message(session, body))
         elif kind == FOR_TRANSFERS:
-            session.address = self._mux.session_info(session.number).address
+            with suppress(Unavailable):  # a later datagram of the same batch has ended the session; that is told next
+                session.address = self._mux.session_info(session.number).address
             self._guard(lambda: self._take_control(session, decode_control(body)))
         else:
             self._dropped["malformed"] += 1

@@ -10,7 +10,9 @@ from anyio.lowlevel import checkpoint
 
 from shared.config import MAX_MESSAGE_BYTES, Limits
 from shared.errors import InvalidInput, LocalError, MalformedMessage, Unavailable
+from shared.net.control import Alive
 from shared.net.endpoint import Endpoint
+from shared.net.udp import Batch
 from tests.integration.endpoints import QUICK, Relay, Weather, key, opened, pair, until
 
 pytestmark = pytest.mark.anyio
@@ -135,6 +137,24 @@ async def test_closing_a_session_is_told_to_the_other_side():
         assert not right.closed[0][0].alive
         left.endpoint.post(session, b"lost")
         assert left.endpoint.statistics().dropped["session over"] == 1
+
+
+async def test_a_word_about_a_transfer_that_comes_together_with_the_end_of_its_session(caplog):
+    """Both in one batch: the word was looked at when the session was over already, and by that fault the end of the
+    session was lost. Its transfers stood still until they timed out, and it was listed for ever."""
+    async with pair() as (left, right, session):
+        left.endpoint.post(session, b"x")
+        await right.message_count(1)
+        batch: Batch = []
+        right.endpoint._parent.on_batch = batch.extend
+        left.endpoint._post_control(session, Alive())
+        left.endpoint.close_session(session)
+        await until(lambda: len(batch) >= 2)
+        right.endpoint._parent.on_batch = right.endpoint._receive
+        right.endpoint._receive(batch)
+        await until(lambda: right.closed)
+        assert right.endpoint.sessions == []
+        assert not caplog.records
 
 
 async def test_leaving_the_endpoint_closes_its_sessions():
