@@ -17,8 +17,10 @@ from tests.patience import PATIENCE_S
 
 DEADLINE_S = PATIENCE_S
 """No condition is waited for longer than this; it only bounds a failing test."""
-QUICK = replace(LOCAL, transfer_idle_s=1.0, handshake_timeout_s=1.0, handshake_retry_s=0.05)
-"""So that giving up takes a second instead of ten."""
+PATIENT = replace(LOCAL, transfer_idle_s=PATIENCE_S / 2, handshake_timeout_s=PATIENCE_S, handshake_retry_s=0.05)
+"""Nothing is given up because the machine is busy."""
+QUICK = replace(PATIENT, transfer_idle_s=1.0)
+"""For tests of what is given up: that takes a second instead of ten."""
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -91,7 +93,7 @@ class Owner:
 
 
 @asynccontextmanager
-async def opened(seed: int | None = None, *, timing: Timing = QUICK, **options: object) -> AsyncIterator[Owner]:
+async def opened(seed: int | None = None, *, timing: Timing = PATIENT, **options: object) -> AsyncIterator[Owner]:
     """An open endpoint and its owner; the same seed is the same key."""
     private = os.urandom(32) if seed is None else key(seed)
     async with Endpoint(private, timing=timing, **options) as endpoint:  # type: ignore[arg-type]
@@ -99,7 +101,7 @@ async def opened(seed: int | None = None, *, timing: Timing = QUICK, **options: 
 
 
 @asynccontextmanager
-async def pair(timing: Timing = QUICK, **options: object) -> AsyncIterator[tuple[Owner, Owner, Session]]:
+async def pair(timing: Timing = PATIENT, **options: object) -> AsyncIterator[tuple[Owner, Owner, Session]]:
     """Two endpoints with a session from the first to the second."""
     async with opened(timing=timing, **options) as left, opened(timing=timing, **options) as right:
         session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)

@@ -13,7 +13,7 @@ from shared.errors import InvalidInput, LocalError, MalformedMessage, Unavailabl
 from shared.net.control import Alive
 from shared.net.endpoint import Endpoint
 from shared.net.udp import Batch
-from tests.integration.endpoints import QUICK, Relay, Weather, key, opened, pair, until
+from tests.integration.endpoints import PATIENT, Relay, Weather, key, opened, pair, until
 
 pytestmark = pytest.mark.anyio
 
@@ -124,7 +124,7 @@ async def test_host_names_and_ipv6_work():
 async def test_an_address_in_use_is_unavailable():
     async with opened() as left:
         with pytest.raises(Unavailable, match="cannot be used"):
-            await Endpoint(key(1), bind=left.endpoint.local_address, timing=QUICK).__aenter__()
+            await Endpoint(key(1), bind=left.endpoint.local_address, timing=PATIENT).__aenter__()
 
 
 async def test_closing_a_session_is_told_to_the_other_side():
@@ -264,7 +264,7 @@ async def test_sessions_survive_bad_weather():
     async with opened() as left, opened() as right:
         weather = Weather(loss=0.2, duplication=0.1, reordering=0.2, garbling=0.05)
         async with Relay(right.endpoint.local_address, weather, seed=4) as relay:
-            session = await left.endpoint.connect(relay.address, right.endpoint.public_key, timeout_s=10)
+            session = await left.endpoint.connect(relay.address, right.endpoint.public_key)
             posted = 0
             while len(right.messages) < 200:
                 left.endpoint.post(session, posted.to_bytes(4, "big"))

@@ -2,17 +2,19 @@
 
 import random
 import socket
+import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from shared.config import Limits
 from shared.errors import TransferCancelled, TransferFailed
 from shared.net.control import Cancel, OfferMessage
+from shared.net.receiving import IDLE_SHARE
 from shared.net.udp import Batch, UdpSocket
-from tests.integration.endpoints import DEADLINE_S, QUICK, Owner, Relay, Weather, idle, opened, pair, until
+from tests.integration.endpoints import DEADLINE_S, PATIENT, QUICK, Owner, Relay, Weather, idle, opened, pair, until
 
 pytestmark = pytest.mark.anyio
 
@@ -58,8 +60,7 @@ async def test_worker_ports_in_bad_weather(monkeypatch: pytest.MonkeyPatch, seed
                 spoiled.append((address, datagram))
         return spoiled
 
-    timing = replace(QUICK, transfer_idle_s=5.0, handshake_timeout_s=5.0)
-    async with opened(timing=timing, datagram_bytes=1200) as left, opened(timing=timing) as right:
+    async with opened(datagram_bytes=1200) as left, opened() as right:
         spoil_worker_sockets(monkeypatch, spoil)
         session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
         with anyio.fail_after(DEADLINE_S):
@@ -90,7 +91,7 @@ async def test_a_blocked_worker_port_is_no_obstacle(blocked: str):
 
 
 async def test_worker_ports_that_close_midway_are_no_obstacle():
-    async with pair(replace(QUICK, transfer_idle_s=5.0), datagram_bytes=1200) as (left, right, session):
+    async with pair(datagram_bytes=1200) as (left, right, session):
         right.on_report = lambda received, total: received > 1_000_000 and right.endpoint.block_worker_ports(True)
         with anyio.fail_after(DEADLINE_S):
             await left.endpoint.send_object(session, b"it", payload(5_000_000))
@@ -101,10 +102,9 @@ async def test_worker_ports_that_close_midway_are_no_obstacle():
 async def test_through_a_lossy_relay_that_knows_only_the_parent_ports(seed: int):
     """As behind a translating router: worker ports cannot be reached, and everything that gets through is at risk."""
     weather = Weather(loss=0.05, duplication=0.03, reordering=0.05, garbling=0.01)
-    timing = replace(QUICK, transfer_idle_s=5.0, handshake_timeout_s=5.0)
     async with (
-        opened(timing=timing) as left,
-        opened(timing=timing) as right,
+        opened() as left,
+        opened() as right,
         Relay(right.endpoint.local_address, weather, seed) as relay,
     ):
         with anyio.fail_after(DEADLINE_S):
@@ -142,7 +142,7 @@ async def test_garbage_at_worker_and_parent_ports_changes_nothing():
 
 
 async def test_a_sender_that_vanishes_leaves_nothing_behind():
-    async with pair(datagram_bytes=1200) as (left, right, session):
+    async with pair(QUICK, datagram_bytes=1200) as (left, right, session):
         right.on_report = lambda received, total: received > 200_000 and left.endpoint.pause(True)
         with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed):
             await left.endpoint.send_object(session, b"it", payload(5_000_000))
@@ -151,6 +151,7 @@ async def test_a_sender_that_vanishes_leaves_nothing_behind():
         await until(lambda: idle(left, right))
         right.on_report = lambda received, total: None
         left.endpoint.pause(False)
+        left.endpoint._context.timing = right.endpoint._context.timing = PATIENT
         await left.endpoint.send_object(session, b"again", payload(5_000_000))
         assert await right.object_of(b"again") == payload(5_000_000)
         assert right.reports[1][0][0] > 200_000
@@ -158,7 +159,7 @@ async def test_a_sender_that_vanishes_leaves_nothing_behind():
 
 @pytest.mark.parametrize("ride_along_bytes", [0, 1000])
 async def test_an_offer_that_nobody_hears_fails(ride_along_bytes: int):
-    async with pair(ride_along_bytes=ride_along_bytes) as (left, right, session):
+    async with pair(QUICK, ride_along_bytes=ride_along_bytes) as (left, right, session):
         right.endpoint.pause(True)
         with anyio.fail_after(DEADLINE_S), pytest.raises(TransferFailed, match=r"does not answer|nothing was heard"):
             await left.endpoint.send_object(session, b"it", b"data")
@@ -232,8 +233,7 @@ async def test_small_objects_in_bad_weather(monkeypatch: pytest.MonkeyPatch, see
         weather.shuffle(kept)
         return kept
 
-    timing = replace(QUICK, transfer_idle_s=5.0, handshake_timeout_s=5.0)
-    async with opened(timing=timing, datagram_bytes=1200) as left, opened(timing=timing) as right:
+    async with opened(datagram_bytes=1200) as left, opened() as right:
         session = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
         spoil_worker_sockets(monkeypatch, spoil)
         with anyio.fail_after(DEADLINE_S):
@@ -258,12 +258,11 @@ async def test_an_offer_that_was_cancelled_is_not_waited_for():
 
 
 async def test_an_idle_transfer_makes_room_for_those_who_wait():
-    timing = replace(QUICK, transfer_idle_s=2.0)
-    limits = Limits(worker_ports=1, worker_ports_per_peer=1)
+    limits, ahead_s = Limits(worker_ports=1, worker_ports_per_peer=1), 0.0
     async with (
-        opened(timing=timing) as dead,
-        opened(timing=timing) as left,
-        opened(timing=timing, limits=limits) as right,
+        opened(timing=QUICK) as dead,
+        opened() as left,
+        opened(limits=limits, clock=lambda: time.monotonic() + ahead_s) as right,
     ):
         session = await dead.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
         right.on_report = lambda received, total: dead.endpoint.pause(True)
@@ -272,10 +271,11 @@ async def test_an_idle_transfer_makes_room_for_those_who_wait():
             await until(lambda: right.incoming and right.incoming[0].received)
             right.on_report = lambda received, total: None
             other = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
-            moved_at = next(iter(right.endpoint._context.routes.values())).moved_at
-            await until(lambda: right.endpoint._clock() > moved_at + timing.transfer_idle_s / 4)
-            await left.endpoint.send_object(other, b"it", payload(100_000))
-            assert right.endpoint._clock() < moved_at + timing.transfer_idle_s
+            for _ in range(100):  # what the dead one sent before is read
+                await checkpoint()
+            ahead_s = PATIENT.transfer_idle_s / IDLE_SHARE
+            with anyio.fail_after(DEADLINE_S):
+                await left.endpoint.send_object(other, b"it", payload(100_000))
             with pytest.raises(TransferFailed, match="stood still"):
                 await right.incoming[0].wait()
 

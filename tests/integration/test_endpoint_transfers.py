@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from shared.net.driver import SendingDriver
 from shared.net.endpoint import Endpoint, Incoming
 from shared.net.partial_store import FolderPartials, MemoryPartials, PartialKey
 from shared.transfer import PartialObject, Ranges
-from tests.integration.endpoints import DEADLINE_S, QUICK, Owner, idle, opened, pair, until
+from tests.integration.endpoints import DEADLINE_S, PATIENT, Owner, idle, opened, pair, until
 
 pytestmark = pytest.mark.anyio
 
@@ -261,8 +260,8 @@ async def test_a_full_queue_refuses():
 
 
 async def test_a_cancelled_transfer_leaves_the_queue():
-    limits, timing = Limits(worker_ports=1, worker_ports_per_peer=1), replace(QUICK, transfer_idle_s=20.0)
-    async with opened(timing=timing) as hog, opened() as left, opened(limits=limits, timing=timing) as right:
+    limits = Limits(worker_ports=1, worker_ports_per_peer=1)
+    async with opened() as hog, opened() as left, opened(limits=limits) as right:
         to_right = right.endpoint.local_address, right.endpoint.public_key
         right.on_report = lambda received, total: hog.endpoint.pause(True)  # and so it keeps the only port
 
@@ -319,9 +318,9 @@ async def _break_off(sender: Endpoint, receiver: Endpoint, data: bytes, breaking
 async def test_a_transfer_goes_on_after_the_receiver_restarts(tmp_path: Path):
     data, folder = payload(8_000_000), tmp_path / "parts"
     async with opened(datagram_bytes=1200) as left:
-        before = Endpoint(b"r" * 32, timing=QUICK, partials=FolderPartials(folder))
+        before = Endpoint(b"r" * 32, timing=PATIENT, partials=FolderPartials(folder))
         await _break_off(left.endpoint, before, data, before)
-        async with Endpoint(b"r" * 32, timing=QUICK, partials=FolderPartials(folder)) as after:
+        async with Endpoint(b"r" * 32, timing=PATIENT, partials=FolderPartials(folder)) as after:
             right, progress = Owner(after), []
             session = await left.endpoint.connect(after.local_address, after.public_key)
             await left.endpoint.send_object(session, b"again", data, progress=lambda *at: progress.append(at))
@@ -335,9 +334,9 @@ async def test_a_transfer_goes_on_after_the_receiver_restarts(tmp_path: Path):
 async def test_a_transfer_goes_on_after_the_sender_restarts():
     data = payload(8_000_000)
     async with opened() as right:
-        before = Endpoint(b"l" * 32, timing=QUICK, datagram_bytes=1200)
+        before = Endpoint(b"l" * 32, timing=PATIENT, datagram_bytes=1200)
         await _break_off(before, right.endpoint, data, before)
-        async with Endpoint(b"l" * 32, timing=QUICK, datagram_bytes=1200) as after:
+        async with Endpoint(b"l" * 32, timing=PATIENT, datagram_bytes=1200) as after:
             right = Owner(right.endpoint)
             session = await after.connect(right.endpoint.local_address, right.endpoint.public_key)
             await after.send_object(session, b"again", data)
@@ -356,8 +355,11 @@ async def test_a_transfer_that_begins_anew_waits_for_what_the_last_one_keeps(mon
             await super().keep(key, partial)
 
     async with opened(partials=SlowPartials()) as right:
-        before = Endpoint(b"l" * 32, timing=QUICK, datagram_bytes=1200)
-        async with Endpoint(b"l" * 32, timing=QUICK, datagram_bytes=1200) as after, anyio.create_task_group() as group:
+        before = Endpoint(b"l" * 32, timing=PATIENT, datagram_bytes=1200)
+        async with (
+            Endpoint(b"l" * 32, timing=PATIENT, datagram_bytes=1200) as after,
+            anyio.create_task_group() as group,
+        ):
             async with before:
                 session = await before.connect(right.endpoint.local_address, right.endpoint.public_key)
                 with anyio.CancelScope() as scope:
