@@ -312,6 +312,7 @@ async def test_a_look_that_a_restore_forgot_is_explained(
         monkeypatch.setattr(viewer._viewing, "_take", restored_before)
         with pytest.raises(Refused, match="restored from a backup while this image was being opened"):
             await viewer.view(image)
+        await told(owner)  # until the nodes have found the restore out, no grant is frozen yet
         await until(lambda: owner.viewers(image), lambda rows: not rows[0].frozen)
         await thawed(viewer, image)
         assert (await viewer.view(image)).data == photo.read_bytes()
