@@ -117,3 +117,23 @@ def test_what_was_not_handed_over_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("glimpse: Descriptor 0 is no socket that was handed over")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "said"),
+    [
+        ("a log\nglimpse: The port is taken.\n", 2, "Node n1 did not start: The port is taken."),
+        (
+            "Traceback\nValueError: nobody thought of this\n",
+            1,
+            "Node n1 ended with code 1 before there was a leader (ValueError: nobody thought of this)",
+        ),
+        ("", -9, "Node n1 was killed by signal 9 before there was a leader; see "),
+        (None, -9, "Node n1 was killed by signal 9 before there was a leader; see "),
+    ],
+)
+def test_why_a_node_did_not_come_up_is_said(tmp_path: Path, written: str | None, code: int, said: str) -> None:
+    """A demo pointed at a file that it had removed when this was read."""
+    if written is not None:
+        (tmp_path / "node-n1.out").write_text(written)
+    assert up._why_it_ended(tmp_path / "node-n1.out", "n1", code).startswith(said)

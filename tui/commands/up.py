@@ -251,20 +251,23 @@ async def _until_ready(place: ClusterFolder, processes: dict[str, anyio.abc.Proc
                     return
                 for name, process in processes.items():
                     if process.returncode is not None:
-                        raise Unavailable(_why_it_ended(place.folder / f"node-{name}.out", name))
+                        out = place.folder / f"node-{name}.out"
+                        raise Unavailable(_why_it_ended(out, name, process.returncode))
                 await anyio.sleep(0.1)
     raise Unavailable(f"The nodes found no leader within {_READY_S:.0f} s; see the logs in {place.folder}.")
 
 
-def _why_it_ended(out: Path, name: str) -> str:
-    """Return the sentence that a node ended with, or where to look for it."""
+def _why_it_ended(out: Path, name: str, code: int) -> str:
+    """Return the sentence that a node ended with, or how it ended and its last words: a demo's folder is soon gone."""
     try:
         last = out.read_text(encoding="utf-8", errors="replace")[-2_000:].rstrip().rpartition("\n")[2]
     except OSError:
         last = ""
     if last.startswith("glimpse: "):
         return f"Node {name} did not start: {clean(last.removeprefix('glimpse: '), max_chars=400)}"
-    return f"Node {name} ended at once; {out} says why, unless its disk is full."
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    said = f" ({clean(last, max_chars=400)})" if last else ""
+    return f"Node {name} {how} before there was a leader{said}; see {out}, unless its disk is full."
 
 
 async def _stop(processes: dict[str, anyio.abc.Process]) -> None:
