@@ -166,6 +166,7 @@ async def test_a_look_that_was_broken_off_is_finished_by_the_next(pair: Made, mo
     assert len(await made.log()) == 1
 
 
+@pytest.mark.usefixtures("first_try")
 async def test_a_revocation_ends_a_look_that_was_broken_off(pair: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was taken, the answer lost, and the dialog closed. Hours after the revocation the next look finished it: the
     same TAKEN was answered with "done", whatever had become of the right."""
@@ -183,6 +184,7 @@ async def test_a_revocation_ends_a_look_that_was_broken_off(pair: Made, monkeypa
         assert refusal.value.code == "revoked"
 
 
+@pytest.mark.usefixtures("first_try")
 async def test_a_revocation_ends_a_look_that_waits_to_be_taken(pair: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await pair(2)
     cloud = made.viewer._context.cloud

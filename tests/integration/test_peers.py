@@ -88,6 +88,7 @@ async def shared_image(owner: Peer, viewer: Peer, photo: Path, views: int) -> Pe
     return await received(viewer, image.image)
 
 
+@pytest.mark.usefixtures("first_try")
 async def test_a_picture_travels_and_opens_byte_identical(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben")
     with owner.subscribe() as events, viewer.subscribe() as told:
@@ -406,7 +407,9 @@ async def test_a_viewer_cannot_raise_its_own_rights(people: Any, photo: Path) ->
     assert [row.granted for row in await owner.viewers(held.image)] == [1]
 
 
-async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tmp_path: Path, photo: Path) -> None:
+async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(
+    tmp_path: Path, photo: Path, first_try: Callable[[float], None]
+) -> None:
     """A list of one's own requests that shows numbers instead of names is of no use, least of all while offline."""
     running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
     try:
@@ -428,6 +431,7 @@ async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tm
                 "pending",
             )
             assert await anyio.to_thread.run_sync(running.stop) == 0
+            first_try(0.0)
             sent = await viewer.request(image.image, 3)
             assert not sent.delivered
             row = (await viewer.requests(local=True)).outgoing[0]
@@ -447,7 +451,9 @@ async def test_a_request_says_of_whom_and_what_it_is_while_it_waits_and_after(tm
         await anyio.to_thread.run_sync(running.stop)
 
 
-async def test_an_answer_is_seen_to_wait_and_is_given_once(tmp_path: Path, photo: Path) -> None:
+async def test_an_answer_is_seen_to_wait_and_is_given_once(
+    tmp_path: Path, photo: Path, first_try: Callable[[float], None]
+) -> None:
     """While the cloud is away a request looks unanswered to the cloud; its owner must see that it is not."""
     running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
     try:
@@ -469,6 +475,7 @@ async def test_an_answer_is_seen_to_wait_and_is_given_once(tmp_path: Path, photo
             assert rows[asked[0]].grant is not None
             assert rows[asked[0]].answered is not None
             assert await anyio.to_thread.run_sync(running.stop) == 0
+            first_try(0.0)
             assert not (await owner.reject(asked[1], "no")).delivered
             assert not (await owner.accept(asked[2])).delivered
             rows = {row.request_id: row for row in (await owner.requests(local=True)).incoming}
