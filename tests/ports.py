@@ -9,9 +9,10 @@ import socket
 from functools import cache
 from typing import Final
 
-_FIRST_PORT: Final = 10_240
-_FIRST_LENT_PORT: Final = 32_768
 _BLOCK_PORTS: Final = 512
+_BASES: Final = (*range(2_048, 10_240, _BLOCK_PORTS), *range(10_240, 32_768, _BLOCK_PORTS))
+"""Where blocks begin. The first 16 lie below all ports that a cluster without `--base-port` may choose, which knows of
+no claims; the others are for many test processes at once."""
 _KINDS: Final = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 
 
@@ -20,7 +21,7 @@ class Block:
 
     def __init__(self) -> None:
         """Claim the first block that no other process has."""
-        for base in range(_FIRST_PORT, _FIRST_LENT_PORT - _BLOCK_PORTS + 1, _BLOCK_PORTS):
+        for base in _BASES:
             self._claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             try:
                 self._claim.bind(("127.0.0.1", base))

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from contextlib import closing
 
-from tests.ports import Block
+from tests.ports import _BASES, _BLOCK_PORTS, Block
+from tui.commands import up
 
 CODE = "from tests.ports import free_ports; print(free_ports(6), flush=True); input()"
 
@@ -38,3 +39,8 @@ def test_a_port_that_a_program_of_an_earlier_test_has_is_left_out() -> None:
         with socket.socket() as left:
             left.bind(("127.0.0.1", first + 12))
             assert [block.take(6), block.take(6)] == [first + 6, first + 18]
+
+
+def test_a_cluster_that_chooses_its_ports_itself_chooses_none_of_the_first_blocks() -> None:
+    """A demo took a port of another test's cluster between its choice and the start of the node."""
+    assert all(base + _BLOCK_PORTS <= up._LOWEST_FREE_PORT for base in _BASES[:16])
