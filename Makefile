@@ -26,8 +26,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/glimpse demo
 
+# Hundreds of programs are started by tests: where the environment forbids bytecode, each would compile all of Glimpse.
+# It is kept out of the source tree.
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/bytecode \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: install
 	$(BIN)/ruff format --check .
