@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from textual.app import App
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 
 from tests.tui.fake_peer import NOW, FakeHost, FakePeer
 from tests.tui.quiet import drained, pressed, settled
@@ -21,6 +23,21 @@ _AT_ONCE_S = 0.001
 """Not 0: a timer of Textual divides by it."""
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 _SNAPSHOTS = Path(__file__).resolve().parents[2] / "snapshots"
+
+
+_parse_rules = Stylesheet._parse_rules
+_parsed: dict[tuple[Any, ...], list[RuleSet]] = {}
+
+
+def parsed_once(sheet: Stylesheet, css: str, *options: Any, **more: Any) -> list[RuleSet]:
+    """Parse a style sheet once for all programs of these tests; Textual does it once for each program.
+
+    What it gives follows from the text, the variables of the theme and the options; nothing changes rules afterwards.
+    """
+    key = (css, options, tuple(more.items()), tuple(sheet._variables.items()))
+    if key not in _parsed:
+        _parsed[key] = _parse_rules(sheet, css, *options, **more)
+    return _parsed[key]
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +53,7 @@ def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     for module in (textual.app, textual.pilot):
         monkeypatch.setattr(module, "wait_for_idle", drained)
+    monkeypatch.setattr(Stylesheet, "_parse_rules", parsed_once)
     for name in ("TOGETHER_S", "PAINT_S", "REST_S", "TYPING_S"):
         monkeypatch.setattr(debounce, name, _AT_ONCE_S)
     # A toast stays until the test has looked at it, however busy the machine is.
