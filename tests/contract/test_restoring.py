@@ -869,7 +869,7 @@ async def test_an_answer_to_a_request_that_the_directory_forgot_comes_to_an_end(
         await device.deliver_all()
         [grant] = (await bob.get(ops.ListGrants())).rows
         assert grant.granted == 2
-        states = {ask.ask: ask.state for ask in await device.restoring._repeating.asks(incoming=True)}
+        states = {ask.ask: ask.state for ask in await device.restoring._repeating._asks.all(incoming=True)}
         assert states[refused] == "rejected"
 
 
@@ -890,14 +890,14 @@ async def test_an_acceptance_that_waits_outlives_the_withdrawal_of_its_image(
         await device.turn()
         await ann.get(ops.WithdrawImage(image=image))
         await device.asks.close_with_image(image)
-        [mine] = await device.restoring._repeating.asks(incoming=True)
+        [mine] = await device.restoring._repeating._asks.all(incoming=True)
         assert mine.state == "pending", "its answer waits"
         device.link.away = False
         if listed_meanwhile:
             await device.asks.refresh(incoming=True)
         await device.deliver_all()
         assert device.ended(Undeliverable) == []
-        [mine] = await device.restoring._repeating.asks(incoming=True)
+        [mine] = await device.restoring._repeating._asks.all(incoming=True)
         [theirs] = (await bob.get(ops.ListAsks(incoming=False))).rows
         assert (mine.state, theirs.state, theirs.views) == ("accepted", "accepted", 2)
         assert [row.granted for row in await granted(ann, image)] == [2]

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ProfileError
-from tui.peer.names import folder_name
 from tui.peer.profile import Profile, profile_folder
-from tui.peer.profiles import ProfileSummary, list_profiles, profile_names
+from tui.peer.profiles import ProfileSummary, folder_name, list_profiles, profile_names
 from tui.peer.store import Store
 
 HOLD = """
 import sys
 from pathlib import Path
-from tui.peer.names import folder_name
+from tui.peer.profiles import folder_name
 from tui.peer.profile import Profile, profile_folder
 with Profile(Path(sys.argv[1])):
     print("held", flush=True)

@@ -36,14 +36,14 @@ class Entering:
 
         A profile of that name in which nobody has registered is taken, so that trying again makes no second one.
         """
-        from tui.peer.names import checked_name
+        from tui.peer.checks import checked_name
 
         name = checked_name(name)
         return await self.enter_as(free_profile(name, await self._host.profiles()), name)
 
     async def enter_as(self, profile: str, name: str) -> Peer:
         """Open a profile, and register it under a name if its key has no account yet. Raises `GlimpseError` types."""
-        from tui.peer.names import checked_name
+        from tui.peer.checks import checked_name
 
         peer = await self._entered(profile, checked_name(name))
         assert peer is not None
@@ -55,7 +55,7 @@ class Entering:
         No node is asked: whether the key has an account shows when the profile is entered.
         """
         if profile is None:
-            from tui.peer.names import folder_name
+            from tui.peer.profiles import folder_name
 
             profile = folder_name(name, [known.name for known in await self._host.profiles()])
         await self._host.restore(profile, export, passphrase)
@@ -77,7 +77,7 @@ class Entering:
 
 def free_profile(name: str, known: Sequence[ProfileSummary]) -> str:
     """Return a profile name for a person's name: a new one, or one of that name in which nobody has registered."""
-    from tui.peer.names import folder_name
+    from tui.peer.profiles import folder_name
 
     wanted = folder_name(name, ())
     for profile in known:

@@ -23,7 +23,7 @@ def looks_like_export(text: str) -> bool:
 
 def default_place(name: str) -> str:
     """Return where an export of an account of this name goes unless told otherwise, as people write it."""
-    from tui.peer.names import folder_name
+    from tui.peer.profiles import folder_name
 
     return f"~/glimpse-{folder_name(name, ())}.txt"
 

@@ -11,6 +11,7 @@ from shared.wire import operations as ops
 from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
 from tui.peer.context import Context
+from tui.peer.copies import Wanting
 from tui.peer.encrypting import Encrypting
 from tui.peer.events import OtherDevice
 from tui.peer.mailbox import Mailbox
@@ -19,7 +20,6 @@ from tui.peer.outbox import Outbox
 from tui.peer.restoring import RECEIPT, Restoring
 from tui.peer.store import Store
 from tui.peer.view_requests import ViewRequests
-from tui.peer.wanting import Wanting
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from tui.peer.copies import COPY, copy_request
 from tui.peer.damaged_rows import DamagedRows
 from tui.peer.lanes import lane_of_ask
 from tui.peer.models import AskState, Requests, Sent, ViewRequest
-from tui.peer.offers import Offers
 from tui.peer.outbox import OPERATION, Outbox, Taken
+from tui.peer.people import Offers
 from tui.peer.restoring import Restoring
 from tui.peer.store import OutboxRow
 from tui.peer.view_requests import REJECTION, ViewRequests

@@ -7,7 +7,7 @@ here, whatever Python says, and neither is a number that is written as text.
 from pathlib import Path
 from typing import TypeGuard
 
-from shared.config import MAX_NOTE_CHARS, MAX_VIEWS
+from shared.config import MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_VIEWS
 from shared.errors import InvalidInput
 from shared.records import MAX_EXPIRES_S, MAX_LOOK_S
 from shared.text import is_clean
@@ -94,6 +94,18 @@ def checked_text(text: object, what: str) -> str:
     if not isinstance(text, str):
         raise InvalidInput(f"{what} is a text.")
     return text
+
+
+def checked_name(name: object) -> str:
+    """Return a display name without blanks around it, as it can be registered."""
+    name = checked_text(name, "A name").strip()
+    if not name:
+        raise InvalidInput("A name needs at least one character; type the name that others should see.")
+    if len(name) > MAX_NAME_CHARS or not is_clean(name):
+        raise InvalidInput(
+            f"A name has at most {MAX_NAME_CHARS} characters and none that control a terminal; choose another."
+        )
+    return name
 
 
 def checked_page(page: object) -> int:

@@ -6,7 +6,7 @@ what was forgotten. Nothing in here ever lowers a version or a count, and a revo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from enum import Enum, auto
 
 from shared.records import decode_record
@@ -191,12 +191,11 @@ class Tally:
 
     def clear(self) -> None:
         """Begin to count anew."""
-        self.confirmed = self.revocations = self.views = self.images = self.withdrawn = self.previews = 0
-        self.asks = self.account = 0
+        for count in fields(self):
+            setattr(self, count.name, 0)
 
     def __bool__(self) -> bool:
-        pictures = self.images or self.withdrawn or self.previews
-        return any((self.confirmed, self.revocations, self.views, pictures, self.asks, self.account))
+        return any(astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,7 @@ class Left:
     refused: int = 0
 
     def __bool__(self) -> bool:
-        return any((self.unknown, self.lost, self.absent, self.refused))
+        return any(astuple(self))
 
 
 def sentence(done: Tally, left: Left) -> str:

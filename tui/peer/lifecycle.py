@@ -29,7 +29,7 @@ from tui.peer.asking import Asking
 from tui.peer.checks import checked_path
 from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.context import Context
-from tui.peer.copies import Copies
+from tui.peer.copies import Copies, Wanting
 from tui.peer.damaged_rows import DamagedRows
 from tui.peer.encrypting import Encrypting
 from tui.peer.events import CloudChanged, EventHub, OtherDevice
@@ -39,16 +39,14 @@ from tui.peer.holding import Holding
 from tui.peer.image_lists import ImageLists
 from tui.peer.mailbox import Mailbox
 from tui.peer.notices import DirectNotices
-from tui.peer.offers import Offers
 from tui.peer.outbox import Outbox
-from tui.peer.people import People
+from tui.peer.people import Offers, People
 from tui.peer.profile import Profile
 from tui.peer.restoring import Restoring
 from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
 from tui.peer.view_requests import ViewRequests
 from tui.peer.viewing import Viewing
-from tui.peer.wanting import Wanting
 
 log = logging.getLogger(__name__)
 

@@ -37,7 +37,8 @@ _STILL_COMES_S: Final = 7 * 86_400.0
 """How long what only another person's peer can bring back is waited for, where this peer cannot know that it will."""
 _EPOCH_HEARD_KEEP_ALIVES: Final = 3
 """Keep-alives for which what waited is kept at least: one of them tells of a restore, if there was any."""
-_ROW_CAP_BYTES: Final = 65_536
+ROW_CAP_BYTES: Final = 65_536
+"""Of an operation that waits in the outbox."""
 _MET = (
     "SELECT 1 FROM accounts WHERE account = :account UNION ALL SELECT 1 FROM given WHERE viewer = :account"
     " UNION ALL SELECT 1 FROM held WHERE owner = :account UNION ALL SELECT 1 FROM offers WHERE owner = :account"
@@ -140,7 +141,7 @@ def operation_in(row: OutboxRow) -> ops.Operation | None:
     if row.kind != OPERATION:
         return None
     try:
-        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=_ROW_CAP_BYTES)
+        operation: ops.Operation = decode(row.body, ops.Operation, cap_bytes=ROW_CAP_BYTES)
     except MalformedMessage:
         return None  # the outbox says so
     return operation

@@ -34,6 +34,7 @@ from tui.peer.checks import (
     checked_id,
     checked_left,
     checked_look,
+    checked_name,
     checked_note,
     checked_page,
     checked_path,
@@ -61,7 +62,6 @@ from tui.peer.models import (
     Viewer,
     ViewLogEntry,
 )
-from tui.peer.names import checked_name
 from tui.peer.profile import Profile
 from tui.peer.restoring import NOTICE
 
@@ -86,7 +86,7 @@ class Peer(PeerLifecycle):
 
         `name` has 1 to 48 printable characters. Raises `InvalidInput`, `Refused`, `Unavailable`.
         """
-        return await self._account.register(checked_name(checked_text(name, "A name")))
+        return await self._account.register(checked_name(name))
 
     async def sign_in(self) -> Me:
         """Sign in with this profile's keys; rights that changed meanwhile are applied before this returns.

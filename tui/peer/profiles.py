@@ -2,6 +2,8 @@
 
 import os
 import re
+import unicodedata
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from shared.errors import InvalidInput
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 """What a profile may be called: a plain folder name that is never hidden."""
+_MAX_FOLDER_CHARS = 40
+_NOTHING_LEFT = "profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,21 @@ def checked_profile(name: str) -> str:
     if not NAME.fullmatch(name):
         raise InvalidInput("A profile name has letters, digits, dots, dashes and underscores, and begins with no dot.")
     return name
+
+
+def folder_name(name: str, taken: Collection[str]) -> str:
+    """Return a profile name made from what a person typed: `Zoë Müller` gives `zoe-muller`, again `zoe-muller-2`.
+
+    Names differ also where upper and lower case do not count.
+    """
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii").lower()
+    stem = re.sub(r"[^a-z0-9]+", "-", letters)[:_MAX_FOLDER_CHARS].strip("-") or _NOTHING_LEFT
+    used = {other.lower() for other in taken}
+    number, found = 1, stem
+    while found in used:
+        number += 1
+        found = f"{stem}-{number}"
+    return found
 
 
 def profile_names(root: Path) -> list[str]:

@@ -4,9 +4,6 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 
-import msgspec
-
-from shared.config import MAX_NOTE_CHARS
 from shared.errors import GlimpseError, Refused
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
@@ -19,14 +16,13 @@ from tui.peer.context import Context
 from tui.peer.given import GivenGrants
 from tui.peer.lanes import lane_of_ask
 from tui.peer.mending import Mending
-from tui.peer.missing import Missing, operation_in
+from tui.peer.missing import ROW_CAP_BYTES, Missing, operation_in
 from tui.peer.outbox import OPERATION, Outbox
 from tui.peer.store import OutboxRow
-from tui.peer.view_requests import ViewRequests, stored_ask
+from tui.peer.view_requests import ViewRequests
 
 log = logging.getLogger(__name__)
 
-_ROW_CAP_BYTES = 65_536
 _TAKEN_BACK = "What was given for this request was taken back before the cloud was restored."
 _COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.CONFLICT, RefusalCode.REVOKED})
 """Refusals of an answer that is given again: its grant is not confirmed or made again yet, or was changed meanwhile."""
@@ -82,7 +78,7 @@ class Repeating:
         self._waiting.discard(row.request)
         if isinstance(operation, ops.RejectAsk) and is_missing:
             # Only a restored directory can lack it; where its asker repeats it, the answer is given again.
-            await self._end(operation.ask, "rejected", operation.reason, incoming=True)
+            await self._asks.end(operation.ask, "rejected", operation.reason, incoming=True)
         if isinstance(operation, ops.AskViews):
             await self.end_own(row.request, "rejected", reason)
         elif isinstance(operation, ops.WithdrawAsk):
@@ -97,7 +93,7 @@ class Repeating:
             case ops.WithdrawAsk(ask=ask), _:
                 await self.end_own(ask, "withdrawn", "")
             case ops.RejectAsk(ask=ask, reason=reason), _:
-                await self._end(ask, "rejected", reason, incoming=True)
+                await self._asks.end(ask, "rejected", reason, incoming=True)
 
     async def _asked(self, operation: ops.AskViews, request: str, owner: int) -> None:
         context, account = self._context, self._context.need_account()
@@ -119,40 +115,19 @@ class Repeating:
             created=context.wall(),
             owner_name="" if offer is None else str(offer["owner_name"]),
         )
-        if await self._local_ask(request, incoming=False) is None:
+        if await self._asks.known(request, incoming=False) is None:
             await self._asks.keep(row, incoming=False)
 
     async def end_own(self, ask: str, state: str, reason: str) -> bool:
         """Close a request of one's own, which is not asked again then; return whether it was known and open."""
-        return await self._end(ask, state, reason, incoming=False)
-
-    async def _end(self, ask: str, state: str, reason: str, *, incoming: bool) -> bool:
-        known = await self._local_ask(ask, incoming=incoming)
-        if known is None or known.state != "pending":
-            return False
-        ended = msgspec.structs.replace(known, state=state, reason=reason[:MAX_NOTE_CHARS])
-        await self._asks.keep(ended, incoming=incoming)
-        return True
-
-    async def _local_ask(self, ask: str, *, incoming: bool) -> ops.AskRow | None:
-        row = await self._context.store.run(
-            lambda s: s.one("SELECT row FROM asks WHERE ask = :ask AND incoming = :i", ask=ask, i=int(incoming))
-        )
-        return None if row is None else stored_ask(row["row"])
-
-    async def asks(self, *, incoming: bool) -> list[ops.AskRow]:
-        """Return the requests that this account got, or made, as far as they can be read."""
-        rows = await self._context.store.run(
-            lambda s: s.all("SELECT row FROM asks WHERE incoming = :incoming", incoming=int(incoming))
-        )
-        return [ask for row in rows if (ask := stored_ask(row["row"])) is not None]
+        return await self._asks.end(ask, state, reason, incoming=False)
 
     async def forgotten(self, listed: Collection[str], known: Collection[str]) -> bool:
         """Return whether a request that is open here is missing in a whole list of those that this account made.
 
         Only those count that were known here before the cloud was asked for the list.
         """
-        mine = await self.asks(incoming=False)
+        mine = await self._asks.all(incoming=False)
         queued = {row.request for row in await self._context.store.run(lambda store: store.outbox())}
         there = queued.union(listed)
         return any(ask.state == "pending" and ask.ask in known and ask.ask not in there for ask in mine)
@@ -165,7 +140,7 @@ class Repeating:
         """
         waits = False
         for incoming in (True, False):
-            mine = await self.asks(incoming=incoming)
+            mine = await self._asks.all(incoming=incoming)
             if not mine:
                 continue
             there = {
@@ -200,7 +175,7 @@ class Repeating:
     async def _ask_again(self, ask: ops.AskRow) -> bool:
         """Put a request that is still open into the outbox, under its own id; return whether it was not there yet."""
         operation = ops.AskViews(image=ask.image, views=ask.views, note=ask.note)
-        body = encode(operation, cap_bytes=_ROW_CAP_BYTES)
+        body = encode(operation, cap_bytes=ROW_CAP_BYTES)
         return await self._outbox.put(OPERATION, "request", body, ask.ask, lane=lane_of_ask(ask.ask))
 
     async def _close(self, ask: ops.AskRow) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from shared.config import MAX_NOTE_CHARS
 from shared.errors import GlimpseError, RemoteError
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
@@ -73,7 +74,18 @@ class ViewRequests:
         """Keep a request of this account as its answer tells it."""
         await self._keep([ask], incoming=False)
 
+    async def all(self, *, incoming: bool) -> list[ops.AskRow]:
+        """Return the requests that this account got, or made, as far as they can be read."""
+        rows = await self._context.store.run(
+            lambda s: s.all("SELECT row FROM asks WHERE incoming = :incoming", incoming=int(incoming))
+        )
+        return [ask for row in rows if (ask := stored_ask(row["row"])) is not None]
+
     # --- One request -------------------------------------------------------------------------------------------------
+    async def known(self, ask: str, *, incoming: bool) -> ops.AskRow | None:
+        """Return a request as it was last known here. Asks nobody."""
+        return await self._context.store.run(lambda s: _read(s, ask, incoming=incoming))
+
     async def present(self, ask: str) -> ops.AskRow | None:
         """Return a request to this account as it stands now; as it was last known where the cloud does not say."""
         if self._context.cloud.reachable:
@@ -84,7 +96,7 @@ class ViewRequests:
             except GlimpseError as error:
                 # What is known here has to do; the directory decides when the answer arrives.
                 log.info("a request is not read from the cloud", extra={"ask": ask, "reason": str(error)})
-        return await self._context.store.run(lambda s: _read(s, ask, incoming=True))
+        return await self.known(ask, incoming=True)
 
     # --- Answered here -----------------------------------------------------------------------------------------------
     async def settled(self, row: OutboxRow, *, refused: bool) -> None:
@@ -103,13 +115,22 @@ class ViewRequests:
         """
         now = self._context.wall()
         before = {"pending", "rejected"} if state == "accepted" else {"pending"}
+        await self._change(ask, before, incoming=True, state=state, answered=now)
 
-        def put(store: Store) -> None:
-            known = _read(store, ask, incoming=True)
-            if known is not None and known.state in before:
-                _put(store, msgspec.structs.replace(known, state=state, answered=now), incoming=True)
+    async def end(self, ask: str, state: str, reason: str, *, incoming: bool) -> bool:
+        """Note that a request ended, and why; return whether it was known here as an open one."""
+        reason = reason[:MAX_NOTE_CHARS]
+        return await self._change(ask, {"pending"}, incoming=incoming, state=state, reason=reason)
 
-        await self._context.store.run(put)
+    async def _change(self, ask: str, before: Collection[str], *, incoming: bool, **changes: Any) -> bool:
+        def put(store: Store) -> bool:
+            known = _read(store, ask, incoming=incoming)
+            if known is None or known.state not in before:
+                return False
+            _put(store, msgspec.structs.replace(known, **changes), incoming=incoming)
+            return True
+
+        return await self._context.store.run(put)
 
     async def close_with_image(self, image: str) -> None:
         """Note that an image is no longer offered: requests for it are rejected, unless their answer waits already."""

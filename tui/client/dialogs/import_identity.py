@@ -106,7 +106,7 @@ class ImportIdentityDialog(ActionDialog[OpenedProfile]):
 
     def _called(self, source: ExportInput) -> str:
         """Return what the profile is called after: what was typed, or the file's name."""
-        from tui.peer.names import checked_name
+        from tui.peer.checks import checked_name
 
         if self._profile is not None:
             return self._profile

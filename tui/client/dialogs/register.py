@@ -58,7 +58,7 @@ class RegisterDialog(ActionDialog["Peer"]):
 
     def action(self) -> Callable[[], Awaitable[Peer]] | None:
         """Return the registration under the name that was typed."""
-        from tui.peer.names import checked_name
+        from tui.peer.checks import checked_name
 
         try:
             name = checked_name(self.query_one("#name", Input).value)
