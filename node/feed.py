@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
@@ -19,9 +19,6 @@ from shared.wire.base import Message
 from shared.wire.codec import encode
 
 log = logging.getLogger(__name__)
-
-EVENTS_PER_FRAME = 4 * feed.REQUESTS_PER_MESSAGE
-NOTICE_MESSAGES_PER_FRAME = 4
 
 
 class Feed:
@@ -58,8 +55,7 @@ class Feed:
             reason = f"This node has {feed.MAX_WATCHERS} monitors already; close one of them."
             self._post(session, feed.WatchRefused(request=message.request, reason=reason))
         elif subscription.seq == 0:
-            samples = self._telemetry.samples
-            subscription.events_after, subscription.total_then = samples.followed, samples.total
+            subscription.from_here(self._telemetry.samples)
         self._watched()
         self._wake.set()
 
@@ -98,51 +94,12 @@ class Feed:
         if not session.alive:
             self._subscriptions.end(session)
             return
-        slow = taken.at >= subscription.slow_due
+        slow = subscription.takes_slow(taken.at)
         if slow:
-            subscription.slow_due = taken.at + SLOW_EVERY_S
             self._ping(taken.at)
-        for message in self._messages(subscription, taken, slow):
+        watchers = len(self._subscriptions.all)
+        for message in feed_frames.frame(subscription, taken, self._telemetry, slow=slow, watchers=watchers):
             self._post(session, message)
-
-    def _messages(self, subscription: Subscription, taken: NodeSnapshot, slow: bool) -> Iterator[Message]:
-        yield feed_frames.state(taken, subscription.number(), len(self._subscriptions.all))
-        for rows in feed_frames.beats(taken):
-            yield feed.FeedBeats(seq=subscription.number(), at_ms=feed_frames.at_ms(taken), beats=rows)
-        line = tuple(row.node for row in taken.table.rows)
-        if slow or line != subscription.line:
-            subscription.line = line
-            yield feed_frames.table(taken, subscription.number())
-        yield feed_frames.dispatch(taken, subscription.number())
-        yield from self._requests(subscription, taken.at, feed_frames.at_ms(taken))
-        yield from self._notices(subscription, feed_frames.at_ms(taken))
-        if slow:
-            yield feed_frames.kinds(taken, subscription.number())
-            yield feed_frames.directory(taken, subscription.number())
-
-    def _requests(self, subscription: Subscription, now: float, at_ms: float) -> Iterator[Message]:
-        samples = self._telemetry.samples
-        samples.adapt(now)
-        events = samples.after(subscription.events_after, EVENTS_PER_FRAME)
-        left_out = samples.total - subscription.total_then - len(events)
-        subscription.events_after, subscription.total_then = samples.followed, samples.total
-        for start in range(0, len(events), feed.REQUESTS_PER_MESSAGE):
-            portion = tuple(events[start : start + feed.REQUESTS_PER_MESSAGE])
-            yield feed.FeedRequests(
-                seq=subscription.number(), at_ms=at_ms, one_in=samples.one_in, left_out=left_out, events=portion
-            )
-
-    def _notices(self, subscription: Subscription, at_ms: float) -> Iterator[Message]:
-        notices = self._telemetry.notices
-        for portion in notices.after(subscription.notices_after, NOTICE_MESSAGES_PER_FRAME):
-            subscription.notices_after = portion[-1].number
-            yield feed.FeedNotices(
-                seq=subscription.number(),
-                at_ms=at_ms,
-                incarnation=self._stats.incarnation,
-                oldest=notices.oldest,
-                notices=portion,
-            )
 
     def _post(self, session: Session, message: Message) -> None:
         if not session.alive:

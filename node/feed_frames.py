@@ -1,12 +1,64 @@
-"""A snapshot of a node as messages of the feed. What they mean is told in `shared.wire.feed_messages`."""
+"""A snapshot of a node, and what happened since the last one, as messages of the feed.
+
+What they mean is told in `shared.wire.feed_messages`.
+"""
 
 from collections.abc import Iterator
 
+from node.event_log import EventLog
 from node.histogram import trimmed
 from node.node_stats import LinkSnapshot, NodeSnapshot
+from node.request_sampler import RequestSampler
+from node.subscriptions import Subscription
+from node.telemetry import Telemetry
 from shared.wire import feed_messages as feed
 
+EVENTS_PER_FRAME = 4 * feed.REQUESTS_PER_MESSAGE
+NOTICE_MESSAGES_PER_FRAME = 4
 _MAX_MS = 9_999_999
+
+
+def frame(
+    subscription: Subscription, taken: NodeSnapshot, telemetry: Telemetry, *, slow: bool, watchers: int
+) -> Iterator[feed.FeedMessage]:
+    """Yield one frame for one watch, and note in the watch what it has now; `slow`: with what changes slowly."""
+    yield state(taken, subscription.number(), watchers)
+    for rows in beats(taken):
+        yield feed.FeedBeats(seq=subscription.number(), at_ms=at_ms(taken), beats=rows)
+    line = tuple(row.node for row in taken.table.rows)
+    if slow or line != subscription.line:
+        subscription.line = line
+        yield table(taken, subscription.number())
+    yield dispatch(taken, subscription.number())
+    yield from _requests(subscription, taken, telemetry.samples)
+    yield from _notices(subscription, taken, telemetry.notices)
+    if slow:
+        yield kinds(taken, subscription.number())
+        yield directory(taken, subscription.number())
+
+
+def _requests(subscription: Subscription, taken: NodeSnapshot, samples: RequestSampler) -> Iterator[feed.FeedRequests]:
+    samples.adapt(taken.at)
+    events = samples.after(subscription.events_after, EVENTS_PER_FRAME)
+    left_out = samples.total - subscription.total_then - len(events)
+    subscription.from_here(samples)
+    for start in range(0, len(events), feed.REQUESTS_PER_MESSAGE):
+        portion = tuple(events[start : start + feed.REQUESTS_PER_MESSAGE])
+        yield feed.FeedRequests(
+            seq=subscription.number(), at_ms=at_ms(taken), one_in=samples.one_in, left_out=left_out, events=portion
+        )
+
+
+def _notices(subscription: Subscription, taken: NodeSnapshot, notices: EventLog) -> Iterator[feed.FeedNotices]:
+    for portion in notices.after(subscription.notices_after, NOTICE_MESSAGES_PER_FRAME):
+        subscription.notices_after = portion[-1].number
+        yield feed.FeedNotices(
+            seq=subscription.number(),
+            at_ms=at_ms(taken),
+            incarnation=taken.incarnation,
+            oldest=notices.oldest,
+            notices=portion,
+        )
 
 
 def state(taken: NodeSnapshot, seq: int, watchers: int) -> feed.FeedState:

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from node.request_sampler import RequestSampler
 from shared.wire.feed_messages import MAX_INTERVAL_MS, MAX_WATCHERS, MIN_INTERVAL_MS, WATCH_LAPSE_MS, Watch
 
 SLOW_EVERY_S = 1.0
@@ -34,6 +35,17 @@ class Subscription:
         """Return the number of the next message."""
         self.seq += 1
         return self.seq
+
+    def takes_slow(self, now: float) -> bool:
+        """Return whether what changes slowly belongs to the frame of `now`, and set when it does next."""
+        if now < self.slow_due:
+            return False
+        self.slow_due = now + SLOW_EVERY_S
+        return True
+
+    def from_here(self, samples: RequestSampler) -> None:
+        """Tell what happens to requests from now on, not what has happened before."""
+        self.events_after, self.total_then = samples.followed, samples.total
 
 
 @dataclass(slots=True)

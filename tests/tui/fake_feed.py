@@ -1,21 +1,30 @@
-"""A cloud that tells of itself without being there: feed messages as nodes send them, by a clock that the test turns.
+"""A cloud whose nodes do as a script says, and which tells of itself by the nodes' own code.
 
-`FakeCloud` plays a script: nodes lead, answer requests, fall silent, elect. What they tell is what the real machines
-would, as far as a screen can see it: cumulative counters, numbered notices, the same times on all nodes.
+What happens is the script's: who leads, falls silent, elects, answers. What is told of it is what a real node would
+tell: it goes through `node.telemetry` (counts, notices, sampled requests), a `NodeSnapshot`, and `node.feed_frames`.
+Times are those of a clock that the test turns.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
+from node import feed_frames
+from node.coordination import CoordinationTable, NodeState, cost, priority
+from node.faults import Token
+from node.lease import ClaimLease, LeaseUnknown, LeaseWon
+from node.node_stats import DirectoryStats, LinkSnapshot, NodeSnapshot
+from node.roles import Input, LeaderChanged, Role, RoleChanged
+from node.subscriptions import Subscription
+from node.telemetry import RequestOrigin, Telemetry
 from shared.wire import feed_messages as feed
 from shared.wire.feed_messages import Happening
-from shared.wire.node_messages import AuditRecord, TableRow
+from shared.wire.node_messages import AuditRecord, Join, NewLeader, RequestKey
 from tui.monitor.model import Model
 from tui.monitor.node_index import NodeEntry, NodeIndex
 
@@ -23,8 +32,10 @@ FRAME_S = 0.2
 HEARTBEAT_S = 0.25
 BOOT_S = 5_000.0
 """What the machine's clock shows at the fake cloud's time 0."""
-WALL_OFFSET_MS = 1_800_000_000_000 - int(1000 * BOOT_S)
+WALL_OFFSET_S = 1_800_000_000.0 - BOOT_S
 FIRST_LIFE = 1_800_000_000_000_000
+UP_BEFORE_S = 90.0
+"""How long a node of the fake cloud has run already when it begins."""
 KINDS = (110, 120, 123, 130, 103, 141)
 """Operations that people ask for: encrypt, ask views, grant, spend view, list users, ack mail."""
 
@@ -40,39 +51,39 @@ def node_index(nodes: int = 3) -> NodeIndex:
 
 @dataclass
 class FakeNode:
-    """One node: what it would tell. Times in seconds of the fake cloud."""
+    """One node: how the script has it, and the telemetry of a real one. Times in seconds of the fake cloud."""
 
     place: int
+    name: str
     incarnation: int
     began: float
+    telemetry: Telemetry
     alive: bool = True
     deaf_from: float = float("inf")
     deaf_until: float = float("-inf")
     draining: bool = False
     directory_ok: bool = True
-    role: str = "follower"
+    role: Role = Role.FOLLOWER
     term: int = 0
     leader: int | None = None
-    leader_since: float = 0.0
     load: float = 0.8
+    slowdown: float = 1.0
     in_flight: int = 0
     open_requests: int = 0
     done: int = 0
-    refused: int = 0
-    failed: int = 0
-    seq: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
-    counts: list[int] = field(default_factory=lambda: [0] * (max(Happening) + 1))
-    latency: list[int] = field(default_factory=lambda: [0] * (len(feed.LATENCY_BOUNDS_MS) + 1))
-    latency_sum_ms: float = 0.0
-    kinds: Counter[int] = field(default_factory=Counter)
-    beats: dict[int, Counter[str]] = field(default_factory=dict)
+    heartbeats: int = 0
     heard_at: dict[int, float] = field(default_factory=dict)
-    notices: list[feed.Notice] = field(default_factory=list)
-    told: int = 0
-    events: list[feed.RequestEvent] = field(default_factory=list)
-    slow_due: float = 0.0
+    watch: Subscription = field(default_factory=lambda: Subscription("monitor", FRAME_S, float("inf"), 0.0, 0.0))
+    """The monitor's."""
+
+    @property
+    def fit(self) -> bool:
+        return self.directory_ok and not self.draining
+
+    def count(self, what: Happening) -> int:
+        return self.telemetry.samples.counts[what]
 
     def deaf(self, now: float) -> bool:
         return self.deaf_from <= now < self.deaf_until
@@ -92,7 +103,9 @@ class FakeCloud:
         self.requests_per_s = requests_per_s
         self.frame_s = frame_s
         self.now = 0.0
-        self.nodes = [FakeNode(place, FIRST_LIFE + place, 0.0) for place in range(nodes)]
+        self.names = tuple(self.node_index.name(place) for place in range(nodes))
+        self._later_s = 0.0
+        self.nodes = [self._node(place, FIRST_LIFE + place) for place in range(nodes)]
         self.term = 3
         self.token: int | None = None
         self.token_until = 0.0
@@ -101,9 +114,26 @@ class FakeCloud:
         self._order = count()
         self._requests = count(1)
         self._records = count(1)
+        self._hops = count(1)
         self._owed = 0.0
         self._beat_at = 0.0
-        self._lead(self.nodes[0], term=3)
+        self.lead(self.nodes[0], term=3)
+
+    def _node(self, place: int, incarnation: int) -> FakeNode:
+        telemetry = Telemetry(self.names[place], self.names, HEARTBEAT_S, self._clock)
+        telemetry.samples.watched = True
+        return FakeNode(place, self.names[place], incarnation, self.now, telemetry)
+
+    def _clock(self) -> float:
+        """Return what the nodes' clocks show: all the same."""
+        return BOOT_S + self.now + self._later_s
+
+    @contextmanager
+    def _later(self, seconds: float) -> Iterator[None]:
+        """What is noted meanwhile happens a moment after, or before, the present."""
+        self._later_s = seconds
+        yield
+        self._later_s = 0.0
 
     # --- Turning the clock -------------------------------------------------------------------------------------------
     def run(self, seconds: float) -> Iterator[Told]:
@@ -143,7 +173,7 @@ class FakeCloud:
     # --- What an operator, or fate, does -----------------------------------------------------------------------------
     @property
     def leader(self) -> FakeNode | None:
-        return next((node for node in self.nodes if node.role == "leader" and node.speaks(self.now)), None)
+        return next((node for node in self.nodes if node.role is Role.LEADER and node.speaks(self.now)), None)
 
     def kill(self, place: int) -> None:
         """Kill a node; if it led, the others elect the next in line."""
@@ -153,13 +183,12 @@ class FakeCloud:
 
     def restart(self, place: int) -> None:
         """Begin a new life of a node: it follows whoever leads."""
-        old = self.nodes[place]
-        node = self.nodes[place] = FakeNode(place, old.incarnation + 1_000_000, self.now)
+        node = self.nodes[place] = self._node(place, self.nodes[place].incarnation + 1_000_000)
         for other in self.nodes:
             if other.place != place:
-                self._message(node, other, "JOIN")
+                self._joins(node, other)
         if self.leader is not None:
-            self._message(self.leader, node, "NEW_LEADER")
+            self._tells_of_lead(self.leader, node)
             self._follow(node, self.leader.place, self.term)
 
     def deafen(self, place: int, seconds: float = 20.0) -> None:
@@ -167,16 +196,18 @@ class FakeCloud:
         node = self.nodes[place]
         notice_s = 1.3 * self.frame_s
         node.deaf_from, node.deaf_until = self.now + notice_s, self.now + seconds
-        self.at(notice_s, lambda: self._notice(node, feed.DeafNotice(True)))
+        self.at(notice_s, lambda: node.telemetry.deafness(True))
         self.at(notice_s + 0.001, lambda: self._lost(node))
         self.at(seconds, lambda: self._hears(node))
 
     def send_token(self, place: int | None, seconds: float = 20.0) -> None:
         """Give the token of the failure simulation to a node, which becomes deaf."""
         self.token, self.token_until = place, self.now + seconds
+        holder = None if place is None else self.names[place]
+        token = Token(self.term, next(self._hops), holder, self._clock() + seconds)
         for node in self.nodes:
             if node.speaks(self.now):
-                self._notice(node, feed.TokenNotice(place, 1))
+                node.telemetry.token(token)
         if place is not None:
             self.deafen(place, seconds)
 
@@ -190,8 +221,8 @@ class FakeCloud:
             node.directory_ok = ok
         leader = self.leader
         if not ok and leader is not None:
-            self._notice(leader, feed.LeaseNotice("UNKNOWN", leader.term))
-            self.at(1.2, lambda: self._step_down(leader, "TRUST_LAPSED"))
+            leader.telemetry.lease(LeaseUnknown())
+            self.at(1.2, lambda: self._step_down(leader, Input.TRUST_LAPSED))
         elif ok and leader is None:
             self._elect(self.nodes[0], lost_s=0.0)
 
@@ -219,17 +250,21 @@ class FakeCloud:
         )
         for node in self.nodes:
             if node.speaks(self.now):
-                self._notice(node, feed.AuditNotice(record))
+                node.telemetry.audited(record)
 
     def log(self, place: int, level: str, text: str, source: str = "node.request_handler") -> None:
-        """A node writes a line to its log."""
-        self._notice(self.nodes[place], feed.LogNotice(level, source, text))
+        """A node writes a line to its log. It is told as it is, however many there are: a node need not be honest."""
+        self.notice(place, feed.LogNotice(level, source, text))
+
+    def notice(self, place: int, body: feed.AnyNotice) -> None:
+        """A node tells something, whether a real one would or not."""
+        self.nodes[place].telemetry.notices.add(body, self._clock())
 
     # --- Elections ---------------------------------------------------------------------------------------------------
     def _lost(self, node: FakeNode) -> None:
-        led = node.role == "leader"
+        led = node.role is Role.LEADER
         if node.alive:
-            node.role, node.leader = "follower", None
+            node.role, node.leader = Role.FOLLOWER, None
         if led:
             heirs = [
                 other for other in self.nodes if other.speaks(self.now) and other is not node and not other.draining
@@ -242,66 +277,72 @@ class FakeCloud:
     def _loses_leader(self, node: FakeNode) -> None:
         if node.speaks(self.now):
             node.leader = None
-            self._notice(node, feed.LeaderNotice(None, node.term))
+            node.telemetry.elected(LeaderChanged(None, node.term), node.term)
 
     def _elect(self, successor: FakeNode, *, lost_s: float) -> None:
         self.at(lost_s, lambda: self._claim(successor))
         self.at(
-            lost_s + 0.012, lambda: self._lead(successor, term=self.term + 1) if successor.speaks(self.now) else None
+            lost_s + 0.012, lambda: self.lead(successor, term=self.term + 1) if successor.speaks(self.now) else None
         )
 
     def _claim(self, node: FakeNode) -> None:
         if node.speaks(self.now):
-            self._role(node, "claim", "MY_TURN")
-            self._notice(node, feed.LeaseNotice("CLAIM", node.term + 1))
+            self.role(node, Role.CLAIM, Input.MY_TURN)
+            node.telemetry.lease(ClaimLease(node.term, self._clock()))
 
-    def _lead(self, node: FakeNode, *, term: int) -> None:
+    def lead(self, node: FakeNode, *, term: int) -> None:
+        """A node leads from now on, and tells the others."""
         self.term = term
-        if node.role == "claim":
-            self._notice(node, feed.LeaseNotice("WON", term))
+        if node.role is Role.CLAIM:
+            node.telemetry.lease(LeaseWon(term, self._clock()))
         node.term = term
-        self._role(node, "leader", "LEASE_WON")
+        self.role(node, Role.LEADER, Input.LEASE_WON)
         self._follow(node, node.place, term)
         for other in self.nodes:
             if other is not node:
-                self._message(node, other, "NEW_LEADER")
+                self._tells_of_lead(node, other)
                 if other.speaks(self.now):
                     self._follow(other, node.place, term)
 
-    def _step_down(self, node: FakeNode, why: str) -> None:
-        self._role(node, "follower", why)
+    def _step_down(self, node: FakeNode, why: Input) -> None:
+        self.role(node, Role.FOLLOWER, why)
         for other in self.nodes:
             self._loses_leader(other)
 
     def _hears(self, node: FakeNode) -> None:
         if not node.alive:
             return
-        self._notice(node, feed.DeafNotice(False))
+        node.telemetry.deafness(False)
         node.deaf_from, node.deaf_until = float("inf"), float("-inf")
         if self.token == node.place:
             self.token = None
-        if self.leader is not None and node.role != "leader":
+        if self.leader is not None and node.role is not Role.LEADER:
             self._follow(node, self.leader.place, self.term)
 
     def _follow(self, node: FakeNode, leader: int, term: int) -> None:
-        if node.leader == leader and node.term == term and node.leader_since:
+        if node.leader == leader and node.term == term:
             return
-        node.leader, node.term, node.leader_since = leader, term, self.now
-        self._notice(node, feed.LeaderNotice(leader, term), 0.0003 if leader != node.place else 0.0)
+        node.leader, node.term = leader, term
+        with self._later(0.0003 if leader != node.place else 0.0):
+            node.telemetry.elected(LeaderChanged(self.names[leader], term), term)
 
-    def _role(self, node: FakeNode, role: str, why: str) -> None:
+    def role(self, node: FakeNode, role: Role, why: Input) -> None:
+        """A node changes its role."""
         previous, node.role = node.role, role
-        self._notice(node, feed.RoleNotice(previous, role, why, node.term))
+        node.telemetry.elected(RoleChanged(previous, role, why), node.term)
 
-    def _message(self, sender: FakeNode, receiver: FakeNode, kind: str) -> None:
-        self._notice(sender, feed.ElectionNotice(True, kind, receiver.place, sender.term))
+    def _tells_of_lead(self, leader: FakeNode, other: FakeNode) -> None:
+        self._message(leader, other, NewLeader(term=leader.term, incarnation=leader.incarnation, table=()))
+
+    def _joins(self, node: FakeNode, other: FakeNode) -> None:
+        join = Join(term=node.term, incarnation=node.incarnation, load1=node.load, cores=2, in_flight=0, fit=True)
+        self._message(node, other, join)
+
+    def _message(self, sender: FakeNode, receiver: FakeNode, message: NewLeader | Join) -> None:
+        sender.telemetry.sent(receiver.name, message)
         if receiver.speaks(self.now):
-            self._notice(receiver, feed.ElectionNotice(False, kind, sender.place, sender.term), 0.0002)
-
-    def _notice(self, node: FakeNode, body: feed.AnyNotice, later_s: float = 0.0) -> None:
-        number = node.notices[-1].number + 1 if node.notices else 1
-        node.notices.append(feed.Notice(number, self._ms(self.now + later_s), body))
-        del node.notices[: -feed.KEPT_NOTICES]
+            with self._later(0.0002):
+                receiver.telemetry.heard(sender.name, message, self._clock())
 
     # --- Work --------------------------------------------------------------------------------------------------------
     def _serve(self, passed: float) -> None:
@@ -309,7 +350,7 @@ class FakeCloud:
             wave = 0.35 * ((self.now / 17 + node.place / 3) % 1.0)
             node.load = round(0.6 + 0.3 * node.place + wave, 2)
         leader = self.leader
-        serving = [node for node in self.nodes if node.speaks(self.now) and not node.draining and node.directory_ok]
+        serving = [node for node in self.nodes if node.speaks(self.now) and node.fit]
         if leader is None or not serving:
             for node in serving:
                 node.open_requests = min(900, node.open_requests + int(self.requests_per_s * passed))
@@ -323,229 +364,156 @@ class FakeCloud:
             node.open_requests = node.in_flight
 
     def _request(self, node: FakeNode, leader: FakeNode) -> None:
+        """A peer asks all nodes for something, the leader gives it to `node`, and that one answers now."""
         number = next(self._requests)
-        kind = KINDS[number % len(KINDS)]
         account = 1 + number % 7
-        request, key = f"{number * 2_654_435_761 % 2**32:08x}", f"{account * 40_503:08x}"
+        origin = RequestOrigin(KINDS[number % len(KINDS)], account)
+        session_key = (account * 40_503).to_bytes(4, "big") + bytes(28)
+        key = RequestKey(session_key, f"{number * 2_654_435_761 % 2**32:08x}" + 24 * "0")
         latency_ms = round(2.0 + self.random.expovariate(1 / 9.0), 2)
-        refused = number % 97 == 0
-        leader.counts[Happening.ASSIGNED] += 1
-        what = Happening.REFUSED if refused else Happening.SERVED
-        node.counts[Happening.HELD] += 1
-        node.counts[what] += 1
+        code = "no_views_left" if number % 97 == 0 else ""
+        for other in self.nodes:
+            if other.speaks(self.now):
+                other.telemetry.origin_of = lambda _key: origin
+                with self._later(-latency_ms / 1000):
+                    other.telemetry.happened(Happening.HELD, key, None)
+        with self._later((0.6 - latency_ms) / 1000):
+            leader.telemetry.happened(Happening.ASSIGNED, key, node.name)
+        node.telemetry.answered(key, origin, latency_ms / 1000, code)
         node.done += 1
-        node.refused += refused
-        node.kinds[kind] += 1
-        bucket = next(
-            (index for index, bound in enumerate(feed.LATENCY_BOUNDS_MS) if latency_ms <= bound),
-            len(feed.LATENCY_BOUNDS_MS),
-        )
-        node.latency[bucket] += 1
-        node.latency_sum_ms += latency_ms
         node.sent_bytes += 14_000
         node.received_bytes += 11_000
-        if number % max(1, int(self.requests_per_s / 20)) == 0:
-            for other in self.nodes:
-                if other.speaks(self.now):
-                    self._event(other, Happening.HELD, None, kind, account, key, request, -latency_ms)
-            self._event(leader, Happening.ASSIGNED, node.place, kind, account, key, request, 0.6 - latency_ms)
-            self._event(
-                node, what, None, kind, account, key, request, 0.0, latency_ms, "no_views_left" if refused else ""
-            )
-
-    def _event(
-        self,
-        node: FakeNode,
-        what: Happening,
-        about: int | None,
-        kind: int,
-        account: int,
-        key: str,
-        request: str,
-        later_ms: float,
-        latency_ms: float | None = None,
-        code: str = "",
-    ) -> None:
-        at_ms = round(self._ms(self.now) + later_ms, 1)
-        node.events.append(
-            feed.RequestEvent(max(0.0, at_ms), what, about, kind, account, key, request, latency_ms, code)
-        )
-        del node.events[:-32]
 
     def _beat(self, at: float) -> None:
         for node in self.nodes:
+            node.heartbeats += node.role is Role.LEADER
             for other in self.nodes:
-                if other is node or not node.alive:
-                    continue
-                sent = node.beats.setdefault(other.place, Counter())
-                heard = other.beats.setdefault(node.place, Counter())
-                reaches = node.speaks(at) and other.speaks(at)
-                if node.role == "leader":
-                    sent["sent"] += 1
-                    sent["acked" if reaches else "unacked"] += 1
-                    if reaches:
-                        heard["heard"] += 1
-                    elif other.leader == node.place:
-                        heard["missed"] += 1
-                elif other.role != "leader" and reaches:
-                    sent["pulses_sent"] += 1
-                    heard["pulses_heard"] += 1
-                if reaches:
-                    other.heard_at[node.place] = at
-        for node in self.nodes:
-            if node.speaks(at) and node.leader is not None and not self.nodes[node.leader].alive:
-                node.beats.setdefault(node.leader, Counter())["missed"] += 1
+                if other is not node and node.alive:
+                    self._sign_of_life(node, other, at)
+
+    def _sign_of_life(self, node: FakeNode, other: FakeNode, at: float) -> None:
+        """What a node says to another at each heartbeat: as leader a heartbeat, which is acknowledged, else a pulse."""
+        reaches = node.speaks(at) and other.speaks(at)
+        sent, heard = node.telemetry.beats, other.telemetry.beats
+        if node.role is Role.LEADER:
+            sent.sent(other.name, node.heartbeats)
+            if reaches:
+                heard.heard(node.name, BOOT_S + at)
+                sent.acked(other.name, node.heartbeats)
+        elif other.role is not Role.LEADER and reaches:
+            sent.counts[other.name].pulses_sent += 1
+            heard.counts[node.name].pulses_heard += 1
+        if reaches:
+            other.heard_at[node.place] = at
 
     # --- Telling -----------------------------------------------------------------------------------------------------
-    def _ms(self, at: float) -> float:
-        return round(1000 * (BOOT_S + at), 1)
-
     def frame(self, node: FakeNode) -> Iterator[Told]:
         """Yield what a node tells now, each message a little later than the one before."""
         delay_s = 0.0004 + 0.0002 * node.place
-        for message in self._messages(node):
+        taken = self.snapshot(node)
+        slow = node.watch.takes_slow(taken.at)
+        for message in feed_frames.frame(node.watch, taken, node.telemetry, slow=slow, watchers=1):
             yield self.now + delay_s, node.place, message
             delay_s += 0.00005
 
-    def _messages(self, node: FakeNode) -> Iterator[feed.FeedMessage]:
-        yield feed.FeedState(
-            **self._stamp(node),
-            life=self._life(node),
-            standing=self._standing(node),
-            work=self._work(node),
-            traffic=self._traffic(node),
-        )
-        rows = [self._beats(node, other.place) for other in self.nodes if other is not node]
-        for start in range(0, len(rows), feed.BEATS_PER_MESSAGE):
-            yield feed.FeedBeats(**self._stamp(node), beats=tuple(rows[start : start + feed.BEATS_PER_MESSAGE]))
-        slow = self.now >= node.slow_due
-        if slow:
-            node.slow_due = self.now + 1.0 - 1e-6
-            yield feed.FeedTable(**self._stamp(node), term=node.term, age_ms=40, rows=self._table(node))
-        yield feed.FeedDispatch(
-            **self._stamp(node),
-            counts=tuple(node.counts),
-            latency=tuple(node.latency),
-            latency_sum_ms=round(node.latency_sum_ms, 1),
-        )
-        yield from self._news(node)
-        if slow:
-            kinds = tuple(feed.KindCount(kind, served, 0, 11 * served) for kind, served in sorted(node.kinds.items()))
-            yield feed.FeedKinds(**self._stamp(node), kinds=kinds)
-            yield feed.FeedDirectory(
-                **self._stamp(node),
-                engine="sqlite",
-                ok=node.directory_ok,
-                latency_ms=0.4 + 0.1 * node.place if node.directory_ok else None,
-                error="" if node.directory_ok else "The directory does not answer.",
-            )
-
-    def _news(self, node: FakeNode) -> Iterator[feed.FeedMessage]:
-        events, node.events = node.events, []
-        for start in range(0, len(events), feed.REQUESTS_PER_MESSAGE):
-            yield feed.FeedRequests(
-                **self._stamp(node),
-                one_in=4,
-                left_out=3,
-                events=tuple(events[start : start + feed.REQUESTS_PER_MESSAGE]),
-            )
-        news = [notice for notice in node.notices if notice.number > node.told]
-        for start in range(0, len(news), 8):
-            portion = tuple(news[start : start + 8])
-            node.told = portion[-1].number
-            yield feed.FeedNotices(
-                **self._stamp(node), incarnation=node.incarnation, oldest=node.notices[0].number, notices=portion
-            )
-
-    def _stamp(self, node: FakeNode) -> dict[str, float]:
-        node.seq += 1
-        return {"seq": node.seq, "at_ms": self._ms(self.now)}
-
-    def _life(self, node: FakeNode) -> feed.Life:
-        uptime_ms = int(1000 * (self.now - node.began)) + 90_000
-        return feed.Life(
-            self.node_index.name(node.place),
-            4_000 + node.place,
-            node.incarnation,
-            WALL_OFFSET_MS,
-            uptime_ms,
-            self.node_index.nodes[node.place].port,
-        )
-
-    def _standing(self, node: FakeNode) -> feed.Standing:
-        deaf_ms = int(1000 * (node.deaf_until - self.now)) if node.deaf_until > self.now else 0
+    def snapshot(self, node: FakeNode) -> NodeSnapshot:
+        """Return a node as it is now."""
+        telemetry = node.telemetry
         token = self.token if self.now < self.token_until else None
-        return feed.Standing(
-            node.role,
-            node.term,
-            node.leader,
-            self._ms(node.leader_since) if node.leader is not None else None,
-            node.role == "leader" and node.directory_ok,
-            not node.draining and node.directory_ok,
-            node.draining,
-            deaf_ms,
-            token,
-            int(1000 * (self.token_until - self.now)) if token is not None else 0,
-            self.policy,
+        return NodeSnapshot(
+            at=self._clock(),
+            wall_offset_s=WALL_OFFSET_S,
+            uptime_s=self.now - node.began + UP_BEFORE_S,
+            name=self.node_index.name(node.place),
+            nodes=self.names,
+            pid=4_000 + node.place,
+            port=self.node_index.nodes[node.place].port,
+            incarnation=node.incarnation,
+            role=node.role,
+            term=node.term,
+            leader=None if node.leader is None else self.names[node.leader],
+            leader_since=None if node.leader is None else telemetry.leader_since,
+            leader_heard_age_s=None,
+            leads=node.role is Role.LEADER and node.directory_ok,
+            fit=node.fit,
+            draining=node.draining,
+            is_deaf=node.deaf(self.now),
+            deaf_s=max(0.0, node.deaf_until - self.now),
+            token_holder=None if token is None else self.names[token],
+            token_s=0.0 if token is None else self.token_until - self.now,
+            policy=self.policy,
+            leaderships=telemetry.term_changes,
+            table=self._table(node),
+            table_age_s=0.04,
+            links=tuple(self._links(node)),
+            load1=node.load,
+            cores=2,
+            cost=cost(node.load, 2, node.in_flight),
+            priority=priority(node.load),
+            cpu_percent=22.0 + 3 * node.place,
+            cpu_s=0.0,
+            rss_bytes=int((61.5 + node.place) * 2**20),
+            slowdown=node.slowdown,
+            in_flight=node.in_flight,
+            open_requests=node.open_requests,
+            requests_done=node.done,
+            refused=telemetry.refused,
+            failed=0,
+            happenings=tuple(telemetry.samples.counts),
+            latency=tuple(telemetry.latency.counts),
+            latency_sum_ms=telemetry.latency.sum_ms,
+            kinds=telemetry.kinds,
+            sent_bytes=node.sent_bytes,
+            received_bytes=node.received_bytes,
+            sent_datagrams=node.sent_bytes // 1100,
+            received_datagrams=node.received_bytes // 1100,
+            dropped={"malformed message": 2},
+            worker_ports=min(9, node.in_flight),
+            sessions=5,
+            clients=4,
+            directory=DirectoryStats(
+                "sqlite",
+                node.directory_ok,
+                0.4 + 0.1 * node.place if node.directory_ok else None,
+                "" if node.directory_ok else "The directory does not answer.",
+            ),
+            epoch=1,
+            recoveries=0,
+            frozen=0,
         )
 
-    def _work(self, node: FakeNode) -> feed.Work:
-        cost = (1 + node.in_flight) * (1 + min(node.load / 2, 4) / 4)
-        return feed.Work(
-            node.load,
-            2,
-            round(cost, 2),
-            round(1 / node.load, 2),
-            22.0 + 3 * node.place,
-            61.5 + node.place,
-            node.in_flight,
-            node.open_requests,
-            node.done,
-            node.refused,
-            node.failed,
-            1.0,
-        )
+    def _links(self, node: FakeNode) -> Iterator[LinkSnapshot]:
+        beats = node.telemetry.beats
+        beats.settle(self._clock())
+        for other in self.nodes:
+            if other is not node:
+                counts = beats.counts[other.name]
+                heard_at = node.heard_at.get(other.place)
+                measured = node.role is Role.LEADER and counts.acked
+                yield LinkSnapshot(
+                    other.name,
+                    counts.sent,
+                    counts.acked,
+                    counts.unacked,
+                    counts.heard,
+                    counts.missed,
+                    counts.pulses_sent,
+                    counts.pulses_heard,
+                    None if heard_at is None else self.now - heard_at,
+                    (310 + 40 * other.place) / 1e6 if measured else None,
+                )
 
-    def _traffic(self, node: FakeNode) -> feed.Traffic:
-        return feed.Traffic(
-            node.sent_bytes,
-            node.received_bytes,
-            node.sent_bytes // 1100,
-            node.received_bytes // 1100,
-            2,
-            min(9, node.in_flight),
-            5,
-            4,
-            1,
-        )
+    def _table(self, node: FakeNode) -> CoordinationTable:
+        """Return the line of succession: by place and not by cost, so that a scene elects the same node every time."""
 
-    def _beats(self, node: FakeNode, other: int) -> feed.Beats:
-        counted = node.beats.get(other, Counter())
-        heard_at = node.heard_at.get(other)
-        heard_ms = None if heard_at is None else int(1000 * (self.now - heard_at))
-        return feed.Beats(
-            other,
-            counted["sent"],
-            counted["acked"],
-            counted["unacked"],
-            counted["heard"],
-            counted["missed"],
-            counted["pulses_sent"],
-            counted["pulses_heard"],
-            heard_ms,
-            310 + 40 * other if node.role == "leader" and counted["acked"] else None,
-        )
-
-    def _table(self, node: FakeNode) -> tuple[TableRow, ...]:
-        def row(other: FakeNode) -> TableRow:
-            fit = other.directory_ok and not other.draining
+        def row(other: FakeNode) -> NodeState:
             heard_at = self.now if other is node else node.heard_at.get(other.place, 0.0)
-            return TableRow(
-                other.place, other.incarnation, int(1000 * (self.now - heard_at)), other.load, 2, other.in_flight, fit
+            return NodeState(
+                other.name, other.incarnation, self.now - heard_at, other.load, 2, other.in_flight, other.fit
             )
 
-        rows = [row(other) for other in self.nodes]
-        return tuple(sorted(rows, key=lambda known: (not (known.fit and known.heard_ms <= 1000), known.place)))
+        rows = sorted(map(row, self.nodes), key=lambda known: not (known.fit and known.heard_age_s <= 1.0))
+        return CoordinationTable(node.term, tuple(rows))
 
 
 # --- Scenarios -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from node.roles import Input, Role
 from shared.wire.feed_messages import LeaseNotice, RoleNotice
 from tests.tui.fake_feed import FakeCloud, one_down
 from tests.tui.monitor_fixtures import WALL_S, make_monitor, on_home, opened, repainted, words
@@ -355,8 +356,8 @@ async def test_a_long_election_can_be_scrolled_and_is_followed_while_it_grows():
         await opened(pilot, "2")
         node = cloud.nodes[1]
         for number in range(30):
-            cloud.at(0.3 * number, lambda: cloud._role(node, "elect", "LINE_UNKNOWN"))
-            cloud.at(0.3 * number + 0.1, lambda: cloud._role(node, "follower", "NOBODY_ANSWERED"))
+            cloud.at(0.3 * number, lambda: cloud.role(node, Role.ELECT, Input.LINE_UNKNOWN))
+            cloud.at(0.3 * number + 0.1, lambda: cloud.role(node, Role.FOLLOWER, Input.NOBODY_ANSWERED))
         await repainted(pilot, 3.0)
         chart = part(app, SequenceChart)
         assert chart.max_scroll_y > 0
@@ -389,8 +390,8 @@ async def test_a_long_election_is_drawn_less_often_than_it_is_painted(monkeypatc
         monkeypatch.setattr(election_pane, "chart_lines", counted)
         node = cloud.nodes[1]
         for number in range(160):
-            cloud.at(0.05 * number, lambda: cloud._role(node, "elect", "LINE_UNKNOWN"))
-            cloud.at(0.05 * number + 0.02, lambda: cloud._role(node, "follower", "NOBODY_ANSWERED"))
+            cloud.at(0.05 * number, lambda: cloud.role(node, Role.ELECT, Input.LINE_UNKNOWN))
+            cloud.at(0.05 * number + 0.02, lambda: cloud.role(node, Role.FOLLOWER, Input.NOBODY_ANSWERED))
         for _ in range(40):
             app.source.pass_time(0.2)
             app.repaint()
@@ -558,8 +559,8 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
     cloud = one_down()
     for number, node in enumerate(cloud.node_index.nodes):
         object.__setattr__(node, "name", f"{number}{HOSTILE}")
-    cloud.at(12.0, lambda: cloud._notice(cloud.nodes[1], RoleNotice("leader", "follower", HOSTILE, 4)))
-    cloud.at(12.0, lambda: cloud._notice(cloud.nodes[1], LeaseNotice(HOSTILE, 4)))
+    cloud.at(12.0, lambda: cloud.notice(1, RoleNotice("leader", "follower", HOSTILE, 4)))
+    cloud.at(12.0, lambda: cloud.notice(1, LeaseNotice(HOSTILE, 4)))
     app = make_monitor(cloud)
     async with app.run_test(size=size) as pilot:
         await opened(pilot, "2")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
-from tests.tui.fake_feed import FakeCloud
+from shared.wire.feed_messages import Happening, RequestEvent
+from shared.wire.node_messages import RequestKey
+from tests.tui.fake_feed import BOOT_S, FakeCloud
 from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
 from tests.tui.quiet import settled
 from tui.monitor.dialogs.details import RequestDetails
@@ -52,8 +52,13 @@ def event(
     code: str = "",
 ) -> None:
     """Let something happen to the request of a number."""
-    cloud._event(cloud.nodes[place], what, node, kind, account, "0000abcd", f"{number:08x}", 0.0, latency_ms, code)
-    cloud.nodes[place].counts[what] += 1
+    request = f"{number:08x}"
+
+    def told() -> RequestEvent:
+        at_ms = round(1000 * (BOOT_S + cloud.now), 1)
+        return RequestEvent(at_ms, what, node, kind, account, "0000abcd", request, latency_ms, code)
+
+    cloud.nodes[place].telemetry.samples.happened(what, RequestKey(bytes(32), request + 24 * "0"), told)
 
 
 def quiet() -> FakeCloud:
@@ -171,9 +176,8 @@ def bars(app: Any) -> list[int]:
 @pytest.mark.anyio
 async def test_the_histogram_has_the_same_scale_whatever_the_latencies():
     def answers(cloud: FakeCloud, latency_ms: float) -> None:
-        node = cloud.nodes[1]
-        node.latency[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 50
-        node.latency_sum_ms += 50 * latency_ms
+        for _ in range(50):
+            cloud.nodes[1].telemetry.latency.add(latency_ms)
 
     app = make_monitor(quiet(), seconds=5.0)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -230,10 +234,10 @@ async def test_that_only_one_in_so_many_is_followed_is_said_plainly():
     app = make_monitor("healthy")
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "3")
-        assert "only one in 4 is followed" in words(part(app, FilterBar))
+        assert "only one in 2 is followed" in words(part(app, FilterBar))
         await pilot.resize_terminal(120, 40)
         await repainted(pilot, 0.4)
-        assert "only one in 4 is followed; figures above count all" in words(part(app, FilterBar))
+        assert "only one in 2 is followed; figures above count all" in words(part(app, FilterBar))
         for place in range(3):
             app.source.model.requests.one_in[place] = 1
         await pilot.press("f")
