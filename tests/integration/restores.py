@@ -3,15 +3,14 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from tests.integration.cluster import RunningCluster
+from tests.patience import until
 from tui.peer import Peer
 
 
@@ -96,16 +95,6 @@ class RestorableCluster:
             self.start()
 
         await anyio.to_thread.run_sync(work)
-
-
-async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-    """Ask again and again until the answer is as it must become."""
-    with anyio.fail_after(60):
-        while True:
-            found = await call()
-            if holds(found):
-                return found
-            await anyio.sleep(0.05)
 
 
 async def join(**peers: Peer) -> None:

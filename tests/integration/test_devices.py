@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from shared.errors import InvalidInput, ProfileError
 from shared.stego import container
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
-from tests.integration.test_peers import _event, received, shared_image, until
-from tests.patience import PATIENCE_S
+from tests.integration.test_peers import _event, received, shared_image
+from tests.patience import PATIENCE_S, until
 from tui.commands.agent import agent
 from tui.peer import Peer, copies, files
 from tui.peer.events import CopyProgress, OtherDevice
@@ -30,34 +30,6 @@ from tui.peer.models import AskState
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("devices")]
 
 PASSPHRASE = "correct horse"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
-    yield running
-    assert running.stop() == 0
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.jpg"
-    Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save(path, quality=80)
-    return path
-
-
-@pytest.fixture
-async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Callable[[str], Any]]:
-    """Return a function that opens, registers and signs in a peer by name; all are closed at the end."""
-    async with AsyncExitStack() as stack:
-
-        async def person(name: str) -> Peer:
-            peer = await stack.enter_async_context(Peer(tmp_path / name, cluster.file))
-            await peer.register(name)
-            await peer.sign_in()
-            return peer
-
-        yield person
 
 
 ENDS = pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -6,8 +6,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 
 from shared.errors import GlimpseError
 from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.patience import wait_until
 from tui.peer import Peer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("nodes")]
@@ -79,7 +79,7 @@ class Place:
         for process in self._extra:
             process.kill()
             process.wait(30)
-        until(lambda: not self.pids())
+        wait_until(lambda: not self.pids())
         self.cluster.kill()
         self._extra.clear()
 
@@ -90,20 +90,13 @@ class Place:
         self.power_cut()
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.05)
-
-
 async def until_there(place: Place, *names: str) -> None:
     def there() -> bool:
         status = place.cluster.status()
         roles = {node["name"]: node["role"] for node in status["nodes"]}
         return status["leader"] is not None and all(roles[name] != "down" for name in names)
 
-    await anyio.to_thread.run_sync(until, there)
+    await anyio.to_thread.run_sync(wait_until, there)
 
 
 @pytest.fixture
@@ -160,7 +153,7 @@ async def test_nodes_that_end_in_order_one_by_one_and_start_again_lose_nothing(p
     incarnations = lives(place)
     for name in ("n1", "n2", "n3"):
         os.kill(place.pids()[name], signal.SIGTERM)
-        await anyio.to_thread.run_sync(until, lambda name=name: name not in place.pids())
+        await anyio.to_thread.run_sync(wait_until, lambda name=name: name not in place.pids())
         await place.register(f"without-{name}")
         if name == "n2":
             (place.data / "node-n2.life").unlink()
@@ -188,7 +181,7 @@ async def test_a_node_that_is_taken_for_its_earlier_life_comes_back_by_itself(pl
     file.execute("UPDATE nodes SET incarnation = ? WHERE name = 'n2'", (forgotten,))
     file.commit()
     file.close()
-    await anyio.to_thread.run_sync(until, lambda: lives(place)["n2"] > forgotten)
+    await anyio.to_thread.run_sync(wait_until, lambda: lives(place)["n2"] > forgotten)
     assert int((place.data / "node-n2.life").read_text()) == lives(place)["n2"]
     await until_there(place, "n1", "n2", "n3")
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 from shared.errors import ViewRefused
 from tests.databases import USER, MariaDb, run_sql, skip_or_fail_without_server
 from tests.integration.cluster import RunningCluster
+from tests.patience import until
 from tui.peer import Peer
 
 pytestmark = [pytest.mark.mysql, pytest.mark.xdist_group("nodes")]
@@ -27,15 +27,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
         yield made
     finally:
         made.stop()
-
-
-async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-    with anyio.fail_after(PATIENCE_S):
-        while True:
-            found = await call()
-            if holds(found):
-                return found
-            await anyio.sleep(0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A profile whose disk is full, with real nodes: what can be seen is seen, and nothing is spent or lost."""
 
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -11,18 +10,10 @@ from PIL import Image
 from shared.errors import StorageError
 from tests.disks import fill
 from tests.integration.cluster import RunningCluster
+from tests.patience import until
 from tui.peer import Peer
 
 pytestmark = pytest.mark.anyio
-
-
-async def until(call: Any, holds: Any) -> Any:
-    with anyio.fail_after(60):
-        while True:
-            found = await call()
-            if holds(found):
-                return found
-            await anyio.sleep(0.05)
 
 
 async def test_with_a_full_disk_one_sees_what_is_there_and_spends_nothing(

@@ -25,13 +25,6 @@ from tui.peer import Peer
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
-    yield running
-    assert running.stop() == 0
-
-
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs and the default cluster in the test's folder, whatever the person who runs the tests has."""

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +19,13 @@ from shared.stego import container
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.integration.relay import Relay, relay
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tui.peer import Peer
 from tui.peer.events import LookWaits, RightsHeard, RightsUpdated
 from tui.peer.models import View
 from tui.peer.store import Store
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
-    yield running
-    assert running.stop() == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +75,6 @@ async def pair(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Made]:
             return Pair(owner, viewer, before, image, photo.read_bytes())
 
         yield make
-
-
-async def until(call: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-    """Ask again and again until the answer is as it must become."""
-    with anyio.fail_after(PATIENCE_S):
-        while True:
-            found = await call()
-            if holds(found):
-                return found
-            await anyio.sleep(0.05)
 
 
 async def heard(events: AsyncIterator[Any], kind: type, holds: Callable[[Any], bool] = lambda _: True) -> Any:

@@ -7,8 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -18,7 +17,7 @@ import pytest
 
 from shared.cluster import load_cluster
 from tests.integration.cluster import GLIMPSE, RunningCluster
-from tests.patience import PATIENCE_S
+from tests.patience import wait_until
 from tests.ports import can_be_bound
 from tui.commands import up
 
@@ -47,14 +46,6 @@ def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
     running = RunningCluster(tmp_path / "cluster")
     yield running
     running.stop()
-
-
-def until(holds: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
-    """Look again and again until something holds."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.1)
 
 
 async def test_nodes_serve_at_the_ports_that_were_held_for_them(tmp_path: Path) -> None:
@@ -104,12 +95,12 @@ def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
         return int(nodes[other].get("requests_done", 0))
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        until(lambda: done() > 5)
+        wait_until(lambda: done() > 5)
         os.kill(leader["pid"], signal.SIGTERM)
         said, _ = running.communicate(timeout=100)
     stats = json.loads(said)
     assert (stats["ok"], stats["failed"], stats["duplicates"]) == (300, 0, 0)
-    until(lambda: cluster.status()["leader"] not in (None, leader["name"]))
+    wait_until(lambda: cluster.status()["leader"] not in (None, leader["name"]))
     load(cluster)
 
 
@@ -117,8 +108,8 @@ def test_a_deaf_leader_is_replaced_and_comes_back(cluster: RunningCluster) -> No
     leader = cluster.status()["leader"]
     assert cluster.glimpse("order", leader, "deaf", "4").returncode == 0
     load(cluster)
-    until(lambda: cluster.status()["leader"] not in (None, leader))
-    until(lambda: {node["name"]: node["role"] for node in cluster.status()["nodes"]}[leader] == "follower")
+    wait_until(lambda: cluster.status()["leader"] not in (None, leader))
+    wait_until(lambda: {node["name"]: node["role"] for node in cluster.status()["nodes"]}[leader] == "follower")
 
 
 def test_a_drained_node_hands_over_and_ends(cluster: RunningCluster) -> None:
@@ -127,7 +118,7 @@ def test_a_drained_node_hands_over_and_ends(cluster: RunningCluster) -> None:
     os.kill(leader["pid"], signal.SIGTERM)
     load(cluster)
     assert cluster.status()["leader"] not in (None, before["leader"])
-    until(lambda: not psutil.pid_exists(leader["pid"]) or psutil.Process(leader["pid"]).status() == "zombie")
+    wait_until(lambda: not psutil.pid_exists(leader["pid"]) or psutil.Process(leader["pid"]).status() == "zombie")
 
 
 def test_datagrams_that_nobody_should_send(cluster: RunningCluster) -> None:
@@ -177,4 +168,4 @@ def test_no_node_outlives_the_command_that_started_it(tmp_path: Path) -> None:
     assert second.returncode == 2
     assert "running already" in second.stderr
     running.kill()
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))

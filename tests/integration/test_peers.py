@@ -3,8 +3,8 @@
 import io
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.rights import create_grant, spend_signature
 from shared.stego import container
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tui.peer import Peer
 from tui.peer.events import Event
 from tui.peer.models import PeerImage
@@ -29,49 +29,11 @@ from tui.peer.models import PeerImage
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
-    yield running
-    assert running.stop() == 0
-
-
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[None]:
     """A blocking call in the event loop fails the test: a picture of 12 MP must not freeze a screen."""
     with blockbuster_ctx(["tui", "shared"]):
         yield
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.jpg"
-    Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save(path, quality=80)
-    return path
-
-
-@pytest.fixture
-async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Callable[[str], Any]]:
-    """Return a function that opens, registers and signs in a peer by name; all are closed at the end."""
-    async with AsyncExitStack() as stack:
-
-        async def person(name: str) -> Peer:
-            peer = await stack.enter_async_context(Peer(tmp_path / name, cluster.file))
-            await peer.register(name)
-            await peer.sign_in()
-            return peer
-
-        yield person
-
-
-async def until(call: Callable[[], Any], holds: Callable[[Any], bool], *, limit_s: float = PATIENCE_S) -> Any:
-    """Ask again and again until the answer is as it must become."""
-    with anyio.fail_after(limit_s):
-        while True:
-            found = await call()
-            if holds(found):
-                return found
-            await anyio.sleep(0.05)
 
 
 async def received(viewer: Peer, image: str) -> PeerImage:

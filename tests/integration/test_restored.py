@@ -6,7 +6,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from node.directory.url import parse_directory_url
 from shared.errors import ViewRefused
 from tests.databases import find_program
 from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.patience import wait_until
 from tui.peer import Peer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("restored")]
@@ -50,7 +50,7 @@ class Place:
             os.kill(pid, signal.SIGKILL)
         self.running.kill()
         self.cluster = None
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
     @property
     def running(self) -> RunningCluster:
@@ -82,17 +82,10 @@ class Place:
         """Wait until a node has written down that the directory moved on."""
         memory = self.folder / "memory-n1.json"
         before = memory.read_bytes()
-        until(lambda: memory.read_bytes() != before)
+        wait_until(lambda: memory.read_bytes() != before)
 
     def logs(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("node-n*.log")))
-
-
-def until(holds: Callable[[], object], *, within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -173,7 +166,7 @@ async def test_a_directory_that_was_put_back_gives_no_look_and_no_number_twice(p
     (place.folder / "memory-n2.json").write_bytes(b"\0" * 100)
     put_back(place, backup)
     await anyio.to_thread.run_sync(place.start)
-    await anyio.to_thread.run_sync(until, lambda: place.epoch() == 2)
+    await anyio.to_thread.run_sync(wait_until, lambda: place.epoch() == 2)
     async with signed_in(place, tmp_path, "viewer") as (viewer,):
         for _ in range(3):
             assert await refusal_of(viewer, image) == "frozen"
@@ -272,7 +265,7 @@ async def test_a_server_whose_dump_was_loaded_under_running_nodes_is_found(mysql
             with anyio.fail_after(100):
                 while await anyio.to_thread.run_sync(run, command):
                     pass  # the nodes, which should have been stopped, were in its way
-            await anyio.to_thread.run_sync(until, lambda: place.epoch() >= 2)
+            await anyio.to_thread.run_sync(wait_until, lambda: place.epoch() >= 2)
             assert await refusal_of(viewer, image) == "frozen"
         roles = [node["role"] for node in (await anyio.to_thread.run_sync(place.running.status))["nodes"]]
         assert "down" not in roles

@@ -6,10 +6,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from PIL import Image
 
 from shared.errors import Refused, ViewRefused
-from tests.integration.restores import RestorableCluster, join, told, until
+from tests.integration.restores import RestorableCluster, join, told
+from tests.patience import until
 from tui.peer import Peer
 from tui.peer.mending import Mending
 
@@ -22,13 +22,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestorableCluste
     running = RestorableCluster(tmp_path_factory.mktemp("restores"))
     yield running
     running.stop()
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.jpg"
-    Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save(path, quality=80)
-    return path
 
 
 async def is_here(viewer: Peer, image: str) -> None:

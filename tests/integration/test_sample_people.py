@@ -5,26 +5,17 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.integration.cluster import RunningCluster
-from tests.integration.test_peers import until
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tui.commands.sample_people import SamplePerson, sample_people
 from tui.peer import Peer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("sample-people")]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    running = RunningCluster(tmp_path_factory.mktemp("cluster"))
-    yield running
-    assert running.stop() == 0
 
 
 async def test_they_share_answer_and_leave(cluster: RunningCluster, tmp_path: Path) -> None:
