@@ -13,7 +13,7 @@ from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
 from tests.tui.fake_peer import NOW, FakeHost, FakePeer
-from tests.tui.quiet import drained, pressed, settled
+from tests.tui.quiet import QuietPilot, pressed, settled
 from tui.client import debounce
 from tui.client.app import GlimpseClient
 from tui.client.settings import ClientSettings
@@ -44,15 +44,11 @@ def parsed_once(sheet: Stylesheet, css: str, *options: Any, **more: Any) -> list
 def frozen_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No animation, no blinking cursor, no colours of the environment, settings and copies in the test's folder.
 
-    What the client puts off for a moment is done at once, and waiting for rest does not go by the clock.
+    What the client puts off for a moment is done at once.
     """
-    import textual.app
     import textual.constants
-    import textual.pilot
     from textual.widgets import Input, TextArea
 
-    for module in (textual.app, textual.pilot):
-        monkeypatch.setattr(module, "wait_for_idle", drained)
     monkeypatch.setattr(Stylesheet, "_parse_rules", parsed_once)
     for name in ("TOGETHER_S", "PAINT_S", "REST_S", "TYPING_S"):
         monkeypatch.setattr(debounce, name, _AT_ONCE_S)
@@ -139,8 +135,9 @@ def snap(
                 app.repaint()
             await (settled(pilot) if waits else pilot.pause())
 
-        async def prepare(pilot: Any) -> None:
+        async def prepare(given: Any) -> None:
             nonlocal dark_picture
+            pilot = QuietPilot(given.app)
             await settled(pilot)
             await pressed(pilot, *press)
             if before is not None:

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from tests.tui.fake_feed import SCENARIOS, SCENE_S, FakeCloud
-from tests.tui.quiet import settled
+from tests.tui.quiet import settled, strips_of
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.model import Model
 from tui.monitor.screens.home import MonitorScreen
@@ -76,7 +76,7 @@ async def opened(pilot: Pilot[Any], tab: str) -> None:
 def words(widget: Widget) -> str:
     """Return what a widget and those in it show, as text."""
     region = widget.region
-    lines = widget.screen._compositor.render_strips()[region.y : region.bottom]
+    lines = strips_of(widget.screen)[region.y : region.bottom]
     return "\n".join(line.crop(region.x, region.right).text.lstrip("▏").rstrip() for line in lines)
 
 

@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.picture_files import album, encoded
-from tests.tui.quiet import pressed, settled
+from tests.tui.quiet import notifications, pressed, running, settled
 from tui.client.panes.my_images import MyImagesPane
 from tui.client.screens.home import HomeScreen
 from tui.common.rowlist import RowList
@@ -118,7 +118,7 @@ class Tab:
 
     @property
     def toasts(self) -> list[str]:
-        return [toast.message for toast in self.pilot.app._notifications]
+        return [toast.message for toast in notifications(self.pilot.app)]
 
     def said(self, selector: str) -> str:
         return str(self.screen.query_one(selector, Static).render())
@@ -166,7 +166,7 @@ async def open_tab(
 ) -> AsyncIterator[Tab]:
     """Open the tab of a peer, by default of `ada`."""
     peer = peer or ada()
-    async with make_client(peer, **options).run_test(size=size, notifications=True) as pilot:
+    async with running(make_client(peer, **options), size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("4")
         await settled(pilot)

@@ -10,7 +10,7 @@ from textual.widgets import Button, Input, Static
 
 from shared.errors import InvalidInput, ProfileError, StorageError
 from tests.tui.fake_peer import FakePeer
-from tests.tui.quiet import settled
+from tests.tui.quiet import notifications, running, settled, strips_of
 from tui.client.dialogs.account import AccountDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.exporting import default_place, read_export, strength, write_export
@@ -21,7 +21,7 @@ WORDS = "melon drum library picnic wizard mustard coconut crayon"
 
 
 def shown(app) -> str:
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips_of(app.screen))
 
 
 def complaint(app) -> str:
@@ -48,7 +48,7 @@ def fill(app, passphrase: str, again: str, path: str) -> None:
 @pytest.mark.anyio
 async def test_id_and_words_are_shown_and_copied_by_key(make_client, tmp_path: Path) -> None:
     app = make_client(FakePeer(account=Me(7, "Ada", WORDS)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("i")
         await settled(pilot)
@@ -69,7 +69,7 @@ async def test_another_device_of_the_account_is_told_of_where_the_account_is_sho
     """A toast goes by; who looks at the account later sees it still."""
     for there in (False, True):
         app = make_client(FakePeer(other_device=there))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with running(app, size=(80, 24)) as pilot:
             await settled(pilot)
             await pilot.press("i")
             await settled(pilot)
@@ -81,7 +81,7 @@ async def test_another_device_of_the_account_is_told_of_where_the_account_is_sho
 @pytest.mark.anyio
 async def test_id_and_words_are_copied_by_mouse(make_client) -> None:
     app = make_client(FakePeer(account=Me(7, "Ada", WORDS)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("i")
         await settled(pilot)
@@ -98,7 +98,7 @@ async def test_id_and_words_are_copied_by_mouse(make_client) -> None:
 async def test_an_export_is_written_privately_and_said(make_client, tmp_path: Path) -> None:
     peer = FakePeer()
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await export_dialog(app, pilot)
         fill(app, "four words or more", "four words or more", str(tmp_path / "e.txt"))
         await pilot.press("enter")
@@ -106,14 +106,14 @@ async def test_an_export_is_written_privately_and_said(make_client, tmp_path: Pa
         assert peer.calls("export_identity") == [(("four words or more",), {})]
         assert stat.S_IMODE((tmp_path / "e.txt").stat().st_mode) == 0o600
         assert isinstance(app.screen, AccountDialog)
-        assert [str(tmp_path / "e.txt") in toast.message for toast in app._notifications] == [True]
+        assert [str(tmp_path / "e.txt") in toast.message for toast in notifications(app)] == [True]
 
 
 @pytest.mark.anyio
 async def test_an_export_never_overwrites(make_client, tmp_path: Path) -> None:
     app = make_client()
     (tmp_path / "e.txt").write_text("precious")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await export_dialog(app, pilot)
         fill(app, "pw", "pw", str(tmp_path / "e.txt"))
         await pilot.click("#accept")
@@ -136,7 +136,7 @@ async def test_an_export_never_overwrites(make_client, tmp_path: Path) -> None:
 async def test_an_export_says_what_is_missing(make_client, passphrase, again, path, words) -> None:
     peer = FakePeer()
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await export_dialog(app, pilot)
         fill(app, passphrase, again, path)
         await pilot.press("enter")
@@ -149,7 +149,7 @@ async def test_an_export_says_what_is_missing(make_client, passphrase, again, pa
 async def test_an_export_that_fails_can_be_tried_again(make_client, tmp_path: Path) -> None:
     peer = FakePeer(fail={"export_identity": StorageError("The disk is full; free some space.")})
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await export_dialog(app, pilot)
         fill(app, "pw", "pw", str(tmp_path / "e.txt"))
         await pilot.press("enter")
@@ -165,7 +165,7 @@ async def test_an_export_that_fails_can_be_tried_again(make_client, tmp_path: Pa
 @pytest.mark.anyio
 async def test_the_passphrase_is_never_shown_and_its_strength_is(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await export_dialog(app, pilot)
         for word, hint in (("secret", "Weak"), (" battery staple", "Fair"), (" horse", "Strong")):
             await pilot.press(*word)
@@ -232,7 +232,7 @@ def test_a_file_that_is_too_long_for_an_export_is_not_read_to_its_end(tmp_path: 
 @pytest.mark.parametrize("name", ["\x1b[31mred [red]m[/red]" + "x" * 10_000, "[@click=app.quit]go[/]"])
 async def test_hostile_names_are_shown_harmlessly(make_client, name: str) -> None:
     app = make_client(FakePeer(account=Me(7, name, name)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("i")
         await settled(pilot)

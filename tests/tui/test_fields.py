@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from shared.config import MAX_VIEWS
 from tests.tui.conftest import NOW
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tui.client.widgets.chips import Chips
 from tui.client.widgets.expiry import ExpiryField, moment_of
 from tui.client.widgets.look_field import LookField
@@ -55,7 +55,7 @@ def chips(value: str = "b") -> Chips:
 @pytest.mark.anyio
 async def test_a_word_is_chosen_by_arrow_keys_and_stays_within_the_line() -> None:
     app = Fields(chips())
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         chosen = []
         await pilot.press("tab")
         for key in ("right", "right", "left", "h", "h", "l", "end", "home"):
@@ -69,7 +69,7 @@ async def test_a_word_is_chosen_by_arrow_keys_and_stays_within_the_line() -> Non
 @pytest.mark.anyio
 async def test_a_word_is_chosen_by_a_click_and_the_gap_between_chooses_none() -> None:
     app = Fields(chips())
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         await pilot.click(Chips, offset=(5, 0))
         assert app.heard == []
         await pilot.click(Chips, offset=(12, 0))
@@ -79,7 +79,7 @@ async def test_a_word_is_chosen_by_a_click_and_the_gap_between_chooses_none() ->
 @pytest.mark.anyio
 async def test_no_word_may_be_chosen_and_a_key_that_is_none_chooses_none() -> None:
     app = Fields(chips("nothing"))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         field.value = "neither"
         assert field.value == ""
@@ -91,7 +91,7 @@ async def test_no_word_may_be_chosen_and_a_key_that_is_none_chooses_none() -> No
 @pytest.mark.anyio
 async def test_a_number_of_views_is_typed_stepped_and_chosen() -> None:
     app = Fields(ViewsField(3))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         assert field.value() == 3
         field.focus_number()
@@ -111,7 +111,7 @@ async def test_a_number_of_views_is_typed_stepped_and_chosen() -> None:
 @pytest.mark.anyio
 async def test_a_number_outside_its_bounds_is_refused_with_the_bounds() -> None:
     app = Fields(ViewsField(1))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         field.focus_number()
         await pilot.press("down")
@@ -129,7 +129,7 @@ async def test_a_number_outside_its_bounds_is_refused_with_the_bounds() -> None:
 @pytest.mark.anyio
 async def test_none_left_is_a_number_where_rights_are_changed() -> None:
     app = Fields(ViewsField(2, least=0))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         await pilot.click(Chips, offset=(1, 0))
         assert field.value() == 0
@@ -167,7 +167,7 @@ def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
 @pytest.mark.anyio
 async def test_a_look_has_no_limit_or_a_preset_or_what_is_typed() -> None:
     app = Fields(LookField())
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         chips = field.query_one(Chips)
         assert (field.value(), chips.value) == (None, "none")
@@ -190,14 +190,14 @@ async def test_a_look_has_no_limit_or_a_preset_or_what_is_typed() -> None:
 @pytest.mark.anyio
 async def test_a_length_that_stands_is_kept_to_the_millisecond() -> None:
     app = Fields(LookField(12.3456789))
-    async with app.run_test():
+    async with running(app):
         assert app.widgets[0].value() == 12.3456789
 
 
 @pytest.mark.anyio
 async def test_an_expiry_is_never_a_span_or_a_date() -> None:
     app = Fields(ExpiryField(zone=UTC))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         await pilot.press("tab")
         found = [field.value(NOW, UTC)]
@@ -216,7 +216,7 @@ async def test_an_expiry_is_never_a_span_or_a_date() -> None:
 @pytest.mark.anyio
 async def test_a_click_on_date_goes_to_the_date() -> None:
     app = Fields(ExpiryField(zone=UTC))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         await pilot.click(Chips, offset=(42, 0))
         await pilot.press(*"2027-02-01 12:00")
         assert app.widgets[0].value(NOW, UTC) == datetime(2027, 2, 1, 12, tzinfo=UTC).timestamp()
@@ -226,7 +226,7 @@ async def test_a_click_on_date_goes_to_the_date() -> None:
 async def test_enter_on_date_goes_to_the_date() -> None:
     """By keys alone one stayed on the word `date`: what one typed then went nowhere."""
     app = Fields(ExpiryField(zone=UTC))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         await pilot.press("tab", "enter", "end", "enter", *"2027-02-01 12:00")
         assert app.widgets[0].value(NOW, UTC) == datetime(2027, 2, 1, 12, tzinfo=UTC).timestamp()
 
@@ -235,7 +235,7 @@ async def test_enter_on_date_goes_to_the_date() -> None:
 async def test_a_moment_that_stands_is_kept_to_the_second_and_a_past_one_refused() -> None:
     stands = NOW + 123.456
     app = Fields(ExpiryField(stands, zone=UTC))
-    async with app.run_test() as pilot:
+    async with running(app) as pilot:
         field = app.widgets[0]
         assert field.query_one(Chips).value == "date"
         assert field.query_one(Input).value == "2027-01-15 08:02"
@@ -276,7 +276,7 @@ async def typed(pilot: Any, field: PathField, text: str, *keys: str) -> str:
 @pytest.mark.anyio
 async def test_tab_completes_a_path_as_far_as_it_is_certain(pictures: Path) -> None:
     field = PathField(home=pictures, here=pictures)
-    async with Fields(field, Input(id="next")).run_test() as pilot:
+    async with running(Fields(field, Input(id="next"))) as pilot:
         assert await typed(pilot, field, "la", "tab") == "lake"
         assert await typed(pilot, field, "lake.", "tab") == "lake.jpg"
         assert await typed(pilot, field, "~/holi", "tab") == "~/Holidays/"
@@ -290,7 +290,7 @@ async def test_tab_completes_a_path_as_far_as_it_is_certain(pictures: Path) -> N
 @pytest.mark.anyio
 async def test_tab_goes_on_where_there_is_nothing_to_complete(pictures: Path) -> None:
     field, after = PathField(home=pictures, here=pictures), Input(id="next")
-    async with Fields(field, after).run_test() as pilot:
+    async with running(Fields(field, after)) as pilot:
         for text, keys in (("lake.jpg", ()), ("nowhere/x", ()), ("", ()), ("la", ("home",)), ("tab", ())):
             await typed(pilot, field, text, *keys, "tab")
             assert (pilot.app.focused, field.value) == (after, text)
@@ -299,7 +299,7 @@ async def test_tab_goes_on_where_there_is_nothing_to_complete(pictures: Path) ->
 @pytest.mark.anyio
 async def test_the_right_key_takes_what_is_suggested(pictures: Path) -> None:
     field = PathField(home=pictures, here=pictures)
-    async with Fields(field).run_test() as pilot:
+    async with running(Fields(field)) as pilot:
         field.focus()
         await pilot.press(*"~/Ho")
         await settled(pilot)
@@ -311,7 +311,7 @@ async def test_the_right_key_takes_what_is_suggested(pictures: Path) -> None:
 @pytest.mark.anyio
 async def test_a_pasted_path_replaces_the_text_and_a_word_does_not(pictures: Path) -> None:
     field = PathField(home=pictures, here=pictures)
-    async with Fields(field).run_test() as pilot:
+    async with running(Fields(field)) as pilot:
         field.focus()
         field.value = "/else/where"
         field.cursor_position = len(field.value)
@@ -333,7 +333,7 @@ async def test_a_pasted_path_replaces_the_text_and_a_word_does_not(pictures: Pat
 async def test_a_name_that_cannot_be_written_is_kept_and_shown_harmlessly(tmp_path: Path) -> None:
     odd = tmp_path / "od\udcffd \x1b[31m.png"
     field = PathField(home=tmp_path, here=tmp_path)
-    async with Fields(field).run_test() as pilot:
+    async with running(Fields(field)) as pilot:
         field.put(odd)
         assert field.path == odd
         assert field.value == "~/od\ufffdd \ufffd[31m.png"

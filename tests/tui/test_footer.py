@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from tests.tui.key_places import place_of
-from tests.tui.quiet import resized, settled
+from tests.tui.quiet import resized, running, settled
 from tui.common.footer import Footer, Hint, fitting
 
 LOCAL = [Hint(((name[0], name[0]),), name) for name in ("accept", "reject", "words")]
@@ -104,7 +104,7 @@ async def click_on(pilot: Any, does: str) -> None:
 @pytest.mark.anyio
 async def test_a_click_presses_the_key_and_one_that_may_not_be_pressed_does_nothing() -> None:
     app = Keyed()
-    async with app.run_test(size=(80, 5)) as pilot:
+    async with running(app, size=(80, 5)) as pilot:
         await settled(pilot)
         for does in ("Add", "Blue", "Close"):
             await click_on(pilot, does)
@@ -122,7 +122,7 @@ async def test_a_click_presses_the_key_and_one_that_may_not_be_pressed_does_noth
 @pytest.mark.anyio
 async def test_it_fills_the_width_whatever_it_is_and_the_palette_stands_at_its_end() -> None:
     app = Keyed()
-    async with app.run_test(size=(80, 5)) as pilot:
+    async with running(app, size=(80, 5)) as pilot:
         await settled(pilot)
         line = app.query_one(Footer)
         assert text(line).startswith(" a Add  b Blue  c Close  ←→ Move  ^q Quit ")
@@ -137,7 +137,7 @@ async def test_it_fills_the_width_whatever_it_is_and_the_palette_stands_at_its_e
 @pytest.mark.anyio
 async def test_the_key_under_the_mouse_is_marked_and_explained() -> None:
     app = Keyed()
-    async with app.run_test(size=(80, 5)) as pilot:
+    async with running(app, size=(80, 5)) as pilot:
         await settled(pilot)
         line = app.query_one(Footer)
         plain = line.render_line(0)
@@ -168,7 +168,7 @@ class Hasty(ModalScreen[None]):
 @pytest.mark.anyio
 async def test_a_dialog_that_goes_before_it_was_painted_takes_nothing_with_it() -> None:
     app = Keyed()
-    async with app.run_test(size=(80, 5)) as pilot:
+    async with running(app, size=(80, 5)) as pilot:
         await settled(pilot)
         line, home = app.query_one(Footer), app.screen
         home.AUTO_FOCUS = ""

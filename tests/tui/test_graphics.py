@@ -26,7 +26,7 @@ from rich.console import Console
 
 from tests import photos
 from tests.databases import ROOT
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tests.tui.test_picture import Shows, lines, listen, noise, plain
 from tui.client.dialogs.viewer import picture_widget
 from tui.client.widgets import kitty, pixels
@@ -323,7 +323,7 @@ def test_there_is_a_widget_for_either_case():
 @pytest.mark.anyio
 async def test_kitty_gets_pixels_and_the_screen_their_places(terminal):
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         [(_, (_, *cells))] = sent_pictures(terminal)
@@ -340,7 +340,7 @@ async def test_kitty_gets_pixels_and_the_screen_their_places(terminal):
 async def test_kitty_forgets_what_is_no_longer_seen(terminal):
     """After every step of a zoom one picture lies in the terminal, and none when the widget is gone."""
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         app.picture.focus()
         await settled(pilot)
@@ -355,7 +355,7 @@ async def test_kitty_forgets_what_is_no_longer_seen(terminal):
 @pytest.mark.anyio
 async def test_no_more_pixels_than_the_cells_have_are_sent(terminal):
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise(3000, 2000))
         await settled(pilot)
         [(sent, (_, *cells))] = sent_pictures(terminal)
@@ -420,7 +420,7 @@ def test_runs_are_counted_and_blanks_at_the_end_of_a_line_left_out():
 @pytest.mark.anyio
 async def test_sixel_draws_each_row_of_cells(monkeypatch):
     app = Shows(PixelPicture(SIXEL))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         written = listen(monkeypatch, app)
         app.picture.overlay = ("08:00:01",)
         image = coffee()
@@ -437,7 +437,7 @@ async def test_sixel_draws_each_row_of_cells(monkeypatch):
 async def test_a_row_that_is_partly_covered_draws_the_rest():
     """As a message in a corner covers it, and as what lay under the message is drawn again."""
     app = Shows(PixelPicture(SIXEL))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         image = coffee()
         app.picture.show(image)
         await settled(pilot)
@@ -472,7 +472,7 @@ def near(pixels, image):
 @pytest.mark.anyio
 async def test_a_clock_below_sends_no_pixels_again(monkeypatch):
     app = Shows(PixelPicture(SIXEL))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.overlay = ("08:00:01",)
         app.picture.show(noise())
         await settled(pilot)
@@ -487,7 +487,7 @@ async def test_a_clock_below_sends_no_pixels_again(monkeypatch):
 @pytest.mark.anyio
 async def test_no_pixels_are_drawn_under_a_message(monkeypatch):
     app = Shows(PixelPicture(SIXEL))
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         app.picture.show(coffee())
         await settled(pilot)
         written = listen(monkeypatch, app)
@@ -504,7 +504,7 @@ async def test_no_pixels_are_drawn_under_a_message(monkeypatch):
 @pytest.mark.anyio
 async def test_placeholders_stay_whole_where_a_row_is_cut(terminal):
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         strip = app.picture.render_lines(app.picture.region.reset_offset)[3]
@@ -517,7 +517,7 @@ async def test_placeholders_stay_whole_where_a_row_is_cut(terminal):
 @pytest.mark.anyio
 async def test_text_stands_below_the_pixels(terminal):
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.overlay = ("Ada · 08:00", "2 left")
         app.picture.show(noise())
         await settled(pilot)
@@ -540,7 +540,7 @@ async def test_pixels_that_come_too_late_are_forgotten_by_the_terminal_as_well(t
 
     monkeypatch.setattr(pixels, "KittyPicture", slowly)
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         assert await anyio.to_thread.run_sync(began.wait, 30)
         app.picture.clear()
@@ -553,7 +553,7 @@ async def test_pixels_that_come_too_late_are_forgotten_by_the_terminal_as_well(t
 @pytest.mark.anyio
 async def test_a_cleared_picture_is_kept_nowhere(terminal):
     app = Shows(PixelPicture(KITTY))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         image = plain("red")
         app.picture.show(image)
         await settled(pilot)
@@ -569,7 +569,7 @@ async def test_a_cleared_picture_is_kept_nowhere(terminal):
 @pytest.mark.anyio
 async def test_a_new_size_shows_nothing_until_pixels_of_that_size_are_there():
     app = Shows(PixelPicture(SIXEL))
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         await pilot.resize_terminal(20, 6)

@@ -13,7 +13,7 @@ from shared.errors import Refused, Unavailable
 from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
-from tests.tui.quiet import settled
+from tests.tui.quiet import notifications, running, settled
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.dialogs.outbox import OutboxDialog
 from tui.client.guide import Guide
@@ -44,7 +44,7 @@ def words(widget: object) -> str:
 @pytest.mark.anyio
 async def test_the_header_tells_who_one_is_and_who_leads(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(120, 24)) as pilot:
+    async with running(app, size=(120, 24)) as pilot:
         await settled(pilot)
         shown = words(app.screen.query_one(StatusHeader))
         for part in ("Ada", "#7", "amber-basil-cedar-delta", "n1 leads", "term 3", "4.2 ms"):
@@ -54,7 +54,7 @@ async def test_the_header_tells_who_one_is_and_who_leads(make_client) -> None:
 @pytest.mark.anyio
 async def test_keys_and_clicks_lead_to_the_tabs(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         tabs = app.screen.query_one("#tabs", TabbedContent)
         for key, name in zip("2341", (*TABS[1:], TABS[0]), strict=True):
@@ -71,7 +71,7 @@ async def test_keys_and_clicks_lead_to_the_tabs(make_client) -> None:
 async def test_without_the_cloud_the_banner_says_what_waits_and_goes_when_it_is_back(make_client) -> None:
     peer = FakePeer(waiting=list(WAITING))
     app = make_client(peer)
-    async with app.run_test(size=(100, 24)) as pilot:
+    async with running(app, size=(100, 24)) as pilot:
         await settled(pilot)
         banner = app.screen.query_one(OfflineBanner)
         assert not banner.display
@@ -93,7 +93,7 @@ async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, mon
     monkeypatch.setattr("tui.client.screens.home._SIGN_IN_AGAIN_S", 0.001)
     peer = FakePeer(signed_in=False, reachable=False, fail={"sign_in": Unavailable("No node of the cloud answers.")})
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         with anyio.fail_after(PATIENCE_S):
             while len(peer.calls("sign_in")) < 3:
                 await pilot.pause()
@@ -109,7 +109,7 @@ async def test_an_account_that_could_not_sign_in_goes_on_trying(make_client, mon
 async def test_a_full_disk_is_said_for_as_long_as_it_is_full(make_client) -> None:
     peer = FakePeer(trouble="The disk that holds the store is full; free some space and try again.")
     app = make_client(peer)
-    async with app.run_test(size=(100, 24)) as pilot:
+    async with running(app, size=(100, 24)) as pilot:
         await settled(pilot)
         banner = app.screen.query_one(OfflineBanner)
         assert banner.display
@@ -125,7 +125,7 @@ async def test_why_nothing_can_be_stored_is_said_to_its_end(make_client) -> None
     """In 80 columns the sentence ended with "until"."""
     said = "The disk of the profile ada is full; free some space and open it again; until then nothing can be stored."
     app = make_client(FakePeer(trouble=said))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         banner = app.screen.query_one(OfflineBanner)
         assert banner.size.height == 2
@@ -137,25 +137,25 @@ async def test_why_nothing_can_be_stored_is_said_to_its_end(make_client) -> None
 async def test_what_could_not_be_read_is_said_once_the_profile_is_open_and_later(make_client) -> None:
     peer = FakePeer(aside=[Trouble("a person", "name is not what it must be", NOW)] * 2)
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
-        (toast,) = app._notifications
+        (toast,) = notifications(app)
         assert toast.message.startswith(
             "2 things in this profile could not be read and were set aside, such as a person"
         )
         peer.emit(RowSetAside("a request", "row is not what it must be"))
         await settled(pilot)
-        assert any("a request (row" in toast.message for toast in app._notifications)
+        assert any("a request (row" in toast.message for toast in notifications(app))
 
 
 @pytest.mark.anyio
 async def test_keys_that_the_cloud_does_not_know_are_said_once(make_client) -> None:
     peer = FakePeer(signed_in=False, fail={"sign_in": Refused("unknown_key", "These keys are not registered here.")})
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         assert len(peer.calls("sign_in")) == 1
-        assert [toast.message for toast in app._notifications] == ["These keys are not registered here."]
+        assert [toast.message for toast in notifications(app)] == ["These keys are not registered here."]
 
 
 @pytest.mark.anyio
@@ -164,7 +164,7 @@ async def test_what_arrives_is_toasted_and_every_tab_hears_of_it(make_client, mo
     app = make_client(peer)
     rung: list[bool] = []
     monkeypatch.setattr(app, "bell", lambda: rung.append(True))
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         heard: list[object] = []
         for pane in app.screen.panes:
@@ -172,7 +172,7 @@ async def test_what_arrives_is_toasted_and_every_tab_hears_of_it(make_client, mo
         event = RequestArrived("1" * 32, "2" * 32, "[red]Ben[/red]", 3)
         peer.emit(event)
         await settled(pilot)
-        assert [toast.message for toast in app._notifications] == ["[red]Ben[/red] asks for 3 views"]
+        assert [toast.message for toast in notifications(app)] == ["[red]Ben[/red] asks for 3 views"]
         assert rung == [True]
         assert heard == [event] * 4
         peer.emit(Delivered("1" * 32, "request"))
@@ -184,7 +184,7 @@ async def test_what_arrives_is_toasted_and_every_tab_hears_of_it(make_client, mo
 async def test_leaving_signs_out_and_says_nothing_where_nothing_waits(make_client) -> None:
     peer = FakePeer()
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("ctrl+q")
         await pilot.pause()
@@ -203,7 +203,7 @@ async def test_leaving_signs_out_and_says_nothing_where_nothing_waits(make_clien
 async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(make_client, waiting, said) -> None:
     peer = FakePeer(waiting=list(waiting))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("ctrl+q")
         await pilot.pause()
@@ -224,7 +224,7 @@ async def test_leaving_with_something_in_the_outbox_asks_and_can_be_called_off(m
 async def test_the_outbox_shows_what_waits_and_takes_requests_back(make_client) -> None:
     peer = FakePeer(waiting=list(WAITING))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("o")
         await settled(pilot)
@@ -253,7 +253,7 @@ async def test_a_fault_in_a_screen_shows_no_values(make_client) -> None:
         raise ZeroDivisionError(passphrase)
 
     async def run() -> None:
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with running(app, size=(80, 24)) as pilot:
             await settled(pilot)
             app.screen.call_later(fail, secret)
             await settled(pilot)
@@ -268,7 +268,7 @@ async def test_a_fault_in_a_screen_shows_no_values(make_client) -> None:
 @pytest.mark.anyio
 async def test_every_action_of_the_screen_is_in_the_palette(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         commands = [(command.title, command.help) for command in app.get_system_commands(app.screen)]
         assert len(commands) == len(set(commands)), "an action on two keys is offered once"
@@ -281,7 +281,7 @@ async def test_every_action_of_the_screen_is_in_the_palette(make_client) -> None
 @pytest.mark.anyio
 async def test_keys_can_be_set_in_the_settings(make_client) -> None:
     app = make_client(settings=ClientSettings(keys={"tab.requests": "f2"}))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         tabs = app.screen.query_one("#tabs", TabbedContent)
         await pilot.press("2")
@@ -293,9 +293,9 @@ async def test_keys_can_be_set_in_the_settings(make_client) -> None:
 @pytest.mark.anyio
 async def test_keys_for_what_is_no_action_are_told(make_client) -> None:
     app = make_client(settings=ClientSettings(keys={"users.reqest": "f2", "tab.users": "f3"}))
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
-        said = [toast.message for toast in app._notifications]
+        said = [toast.message for toast in notifications(app)]
     assert said == ["client.toml sets keys for users.reqest, which is no action; see glimpse client --list-keys."]
 
 
@@ -305,7 +305,7 @@ async def test_the_offline_banner_is_never_cut(make_client, monkeypatch, width: 
     """At 80 and 100 cells its last words were cut off in the middle."""
     monkeypatch.setattr("tui.client.screens.home._LOOK_S", 3600.0)  # the cloud is there: a look would hide the banner
     app = make_client()
-    async with app.run_test(size=(width, 24)) as pilot:
+    async with running(app, size=(width, 24)) as pilot:
         await settled(pilot)
         banner = app.screen.query_one(OfflineBanner)
         banner.away, banner.waiting = True, 12
@@ -319,7 +319,7 @@ async def test_the_offline_banner_is_never_cut(make_client, monkeypatch, width: 
 async def test_toasts_leave_the_buttons_of_dialogs_free(make_client) -> None:
     """At 80x24 a toast lay over the buttons of a dialog, and over the guided path, for as long as it stayed."""
     app = make_client(guide=Guide())
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("i")
         for _ in range(2):
@@ -336,9 +336,9 @@ async def test_toasts_leave_the_buttons_of_dialogs_free(make_client) -> None:
 async def test_settings_that_cannot_be_heeded_are_told(make_client) -> None:
     """A theme that there is not was passed over in silence, and so was a key that no terminal sends."""
     app = make_client(settings=ClientSettings(theme="mist", keys={"users.request": "f2,enterr"}))
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
-        said = [toast.message for toast in app._notifications]
+        said = [toast.message for toast in notifications(app)]
     assert said == [
         "client.toml names the theme 'mist', which there is not; Ctrl+P shows all under Theme.",
         "client.toml sets 'enterr', which is no key; write it as f2, r or ctrl+x.",
@@ -348,7 +348,7 @@ async def test_settings_that_cannot_be_heeded_are_told(make_client) -> None:
 @pytest.mark.anyio
 async def test_the_keys_panel_comes_and_goes(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await settled(pilot)
         await pilot.press("question_mark")
         await settled(pilot)
@@ -367,7 +367,7 @@ async def test_the_keys_panel_comes_and_goes(make_client) -> None:
 async def test_the_guided_path_follows_what_is_done_and_can_be_left(make_client) -> None:
     guide, peer = Guide(), FakePeer()
     app = make_client(peer, guide=guide)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         strip = app.screen.query_one(GuideStrip)
         assert "1/4" in words(strip.query_one("Static"))
@@ -435,7 +435,7 @@ async def test_what_a_restore_brought_back_stays_in_sight_until_it_is_read(make_
     """A toast alone is gone before whoever was away comes back."""
     peer = FakePeer(notice="")
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         strip = app.screen.query_one(NoticeStrip)
         assert not strip.display
@@ -443,7 +443,7 @@ async def test_what_a_restore_brought_back_stays_in_sight_until_it_is_read(make_
         await settled(pilot)
         assert strip.display
         assert "1 revocation sent again" in " ".join(words(strip).split())
-        assert not app._notifications, "the same sentence lay over the tabs and the lists"
+        assert not notifications(app), "the same sentence lay over the tabs and the lists"
         await (pilot.click(strip) if by_mouse else pilot.press("4", "y"))
         await settled(pilot)
         assert not strip.display
@@ -454,19 +454,19 @@ async def test_what_a_restore_brought_back_stays_in_sight_until_it_is_read(make_
 async def test_what_a_restore_brought_back_is_told_over_what_covers_the_home(make_client) -> None:
     peer = FakePeer(notice="")
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("i")
         await settled(pilot)
         peer.emit(DirectoryRestored(RESTORED))
         await settled(pilot)
-        assert [toast.message for toast in app._notifications] == [RESTORED]
+        assert [toast.message for toast in notifications(app)] == [RESTORED]
 
 
 @pytest.mark.anyio
 async def test_a_notice_of_an_earlier_session_is_shown_as_it_is(make_client) -> None:
     peer = FakePeer(notice="[b]Restored[/b] \x1b[31m")
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert "[b]Restored[/b]" in words(app.screen.query_one(NoticeStrip))

@@ -17,7 +17,7 @@ from tests.tui.fake_feed import SCENARIOS
 from tests.tui.fake_operator import WORDS, FakeOperator
 from tests.tui.key_places import place_of
 from tests.tui.monitor_fixtures import make_monitor, repainted
-from tests.tui.quiet import settled
+from tests.tui.quiet import notifications, running, settled
 from tui.common.footer import Footer
 from tui.common.rowlist import RowList
 from tui.monitor.app import GlimpseMonitor
@@ -50,11 +50,11 @@ class Desk:
 
     @property
     def toasts(self) -> list[str]:
-        return [toast.message for toast in self.app._notifications]
+        return [toast.message for toast in notifications(self.app)]
 
     @property
     def titles(self) -> list[str]:
-        return [toast.title for toast in self.app._notifications]
+        return [toast.title for toast in notifications(self.app)]
 
     @property
     def heading(self) -> str:
@@ -79,7 +79,7 @@ async def request_handler(
 ) -> AsyncIterator[Desk]:
     app = make_monitor(scenario, seconds=seconds)
     app.source.operator = FakeOperator(app.source.cloud) if operator else None
-    async with app.run_test(size=size, notifications=True) as pilot:
+    async with running(app, size=size, notifications=True) as pilot:
         await repainted(pilot, 0.4 if seconds else 0.0)
         yield Desk(app, pilot)
 
@@ -404,7 +404,7 @@ async def test_a_hostile_objection_is_harmless():
         at.operator.error = InvalidInput(HOSTILE)
         await at.press("D")
         await at.confirm()
-        (toast,) = at.app._notifications
+        (toast,) = notifications(at.app)
         assert not toast.markup
         assert toast.message == objection(HOSTILE)
         assert "[bold red]no[/]" in toast.message
@@ -451,8 +451,8 @@ async def test_what_another_operator_did_is_told_once_in_every_monitor():
         assert first == "amber-basil-cedar made n2 deaf for 20 s."
         assert second.startswith("amber-basil-cedar wanted to drain n3, which was refused: [bold red]no[/]")
         assert not set("\x1b\x07\n\u202e") & set(second)
-        assert [toast.severity for toast in at.app._notifications] == ["information", "warning"]
-        assert not any(toast.markup for toast in at.app._notifications)
+        assert [toast.severity for toast in notifications(at.app)] == ["information", "warning"]
+        assert not any(toast.markup for toast in notifications(at.app))
 
 
 @pytest.mark.anyio

@@ -11,7 +11,7 @@ from textual.widgets import TabbedContent
 
 from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import FakeSource, make_monitor, repainted, words
-from tests.tui.quiet import resized
+from tests.tui.quiet import resized, running
 from tui.monitor.model import Model
 from tui.monitor.panels.cluster_header import ClusterHeader
 from tui.monitor.panels.node_panel import NodePanel
@@ -54,7 +54,7 @@ def panel(app: Any, place: int) -> str:
 )
 async def test_the_sentence_says_how_the_cluster_is(scenario, said):
     app = make_monitor(scenario)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         for part in said:
             assert part in header(app)
@@ -65,7 +65,7 @@ async def test_the_sentence_says_how_the_cluster_is(scenario, said):
 @pytest.mark.parametrize("scenario", ["healthy", "electing", "deaf", "nothing"])
 async def test_the_sentence_is_never_cut_in_the_middle_of_something(scenario, width):
     app = make_monitor(scenario)
-    async with app.run_test(size=(width, 24)) as pilot:
+    async with running(app, size=(width, 24)) as pilot:
         await repainted(pilot)
         assert "…" not in header(app)
 
@@ -73,7 +73,7 @@ async def test_the_sentence_is_never_cut_in_the_middle_of_something(scenario, wi
 @pytest.mark.anyio
 async def test_a_narrow_panel_says_that_its_node_drains_rather_than_that_it_follows():
     app = make_monitor("draining")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         assert "n3  DRAINING" in panel(app, 2)
         await resized(pilot, 120, 40)
@@ -84,7 +84,7 @@ async def test_a_narrow_panel_says_that_its_node_drains_rather_than_that_it_foll
 @pytest.mark.anyio
 async def test_before_anybody_is_heard_the_nodes_are_looked_for():
     app = make_monitor("healthy", seconds=0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         assert "Looking for 3 nodes…" in header(app)
         assert "NO WORD YET" in panel(app, 0)
@@ -98,7 +98,7 @@ async def test_who_is_answered_by_nobody_is_told_what_may_be_the_matter():
     for node in cloud.nodes:
         node.alive = False
     app = make_monitor(cloud, seconds=0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot, 2.0)
         assert "Looking for 3 nodes…" in header(app)
         assert "key" not in header(app)
@@ -113,7 +113,7 @@ async def test_who_is_answered_by_nobody_is_told_what_may_be_the_matter():
 @pytest.mark.anyio
 async def test_losing_everything_is_said_and_recovers_by_itself():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         cloud = app.source.cloud
         for node in cloud.nodes:
             node.alive = False
@@ -131,7 +131,7 @@ async def test_losing_everything_is_said_and_recovers_by_itself():
 @pytest.mark.anyio
 async def test_a_panel_tells_all_about_its_node():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         for part in (
             "n1",
@@ -165,7 +165,7 @@ async def test_a_panel_tells_all_about_its_node():
 @pytest.mark.anyio
 async def test_a_node_that_is_killed_is_shown_as_such_within_two_heartbeats_and_comes_back():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         app.source.cloud.kill(2)
         await repainted(pilot, 0.6)
         assert "FOLLOWER" in panel(app, 2)
@@ -192,7 +192,7 @@ async def test_a_node_that_is_killed_is_shown_as_such_within_two_heartbeats_and_
 )
 async def test_what_ails_a_node_is_said_in_its_panel(scenario, place, said):
     app = make_monitor(scenario)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         for part in said:
             assert part in panel(app, place)
@@ -201,7 +201,7 @@ async def test_what_ails_a_node_is_said_in_its_panel(scenario, place, said):
 @pytest.mark.anyio
 async def test_texts_of_a_node_are_shown_as_they_are_and_do_no_harm():
     app = make_monitor("healthy", seconds=0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         app.source.model.trouble(1, "[bold]no\x1b[2J [/nothing]", 0.0)
         app.source.cloud.policy = "[red]\u202ex[/]"
         await repainted(pilot)
@@ -213,7 +213,7 @@ async def test_texts_of_a_node_are_shown_as_they_are_and_do_no_harm():
 @pytest.mark.anyio
 async def test_a_slowed_encoder_is_said():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         app.source.cloud.nodes[1].slowdown = 3.0
         await repainted(pilot, 0.4)
         assert "slowed to 1/3" in panel(app, 1)
@@ -222,7 +222,7 @@ async def test_a_slowed_encoder_is_said():
 @pytest.mark.anyio
 async def test_the_measure_key_charts_something_else_on_a_common_scale():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         assert "load" in panel(app, 0)
         titles = []
@@ -244,7 +244,7 @@ def caption(app: Any) -> str:
 @pytest.mark.anyio
 async def test_charts_and_strips_move_with_time_and_ask_for_no_layout(monkeypatch):
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         laid_out = []
         monkeypatch.setattr(MonitorScreen, "_refresh_layout", lambda *_a, **_k: laid_out.append(1))
@@ -258,7 +258,7 @@ async def test_charts_and_strips_move_with_time_and_ask_for_no_layout(monkeypatc
 @pytest.mark.anyio
 async def test_what_did_not_change_is_not_painted_again(monkeypatch):
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         await repainted(pilot)
         painted = []
@@ -278,7 +278,7 @@ async def test_what_did_not_change_is_not_painted_again(monkeypatch):
 )
 async def test_panels_stand_side_by_side_as_far_as_they_fit(size, nodes, columns):
     app = make_monitor(FakeCloud(nodes), seconds=2.0)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await repainted(pilot)
         panels = list(app.screen.query(NodePanel))
         assert len({known.region.x for known in panels}) == columns
@@ -288,7 +288,7 @@ async def test_panels_stand_side_by_side_as_far_as_they_fit(size, nodes, columns
 @pytest.mark.anyio
 async def test_many_nodes_can_be_walked_through_by_key():
     app = make_monitor("nine")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         assert app.screen.query_one("#node-0").has_focus
         for _ in range(8):
@@ -303,7 +303,7 @@ async def test_many_nodes_can_be_walked_through_by_key():
 @pytest.mark.anyio
 async def test_with_many_nodes_one_strip_stands_for_all_of_a_leader():
     app = make_monitor("nine")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         assert "→ all" in panel(app, 0)
         assert "← n1" in panel(app, 1)
@@ -315,7 +315,7 @@ async def test_with_many_nodes_one_strip_stands_for_all_of_a_leader():
 @pytest.mark.anyio
 async def test_higher_panels_show_more_charts():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 24)) as pilot:
+    async with running(app, size=(120, 24)) as pilot:
         await repainted(pilot)
         assert [chart.display for chart in app.screen.query("#node-0 LoadChart")] == [True, False, False, False]
         await pilot.resize_terminal(120, 60)
@@ -329,7 +329,7 @@ async def test_higher_panels_show_more_charts():
 @pytest.mark.anyio
 async def test_keys_and_clicks_lead_to_the_tabs():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         tabs = app.screen.query_one("#tabs", TabbedContent)
         for key, (name, _) in zip("2341", (*TABS[1:], TABS[0]), strict=True):
@@ -345,7 +345,7 @@ async def test_keys_and_clicks_lead_to_the_tabs():
 @pytest.mark.anyio
 async def test_only_the_tab_that_is_seen_is_painted(monkeypatch):
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         painted = []
         monkeypatch.setattr(DashboardPane, "paint", lambda *_: painted.append(1))
@@ -370,7 +370,7 @@ async def test_a_timer_paints_five_times_a_second(monkeypatch):
 
     monkeypatch.setattr(MonitorScreen, "set_interval", note)
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         assert (0.2, "paint") in intervals
 
@@ -378,7 +378,7 @@ async def test_a_timer_paints_five_times_a_second(monkeypatch):
 @pytest.mark.anyio
 async def test_all_keys_are_shown_on_demand_and_all_actions_are_in_the_palette():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         await pilot.press("question_mark")
         await repainted(pilot)
@@ -394,7 +394,7 @@ async def test_all_keys_are_shown_on_demand_and_all_actions_are_in_the_palette()
 @pytest.mark.anyio
 async def test_keys_can_be_mapped_anew():
     app = make_monitor("healthy", settings=MonitorSettings(keys={"dashboard.measure": "x"}))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await repainted(pilot)
         await pilot.press("x")
         await repainted(pilot)
@@ -427,7 +427,7 @@ async def test_a_recording_that_is_made_or_has_ended_is_said():
 
     app = make_monitor("healthy")
     app.source.recorder = Recorder()
-    async with app.run_test(size=(120, 24)) as pilot:
+    async with running(app, size=(120, 24)) as pilot:
         await repainted(pilot)
         assert "● REC 1.2 MB" in header(app)
         app.source.recorder.trouble = "The recording has ended: No space left on device."
@@ -439,7 +439,7 @@ async def test_a_recording_that_is_made_or_has_ended_is_said():
 async def test_without_colours_everything_can_still_be_told(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await repainted(pilot)
         assert os.environ["NO_COLOR"]
         for place, word in enumerate(("DOWN", "LEADER", "FOLLOWER")):

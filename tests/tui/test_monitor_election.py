@@ -13,7 +13,7 @@ from node.roles import Input, Role
 from shared.wire.feed_messages import LeaseNotice, RoleNotice
 from tests.tui.fake_feed import FakeCloud, one_down
 from tests.tui.monitor_fixtures import WALL_S, make_monitor, on_home, opened, repainted, words
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled, strips_of
 from tui.common.themes import DARK
 from tui.monitor.app import GlimpseMonitor
 from tui.monitor.dialogs.details import ElectionDetails, RoleDetails
@@ -50,7 +50,7 @@ def rows(app: Any) -> list[str]:
 @pytest.mark.anyio
 async def test_the_line_is_shown_in_order_with_who_is_next_and_who_is_not_fit():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         assert rows(app) == ["n2", "n3", "n1"]
         shown = words(part(app, Succession)).splitlines()
@@ -64,7 +64,7 @@ async def test_the_line_is_shown_in_order_with_who_is_next_and_who_is_not_fit():
 @pytest.mark.anyio
 async def test_the_timers_of_the_cluster_are_told_where_there_is_room():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         told = " ".join(words(part(app, Timers)).split())
         for said in ("Every 250 ms", "silent for 1.0 s", "1.5 s after its last heartbeat", "60 ms later"):
@@ -77,7 +77,7 @@ async def test_the_timers_of_the_cluster_are_told_where_there_is_room():
 @pytest.mark.anyio
 async def test_before_anybody_is_heard_there_is_nothing_and_it_is_said():
     app = make_monitor("healthy", seconds=0.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         assert "No node tells of the line now." in words(part(app, Succession))
         assert "No election yet." in words(part(app, ElectionList))
@@ -103,7 +103,7 @@ def lit(app: Any) -> tuple[str | None, bool, str | None]:
 @pytest.mark.anyio
 async def test_the_state_machine_lights_the_role_and_marks_the_last_transition_in_words():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         assert lit(app) == ("leader", True, "claim leader")
         shown = words(part(app, RolePanel))
@@ -122,7 +122,7 @@ async def test_the_state_machine_lights_the_role_and_marks_the_last_transition_i
 @pytest.mark.anyio
 async def test_a_node_that_never_changed_its_role_says_so():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         await pilot.press("l")
         await repainted(pilot)
@@ -147,7 +147,7 @@ async def test_a_node_that_never_changed_its_role_says_so():
 )
 async def test_a_node_that_is_not_as_it_should_be_is_shown_as_it_is(scenario, place, said, present):
     app = make_monitor(scenario)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         pane(app)._choose(place)
         await repainted(pilot)
@@ -160,7 +160,7 @@ async def test_a_node_that_is_not_as_it_should_be_is_shown_as_it_is(scenario, pl
 @pytest.mark.anyio
 async def test_a_change_of_role_is_seen_as_it_comes():
     app = make_monitor("electing")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         pane(app)._choose(1)
         await repainted(pilot)
@@ -172,7 +172,7 @@ async def test_a_change_of_role_is_seen_as_it_comes():
 @pytest.mark.anyio
 async def test_a_new_life_of_a_node_has_no_last_transition():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         pane(app)._choose(0)
         await repainted(pilot)
@@ -185,7 +185,7 @@ async def test_a_new_life_of_a_node_has_no_last_transition():
 @pytest.mark.anyio
 async def test_the_diagram_is_drawn_in_full_where_there_is_room():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         assert part(app, RoleDiagram).size.height == 7
         assert "↻" not in words(part(app, RoleDiagram))
@@ -200,7 +200,7 @@ async def test_the_diagram_is_drawn_in_full_where_there_is_room():
 @pytest.mark.anyio
 async def test_in_a_narrow_terminal_the_state_machine_is_in_its_window():
     app = make_monitor("one_down")
-    async with app.run_test(size=(60, 20)) as pilot:
+    async with running(app, size=(60, 20)) as pilot:
         await opened(pilot, "2")
         assert not part(app, RolePanel).display
         assert len(rows(app)) == 3
@@ -214,7 +214,7 @@ async def test_in_a_narrow_terminal_the_state_machine_is_in_its_window():
 @pytest.mark.anyio
 async def test_where_there_is_little_room_the_reason_stands_before_the_time():
     app = make_monitor("directory_gone")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         assert "leader → follower: lease no longer trust" in words(part(app, RolePanel)).splitlines()[-1]
 
@@ -224,7 +224,7 @@ async def test_where_there_is_little_room_the_reason_stands_before_the_time():
 @pytest.mark.parametrize(("forth", "back"), [("l", "h"), ("right", "left")])
 async def test_keys_go_from_node_to_node_and_round(forth, back):
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         seen = []
         for key in (forth, forth, forth, back, back):
@@ -238,7 +238,7 @@ async def test_keys_go_from_node_to_node_and_round(forth, back):
 @pytest.mark.anyio
 async def test_the_cursor_of_the_line_and_a_click_choose_a_node():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         part(app, Succession).focus()
         await pilot.press("down", "down")
@@ -253,7 +253,7 @@ async def test_the_cursor_of_the_line_and_a_click_choose_a_node():
 @pytest.mark.anyio
 async def test_the_chosen_node_stays_chosen_when_the_line_changes():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         await pilot.press("l")
         app.source.cloud.kill(0)
@@ -267,7 +267,7 @@ async def test_the_chosen_node_stays_chosen_when_the_line_changes():
 @pytest.mark.anyio
 async def test_an_election_is_drawn_with_its_messages_beside_bullys_number():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         row = words(part(app, ElectionList)).splitlines()[1].split()
         assert row == ["08:00:09", "n2", "4", "512", "ms", "2", "2–5"]
@@ -301,7 +301,7 @@ async def test_an_election_is_drawn_with_its_messages_beside_bullys_number():
 @pytest.mark.anyio
 async def test_an_election_grows_while_it_is_under_way_and_is_then_won():
     app = make_monitor("electing")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         caption = pane(app).query_one("#election-chart > .caption")
         assert "under way for 0.4 s: leader silent" in words(caption)
@@ -317,7 +317,7 @@ async def test_an_election_grows_while_it_is_under_way_and_is_then_won():
 @pytest.mark.anyio
 async def test_who_looks_at_the_newest_election_sees_the_next_one_who_looks_at_another_stays():
     app = make_monitor("one_down", seconds=20.0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         app.source.cloud.restart(0)
         await repainted(pilot, 3.0)
@@ -340,7 +340,7 @@ async def test_who_looks_at_the_newest_election_sees_the_next_one_who_looks_at_a
 @pytest.mark.anyio
 async def test_an_election_that_nobody_won_says_so():
     app = make_monitor("directory_gone")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         assert "nobody" in words(part(app, ElectionList))
         assert "nobody won: lease no longer trusted" in words(pane(app).query_one("#election-chart > .caption"))
@@ -352,7 +352,7 @@ async def test_a_long_election_can_be_scrolled_and_is_followed_while_it_grows():
     """Without a directory nodes try again and again: the newest steps are seen, unless one has scrolled up."""
     cloud = FakeCloud()
     app = make_monitor(cloud, seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         node = cloud.nodes[1]
         for number in range(30):
@@ -378,7 +378,7 @@ async def test_a_long_election_is_drawn_less_often_than_it_is_painted(monkeypatc
     """Hundreds of steps cost some ms to draw: too much, five times a second, for one that goes on for minutes."""
     cloud = FakeCloud()
     app = make_monitor(cloud, seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         drawn: list[float] = []
         chart_lines = election_pane.chart_lines
@@ -414,7 +414,7 @@ def test_lanes_share_what_the_text_leaves(width, lanes, cells):
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_enter_opens_everything_about_an_election_and_closes_it(size):
     app = make_monitor("one_down")
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, "2")
         await pilot.press("enter")
         await repainted(pilot)
@@ -441,7 +441,7 @@ async def test_enter_opens_everything_about_an_election_and_closes_it(size):
 @pytest.mark.anyio
 async def test_the_window_of_an_election_under_way_goes_on():
     app = make_monitor("electing")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         await pilot.press("enter")
         await repainted(pilot)
@@ -457,7 +457,7 @@ async def test_the_window_of_an_election_under_way_goes_on():
 @pytest.mark.anyio
 async def test_enter_on_the_line_opens_the_state_machine_of_the_node():
     app = make_monitor("electing")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         part(app, Succession).focus()
         await pilot.press("down", "up", "enter")
@@ -497,7 +497,7 @@ def replayed(tmp_path: Path) -> GlimpseMonitor:
 @pytest.mark.anyio
 async def test_in_a_recording_the_arrow_keys_move_it_and_letters_choose_the_node(replayed):
     app = replayed
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await settled(pilot)
         await pilot.press("2")
         await settled(pilot)
@@ -515,7 +515,7 @@ async def test_in_a_recording_the_arrow_keys_move_it_and_letters_choose_the_node
 @pytest.mark.anyio
 async def test_before_its_election_a_recording_shows_none(replayed):
     app = replayed
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await settled(pilot)
         await pilot.press("2")
         await settled(pilot)
@@ -535,7 +535,7 @@ async def test_before_its_election_a_recording_shows_none(replayed):
 @pytest.mark.anyio
 async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted_again(monkeypatch):
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         await repainted(pilot)
         laid_out: list[int] = []
@@ -562,13 +562,13 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
     cloud.at(12.0, lambda: cloud.notice(1, RoleNotice("leader", "follower", HOSTILE, 4)))
     cloud.at(12.0, lambda: cloud.notice(1, LeaseNotice(HOSTILE, 4)))
     app = make_monitor(cloud)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, "2")
         for keys in ((), ("l",), ("enter",), ("escape", "tab", "enter"), ("escape",)):
             if keys:
                 await pilot.press(*keys)
             await repainted(pilot)
-            shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+            shown = "\n".join(strip.text for strip in strips_of(app.screen))
             assert not any(char in "\x1b\x07\u202e" for char in shown)
         assert app.is_running
 
@@ -577,7 +577,7 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
 async def test_without_colours_everything_can_still_be_told(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "2")
         assert os.environ["NO_COLOR"]
         assert "━" in words(part(app, RoleDiagram))  # the arrow that was taken
@@ -590,7 +590,7 @@ async def test_nine_nodes_are_all_in_the_line_and_have_lanes():
     cloud = FakeCloud(9)
     cloud.at(8.0, lambda: cloud.kill(0))
     app = make_monitor(cloud)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "2")
         assert rows(app) == [f"n{number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 1)]
         await pilot.press("h", "h")

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Static
 
 from tests.tui.fake_feed import FakeCloud
 from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
-from tests.tui.quiet import settled
+from tests.tui.quiet import notifications, running, settled, strips_of
 from tui.common.clipboard import Clipboard
 from tui.monitor import event_export
 from tui.monitor.dialogs.save_events import SaveEvents
@@ -46,7 +46,7 @@ def bar(app: Any) -> str:
 
 
 def toasts(app: Any) -> list[str]:
-    return [toast.message for toast in app._notifications]
+    return [toast.message for toast in notifications(app)]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 @pytest.mark.anyio
 async def test_events_stand_in_order_of_time_with_the_newest_under_the_cursor():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "4")
         times = [event.at for event in events(app).rows]
         assert times == sorted(times)
@@ -81,7 +81,7 @@ async def test_events_stand_in_order_of_time_with_the_newest_under_the_cursor():
 @pytest.mark.anyio
 async def test_what_happens_is_seen_as_it_comes_unless_one_has_gone_up():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         assert "newest" in bar(app)
         for number in range(20):
@@ -108,7 +108,7 @@ async def test_what_happens_is_seen_as_it_comes_unless_one_has_gone_up():
 @pytest.mark.anyio
 async def test_the_whole_text_of_an_event_is_seen_below():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         app.source.cloud.log(2, "error", " ".join(f"word{number}" for number in range(18)))
         await repainted(pilot, 1.0)
@@ -126,7 +126,7 @@ async def test_the_whole_text_of_an_event_is_seen_below():
 @pytest.mark.anyio
 async def test_the_log_is_bounded_and_says_what_it_dropped():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "4")
         log = app.source.model.events
         for number in range(MAX_EVENTS + 500):
@@ -141,7 +141,7 @@ async def test_the_log_is_bounded_and_says_what_it_dropped():
 @pytest.mark.anyio
 async def test_before_anything_has_happened_that_is_said():
     app = make_monitor("healthy", seconds=0.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         assert "Nothing has happened yet." in words(events(app))
         for key in ("c", "C", "w"):
@@ -155,7 +155,7 @@ async def test_before_anything_has_happened_that_is_said():
 async def test_another_model_is_shown_at_once_from_its_end():
     """After a jump in a recording the model is another one, whose numbers mean other events."""
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await pilot.press("g")
         another = Model(app.source.node_index)
@@ -172,7 +172,7 @@ async def test_another_model_is_shown_at_once_from_its_end():
 @pytest.mark.anyio
 async def test_levels_are_gone_through_by_key():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "4")
         seen = []
         for _ in range(4):
@@ -190,7 +190,7 @@ async def test_levels_are_gone_through_by_key():
 @pytest.mark.anyio
 async def test_nodes_and_topics_are_gone_through_by_key():
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "4")
         for place in range(3):
             await pilot.press("n")
@@ -213,7 +213,7 @@ async def test_nodes_and_topics_are_gone_through_by_key():
 @pytest.mark.anyio
 async def test_words_are_found_and_the_filter_is_cleared():
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         everything = len(texts(app))
         await pilot.press("slash", *"LEASE won")
@@ -240,7 +240,7 @@ async def test_words_are_found_and_the_filter_is_cleared():
 @pytest.mark.anyio
 async def test_the_cursor_stays_on_its_event_when_the_filter_still_shows_it():
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         kept = next(event for event in events(app).rows if event.level is Level.ERROR)
         events(app).select_key(str(kept.number))
@@ -253,7 +253,7 @@ async def test_the_cursor_stays_on_its_event_when_the_filter_still_shows_it():
 @pytest.mark.anyio
 async def test_an_event_is_copied_to_the_clipboard_and_to_a_file(copied, tmp_path):
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         kept = next(event for event in events(app).rows if event.level is Level.ERROR)
         events(app).select_key(str(kept.number))
@@ -268,7 +268,7 @@ async def test_an_event_is_copied_to_the_clipboard_and_to_a_file(copied, tmp_pat
 @pytest.mark.anyio
 async def test_all_that_is_shown_is_copied_up_to_what_a_terminal_takes(copied, monkeypatch):
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await pilot.press("l", "C")
         await settled(pilot)
@@ -286,7 +286,7 @@ async def test_all_that_is_shown_is_copied_up_to_what_a_terminal_takes(copied, m
 async def test_a_copy_whose_file_cannot_be_written_is_a_copy_all_the_same(copied, tmp_path):
     (tmp_path / "copied.txt").mkdir()
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await pilot.press("c")
         await settled(pilot)
@@ -312,7 +312,7 @@ async def type_path(pilot: Any, path: Path | str) -> None:
 async def test_what_is_shown_is_saved_to_a_new_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await pilot.press("l")
         await repainted(pilot)
@@ -335,7 +335,7 @@ async def test_nothing_is_overwritten_and_what_goes_wrong_is_said_where_it_can_b
     there = tmp_path / "there.txt"
     there.write_text("old")
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         window = await dialog(pilot)
         for path, said in (
@@ -358,7 +358,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         window = await dialog(pilot)
         monkeypatch.setattr("os.fsync", full)
@@ -373,7 +373,7 @@ async def test_saving_is_begun_once_however_often_one_presses(tmp_path, monkeypa
     saved: list[Path] = []
     monkeypatch.setattr("tui.monitor.dialogs.save_events.save_text", lambda path, _text: saved.append(path))
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         window = await dialog(pilot)
         window.query_one("#save-path", Input).value = str(tmp_path / "new.txt")
@@ -387,7 +387,7 @@ async def test_saving_is_begun_once_however_often_one_presses(tmp_path, monkeypa
 @pytest.mark.anyio
 async def test_saving_can_be_given_up(tmp_path):
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await dialog(pilot)
         await pilot.press("escape")
@@ -399,7 +399,7 @@ async def test_saving_can_be_given_up(tmp_path):
 @pytest.mark.anyio
 async def test_what_is_saved_is_what_was_shown_when_one_asked(tmp_path):
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         await dialog(pilot)
         app.source.cloud.log(1, "error", "later")
@@ -412,7 +412,7 @@ async def test_what_is_saved_is_what_was_shown_when_one_asked(tmp_path):
 @pytest.mark.anyio
 async def test_a_paint_asks_for_no_layout_and_without_news_for_nothing_at_all(monkeypatch):
     app = make_monitor("one_down")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "4")
         await repainted(pilot)
         laid_out: list[int] = []
@@ -440,11 +440,11 @@ async def test_hostile_lines_are_shown_copied_and_saved_as_harmless_text(size, c
     cloud.at(2.0, lambda: cloud.order(1, "stop", HOSTILE, obeyed=False, text=HOSTILE))
     object.__setattr__(cloud.node_index.nodes[1], "name", HOSTILE)
     app = make_monitor(cloud, seconds=5.0)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, "4")
         await pilot.press("up")
         await repainted(pilot)
-        shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        shown = "\n".join(strip.text for strip in strips_of(app.screen))
         await pilot.press("C")
         await settled(pilot)
         await dialog(pilot)
@@ -462,7 +462,7 @@ async def test_hostile_lines_are_shown_copied_and_saved_as_harmless_text(size, c
 async def test_without_colours_levels_can_still_be_told(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "4")
         assert os.environ["NO_COLOR"]
         assert {"ERROR", "WARN", "info"} <= set(words(events(app)).split())

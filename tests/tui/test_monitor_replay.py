@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from shared.errors import InvalidInput
 from tests.tui.fake_feed import FakeCloud, one_down
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tests.tui.test_monitor_dashboard import header, panel, words
 from tui import cli
 from tui.common.footer import Footer
@@ -57,7 +57,7 @@ async def looked(pilot, app: GlimpseMonitor) -> None:
 
 @pytest.mark.anyio
 async def test_a_recording_says_that_it_is_one_and_where_it_is(app):
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with running(app, size=(100, 30)) as pilot:
         await looked(pilot, app)
         assert "REPLAY" in header(app)
         assert "reading ahead" in bar(app)
@@ -74,7 +74,7 @@ async def test_keys_stop_hurry_and_move_it(app):
     player = app.source.player
     while player.index_some():
         pass
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with running(app, size=(100, 30)) as pilot:
         await looked(pilot, app)
         await pilot.press("space")
         assert not player.playing
@@ -107,7 +107,7 @@ async def test_a_click_on_the_track_goes_there(app):
     player = app.source.player
     while player.index_some():
         pass
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with running(app, size=(100, 30)) as pilot:
         await looked(pilot, app)
         shown = bar(app)
         left, right = shown.index("●"), shown.rindex("─")
@@ -124,7 +124,7 @@ async def test_a_click_on_the_track_goes_there(app):
 @pytest.mark.anyio
 async def test_a_jump_that_has_to_wait_says_where_it_goes(app, monkeypatch):
     monkeypatch.setattr("tui.monitor.player.AT_ONCE_S", 5.0)
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with running(app, size=(100, 30)) as pilot:
         await looked(pilot, app)
         await pilot.press("shift+right")
         await looked(pilot, app)
@@ -142,7 +142,7 @@ async def test_a_recording_that_was_cut_off_says_so_at_its_end(recording):
     recording.write_bytes(whole[: len(whole) // 2])
     source = ReplaySource(Player(read_recording(recording)), clock=lambda: 0.0)
     app = GlimpseMonitor(source, zone=UTC)
-    async with app.run_test(size=(120, 30)) as pilot:
+    async with running(app, size=(120, 30)) as pilot:
         while source.player.index_some():
             pass
         await looked(pilot, app)
@@ -154,7 +154,7 @@ async def test_a_recording_that_was_cut_off_says_so_at_its_end(recording):
 
 @pytest.mark.anyio
 async def test_what_moves_a_recording_is_in_the_palette(app):
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with running(app, size=(100, 30)) as pilot:
         await looked(pilot, app)
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Play/pause", "Next message", "Faster", "Slower"} <= offered
@@ -164,7 +164,7 @@ async def test_what_moves_a_recording_is_in_the_palette(app):
 @pytest.mark.parametrize("tab", "1234")
 async def test_the_last_line_of_a_narrow_terminal_has_what_plays_a_recording_and_the_way_to_the_rest(app, tab):
     """Orders, which nobody obeys here, and two keys for the speed had displaced the keys to all keys and to the end."""
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await looked(pilot, app)
         await pilot.press(tab)
         await looked(pilot, app)
@@ -188,7 +188,7 @@ async def test_the_bar_has_room_for_any_time(tmp_path, width):
         pass
     player.seek(player.end_s - 2.0)
     app = GlimpseMonitor(ReplaySource(player, clock=lambda: 0.0), zone=UTC)
-    async with app.run_test(size=(width, 24)) as pilot:
+    async with running(app, size=(width, 24)) as pilot:
         await looked(pilot, app)
         assert bar(app).endswith("59 min 57 s of 59 min 59 s")
         assert "…" not in bar(app)

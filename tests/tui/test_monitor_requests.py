@@ -11,7 +11,7 @@ from shared.wire.feed_messages import Happening, RequestEvent
 from shared.wire.node_messages import RequestKey
 from tests.tui.fake_feed import BOOT_S, FakeCloud
 from tests.tui.monitor_fixtures import make_monitor, on_home, opened, repainted, words
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled, strips_of
 from tui.monitor.dialogs.details import RequestDetails
 from tui.monitor.model import Model
 from tui.monitor.panels.filter_bar import FilterBar, FilterField
@@ -92,7 +92,7 @@ def eventful() -> FakeCloud:
 @pytest.mark.anyio
 async def test_rates_and_percentiles_of_each_node_and_of_all_are_shown():
     app = make_monitor("healthy", seconds=60.0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         heading, all_of_them, *nodes = words(part(app, TrafficList)).splitlines()
         assert heading.split()[:5] == ["Node", "Answers", "p50", "p90", "p99"]
@@ -110,7 +110,7 @@ async def test_rates_and_percentiles_of_each_node_and_of_all_are_shown():
 @pytest.mark.anyio
 async def test_a_node_that_is_down_is_named_so_and_answers_nothing():
     app = make_monitor("one_down")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         line = words(part(app, TrafficList)).splitlines()[2]
         assert line.split()[:3] == ["n1", "down", "0/s"]
@@ -120,7 +120,7 @@ async def test_a_node_that_is_down_is_named_so_and_answers_nothing():
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_everything_that_happened_is_counted_in_all_and_at_the_chosen_node(size):
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, "3")
         shown = " ".join(words(pane(app).query_one("#happened")).split())
         for said in (
@@ -148,7 +148,7 @@ async def test_everything_that_happened_is_counted_in_all_and_at_the_chosen_node
 @pytest.mark.anyio
 async def test_kinds_are_counted_beside_it_or_in_its_place():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         kinds = words(pane(app).query_one("#kinds"))
         for name in ("encrypt", "ask views", "grant", "spend view", "list users", "ack mail"):
@@ -180,7 +180,7 @@ async def test_the_histogram_has_the_same_scale_whatever_the_latencies():
             cloud.nodes[1].telemetry.latency.add(latency_ms)
 
     app = make_monitor(quiet(), seconds=5.0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         ticks = words(part(app, Histogram)).splitlines()[-1]
         assert ticks.split() == ["1", "ms", "10", "ms", "0.1", "s", "1", "s", "10", "s"]
@@ -201,7 +201,7 @@ async def test_the_histogram_has_the_same_scale_whatever_the_latencies():
 @pytest.mark.anyio
 async def test_the_histogram_is_that_of_the_chosen_node():
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         assert "Latency all nodes" in words(part(app, LatencyPanel))
         everybody = words(part(app, LatencyPanel)).splitlines()[0]
@@ -216,7 +216,7 @@ async def test_the_histogram_is_that_of_the_chosen_node():
 @pytest.mark.anyio
 async def test_requests_are_listed_with_whose_which_and_where_they_are():
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         lines = {
             line.split()[1]: " ".join(line.split()[2:]) for line in words(part(app, RequestList)).splitlines()[1:5]
@@ -232,7 +232,7 @@ async def test_requests_are_listed_with_whose_which_and_where_they_are():
 @pytest.mark.anyio
 async def test_that_only_one_in_so_many_is_followed_is_said_plainly():
     app = make_monitor("healthy")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         assert "only one in 2 is followed" in words(part(app, FilterBar))
         await pilot.resize_terminal(120, 40)
@@ -263,7 +263,7 @@ async def test_that_only_one_in_so_many_is_followed_is_said_plainly():
 )
 async def test_a_filter_finds_by_account_kind_state_code_or_id(typed, found):
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         await pilot.press("slash")
         part(app, FilterField).value = typed
@@ -277,7 +277,7 @@ async def test_a_filter_finds_by_account_kind_state_code_or_id(typed, found):
 @pytest.mark.anyio
 async def test_the_filter_is_typed_left_and_cleared_by_key():
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         assert part(app, RequestList).has_focus
         await pilot.press("slash", *"grant")
@@ -297,7 +297,7 @@ async def test_the_filter_is_typed_left_and_cleared_by_key():
 @pytest.mark.anyio
 async def test_only_those_under_way_or_unusual_can_be_listed():
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         await pilot.press("f")
         await repainted(pilot)
@@ -315,7 +315,7 @@ async def test_only_those_under_way_or_unusual_can_be_listed():
 @pytest.mark.anyio
 async def test_the_chosen_node_lists_what_it_serves():
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         part(app, TrafficList).focus()
         await pilot.press("end")
@@ -337,7 +337,7 @@ async def test_the_chosen_node_lists_what_it_serves():
 @pytest.mark.anyio
 async def test_before_the_first_request_it_is_said_how_to_make_some():
     app = make_monitor(quiet(), seconds=3.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         assert "No request has come since the monitor began." in words(part(app, RequestList))
         assert "followed" not in words(part(app, FilterBar))
@@ -346,7 +346,7 @@ async def test_before_the_first_request_it_is_said_how_to_make_some():
 @pytest.mark.anyio
 async def test_the_first_row_is_always_the_newest_any_other_stays_under_the_cursor():
     app = make_monitor("healthy", seconds=10.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         newest = part(app, RequestList).current
         await repainted(pilot, 2.0)
@@ -362,7 +362,7 @@ async def test_the_first_row_is_always_the_newest_any_other_stays_under_the_curs
 @pytest.mark.anyio
 async def test_the_list_changes_no_more_often_than_it_can_be_read(monkeypatch):
     app = make_monitor("healthy", seconds=10.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         shown: list[float] = []
         monkeypatch.setattr(RequestList, "paint", lambda *_a, **_k: shown.append(app.source.cloud.now))
@@ -377,7 +377,7 @@ async def test_the_list_changes_no_more_often_than_it_can_be_read(monkeypatch):
 async def test_another_model_is_shown_at_once():
     """After a jump in a recording the model is another one, at an earlier time."""
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         assert len(listed(app)) == 4
         empty = Model(app.source.node_index)
@@ -390,7 +390,7 @@ async def test_another_model_is_shown_at_once():
 @pytest.mark.anyio
 async def test_a_request_of_which_nothing_more_is_heard_is_lost_sight_of_in_its_time():
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         assert "waiting" in words(part(app, RequestList))
         await repainted(pilot, 61.0)
@@ -403,7 +403,7 @@ async def test_a_request_of_which_nothing_more_is_heard_is_lost_sight_of_in_its_
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_enter_opens_the_way_of_a_request_and_closes_it(size):
     app = make_monitor(eventful(), seconds=5.0)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, "3")
         assert part(app, RequestList).select_key("0000abcd-00000002")
         await pilot.press("enter")
@@ -432,7 +432,7 @@ async def test_enter_opens_the_way_of_a_request_and_closes_it(size):
 @pytest.mark.anyio
 async def test_a_paint_asks_for_no_layout_and_what_did_not_change_is_not_painted_again(monkeypatch):
     app = make_monitor("healthy")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot, "3")
         await repainted(pilot)
         laid_out: list[int] = []
@@ -461,13 +461,13 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
 
     cloud.at(2.0, happen)
     app = make_monitor(cloud, seconds=5.0)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, "3")
         for keys in ((), ("enter",), ("escape", "end", "enter"), ("escape", "slash", *"[b]"), ("escape", "escape")):
             if keys:
                 await pilot.press(*keys)
             await repainted(pilot)
-            shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+            shown = "\n".join(strip.text for strip in strips_of(app.screen))
             assert not any(char in "\x1b\x07\u202e" for char in shown)
         if size[0] >= 80:
             assert "kind 999" in words(part(app, RequestList))
@@ -476,7 +476,7 @@ async def test_hostile_words_are_shown_as_they_are_and_do_no_harm(size):
 @pytest.mark.anyio
 async def test_nine_nodes_can_be_walked_through():
     app = make_monitor("nine")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "3")
         assert "n9" not in words(part(app, TrafficList))
         part(app, TrafficList).focus()

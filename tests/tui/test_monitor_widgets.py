@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
+from tests.tui.quiet import running
 from tui.common.themes import LIGHT, begin_in
 from tui.monitor.model.heartbeats import Beat
 from tui.monitor.widgets.charts import HeartbeatStrip, LoadChart
@@ -57,7 +58,7 @@ RED = Style.parse("#ff0000")
 )
 async def test_lines_fill_their_width_and_are_harmless(line, shown):
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         lines = app.query_one(TextLines)
         lines.show([line])
         assert text_of(lines) == shown
@@ -70,7 +71,7 @@ async def test_lines_fill_their_width_and_are_harmless(line, shown):
 async def test_lines_keep_the_colours_of_their_texts(words):
     """Once, a text that fitted lost the colour that it had as a whole."""
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         lines = app.query_one(TextLines)
         lines.show([Text(words, RED), (Text("l"), Text("r", "dim")), Text.assemble("a ", ("b", RED))])
         assert all(style.color == RED.color for _, style in looks(lines))
@@ -82,7 +83,7 @@ async def test_lines_keep_the_colours_of_their_texts(words):
 @pytest.mark.anyio
 async def test_only_lines_that_look_otherwise_are_painted_again(monkeypatch):
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         lines = app.query_one(TextLines)
         lines.show([Text("a"), Text("b"), Text("c")])
         painted: list[Region] = []
@@ -96,7 +97,7 @@ async def test_only_lines_that_look_otherwise_are_painted_again(monkeypatch):
 @pytest.mark.anyio
 async def test_a_chart_shows_heights_gaps_and_what_is_too_much():
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         chart = app.query_one(LoadChart)
         chart.paint([None, 0.0, 0.01, 0.25, 0.5, 0.75, 1.0, 2.0], first=0, scale=1.0, alarm=0.9)
         assert text_of(chart, 0) == "         ▄██"
@@ -113,7 +114,7 @@ async def test_a_chart_shows_heights_gaps_and_what_is_too_much():
 @pytest.mark.anyio
 async def test_a_chart_paints_the_rows_that_changed(monkeypatch):
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         chart = app.query_one(LoadChart)
         chart.paint([0.3] * 12, first=0, scale=1.0)
         painted: list[Region] = []
@@ -127,7 +128,7 @@ async def test_a_chart_paints_the_rows_that_changed(monkeypatch):
 @pytest.mark.anyio
 async def test_a_strip_tells_beats_apart_by_glyph_and_colour():
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         strip = app.query_one(HeartbeatStrip)
         marks = bytes([Beat.NOTHING, Beat.PULSE, Beat.SENT, Beat.ACKED, Beat.HEARD, Beat.MISSED])
         strip.paint(marks, first=0, label="→ n2", note=" 2 missed", alarm=True)
@@ -140,7 +141,7 @@ async def test_a_strip_tells_beats_apart_by_glyph_and_colour():
 @pytest.mark.anyio
 async def test_a_worse_mark_hides_a_better_one():
     app = Bench()
-    async with app.run_test(size=(40, 10)):
+    async with running(app, size=(40, 10)):
         strip = app.query_one(HeartbeatStrip)
         strip.paint(bytes([Beat.HEARD, Beat.MISSED] * 38), first=0, label="", note="")
         assert set(text_of(strip).strip()) == {"×"}
@@ -149,7 +150,7 @@ async def test_a_worse_mark_hides_a_better_one():
 @pytest.mark.anyio
 async def test_colours_follow_the_theme():
     app = Bench()
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         chart, strip, lines = app.query_one(LoadChart), app.query_one(HeartbeatStrip), app.query_one(TextLines)
         chart.paint([1.0] * 12, first=0, scale=1.0)
         strip.paint(bytes([Beat.HEARD] * 19), first=0, label="", note="")

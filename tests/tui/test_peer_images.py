@@ -12,7 +12,7 @@ from shared.errors import DamagedStego, Refused, Unavailable, ViewRefused
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
 from tests.tui.held_images import DAY, held, holding, in_every_state
-from tests.tui.quiet import pressed, settled
+from tests.tui.quiet import notifications, pressed, running, settled, strips_of
 from tui.client.dialogs.look import NoViewLeftDialog, SpendViewDialog
 from tui.client.dialogs.request import AskForMoreDialog
 from tui.client.dialogs.viewer import ViewerScreen
@@ -51,7 +51,7 @@ def said(pilot: Any, selector: str) -> str:
 
 
 def toasts(pilot: Any) -> list[str]:
-    return [toast.message for toast in pilot.app._notifications]
+    return [toast.message for toast in notifications(pilot.app)]
 
 
 def state_of(pane: PeerImagesPane, number: int) -> str:
@@ -63,7 +63,7 @@ def state_of(pane: PeerImagesPane, number: int) -> str:
 async def test_enter_asks_and_enter_again_means_no(make_client) -> None:
     peer = holding(held(1, left=3))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter")
         assert isinstance(app.screen, SpendViewDialog)
         assert said(pilot, "#spend-uses") == "Uses 1 of 3 views."
@@ -82,7 +82,7 @@ async def test_a_look_by_keys_is_counted_once_shown_and_told(make_client) -> Non
     peer = holding(held(1), held(2, title="Harbour", left=3, expires=NOW + 2 * DAY + 60))
     guide = Guide((Step("Look.", "viewed"), Step("Done.", None)))
     app = make_client(peer, guide=guide)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot, "l", "enter")
         assert said(pilot, "#spend-uses") == "Uses 1 of 3 views; expires in 2 d."
         await pilot.press("right", "enter")
@@ -104,7 +104,7 @@ async def test_a_look_by_keys_is_counted_once_shown_and_told(make_client) -> Non
 async def test_a_look_by_mouse(make_client) -> None:
     peer = holding(held(1), held(2))
     app = make_client(peer)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         pane = await opened(pilot)
         place = pane.gallery.tiling.left(1) + 2
         await pilot.click(Gallery, offset=(place, 2))
@@ -129,7 +129,7 @@ async def test_while_it_opens_it_says_so_and_nothing_is_asked_or_spent_twice(mak
     peer = holding(held(1), held(2))
     peer.gates["view"] = anyio.Event()
     app = make_client(peer)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         pane = await opened(pilot, "enter")
         await pilot.press("tab", "enter")
         await pilot.pause()
@@ -151,7 +151,7 @@ async def test_while_it_opens_it_says_so_and_nothing_is_asked_or_spent_twice(mak
 @pytest.mark.anyio
 async def test_two_keys_in_a_row_open_one_dialog(make_client) -> None:
     app = make_client(holding(held(1)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot)
         pane.action_look()
         pane.action_look()
@@ -174,7 +174,7 @@ async def test_two_keys_in_a_row_open_one_dialog(make_client) -> None:
 async def test_what_cannot_be_looked_at_says_why_and_asks_nobody(make_client, number, heading, text, offer) -> None:
     peer = in_every_state()
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot)
         pane.gallery.select_key(f"{number:032x}")
         await pilot.press("enter")
@@ -212,7 +212,7 @@ async def test_a_look_that_fails_says_why_and_what_to_do(make_client, error, hea
     peer = holding(held(1))
     peer.fail["view"] = error
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter", "tab", "enter")
         assert len(peer.calls("view")) == 1
         assert isinstance(app.screen, NoViewLeftDialog)
@@ -236,7 +236,7 @@ async def test_a_look_that_fails_says_why_and_what_to_do(make_client, error, hea
 async def test_without_the_cloud_no_view_is_even_asked_for(make_client) -> None:
     peer = holding(held(1))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot)
         peer.reachable = False
         peer.emit(CloudChanged(False, None, 3))
@@ -263,7 +263,7 @@ async def test_more_views_of_a_damaged_image_are_asked_for_with_a_note(make_clie
     peer = holding(held(1))
     peer.fail["view"] = DamagedStego("It was changed.")
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "enter", "tab", "enter")
         await pilot.press("escape")
         await settled(pilot)
@@ -281,7 +281,7 @@ async def test_more_views_of_a_damaged_image_are_asked_for_with_a_note(make_clie
 async def test_more_views_are_asked_for_by_keys_whatever_is_left(make_client) -> None:
     peer = holding(held(1, left=3))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await opened(pilot, "m")
         assert isinstance(app.screen, AskForMoreDialog)
         await pilot.press("1", "2", "enter")
@@ -303,7 +303,7 @@ async def test_more_views_are_asked_for_by_keys_whatever_is_left(make_client) ->
 async def test_more_views_are_asked_for_by_mouse_with_a_note(make_client) -> None:
     peer = holding(held(1, left=0))
     app = make_client(peer)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await opened(pilot)
         await pilot.click("#held-more")
         await settled(pilot)
@@ -318,7 +318,7 @@ async def test_more_views_are_asked_for_by_mouse_with_a_note(make_client) -> Non
 async def test_a_number_that_is_none_is_said_and_nothing_sent(make_client) -> None:
     peer = holding(held(1))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "m", "backspace", "enter")
         assert isinstance(app.screen, AskForMoreDialog)
         assert "must lie between 1 and 9999" in said(pilot, ".complaint")
@@ -332,7 +332,7 @@ async def test_without_the_cloud_the_request_waits_in_the_outbox(make_client) ->
     peer = holding(held(1))
     peer.reachable = False
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await opened(pilot, "m", "enter")
         assert len(peer.calls("request_more")) == 1
         assert "waits in the outbox" in toasts(pilot)[-1]
@@ -343,7 +343,7 @@ async def test_a_request_that_is_refused_says_why_and_is_not_remembered(make_cli
     peer = holding(held(1))
     peer.fail["request_more"] = Refused("mailbox_full", "Bea has not read what you sent before.")
     app = make_client(peer)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await opened(pilot, "m", "enter")
         assert toasts(pilot) == ["Bea has not read what you sent before."]
         assert "You asked" not in said(pilot, "#held-what")
@@ -354,7 +354,7 @@ async def test_a_request_that_is_refused_says_why_and_is_not_remembered(make_cli
 async def test_an_image_comes_with_a_bar_is_new_and_is_no_longer_once_it_was_looked_at(make_client) -> None:
     peer = holding(held(1, path=None))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot)
         tabs = app.screen.query_one("#tabs", TabbedContent)
         default = pane._covers.known(f"{1:032x}")
@@ -383,7 +383,7 @@ async def test_rights_that_end_while_the_question_is_open_are_the_clouds_to_refu
     peer = holding(held(1))
     peer.fail["view"] = ViewRefused("revoked", "The owner has taken it back.")
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter")
         peer.held = [held(1, revoked=True)]
         peer.emit(RightsUpdated(f"{1:032x}", f"{0x101:032x}", 0, revoked=True))
@@ -397,7 +397,7 @@ async def test_rights_that_end_while_the_question_is_open_are_the_clouds_to_refu
 @pytest.mark.anyio
 async def test_what_the_owner_changes_during_a_look_is_told_beside_the_picture(make_client) -> None:
     app = make_client(holding(held(1), held(2)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter", "tab", "enter")
         assert isinstance(app.screen, ViewerScreen)
         looked_at, before = pane.tile.image, said(pilot, "#viewer-left")
@@ -419,7 +419,7 @@ async def test_what_the_owner_changes_during_a_look_is_told_beside_the_picture(m
 async def test_a_change_of_rights_may_come_before_the_picture_is_on_the_screen(make_client) -> None:
     """The look itself changes them: the peer tells of it while the screen is still on its way."""
     app = make_client(holding(held(1)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot, "enter", "tab")
         grant = pane.tile.image.grant
         push = app.push_screen
@@ -438,7 +438,7 @@ async def test_a_change_of_rights_may_come_before_the_picture_is_on_the_screen(m
 async def test_time_goes_on_by_itself(make_client, monkeypatch) -> None:
     peer = holding(held(1, expires=NOW + 90))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot)
         assert state_of(pane, 1) == "3 of 5 left, ends in 90 s".replace("90 s", "1 min")
         monkeypatch.setattr(peer, "now", lambda: NOW + 91)
@@ -450,7 +450,7 @@ async def test_time_goes_on_by_itself(make_client, monkeypatch) -> None:
 async def test_rights_expire_by_the_directory_s_clock_whatever_this_machine_s_says(make_client, monkeypatch) -> None:
     """A machine whose clock was a day ahead offered no look at what could be looked at, and did not ask the cloud."""
     app = make_client(holding(held(1, expires=NOW + 90)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         monkeypatch.setattr(app, "wall", lambda: NOW + DAY)
         pane = await opened(pilot)
         pane._show_tiles()
@@ -464,7 +464,7 @@ async def test_rights_expire_by_the_directory_s_clock_whatever_this_machine_s_sa
 async def test_sorting_and_copying(make_client) -> None:
     peer = holding(held(1, title="b", owner_name="Zoe"), held(2, title="c"), held(3, title="a", expires=NOW + DAY))
     app = make_client(peer)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+    async with running(app, size=(120, 40), notifications=True) as pilot:
         pane = await opened(pilot)
 
         def order() -> str:
@@ -490,7 +490,7 @@ async def test_sorting_and_copying(make_client) -> None:
 @pytest.mark.anyio
 async def test_an_empty_gallery_says_how_to_fill_it_and_has_nothing_to_do(make_client) -> None:
     app = make_client(FakePeer())
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         pane = await opened(pilot, "enter", "m", "c", "s")
         assert isinstance(app.screen, HomeScreen)
         assert "Go to Users (1)" in pane.gallery.empty
@@ -502,7 +502,7 @@ async def test_an_empty_gallery_says_how_to_fill_it_and_has_nothing_to_do(make_c
 async def test_five_hundred_images_cost_as_many_covers_as_are_in_sight(make_client) -> None:
     peer = holding(*[held(number) for number in range(1, 501)])
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         pane = await opened(pilot)
         assert 3 <= len(peer.calls("cover")) <= 9
         await pilot.press("G")
@@ -516,7 +516,7 @@ async def test_five_hundred_images_cost_as_many_covers_as_are_in_sight(make_clie
 @pytest.mark.anyio
 async def test_beside_the_gallery_all_buttons_are_in_sight(make_client, width: int) -> None:
     app = make_client(holding(held(1)))
-    async with app.run_test(size=(width, 30)) as pilot:
+    async with running(app, size=(width, 30)) as pilot:
         await opened(pilot)
         for name in ("look", "more", "copy"):
             button = app.screen.query_one(f"#held-{name}", Button)
@@ -537,9 +537,9 @@ HOSTILE = (
 async def test_texts_of_others_do_no_harm(make_client, size, keys) -> None:
     peer = holding(held(1, title=HOSTILE, owner_name=HOSTILE), held(2, title=HOSTILE, owner_name=HOSTILE, revoked=True))
     app = make_client(peer)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await opened(pilot, *keys)
-        strips = app.screen._compositor.render_strips()
+        strips = strips_of(app.screen)
         assert len(strips) == size[1]
         for strip in strips:
             assert strip.cell_length == size[0]
@@ -558,7 +558,7 @@ async def test_a_refusal_of_the_cloud_does_no_harm(make_client) -> None:
     peer = holding(held(1))
     peer.fail["view"] = ViewRefused("no_views", HOSTILE)
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await opened(pilot, "enter", "tab", "enter")
         text = said(pilot, "#no-look-reason")
         assert text.isprintable()

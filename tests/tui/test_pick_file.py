@@ -14,7 +14,7 @@ from textual.widgets import Checkbox, Static
 
 from shared.text import is_clean
 from tests.tui.picture_files import album, write
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tui.client import debounce
 from tui.client.dialogs.pick_file import PickFileDialog
 from tui.client.folders import FolderEntry, Listing
@@ -75,7 +75,7 @@ async def picker(make_client) -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
         async def opened(start: Path | None = None, size: tuple[int, int] = (80, 24)) -> Picker:
-            pilot = await stack.enter_async_context(make_client().run_test(size=size))
+            pilot = await stack.enter_async_context(running(make_client(), size=size))
             await settled(pilot)
             found = Picker(pilot, PickFileDialog(start))
             pilot.app.push_screen(found.dialog, found.results.append)

@@ -17,7 +17,7 @@ from textual.color import Color
 from textual.containers import Vertical
 
 from tests.databases import ROOT
-from tests.tui.quiet import resized, settled
+from tests.tui.quiet import resized, running, settled
 from tui.client.settings import ClientSettings
 from tui.client.widgets import picture as picture_module
 from tui.client.widgets.cells import Look, Mode
@@ -105,7 +105,7 @@ def listen(monkeypatch, app):
 @pytest.mark.anyio
 async def test_a_word_stands_where_there_is_no_picture():
     app = Shows(Picture())
-    async with app.run_test(size=(30, 9)):
+    async with running(app, size=(30, 9)):
         assert [line.strip() for line in lines(app.picture)] == ["", "", "", "", "no preview", "", "", "", ""]
         app.picture.placeholder = "This file is no picture whatever its name says."
         shown = [line.strip() for line in lines(app.picture)]
@@ -115,7 +115,7 @@ async def test_a_word_stands_where_there_is_no_picture():
 @pytest.mark.anyio
 async def test_a_picture_is_shown_centred_and_told_of():
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(plain("#c80a14"))
         await settled(pilot)
         assert app.painted == [app.picture]
@@ -131,7 +131,7 @@ async def test_a_picture_is_shown_centred_and_told_of():
 async def test_a_mode_decides_the_glyphs(mode):
     app = Shows(Picture())
     app.picture_mode = mode
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         glyphs = set("".join(lines(app.picture))) - {" "}
@@ -143,7 +143,7 @@ async def test_a_mode_decides_the_glyphs(mode):
 async def test_the_program_decides_the_glyphs_where_nobody_else_does(painter):
     app = Shows(Picture())
     app.picture_mode = Mode.HALF
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         assert [call[3].mode for call in painter.calls] == [Mode.HALF]
@@ -170,7 +170,7 @@ def test_the_widgets_start_without_numpy_and_pillow():
 async def test_what_a_person_sees_is_written_to_the_terminal(monkeypatch):
     """The codes made ahead reach the terminal, and no row had to be taken apart for them."""
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         written = listen(monkeypatch, app)
         app.picture.show(noise())
         await settled(pilot)
@@ -185,7 +185,7 @@ async def test_a_picture_that_came_before_the_widget_is_shown_too():
     picture = Picture()
     picture.show(plain("white"))
     app = Shows(picture)
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         await settled(pilot)
         assert app.painted == [picture]
 
@@ -193,7 +193,7 @@ async def test_a_picture_that_came_before_the_widget_is_shown_too():
 @pytest.mark.anyio
 async def test_dim_is_darker_and_paler():
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(plain((200, 40, 40)))
         await settled(pilot)
         bright = colors(app.picture)[5][20]
@@ -207,7 +207,7 @@ async def test_dim_is_darker_and_paler():
 @pytest.mark.anyio
 async def test_a_border_is_drawn_around_it():
     app = Shows(Picture())
-    async with app.run_test(size=(42, 12)) as pilot:
+    async with running(app, size=(42, 12)) as pilot:
         app.picture.styles.border = ("round", "white")
         app.picture.show(plain("#c80a14"))
         await settled(pilot)
@@ -221,7 +221,7 @@ async def test_a_border_is_drawn_around_it():
 @pytest.mark.anyio
 async def test_no_strip_is_built_in_the_event_loop(painter):
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         await pilot.resize_terminal(50, 12)
@@ -233,7 +233,7 @@ async def test_no_strip_is_built_in_the_event_loop(painter):
 @pytest.mark.anyio
 async def test_drawing_builds_nothing(painter):
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         for _ in range(3):
@@ -246,7 +246,7 @@ async def test_drawing_builds_nothing(painter):
 @pytest.mark.anyio
 async def test_a_new_size_is_built_for():
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         for size in ((60, 20), (20, 5), (80, 24)):
@@ -259,7 +259,7 @@ async def test_a_new_size_is_built_for():
 @pytest.mark.anyio
 async def test_while_it_is_built_anew_no_line_is_longer_than_the_widget(painter):
     app = Shows(Picture())
-    async with app.run_test(size=(60, 20)) as pilot:
+    async with running(app, size=(60, 20)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         painter.may_go_on.clear()
@@ -275,7 +275,7 @@ async def test_while_it_is_built_anew_no_line_is_longer_than_the_widget(painter)
 async def test_only_the_last_picture_is_shown_and_no_two_threads_work(painter):
     """Four pictures while the first is built: it is thrown away, the two between are never begun."""
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         painter.may_go_on.clear()
         app.picture.show(plain("red"))
         assert await anyio.to_thread.run_sync(painter.began.wait, 30)
@@ -293,7 +293,7 @@ async def test_only_the_last_picture_is_shown_and_no_two_threads_work(painter):
 @pytest.mark.anyio
 async def test_a_picture_cleared_while_it_is_built_never_appears(painter):
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         painter.may_go_on.clear()
         app.picture.show(plain("red"))
         assert await anyio.to_thread.run_sync(painter.began.wait, 30)
@@ -310,7 +310,7 @@ async def test_a_picture_cleared_while_it_is_built_never_appears(painter):
 async def test_nothing_keeps_a_picture_that_is_no_longer_shown(way):
     app = Shows(Picture())
     others = rows_in_memory()
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         image = noise()
         app.picture.show(image)
         app.picture.overlay = ("so that segments are made of some rows",)
@@ -342,7 +342,7 @@ def rows_in_memory():
 @pytest.mark.anyio
 async def test_lines_over_the_picture_change_without_building(painter):
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         await settled(pilot)
         before = lines(app.picture)
@@ -363,7 +363,7 @@ async def test_lines_over_the_picture_change_without_building(painter):
 @pytest.mark.anyio
 async def test_only_the_lines_that_change_are_written_again(monkeypatch):
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         app.picture.overlay = ("08:00:01",)
         await settled(pilot)
@@ -379,7 +379,7 @@ async def test_only_the_lines_that_change_are_written_again(monkeypatch):
 @pytest.mark.anyio
 async def test_lines_stand_in_the_picture_where_it_is_low():
     app = Shows(Picture())
-    async with app.run_test(size=(40, 11)) as pilot:
+    async with running(app, size=(40, 11)) as pilot:
         app.picture.show(noise(200, 30))
         app.picture.overlay = ("one", "two", "three", "four")
         await settled(pilot)
@@ -395,7 +395,7 @@ async def test_texts_from_elsewhere_do_nothing():
     """Markup is shown as it is written, escape codes are not shown, and what is long is cut."""
     app = Shows(Picture())
     hostile = "[@click=app.quit]x[/]\x1b[2J\u202e" + "字" * 50
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         picture = app.picture
         picture.placeholder = hostile
         assert "\x1b" not in "".join(lines(picture))
@@ -415,7 +415,7 @@ async def test_texts_from_elsewhere_do_nothing():
 async def test_without_colours_wanted_it_is_grey(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(noise())
         app.picture.overlay = ("08:00:01",)
         await settled(pilot)
@@ -431,7 +431,7 @@ async def test_without_colours_wanted_it_is_grey(monkeypatch):
 @pytest.mark.anyio
 async def test_the_terminals_colours_decide_how_it_is_drawn(monkeypatch, painter, system, look):
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         monkeypatch.setattr(type(app.console), "color_system", system)
         monkeypatch.setattr(Shows, "is_headless", False)
         app.picture.show(noise())
@@ -442,7 +442,7 @@ async def test_the_terminals_colours_decide_how_it_is_drawn(monkeypatch, painter
 @pytest.mark.anyio
 async def test_its_surroundings_follow_the_theme():
     app = Shows(Picture())
-    async with app.run_test(size=(40, 10)) as pilot:
+    async with running(app, size=(40, 10)) as pilot:
         app.picture.show(plain("white"))
         await settled(pilot)
         app.picture.styles.background = Color.parse("#102030")

@@ -20,7 +20,7 @@ from shared.text import is_clean
 from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
-from tests.tui.quiet import pressed, settled
+from tests.tui.quiet import notifications, pressed, running, settled, strips_of
 from tui.client.dialogs.answer import AcceptDialog, RejectDialog
 from tui.client.dialogs.confirm import ConfirmDialog
 from tui.client.dialogs.request import RequestShownDialog
@@ -121,7 +121,7 @@ async def open_at(make_client) -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
         async def opened(peer: FakePeer, size: tuple[int, int] = (80, 24)) -> Any:
-            pilot = await stack.enter_async_context(make_client(peer).run_test(size=size, notifications=True))
+            pilot = await stack.enter_async_context(running(make_client(peer), size=size, notifications=True))
             await settled(pilot)
             await pilot.press("2")
             await settled(pilot)
@@ -131,7 +131,7 @@ async def open_at(make_client) -> AsyncIterator[Callable[..., Any]]:
 
 
 def toasts(pilot: Any) -> list[str]:
-    return [toast.message for toast in pilot.app._notifications]
+    return [toast.message for toast in notifications(pilot.app)]
 
 
 def home(pilot: Any) -> HomeScreen:
@@ -710,7 +710,7 @@ def in_place(pilot: Any, size: tuple[int, int]) -> None:
 
 def harmless(screen: Any, size: tuple[int, int]) -> None:
     """Hold every line of a screen to its width, and every character and style of it to the program's own."""
-    for strip in screen._compositor.render_strips():
+    for strip in strips_of(screen):
         assert strip.cell_length == size[0]
         for segment in strip:
             assert is_clean(segment.text)

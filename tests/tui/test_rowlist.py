@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
 
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tui.common.footer import Footer
 from tui.common.rowlist import Column, RowList
 from tui.common.themes import DARK, LIGHT
@@ -88,7 +88,7 @@ class ListApp(App[None]):
 async def listed():
     """An app with a list of a hundred rows, and its pilot; what it told of the first row is forgotten."""
     app = ListApp()
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         app.list.set_rows(entries(100))
         await pilot.pause()
         app.told.clear()
@@ -116,7 +116,7 @@ async def test_rows_stand_as_given_until_someone_sorts(listed) -> None:
 
 async def test_a_list_that_starts_sorted_never_goes_back_to_as_given() -> None:
     app = ListApp(sort=("number", True))
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         app.list.set_rows(entries(3))
         assert [row.number for row in app.list.rows] == [2, 1, 0]
         await pilot.press("s")
@@ -129,7 +129,7 @@ async def test_a_list_that_starts_sorted_never_goes_back_to_as_given() -> None:
 
 async def test_a_list_without_sort_keys_offers_no_sorting() -> None:
     app = ListApp(sort_keys=None)
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         app.list.set_rows(entries(3))
         await pilot.press("s")
         await pilot.click(RowList, offset=(3, 0))
@@ -217,18 +217,11 @@ async def test_a_click_below_the_last_row_does_nothing(listed) -> None:
 
 async def test_the_wheel_scrolls_and_leaves_the_cursor(listed) -> None:
     app, pilot = listed
-    await pilot._post_mouse_events([_wheel_down()], RowList, offset=(5, 5))
-    await pilot.pause()
+    await pilot.wheel(RowList, offset=(5, 5))
     assert app.list.scroll_offset.y > 0
     assert app.list.cursor == 0
     await pilot.click(RowList, offset=(5, 1))
     assert app.list.cursor == app.list.scroll_offset.y
-
-
-def _wheel_down():
-    from textual.events import MouseScrollDown
-
-    return MouseScrollDown
 
 
 async def test_the_row_under_the_mouse_is_marked(listed) -> None:
@@ -302,7 +295,7 @@ async def test_rows_that_came_before_the_screen_are_told_about_when_it_is_there(
         yield footer
 
     app.compose = with_rows
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         await pilot.pause()
         assert app.told == [("highlighted", "n00000")]
         assert app.row_lines() == ["n00000", "n00001", "n00002"]
@@ -332,7 +325,7 @@ async def test_select_key_moves_to_the_row(listed) -> None:
 
 async def test_only_visible_rows_are_ever_asked_for_their_cells() -> None:
     app = ListApp()
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         app.list.set_rows(entries(10_000))
         await pilot.pause()
         assert {row.number for row in app.asked} <= set(range(2 * PAGE))
@@ -383,7 +376,7 @@ async def test_narrow_lists_leave_columns_out_and_the_cursor_stays_in_sight(list
 
 async def test_an_empty_list_says_so_in_the_middle() -> None:
     app = ListApp()
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         lines = app.lines()
         assert [y for y, line in enumerate(lines) if line and y] == [5, 6]
         assert lines[5].strip() == "Nobody is here."
@@ -399,7 +392,7 @@ async def test_an_empty_list_says_so_in_the_middle() -> None:
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 9, 20])
 async def test_no_width_is_too_small(width) -> None:
     app = ListApp()
-    async with app.run_test(size=(width, 5)) as pilot:
+    async with running(app, size=(width, 5)) as pilot:
         app.list.set_rows(entries(50))
         await pilot.pause()
         await pilot.press("down", "s")
@@ -419,7 +412,7 @@ async def test_hostile_texts_stay_in_their_cells() -> None:
         "👨\u200d👩\u200d👧\ufe0f",
     ]
     app = ListApp()
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, size=SIZE) as pilot:
         app.list.set_rows([Entry(name, number) for number, name in enumerate(names)])
         await pilot.pause()
         for y, name in enumerate(names, start=1):

@@ -23,7 +23,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 import tui
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tui.common.compositor import FaithfulCompositor
 
 USED = {
@@ -108,7 +108,7 @@ class FaithfulRows(Rows):
 async def widths_told(screen: Rows) -> list[int]:
     """Take 20 columns from a row, while something asks where a row out of sight is; return which widths it hears of."""
     app = App[None]()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await app.push_screen(screen)
         await settled(pilot)
         screen.query_one(VerticalScroll).scroll_to(y=5, animate=False)
@@ -143,7 +143,7 @@ async def test_textual_prints_local_variables_when_it_fails() -> None:
         raise ZeroDivisionError
 
     async def run() -> None:
-        async with app.run_test() as pilot:
+        async with running(app) as pilot:
             app.call_later(fail, "typed by somebody")
             await settled(pilot)
 

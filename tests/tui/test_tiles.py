@@ -8,9 +8,8 @@ import anyio
 import pytest
 from PIL import Image
 from textual.app import App
-from textual.events import MouseScrollDown
 
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tui.client.widgets.face import LOCK, Face
 from tui.client.widgets.gallery import Gallery
 from tui.client.widgets.tiling import Tiling
@@ -78,7 +77,7 @@ def test_the_screen_of_these_tests_has_three_tiles_in_a_row() -> None:
 
 async def test_only_tiles_in_sight_are_loaded_and_only_those_near_it_stay_painted() -> None:
     app = Host(faces(500))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         assert app.loads == [str(number) for number in range(6)]
         await pilot.press("G")
@@ -96,7 +95,7 @@ async def test_only_tiles_in_sight_are_loaded_and_only_those_near_it_stay_painte
 
 async def test_keys_move_in_two_dimensions_and_stop_at_the_edges() -> None:
     app = Host(faces(8))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         gallery = app.gallery
         moves = [
@@ -130,7 +129,7 @@ async def test_keys_move_in_two_dimensions_and_stop_at_the_edges() -> None:
 
 async def test_the_cursor_scrolls_into_sight() -> None:
     app = Host(faces(30))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         for row in range(1, 10):
             await pilot.press("j")
@@ -144,10 +143,10 @@ async def test_the_cursor_scrolls_into_sight() -> None:
 
 async def test_the_wheel_scrolls_and_loads_what_comes_into_sight() -> None:
     app = Host(faces(60))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         for _ in range(12):
-            await pilot._post_mouse_events([MouseScrollDown], app.gallery, button=0)
+            await pilot.wheel(app.gallery)
         await settled(pilot)
         assert app.gallery.scroll_offset.y > 0
         assert app.gallery.cursor == 0
@@ -156,7 +155,7 @@ async def test_the_wheel_scrolls_and_loads_what_comes_into_sight() -> None:
 
 async def test_a_click_moves_and_a_click_on_the_current_tile_chooses_once() -> None:
     app = Host(faces(8))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         app.heard.clear()
         await pilot.click(Gallery, offset=(Tiling(79, 8).left(1) + 3, 2))
@@ -173,7 +172,7 @@ async def test_a_click_moves_and_a_click_on_the_current_tile_chooses_once() -> N
 
 async def test_the_cursor_stays_on_its_tile_when_others_come_and_go() -> None:
     app = Host(faces(9))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         assert app.gallery.select_key("4")
         await settled(pilot)
@@ -194,7 +193,7 @@ async def test_the_cursor_stays_on_its_tile_when_others_come_and_go() -> None:
 async def test_a_tile_shows_lock_badge_texts_and_progress() -> None:
     face = Face("a", "Harbour", "by Bea", "on its way 50 %", badge="new", share=0.5)
     app = Host([face, Face("b", "Open", "by Cem", "2 of 2 left")])
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         shown = lines(app.gallery)
         first = [line[: Tiling(79, 2).left(1) - 1] for line in shown]
@@ -217,7 +216,7 @@ async def test_a_tile_shows_lock_badge_texts_and_progress() -> None:
 async def test_a_tile_without_a_picture_says_so_and_one_that_loads_does_not() -> None:
     app = Host(faces(2), cover=lambda _key: None)
     app.hold = anyio.Event()
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await pilot.pause()
         await pilot.pause()
         assert app.loads == ["0"]
@@ -229,7 +228,7 @@ async def test_a_tile_without_a_picture_says_so_and_one_that_loads_does_not() ->
 
 async def test_a_picture_that_became_another_one_is_loaded_again() -> None:
     app = Host(faces(3))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         app.gallery.forget("1")
         await settled(pilot)
@@ -251,7 +250,7 @@ def colours(gallery: Gallery, line: int, column: int) -> object:
 
 async def test_the_cursor_is_seen_on_its_tile_and_looks_otherwise_without_the_focus() -> None:
     app = Host(faces(3))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         text_line = Tiling(79, 3).picture_rows
         focused, other = (colours(app.gallery, text_line, Tiling(79, 3).left(n) + 1) for n in (0, 1))
@@ -264,7 +263,7 @@ async def test_the_cursor_is_seen_on_its_tile_and_looks_otherwise_without_the_fo
 
 async def test_another_theme_and_another_size_draw_everything_anew() -> None:
     app = Host(faces(9))
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         before = colours(app.gallery, Tiling(79, 9).picture_rows, 60)
         app.theme = "textual-light"
@@ -282,7 +281,7 @@ async def test_the_middle_of_a_picture_fills_its_tile() -> None:
     wide = Image.new("RGB", (300, 40), (0, 0, 255))
     wide.paste((0, 255, 0), (100, 0, 200, 40))
     app = Host(faces(1), cover=lambda _key: wide)
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         tiling = app.gallery.tiling
         row = tiling.picture_rows - 1
@@ -300,7 +299,7 @@ HOSTILE = (
 
 async def test_texts_of_others_do_no_harm() -> None:
     app = Host([Face("a", HOSTILE, HOSTILE, HOSTILE), Face("b", "e\u0301" * 5_000, "\u4e2d" * 5_000, "\u0301" * 5_000)])
-    async with app.run_test(size=(80, ROWS)) as pilot:
+    async with running(app, size=(80, ROWS)) as pilot:
         await settled(pilot)
         for y in range(ROWS):
             strip = app.gallery.render_line(y)

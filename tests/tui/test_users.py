@@ -17,7 +17,7 @@ from shared.errors import Refused, Unavailable
 from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import ME, PAGE_ROWS, FakePeer
-from tests.tui.quiet import pressed, settled
+from tests.tui.quiet import notifications, pressed, running, settled, strips_of
 from tui.client import debounce, user_directory
 from tui.client.dialogs.request import RequestViewsDialog
 from tui.client.guide import Guide
@@ -110,7 +110,7 @@ async def opened(make_client):
     """A client at 120 x 40 over the people above: peer, app, pilot."""
     someone = peer()
     app = make_client(someone, guide=Guide())
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+    async with running(app, size=(120, 40), notifications=True) as pilot:
         await settled(pilot)
         yield someone, app, pilot
 
@@ -121,7 +121,7 @@ def offers_shown(app) -> str:
 
 
 def toasts(app) -> list[str]:
-    return [toast.message for toast in app._notifications]
+    return [toast.message for toast in notifications(app)]
 
 
 # --- Who is there ----------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ async def test_all_pages_are_asked_for_one_after_another(make_client) -> None:
     many = [user(100 + number, f"n{number:04}", online=number < 3) for number in range(2 * PAGE_ROWS + 50)]
     someone = FakePeer(people=[PEOPLE[0], *many])
     app = make_client(someone)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert [options["page"] for _, options in someone.calls("users")] == [0, 1, 2]
         assert len(names(app)) == len(many)
@@ -175,7 +175,7 @@ TWO_PAGES = [PEOPLE[0], *(user(100 + number, f"n{number:04}") for number in rang
 async def test_the_first_page_is_shown_while_others_are_on_their_way(make_client) -> None:
     someone = PagesLater(people=TWO_PAGES)
     app = make_client(someone)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         with anyio.fail_after(PATIENCE_S):
             while len(someone.calls("users")) < 2:
                 await pilot.pause()
@@ -235,7 +235,7 @@ async def test_sorting_by_number_of_images_shows_the_most_first(opened) -> None:
 async def test_without_the_cloud_the_list_says_so_and_fills_when_it_is_back(make_client) -> None:
     someone = peer(reachable=False)
     app = make_client(someone)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         assert someone.calls("users") == []
         assert "Waiting for the cloud." in text_of(pane(app).people)
@@ -263,7 +263,7 @@ async def test_pages_that_failed_are_asked_for_again_by_the_next_look(make_clien
     someone = PagesLater(people=TWO_PAGES, failing=True)
     someone.later.set()
     app = make_client(someone)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert len(names(app)) == PAGE_ROWS - 1
         someone.failing = False
@@ -276,7 +276,7 @@ async def test_pages_that_failed_are_asked_for_again_by_the_next_look(make_clien
 async def test_a_no_of_the_cloud_is_shown(make_client) -> None:
     someone = peer(fail={"users": Refused("not_signed_in", "Sign in first.")})
     app = make_client(someone)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         assert toasts(app)[:1] == ["Sign in first."]
 
@@ -284,7 +284,7 @@ async def test_a_no_of_the_cloud_is_shown(make_client) -> None:
 @pytest.mark.anyio
 async def test_nobody_else(make_client) -> None:
     app = make_client(FakePeer(people=PEOPLE[:1]))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert "Nobody else is registered yet." in text_of(pane(app).people)
         await pilot.press("r", "enter", "c", "w", "escape")
@@ -364,7 +364,7 @@ async def test_who_is_not_known_here_is_looked_for_in_the_cloud(make_client, mon
     others = [user(100 + number, f"n{number:04}") for number in range(PAGE_ROWS)]
     someone = FakePeer(people=[PEOPLE[0], *others, far])
     app = make_client(someone)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert "Zacharias" not in names(app)
         monkeypatch.setattr(debounce, "TYPING_S", 3600)
@@ -649,7 +649,7 @@ async def test_asking_again_says_how_the_first_request_stands(opened, state, sai
 @pytest.mark.parametrize("width", [80, 90, 100, 105, 106, 120])
 async def test_buttons_show_their_whole_text_at_every_width(make_client, width: int) -> None:
     app = make_client(peer())
-    async with app.run_test(size=(width, 40)) as pilot:
+    async with running(app, size=(width, 40)) as pilot:
         await settled(pilot)
         edge = pane(app).person.region.right
         assert all(button.region.right <= edge for button in pane(app).person.query(Button) if button.display)
@@ -664,7 +664,7 @@ async def test_a_request_that_takes_a_while_is_seen_to_be_under_way(make_client,
     if fails is not None:
         someone.fail["request"] = fails
     app = make_client(someone)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await settled(pilot)
         await _to_cem(pilot)
         await pressed(pilot, "r")
@@ -681,7 +681,7 @@ async def test_a_request_that_takes_a_while_is_seen_to_be_under_way(make_client,
 async def test_what_is_typed_while_a_dialog_comes_is_typed_into_it(make_client) -> None:
     """A note typed right after the key that opens the dialog was lost, or sorted the list behind it."""
     app = make_client(peer())
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with running(app, size=(120, 40)) as pilot:
         await settled(pilot)
         await _to_cem(pilot)
         sort = pane(app).people.sort
@@ -710,7 +710,7 @@ async def test_hostile_text_is_harmless_in_list_and_details(make_client, size, m
     offers = {row.account: [offer(row.account, 0, row.name)] for row in people}
     someone = FakePeer(people=[*people, user(11, "Cem")], offers=offers)
     app = make_client(someone)
-    async with app.run_test(size=size, notifications=True) as pilot:
+    async with running(app, size=size, notifications=True) as pilot:
         await settled(pilot)
         widths = {widget.id: widget.region.width for widget in pane(app).query("*") if widget.id}
         for row in people:
@@ -726,7 +726,7 @@ async def test_hostile_text_is_harmless_where_views_are_asked_for(make_client, t
     hostile = User(20, text, text, online=True, images=1, last_seen=NOW)
     someone = FakePeer(people=[hostile], offers={20: [offer(20, 0, text)]})
     app = make_client(someone)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    async with running(app, size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("r")
         await settled(pilot)
@@ -741,7 +741,7 @@ async def test_hostile_text_is_harmless_where_views_are_asked_for(make_client, t
 
 def _assert_harmless(app) -> None:
     """Every line of the screen has the screen's width, no control character, and nothing that a click would run."""
-    for strip in app.screen._compositor.render_strips():
+    for strip in strips_of(app.screen):
         assert strip.cell_length == app.size.width
         assert strip.text.isprintable()
         for segment in strip:

@@ -20,7 +20,7 @@ from tests.tui.conftest import NOW
 from tests.tui.fake_peer import VIEW, FakePeer
 from tests.tui.held_images import PICTURE, bands, held, holding
 from tests.tui.key_places import place_of
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled, strips_of
 from tui.client.dialogs.viewer import ViewerScreen
 from tui.client.screens.home import HomeScreen
 from tui.client.widgets import decoding
@@ -65,7 +65,7 @@ def lines(picture: ZoomablePicture) -> str:
 @pytest.mark.anyio
 async def test_a_picture_of_somebody_else_is_shown_with_name_time_and_views_left(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot)
         assert (text(pilot, "#viewer-title"), text(pilot, "#viewer-person")) == ("Harbour", "by Bea")
         assert text(pilot, "#viewer-left") == "2 views left"
@@ -82,7 +82,7 @@ async def test_a_picture_of_somebody_else_is_shown_with_name_time_and_views_left
 @pytest.mark.anyio
 async def test_what_is_said_of_the_views_left(make_client, left, person, said) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await shown(pilot, view(left=left))
         assert (text(pilot, "#viewer-person"), text(pilot, "#viewer-left")) == (person, said)
 
@@ -98,7 +98,7 @@ async def test_the_time_over_the_picture_goes_on(make_client, monkeypatch) -> No
 
     monkeypatch.setattr(ViewerScreen, "set_interval", noted)
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot)
         [(interval, tick)] = [timer for timer in timers if timer[1] == screen.tick]
         assert interval == 1
@@ -110,7 +110,7 @@ async def test_the_time_over_the_picture_goes_on(make_client, monkeypatch) -> No
 @pytest.mark.anyio
 async def test_a_peer_without_a_name_leaves_the_time(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, peer=FakePeer(account=None))
         assert screen.picture.overlay == ("2027-01-15 08:00:00",)
 
@@ -119,7 +119,7 @@ async def test_a_peer_without_a_name_leaves_the_time(make_client) -> None:
 @pytest.mark.anyio
 async def test_it_is_closed_by_keys_and_by_mouse(make_client, how: str) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot)
         if how == "click":
             await pilot.click("#viewer-close")
@@ -135,7 +135,7 @@ async def test_it_is_closed_by_keys_and_by_mouse(make_client, how: str) -> None:
 @pytest.mark.anyio
 async def test_keys_go_closer_and_about(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot)
         whole = screen.picture.viewport
         await pilot.press("plus", "plus", "l")
@@ -187,7 +187,7 @@ async def ended(pilot: Any, screen: ViewerScreen, reason: str, lasted: float) ->
 async def test_a_look_ends_when_the_owner_revokes(make_client, clock: Clock) -> None:
     """The picture stayed, and the owner was told that nobody could look any more."""
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, limited())
         pixels = weakref.ref(screen.picture.image)
         clock.passed = 4.5
@@ -201,7 +201,7 @@ async def test_a_look_ends_when_the_owner_revokes(make_client, clock: Clock) -> 
 @pytest.mark.anyio
 async def test_a_look_ends_at_the_expiry_also_one_that_is_set_meanwhile(make_client, clock: Clock) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, limited(expires=NOW + 90_000))
         assert text(pilot, "#viewer-left") == "2 views left"
         screen.rights_changed(changed(expires=NOW + 95))
@@ -218,7 +218,7 @@ async def test_a_look_ends_at_the_expiry_also_one_that_is_set_meanwhile(make_cli
 @pytest.mark.anyio
 async def test_a_look_ends_after_the_seconds_that_the_owner_set(make_client, clock: Clock) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, limited(look_s=30, left=0))
         assert text(pilot, "#viewer-left") == "0:30 · that was the last view"
         clock.passed = 29.9
@@ -234,7 +234,7 @@ async def test_a_look_ends_after_the_seconds_that_the_owner_set(make_client, clo
 async def test_a_look_ends_on_time_by_itself(make_client) -> None:
     """With the real clock: nobody has to touch anything."""
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, limited(look_s=1))
         with anyio.fail_after(PATIENCE_S):
             while screen.picture.image is not None:  # noqa: ASYNC110 - the screen's own timer ends it
@@ -248,7 +248,7 @@ async def test_a_look_ends_on_time_by_itself(make_client) -> None:
 @pytest.mark.anyio
 async def test_fewer_views_do_not_end_a_look_and_a_shorter_length_does(make_client, clock: Clock) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, limited())
         clock.passed = 20.0
         screen.rights_changed(changed(0))
@@ -268,7 +268,7 @@ async def test_a_revocation_that_comes_before_the_picture_shows_none(make_client
 
     monkeypatch.setattr(decoding, "full", slow)
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         screen = ViewerScreen(FakePeer(), limited(), person="Bea", left=2)
         app.push_screen(screen)
@@ -286,7 +286,7 @@ async def test_a_revocation_that_comes_before_the_picture_shows_none(make_client
 async def test_closing_tells_how_long_it_was_shown(make_client, clock: Clock, how: str) -> None:
     peer = FakePeer()
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await shown(pilot, limited(), peer=peer)
         clock.passed = 7.0
         await pilot.press("escape" if how == "escape" else "ctrl+q")
@@ -300,7 +300,7 @@ async def test_closing_tells_how_long_it_was_shown(make_client, clock: Clock, ho
 async def test_a_length_that_cannot_be_noted_troubles_nobody(make_client, clock: Clock) -> None:
     peer = FakePeer(fail={"look_ended": StorageError("The disk is full.")})
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await shown(pilot, limited(), peer=peer)
         await pilot.press("escape")
         await settled(pilot)
@@ -310,7 +310,7 @@ async def test_a_length_that_cannot_be_noted_troubles_nobody(make_client, clock:
 @pytest.mark.anyio
 async def test_ones_own_picture_has_no_end_and_nothing_is_told(make_client, clock: Clock) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, view(left=None))
         clock.passed = 1e6
         screen.tick()
@@ -343,7 +343,7 @@ async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, mon
 
     monkeypatch.setattr(decoding, "full", slow)
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         screen = ViewerScreen(FakePeer(), view(), person="Bea", left=2)
         app.push_screen(screen)
@@ -362,7 +362,7 @@ async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, mon
 @pytest.mark.anyio
 async def test_what_is_no_picture_says_so(make_client, monkeypatch) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, view(b"no picture at all"))
         said = lines(screen.picture)
         assert "What Bea shared cannot be shown; ask Bea about it." in said
@@ -397,7 +397,7 @@ async def test_closing_leaves_neither_bytes_nor_pixels_in_memory(make_client, mo
     monkeypatch.setattr(decoding, "full", watched)
     peer = Opening(**vars_of(holding(held(1))))
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("3")
         await settled(pilot)
@@ -438,7 +438,7 @@ def alive(kind: type) -> int:
 @pytest.mark.anyio
 async def test_no_picture_of_a_view_is_offered_to_be_kept(make_client) -> None:
     app = make_client()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert "Screenshot" in offered
@@ -458,7 +458,7 @@ async def test_true_pixels_are_used_where_there_are_and_forgotten_by_the_termina
         return terminal.getvalue().count("\x1b_Ga=t,"), terminal.getvalue().count("\x1b_Ga=d,d=I,")
 
     app = make_client(graphics=Graphics("kitty", (10, 20)))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot)
         assert sent_and_forgotten() == (1, 0)
         assert screen.picture.image is not None
@@ -480,9 +480,9 @@ HOSTILE = "\x1b[31mred\x07 \u202eevil [red]b[/red] [@click=app.quit]x[/] \U0001f
 async def test_texts_of_others_do_no_harm(make_client) -> None:
     peer = FakePeer()
     app = make_client(peer)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         screen = await shown(pilot, view(title=HOSTILE), person=HOSTILE)
-        strips = screen._compositor.render_strips()
+        strips = strips_of(screen)
         assert all(strip.cell_length == 80 for strip in strips)
         for segment in (segment for strip in strips for segment in strip):
             assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char == "\u202e" for char in segment.text)

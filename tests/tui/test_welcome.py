@@ -12,7 +12,7 @@ from textual.widgets import Button, Input, Static
 from shared.errors import ProfileError, Unavailable, WrongPassphrase
 from tests.patience import PATIENCE_S
 from tests.tui.fake_peer import FakeHost, FakePeer
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled, strips_of
 from tui.client.dialogs.account import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.dialogs.import_identity import ExportInput, ImportIdentityDialog
@@ -49,7 +49,7 @@ def text_of(app, selector: str) -> str:
 
 def shown(app) -> str:
     """Return all that is on the screen."""
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips_of(app.screen))
 
 
 def opened(host: FakeHost) -> list[str]:
@@ -61,7 +61,7 @@ def opened(host: FakeHost) -> list[str]:
 async def test_a_newcomer_types_a_name_and_is_home(make_client) -> None:
     host = FakeHost()
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert isinstance(app.focused, Input), "the field has the focus, so that typing begins at once"
         await pilot.press(*"Ada L", "enter")
@@ -85,7 +85,7 @@ async def test_a_newcomer_types_a_name_and_is_home(make_client) -> None:
 async def test_the_same_with_the_mouse_and_an_export_at_once(make_client, tmp_path: Path) -> None:
     host = FakeHost()
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         app.screen.query_one("#name", Input).value = "Ada"
         await pilot.click("#create")
@@ -108,7 +108,7 @@ async def test_the_same_with_the_mouse_and_an_export_at_once(make_client, tmp_pa
 async def test_a_name_that_is_none_is_refused_before_anything_is_opened(make_client, name: str) -> None:
     host = FakeHost()
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         app.screen.query_one("#name", Input).value = name
         await pilot.press("enter")
@@ -124,7 +124,7 @@ async def test_a_registration_that_failed_keeps_the_name_and_can_be_tried_again(
     peer = FakePeer(account=None, signed_in=False, fail={"register": Unavailable("The cloud is busy; try again.")})
     host = FakeHost(peers={"ada": peer})
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*"Ada", "enter")
         await settled(pilot)
@@ -145,7 +145,7 @@ async def test_a_registration_that_failed_keeps_the_name_and_can_be_tried_again(
 async def test_without_the_cluster_one_hears_at_once_that_registering_needs_it(make_client) -> None:
     host = FakeHost(reached=AWAY)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*"Ada", "enter")
         await settled(pilot)
@@ -172,7 +172,7 @@ async def test_what_takes_long_can_be_broken_off(make_client) -> None:
     peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event()})
     host = FakeHost(peers={"ada": peer})
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*"Ada", "enter")
         await until_asked(pilot, peer, "register")
@@ -192,7 +192,7 @@ async def test_leaving_while_a_profile_is_being_opened_opens_no_home(make_client
     peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event(), "sign_out": anyio.Event()})
     host = FakeHost(peers={"ada": peer})
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*"Ada", "enter")
         await until_asked(pilot, peer, "register")
@@ -211,7 +211,7 @@ async def test_leaving_while_a_profile_is_being_opened_opens_no_home(make_client
 async def test_a_profile_is_opened_by_key(make_client) -> None:
     host = FakeHost(peers={"ada": FakePeer(signed_in=False)}, found=FOUND)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         for part in ("ada", "#7", WORDS, "open in process 4711", "damaged", "key lost", "not registered yet"):
             assert part in shown(app)
@@ -226,7 +226,7 @@ async def test_a_profile_is_opened_by_key(make_client) -> None:
 async def test_a_profile_is_opened_by_mouse(make_client) -> None:
     host = FakeHost(peers={"ada": FakePeer(signed_in=False)}, found=FOUND)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.click("#open")
         await settled(pilot)
@@ -237,7 +237,7 @@ async def test_a_profile_is_opened_by_mouse(make_client) -> None:
 @pytest.mark.anyio
 async def test_what_a_line_cannot_say_stands_below_the_list(make_client) -> None:
     app = make_client(host=FakeHost(found=FOUND))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         said = []
         for _ in FOUND:
@@ -255,7 +255,7 @@ async def test_a_profile_that_cannot_be_opened_says_why_and_the_list_stays(make_
     trouble = ProfileError("The profile ben is open in process 4711; close that one first.")
     host = FakeHost(found=FOUND, fail={"open": trouble})
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("j", "enter")
         await settled(pilot)
@@ -274,7 +274,7 @@ async def test_a_profile_that_cannot_be_opened_says_why_and_the_list_stays(make_
 async def test_a_profile_in_which_nobody_registered_asks_for_the_name(make_client) -> None:
     host = FakeHost(found=FOUND)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("G", "enter")
         await settled(pilot)
@@ -300,7 +300,7 @@ async def test_a_profile_in_which_nobody_registered_asks_for_the_name(make_clien
 async def test_another_account_can_be_made(make_client) -> None:
     host = FakeHost(found=FOUND)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("n")
         await settled(pilot)
@@ -320,7 +320,7 @@ async def test_another_account_can_be_made(make_client) -> None:
 async def test_the_register_dialog_says_at_once_that_no_node_answers(make_client) -> None:
     host = FakeHost(found=FOUND, reached=AWAY)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("n")
         await settled(pilot)
@@ -336,7 +336,7 @@ async def test_breaking_off_a_registration_in_its_dialog_closes_the_peer(make_cl
     peer = FakePeer(account=None, signed_in=False, gates={"register": anyio.Event()})
     host = FakeHost(found=FOUND, peers={"neo": peer})
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("n")
         await settled(pilot)
@@ -356,7 +356,7 @@ async def test_breaking_off_a_registration_in_its_dialog_closes_the_peer(make_cl
 async def test_a_new_profile_by_name_leads_to_its_registration(make_client) -> None:
     host = FakeHost()
     app = make_client(host=host, profile="work")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert isinstance(app.screen, RegisterDialog)
         assert "profile work" in shown(app)
@@ -371,7 +371,7 @@ async def test_a_profile_that_was_asked_for_and_fails_leaves_the_choice(make_cli
     trouble = ProfileError("This profile belongs to another cluster; choose another profile or that cluster.")
     host = FakeHost(found=FOUND, fail={"open": trouble})
     app = make_client(host=host, profile="ada")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         assert text_of(app, "#welcome-trouble") == str(trouble)
         assert list(app.screen.query_one(ProfileList).rows.rows) == FOUND
@@ -384,7 +384,7 @@ async def test_an_account_is_imported_from_a_file(make_client, tmp_path: Path) -
     file.write_text(EXPORT)
     host = FakeHost()
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.click("#restore")
         await settled(pilot)
@@ -414,7 +414,7 @@ async def test_an_account_is_imported_from_a_file(make_client, tmp_path: Path) -
 async def test_an_export_can_be_pasted_and_gets_the_name_that_is_typed(make_client) -> None:
     host = FakeHost(found=[ADA])
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("i")
         await settled(pilot)
@@ -431,7 +431,7 @@ async def test_an_export_can_be_pasted_and_gets_the_name_that_is_typed(make_clie
 @pytest.mark.anyio
 async def test_a_pasted_path_goes_into_the_field(make_client) -> None:
     app = make_client(host=FakeHost(found=[ADA]))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("i")
         await settled(pilot)
@@ -454,7 +454,7 @@ async def test_a_pasted_path_goes_into_the_field(make_client) -> None:
 async def test_an_import_says_what_is_missing(make_client, source: str, passphrase: str, words: str) -> None:
     host = FakeHost()
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.click("#restore")
         await settled(pilot)
@@ -470,7 +470,7 @@ async def test_an_import_says_what_is_missing(make_client, source: str, passphra
 async def test_a_profile_that_lost_its_key_gets_it_back(make_client) -> None:
     host = FakeHost(found=FOUND)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("G", "k")
         await settled(pilot)
@@ -490,7 +490,7 @@ async def test_a_profile_that_lost_its_key_gets_it_back(make_client) -> None:
 async def test_an_account_that_was_imported_while_no_node_answers_waits_in_the_list(make_client) -> None:
     host = FakeHost()
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.click("#restore")
         await settled(pilot)
@@ -510,7 +510,7 @@ async def test_an_account_that_was_imported_while_no_node_answers_waits_in_the_l
 async def test_the_cluster_is_asked_again_by_key_and_by_click(make_client) -> None:
     host = FakeHost(found=[ADA], reached=AWAY)
     app = make_client(host=host)
-    async with app.run_test(size=(100, 24)) as pilot:
+    async with running(app, size=(100, 24)) as pilot:
         await settled(pilot)
         assert "No node answers: Nothing runs at 127.0.0.1:47600" in text_of(app, "ClusterLine")
         asked = host.asked.count(("reach",))
@@ -531,7 +531,7 @@ async def test_the_cluster_is_asked_again_by_itself_until_something_else_is_in_f
     monkeypatch.setattr(welcome, "_STILL_S", 0.001)
     host = FakeHost(peers={"ada": FakePeer(signed_in=False)}, found=[ADA], reached=AWAY)
     app = make_client(host=host)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with running(app, size=(80, 24)) as pilot:
         with anyio.fail_after(PATIENCE_S):
             while host.asked.count(("reach",)) < 5:
                 await pilot.pause()
@@ -559,7 +559,7 @@ async def test_hostile_words_are_shown_harmlessly(make_client, size) -> None:
         reached=Reach((), (HOSTILE,), HOSTILE),
     )
     app = make_client(host=host)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size=size) as pilot:
         await settled(pilot)
         for key in ("j", "r"):
             harmless(app)
@@ -579,7 +579,7 @@ async def test_hostile_words_are_shown_harmlessly(make_client, size) -> None:
 def harmless(app) -> None:
     for line in shown(app).splitlines():
         assert not any(ord(char) < 32 or char in "\x7f\u202e\u200d" for char in line), line
-    for strip in app.screen._compositor.render_strips():
+    for strip in strips_of(app.screen):
         for segment in strip:
             style = segment.style
             assert style is None or not (style.meta or {}).get("@click"), segment

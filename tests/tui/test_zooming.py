@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from tests.tui.quiet import settled
+from tests.tui.quiet import running, settled
 from tests.tui.test_picture import Shows, colors, lines, noise, painter, plain
 from tui.client.widgets.viewport import Viewport
 from tui.client.widgets.zooming import ZoomablePicture
@@ -41,7 +41,7 @@ def scrolled(kind, x, y):
 @pytest.mark.anyio
 async def test_keys_zoom_move_and_show_the_whole_again(painter):
     app = Zooms()
-    async with app.run_test(size=(40, 11)) as pilot:
+    async with running(app, size=(40, 11)) as pilot:
         app.picture.show(noise(400, 200))
         await settled(pilot)
         for key in ("plus", "equals_sign", "l", "down", "h", "k", "minus", "0"):
@@ -67,7 +67,7 @@ async def test_closer_shows_pixels_that_were_too_small_before():
             if (x + y) % 2:
                 board.putpixel((x, y), (255, 255, 255))
     app = Zooms()
-    async with app.run_test(size=(40, 11)) as pilot:
+    async with running(app, size=(40, 11)) as pilot:
         app.picture.show(board)
         await settled(pilot)
         assert all(90 < color.red < 170 for color in colors(app.picture)[5])
@@ -81,7 +81,7 @@ async def test_closer_shows_pixels_that_were_too_small_before():
 @pytest.mark.anyio
 async def test_the_wheel_zooms_where_the_mouse_is(painter):
     app = Zooms()
-    async with app.run_test(size=(40, 11)) as pilot:
+    async with running(app, size=(40, 11)) as pilot:
         app.picture.show(noise(400, 200))
         await settled(pilot)
         app.picture.post_message(scrolled(events.MouseScrollUp, 0, 0))
@@ -97,7 +97,7 @@ async def test_the_wheel_zooms_where_the_mouse_is(painter):
 @pytest.mark.anyio
 async def test_the_mouse_draws_the_picture_along(painter):
     app = Zooms()
-    async with app.run_test(size=(40, 11)) as pilot:
+    async with running(app, size=(40, 11)) as pilot:
         app.picture.show(noise(400, 200))
         await pilot.press("plus", "plus")
         await settled(pilot)
@@ -115,7 +115,7 @@ async def test_the_mouse_draws_the_picture_along(painter):
 @pytest.mark.anyio
 async def test_the_footer_tells_the_keys_and_greys_what_does_nothing():
     app = Zooms()
-    async with app.run_test(size=(90, 11)) as pilot:
+    async with running(app, size=(90, 11)) as pilot:
         await settled(pilot)
         told = {binding.binding.id: binding for binding in app.screen.active_bindings.values()}
         assert not any(told[name].enabled for name in told if name and name.startswith("picture."))
@@ -145,7 +145,7 @@ def enabled(app):
 @pytest.mark.anyio
 async def test_another_picture_is_seen_whole_and_cleared_keys_do_nothing(painter):
     app = Zooms()
-    async with app.run_test(size=(40, 11)) as pilot:
+    async with running(app, size=(40, 11)) as pilot:
         app.picture.show(noise(400, 200))
         await pilot.press("plus", "l")
         app.picture.show(noise(100, 100))
