@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -327,7 +327,11 @@ class Endpoint:
             elif address[1] == 0:  # nothing can be sent there
                 self._dropped["address"] += 1
             else:
-                receive(address, datagram, now)
+                try:
+                    receive(address, datagram, now)
+                except Exception:
+                    self._dropped["fault here"] += 1
+                    log.exception("a datagram could not be taken by a fault of this side")
         self._settle()
         if transfers:  # after the offers, which may have come just before their objects
             self._context.feed_parent(transfers)
@@ -351,8 +355,8 @@ class Endpoint:
             return
         self._settle_is_due = False
         while events := self._mux.take_events():
-            for event in events:
-                self._handle(event)
+            for event in events:  # each by itself: what one session did must cost no other its own
+                self._guard(partial(self._handle, event))
         if datagrams := self._mux.take_datagrams():
             self._parent.send_batch(datagrams)
         self._timer.set(self._mux.next_deadline())
@@ -364,6 +368,7 @@ class Endpoint:
             case MessageReceived():
                 session = self._sessions.get(event.session)
                 if session is not None:
+                    session.address = event.address
                     self._take_message(session, event.plaintext)
             case SessionOpened():
                 self._session_opened(event)
@@ -389,18 +394,16 @@ class Endpoint:
             return
         session.alive = False
         reason = str(event.reason)
-        self._sending.session_closed(session, reason)
-        self._receiving.session_closed(session, reason)
+        self._guard(lambda: self._sending.session_closed(session, reason))
+        self._guard(lambda: self._receiving.session_closed(session, reason))
         self._guard(lambda: self.on_closed(session, reason))
 
     def _take_message(self, session: Session, plaintext: bytes) -> None:
         kind, body = plaintext[:1], plaintext[1:]
         if kind == FOR_OWNER:
-            self._guard(lambda: self.on_message(session, body))
+            self.on_message(session, body)
         elif kind == FOR_TRANSFERS:
-            with suppress(Unavailable):  # a later datagram of the same batch has ended the session; that is told next
-                session.address = self._mux.session_info(session.number).address
-            self._guard(lambda: self._take_control(session, decode_control(body)))
+            self._take_control(session, decode_control(body))
         else:
             self._dropped["malformed"] += 1
 

@@ -42,6 +42,8 @@ class MessageReceived:
 
     session: int
     plaintext: bytes
+    address: Address
+    """Where the other side was when it sent this. Told here, since the session may be over when the event is taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,7 @@ class SecureMultiplexer:
         kind, body = connection.take_frame(frame, address, len(datagram), now)
         self._connections.heard(connection, previous_address)
         if kind == FrameKind.MESSAGE:
-            self._events.append(MessageReceived(connection.number, body))
+            self._events.append(MessageReceived(connection.number, body, connection.address))
         elif kind == FrameKind.CLOSE:
             self._remove(connection, CloseReason.REMOTE)
         elif kind not in (FrameKind.PING, FrameKind.PONG):

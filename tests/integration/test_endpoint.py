@@ -248,6 +248,32 @@ async def test_a_callback_that_fails_is_logged_and_harms_nobody(caplog):
         assert [record.exc_info[0] for record in caplog.records] == [ValueError]
 
 
+async def test_a_session_that_ends_in_a_batch_costs_no_other_its_events(caplog):
+    """A control message and a CLOSE in one batch: the session was asked for when it was gone already, the rest of
+    the batch was lost, and the sessions of other peers in it were deaf for good."""
+    async with opened() as left, opened() as right, opened() as third:
+        to_right = right.endpoint.local_address, right.endpoint.public_key
+        ending = await left.endpoint.connect(*to_right)
+        staying = await third.endpoint.connect(*to_right)
+        await until(lambda: len(right.sessions) == 2)
+        batch: list = []
+        right.endpoint._parent.on_batch = batch.extend
+        left.endpoint._post_control(ending, Alive())
+        left.endpoint.close_session(ending)
+        await until(lambda: len(batch) >= 2)
+        third.endpoint.post(staying, b"hear me")
+        await until(lambda: len(batch) >= 3)
+        right.endpoint._parent.on_batch = right.endpoint._receive
+        right.endpoint._receive(batch)
+        assert [data for _, data in right.messages] == [b"hear me"]
+        assert [session.remote_key for session in right.endpoint.sessions] == [third.endpoint.public_key]
+        assert [session.remote_key for session, _ in right.closed] == [left.endpoint.public_key]
+        again = await left.endpoint.connect(*to_right)
+        left.endpoint.post(again, b"back")
+        await right.message_count(2)
+    assert not caplog.records
+
+
 async def test_control_messages_that_make_no_sense_are_counted():
     async with pair() as (left, right, session):
         mux = left.endpoint._mux
