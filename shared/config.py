@@ -161,10 +161,15 @@ class Limits:
     """Transfers that wait for a worker port; the reference's queue behind its cap on workers."""
     requests_in_flight_per_key: int = 64
     """Unanswered requests of one account that a node holds; further ones are refused as busy."""
-    unproven_rate_per_s: float = 50.0
-    """Token bucket per address for anything that is not part of a session."""
+    unproven_rate_per_s: float = 500.0
+    """Token bucket per host (an IPv4 address, an IPv6 /64) for anything that is not part of a session: reading a first
+    message costs an X25519 of some 70 us whether it makes sense or not, so one host gets 4 % of a core."""
+    first_messages_per_s: float = 500.0
+    """First messages read in all without a cookie; beyond it an address must return one (spoofed sources)."""
+    cookies_per_address_per_s: float = 4.0
+    """Cookies for an address whose host has used up its share, so that a neighbour's flood shuts nobody out."""
     unproven_addresses: int = 4_096
-    """Addresses whose buckets are remembered; the longest silent goes first (spoofed sources)."""
+    """Hosts and addresses whose buckets are remembered; the longest silent goes first (spoofed sources)."""
     queued_messages: int = 64
     """Messages that wait for one handshake."""
     rekey_packets: int = 2**20

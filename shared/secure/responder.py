@@ -2,12 +2,13 @@
 
 A first message can be replayed and its address can be forged, so it has no effect by itself: it makes a half-open
 handshake that no one else sees, that lapses soon, and that becomes a session only with the first datagram under the
-session's keys. When many are half-open, an address first gets a cookie and nothing is kept for it.
+session's keys. When many are half-open, or come in at all, an address first gets a cookie and nothing is kept for it.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2s
+from typing import Final
 
 from shared.errors import DatagramRefused
 from shared.secure.context import SocketContext
@@ -22,8 +23,10 @@ from shared.secure.datagrams import (
     routing_header,
 )
 from shared.secure.noise import KEY_BYTES, HandshakeKeys, ResponderHandshake
-from shared.secure.unproven import CookieJar, TokenBuckets
+from shared.secure.unproven import CookieJar, FirstMessageGate, TokenBuckets
 
+_REPEATS_PER_S: Final = 50.0
+"""How often a first message that is repeated is answered again, per address."""
 _COOKIE_END = ROUTING_BYTES + COOKIE_BYTES
 
 
@@ -51,7 +54,8 @@ class Responder:
         self._context = context
         limits = context.limits
         self._cookies = CookieJar(context.entropy)
-        self._buckets = TokenBuckets(limits.unproven_rate_per_s, capacity=limits.unproven_addresses)
+        self._gate = FirstMessageGate(limits)
+        self._repeats = TokenBuckets[Address](_REPEATS_PER_S, capacity=limits.unproven_addresses)
         self._half_open: OrderedDict[bytes, HalfOpen] = OrderedDict()  # by own connection id, oldest first
         self._by_fingerprint: dict[bytes, HalfOpen] = {}
         self._per_key: dict[bytes, OrderedDict[bytes, None]] = {}
@@ -66,18 +70,19 @@ class Responder:
         """
         if len(datagram) != INIT_BYTES:
             raise DatagramRefused(Drop.MALFORMED)
-        if not self._buckets.take(address, now):
-            raise DatagramRefused(Drop.RATE)
         cookie, message = datagram[ROUTING_BYTES:_COOKIE_END], datagram[_COOKIE_END:]
         remote_id = datagram[ROUTING_BYTES - CONNECTION_ID_BYTES : ROUTING_BYTES]
         fingerprint = _fingerprint(address, remote_id, message)
         known = self._by_fingerprint.get(fingerprint)
         if known is not None:
+            if not self._repeats.take(address, now):
+                raise DatagramRefused(Drop.RATE)
             known.repeated = True
             return known.answer, None
         self.expire(now)
         has_cookie = self._cookies.verify(cookie, address, now)
-        if len(self) >= self._context.limits.cookie_threshold and not has_cookie:
+        is_crowded = len(self) >= self._context.limits.cookie_threshold
+        if not self._gate.may_read(address, now, has_cookie=has_cookie) or (is_crowded and not has_cookie):
             return self._ask_cookie(address, remote_id, now)
         handshake = ResponderHandshake(self._context.static, prologue=self._context.prologue + datagram[:ROUTING_BYTES])
         handshake.read_first(message)

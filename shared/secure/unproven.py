@@ -1,8 +1,8 @@
 """What is answered to addresses that have proved nothing: little, seldom, and never longer than what it answers.
 
-Token buckets bound how often an address is answered. A cookie proves that whoever sends from an address also receives
-there, while the responder keeps nothing for it (the idea of RFC 9147 section 5.1 and of WireGuard). Datagrams of no
-session get a short answer too, as a stateless reset does (RFC 9000 section 10.3).
+Token buckets bound how often a host is answered, and how many first messages are read. A cookie proves that whoever
+sends from an address also receives there, while the responder keeps nothing for it (the idea of RFC 9147 section 5.1
+and of WireGuard). Datagrams of no session get a short answer too, as a stateless reset does (RFC 9000 section 10.3).
 """
 
 import hmac
@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.config import Limits
 from shared.errors import DatagramRefused
+from shared.rates import TokenBuckets, network_of
 from shared.secure.datagrams import COOKIE_BYTES, MIN_DATA_BYTES, Address, DatagramType, Drop, routing_header
 
 SLOT_S: Final = 60.0
@@ -25,34 +26,36 @@ MAX_CLOSED: Final = 1_024
 """Closed sessions that are remembered; the oldest go first, so that closing many costs bounded memory."""
 
 
-class TokenBuckets:
-    """Grants each address so many answers per second, with a burst of one second's worth."""
+class FirstMessageGate:
+    """Decides which first messages are read: reading one is what a datagram of a stranger costs most.
 
-    __slots__ = ("_buckets", "_capacity", "_rate_per_s")
+    Hosts that have proved their address have buckets of their own, so that forged sources cannot empty them.
+    """
 
-    def __init__(self, rate_per_s: float, *, capacity: int) -> None:
-        """Take the rate per address, and how many addresses are remembered at most."""
-        self._rate_per_s = rate_per_s
-        self._capacity = capacity
-        self._buckets: OrderedDict[Address, tuple[float, float]] = OrderedDict()
+    __slots__ = ("_all", "_cookies", "_proven", "_unproven")
 
-    def __len__(self) -> int:
-        return len(self._buckets)
+    def __init__(self, limits: Limits) -> None:
+        capacity = limits.unproven_addresses
+        self._unproven = TokenBuckets[str](limits.unproven_rate_per_s, capacity=capacity)
+        self._proven = TokenBuckets[str](limits.unproven_rate_per_s, capacity=capacity)
+        self._all = TokenBuckets[None](limits.first_messages_per_s, capacity=1)
+        self._cookies = TokenBuckets[Address](limits.cookies_per_address_per_s, capacity=capacity)
 
-    def take(self, address: Address, now: float) -> bool:
-        """Take one token of `address`; False if it has none left.
+    def may_read(self, address: Address, now: float, *, has_cookie: bool) -> bool:
+        """Whether to read a first message; where not, the address is to be asked for a cookie.
 
-        Where the table is full, the address that was silent longest is forgotten: who forges that many sources gets a
-        full bucket for each, which is why an answer is never longer than what it answers.
+        Raises `DatagramRefused` where even that would be too much.
         """
-        burst = max(self._rate_per_s, 1.0)
-        tokens, updated_at = self._buckets.pop(address, (burst, now))
-        tokens = min(burst, tokens + max(now - updated_at, 0.0) * self._rate_per_s)
-        granted = tokens >= 1.0
-        self._buckets[address] = (tokens - 1.0 if granted else tokens, now)
-        if len(self._buckets) > self._capacity:
-            self._buckets.popitem(last=False)
-        return granted
+        host = network_of(address[0])
+        if has_cookie:
+            if not self._proven.take(host, now):
+                raise DatagramRefused(Drop.RATE)
+            return True
+        if self._unproven.take(host, now):
+            return self._all.take(None, now)
+        if not self._cookies.take(address, now):
+            raise DatagramRefused(Drop.RATE)
+        return False
 
 
 class CookieJar:
@@ -100,7 +103,7 @@ class StatelessResets:
     __slots__ = ("_buckets", "_closed")
 
     def __init__(self, limits: Limits) -> None:
-        self._buckets = TokenBuckets(limits.unproven_rate_per_s, capacity=limits.unproven_addresses)
+        self._buckets = TokenBuckets[str](limits.unproven_rate_per_s, capacity=limits.unproven_addresses)
         self._closed: OrderedDict[bytes, tuple[Address, bytes, float]] = OrderedDict()
 
     def remember_close(self, local_id: bytes, address: Address, datagram: bytes, now: float) -> None:
@@ -113,7 +116,7 @@ class StatelessResets:
         """Return what to send back, and why the datagram is dropped. Raises `DatagramRefused` to stay silent."""
         if len(datagram) < MIN_DATA_BYTES:
             raise DatagramRefused(Drop.MALFORMED)
-        if not self._buckets.take(address, now):
+        if not self._buckets.take(network_of(address[0]), now):
             raise DatagramRefused(Drop.RATE)
         kept = self._closed.get(local_id)
         if kept is not None and kept[0] == address and now < kept[2]:

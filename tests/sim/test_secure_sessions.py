@@ -9,7 +9,7 @@ from shared.config import LIMITS, LOCAL
 from shared.errors import LocalError, Unavailable
 from shared.secure.datagrams import DatagramType, peek, routing_header
 from shared.secure.events import CloseReason, SessionOpened
-from shared.secure.noise import InitiatorHandshake, KeyPair
+from shared.secure.noise import InitiatorHandshake, KeyPair, ResponderHandshake
 from tests.sim.secure_world import Host, SecureWorld
 from tests.sim.world import Weather
 
@@ -253,6 +253,33 @@ def test_under_a_flood_cookies_are_asked_and_honest_peers_get_through():
         assert sent <= node.bytes_from[address]
     world.run(10)
     assert node.mux.next_deadline() is not None
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_first_messages_that_cannot_be_read_are_counted_and_ask_for_cookies(forged: bool, monkeypatch):
+    """They never became half-open, so no number of them asked for a cookie, and each cost a Diffie-Hellman: 10 000 per
+    second took a whole core. Each port of one host had a share of its own."""
+    world = SecureWorld(12)
+    node = world.host(2)
+    tries = []
+    read_first = ResponderHandshake.read_first
+    monkeypatch.setattr(
+        ResponderHandshake, "read_first", lambda self, message: tries.append(1) or read_first(self, message)
+    )
+    for number in range(10_000):
+        host = f"10.{number % 100}.1.1" if forged else "10.9.9.9"
+        junk = routing_header(DatagramType.INIT, number.to_bytes(8, "big")) + node.random.randbytes(1200 - 10)
+        node._on_datagram((host, 1000 + number), junk)
+    assert len(tries) <= LIMITS.first_messages_per_s
+    peer = world.host(1)
+    peer.send(peer.connect(node), b"through")
+    neighbour = world.host(3)
+    neighbour.move(("10.9.9.9", 70))
+    neighbour.send(neighbour.connect(node), b"from next door")
+    world.run(1.0)
+    assert sorted(node.messages()) == [b"from next door", b"through"]
+    for address, sent in node.bytes_to.items():
+        assert sent <= node.bytes_from[address]
 
 
 def test_one_key_replayed_from_forged_addresses_does_not_shut_its_owner_out():
@@ -500,7 +527,7 @@ def test_a_first_message_shorter_than_its_padding_is_refused():
     assert b.mux.dropped == {"malformed": 3}
 
 
-def test_hints_are_few_per_address_and_stale_paths_are_forgotten():
+def test_hints_are_few_per_host_and_stale_paths_are_forgotten():
     world = SecureWorld(27)
     node, peer = world.host(2), world.host(1)
     session = peer.connect(node)
@@ -518,12 +545,12 @@ def test_hints_are_few_per_address_and_stale_paths_are_forgotten():
     node.mux.receive(old, hint, node.now)
     assert node.mux.dropped == {"unexpected": 1}
     stray = routing_header(DatagramType.DATA, b"nobody's") + bytes(40)
-    for _ in range(500):
-        node.mux.receive(("10.9.9.9", 9), stray, node.now)
+    for port in range(1, 1001):
+        node.mux.receive(("10.9.9.9", port), stray, node.now)
     answers = node.mux.take_datagrams()
     assert len(answers) == LIMITS.unproven_rate_per_s
     assert {len(datagram) for _, datagram in answers} == {10}
-    assert node.mux.dropped["rate"] == 450
+    assert node.mux.dropped["rate"] == 1000 - LIMITS.unproven_rate_per_s
 
 
 def test_clusters_with_different_prologues_do_not_meet():

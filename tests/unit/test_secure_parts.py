@@ -6,13 +6,14 @@ import pytest
 
 from shared.config import LIMITS, LOCAL
 from shared.errors import DatagramRefused, LocalError, RemoteError
+from shared.rates import TokenBuckets, network_of
 from shared.secure import session as session_module
 from shared.secure.context import Deadlines
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, DatagramType, Drop, FrameKind, peek, routing_header
 from shared.secure.noise import HandshakeKeys
 from shared.secure.session import WINDOW_PACKETS, ReplayWindow, SessionKeys
 from shared.secure.transfer_keys import TransferCipher, TransferKeys
-from shared.secure.unproven import CookieJar, TokenBuckets
+from shared.secure.unproven import CookieJar
 from shared.transfer.frames import TRANSFER_DATAGRAM_TYPE, PacketCipher
 
 HERE = ("192.0.2.1", 4000)
@@ -78,6 +79,13 @@ class TestReplayWindow:
         assert window.is_fresh(2**63)
         assert window.is_fresh(2)
         assert not window.is_fresh(3)
+
+
+def test_a_household_is_one_sender_whatever_its_port_or_the_end_of_its_ipv6_address():
+    assert network_of("192.0.2.7") == network_of("::ffff:192.0.2.7") == "192.0.2.7"
+    assert network_of("2001:db8:1:2::7") == network_of("2001:db8:1:2:ffff::1%eth0") == "2001:db8:1:2::/64"
+    assert network_of("2001:db8:1:3::7") != network_of("2001:db8:1:2::7")
+    assert network_of("node.example") == "node.example"
 
 
 class TestTokenBuckets:

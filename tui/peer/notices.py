@@ -18,8 +18,8 @@ import msgspec
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, RemoteError, Unavailable
 from shared.net.endpoint import Session
+from shared.rates import TokenBuckets
 from shared.records import RightsRecord, decode_record, encode_record
-from shared.secure.unproven import TokenBuckets
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.codec import encode
@@ -65,7 +65,7 @@ class DirectNotices:
         self._holding = holding
         self._waiting: dict[str, _Waiting] = {}
         self._turns = anyio.CapacityLimiter(_SENT_AT_ONCE)
-        self._buckets: TokenBuckets = TokenBuckets(RATE_PER_S, capacity=_SENDERS)
+        self._buckets = TokenBuckets[bytes](RATE_PER_S, capacity=_SENDERS)
         self._in_work: Counter[bytes] = Counter()
         self.dropped: Counter[str] = Counter()
         """Notices that were not taken, by reason."""
@@ -127,7 +127,7 @@ class DirectNotices:
         if not self._copies.comes_from(notice.grant, key):
             self.dropped["not from the owner"] += 1
             raise RemoteError("a notice of rights that does not come from the owner of the grant")
-        if not self._buckets.take((key.hex(), 0), self._context.clock()):
+        if not self._buckets.take(key, self._context.clock()):
             self._drop("too many a second", notice)
         elif self._in_work[key] >= IN_WORK_PER_SENDER:
             self._drop("too many at once", notice)
