@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from node.exchange import Pulls, SessionExchange, send_answer
-from node.services.common import Caller
+from node.services.common import Caller, refused
 from node.services.freezing import GrantIsFrozen
 from node.services.operations import Services
 from node.telemetry import RequestOrigin, Telemetry
@@ -35,6 +35,7 @@ from shared.wire.labels import MAX_LABEL_BYTES, Label, OperationObject, UploadOb
 from shared.wire.node_messages import RequestKey
 from shared.wire.operations import Operation
 from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
+from shared.wire.refusals import RefusalCode
 
 log = logging.getLogger(__name__)
 
@@ -204,10 +205,10 @@ class RequestHandler:
         code = ""
         try:
             exchange = SessionExchange(self._endpoint, self._pulls, held.session, request)
-            operation = await self._operation(held.request, exchange)
-            held.kind = _kind_of(operation)
             caller = await self._services.caller(key.session_key, held.session.address[0])
             self.remember(held.session, caller)
+            operation = await self._operation(held.request, caller, exchange)
+            held.kind = _kind_of(operation)
             served = await self._services.serve(caller, request, operation, exchange)
             answer = Answer(request=request, outcome=served.outcome)
             await send_answer(self._endpoint, held.session, request, answer)
@@ -236,9 +237,12 @@ class RequestHandler:
                 self.nudge(account)
         return code
 
-    async def _operation(self, request: Request, exchange: SessionExchange) -> Operation:
+    async def _operation(self, request: Request, caller: Caller, exchange: SessionExchange) -> Operation:
+        """Return what is asked for; pulled from the peer where it is long. Nothing is pulled from strangers."""
         if request.operation is not None:
             return request.operation
+        if not caller.is_registered:
+            raise refused(RefusalCode.UNKNOWN_ACCOUNT)
         if request.large_sha256 is None:
             raise MalformedMessage("a request without an operation")
         data = await exchange.pull_operation(request.large_size, request.large_sha256)

@@ -159,6 +159,10 @@ class Limits:
     transfers_per_peer: int = 16
     queued_transfers: int = 1_024
     """Transfers that wait for a worker port; the reference's queue behind its cap on workers."""
+    slow_transfer_bytes_per_s: float = 16_384.0
+    """A transfer below this gives way while others wait (slow senders that hold every worker port)."""
+    least_transfer_bytes_per_s: float = 1_024.0
+    """A transfer below this for some time ends, whether others wait or not: so none lasts for ever."""
     requests_in_flight_per_key: int = 64
     """Unanswered requests of one account that a node holds; further ones are refused as busy."""
     unproven_rate_per_s: float = 500.0

@@ -45,6 +45,14 @@ class Admission:
         """How many wait."""
         return len(self._queue)
 
+    @property
+    def first_waiting(self) -> bytes | None:
+        """The peer that waits longest of those whom no cap of their own holds; None where nobody does."""
+        for waiter in self._queue:
+            if self._used_by[waiter.peer] < self._per_peer:
+                return waiter.peer
+        return None
+
     def try_take(self, peer: bytes) -> bool:
         """Take a place if one is free; others who wait for theirs go first, unless a cap of their own holds them."""
         if self.in_use >= self._total or self._used_by[peer] >= self._per_peer:
@@ -121,6 +129,11 @@ class WorkerPorts:
     def waiting(self) -> int:
         """Transfers that wait for a port."""
         return self._admission.waiting
+
+    @property
+    def first_waiting(self) -> bytes | None:
+        """See `Admission.first_waiting`."""
+        return self._admission.first_waiting
 
     def try_acquire(self, peer: bytes) -> Port | None:
         """Return a port for a transfer with `peer`, None where a cap is reached.

@@ -23,6 +23,7 @@ from shared.net.admission import Admission
 from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, ControlMessage, OfferMessage, Queued, Refuse
 from shared.net.driver import ReceivingDriver
 from shared.net.handles import Incoming, IncomingOffer, Session
+from shared.net.pace import Holder, Pace, who_gives_way
 from shared.net.partial_store import PartialKey
 from shared.net.paths import LINGER_S, transfer_settings
 from shared.net.port import Port
@@ -43,7 +44,7 @@ FAREWELL_S: Final = 5.0
 OnOffer = Callable[[Session, IncomingOffer], Incoming | None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Arrival:
     """One object on its way in."""
 
@@ -55,6 +56,8 @@ class Arrival:
     answer: ControlMessage
     """What a repeated offer is told."""
     driver: ReceivingDriver | None = None
+    pace: Pace | None = None
+    """How fast it comes, once it does."""
     failure: GlimpseError | None = None
     """Why it is over, where that came from outside the transfer itself."""
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -209,13 +212,37 @@ class Receiving:
                 if not older.session.alive or still_s >= self._patience_s:
                     self._fail(older, TransferFailed("The sender has begun anew."))
 
-    def _make_room(self) -> None:
-        """End the transfer that has stood still longest, if that is long, since others wait."""
-        drivers = [(one.driver.moved_at, one) for one in self._arrivals.values() if one.driver is not None]
-        if drivers:
-            moved_at, idle = min(drivers, key=lambda item: item[0])
-            if self._context.clock() - moved_at >= self._patience_s:
-                self._fail(idle, TransferFailed("The transfer stood still while others waited."))
+    async def keep_pace(self) -> None:
+        """Measure how fast everything comes, and end what is too slow; runs until cancelled."""
+        while True:
+            await anyio.sleep(self._patience_s)
+            now, least = self._context.clock(), self._context.limits.least_transfer_bytes_per_s
+            for arrival in list(self._arrivals.values()):
+                if arrival.driver is None or arrival.pace is None:
+                    continue
+                arrival.pace.note(now, arrival.driver.machine.progress[0], least_per_s=least)
+                if arrival.pace.is_too_slow:
+                    self._fail(arrival, TransferFailed("The transfer is too slow; it can go on later."))
+            for waiting in (self._admission.first_waiting, self._context.workers.first_waiting):
+                if waiting is not None:
+                    self._make_room(waiting)
+
+    def _make_room(self, waiting: bytes) -> None:
+        """End the transfer that has to give way to the peer `waiting`, if there is one."""
+        now = self._context.clock()
+        holders = [
+            Holder(
+                arrival,
+                arrival.session.remote_key,
+                now - arrival.driver.moved_at,
+                None if arrival.pace is None else arrival.pace.rate_per_s,
+            )
+            for arrival in self._arrivals.values()
+            if arrival.driver is not None and arrival.failure is None
+        ]
+        gives_way = who_gives_way(holders, waiting, patience_s=self._patience_s, limits=self._context.limits)
+        if gives_way is not None:
+            self._fail(gives_way[0], TransferFailed(gives_way[1]))
 
     @property
     def _patience_s(self) -> float:
@@ -265,7 +292,7 @@ class Receiving:
         if offer.size == 0:
             return self._receive_nothing(arrival)
         if not self._admission.try_take(session.remote_key):
-            self._make_room()
+            self._make_room(session.remote_key)
             context.post(session, arrival.answer)
             await self._admission.take(session.remote_key)
         try:
@@ -327,7 +354,7 @@ class Receiving:
         try:
             if (port := context.workers.try_acquire(peer)) is not None:
                 return port
-            self._make_room()
+            self._make_room(peer)
             context.post(arrival.session, arrival.answer)
             return await context.workers.acquire(peer)
         except OSError:
@@ -357,6 +384,8 @@ class Receiving:
             on_finished=lambda: self._finished(arrival, driver),
         )
         driver.host = session.address[0]
+        window_s = IDLE_SHARE / 2 * self._patience_s
+        arrival.pace = Pace(context.clock(), machine.progress[0], window_s=window_s)
         driver.on_progress = arrival.incoming.report
         context.routes[arrival.cipher.token] = driver
         return driver

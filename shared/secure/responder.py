@@ -11,6 +11,7 @@ from hashlib import blake2s
 from typing import Final
 
 from shared.errors import DatagramRefused
+from shared.rates import TokenBuckets
 from shared.secure.context import SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
@@ -23,7 +24,7 @@ from shared.secure.datagrams import (
     routing_header,
 )
 from shared.secure.noise import KEY_BYTES, HandshakeKeys, ResponderHandshake
-from shared.secure.unproven import CookieJar, FirstMessageGate, TokenBuckets
+from shared.secure.unproven import CookieJar, FirstMessageGate
 
 _REPEATS_PER_S: Final = 50.0
 """How often a first message that is repeated is answered again, per address."""

@@ -280,6 +280,36 @@ async def test_an_idle_transfer_makes_room_for_those_who_wait():
                 await right.incoming[0].wait()
 
 
+async def test_a_sender_that_only_drips_makes_room_for_those_who_wait():
+    """A datagram every two seconds was enough to hold a worker port for ever: four keys held all of a node's."""
+    timing, patient = replace(QUICK, transfer_idle_s=2.0), replace(QUICK, transfer_idle_s=60.0)
+    limits = Limits(worker_ports=1, worker_ports_per_peer=1, slow_transfer_bytes_per_s=1e9)
+    async with (
+        opened(timing=patient) as hog,
+        opened(timing=patient) as left,
+        opened(timing=timing, limits=limits) as right,
+    ):
+        session = await hog.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        right.on_report = lambda received, total: hog.endpoint.pause(True)
+
+        async def drip() -> None:
+            while True:
+                await anyio.sleep(0.1)
+                hog.endpoint.pause(False)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(_fails, hog, session)
+            await until(lambda: right.incoming and right.incoming[0].received)
+            right.on_report = lambda received, total: hog.endpoint.pause(total > 1_000_000)
+            group.start_soon(drip)
+            other = await left.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+            with anyio.fail_after(DEADLINE_S):
+                await left.endpoint.send_object(other, b"it", payload(100_000))
+                with pytest.raises(TransferFailed, match="while others waited"):
+                    await right.incoming[0].wait()
+            group.cancel_scope.cancel()
+
+
 async def _fails(owner: Owner, session) -> None:
     with pytest.raises(TransferFailed):
         await owner.endpoint.send_object(session, b"it", payload(5_000_000))

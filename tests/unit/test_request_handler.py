@@ -11,6 +11,7 @@ import pytest
 
 from node.exchange import Pulls
 from node.request_handler import RequestHandler
+from node.services.common import Caller
 from node.telemetry import Telemetry
 from shared.config import LOCAL
 from shared.errors import Refused, StorageError, Unavailable
@@ -19,7 +20,7 @@ from shared.wire.codec import decode
 from shared.wire.node_messages import RequestKey
 from shared.wire.operations import ListUsers
 from shared.wire.peer_messages import Answer, AnyPeerMessage, NoLeader, Pull, Request
-from shared.wire.refusals import FINAL_CODES
+from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +94,16 @@ class Bench:
             await self.request_handler.idle.wait()
 
 
+@dataclass
+class Knowing:
+    """Services that know who asks, and serve nothing."""
+
+    asks: Caller
+
+    async def caller(self, _key: bytes, _host: str) -> Caller:
+        return self.asks
+
+
 @pytest.fixture
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     """A request handler with the timers of its parameter, of `LOCAL` where it has none."""
@@ -103,7 +114,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     async with anyio.create_task_group() as tasks:
         request_handler = RequestHandler(
             endpoint,
-            cast("Any", None),
+            cast("Any", Knowing(Caller(PEER, "127.0.0.1", 7, "Ada", bytes(32)))),
             Pulls(endpoint, timing),
             tasks,
             telemetry=telemetry,
@@ -169,6 +180,18 @@ async def test_a_request_whose_peer_left_while_it_was_served_is_given_back_and_l
     assert bench.told.taken() == ["held", "failed, gone"], "dispatch must not give it to this node again"
     bench.request_handler.unwanted(here, key[1])
     assert bench.told.taken() == [], "it has been let go of"
+
+
+@pytest.mark.parametrize("bench", [PATIENT], indirect=True)
+async def test_nothing_is_pulled_from_a_stranger(bench: Bench) -> None:
+    """Keys that nobody had registered announced long operations, and held the worker ports of every node with them."""
+    bench.request_handler._services = cast("Any", Knowing(Caller(PEER, "127.0.0.1")))
+    with anyio.fail_after(PATIENCE_S):
+        bench.request_handler.serve(bench.take(session(), 1))
+        await bench.done()
+    [answer] = bench.posts.messages
+    assert isinstance(answer, Answer)
+    assert answer.code == RefusalCode.UNKNOWN_ACCOUNT
 
 
 @dataclass
