@@ -14,7 +14,7 @@ import psutil
 from anyio.abc import TaskGroup
 
 from node.audit_log import AuditLog
-from node.directory import Directory
+from node.directory import Directory, LeaseRow
 from node.directory import NodeRow as DirectoryRow
 from node.directory.operators import choose_policy
 from node.dispatch import Forget, NobodyServes, Serve
@@ -25,8 +25,11 @@ from node.lease import (
     LeaseLost,
     LeaseReleased,
     LeaseRenewed,
+    LeaseSeen,
     LeaseUnknown,
     LeaseWon,
+    ReadLease,
+    ReleaseLease,
     RenewLease,
 )
 from node.links import NodeLinks
@@ -253,13 +256,16 @@ class Control:
             case RenewLease(term, sent_at):
                 renewed = await self._directory.renew_lease(holder, term, lease_s)
                 return LeaseRenewed(term, sent_at) if renewed else await self._lost(sent_at)
-            case _:
-                await self._directory.release_lease(holder, asked.action.term)
-                return LeaseReleased(asked.action.term)
+            case ReleaseLease(term):
+                await self._directory.release_lease(holder, term)
+                return LeaseReleased(term)
+            case ReadLease(sent_at):
+                row = await self._directory.read_lease(lease_s)
+                return LeaseSeen(row.term, _node_of(row), sent_at)
 
     async def _lost(self, sent_at: float) -> LeaseLost:
         row = await self._directory.read_lease(self._timing.lease_s)
-        holder = row.holder.partition("/")[0] if row.holder and not row.is_free else None
+        holder = _node_of(row)
         return LeaseLost(row.term, holder, max(0.0, row.expires - row.now) if holder else 0.0, sent_at)
 
     async def _announce(self, asked: Announce) -> None:
@@ -304,6 +310,11 @@ class Control:
             with anyio.move_on_after(_AUDIT_EVERY_S):
                 await self._audit_due.wait()
             self._audit_due = anyio.Event()
+
+
+def _node_of(row: LeaseRow) -> str | None:
+    """Return the node that has the lease, None where it is free."""
+    return row.holder.partition("/")[0] if row.holder and not row.is_free else None
 
 
 def _policy(chosen: str | None) -> Policy | None:

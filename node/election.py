@@ -24,8 +24,10 @@ from node.lease import (
     LeaseLost,
     LeaseReleased,
     LeaseRenewed,
+    LeaseSeen,
     LeaseUnknown,
     LeaseWon,
+    ReadLease,
     ReleaseLease,
     RenewLease,
     Resignation,
@@ -82,6 +84,10 @@ class Election:
         self._candidate: str | None = None
         self._passed_over: set[str] = set()
         self._answers: dict[str, NodeState | None] = {}
+        self._holder: str | None = None
+        """Who had the lease of `term` when its row was seen last."""
+        self._unchecked: dict[str, ElectionMessage] = {}
+        self._read_at = -_FOREVER
         self._leadership = Leadership(timing)
         self._broadcast(wire.Join(**self._load_report()))
 
@@ -103,10 +109,10 @@ class Election:
             return
         if isinstance(message, LoadReport):
             self.membership.loaded(sender, message.load1, message.cores, message.in_flight, fit=message.fit)
-        if message.term > self.term:
-            self.term = message.term
-            self._step(Input.HIGHER_TERM, now)
-        self._received(sender, message, now)
+        if self._is_news(sender, message):
+            self._check(sender, message, now)
+        else:
+            self._received(sender, message, now)
 
     def tick(self, now: float) -> None:
         """Let time pass: call at `next_deadline` or later."""
@@ -276,12 +282,57 @@ class Election:
             case LeaseLost():
                 self._lease_lost(answer, now)
             case LeaseUnknown():
+                self._unchecked.clear()
                 if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
                     self._claim_unanswered(now)
+            case LeaseSeen():
+                self._row_seen(answer.term, answer.holder, now)
             case LeaseReleased():
                 resignation = self._leadership.resignation
                 if resignation is not None and resignation.term == answer.term:
                     self._announce(resignation)
+
+    # --- Terms and leaders that only a message tells of -----------------------------------------------------------
+    def _is_news(self, sender: str, message: ElectionMessage) -> bool:
+        """Whether a message tells of a term, or of a leader, that this node has not seen in the lease's row.
+
+        The row alone moves the term: one message of a node whose key was stolen could otherwise put the term so high
+        that nobody's claim fits the row any more, and name itself the leader.
+        """
+        if message.term != self.term:
+            return message.term > self.term
+        match message:
+            case wire.Heartbeat() | wire.NewLeader():
+                return sender != self._holder
+            case wire.LeaderIs():
+                return message.leader != self._holder
+            case _:
+                return False
+
+    def _check(self, sender: str, message: ElectionMessage, now: float) -> None:
+        """Keep a message until the row has been read; of each sender the last."""
+        self._unchecked[sender] = message
+        if isinstance(message, wire.Heartbeat):  # that it was heard is true, whoever leads
+            self._send(sender, wire.HeartbeatAck(sequence=message.sequence, **self._load_report()))
+        if now - self._read_at >= self.timing.heartbeat_s / 2:
+            self._read_at = now
+            self._actions.append(ReadLease(now))
+
+    def _row_seen(self, term: int, holder: str | None, now: float) -> None:
+        """Take what the row shows, and the messages that waited for it."""
+        if term > self.term:
+            self.term = term
+            self._holder = holder
+            self._step(Input.HIGHER_TERM, now)
+        elif term == self.term:
+            self._holder = holder
+        waiting, self._unchecked = self._unchecked, {}
+        for sender, message in waiting.items():
+            if self._is_news(sender, message):
+                continue
+            if isinstance(message, wire.Heartbeat):  # which is acknowledged already
+                message = wire.NewLeader(term=message.term, incarnation=message.incarnation, table=message.table)
+            self._received(sender, message, now)
 
     # --- Messages ----------------------------------------------------------------------------------------------------
     def _received(self, sender: str, message: ElectionMessage, now: float) -> None:
@@ -527,7 +578,7 @@ class Election:
             if self.role is Role.CLAIM:
                 self._claim_unanswered(now)
             return
-        self.term = answer.term
+        self.term, self._holder = answer.term, self.me
         self._unanswered_claims = 0
         self._leadership.begin(answer.term, answer.sent_at, now)
         self._step(Input.LEASE_WON, now)
@@ -541,12 +592,12 @@ class Election:
     def _lease_lost(self, answer: LeaseLost, now: float) -> None:
         if self.role is Role.LEADER:
             if answer.sent_at is None or answer.sent_at >= self._leadership.since:
-                self.term = max(self.term, answer.term)
+                self._take_row(answer)
                 self._step(Input.LEASE_LOST, now)
                 self._act_at = now + self.timing.heartbeat_s
             return
         restored = answer.term < self.term  # a directory that forgot terms: nothing is won by asking at once
-        self.term = max(self.term, answer.term)
+        self._take_row(answer)
         if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
             self._unanswered_claims = 0
             self._step(Input.LEASE_LOST, now)
@@ -554,6 +605,10 @@ class Election:
                 unknown = answer.free_in_s is None or restored
                 retry_s = self.timing.heartbeat_s if unknown else answer.free_in_s or 0.0
                 self._act_at = now + max(retry_s, 0.0) + _LEASE_MARGIN_HEARTBEATS * self.timing.heartbeat_s
+
+    def _take_row(self, answer: LeaseLost) -> None:
+        if answer.term >= self.term:
+            self.term, self._holder = answer.term, answer.holder
 
     def _step_down(self, why: Input, now: float, successor: str | None = None) -> None:
         """Give up what this node has: a leader releases the lease and tells the others, once it is released."""

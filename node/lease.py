@@ -43,7 +43,14 @@ class ReleaseLease:
     term: int
 
 
-LeaseAction = ClaimLease | RenewLease | ReleaseLease
+@dataclass(frozen=True, slots=True)
+class ReadLease:
+    """Read the row: a message told of a term or of a leader that this node has not seen there."""
+
+    sent_at: float
+
+
+LeaseAction = ClaimLease | RenewLease | ReleaseLease | ReadLease
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,16 @@ class LeaseReleased:
     term: int
 
 
-LeaseAnswer = LeaseWon | LeaseRenewed | LeaseLost | LeaseUnknown | LeaseReleased
+@dataclass(frozen=True, slots=True)
+class LeaseSeen:
+    """The row shows `term` and `holder`, None where the lease is free."""
+
+    term: int
+    holder: str | None
+    sent_at: float
+
+
+LeaseAnswer = LeaseWon | LeaseRenewed | LeaseLost | LeaseUnknown | LeaseReleased | LeaseSeen
 
 
 @dataclass(frozen=True, slots=True)

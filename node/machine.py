@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from node.dispatch import Dispatch, DispatchAction, Forget, Held, Serve
 from node.election import Election
 from node.faults import DeafnessChanged, Faults
-from node.lease import ClaimLease, LeaseAction, LeaseAnswer, LeaseWon
+from node.lease import LeaseAction, LeaseAnswer, LeaseWon, ReleaseLease, RenewLease
 from node.membership import MemberRow
 from node.placement import Policy
 from node.roles import ElectionEvent
@@ -256,4 +256,5 @@ class NodeMachine:
 
     def _incarnation_for(self, action: LeaseAction) -> int:
         term, incarnation = self._claimed
-        return incarnation if not isinstance(action, ClaimLease) and action.term == term else self.election.incarnation
+        its_own = isinstance(action, RenewLease | ReleaseLease) and action.term == term
+        return incarnation if its_own else self.election.incarnation

@@ -298,7 +298,7 @@ async def test_a_sender_that_only_drips_makes_room_for_those_who_wait():
                 hog.endpoint.pause(False)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(_fails, hog, session)
+            group.start_soon(_fails, hog, session, 60_000_000)
             await until(lambda: right.incoming and right.incoming[0].received)
             right.on_report = lambda received, total: hog.endpoint.pause(total > 1_000_000)
             group.start_soon(drip)
@@ -310,9 +310,9 @@ async def test_a_sender_that_only_drips_makes_room_for_those_who_wait():
             group.cancel_scope.cancel()
 
 
-async def _fails(owner: Owner, session) -> None:
+async def _fails(owner: Owner, session, size: int = 5_000_000) -> None:
     with pytest.raises(TransferFailed):
-        await owner.endpoint.send_object(session, b"it", payload(5_000_000))
+        await owner.endpoint.send_object(session, b"it", payload(size))
 
 
 async def test_a_full_send_buffer_only_delays(monkeypatch: pytest.MonkeyPatch):

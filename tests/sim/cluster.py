@@ -21,8 +21,10 @@ from node.lease import (
     LeaseLost,
     LeaseReleased,
     LeaseRenewed,
+    LeaseSeen,
     LeaseUnknown,
     LeaseWon,
+    ReadLease,
     ReleaseLease,
     RenewLease,
 )
@@ -98,6 +100,8 @@ class SimDirectory:
                 if self.term == term and mine:
                     self.holder = None
                 return LeaseReleased(term)
+            case ReadLease(sent_at):
+                return LeaseSeen(self.term, None if free else self._name(), sent_at)
 
     def announce(self, row: MemberRow) -> None:
         """Write a node's row, unless the row is of a newer incarnation."""

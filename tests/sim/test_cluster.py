@@ -8,6 +8,7 @@ import pytest
 from node.dispatch import Policy
 from shared.config import LOCAL
 from shared.errors import LocalError
+from shared.wire import node_messages as wire
 from tests.sim.chaos import Chaos, bad_weather, storm
 from tests.sim.cluster import SimCluster, Violation
 from tests.sim.failover import (
@@ -117,6 +118,36 @@ def test_a_node_that_forgot_its_lives_is_in_the_cluster_again(seed: int, which: 
     peer.ask()
     cluster.run(3.0)
     assert len(peer.answered_at) == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_who_has_the_key_of_a_follower_deposes_nobody_by_what_it_says_of_terms(seed: int) -> None:
+    """One Decline of a very high term left the cloud without a leader until all nodes were started anew together."""
+    cluster = settled(seed)
+    leader = cluster.leader()
+    assert leader is not None
+    thief, victim = (name for name in cluster.names if name != leader.name)
+    won = len(cluster.directory.terms_won)
+    lies = random.Random(seed)
+    peer = cluster.peer()
+    for _ in range(100):
+        stamp = {"term": lies.choice([cluster.directory.term, cluster.directory.term + 1, 2**53]), "incarnation": 1_000}
+        lie = lies.choice(
+            [
+                wire.Decline(**stamp),
+                wire.NewLeader(table=(), **stamp),
+                wire.Heartbeat(sequence=lies.randrange(100), table=(), **stamp),
+                wire.LeaderIs(leader=thief, **stamp),
+            ]
+        )
+        cluster.send(thief, lies.choice([leader.name, victim]), lie)
+        peer.ask()
+        cluster.run(0.05)
+    cluster.run(3.0)
+    assert cluster.agreed()
+    assert cluster.leader() is leader
+    assert len(cluster.directory.terms_won) == won
+    assert len(peer.answered_at) == 100
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -11,8 +11,10 @@ from node.lease import (
     LeaseLost,
     LeaseReleased,
     LeaseRenewed,
+    LeaseSeen,
     LeaseUnknown,
     LeaseWon,
+    ReadLease,
     ReleaseLease,
     RenewLease,
 )
@@ -52,6 +54,7 @@ class Bench:
     me: str = "b"
     nodes: tuple[str, ...] = NODES
     now: float = 0.0
+    directory_answers: bool = True
     machine: Election = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,8 +70,21 @@ class Bench:
         return self
 
     def get(self, sender: str, message: NodeMessage) -> "Bench":
+        """Feed a message. Where the machine looks into the directory's row, that bears the message out."""
         self.machine.receive(sender, message, self.now)
+        if any(isinstance(action, ReadLease) for action in self.machine._actions):
+            leader = message.leader if isinstance(message, LeaderIs) else sender
+            self.answer_reads(message.term, leader)
         return self
+
+    def answer_reads(self, term: int, holder: str | None) -> None:
+        """Let the directory's row show a term and a holder to whoever asked."""
+        actions = self.machine.take_actions()
+        self.machine._actions += [action for action in actions if not isinstance(action, ReadLease)]
+        for action in actions:
+            if isinstance(action, ReadLease):
+                seen = LeaseSeen(term, holder, action.sent_at)
+                self.machine.lease_answer(seen if self.directory_answers else LeaseUnknown(action.sent_at), self.now)
 
     def sent(self, *, signs_of_life: bool = False) -> list[tuple[str, NodeMessage]]:
         signs = (Pulse, Heartbeat, HeartbeatAck)
@@ -371,7 +387,9 @@ def test_a_node_that_loses_the_directory_during_an_election_waits_as_a_follower(
     if role is Role.WAIT:
         bench.get("b", Ok(term=1, **{**REPORT, "incarnation": 1}))
     assert bench.machine.role is role
+    bench.get("b", pulse())
     bench.machine.directory_away()
+    bench.directory_answers = False
     bench.machine.take_events()
     for _ in range(100):
         bench.get("b", pulse()).get("b", Decline(term=1, incarnation=1)).at(bench.now + HB / 2)
@@ -576,3 +594,70 @@ def test_node_states_come_from_the_leaders_table() -> None:
     assert states["c"].heard_age_s == pytest.approx(0.7)
     assert states["a"].heard_age_s == pytest.approx(0.2)
     assert states["b"].heard_age_s == 0.0
+
+
+STOLEN = 2**53
+"""A term that no claim could ever reach."""
+
+
+@pytest.mark.parametrize("role", [Role.FOLLOWER, Role.LEADER])
+@pytest.mark.parametrize(
+    "message",
+    [
+        Decline(term=STOLEN, incarnation=1),
+        Pulse(term=STOLEN, incarnation=1, **REPORT),
+        LeaderIs(term=STOLEN, incarnation=1, leader="c"),
+        NewLeader(term=STOLEN, incarnation=1, table=()),
+        Heartbeat(term=STOLEN, incarnation=1, sequence=1, table=()),
+        Resign(term=STOLEN, incarnation=1, successor="c"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_term_that_only_a_message_tells_of_moves_nobody(message: NodeMessage, role: Role) -> None:
+    """One datagram under a stolen key took every node to a term that no claim fits: no leader, until all nodes were
+    started anew together."""
+    bench = Bench()
+    if role is Role.LEADER:
+        bench.leading()
+        term, leader = 2, "b"
+    else:
+        bench.heartbeat()
+        term, leader = 1, "a"
+    bench.now += HB
+    bench.machine.receive("c", message, bench.now)
+    assert [type(action) for action in bench.machine._actions if isinstance(action, ReadLease)] == [ReadLease]
+    bench.machine.receive("c", message, bench.now)
+    assert sum(isinstance(action, ReadLease) for action in bench.machine._actions) == 1, "asked once per heartbeat"
+    bench.answer_reads(term, leader)
+    assert (bench.machine.role, bench.machine.term, bench.machine.leader) == (role, term, leader)
+
+
+def test_who_names_itself_leader_of_the_present_term_is_not_followed() -> None:
+    bench = Bench().heartbeat()
+    bench.machine.receive("c", NewLeader(term=1, incarnation=1, table=()), bench.now)
+    bench.answer_reads(1, "a")
+    assert bench.machine.leader == "a"
+    bench.machine.receive("c", LeaderIs(term=1, incarnation=1, leader="c"), bench.now + HB)
+    bench.now += HB
+    bench.answer_reads(1, "a")
+    assert bench.machine.leader == "a"
+
+
+def test_a_heartbeat_is_acknowledged_while_the_directory_is_asked_whose_it_is() -> None:
+    """A slow directory must not make a new leader take itself for cut off."""
+    bench = Bench()
+    bench.machine.receive("a", Heartbeat(term=1, incarnation=1, sequence=7, table=()), 0.0)
+    assert [node for node, message in bench.sent(signs_of_life=True) if isinstance(message, HeartbeatAck)] == ["a"]
+    assert bench.machine.leader is None
+    bench.answer_reads(1, "a")
+    assert bench.machine.leader == "a"
+    assert not [message for _, message in bench.sent(signs_of_life=True) if isinstance(message, HeartbeatAck)]
+
+
+def test_a_message_waits_no_longer_than_the_directory_takes() -> None:
+    bench = Bench(directory_answers=False)
+    bench.heartbeat()
+    assert (bench.machine.leader, bench.machine.term) == (None, 0)
+    bench.directory_answers, bench.now = True, HB
+    bench.heartbeat()
+    assert (bench.machine.leader, bench.machine.term) == ("a", 1)
