@@ -178,6 +178,14 @@ def _requests(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
         node,
         [((what.name.lower(),), taken.happenings[what]) for what in Happening],
     )
+    yield _labelled(
+        CounterMetricFamily,
+        "glimpse_limited_requests",
+        "Requests that were more than one account or host may send.",
+        ("limit",),
+        node,
+        [((limit,), taken.limited.get(limit, 0)) for limit in ("requests", "registrations")],
+    )
     buckets, passed = [], 0
     for bound_ms, count in zip((*LATENCY_BOUNDS_MS, None), taken.latency, strict=True):
         passed += count

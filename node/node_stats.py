@@ -110,6 +110,8 @@ class NodeSnapshot:
     open_requests: int
     requests_done: int
     refused: int
+    limited: Mapping[str, int]
+    """Requests, and registrations, that were more than one account or host may send."""
     failed: int
     happenings: tuple[int, ...]
     latency: tuple[int, ...]
@@ -246,6 +248,7 @@ class NodeStats:
             open_requests=counts.open,
             requests_done=handler.requests_done,
             refused=telemetry.refused,
+            limited=dict(handler.rates.refused),
             failed=counts.failed,
             happenings=tuple(telemetry.samples.counts),
             latency=tuple(telemetry.latency.counts),

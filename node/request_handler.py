@@ -14,11 +14,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from node.exchange import Pulls, SessionExchange, send_answer
+from node.fairness import RequestRates
 from node.services.common import Caller, refused
 from node.services.freezing import GrantIsFrozen
 from node.services.operations import Services
 from node.telemetry import RequestOrigin, Telemetry
-from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
+from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, REQUEST_LIMITS, RequestLimits
 from shared.errors import (
     MalformedMessage,
     Refused,
@@ -33,7 +34,7 @@ from shared.wire.base import Message
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, Label, OperationObject, UploadObject
 from shared.wire.node_messages import RequestKey
-from shared.wire.operations import Operation
+from shared.wire.operations import Operation, Register
 from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
 from shared.wire.refusals import RefusalCode
 
@@ -43,6 +44,8 @@ FAILED: Final = "failed"
 """Code of what a node could not do for a reason of its own: it is in no list of final refusals."""
 _FAILED_TEXT = "A node could not do this, its log says why; it is kept and tried again."
 _BUSY = "Too many requests at once; they are taken up as others end."
+_TOO_OFTEN = "This account sends more requests than a node takes from one; they are taken up as it slows down."
+_MANY_ACCOUNTS = "Many accounts were registered from this address just now; yours waits for its turn."
 
 
 class Dispatching(Protocol):
@@ -90,6 +93,7 @@ class RequestHandler:
         *,
         telemetry: Telemetry,
         clock: Callable[[], float],
+        limits: RequestLimits = REQUEST_LIMITS,
     ) -> None:
         self._endpoint = endpoint
         self._services = services
@@ -98,6 +102,7 @@ class RequestHandler:
         self._telemetry = telemetry
         self._clock = clock
         telemetry.origin_of = self.origin_of
+        self.rates = RequestRates(limits)
         self._held: dict[RequestKey, HeldRequest] = {}
         self._accounts: dict[int, set[Session]] = {}
         self._account_of: dict[Session, int] = {}
@@ -108,7 +113,7 @@ class RequestHandler:
 
     # --- From peers --------------------------------------------------------------------------------------------------
     def take(self, session: Session, request: Request) -> None:
-        """Hold a request and let dispatch decide. A request beyond its account's share is answered as busy."""
+        """Hold a request and let dispatch decide. A request beyond its account's share or rate is answered as busy."""
         assert self.dispatching is not None
         key = RequestKey(session.remote_key, request.request)
         held = self._held.get(key)
@@ -116,12 +121,15 @@ class RequestHandler:
             held.session = session
             self.dispatching.request_held(key)
             return
+        if not self.rates.may_ask(session, self._clock()):
+            self._refuse(session, request.request, RefusalCode.BUSY, _TOO_OFTEN)
+            return
         if request.operation is None and not 0 < request.large_size <= MAX_REPLY_OBJECT_BYTES:
             raise MalformedMessage("a request without an operation")
         self._held[key] = HeldRequest(session, request, self._clock(), _kind_of(request.operation))
         if not self.dispatching.request_held(key):
             del self._held[key]
-            self._refuse(session, request.request, "busy", _BUSY)
+            self._refuse(session, request.request, RefusalCode.BUSY, _BUSY)
 
     def offered(self, session: Session, offer: IncomingOffer) -> Incoming | None:
         """Accept an object that this node pulled; refuse every other."""
@@ -209,6 +217,7 @@ class RequestHandler:
             self.remember(held.session, caller)
             operation = await self._operation(held.request, caller, exchange)
             held.kind = _kind_of(operation)
+            self._refuse_many_accounts(operation, caller)
             served = await self._services.serve(caller, request, operation, exchange)
             answer = Answer(request=request, outcome=served.outcome)
             await send_answer(self._endpoint, held.session, request, answer)
@@ -250,6 +259,12 @@ class RequestHandler:
             raise MalformedMessage("an operation that is not the one announced")
         operation: Operation = decode(data, Operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
         return operation
+
+    def _refuse_many_accounts(self, operation: Operation, caller: Caller) -> None:
+        """Refuse, for the time being, another account of a host that has registered many lately."""
+        is_new = isinstance(operation, Register) and not caller.is_registered
+        if is_new and not self.rates.may_register(caller.host, self._clock()):
+            raise Refused(RefusalCode.BUSY, _MANY_ACCOUNTS)
 
     # --- To peers ----------------------------------------------------------------------------------------------------
     def nudge(self, account: int) -> None:

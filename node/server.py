@@ -170,6 +170,7 @@ class NodeServer:
             entropy=os.urandom,
             timing=cluster.timing,
             node_name=self._name,
+            limits=self._settings.limits,
             must_wait=lambda: remembering.must_wait,
             remembered_commits=lambda: remembering.memory.highest.commits,
         )
@@ -181,6 +182,7 @@ class NodeServer:
             tasks,
             telemetry=telemetry,
             clock=clock,
+            limits=self._settings.limits,
         )
         links = NodeLinks(self._name, cluster, nodes)
         remembering = Remembering(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tomli_w
 
+from shared.config import REQUEST_LIMITS, RequestLimits
 from shared.errors import InvalidInput
 from shared.files import create_file, read_toml
 
@@ -17,6 +18,7 @@ class NodeSettings:
     private_key: bytes
     share_key: bytes
     directory_url: str
+    limits: RequestLimits = REQUEST_LIMITS
 
     def __repr__(self) -> str:
         return "NodeSettings(...)"
@@ -29,12 +31,14 @@ class _NodeFile:
     private_key: str
     share_key: str
     directory: str
+    limits: RequestLimits = REQUEST_LIMITS
 
 
 def save_node_settings(path: Path, settings: NodeSettings) -> None:
     """Write a node's file, readable for its owner only. Raises `FileExistsError` rather than overwrite keys."""
-    document = _NodeFile(settings.private_key.hex(), settings.share_key.hex(), settings.directory_url)
-    create_file(path, tomli_w.dumps(asdict(document)).encode())
+    document = asdict(_NodeFile(settings.private_key.hex(), settings.share_key.hex(), settings.directory_url))
+    del document["limits"]  # an operator adds what is to differ from the version's own
+    create_file(path, tomli_w.dumps(document).encode())
 
 
 def load_node_settings(path: Path) -> NodeSettings:
@@ -43,11 +47,15 @@ def load_node_settings(path: Path) -> NodeSettings:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise InvalidInput(f"{path} holds keys and others may read it; run: chmod 600 {path}")
         file = read_toml(path, _NodeFile, what="node file", remedy="restore it from a copy")
-        settings = NodeSettings(bytes.fromhex(file.private_key), bytes.fromhex(file.share_key), file.directory)
+        settings = NodeSettings(
+            bytes.fromhex(file.private_key), bytes.fromhex(file.share_key), file.directory, file.limits
+        )
     except OSError as error:
         raise InvalidInput(f"The node file {path} cannot be read: {error.strerror}.") from None
     except ValueError:
         raise InvalidInput(f"The node file {path} is damaged; restore it from a copy.") from None
+    if too_small := [name for name, value in asdict(settings.limits).items() if not value > 0]:
+        raise InvalidInput(f"In the node file {path}, {too_small[0]!r} under [limits] must be more than 0.")
     if len(settings.private_key) != 32 or len(settings.share_key) != 32:
         raise InvalidInput(f"The node file {path} is damaged: a key has 64 hexadecimal digits.")
     return settings

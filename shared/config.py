@@ -46,6 +46,8 @@ MAX_VIEWS: Final = 9_999
 USERS_PAGE_ROWS: Final = 200
 MAILBOX_PER_SENDER: Final = 200
 """Unacknowledged mail that one sender may have in one mailbox: a flood otherwise fills the directory."""
+MAILBOX_LETTERS: Final = 5_000
+"""Unacknowledged mail in one mailbox, of all senders together: accounts are free, and many could flood one."""
 MAX_IMAGES_PER_ACCOUNT: Final = 10_000
 
 # --- Requests --------------------------------------------------------------------------------------------------------
@@ -181,3 +183,26 @@ class Limits:
 
 
 LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What one account, or one host, may ask of a node. An operator can set each in the node's file."""
+
+    requests_per_s: float = 100.0
+    """Requests of one account (a flood of cheap ones raises everybody's latency)."""
+    requests_burst: float = 400.0
+    """Requests that an account can save up: a client that comes back has a lot to catch up with."""
+    registrations_per_s: float = 0.5
+    """New accounts from one host (an IPv4 address, an IPv6 /64)."""
+    registrations_burst: float = 100.0
+    reads_at_once: int = 8
+    """Reads of the directory that a node serves at a time; further ones wait, one account after the other."""
+    writes_at_once: int = 128
+    """Effects at a time: as many as share a commit."""
+    upload_bytes: int = 48 * 1024 * 1024
+    """Uploads that a node holds at a time: a picture takes several times its size while it is hidden."""
+    upload_bytes_per_account: int = 24 * 1024 * 1024
+
+
+REQUEST_LIMITS: Final = RequestLimits()

@@ -8,7 +8,7 @@ from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx, Value, in_list
 from node.services.common import Call, Served, count
-from shared.config import MAILBOX_PER_SENDER
+from shared.config import MAILBOX_LETTERS, MAILBOX_PER_SENDER
 from shared.errors import Refused
 from shared.wire.codec import encode
 from shared.wire.operations import AckMail, Done, FetchMail, Letter, MailItem, Mails
@@ -78,12 +78,21 @@ def is_full(recipient: int, sender: int, kind: MailKind) -> Step[bool]:
 
 
 def refuse_if_full(recipient: int, sender: int, kind: MailKind) -> Step[None]:
-    """Refuse what would have to be mailed beyond the cap per sender."""
+    """Refuse what would have to be mailed beyond the cap per sender, or beyond what the mailbox holds in all."""
     if (yield from is_full(recipient, sender, kind)):
         raise Refused(
             RefusalCode.MAILBOX_FULL,
             "This person's mailbox holds too much unread mail from you: try again when they have been online.",
         )
+    unread = yield from count(
+        Query(
+            "SELECT COUNT(*) AS n FROM mail m WHERE m.account_id = :recipient "
+            "AND NOT EXISTS (SELECT 1 FROM mail_acks a WHERE a.mail_id = m.id)",
+            {"recipient": recipient},
+        )
+    )
+    if unread >= MAILBOX_LETTERS:
+        raise Refused(RefusalCode.MAILBOX_FULL, "This person's mailbox is full: try again when they have been online.")
 
 
 def waiting_for(account: int, device: str) -> Step[int]:

@@ -8,7 +8,8 @@ transactions use.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
@@ -18,13 +19,15 @@ import msgspec
 
 from node.directory.engine import Directory
 from node.directory.interface import EffectKey, Step, Transaction, Tx
+from node.fairness import FairShare
 from node.services import accounts, confirming, copies, freezing, grants, holdings, images, mail, view_requests, views
 from node.services.common import Call, Caller, Environment, Exchange, Served, refused
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
-from shared.config import Timing
+from shared.config import REQUEST_LIMITS, RequestLimits, Timing
 from shared.errors import LocalError, MalformedMessage, Refused, Unavailable
+from shared.rates import network_of
 from shared.wire import operations as ops
 from shared.wire.base import Message
 from shared.wire.node_messages import RequestKey
@@ -113,6 +116,7 @@ class Services:
         entropy: Callable[[int], bytes],
         timing: Timing,
         node_name: str,
+        limits: RequestLimits = REQUEST_LIMITS,
         must_wait: Callable[[], bool] = lambda: False,
         remembered_commits: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -122,6 +126,12 @@ class Services:
         self._environment = Environment(
             cluster_id, node_name, timing.presence_s, ShareBox(share_key, entropy), Receipts(share_key, cluster_id)
         )
+        self._turns = {
+            Cost.READ: FairShare[Hashable](limits.reads_at_once, per_owner=limits.reads_at_once),
+            Cost.WRITE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
+            Cost.ENCODE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
+        }
+        self._uploads = FairShare[Hashable](limits.upload_bytes, per_owner=limits.upload_bytes_per_account)
         self._must_wait = must_wait
         self._remembered_commits = remembered_commits
         self._generation = 0
@@ -170,9 +180,14 @@ class Services:
         entry = REGISTRY[type(operation)]
         if entry.cost is not Cost.READ:
             self._refuse_while_waiting()
-        if entry.permission is Permission.ACCOUNT:
-            caller = await self._registered(caller)
-        return await entry.handler(self, Call(caller, request_id, self._environment, exchange), operation)
+        async with self._turns[entry.cost].held(caller.account if caller.is_registered else network_of(caller.host)):
+            if entry.permission is Permission.ACCOUNT:
+                caller = await self._registered(caller)
+            return await entry.handler(self, Call(caller, request_id, self._environment, exchange), operation)
+
+    def room_for_upload(self, caller: Caller, size: int) -> AbstractAsyncContextManager[None]:
+        """Hold so many bytes of the node's memory while the block runs; wait for them before."""
+        return self._uploads.held(caller.account, size)
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run a transaction that changes nothing."""
@@ -264,14 +279,18 @@ async def _encrypt(services: Services, call: Call, operation: ops.Encrypt) -> Se
     """
     if call.exchange is None:
         raise LocalError("A picture is encrypted over a session.")
-    upload = await call.exchange.pull_upload(operation.upload_size, operation.upload_sha256)
+    async with services.room_for_upload(call.caller, operation.upload_size):
+        return await _hide_and_send(services, call, operation, call.exchange)
+
+
+async def _hide_and_send(services: Services, call: Call, operation: ops.Encrypt, exchange: Exchange) -> Served:
+    upload = await exchange.pull_upload(operation.upload_size, operation.upload_sha256)
     stego = await services.hide(upload, operation.image)
     hidden = images.Hidden(await _sha256(stego), len(stego))
     call = await services.still_allowed(call)
     served = await services.effect(call, operation, images.ready(call, operation, hidden))
     assert isinstance(served.outcome, ops.Encrypted)
-    assert call.exchange is not None
-    await call.exchange.send_stego(stego)
+    await exchange.send_stego(stego)
     outcome = msgspec.structs.replace(served.outcome, stego_sha256=hidden.sha256, stego_size=hidden.size)
     return Served(outcome, served.nudges)
 

@@ -174,6 +174,7 @@ class Endpoint:
         self._context = context
         self._sending = Sending(context)
         self._receiving = Receiving(context, lambda session, offer: self.on_offer(session, offer))
+        self._tasks.start_soon(self._sending.keep_pace)
         self._tasks.start_soon(self._receiving.keep_pace)
         self._is_open = True
         return self

@@ -10,6 +10,7 @@ from shared.net.admission import Admission
 from shared.net.control import Accept, Answer, Cancel, Complete, OfferMessage, Queued, Refuse
 from shared.net.driver import SendingDriver
 from shared.net.handles import Progress, Session
+from shared.net.pace import Pace
 from shared.net.paths import transfer_settings
 from shared.net.transfer_context import TransferContext, TransferKey, session_is_over, sha256_of
 from shared.net.udp import Address
@@ -149,6 +150,24 @@ class Sending:
             outgoing.answered.set()
             if outgoing.driver is not None:
                 outgoing.driver.abandon(str(failure))
+
+    async def keep_pace(self) -> None:
+        """Measure how fast everything is taken, and end what is too slow; runs until cancelled."""
+        window_s = self._context.timing.transfer_idle_s / 2
+        least = self._context.limits.least_transfer_bytes_per_s
+        paces: dict[SendingDriver, Pace] = {}
+        while True:
+            await anyio.sleep(window_s / 2)
+            now = self._context.clock()
+            running = {outgoing.driver: outgoing for outgoing in self._outgoing.values() if outgoing.driver is not None}
+            paces = {
+                driver: paces.get(driver) or Pace(now, driver.machine.progress[0], window_s=window_s)
+                for driver in running
+            }
+            for driver, pace in paces.items():
+                pace.note(now, driver.machine.progress[0], least_per_s=least)
+                if pace.is_too_slow:
+                    self._fail(running[driver], TransferFailed("The other side takes it too slowly."))
 
     # --- One object --------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ def taken_snapshot() -> NodeSnapshot:
         in_flight=1,
         open_requests=2,
         requests_done=4,
+        limited={},
         refused=1,
         failed=6,
         happenings=tuple(range(len(Happening) + 1)),
