@@ -213,19 +213,23 @@ class Receiving:
                     self._fail(older, TransferFailed("The sender has begun anew."))
 
     async def keep_pace(self) -> None:
-        """Measure how fast everything comes, and end what is too slow; runs until cancelled."""
+        """Measure how fast everything comes, again and again; runs until cancelled."""
         while True:
             await anyio.sleep(self._patience_s)
-            now, least = self._context.clock(), self._context.limits.least_transfer_bytes_per_s
-            for arrival in list(self._arrivals.values()):
-                if arrival.driver is None or arrival.pace is None:
-                    continue
-                arrival.pace.note(now, arrival.driver.machine.progress[0], least_per_s=least)
-                if arrival.pace.is_too_slow:
-                    self._fail(arrival, TransferFailed("The transfer is too slow; it can go on later."))
-            for waiting in (self._admission.first_waiting, self._context.workers.first_waiting):
-                if waiting is not None:
-                    self._make_room(waiting)
+            self.measure()
+
+    def measure(self) -> None:
+        """Take how far everything is, end what is too slow, and make room for those who wait."""
+        now, least = self._context.clock(), self._context.limits.least_transfer_bytes_per_s
+        for arrival in list(self._arrivals.values()):
+            if arrival.driver is None or arrival.pace is None:
+                continue
+            arrival.pace.note(now, arrival.driver.machine.progress[0], least_per_s=least)
+            if arrival.pace.is_too_slow:
+                self._fail(arrival, TransferFailed("The transfer is too slow; it can go on later."))
+        for waiting in (self._admission.first_waiting, self._context.workers.first_waiting):
+            if waiting is not None:
+                self._make_room(waiting)
 
     def _make_room(self, waiting: bytes) -> None:
         """End the transfer that has to give way to the peer `waiting`, if there is one."""

@@ -215,6 +215,25 @@ async def test_no_other_device_takes_the_place_of_one_that_has_not_signed_in(pee
     assert peer.cloud.other_device
 
 
+@PATIENT
+async def test_a_node_that_answers_no_keep_alive_gets_a_new_session(peer: Peer) -> None:
+    """A session in which the node had lost its peer seemed well, and was used for ever."""
+    now = 100.0
+    peer.cloud._clock = lambda: now
+    first = dict(peer.posts.sessions)
+    state = CloudState(node="b", leader="a", term=1, directory_ok=True, signed_in=True, mail_waiting=0, now=1.0)
+    for _ in range(4):
+        peer.cloud.keep_alive("d" * 32, 4000)
+        for name in ("b", "c"):
+            peer.cloud.receive(first[name], encode(state, cap_bytes=1000))
+        now += LOCAL.presence_s
+    assert peer.posts.closed == ["a"]
+    with anyio.fail_after(PATIENCE_S):
+        while peer.posts.sessions["a"] is first["a"]:
+            await anyio.lowlevel.checkpoint()
+    assert {name: peer.posts.sessions[name] for name in "bc"} == {name: first[name] for name in "bc"}
+
+
 # --- Nodes that answer with what cannot be ---
 @PATIENT
 async def test_a_node_that_is_left_out_is_asked_no_more_and_the_others_are(peer: Peer) -> None:

@@ -48,6 +48,8 @@ _STEGOS_AT_ONCE = 3
 """Stego images of one request taken at a time: each node may send one when leadership changes."""
 _LEFT_OUT_S = 600.0
 """How long a node that answered with what cannot be is left out. It may have been updated or put right since."""
+_UNHEARD_PRESENCES = 2
+"""After so many spans of presence without a word of a node its session is given up."""
 _ANSWERERS = 256
 """Requests of which is remembered who answered them; whoever asked looks at the answer at once."""
 _AT_ONCE: Final = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
@@ -112,6 +114,9 @@ class CloudLink:
         self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
+        """When a node was last asked how things stand, by its name, until it answers."""
+        self._unheard_since: dict[str, float] = {}
+        """Since when a node has answered no keep-alive and said nothing else either."""
         self._directory_time: tuple[float, float] | None = None
         """Directory time as a node told it last, and when that was by `clock`."""
         self.latency_s: float | None = None
@@ -179,6 +184,7 @@ class CloudLink:
         if name is not None and self._sessions.get(name) is session:
             del self._sessions[name]
             self._states.pop(name, None)
+            self._unheard_since.pop(name, None)
             self._session_lost.set()
             self._session_lost = anyio.Event()
             self._check_change()
@@ -227,11 +233,30 @@ class CloudLink:
     def keep_alive(self, device: str, port: int) -> None:
         """Tell every node that the signed-in peer is here, at the port that it signed in with."""
         data = encode(KeepAlive(device=device, port=port), cap_bytes=MAX_MESSAGE_BYTES)
-        for name, session in self._sessions.items():
-            if session.alive:
+        for name, session in list(self._sessions.items()):
+            if session.alive and not self._is_deaf(name, session):
                 self._asked_at[name] = self._clock()
                 self._post(session, data)
         self._check_change()
+
+    def _is_deaf(self, name: str, session: Session) -> bool:
+        """Whether a node has said nothing for so long, though it was asked, that its session is given up for a new one.
+
+        The session itself may seem well: a node that has lost track of who is in it still answers its probes. One in
+        which objects are on their way is left alone.
+        """
+        since = self._unheard_since.setdefault(name, self._clock())
+        if self._clock() - since < _UNHEARD_PRESENCES * self._timing.presence_s or self._has_transfers(session):
+            return False
+        log.info("a node does not hear this session; another is opened", extra={"node": name})
+        self.session_closed(session)
+        self._endpoint.close_session(session)
+        return True
+
+    def _has_transfers(self, session: Session) -> bool:
+        return any(
+            pending.receiving or any(to is session for to, _ in pending.sending) for pending in self._pending.values()
+        )
 
     # --- Requests ----------------------------------------------------------------------------------------------------
     async def ask(
@@ -331,6 +356,7 @@ class CloudLink:
     def receive(self, session: Session, data: bytes) -> None:
         """Take a message from a node. Raises `MalformedMessage` for anything else."""
         message: NodeToPeer = decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES)
+        self._unheard_since.pop(self._nodes.get(session.remote_key, ""), None)
         match message:
             case Answer():
                 self._answered(session, message)
