@@ -1,0 +1,46 @@
+"""A node's own file: keys that only its owner may read, and the limits that an operator sets."""
+
+from pathlib import Path
+
+import pytest
+
+from node.settings import NodeSettings, load_node_settings, save_node_settings
+from shared.config import REQUEST_LIMITS
+from shared.errors import InvalidInput
+
+SETTINGS = NodeSettings(b"k" * 32, b"s" * 32, "sqlite:///d.sqlite")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "node-n1.toml"
+    save_node_settings(path, SETTINGS)
+    return path
+
+
+def test_what_is_saved_is_loaded_with_the_limits_of_this_version(file: Path) -> None:
+    assert load_node_settings(file) == SETTINGS
+    assert load_node_settings(file).limits == REQUEST_LIMITS
+    assert "limits" not in file.read_text(), "a later version may have better ones"
+
+
+def test_an_operator_sets_limits(file: Path) -> None:
+    file.write_text(file.read_text() + "[limits]\nrequests_per_s = 5\nregistrations_burst = 3\n")
+    limits = load_node_settings(file).limits
+    assert (limits.requests_per_s, limits.registrations_burst) == (5, 3)
+    assert limits.requests_burst == REQUEST_LIMITS.requests_burst
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [("requests_per_s = 0", "more than 0"), ('upload_bytes = "much"', "Expected `int`")]
+)
+def test_a_limit_that_cannot_be_says_so(file: Path, line: str, says: str) -> None:
+    file.write_text(file.read_text() + f"[limits]\n{line}\n")
+    with pytest.raises(InvalidInput, match=says):
+        load_node_settings(file)
+
+
+def test_a_file_that_others_may_read_is_refused(file: Path) -> None:
+    file.chmod(0o644)
+    with pytest.raises(InvalidInput, match="chmod 600"):
+        load_node_settings(file)
