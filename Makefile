@@ -50,9 +50,10 @@ bench: install
 docs: install
 	$(BIN)/python -m tests.documents
 
-# Real nodes and peers under every fault there is; docs/testing.md tells how to read what it says.
+# Real nodes under attack, and real nodes and peers under every fault there is; docs/testing.md tells how to read it.
 soak: install
 	$(BIN)/python -m tests.sim --seeds $(SOAK_STORMS)
+	$(BIN)/python -m tests.hostile
 	$(BIN)/python -m tests.chaos --minutes $(SOAK_MINUTES) $(addprefix --seed ,$(SOAK_SEEDS))
 
 # Resolve the pins anew. What scikit-image asks for is left out as well: only the pictures in its wheel are used.

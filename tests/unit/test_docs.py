@@ -20,7 +20,7 @@ from tui.cli import glimpse
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md"])
+PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "SECURITY.md"])
 FILE = re.compile(r"`((?:shared|node|tui|tests|docs|snapshots|\.ci)/[\w./-]*[\w/])`")
 LINK = re.compile(r"\]\(<?([^)>#]+)>?(?:#[^)]*)?\)")
 COMMAND = re.compile(r"(?:^ {4}|^    .*&& |`|^glimpse )(?=glimpse )(glimpse [^`#\n|&]+)", re.MULTILINE)
