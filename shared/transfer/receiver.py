@@ -193,7 +193,6 @@ class ReceivingTransfer(TransferSide):
         end = offset + size
         if end > self._size:
             return False
-        self._least_unacked = max(self._least_unacked, number - unacked_span)
         held = self._held
         if offset >= held.end:
             if offset > held.end and len(held) >= MAX_HELD_INTERVALS:
@@ -209,6 +208,8 @@ class ReceivingTransfer(TransferSide):
                 self._view[low:high] = body[low - offset : high - offset]
         if held.add(offset, end):
             self._last_progress_at = now
+        # Not of one that is refused: it would be said to have arrived, and there would be nothing to acknowledge.
+        self._least_unacked = max(self._least_unacked, number - unacked_span)
         return True
 
     def _note_arrival(self, number: int, now: float) -> None:
