@@ -1,7 +1,9 @@
 """Hiding pictures off the event loop.
 
 Threads do the work: numpy, the compressor, AES and the hashes release the interpreter's lock, and a process would have
-to be handed the picture and hand back the PNG.
+to be handed the picture and hand back the PNG. A cover of the owner's choice is a picture file from a stranger: a child
+process with limits decodes it first (`shared.decoding`), while no turn of a thread is taken, so that one that takes
+long holds up other such covers and nobody else.
 """
 
 from time import perf_counter
@@ -9,8 +11,11 @@ from time import perf_counter
 import anyio
 from anyio import CapacityLimiter, to_thread
 
+from shared.decoding.cancelling import cancellable
 from shared.errors import LocalError, Refused
 from shared.stego import container
+from shared.stego.covers import owner_cover
+from shared.stego.rights_strip import Pixels
 from shared.wire.refusals import RefusalCode
 
 
@@ -30,6 +35,8 @@ class Encoder:
         self.in_flight = 0
         self.encoded = 0
         self._turns = anyio.Semaphore(workers)
+        self._covers = anyio.Semaphore(workers)
+        """Covers that are decoded or wait to be used: as many as can be held at 48 MB each."""
         self._threads = CapacityLimiter(workers)
 
     async def hide(self, payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> bytes:
@@ -40,12 +47,12 @@ class Encoder:
         """
         self.in_flight += 1
         try:
-            async with self._turns:
-                png, work_s = await to_thread.run_sync(
-                    _timed_hide, payload, record, image_id, cover, limiter=self._threads
-                )
-                if self.slowdown > 1.0:
-                    await anyio.sleep(work_s * (self.slowdown - 1.0))
+            if cover is None:
+                png = await self._hide(payload, record, image_id, None)
+            else:
+                async with self._covers:
+                    pixels = await cancellable(owner_cover, cover, len(payload))
+                    png = await self._hide(payload, record, image_id, pixels)
         except LocalError as error:
             raise Refused(RefusalCode.INVALID, str(error)) from error
         finally:
@@ -53,9 +60,16 @@ class Encoder:
         self.encoded += 1
         return png
 
+    async def _hide(self, payload: bytes, record: bytes, image_id: bytes, cover: Pixels | None) -> bytes:
+        async with self._turns:
+            png, work_s = await to_thread.run_sync(_timed_hide, payload, record, image_id, cover, limiter=self._threads)
+            if self.slowdown > 1.0:
+                await anyio.sleep(work_s * (self.slowdown - 1.0))
+        return png
 
-def _timed_hide(payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> tuple[bytes, float]:
+
+def _timed_hide(payload: bytes, record: bytes, image_id: bytes, cover: Pixels | None) -> tuple[bytes, float]:
     """Return the PNG and the seconds that it took."""
     started = perf_counter()
-    png = container.hide(payload, record, image_id=image_id, cover=cover)
+    png = container.hide_in(cover, payload, record, image_id=image_id)
     return png, perf_counter() - started

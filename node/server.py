@@ -34,6 +34,7 @@ from node.settings import NodeSettings
 from node.telemetry import Telemetry
 from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES
+from shared.decoding.children import CHILDREN
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
@@ -120,6 +121,7 @@ class NodeServer:
             tasks.start_soon(parts.remembering.run)
             tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
+            tasks.start_soon(anyio.to_thread.run_sync, CHILDREN.warm)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
             await self._stop.wait()
             await self._drain(parts)

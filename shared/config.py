@@ -34,6 +34,23 @@ TWO_BITS_ABOVE_BYTES: Final = 1024 * 1024
 """Sealed pictures beyond this take two bits of each channel of their cover: half the file, 5 dB less quality."""
 RIGHTS_RECORD_BYTES: Final = 1_024
 """Room for the rights record in the strip; it stays in place when the record changes."""
+MAX_JPEG_SCANS: Final = 100
+"""A progressive JPEG has about ten; each one repeated costs a walk through the whole picture, and 334 KB hold 6 000."""
+MAX_JPEG_SEGMENTS: Final = 4_096
+"""11 MB of empty segments otherwise keep a reader busy for seconds, and fill its memory."""
+MAX_PNG_CHUNKS: Final = 20_000
+"""11 MB in chunks of 1 KB are 11 000; as many empty ones as fit would keep a reader busy for seconds."""
+MAX_WEBP_CHUNKS: Final = 1_000
+DECODING_CHILDREN: Final = 2
+"""Processes that decode at a time, for each node and each client; the next picture waits its turn."""
+DECODE_CPU_S: Final = 10
+"""Computing time that a picture may cost; 20 megapixels of any honest kind take less than one."""
+DECODE_WALL_S: Final = 30.0
+"""How long a picture may take in all: on a busy machine a process gets less than a core."""
+DECODE_MEMORY_BYTES: Final = 400_000_000
+"""What decoding a picture may take; 20 megapixels of WebP, the hungriest, need 320 MB."""
+COVER_MEMORY_BYTES: Final = 200_000_000
+"""The same for a cover, which a node decodes; 20 megapixels of JPEG or PNG, or 12 of WebP."""
 PREVIEW_MAX_BYTES: Final = 24 * 1024
 PREVIEW_MAX_EDGE_PX: Final = 160
 

@@ -59,6 +59,10 @@ class UnusableImage(InvalidInput):
     """A file that should be a picture is missing, damaged, animated, too large, or no picture at all."""
 
 
+class DecodedTooSlowly(UnusableImage):
+    """A picture was not decoded in the time there is for it; on a machine that is less busy it may be."""
+
+
 class ProfileError(UserError):
     """A profile folder or key file is missing, damaged, unsafe or in use by another process."""
 

@@ -215,6 +215,7 @@ class Services:
             parts = decode_upload(upload)
         except MalformedMessage as error:
             raise Refused(RefusalCode.INVALID, f"The upload is damaged: {error}.") from error
+        del upload
         return await self._encoder.hide(parts.sealed, parts.record, bytes.fromhex(image), parts.cover)
 
     async def still_allowed(self, call: Call) -> Call:
@@ -284,8 +285,10 @@ async def _encrypt(services: Services, call: Call, operation: ops.Encrypt) -> Se
 
 
 async def _hide_and_send(services: Services, call: Call, operation: ops.Encrypt, exchange: Exchange) -> Served:
-    upload = await exchange.pull_upload(operation.upload_size, operation.upload_sha256)
-    stego = await services.hide(upload, operation.image)
+    # Nothing here keeps the upload while it is hidden: it has up to 22 MB.
+    stego = await services.hide(
+        await exchange.pull_upload(operation.upload_size, operation.upload_sha256), operation.image
+    )
     hidden = images.Hidden(await _sha256(stego), len(stego))
     call = await services.still_allowed(call)
     served = await services.effect(call, operation, images.ready(call, operation, hidden))

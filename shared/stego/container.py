@@ -16,11 +16,12 @@ from shared.files import replace_file
 from shared.stego import payload as hidden
 from shared.stego import png as files
 from shared.stego.covers import COVERS, owner_cover, tier_for
+from shared.stego.rights_strip import Pixels, write_first_record, write_record
 from shared.stego.rights_strip import read_record as record_in
-from shared.stego.rights_strip import write_first_record, write_record
 
 _HEAD_BYTES: Final = 64 * 1024
 """Holds everything up to IDAT 2 for every size that a stego image can have."""
+_NOTHING: Final = "there is nothing to hide; choose a picture that is not empty."
 
 
 def hide(payload: bytes, record: bytes, *, image_id: bytes, cover: bytes | None = None) -> bytes:
@@ -31,8 +32,15 @@ def hide(payload: bytes, record: bytes, *, image_id: bytes, cover: bytes | None 
     that is empty or that no cover holds, `LocalError` for a record that does not fit its room.
     """
     if not payload:
-        raise InvalidInput("there is nothing to hide; choose a picture that is not empty.")
-    pixels = COVERS.cover(tier_for(len(payload))).copy() if cover is None else owner_cover(cover, len(payload))
+        raise InvalidInput(_NOTHING)
+    return hide_in(None if cover is None else owner_cover(cover, len(payload)), payload, record, image_id=image_id)
+
+
+def hide_in(cover: Pixels | None, payload: bytes, record: bytes, *, image_id: bytes) -> bytes:
+    """Do the same in the pixels of a cover that was made for this payload, which are changed; raises as `hide`."""
+    if not payload:
+        raise InvalidInput(_NOTHING)
+    pixels = COVERS.cover(tier_for(len(payload))).copy() if cover is None else cover
     rows = files.Size(pixels.shape[1], pixels.shape[0]).strip_rows
     write_first_record(pixels[:rows], record)
     hidden.embed(pixels[rows:].reshape(-1), payload, image_id)

@@ -18,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.config import MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX, TWO_BITS_ABOVE_BYTES
+from shared.config import COVER_MEMORY_BYTES, MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX, TWO_BITS_ABOVE_BYTES
+from shared.decoding.checks import check
+from shared.decoding.children import Decoded
 from shared.errors import InvalidInput
 from shared.stego.payload import capacity
-from shared.stego.pictures import decode_picture, opaque, quiet_pillow
+from shared.stego.pictures import decoded
 from shared.stego.png import Size, encode
 from shared.stego.rights_strip import Pixels, strip_rows
 
@@ -73,18 +75,24 @@ def owner_cover(picture_bytes: bytes, payload_bytes: int) -> Pixels:
     """Return the owner's picture as a cover for a payload: aspect kept, opaque, at most 16 megapixels.
 
     Scaled up where it would not hold the payload, and down to what the payload needs where it is larger than that and
-    than 640x480: a cover of 12 megapixels around a small picture costs everybody 20 MB. Raises `UnusableImage` for
-    what is no picture and `InvalidInput` for payloads that no cover holds.
+    than 640x480: a cover of 12 megapixels around a small picture costs everybody 20 MB. It is decoded in a child
+    process. Raises `UnusableImage` for what is no picture and `InvalidInput` for payloads that no cover holds.
     """
+    found = _cover(picture_bytes, payload_bytes, pixels=True)
+    return np.frombuffer(found.pixels, dtype=np.uint8).reshape(found.answer.height, found.answer.width, 3)
+
+
+def check_owner_cover(picture_bytes: bytes, payload_bytes: int) -> None:
+    """Raise what `owner_cover` raises, before a picture is sent to a node as a cover."""
+    _cover(picture_bytes, payload_bytes, pixels=False)
+
+
+def _cover(picture_bytes: bytes, payload_bytes: int, *, pixels: bool) -> Decoded:
     tier = tier_for(payload_bytes)
-    picture = decode_picture(picture_bytes, name="The cover")
-    with quiet_pillow():
-        picture = opaque(picture)
-    wanted = min(max(picture.width * picture.height, tier.pixels), max(tier.pixels, DEFAULT_TIER.pixels))
-    size = _scaled(picture.width, picture.height, wanted, payload_bytes)
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return np.array(picture, dtype=np.uint8)
+    header = check(picture_bytes, "The cover")
+    wanted = min(max(header.width * header.height, tier.pixels), max(tier.pixels, DEFAULT_TIER.pixels))
+    size = _scaled(header.width, header.height, wanted, payload_bytes)
+    return decoded(picture_bytes, header, "The cover", size=size, pixels=pixels, memory_bytes=COVER_MEMORY_BYTES)
 
 
 def _scaled(width: int, height: int, pixels: int, payload_bytes: int) -> tuple[int, int]:
@@ -143,11 +151,20 @@ def procedural_cover(tier: Size) -> Pixels:
     shrink = min(1.0, _SMOOTH_MAX_EDGE_PX / max(tier.width, tier.height))
     smooth = _dusk(round(tier.width * shrink), round(tier.height * shrink))
     if shrink < 1.0:
-        scaled = Image.fromarray(smooth).resize((tier.width, tier.height), Image.Resampling.BICUBIC)
-        smooth = np.array(scaled, dtype=np.uint8)
+        smooth = _enlarged(smooth, tier)
     _add_grain(smooth, random)
     smooth.setflags(write=False)
     return smooth
+
+
+def _enlarged(pixels: Pixels, tier: Size) -> Pixels:
+    """Return pixels scaled up to a tier; taken out of Pillow in bands, as a copy of the largest tier takes 48 MB."""
+    scaled = Image.fromarray(pixels).resize((tier.width, tier.height), Image.Resampling.BICUBIC)
+    result = np.empty((tier.height, tier.width, 3), dtype=np.uint8)
+    for first in range(0, tier.height, _GRAIN_BLOCK_ROWS):
+        last = min(first + _GRAIN_BLOCK_ROWS, tier.height)
+        result[first:last] = np.asarray(scaled.crop((0, first, tier.width, last)))
+    return result
 
 
 def _dusk(width: int, height: int) -> Pixels:

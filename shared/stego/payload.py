@@ -83,10 +83,10 @@ def embed(body: Channels, payload: bytes, key: bytes) -> None:
     coins = _Stream(key, b"header")
     head[:] = _matched(head, _to_symbols(whitened, 1), coins.bits(HEADER_CHANNELS), 1)
     offsets, coins = _Stream(key, b"offsets"), _Stream(key, b"coins")
-    symbols = _to_symbols(payload, bits)
-    for first in range(0, len(symbols), _BLOCK_SYMBOLS):
-        block = symbols[first : first + _BLOCK_SYMBOLS]
-        where = _places(first, len(block), len(symbols), len(rest), offsets)
+    count, view = len(payload) * 8 // bits, memoryview(payload)
+    for first in range(0, count, _BLOCK_SYMBOLS):
+        block = _to_symbols(view[first * bits // 8 : (first + _BLOCK_SYMBOLS) * bits // 8], bits)
+        where = _places(first, len(block), count, len(rest), offsets)
         rest[where] = _matched(rest[where], block, coins.bits(len(block)), bits)
 
 
@@ -111,12 +111,12 @@ def extract(body: Channels, key: bytes) -> bytes:
         raise DamagedStego(_DAMAGED)
     bits, rest = header.bits_per_channel, body[HEADER_CHANNELS:]
     count = header.payload_bytes * 8 // bits
-    symbols = np.empty(count, dtype=np.uint8)
     offsets = _Stream(key, b"offsets")
+    blocks = []
     for first in range(0, count, _BLOCK_SYMBOLS):
-        block = symbols[first : first + _BLOCK_SYMBOLS]
-        block[:] = rest[_places(first, len(block), count, len(rest), offsets)]
-    payload = _from_symbols(symbols, bits)
+        length = min(_BLOCK_SYMBOLS, count - first)
+        blocks.append(_from_symbols(rest[_places(first, length, count, len(rest), offsets)], bits))
+    payload = b"".join(blocks)
     if _check_of(payload, key) != header.check:
         raise DamagedStego(_DAMAGED)
     return payload
@@ -173,7 +173,7 @@ def _places(first: int, count: int, symbols: int, channels: int, offsets: _Strea
     return places
 
 
-def _to_symbols(payload: bytes, bits: int) -> NDArray[np.uint8]:
+def _to_symbols(payload: bytes | memoryview, bits: int) -> NDArray[np.uint8]:
     """Split bytes into bits or pairs of bits, most significant first."""
     data = np.frombuffer(payload, dtype=np.uint8)
     if bits == 1:

@@ -1,60 +1,27 @@
-"""Pictures that come from outside: checked before they are trusted, and made small for previews.
+"""Pictures that come from outside: what they are, and their pixels, fit for screens and previews.
 
-Pillow opens three formats here and nothing else; size and number of frames are looked at before a pixel is decoded,
-because a file of 250 KB can unpack to 350 MB.
+Whatever is decoded here is decoded in a child process with limits, after cheap checks (`shared.decoding`). All but
+`read_picture` blocks until that is done, so it is for threads; `shared.decoding.cancelling` runs it in one. Where no
+child can be started, or a decoding is cancelled, it raises `Unavailable`.
 """
 
 import stat
-import struct
-import threading
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from PIL import Image, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image
 
-from shared.config import (
-    MAX_ASPECT_RATIO,
-    MAX_ORIGINAL_BYTES,
-    MAX_PICTURE_PIXELS,
-    PREVIEW_MAX_BYTES,
-    PREVIEW_MAX_EDGE_PX,
-)
+from shared.config import DECODE_MEMORY_BYTES, MAX_ORIGINAL_BYTES, PREVIEW_MAX_BYTES, PREVIEW_MAX_EDGE_PX
+from shared.decoding.checks import Header, check, too_large
+from shared.decoding.children import CHILDREN, Decoded, too_hungry
+from shared.decoding.task import Place, Task
 from shared.errors import MalformedMessage, UnusableImage
 
-_DECODING_FAILURES: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    RuntimeError,
-    NotImplementedError,
-)
-"""What Pillow is known to raise on damaged files."""
 _PREVIEW_QUALITIES: Final = (85, 70, 55, 40, 25, 10)
-_MEGABYTE: Final = 1024 * 1024
-_OTHER_FORMATS: Final = (
-    (b"GIF8", "a GIF"),
-    (b"II*\0", "a TIFF"),
-    (b"MM\0*", "a TIFF"),
-    (b"BM", "a BMP"),
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript document"),
-)
-_QUIET: Final = threading.Lock()
+_BAND_PIXELS: Final = 1 << 18
+"""A quarter of a megapixel: about 4 ms for the slowest of what is done to a band with the interpreter's lock held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +48,7 @@ def read_picture(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImage(f"{name} is no ordinary file; choose a PNG, JPEG or WebP file.")
         if status.st_size > MAX_ORIGINAL_BYTES:
-            raise UnusableImage(_too_large(name, status.st_size))
+            raise UnusableImage(too_large(name, status.st_size))
         with path.open("rb") as file:
             data = file.read(MAX_ORIGINAL_BYTES + 1)
     except FileNotFoundError as error:
@@ -93,7 +60,7 @@ def read_picture(path: Path) -> bytes:
             f"{name} cannot be read; check the path and the disk, or choose another picture."
         ) from error
     if len(data) > MAX_ORIGINAL_BYTES:
-        raise UnusableImage(_too_large(name, len(data)))
+        raise UnusableImage(too_large(name, len(data)))
     return data
 
 
@@ -104,14 +71,35 @@ def inspect(data: bytes | Path) -> PictureInfo:
     return _inspect(data, "This file")
 
 
-def decode_picture(data: bytes, *, name: str = "This file", edge_px: int | None = None) -> Image.Image:
-    """Return the loaded picture, as stored. Raises `UnusableImage`.
+def _inspect(data: bytes, name: str) -> PictureInfo:
+    header = check(data, name)
+    decoded(data, header, name, pixels=False)
+    return _info(header, data)
 
-    `edge_px` says that its longer edge will be shown no longer than that: a JPEG is then decoded to a half, a quarter
-    or an eighth, though to no less than twice of it, which is several times as fast.
+
+def _info(header: Header, data: bytes) -> PictureInfo:
+    return PictureInfo(header.format, header.width, header.height, frames=1, bytes=len(data))
+
+
+def decode_picture(data: bytes, *, box_px: tuple[int, int] | None = None) -> Image.Image:
+    """Return a picture upright, opaque, in RGB, no larger than `box_px` (width, height); never enlarged.
+
+    Raises `UnusableImage` with what to do about it.
     """
-    with quiet_pillow():
-        return _decoded(data, name, edge_px)
+    name = "This file"
+    return _image(decoded(data, check(data, name), name, box=box_px, upright=True))
+
+
+def examine_picture(data: bytes, box_px: tuple[int, int]) -> tuple[PictureInfo, Image.Image, bool | None]:
+    """Decode a picture once and say what it is, how it looks in a box, and whether it says where it was taken.
+
+    The last is None where its metadata does not read. Raises `UnusableImage`.
+    """
+    name = "This file"
+    header = check(data, name)
+    found = decoded(data, header, name, box=box_px, upright=True, place=True)
+    place = {Place.YES: True, Place.NO: False, Place.UNREAD: None}[found.answer.place]
+    return _info(header, data), _image(found), place
 
 
 def make_preview(data: bytes) -> bytes:
@@ -119,13 +107,7 @@ def make_preview(data: bytes) -> bytes:
 
     It carries no metadata. Raises `UnusableImage`.
     """
-    with quiet_pillow():
-        upright = _decoded(data, "This file")
-        with damage_named():
-            upright = ImageOps.exif_transpose(upright)
-            small = opaque(upright)
-            small.thumbnail((PREVIEW_MAX_EDGE_PX, PREVIEW_MAX_EDGE_PX), Image.Resampling.LANCZOS)
-    bare = Image.fromarray(np.asarray(small))
+    bare = decode_picture(data, box_px=(PREVIEW_MAX_EDGE_PX, PREVIEW_MAX_EDGE_PX))
     for quality in _PREVIEW_QUALITIES:
         out = BytesIO()
         bare.save(out, "JPEG", quality=quality, optimize=True)
@@ -134,121 +116,59 @@ def make_preview(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def decode_preview(data: bytes) -> Image.Image:
-    """Return a preview that came from another peer. Raises `MalformedMessage` for what `make_preview` never makes."""
+def decode_preview(data: bytes, *, box_px: tuple[int, int] | None = None) -> Image.Image:
+    """Return a preview that came from another peer, no larger than `box_px`.
+
+    Raises `MalformedMessage` for what `make_preview` never makes.
+    """
     if len(data) > PREVIEW_MAX_BYTES:
         raise MalformedMessage(f"a preview of {len(data)} bytes, the cap is {PREVIEW_MAX_BYTES}")
-    with quiet_pillow():
-        try:
-            image = _opened(data, "The preview")
-            if image.format != "JPEG" or max(image.size) > PREVIEW_MAX_EDGE_PX:
-                raise MalformedMessage(f"a preview that is no JPEG of at most {PREVIEW_MAX_EDGE_PX} pixels")
-            image.load()
-            return Image.fromarray(np.asarray(image.convert("RGB")))
-        except (UnusableImage, *_DECODING_FAILURES) as error:
-            raise MalformedMessage("a preview that does not decode") from error
-
-
-def opaque(image: Image.Image) -> Image.Image:
-    """Return a copy in three channels of 8 bits; what is transparent becomes white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    solid = image.convert("RGBA")
-    white = Image.new("RGBA", solid.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, solid).convert("RGB")
-
-
-@contextmanager
-def damage_named(name: str = "This file") -> Iterator[None]:
-    """Raise `UnusableImage` for whatever Pillow raises inside on a damaged picture."""
+    name = "The preview"
     try:
-        yield
-    except _DECODING_FAILURES as error:
-        raise UnusableImage(_damaged(name)) from error
+        header = check(data, name)
+        if header.format != "JPEG" or max(header.width, header.height) > PREVIEW_MAX_EDGE_PX:
+            raise MalformedMessage(f"a preview that is no JPEG of at most {PREVIEW_MAX_EDGE_PX} pixels")
+        return _image(decoded(data, header, name, box=box_px))
+    except UnusableImage as error:
+        raise MalformedMessage("a preview that does not decode") from error
 
 
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files to itself: what matters of them is raised as an error.
-
-    Warning filters belong to the whole process, so only one thread at a time may exchange them.
-    """
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _inspect(data: bytes, name: str) -> PictureInfo:
-    with quiet_pillow():
-        image = _decoded(data, name)
-        return PictureInfo(
-            format=str(image.format),
-            width=image.width,
-            height=image.height,
-            frames=1,
-            bytes=len(data),
-        )
-
-
-def _decoded(data: bytes, name: str, edge_px: int | None = None) -> Image.Image:
-    image = _opened(data, name)
-    _check_shape(image, name)
-    with damage_named(name):
-        if edge_px is not None:
-            scale = 2 * edge_px / max(image.size)
-            image.draft(None, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-        image.load()
-    return image
-
-
-def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
-    """Read the header with the one plugin that the first bytes call for.
-
-    The plugins are called directly, because `Image.open` warns of large pictures by a limit of its own.
-    """
-    if not data:
-        raise UnusableImage(f"{name} is empty; choose another picture.")
-    if len(data) > MAX_ORIGINAL_BYTES:
-        raise UnusableImage(_too_large(name, len(data)))
-    try:
-        if data.startswith(b"\x89PNG\r\n\x1a\n"):
-            return PngImagePlugin.PngImageFile(BytesIO(data))
-        if data.startswith(b"\xff\xd8\xff"):
-            return JpegImagePlugin.JpegImageFile(BytesIO(data))
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return WebPImagePlugin.WebPImageFile(BytesIO(data))
-    except _DECODING_FAILURES as error:
-        raise UnusableImage(_damaged(name)) from error
-    for start, what in _OTHER_FORMATS:
-        if data.startswith(start):
-            raise UnusableImage(f"{name} is {what}; save the picture as PNG, JPEG or WebP first.")
-    raise UnusableImage(f"{name} is not a picture whatever its name says; choose a PNG, JPEG or WebP file.")
-
-
-def _check_shape(image: ImageFile.ImageFile, name: str) -> None:
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1:
-        raise UnusableImage(f"{name} is animated ({frames} frames); save one frame of it as a picture of its own.")
-    width, height = image.size
-    if width * height > MAX_PICTURE_PIXELS:
-        raise UnusableImage(
-            f"{name} has {width} x {height} pixels, more than {MAX_PICTURE_PIXELS // 1_000_000} megapixels; "
-            "make it smaller first."
-        )
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise UnusableImage(
-            f"{name} has {width} x {height} pixels, which is longer than {MAX_ASPECT_RATIO:.0f} to 1; crop it first."
-        )
-
-
-def _too_large(name: str, size_bytes: int) -> str:
-    return (
-        f"{name} has {size_bytes / _MEGABYTE:.1f} MB, more than {MAX_ORIGINAL_BYTES // _MEGABYTE} MB; "
-        "save it smaller or with stronger compression."
+def decoded(
+    data: bytes,
+    header: Header,
+    name: str,
+    *,
+    box: tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
+    upright: bool = False,
+    pixels: bool = True,
+    place: bool = False,
+    memory_bytes: int = DECODE_MEMORY_BYTES,
+) -> Decoded:
+    """Have a picture that was checked decoded. See `shared.decoding.task.Task`; raises as `Children.decode`."""
+    if header.memory_bytes > memory_bytes:
+        raise too_hungry(name)
+    task = Task(
+        header.format,
+        header.width,
+        header.height,
+        box=box,
+        size=size,
+        upright=upright,
+        pixels=pixels,
+        place=place,
+        memory_bytes=memory_bytes,
     )
+    return CHILDREN.decode(data, task, name)
 
 
-def _damaged(name: str) -> str:
-    return f"{name} is damaged or cut short and does not decode; get a whole copy of the picture."
+def _image(found: Decoded) -> Image.Image:
+    """Return pixels as a picture, made band by band, with the interpreter's lock free for others in between."""
+    width, height = found.answer.width, found.answer.height
+    image, view = Image.new("RGB", (width, height)), memoryview(found.pixels)
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        count = min(rows, height - top)
+        part = bytes(view[3 * width * top : 3 * width * (top + count)])
+        image.paste(Image.frombuffer("RGB", (width, count), part, "raw", "RGB", 0, 1), (0, top))
+    return image

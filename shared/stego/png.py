@@ -6,22 +6,24 @@ with the Adler-32 of all rows; IEND. Every offset follows from the size of the p
 new strip changes two chunks of known place and length however large the picture is.
 
 Files of this layout are read here. Any other PNG is taken apart chunk by chunk and only what Pillow needs for the
-pixels is handed to it, so that nothing else in a hostile file is ever parsed.
+pixels is handed to it, in a child process with limits, so that nothing else in a hostile file is ever parsed.
 """
 
 import struct
 import zlib
 from dataclasses import dataclass
 from importlib import import_module
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from types import ModuleType
 from typing import Final
 
 import numpy as np
-from PIL import PngImagePlugin
+from numpy.typing import NDArray
 
 from shared.config import MAX_ASPECT_RATIO, MAX_COVER_PIXELS, MAX_STEGO_BYTES, MIN_COVER_WIDTH_PX
-from shared.errors import DamagedStego
+from shared.decoding.children import CHILDREN
+from shared.decoding.task import Task
+from shared.errors import DamagedStego, UnusableImage
 from shared.stego.rights_strip import Pixels, strip_rows
 
 _fast: ModuleType
@@ -48,6 +50,7 @@ _IEND: Final = _CHUNK.pack(0, b"IEND") + _WORD.pack(zlib.crc32(b"IEND"))
 _ADLER_MODULUS: Final = 65521
 _RGB: Final = 2
 _RGBA: Final = 6
+_BLOCK_BYTES: Final = 1 << 20
 _MAX_CHUNKS: Final = 100_000
 """A file of empty chunks would otherwise keep the reader busy; 80 MB in chunks of 8 KB are 10 000."""
 
@@ -122,16 +125,44 @@ def encode(pixels: Pixels) -> bytes:
     size = Size(pixels.shape[1], pixels.shape[0])
     assert size.usable
     strip = strip_bytes(pixels[: size.strip_rows])
-    rest = np.empty((size.height - size.strip_rows, size.row_bytes), dtype=np.uint8)
-    body = pixels[size.strip_rows :].reshape(len(rest), -1)
-    rest[0, 0], rest[1:, 0] = 0, 2
-    rest[0, 1:] = body[0]
-    np.subtract(body[1:], body[:-1], out=rest[1:, 1:])
-    filtered = rest.reshape(-1).data
-    adler = whole_adler(strip, filtered, size)
-    parts = [SIGNATURE, _chunk(b"IHDR", _IHDR.pack(size.width, size.height, 8, _RGB, 0, 0, 0))]
-    parts += [strip_chunk(strip), _chunk(b"IDAT", _deflate(filtered)), adler_chunk(adler), _IEND]
-    return b"".join(parts)
+    out = BytesIO()
+    out.write(SIGNATURE + _chunk(b"IHDR", _IHDR.pack(size.width, size.height, 8, _RGB, 0, 0, 0)) + strip_chunk(strip))
+    adler = _write_rest(out, pixels[size.strip_rows :].reshape(size.height - size.strip_rows, -1))
+    out.write(adler_chunk(combine_adler(zlib.adler32(strip), adler, size.rest_bytes)) + _IEND)
+    return out.getvalue()
+
+
+def _write_rest(out: BytesIO, body: NDArray[np.uint8]) -> int:
+    """Write IDAT 2 and return its Adler-32. Some rows at a time: all of them once more, filtered, would take 48 MB."""
+    started = out.tell()
+    out.write(_CHUNK.pack(0, b"IDAT"))
+    deflater = _fast.compressobj(level=1, wbits=-15)
+    adler, crc = 1, zlib.crc32(b"IDAT")
+    rows = max(1, _BLOCK_BYTES // body.shape[1])
+    for first in range(0, len(body), rows):
+        filtered = _filtered(body, first, min(first + rows, len(body)))
+        adler = _fast.adler32(filtered, adler)
+        crc = _fast.crc32(deflated := deflater.compress(filtered), crc)
+        out.write(deflated)
+    out.write(deflated := deflater.flush())
+    crc = _fast.crc32(deflated, crc)
+    length = out.tell() - started - _CHUNK.size
+    out.write(_WORD.pack(crc))
+    out.seek(started)
+    out.write(_WORD.pack(length))
+    out.seek(0, SEEK_END)
+    return adler
+
+
+def _filtered(body: NDArray[np.uint8], first: int, last: int) -> memoryview:
+    """Return rows as they stand in the file: the very first as it is, each other less the one above it (Up)."""
+    rows = np.empty((last - first, 1 + body.shape[1]), dtype=np.uint8)
+    rows[:, 0] = 2
+    np.subtract(body[first:last], body[first - 1 : last - 1] if first else 0, out=rows[:, 1:])
+    if not first:
+        rows[0, 0] = 0
+        np.subtract(body[1:last], body[: last - 1], out=rows[1:, 1:])
+    return rows.reshape(-1).data
 
 
 def strip_bytes(strip: Pixels) -> bytes:
@@ -173,11 +204,6 @@ def whole_adler(strip: bytes, rest: bytes | memoryview, size: Size) -> int:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((_CHUNK.pack(len(data), kind), data, _WORD.pack(_fast.crc32(data, zlib.crc32(kind)))))
-
-
-def _deflate(data: memoryview) -> bytes:
-    deflater = _fast.compressobj(level=1, wbits=-15)
-    return bytes(deflater.compress(data) + deflater.flush())
 
 
 # --- Reading our layout ----------------------------------------------------------------------------------------------
@@ -325,14 +351,11 @@ def _image_data(png: bytes) -> list[memoryview]:
 
 
 def _decode_foreign(png: bytes, size: Size, chunks: list[memoryview]) -> Pixels:
-    """Let Pillow read the pixels from IHDR and IDAT alone; whatever else the file carries is left out."""
-    bare = BytesIO(png[:STRIP_CHUNK_AT] + _chunk(b"IDAT", b"".join(chunks)) + _IEND)
+    """Have Pillow read the pixels, in a child process, from IHDR and IDAT alone; what else the file carries is left
+    out."""
+    bare = b"".join((png[:STRIP_CHUNK_AT], _chunk(b"IDAT", b"".join(chunks)), _IEND))
     try:
-        with PngImagePlugin.PngImageFile(bare) as image:
-            image.load()
-            pixels = np.array(image, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        found = CHILDREN.decode(bare, Task("PNG", size.width, size.height, solid=True), "The stego image")
+    except UnusableImage as error:
         raise damaged() from error
-    if pixels.shape[:2] != (size.height, size.width) or (pixels.shape[2] == 4 and np.any(pixels[:, :, 3] != 255)):
-        raise damaged()
-    return np.ascontiguousarray(pixels[:, :, :3])
+    return np.frombuffer(found.pixels, dtype=np.uint8).reshape(size.height, size.width, 3)

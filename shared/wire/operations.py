@@ -301,7 +301,7 @@ class TakenView(Message, frozen=True, tag=131):
 
 
 class LookEnded(Message, frozen=True, tag=133):
-    """The picture of this view was shown for so many seconds. The first report holds."""
+    """The picture of this view was shown for so many seconds; 0 for one that could not be. The first report holds."""
 
     view: Id128
     lasted_s: LookSeconds
@@ -587,7 +587,7 @@ class ViewRow(msgspec.Struct, frozen=True):
     consumed: Count = 0
     """The grant's count with this view; 0 where it is not told."""
     lasted_s: LookSeconds | None = None
-    """How long the picture was shown; None while that is not known."""
+    """How long the picture was shown; 0 where it could not be, None while that is not known."""
 
 
 class ViewRows(Message, frozen=True, tag=162):

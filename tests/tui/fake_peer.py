@@ -295,6 +295,9 @@ class FakePeer:
     async def look_ended(self, view_id: str, seconds: float) -> None:
         await self._note("look_ended", view_id, seconds)
 
+    async def look_failed(self, image_id: str, view_id: str, reason: str) -> None:
+        await self._note("look_failed", image_id, view_id, reason)
+
     def now(self) -> float:
         return NOW
 

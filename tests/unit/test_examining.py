@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from shared.config import MAX_ORIGINAL_BYTES
-from tui.client.examining import examine, says_place
+from shared.stego.pictures import examine_picture
+from tui.client.examining import examine
 from tui.client.folders import counts, listing
 
 GPS = {1: "N", 2: (47.0, 22.0, 12.0), 3: "E", 4: (8.0, 32.0, 30.0)}
@@ -24,6 +25,10 @@ def picture(kind: str, size: tuple[int, int] = (64, 48), *, gps: dict[int, objec
         exif.get_ifd(0x8825).update(gps)
     Image.linear_gradient("L").resize(size).convert("RGB").save(out, kind, exif=exif, **options)
     return out.getvalue()
+
+
+def says_place(data: bytes) -> bool | None:
+    return examine_picture(data, (64, 64))[2]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

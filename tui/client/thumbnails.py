@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
-import anyio.to_thread
 
+from shared.decoding.cancelling import cancellable
 from shared.errors import GlimpseError, Unavailable
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Thumbnails:
     async def _decoded(self, decode: Callable[[bytes], Image.Image], data: bytes) -> Image.Image:
         # One at a time: a page of thumbnails must not take all cores, nor unpack all its pictures at once.
         async with self._one_thread:
-            return await anyio.to_thread.run_sync(decode, data)
+            return await cancellable(decode, data)
 
 
 # Imported in a thread: what decodes brings numpy and Pillow along, which screens start without.
@@ -174,7 +174,7 @@ class Covers:
 
     async def _stand_in(self) -> Image.Image:
         if self._default is None:
-            self._default = await anyio.to_thread.run_sync(_default_image)
+            self._default = await cancellable(_default_image)
         return self._default
 
 

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from shared.config import MAX_STEGO_BYTES
+from shared.decoding.cancelling import cancellable
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, RemoteError, StorageError
 from shared.files import TEMPORARY_SUFFIX
 from shared.identity import Identity
@@ -79,7 +80,7 @@ class Adopting:
 
     async def _look_at(self, path: Path) -> None:
         try:
-            own = await anyio.to_thread.run_sync(_read_own, path, self._context.identity)
+            own = await cancellable(_read_own, path, self._context.identity)
             if await self._was_given_up(own.image):
                 log.info("what was left of an encryption that was given up is removed", extra={"file": path.name})
                 await anyio.to_thread.run_sync(path.unlink, True)
@@ -104,7 +105,7 @@ class Adopting:
         Raises `InvalidInput` with a sentence for a file that cannot be read, that is no stego image or a damaged one,
         or that is somebody else's; `StorageError` when the disk is full. One that is here already is written anew.
         """
-        own = await anyio.to_thread.run_sync(_read_own, path, self._context.identity)
+        own = await cancellable(_read_own, path, self._context.identity)
         await self._take(own)
         return own.image
 

@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from shared.config import MAX_MESSAGE_BYTES, MAX_STEGO_BYTES
+from shared.decoding.cancelling import cancellable
 from shared.errors import (
     GlimpseError,
     MalformedMessage,
@@ -151,7 +152,7 @@ class Copies:
         if viewer.host is None or viewer.port is None:
             raise Unavailable(f"{viewer.name} is away; the image goes when both are online.")
         path = files.own_path(context.profile.images, task.image)
-        data = await anyio.to_thread.run_sync(_copy_of, path, task)
+        data = await cancellable(_copy_of, path, task)
         session = await context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
         await self._offer(session, task, data, viewer.name)
 
@@ -280,14 +281,12 @@ class Copies:
         )
         if row is None:
             raise MalformedMessage("an image without a grant")
-        sealed = await anyio.to_thread.run_sync(lambda: container.reveal(data, image_id=bytes.fromhex(label.image)))
+        sealed = await cancellable(lambda: container.reveal(data, image_id=bytes.fromhex(label.image)))
         digest = hashlib.sha256(sealed).digest()
         path = files.held_path(context.profile.images, label.grant)
         record = decode_record(bytes(row["record"]))
         left = max(0, row["granted"] - row["consumed"])
-        current = await anyio.to_thread.run_sync(
-            lambda: container.replace_record(data, encode_record(with_left(record, left)))
-        )
+        current = await cancellable(lambda: container.replace_record(data, encode_record(with_left(record, left))))
         await files.write_whole(path, current)
         await context.store.run(
             lambda store: store.do(

@@ -10,11 +10,12 @@ import anyio
 import anyio.to_thread
 
 from shared.config import MAX_TITLE_CHARS, PREVIEW_MAX_BYTES
+from shared.decoding.cancelling import cancellable
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, RemoteError, Unavailable
 from shared.records import encode_record
 from shared.rights import create_owner_record
 from shared.sealing import seal_picture
-from shared.stego import container, pictures
+from shared.stego import container, covers, pictures
 from shared.text import is_clean
 from shared.wire import operations as ops
 from shared.wire.upload import Upload, encode_upload
@@ -70,7 +71,7 @@ class Encrypting:
         self._under_way.add(image)
         try:
             report("sealing", 0, 1)
-            prepared = await anyio.to_thread.run_sync(self._prepare, path, cover, image)
+            prepared = await cancellable(self._prepare, path, cover, image)
             await self._note(image)
             return await self._attempt(image, prepared, shown, report)
         finally:
@@ -104,7 +105,7 @@ class Encrypting:
         if not isinstance(outcome, ops.Encrypted) or outcome.image != image or stego is None:
             raise RemoteError("the cloud answered an encryption with something else")
         report("checking", 0, 1)
-        await anyio.to_thread.run_sync(_check, stego, image, prepared.sealed)
+        await cancellable(_check, stego, image, prepared.sealed)
         target = files.own_path(context.profile.images, image)
         await files.write_whole(target, stego)
         await context.store.run(
@@ -259,7 +260,7 @@ class Encrypting:
         """Let others see a low-resolution preview of an image, made from a picture or its file; None takes it back."""
         preview = None
         if picture is not None:
-            preview = await anyio.to_thread.run_sync(_preview_of, picture)
+            preview = await cancellable(_preview_of, picture)
             if len(preview) > PREVIEW_MAX_BYTES:
                 raise InvalidInput("This picture gives too large a preview; choose another.")
         await self._previews.publish(image, preview)
@@ -275,7 +276,7 @@ class Encrypting:
         cover_data = None
         if cover is not None:
             cover_data = pictures.read_picture(cover)
-            pictures.inspect(cover_data)
+            covers.check_owner_cover(cover_data, len(sealed))
         upload = encode_upload(Upload(encode_record(record), sealed, cover_data))
         return _Prepared(info, sealed, upload, content_key)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from shared.errors import DamagedStego, StorageError, UserError
+from shared.errors import DamagedStego, GlimpseError, StorageError
 from shared.files import replace_file
 from shared.records import RightsRecord, encode_record
 from shared.rights import with_left
@@ -74,7 +74,7 @@ async def repair(store: Store, folder: Path) -> None:
         if Path(key).parent == folder and IMAGE_FILE.fullmatch(Path(key).name):
             try:
                 await anyio.to_thread.run_sync(_rewrite, Path(key), data)
-            except UserError as error:
+            except GlimpseError as error:
                 log.warning("a rights strip is still not written", extra={"path": key, "reason": str(error)})
                 continue
         await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]

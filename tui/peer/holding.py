@@ -9,9 +9,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import anyio.to_thread
-
-from shared.errors import DamagedStego, GlimpseError, MalformedMessage, RemoteError, Unavailable
+from shared.decoding.cancelling import cancellable
+from shared.errors import GlimpseError, MalformedMessage, RemoteError, Unavailable
 from shared.ledger import LedgerState, refusal
 from shared.records import RightsRecord, decode_record, encode_record
 from shared.rights import supersedes, verify_record, with_left
@@ -196,11 +195,11 @@ class Holding:
         def stands() -> bool:
             try:
                 return container.read_record(path) == shown
-            except (DamagedStego, OSError):
+            except (GlimpseError, OSError):
                 return False
 
         async with context.files:
-            if not await anyio.to_thread.run_sync(stands):
+            if not await cancellable(stands):
                 await files.rewrite_rights(context.store, path, right.record, right.left)
 
     def _tell(self, grant: str, right: Right) -> None:

@@ -183,7 +183,7 @@ class View:
     """A picture that was opened. `left` is None for pictures of one's own, and so is all that follows.
 
     Whoever shows it shows it for `look_s` seconds at most, not beyond `expires`, and not after a revocation is heard
-    of (`RightsUpdated`); then it says so with `Peer.look_ended`.
+    of (`RightsUpdated`); then it says so with `Peer.look_ended`, or with `Peer.look_failed` if it could not show it.
     """
 
     image: str
@@ -208,7 +208,7 @@ class ViewLogEntry:
     at: float
     left: int
     lasted_s: float | None = None
-    """How long the picture was shown, as the viewer's peer says; None while it has not said it."""
+    """How long the picture was shown, as the viewer's peer says; 0 where it could not be, None if it has not said."""
 
 
 @dataclass(frozen=True, slots=True)

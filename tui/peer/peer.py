@@ -344,9 +344,17 @@ class Peer(PeerLifecycle):
     async def look_ended(self, view_id: str, seconds: float) -> None:
         """Say how long a view (`View.view_id`) was shown. On disk when this returns, delivered now or later.
 
-        The owner's log says it; the first word on a view holds.
+        The owner's log says it; the first word on a view holds. 0 seconds say that nothing was shown.
         """
         await self._viewing.ended(checked_id(view_id), checked_seconds(seconds))
+
+    async def look_failed(self, image_id: str, view_id: str, reason: str) -> None:
+        """Say that the picture of a view cannot be shown, and why. On disk when this returns, as with `look_ended`.
+
+        The owner's log says that nothing was seen, and `view` refuses the image from then on, with that reason, before
+        another view is spent on it. For pictures that cannot be decoded, not for those that did not get time enough.
+        """
+        await self._viewing.failed(checked_id(image_id), checked_id(view_id), checked_text(reason, "A reason"))
 
     def now(self) -> float:
         """Return the time by which rights expire: seconds since 1970 by the directory's clock, where it is known."""

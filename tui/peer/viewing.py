@@ -12,6 +12,7 @@ import logging
 import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import anyio
@@ -21,7 +22,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.config import VIEW_REPEAT_S
-from shared.errors import DamagedStego, GlimpseError, Refused, RemoteError, Unavailable, ViewRefused
+from shared.decoding.cancelling import cancellable
+from shared.errors import (
+    DamagedStego,
+    GlimpseError,
+    Refused,
+    RemoteError,
+    Unavailable,
+    UnusableImage,
+    ViewRefused,
+)
 from shared.rights import open_owner_share, open_share, spend_signature, unlock
 from shared.sealing import open_picture
 from shared.stego import container
@@ -47,6 +57,9 @@ _REREAD_S = 3.0
 _TAKE_S = 5.0
 """How long TAKEN is repeated before it is said that the look waits; it is repeated on and on."""
 _TEN_MINUTES_LESS_S = VIEW_REPEAT_S - 60
+_NOT_SHOWN = "not shown "
+"""Before the id of an image, the name of the fact that a look at it was counted and it could not be shown."""
+_REASON_CHARS = 200
 _RIGHTS_FORGOTTEN = (
     "The cloud was restored from a backup and does not know your views of this image yet; they come back as soon as its"
     " owner has signed in. No view was spent."
@@ -96,7 +109,8 @@ class Viewing:
         Where the view is counted and the cloud goes away, this waits until it is back, and so does the next call if
         this one is cancelled. Raises `ViewRefused` with the ledger's reason, or this peer's own where the owner's
         record or the count speaks against it; `Unavailable` without the cloud (nothing is spent and nothing is
-        queued), `DamagedStego` before anything is spent if the file is not what arrived.
+        queued), `DamagedStego` before anything is spent if the file is not what arrived, `UnusableImage` likewise for
+        an image that could not be shown when it was looked at before.
         """
         row = await self._context.store.run(
             lambda s: s.one("SELECT * FROM own_images WHERE image = :image AND ready = 1", image=image)
@@ -152,6 +166,7 @@ class Viewing:
     async def _granted(self, held: sqlite3.Row) -> View:
         grant = str(held["grant_id"])
         async with self._one_at_a_time[grant]:
+            await self._refuse_what_cannot_be_shown(str(held["image"]))
             await self._holding.mend()
             sealed = await self._sealed(held)
             right = await self._holding.right(grant)
@@ -399,9 +414,24 @@ class Viewing:
 
     # --- The end of a look -------------------------------------------------------------------------------------------
     async def ended(self, view: str, seconds: float) -> None:
-        """Note how long a view was looked at; the owner's log says it as soon as the cloud has heard it."""
+        """Note how long a view was looked at, 0 for not at all; the owner's log says it when the cloud has heard it."""
         request = hashlib.sha256(b"look ended" + bytes.fromhex(view)).digest()[:16].hex()
         await self._outbox.put(LOOK_ENDED, "end of a look", packed(EndedLook(view, seconds)), request)
+
+    async def failed(self, image: str, view: str, reason: str) -> None:
+        """Note that a counted view could not be shown: the owner's log says so, and no other view is spent on it."""
+        fact = f"{version('glimpse')} {reason[:_REASON_CHARS]}"
+        await self._context.store.run(lambda s: s.set_fact(_NOT_SHOWN + image, fact))
+        await self.ended(view, 0.0)
+
+    async def _refuse_what_cannot_be_shown(self, image: str) -> None:
+        """Raise `UnusableImage` for an image that could not be shown, unless this is another version of Glimpse."""
+        fact = await self._context.store.run(lambda s: s.fact(_NOT_SHOWN + image))
+        by, _, reason = (fact or "").partition(" ")
+        if by == version("glimpse"):
+            raise UnusableImage(
+                f"This image was opened before and could not be shown, so no further view is spent on it. {reason}"
+            )
 
     async def _deliver_ended(self, row: OutboxRow, wait_s: float) -> None:
         ended = unpacked(row, EndedLook)
@@ -432,7 +462,7 @@ async def _reveal(path: Path, image: str, digest: bytes | None = None) -> bytes:
             raise DamagedStego("The image file was changed since it arrived.")
         return sealed
 
-    return await anyio.to_thread.run_sync(read)
+    return await cancellable(read)
 
 
 def _raw(key: X25519PrivateKey) -> bytes:

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Button, Input, Label, Static
 
 from shared.config import MAX_TITLE_CHARS
+from shared.decoding.cancelling import cancellable
 from shared.text import clean, is_clean
 from tui.client import debounce, paths
 from tui.client.dialogs.base import ClientDialog
@@ -162,7 +163,7 @@ class EncryptDialog(ClientDialog[EncryptForm]):
         if path is None:
             return
         await anyio.sleep(debounce.TYPING_S)
-        found = await anyio.to_thread.run_sync(examine, path, box_px, limiter=self._one_thread)
+        found = await cancellable(examine, path, box_px, limiter=self._one_thread)
         self.post_message(self.Found(use, found))
 
     @on(Found)

@@ -16,6 +16,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Checkbox, Static
 
+from shared.decoding.cancelling import cancellable
 from shared.text import clean
 from tui.client import debounce, paths
 from tui.client.dialogs.base import ClientDialog
@@ -223,7 +224,7 @@ class PickFileDialog(ClientDialog[Path]):
         if path is None:
             return
         await anyio.sleep(debounce.REST_S)
-        found = await anyio.to_thread.run_sync(examine, path, box_px, limiter=self._one_thread)
+        found = await cancellable(examine, path, box_px, limiter=self._one_thread)
         self.post_message(self.Looked(found))
 
     @on(Looked)

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.to_thread
 from textual import on
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
+from shared.decoding.cancelling import cancellable
 from shared.errors import GlimpseError
 from shared.stego.pictures import decode_preview, make_preview, read_picture
 from tui.client import debounce
@@ -130,10 +130,10 @@ class PreviewDialog(ActionDialog[bool]):
         try:
             if choice == _NOW:
                 data = await self._peer.preview(self._image.image)
-                image = None if data is None else await anyio.to_thread.run_sync(decode_preview, data)
+                image = None if data is None else await cancellable(decode_preview, data)
             else:
                 source = path if path is not None else (await self._peer.view(self._image.image)).data
-                image = await anyio.to_thread.run_sync(_seen_by_others, source)
+                image = await cancellable(_seen_by_others, source)
         except GlimpseError as error:
             self.post_message(self.Made(choice, path, None, str(error)))
         else:

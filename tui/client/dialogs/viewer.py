@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-import anyio.to_thread
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -18,7 +17,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Button, Static
 
-from shared.errors import GlimpseError, UnusableImage
+from shared.decoding.cancelling import cancellable
+from shared.errors import DecodedTooSlowly, GlimpseError, Unavailable, UnusableImage
 from tui.client.client_app import client_of
 from tui.client.widgets.zooming import ZoomablePicture
 from tui.common.footer import Footer
@@ -49,23 +49,25 @@ class ViewerScreen(Screen[None]):
     `person` says whose picture it is; `left` is the views left, None for a picture of one's own. Where text cannot be
     written over pixels, the name and the time of opening stand in the pixels, and the going time below the picture.
 
-    The bytes are dropped as soon as they are decoded, the pixels when the screen closes or the look ends: when the
-    owner takes the right back, at its expiry, and after the seconds that the owner set for one look. The reason stands
-    where the picture was. However it ends, the peer is told how long the picture was shown.
+    The bytes are dropped as soon as it is known whether they decode, the pixels when the screen closes or the look
+    ends: when the owner takes the right back, at its expiry, and after the seconds that the owner set for one look. The
+    reason stands where the picture was. However it ends, the peer is told how long the picture was shown.
     """
 
     KEEPS_NOTHING: ClassVar[bool] = True
     """The program offers no picture of this screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "Close", id="viewer.close", tooltip="Close the picture, and clear it from memory"),
+        Binding("r", "again", "Try again", id="viewer.again", tooltip="Open the picture once more, for no other view"),
     ]
 
     @dataclass
     class Decoded(Message, bubble=False):
-        """From the worker: the pixels, or why there are none."""
+        """From the worker: the pixels, or why there are none; and the view, if another attempt may bring them."""
 
         image: Image.Image | None
         reason: str = ""
+        again: View | None = None
 
     def __init__(self, peer: Peer, view: View, *, person: str, left: int | None) -> None:
         super().__init__()
@@ -84,6 +86,11 @@ class ViewerScreen(Screen[None]):
         self._over = ""
         """Why the look has ended; empty while it goes on."""
         self._reported = False
+        self._image_id = view.image
+        self._failure = ""
+        """Why the picture cannot be shown; empty while it may be."""
+        self._outcome_known = False
+        """Whether the picture was shown, or could not be, in time or at all."""
 
     @property
     def client(self) -> ClientApp:
@@ -115,14 +122,19 @@ class ViewerScreen(Screen[None]):
         self.picture.focus()
         self.tick()
         self.set_interval(_TICK_S, self.tick)
+        self._open()
+
+    def _open(self) -> None:
         view, self._view = self._view, None
         if view is not None and not self._over:
             text = self._watermark() if self.picture.TEXT_BELOW else ""
-            work(self, partial(self._decode, view.data, text), group="decode")
+            work(self, partial(self._decode, view, text), group="decode")
 
-    async def _decode(self, data: bytes, text: str) -> None:
+    async def _decode(self, view: View, text: str) -> None:
         try:
-            image = await anyio.to_thread.run_sync(_decoded, data, text)
+            image = await cancellable(_decoded, view.data, text)
+        except (DecodedTooSlowly, Unavailable) as error:
+            self.post_message(self.Decoded(None, str(error), view))
         except UnusableImage as error:
             self.post_message(self.Decoded(None, str(error)))
         else:
@@ -130,15 +142,34 @@ class ViewerScreen(Screen[None]):
 
     @on(Decoded)
     def _show_decoded(self, message: Decoded) -> None:
-        """Show the pixels, or say that what the owner sealed is no picture."""
+        """Show the pixels, or say that what the owner sealed is no picture, or that it takes too long."""
         if self._over:
             return
+        self._outcome_known = True
         if message.image is not None:
             self._shown_at = self.clock()
             self.picture.show(message.image)
             self._watch_the_end()
+        elif message.again is not None:
+            self._view = message.again
+            self.picture.placeholder = f"This could not be shown yet; press r to try again. {message.reason}"
         else:
+            self._failure = message.reason
             self.picture.placeholder = f"{self._not_a_picture()} {message.reason}"
+            work(self.app, self.report, group="look-ended")
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer another attempt only where one may help."""
+        if action == "again":
+            return self._view is not None and self.is_mounted and not self._over
+        return super().check_action(action, parameters)
+
+    def action_again(self) -> None:
+        """Open the picture once more; the view is counted already."""
+        self.picture.placeholder = _OPENING
+        self._open()
+        self.refresh_bindings()
 
     def _not_a_picture(self) -> str:
         if self._left is None:
@@ -190,12 +221,18 @@ class ViewerScreen(Screen[None]):
         work(self.app, self.report, group="look-ended")
 
     async def report(self) -> None:
-        """Tell the peer how long the picture was shown, once; without effect for one of one's own or never shown."""
-        if self._view_id is None or self._shown_at is None or self._reported:
+        """Tell the peer how long the picture was shown, or that it could not be, once.
+
+        Without effect for one of one's own, and for one that was closed before it was known whether it can be shown.
+        """
+        if self._view_id is None or self._reported or not self._outcome_known:
             return
         self._reported = True
         try:
-            await self._peer.look_ended(self._view_id, self._lasted())
+            if self._failure:
+                await self._peer.look_failed(self._image_id, self._view_id, self._failure)
+            else:
+                await self._peer.look_ended(self._view_id, self._lasted())
         except GlimpseError as error:
             log.warning("the length of a look was not noted", extra={"reason": str(error)})
 

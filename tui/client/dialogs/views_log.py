@@ -77,7 +77,7 @@ class ViewsLogDialog(ClientDialog[bool]):
             moment(entry.at, self.client.zone),
             Text(ago(entry.at, self.client.wall()), "dim"),
             sharing.person(entry.viewer_name, entry.viewer),
-            lasting(entry.lasted_s),
+            _seen(entry.lasted_s),
             str(entry.left),
         )
 
@@ -107,3 +107,8 @@ class ViewsLogDialog(ClientDialog[bool]):
     def result(self) -> bool:
         """Done."""
         return True
+
+
+def _seen(lasted_s: float | None) -> str:
+    """Return how long somebody looked; a view was spent even where the picture could not be shown."""
+    return "not seen" if lasted_s == 0 else lasting(lasted_s)

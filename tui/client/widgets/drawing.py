@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.stego.pictures import opaque
+from shared.decoding.opaque import opaque
 from tui.client.widgets.cells import Look, Mode, Painting
 from tui.client.widgets.strips import Cells, Pixels, to_strips
 
