@@ -34,7 +34,7 @@ TWO_BITS_ABOVE_BYTES: Final = 1024 * 1024
 """Sealed pictures beyond this take two bits of each channel of their cover: half the file, 5 dB less quality."""
 RIGHTS_RECORD_BYTES: Final = 1_024
 """Room for the rights record in the strip; it stays in place when the record changes."""
-MAX_JPEG_SCANS: Final = 100
+MAX_JPEG_SCANS: Final = 50
 """A progressive JPEG has about ten; each one repeated costs a walk through the whole picture, and 334 KB hold 6 000."""
 MAX_JPEG_SEGMENTS: Final = 4_096
 """11 MB of empty segments otherwise keep a reader busy for seconds, and fill its memory."""

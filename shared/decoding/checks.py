@@ -192,10 +192,11 @@ def _png(data: bytes, name: str) -> Header:
 
 # --- WebP ------------------------------------------------------------------------------------------------------------
 def _webp(data: bytes, name: str) -> Header:
-    """Walk the chunks of the RIFF container. The first that tells a size does so for all of it."""
+    """Walk the chunks of the RIFF container; what stands behind it is never read. The first size that is told holds."""
     at, frames, size = _RIFF_HEADER_BYTES, 0, None
+    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     for _ in range(MAX_WEBP_CHUNKS):
-        if at + 8 > len(data):
+        if at + 8 > end:
             break
         kind, length = struct.unpack_from("<4sI", data, at)
         if size is None:
@@ -204,7 +205,7 @@ def _webp(data: bytes, name: str) -> Header:
         at += 8 + length + length % 2
     if frames > 1:
         raise animated(name, frames)
-    if at + 8 <= len(data):
+    if at + 8 <= end:
         raise _odd(name, f"more than {MAX_WEBP_CHUNKS} chunks")
     if size is None:
         raise damaged(name)

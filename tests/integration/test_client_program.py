@@ -29,13 +29,27 @@ PICTURE_COLOURS = 200
 class Stage:
     """A cluster, Ben's agent with one picture, and an empty profile folder for whoever comes."""
 
+    PICTURE: tuple[str, bytes] = ("Coffee.png", photo("coffee.png"))
+    AGENT: tuple[str, ...] = tuple(GLIMPSE)
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cluster = RunningCluster(folder / "cluster")
         (folder / "pictures").mkdir()
-        (folder / "pictures" / "Coffee.png").write_bytes(photo("coffee.png"))
+        (folder / "pictures" / self.PICTURE[0]).write_bytes(self.PICTURE[1])
         self.agent = subprocess.Popen(
-            [*GLIMPSE, "agent", "--profile", "ben", "--name", "Ben", "--accept", "all", "--share", folder / "pictures"],
+            [
+                *self.AGENT,
+                "agent",
+                "--profile",
+                "ben",
+                "--name",
+                "Ben",
+                "--accept",
+                "all",
+                "--share",
+                folder / "pictures",
+            ],
             env=self.env("ben"),
             stdout=subprocess.PIPE,
             text=True,

@@ -389,6 +389,15 @@ async def test_the_log_tells_who_looked_newest_first(tab) -> None:
 
 
 @pytest.mark.anyio
+async def test_the_log_tells_of_a_view_whose_picture_could_not_be_shown(tab) -> None:
+    at = await tab()
+    at.peer.looks[LAKE] = [ViewLogEntry(12, "Ben", NOW - 600, 3, 0.0)]
+    await at.press("l")
+    rows = at.screen.query_one(RowList)
+    assert "not seen" in rows.render_lines(rows.region.reset_offset)[1].text
+
+
+@pytest.mark.anyio
 async def test_a_log_that_is_not_known_says_why(tab) -> None:
     at = await tab()
     at.peer.fail["views_log"] = Unavailable("The cloud did not answer in time; try again when the cloud is back.")

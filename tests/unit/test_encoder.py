@@ -1,3 +1,4 @@
+import threading
 from functools import partial
 
 import anyio
@@ -6,10 +7,13 @@ import pytest
 from node import encoder as module
 from node.encoder import Encoder
 from shared.config import RIGHTS_RECORD_BYTES
+from shared.decoding.cancelling import current
 from shared.errors import LocalError, Refused
 from shared.stego.container import hide, read_record, reveal
+from shared.stego.covers import owner_cover
 from shared.wire.refusals import RefusalCode
 from tests import photos
+from tests.hostile_pictures import repeated_scans
 
 pytestmark = pytest.mark.anyio
 IMAGE_ID = bytes(16)
@@ -114,3 +118,48 @@ def test_made_before_there_is_an_event_loop():
     assert Encoder(workers=3).workers == 3
     with pytest.raises(LocalError):
         Encoder(workers=0)
+
+
+async def test_a_cover_that_takes_long_takes_nobodys_turn(monkeypatch):
+    """Two such covers held both threads of a node, and all other encryptions with them."""
+    under_way, decoded = anyio.Event(), anyio.Event()
+
+    def slow(cover, payload_bytes):
+        anyio.from_thread.run_sync(under_way.set)
+        anyio.from_thread.run(decoded.wait)
+        return owner_cover(cover, payload_bytes)
+
+    monkeypatch.setattr(module, "owner_cover", slow)
+    encoder = Encoder(workers=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(encoder.hide, PAYLOAD, RECORD, IMAGE_ID, photos.photo("coffee.png"))
+        await under_way.wait()
+        assert await encoder.hide(PAYLOAD, RECORD, IMAGE_ID, None)
+        assert (encoder.encoded, encoder.in_flight) == (1, 1)
+        decoded.set()
+    assert (encoder.encoded, encoder.in_flight) == (2, 0)
+
+
+async def test_an_encryption_that_nobody_waits_for_ends_with_its_cover(monkeypatch):
+    under_way, ended = anyio.Event(), threading.Event()
+
+    def slow(*_):
+        with current().ending_by(ended.set):
+            anyio.from_thread.run_sync(under_way.set)
+            ended.wait()
+        raise AssertionError("nobody hears of it")
+
+    monkeypatch.setattr(module, "owner_cover", slow)
+    encoder = Encoder(workers=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(encoder.hide, PAYLOAD, RECORD, IMAGE_ID, b"a cover")
+        await under_way.wait()
+        tasks.cancel_scope.cancel()
+    assert ended.is_set()
+    assert (encoder.encoded, encoder.in_flight) == (0, 0)
+
+
+async def test_the_cover_that_stopped_the_cluster_is_refused():
+    with pytest.raises(Refused, match="The cover is made of more than 50 scans") as caught:
+        await Encoder(workers=1).hide(PAYLOAD, RECORD, IMAGE_ID, repeated_scans(6_000))
+    assert caught.value.code == RefusalCode.INVALID

@@ -1,0 +1,116 @@
+"""Pictures that stop whoever decodes them, sent by modified clients to real nodes and to a real client."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from shared.errors import Refused
+from tests.hostile_pictures import repeated_scans
+from tests.integration.cluster import RunningCluster
+from tests.integration.test_client_program import Stage, register
+from tests.patience import PATIENCE_S
+from tests.photos import small_jpeg
+from tui.peer import Peer, encrypting
+
+pytestmark = pytest.mark.xdist_group("hostile-pictures")
+UNCHECKED_AGENT = (
+    "from shared.stego.pictures import PictureInfo; from tui.peer import encrypting; from tui.cli import main\n"
+    "encrypting.pictures.inspect = lambda data: PictureInfo('JPEG', 4000, 3000, 1, len(data))\n"
+    "main()"
+)
+
+
+class HostileStage(Stage):
+    """Ben's agent shares a picture without having looked at it."""
+
+    PICTURE = ("Coffee.jpg", repeated_scans(6_000))
+    AGENT = (sys.executable, "-c", UNCHECKED_AGENT)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[HostileStage]:
+    stage = HostileStage(tmp_path)
+    yield stage
+    stage.end_agent()
+    assert stage.cluster.stop() == 0
+
+
+def test_a_viewer_is_told_that_a_hostile_picture_cannot_be_shown_and_spends_no_second_view(stage: HostileStage) -> None:
+    """The client froze, every look burnt a view, and quitting took over a minute."""
+    with stage.client() as terminal:
+        register(terminal, "Zoe")
+        terminal.wait_for("Coffee")
+        terminal.press("r")
+        terminal.wait_for("Note to the owner")
+        terminal.press("enter")
+        terminal.wait_for("arrived; it is in Peer images")
+        terminal.press("3")
+        terminal.wait_for("3 of 3 left")
+        terminal.press("enter")
+        terminal.wait_for("Uses 1 of 3 views")
+        terminal.press("tab", "enter")
+        terminal.wait_for("What Ben shared cannot be shown; ask Ben about it.")
+        terminal.wait_for("more than 50 scans")
+        terminal.press("escape")
+        terminal.wait_for("2 of 3 left")
+        terminal.press("enter")
+        terminal.wait_for("Uses 1 of 2 views")
+        terminal.press("tab", "enter")
+        terminal.wait_for("no further view is spent on it")
+        terminal.press("escape")
+        terminal.wait_for("2 of 3 left")
+        terminal.press("ctrl+q")
+        assert terminal.wait_until_over() == 0
+    stage.end_agent()
+    assert [(look.viewer_name, look.left, look.lasted_s) for look in stage.looks_at_bens_picture()] == [("Zoe", 2, 0.0)]
+
+
+# --- As a cover ------------------------------------------------------------------------------------------------------
+@pytest.mark.anyio
+@pytest.mark.parametrize("scans", [6_000, 30])
+async def test_a_hostile_cover_holds_up_no_honest_encryption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scans: int
+) -> None:
+    """Two of them held both threads of a node, and every other encryption with them.
+
+    The first is refused for what it says of itself; the second is within bounds, and takes a child some time.
+    """
+    cover, photo = tmp_path / "cover.jpg", tmp_path / "photo.jpg"
+    cover.write_bytes(repeated_scans(scans))
+    photo.write_bytes(small_jpeg())
+    monkeypatch.setattr(encrypting.covers, "check_owner_cover", lambda *_: None)
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "mallory", running.file) as mallory, Peer(tmp_path / "ada", running.file) as ada:
+            for peer, name in ((mallory, "mallory"), (ada, "ada")):
+                await peer.register(name)
+                await peer.sign_in()
+            ends: list[str] = []
+
+            async def attack() -> None:
+                try:
+                    await mallory.encrypt(photo, cover=cover)
+                    ends.append("hidden")
+                except Refused as refusal:
+                    ends.append(str(refusal))
+
+            with anyio.fail_after(4 * PATIENCE_S):
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(6):
+                        tasks.start_soon(attack)
+                    for _ in range(3):
+                        image = await ada.encrypt(photo)
+                        assert (await ada.view(image.image)).data == photo.read_bytes()
+            if scans > 50:
+                assert len(ends) == 6
+                assert all("The cover is made of more than 50 scans" in text for text in ends)
+            else:
+                assert ends == ["hidden"] * 6
+            assert len(await ada.my_images()) == 3
+    finally:
+        assert await anyio.to_thread.run_sync(running.stop) == 0
