@@ -42,3 +42,4 @@ _.render_diagram
 _.RETIRED_KINDS
 _.COMPACT_LINES
 _.is_made
+_.idle_pids
