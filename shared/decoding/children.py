@@ -78,8 +78,13 @@ class _Child:
 
     def __init__(self, program: str = _PROGRAM) -> None:
         """Raises `OSError` where the system has no room for another process."""
-        self._socket, theirs = socket.socketpair()
         their_lifeline, self._lifeline = os.pipe()
+        try:
+            self._socket, theirs = socket.socketpair()
+        except BaseException:
+            os.close(their_lifeline)
+            os.close(self._lifeline)
+            raise
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own program
                 [sys.executable, "-I", "-S", "-c", program, *_import_path()],

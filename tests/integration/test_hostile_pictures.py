@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from shared.config import MAX_ORIGINAL_BYTES
+from shared.decoding import checks
 from shared.errors import Refused
 from tests.hostile_pictures import repeated_scans
 from tests.integration.cluster import RunningCluster
@@ -116,6 +117,40 @@ async def test_a_hostile_cover_holds_up_no_honest_encryption(
             else:
                 assert ends == ["hidden"] * 6
             assert len(await ada.my_images()) == 3
+    finally:
+        assert await anyio.to_thread.run_sync(running.stop) == 0
+
+
+@pytest.mark.anyio
+async def test_a_seal_that_is_cancelled_ends_the_decoding_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for 37 s."""
+    monkeypatch.setattr(checks, "MAX_JPEG_SCANS", 10_000)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(repeated_scans(6_000))
+    here = psutil.Process()
+    running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
+    try:
+        async with Peer(tmp_path / "ada", running.file) as ada:
+            await ada.register("ada")
+            await ada.sign_in()
+            before = {child.pid for child in here.children()}
+
+            def at_work() -> list[psutil.Process]:
+                return [one for one in here.children() if one.pid not in before and one.cpu_times().user > 0.3]
+
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(ada.encrypt, photo)
+                    with anyio.fail_after(PATIENCE_S):
+                        while not (found := at_work()):  # noqa: ASYNC110 - a process tells nobody that it works
+                            await anyio.sleep(0.02)
+                    scope.cancel()
+            assert scope.cancelled_caught
+            await anyio.to_thread.run_sync(psutil.wait_procs, found, PATIENCE_S)
+            assert not any(one.is_running() for one in found)
+            assert await ada.my_images() == []
     finally:
         assert await anyio.to_thread.run_sync(running.stop) == 0
 
