@@ -1,9 +1,11 @@
 """The `glimpse` command. Arguments are parsed here; everything heavy is imported by the command that needs it."""
 
+import stat
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -356,11 +358,27 @@ def _directory_url(url: str | None, file: Path | None) -> str | None:
     if url is not None and file is not None:
         raise InvalidInput("Give the directory as --directory or as --directory-file, not both.")
     if file is None:
+        if url is not None and _has_password(url):
+            click.echo(
+                "Warning: the password in --directory can be read by everybody on this machine for as long as this "
+                "runs; give the URL as --directory-file instead.",
+                err=True,
+            )
         return url
     try:
-        return file.read_text(encoding="utf-8").splitlines()[0].strip()
+        url, mode = file.read_text(encoding="utf-8").splitlines()[0].strip(), file.stat().st_mode
     except (OSError, UnicodeDecodeError, IndexError):
         raise InvalidInput(f"The directory file {file} cannot be read; its first line must be the URL.") from None
+    if _has_password(url) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise InvalidInput(f"{file} holds a password and others may read it; run: chmod 600 {file}")
+    return url
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:  # whoever takes the URL says what is wrong with it
+        return False
 
 
 def _run(call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:

@@ -235,6 +235,7 @@ async def test_a_server_whose_dump_was_loaded_under_running_nodes_is_found(mysql
     dump = tmp_path / "dump.sql"
     url_file = tmp_path / "url"
     url_file.write_text(mysql_url)
+    url_file.chmod(0o600)
     place = await anyio.to_thread.run_sync(Place, tmp_path / "cloud", "--directory-file", str(url_file))
 
     def shown(*arguments: str) -> str:

@@ -59,6 +59,23 @@ def test_bad_input_gets_one_sentence(tmp_path: Path, arguments: list[str], code:
     assert "secret" not in result.stdout + result.stderr
 
 
+def test_a_password_on_the_command_line_is_warned_of_and_one_that_others_may_read_refused(tmp_path: Path) -> None:
+    """Whoever lists the processes of the machine read the directory's password."""
+    url = "mysql://ada:secret@127.0.0.1:1/glimpse?tls=off"
+    result = glimpse("backup", str(tmp_path / "b"), "--directory", url, home=tmp_path)
+    assert "can be read by everybody" in result.stderr
+    assert "secret" not in result.stderr
+    file = tmp_path / "url"
+    file.write_text(url)
+    file.chmod(0o644)
+    result = glimpse("backup", str(tmp_path / "b"), "--directory-file", str(file), home=tmp_path)
+    assert result.returncode == 2
+    assert f"chmod 600 {file}" in result.stderr
+    file.chmod(0o600)
+    result = glimpse("backup", str(tmp_path / "b"), "--directory-file", str(file), home=tmp_path)
+    assert "chmod" not in result.stderr
+
+
 def test_help_and_version_answer_without_the_heavy_parts() -> None:
     program = (
         "import sys, tui.cli\n"
