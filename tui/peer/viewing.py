@@ -47,7 +47,7 @@ from tui.peer.holding import Holding, Right
 from tui.peer.mailbox import Mailbox
 from tui.peer.models import View
 from tui.peer.outbox import Outbox, packed, unpacked
-from tui.peer.store import OutboxRow
+from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
 
@@ -420,15 +420,20 @@ class Viewing:
 
     async def failed(self, image: str, view: str, reason: str) -> None:
         """Note that a counted view could not be shown: the owner's log says so, and no other view is spent on it."""
-        fact = f"{version('glimpse')} {reason[:_REASON_CHARS]}"
-        await self._context.store.run(lambda s: s.set_fact(_NOT_SHOWN + image, fact))
+        await self._context.store.run(
+            lambda s: s.set_fact(_NOT_SHOWN + image, f"{version('glimpse')} {reason[:_REASON_CHARS]}")
+        )
         await self.ended(view, 0.0)
 
     async def _refuse_what_cannot_be_shown(self, image: str) -> None:
         """Raise `UnusableImage` for an image that could not be shown, unless this is another version of Glimpse."""
-        fact = await self._context.store.run(lambda s: s.fact(_NOT_SHOWN + image))
-        by, _, reason = (fact or "").partition(" ")
-        if by == version("glimpse"):
+
+        def noted(store: Store) -> str | None:
+            fact = store.fact(_NOT_SHOWN + image)
+            by, _, reason = (fact or "").partition(" ")
+            return reason if fact is not None and by == version("glimpse") else None
+
+        if (reason := await self._context.store.run(noted)) is not None:
             raise UnusableImage(
                 f"This image was opened before and could not be shown, so no further view is spent on it. {reason}"
             )
