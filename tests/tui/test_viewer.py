@@ -340,9 +340,10 @@ def test_how_an_ended_look_looks(make_client, snap, clock: Clock) -> None:
 @pytest.mark.anyio
 async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, monkeypatch) -> None:
     """What is decoded for a screen that is gone ends with it."""
-    gate, over, decoded = threading.Event(), threading.Event(), []
+    begun, gate, over, decoded = threading.Event(), threading.Event(), threading.Event(), []
 
     def slow(data: bytes) -> Image.Image:
+        begun.set()
         try:
             assert gate.wait(PATIENCE_S)
             decoded.append(full(data))
@@ -358,6 +359,7 @@ async def test_while_it_is_decoded_it_says_so_and_can_be_closed(make_client, mon
         app.push_screen(screen)
         await pilot.pause()
         assert "opening…" in lines(screen.picture)
+        assert await anyio.to_thread.run_sync(begun.wait, PATIENCE_S)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, HomeScreen)
