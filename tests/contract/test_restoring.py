@@ -243,6 +243,36 @@ async def test_a_revocation_ends_the_rights_as_they_were_last_set_not_as_a_backu
         assert (known.version, known.record) == (row.version, row.record)
 
 
+@pytest.mark.parametrize("compares", ["before", "after"])
+async def test_a_revocation_ends_the_grant_that_the_owner_knows_where_the_directory_has_the_one_before(
+    place, ann, bob, tmp_path, compares
+):
+    """The directory was put back to when an earlier grant stood. The revocation ended that one, which was revoked long
+    ago, and the grant that the owner meant was made anew, and looked at."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        [first] = await granted(ann, image)
+        early = await Backup.take(place)
+        await device.change(bob, image, revoke=True)
+        await device.give(bob, image, 3)
+        await early.put_back(place)
+        if compares == "before":
+            await device.sign_in()
+        await device.change(bob, image, revoke=True)
+        await device.sign_in()
+        rows = await granted(ann, image)
+        assert len(rows) == 2
+        assert {(row.revoked, row.consumed) for row in rows} == {(True, 0)}
+        for row in rows:
+            assert await look(bob, row.grant) == "revoked"
+        await device.give(bob, image, 1)
+        [live] = [row for row in await granted(ann, image) if not row.revoked]
+        assert live.granted == 1
+        assert first.grant in {row.grant for row in rows}
+
+
 async def test_a_revocation_signed_anew_after_a_restore_keeps_what_it_was_signed_over(place, ann, bob, tmp_path):
     """Another device had given more, and only the revocation that never arrived was signed over its record."""
     image = await ann.image()

@@ -14,8 +14,8 @@ import anyio.to_thread
 import msgspec
 
 from shared.errors import RemoteError, Unavailable
-from shared.records import RightsRecord, decode_record
-from shared.rights import verify_record
+from shared.records import RightsRecord, decode_record, encode_record
+from shared.rights import change_rights, verify_record
 from shared.text import clean
 from shared.wire import operations as ops
 from tui.peer.comparing import GrantSide
@@ -169,6 +169,27 @@ class GivenGrants:
                 "The cloud knows less of these rights than this device, as after a restore from a backup; the change"
                 " goes on as soon as they are compared."
             )
+
+    async def end_others(self, image: str, viewer: int, ended: str | None) -> None:
+        """Note as revoked whatever else stands for `viewer` on an image as far as this device knows, beside the grant
+        `ended`, which the directory has revoked just now.
+
+        A restored directory may lack the grant that the owner meant, and have the one before it. What is noted here is
+        confirmed when the two are compared, instead of being made anew as if nobody had revoked it.
+        """
+        sides = [side for side in await self._for_viewer(image, viewer) if not side.revoked and side.grant != ended]
+        if not sides:
+            return
+        identity = self._context.identity
+        records = [change_rights(identity, decode_record(side.record), revoked=True) for side in sides]
+
+        def keep(store: Store) -> None:
+            for side, record in zip(sides, records, strict=True):
+                revoked = replace(side, record=encode_record(record), version=record.version, revoked=True, wishes=())
+                _keep(store, revoked, None, None)
+
+        await self._context.store.run(keep)
+        self.on_doubt()
 
     async def key_of(self, viewer: int) -> bytes | None:
         """Return the key first seen for an account: who registers again after a restore may get another number."""

@@ -206,6 +206,8 @@ class Granting:
                     continue
                 if not before and not made and row.signed is None:
                     raise _nothing_stands()
+            if state is not None:
+                await self._given.end_others(intent.image, intent.viewer, state.grant)
             await self._outbox.supersede(row, before, SUPERSEDED)
             return True if state is None else state
         raise _too_busy()
