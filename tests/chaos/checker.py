@@ -64,6 +64,11 @@ class Evidence:
             for line in self.lines
             if line.kind == "event" and line.facts.get("event") == "Undeliverable"
         }
+        self.delivered = {
+            line.facts["request"]: line.n
+            for line in reversed(self.lines)
+            if line.kind == "event" and line.facts.get("event") == "Delivered"
+        }
         self.restores = [
             (int(line.facts["backup"]), line.n)
             for line in self.lines
@@ -80,7 +85,10 @@ class Evidence:
 
     def in_doubt(self, effect: Effect) -> bool:
         """Whether a restored backup may lack this: it ended after the backup began and began before it was restored."""
-        return any(effect.ended > backup and effect.begin.n < restored for backup, restored in self.restores)
+        ended = effect.ended
+        if effect.state == "ack" and effect.told("delivered") is False:  # it was queued, and done only later
+            ended = self.delivered.get(effect.told("request"), 1 << 60)
+        return any(ended > backup and effect.begin.n < restored for backup, restored in self.restores)
 
     def certainty(self, effect: Effect) -> str:
         """Return whether an effect must be there, may be there, or must not."""

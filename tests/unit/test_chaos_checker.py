@@ -198,6 +198,23 @@ def test_a_request_is_answered_with_views_once_however_often_it_was_tried() -> N
     assert kinds(told, directory, stores) == {"doubled": 1}
 
 
+@pytest.mark.parametrize(("delivered_before", "found"), [(False, {}), (True, {"lost": 1})])
+def test_a_request_that_was_queued_may_be_missing_where_the_backup_is_older_than_its_delivery(
+    delivered_before: bool, found: dict[str, int]
+) -> None:
+    """It was rejected as well; after the restore nobody has a reason to make it anew."""
+    told, directory, stores = sound()
+    told.did("request", "ben", {"request": "9" * 32, "delivered": False}, image=IMAGE, account=VIEWER, views=1)
+    if delivered_before:
+        told.line("event", event="Delivered", request="9" * 32)
+    backup = told.line("fault", what="backup", file="backup-1.sqlite")
+    if not delivered_before:
+        told.line("event", event="Delivered", request="9" * 32)
+    told.did("reject", "ada", {"request": "x9", "delivered": True}, image=IMAGE, ask="9" * 32, viewer=VIEWER)
+    told.line("fault", what="restored", backup=backup)
+    assert kinds(told, directory, stores) == found
+
+
 def test_a_revocation_that_was_dropped() -> None:
     """A queued revocation met a full disk, was told as undeliverable, and the viewer kept the views."""
     told, directory, stores = sound()
