@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow]
 
 
-def test_the_ten_use_cases_hold(directory_url: str) -> None:
+def test_the_ten_use_cases_hold(directory_url: str, tmp_path: Path) -> None:
     """On both directories, with a killed node and people who come and go; the stats of the reference's report."""
-    options = ["--directory", directory_url] if directory_url.startswith("mysql") else []
+    url_file = tmp_path / "url"
+    url_file.touch(mode=0o600)
+    url_file.write_text(directory_url)
+    options = ["--directory-file", str(url_file)] if directory_url.startswith("mysql") else []
     result = subprocess.run(
         [sys.executable, "-m", "tui.cli", "demo", "--script", *options],
         capture_output=True,

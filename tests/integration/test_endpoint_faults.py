@@ -284,7 +284,8 @@ async def test_an_idle_transfer_makes_room_for_those_who_wait():
 @pytest.mark.parametrize("others_wait", [True, False])
 async def test_a_sender_that_only_drips_makes_room_for_those_who_wait_and_ends_in_any_case(others_wait: bool):
     """A datagram every two seconds was enough to hold a worker port for ever: four keys held all of a node's."""
-    limits, ahead_s = Limits(worker_ports=1, worker_ports_per_peer=1, least_transfer_bytes_per_s=1e9), 0.0
+    rates = {"least_transfer_bytes_per_s": 1e9, "slow_transfer_bytes_per_s": 1e9}  # so that any drip is slow
+    limits, ahead_s = Limits(worker_ports=1, worker_ports_per_peer=1, **rates), 0.0
     window_s = PATIENT.transfer_idle_s / 2
     async with (
         opened() as hog,

@@ -458,6 +458,7 @@ class FakeCloud:
             open_requests=node.open_requests,
             requests_done=node.done,
             refused=telemetry.refused,
+            limited={},
             failed=0,
             happenings=tuple(telemetry.samples.counts),
             latency=tuple(telemetry.latency.counts),
