@@ -385,7 +385,7 @@ class Endpoint:
         if (opening := self._opening.pop(event.session, None)) is not None:
             opening.session = session
             opening.ended.set()
-        self._guard(lambda: self.on_session(session))
+        self.on_session(session)
 
     def _session_closed(self, event: SessionClosed) -> None:
         if (opening := self._opening.pop(event.session, None)) is not None:
@@ -398,7 +398,7 @@ class Endpoint:
         reason = str(event.reason)
         self._guard(lambda: self._sending.session_closed(session, reason))
         self._guard(lambda: self._receiving.session_closed(session, reason))
-        self._guard(lambda: self.on_closed(session, reason))
+        self.on_closed(session, reason)
 
     def _take_message(self, session: Session, plaintext: bytes) -> None:
         kind, body = plaintext[:1], plaintext[1:]

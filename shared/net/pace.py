@@ -9,12 +9,17 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from shared.config import Limits
+from shared.config import Limits, Timing
 
 K = TypeVar("K", bound=Hashable)
 
 SLOW_WINDOWS: Final = 3
 """A transfer that is below the least rate for so many windows ends."""
+
+
+def pace_window_s(timing: Timing) -> float:
+    """Return over how many seconds the rate of a transfer is measured."""
+    return timing.transfer_idle_s / 2
 
 
 class Pace:

@@ -23,7 +23,7 @@ from shared.net.admission import Admission
 from shared.net.control import MAX_RANGES_BYTES, Accept, Cancel, Complete, ControlMessage, OfferMessage, Queued, Refuse
 from shared.net.driver import ReceivingDriver
 from shared.net.handles import Incoming, IncomingOffer, Session
-from shared.net.pace import Holder, Pace, who_gives_way
+from shared.net.pace import Holder, Pace, pace_window_s, who_gives_way
 from shared.net.partial_store import PartialKey
 from shared.net.paths import LINGER_S, transfer_settings
 from shared.net.port import Port
@@ -388,7 +388,7 @@ class Receiving:
             on_finished=lambda: self._finished(arrival, driver),
         )
         driver.host = session.address[0]
-        window_s = IDLE_SHARE / 2 * self._patience_s
+        window_s = pace_window_s(context.timing)
         arrival.pace = Pace(context.clock(), machine.progress[0], window_s=window_s)
         driver.on_progress = arrival.incoming.report
         context.routes[arrival.cipher.token] = driver

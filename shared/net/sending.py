@@ -10,7 +10,7 @@ from shared.net.admission import Admission
 from shared.net.control import Accept, Answer, Cancel, Complete, OfferMessage, Queued, Refuse
 from shared.net.driver import SendingDriver
 from shared.net.handles import Progress, Session
-from shared.net.pace import Pace
+from shared.net.pace import Pace, pace_window_s
 from shared.net.paths import transfer_settings
 from shared.net.transfer_context import TransferContext, TransferKey, session_is_over, sha256_of
 from shared.net.udp import Address
@@ -153,7 +153,7 @@ class Sending:
 
     async def keep_pace(self) -> None:
         """Measure how fast everything is taken, and end what is too slow; runs until cancelled."""
-        window_s = self._context.timing.transfer_idle_s / 2
+        window_s = pace_window_s(self._context.timing)
         least = self._context.limits.least_transfer_bytes_per_s
         paces: dict[SendingDriver, Pace] = {}
         while True:

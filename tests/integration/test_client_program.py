@@ -106,20 +106,25 @@ def register(terminal: Terminal, name: str) -> None:
     terminal.wait_for("leads")
 
 
+def ask_and_look(terminal: Terminal) -> None:
+    """Ask for the first picture that is offered, and look at it once it has arrived."""
+    terminal.wait_for("Coffee")
+    terminal.press("r")
+    terminal.wait_for("Note to the owner")
+    terminal.press("enter")
+    terminal.wait_for("arrived; it is in Peer images")
+    terminal.press("3")
+    terminal.wait_for("3 of 3 left")
+    terminal.press("enter")
+    terminal.wait_for("Uses 1 of 3 views")
+    terminal.press("tab", "enter")
+
+
 def test_from_an_empty_profile_folder_to_a_picture_seen(stage: Stage) -> None:
     """By keyboard alone, as the screens themselves say it; the look is in the owner's ledger, once."""
     with stage.client() as terminal:
         register(terminal, "Zoe")
-        terminal.wait_for("Coffee")
-        terminal.press("r")
-        terminal.wait_for("Note to the owner")
-        terminal.press("enter")
-        terminal.wait_for("arrived; it is in Peer images")
-        terminal.press("3")
-        terminal.wait_for("3 of 3 left")
-        terminal.press("enter")
-        terminal.wait_for("Uses 1 of 3 views")
-        terminal.press("tab", "enter")
+        ask_and_look(terminal)
         terminal.wait_for("2 views left")
         terminal.wait_for(lambda screen: screen.colours > PICTURE_COLOURS)
         terminal.wait_for("Zoe · 20")

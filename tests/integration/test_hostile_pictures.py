@@ -17,7 +17,7 @@ from shared.decoding import checks
 from shared.errors import Refused
 from tests.hostile_pictures import repeated_scans
 from tests.integration.cluster import RunningCluster
-from tests.integration.test_client_program import Stage, register
+from tests.integration.test_client_program import Stage, ask_and_look, register
 from tests.patience import PATIENCE_S
 from tests.photos import small_jpeg
 from tui.peer import Peer, encrypting
@@ -49,16 +49,7 @@ def test_a_viewer_is_told_that_a_hostile_picture_cannot_be_shown_and_spends_no_s
     """The client froze, every look burnt a view, and quitting took over a minute."""
     with stage.client() as terminal:
         register(terminal, "Zoe")
-        terminal.wait_for("Coffee")
-        terminal.press("r")
-        terminal.wait_for("Note to the owner")
-        terminal.press("enter")
-        terminal.wait_for("arrived; it is in Peer images")
-        terminal.press("3")
-        terminal.wait_for("3 of 3 left")
-        terminal.press("enter")
-        terminal.wait_for("Uses 1 of 3 views")
-        terminal.press("tab", "enter")
+        ask_and_look(terminal)
         terminal.wait_for("What Ben shared cannot be shown; ask Ben about it.")
         terminal.wait_for("more than 50 scans")
         terminal.press("escape")

@@ -170,7 +170,7 @@ class GivenGrants:
                 " goes on as soon as they are compared."
             )
 
-    async def end_others(self, image: str, viewer: int, ended: str | None) -> None:
+    async def end_others(self, image: str, viewer: int, ended: str) -> None:
         """Note as revoked whatever else stands for `viewer` on an image as far as this device knows, beside the grant
         `ended`, which the directory has revoked just now.
 
