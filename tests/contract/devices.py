@@ -15,6 +15,7 @@ from shared.errors import Unavailable
 from shared.wire import operations as ops
 from tests.contract.people import CLUSTER, SHARE_KEY, Person
 from tui.peer import outbox as outbox_module
+from tui.peer.confirming import Confirming
 from tui.peer.context import Context
 from tui.peer.copies import COPY, Copies
 from tui.peer.events import Delivered, Event, EventHub, Undeliverable
@@ -124,7 +125,8 @@ class Device:
         looked.set()
         self.copies = Copies(self.context, self.people, self.outbox, looked)
         self.given = GivenGrants(self.context)
-        self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given)
+        self.confirming = Confirming(self.context, self.given)
+        self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given, self.confirming)
 
     def stop(self) -> None:
         if self.store is not None:

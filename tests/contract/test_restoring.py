@@ -5,7 +5,7 @@ The backup is the tables as they were at a moment, put back; `recover` is what t
 
 import itertools
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import msgspec
@@ -23,6 +23,7 @@ from tui.peer.events import DirectoryRestored, Undeliverable
 from tui.peer.granting import RightsIntent
 from tui.peer.holding import Holding
 from tui.peer.mailbox import Mailbox
+from tui.peer.previews import Previews
 from tui.peer.restoring import Reasons, Restoring
 from tui.peer.view_requests import REJECTION, ViewRequests
 
@@ -80,7 +81,7 @@ class OwnersDevice(Device):
         self.asks = ViewRequests(self.context)
         holding = Holding(self.context)
         self.mailbox = Mailbox(self.context, self.people, self.copies, holding, self.asks, self.given)
-        self.restoring = Restoring(self.context, self.outbox, self.given, self.mailbox, self.asks)
+        self.restoring = Restoring(self.context, self.outbox, self.given, self.confirming, self.mailbox, self.asks)
 
     async def sign_in(self) -> None:
         """Sign in, and compare."""
@@ -271,6 +272,82 @@ async def test_a_revocation_ends_the_grant_that_the_owner_knows_where_the_direct
         [live] = [row for row in await granted(ann, image) if not row.revoked]
         assert live.granted == 1
         assert first.grant in {row.grant for row in rows}
+
+
+@dataclass
+class Raced:
+    """A revocation beside a comparison that is about to make anew the grant `meant`, once it is let go on."""
+
+    device: OwnersDevice
+    meant: str
+    goes_on: anyio.Event = field(default_factory=anyio.Event)
+    has_gone: anyio.Event = field(default_factory=anyio.Event)
+
+
+@asynccontextmanager
+async def revoked_beside_a_comparison(place, ann, bob, folder, monkeypatch):
+    """A directory is put back to when an earlier grant stood. While its revocation is sent, a comparison begins."""
+    image = await ann.image()
+    async with opened(ann, folder, image) as device:
+        await device.sign_in()
+        await device.give(bob, image, 5)
+        early = await Backup.take(place)
+        await device.change(bob, image, revoke=True)
+        await device.give(bob, image, 3)
+        [meant] = [row.grant for row in await granted(ann, image) if not row.revoked]
+        await early.put_back(place)
+        await device.granting.change(RightsIntent(image, bob.account, revoke=True))
+        raced, ask, under_way = Raced(device, meant), device.link.ask, anyio.Event()
+
+        async def held(operation: ops.Operation, **how):
+            lives = isinstance(operation, ops.ConfirmGrant) and not decode_record(operation.record).revoked
+            if lives:
+                under_way.set()
+                await raced.goes_on.wait()
+            answer = await ask(operation, **how)
+            if lives:
+                raced.has_gone.set()
+            if isinstance(operation, ops.ChangeRights):
+                tasks.start_soon(device.sign_in)
+                await under_way.wait()
+            return answer
+
+        monkeypatch.setattr(device.link, "ask", held)
+        async with anyio.create_task_group() as tasks:
+            yield raced
+
+
+async def test_a_revocation_is_acknowledged_once_nothing_that_is_under_way_can_undo_it(
+    place, ann, bob, tmp_path, monkeypatch
+):
+    """It was acknowledged, and then the comparison that had begun before made the grant anew as a live one."""
+    async with revoked_beside_a_comparison(place, ann, bob, tmp_path / "one", monkeypatch) as raced:
+        await raced.device.turn()
+        assert await raced.device.waiting() == []
+        raced.goes_on.set()
+        await raced.has_gone.wait()
+        assert await look(bob, raced.meant) == "revoked"
+
+
+async def test_a_revocation_waits_while_it_is_not_known_whether_the_grant_was_made_anew(
+    place, ann, bob, tmp_path, monkeypatch
+):
+    """The word that ends the grant the owner means is lost on its way to a directory that lacks it."""
+    async with revoked_beside_a_comparison(place, ann, bob, tmp_path / "one", monkeypatch) as raced:
+        ask = raced.device.link.ask
+
+        async def losing(operation: ops.Operation, **how):
+            ends = isinstance(operation, ops.ConfirmGrant) and decode_record(operation.record).revoked
+            if ends and operation.grant == raced.meant and not raced.goes_on.is_set():
+                raise Unavailable("The request was lost.")
+            return await ask(operation, **how)
+
+        monkeypatch.setattr(raced.device.link, "ask", losing)
+        await raced.device.turn()
+        assert await raced.device.waiting() == ["revocation"]
+        raced.goes_on.set()
+        await raced.device.deliver_all()
+        assert await look(bob, raced.meant) == "revoked"
 
 
 async def test_a_revocation_signed_anew_after_a_restore_keeps_what_it_was_signed_over(place, ann, bob, tmp_path):
@@ -493,6 +570,27 @@ async def test_a_picture_that_is_withdrawn_while_the_directory_lacks_it_comes_ba
         assert await device.restoring.withdrew(image)
         assert not await device.restoring.withdrew(elsewhere), "a mistake is refused"
         await device.sign_in()
+        [row] = (await ann.get(ops.MyImages())).rows
+        assert (row.image, row.offered) == (image, False)
+
+
+async def test_a_picture_that_is_withdrawn_while_a_comparison_brings_it_back_is_withdrawn_at_once(
+    place, ann, tmp_path, monkeypatch
+):
+    """It was offered until the next comparison, though its owner had read that it is withdrawn."""
+    image = await ann.image()
+    async with opened(ann, tmp_path / "one", image) as device:
+        await device.sign_in()
+        await place.run("DELETE FROM images")
+        ask = device.link.ask
+
+        async def withdrawing(operation: ops.Operation, **how):
+            if isinstance(operation, ops.RestoreImage):
+                assert await device.restoring.withdrew(image)
+            return await ask(operation, **how)
+
+        monkeypatch.setattr(device.link, "ask", withdrawing)
+        await device.restoring._mending.mend_images(Previews(device.context), forgot=True)
         [row] = (await ann.get(ops.MyImages())).rows
         assert (row.image, row.offered) == (image, False)
 
@@ -931,6 +1029,33 @@ async def test_an_acceptance_that_waits_outlives_the_withdrawal_of_its_image(
         [theirs] = (await bob.get(ops.ListAsks(incoming=False))).rows
         assert (mine.state, theirs.state, theirs.views) == ("accepted", "accepted", 2)
         assert [row.granted for row in await granted(ann, image)] == [2]
+
+
+async def test_a_request_that_is_taken_back_while_a_comparison_repeats_it_is_taken_back_again(
+    place, ann, bob, tmp_path, monkeypatch
+):
+    """It was open for its owner until the next restore, though who had asked had read that it is taken back."""
+    image = await ann.image()
+    early = await Backup.take(place)
+    request = new_id()
+    async with opened(bob, tmp_path / "viewer") as device:
+        await device.sign_in()
+        await device.outbox.submit_operation("request", ops.AskViews(image=image, views=2), request)
+        await device.deliver_all()
+        await early.put_back(place)
+        ask = device.link.ask
+
+        async def taking_back(operation: ops.Operation, **how):
+            if isinstance(operation, ops.AskViews):
+                assert await device.restoring.took_back(request, is_missing=True)
+            return await ask(operation, **how)
+
+        monkeypatch.setattr(device.link, "ask", taking_back)
+        await device.sign_in()
+        await device.deliver_all()
+        assert [row.state for row in (await ann.get(ops.ListAsks(incoming=True))).rows] == ["pending"]
+        await device.compare()
+        assert [row.state for row in (await ann.get(ops.ListAsks(incoming=True))).rows] == ["withdrawn"]
 
 
 @pytest.mark.parametrize("before_the_restore", [True, False])

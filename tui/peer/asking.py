@@ -73,7 +73,7 @@ class Asking:
             await self._cloud.query(ops.WithdrawAsk(ask=request), ops.Done)
         except Refused as refusal:
             # A restored cloud may have forgotten it; then it is not asked again.
-            if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.took_back(request):
+            if refusal.code != RefusalCode.NOT_FOUND or not await self._restoring.took_back(request, is_missing=True):
                 raise
         else:
             await self._restoring.took_back(request)

@@ -170,26 +170,24 @@ class GivenGrants:
                 " goes on as soon as they are compared."
             )
 
-    async def end_others(self, image: str, viewer: int, ended: str) -> None:
+    async def end_others(self, image: str, viewer: int, ended: str) -> list[GrantSide]:
         """Note as revoked whatever else stands for `viewer` on an image as far as this device knows, beside the grant
-        `ended`, which the directory has revoked just now.
-
-        A restored directory may lack the grant that the owner meant, and have the one before it. What is noted here is
-        confirmed when the two are compared, instead of being made anew as if nobody had revoked it.
-        """
-        sides = [side for side in await self._for_viewer(image, viewer) if not side.revoked and side.grant != ended]
-        if not sides:
-            return
-        identity = self._context.identity
-        records = [change_rights(identity, decode_record(side.record), revoked=True) for side in sides]
+        `ended`, which the directory has revoked just now. Return all those others, as they are known from now on."""
+        sides = [side for side in await self._for_viewer(image, viewer) if side.grant != ended]
+        ends = [self._revoked(side) for side in sides if not side.revoked]
 
         def keep(store: Store) -> None:
-            for side, record in zip(sides, records, strict=True):
-                revoked = replace(side, record=encode_record(record), version=record.version, revoked=True, wishes=())
-                _keep(store, revoked, None, None)
+            for side in ends:
+                _keep(store, side, None, None)
 
-        await self._context.store.run(keep)
-        self.on_doubt()
+        if ends:
+            await self._context.store.run(keep)
+            self.on_doubt()
+        return [*ends, *(side for side in sides if side.revoked)]
+
+    def _revoked(self, side: GrantSide) -> GrantSide:
+        record = change_rights(self._context.identity, decode_record(side.record), revoked=True)
+        return replace(side, record=encode_record(record), version=record.version, revoked=True, wishes=())
 
     async def key_of(self, viewer: int) -> bytes | None:
         """Return the key first seen for an account: who registers again after a restore may get another number."""

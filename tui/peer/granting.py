@@ -28,6 +28,7 @@ from shared.wire.base import AccountId, Id128, Views, ViewsOrNone
 from shared.wire.codec import decode
 from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.asker import Asker
+from tui.peer.confirming import Confirming
 from tui.peer.context import Context
 from tui.peer.copies import Copies, CopyTask
 from tui.peer.given import GivenGrants, is_for
@@ -90,9 +91,18 @@ Signed = ops.Grant | ops.ChangeRights
 class Granting:
     """Gives, changes and revokes rights. Every method stores its intention before it asks the cloud."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, copies: Copies, given: GivenGrants) -> None:
+    def __init__(
+        self,
+        context: Context,
+        people: People,
+        outbox: Outbox,
+        copies: Copies,
+        given: GivenGrants,
+        confirming: Confirming,
+    ) -> None:
         self._context = context
         self._given = given
+        self._confirming = confirming
         self._people = people
         self._outbox = outbox
         self._copies = copies
@@ -207,7 +217,7 @@ class Granting:
                 if not before and not made and row.signed is None:
                     raise _nothing_stands()
             if state is not None:
-                await self._given.end_others(intent.image, intent.viewer, state.grant)
+                await self._confirming.end(intent.image, intent.viewer, state.grant)
             await self._outbox.supersede(row, before, SUPERSEDED)
             return True if state is None else state
         raise _too_busy()

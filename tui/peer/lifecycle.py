@@ -28,6 +28,7 @@ from tui.peer.asker import Asker
 from tui.peer.asking import Asking
 from tui.peer.checks import checked_path
 from tui.peer.cloud import CloudLink, monotonic
+from tui.peer.confirming import Confirming
 from tui.peer.context import Context
 from tui.peer.copies import Copies, Wanting
 from tui.peer.damaged_rows import DamagedRows
@@ -151,11 +152,12 @@ class PeerLifecycle:
         self._asks = ViewRequests(context)
         self._copies = Copies(context, self._people, self._outbox, self._adopting.looked)
         self._given = GivenGrants(context)
-        self._granting = Granting(context, self._people, self._outbox, self._copies, self._given)
+        self._confirming = Confirming(context, self._given)
+        self._granting = Granting(context, self._people, self._outbox, self._copies, self._given, self._confirming)
         self._holding = Holding(context)
         self._notices = DirectNotices(context, self._people, self._copies, self._holding)
         self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
-        self._restoring = Restoring(context, self._outbox, self._given, self._mailbox, self._asks)
+        self._restoring = Restoring(context, self._outbox, self._given, self._confirming, self._mailbox, self._asks)
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
         self._offers = Offers(context, self._people)
         self._encrypting = Encrypting(context, self._adopting.looked)

@@ -3,19 +3,16 @@
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from enum import Enum, auto
+from collections.abc import Iterable
 
 import anyio
 
-from shared.errors import GlimpseError, MalformedMessage, Refused, RemoteError, StorageError, Unavailable
-from shared.records import decode_record, encode_record
-from shared.rights import change_rights
+from shared.errors import GlimpseError, Refused, RemoteError, StorageError, Unavailable
 from shared.text import clean
 from shared.wire import operations as ops
-from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
-from tui.peer.comparing import GrantAction, GrantStep, Left, Tally, step_for, steps_for
+from tui.peer.comparing import GrantAction, GrantStep, Left, Tally, steps_for
+from tui.peer.confirming import Confirming, End
 from tui.peer.context import Context
 from tui.peer.given import GivenGrants
 from tui.peer.previews import Previews
@@ -24,35 +21,22 @@ from tui.peer.store import Store
 log = logging.getLogger(__name__)
 
 _LANES_AT_ONCE = 4
-_TRIES = 6
-"""How often one grant is tried in a row where views or another device come in between."""
-_COMES_LATER = frozenset({RefusalCode.NOT_READY, RefusalCode.NOT_FOUND})
-"""Refusals of a grant whose viewer, or whose image, the directory does not know again yet."""
 _RECEIPT_BYTES = 32
 MENDED = frozenset({GrantAction.CONFIRM, GrantAction.REMAKE, GrantAction.REVOKE})
 """Actions that send something."""
 
 
-class _End(Enum):
-    DONE = auto()
-    ABSENT = auto()
-    REFUSED = auto()
-
-
 class Mending:
-    """Carries out what a comparison of grants and images asks for, and adds it up in `tally`.
-
-    `heard` is called with the epoch that each answer tells, and returns whether it is a new one.
-    """
+    """Carries out what a comparison of grants and images asks for, and adds it up in `tally`."""
 
     def __init__(
-        self, context: Context, given: GivenGrants, cloud: Asker, tally: Tally, heard: Callable[[int], bool]
+        self, context: Context, given: GivenGrants, confirming: Confirming, cloud: Asker, tally: Tally
     ) -> None:
         self._context = context
         self._given = given
+        self._confirming = confirming
         self._cloud = cloud
         self._tally = tally
-        self._heard = heard
 
     async def steps(self) -> list[GrantStep]:
         """Compare all grants that this account gave; what the directory knows better is learned at once.
@@ -63,7 +47,7 @@ class Mending:
         rows: list[ops.GrantRow] = []
         async for page in self._cloud.pages(lambda number: ops.ListGrants(given=True, page=number), ops.Grants):
             rows += page.rows
-            self._heard(page.epoch)
+            self._confirming.on_epoch(page.epoch)
         found = await self._given.checked(rows)
         steps = steps_for(known, found)
         await self._given.learn(
@@ -77,7 +61,7 @@ class Mending:
         for step in steps:
             if step.action in MENDED:
                 lanes[step.lane].append(step)
-        ends: list[_End] = []
+        ends: list[End] = []
         slots = anyio.CapacityLimiter(_LANES_AT_ONCE)
         trouble: list[Unavailable] = []
 
@@ -92,7 +76,7 @@ class Mending:
                         trouble.append(error)
                     except GlimpseError as error:
                         log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(error)})
-                        ends.append(_End.REFUSED)
+                        ends.append(End.REFUSED)
 
         async with anyio.create_task_group() as group:
             for lane in lanes.values():
@@ -102,76 +86,16 @@ class Mending:
         return Left(
             unknown=sum(step.action is GrantAction.UNKNOWN for step in steps),
             lost=sum(step.action is GrantAction.LOST for step in steps),
-            absent=ends.count(_End.ABSENT),
-            refused=ends.count(_End.REFUSED),
+            absent=ends.count(End.ABSENT),
+            refused=ends.count(End.REFUSED),
         )
 
-    async def mend(self, step: GrantStep) -> _End:
-        """Bring one grant to where it must be. Raises `Unavailable` without the cloud."""
-        first = step
-        for _ in range(_TRIES):
-            operation = await self._operation(step)
-            if operation is None:
-                return _End.REFUSED
-            try:
-                state = await self._cloud.query(operation, ops.GrantState, at_once=_COMES_LATER)
-            except Refused as refusal:
-                if refusal.code == RefusalCode.CONFLICT and (again := await self._read_again(step)) is not None:
-                    step = again
-                elif refusal.code in _COMES_LATER:
-                    return _End.ABSENT
-                else:
-                    log.warning("a grant was not confirmed", extra={"grant": step.grant, "reason": str(refusal)})
-                    return _End.REFUSED
-            else:
-                self._heard(state.epoch)
-                await self._given.remember(state.grant)
-                step = await self.met(state.grant)
-            if not step.behind:
-                self._tally.count(first)
-                return _End.DONE
-        raise Unavailable("A grant changes so often that it could not be confirmed; it goes on later.")
-
-    async def _operation(self, step: GrantStep) -> ops.Operation | None:
-        """Return what is to be sent for a grant, None where nothing can be."""
-        known, found = step.known, step.found
-        if step.action is GrantAction.REVOKE:
-            assert found is not None
-            record = change_rights(self._context.identity, decode_record(found.record), revoked=True)
-            return ops.ChangeRights(
-                grant=step.grant, record=encode_record(record), met_version=found.version, met_consumed=found.consumed
-            )
-        if known is None:
-            return None
-        made_from = await self._given.made_from(step.grant)
-        if found is None and made_from is None:
-            return None
-        share, signature = made_from or (None, None)
-        return ops.ConfirmGrant(
-            grant=step.grant,
-            image=known.image,
-            viewer=known.viewer,
-            record=step.record(),
-            consumed=known.consumed,
-            cloud_share=share if found is None else None,
-            share_signature=signature if found is None else None,
-            wishes=step.wishes(),
-        )
-
-    async def met(self, row: ops.GrantRow) -> GrantStep:
-        """Return what is to be done about one grant as the directory tells it. Raises `RemoteError` for a false one."""
-        found = await self._given.checked([row])
-        if not found:
-            raise MalformedMessage("a grant that is not this account's word")
-        return step_for(await self._given.find(row.grant), found[0])
-
-    async def _read_again(self, step: GrantStep) -> GrantStep | None:
-        """Return what is to be done after a conflict, None where the directory has another grant instead."""
-        try:
-            row = await self._cloud.grant(step.grant)
-        except Refused:
-            return None
-        return await self.met(row)
+    async def mend(self, step: GrantStep) -> End:
+        """Bring one grant to where it must be, and count it. Raises `Unavailable` without the cloud."""
+        end = await self._confirming.bring_up(step)
+        if end is End.DONE:
+            self._tally.count(step)
+        return end
 
     async def thaw(self, grant: str) -> bool:
         """Compare one grant that the directory froze on its viewer's word, and confirm it.
@@ -182,14 +106,14 @@ class Mending:
             state = await self._cloud.query(ops.GetGrant(grant=grant), ops.GrantState)
         except Refused:
             return True
-        if self._heard(state.epoch):  # a restore froze it, of which no keep-alive has told yet
+        if self._confirming.on_epoch(state.epoch):  # a restore froze it, of which no keep-alive has told yet
             return True
-        step = await self.met(state.grant)
+        step = await self._confirming.met(state.grant)
         if step.forgot or step.action is GrantAction.UNKNOWN:
             return True
         if step.action is GrantAction.LEARN and step.found is not None:
             await self._given.learn([step.found])  # nothing waits, as after a revocation, and the count is news
-        elif step.behind and await self.mend(step) is _End.DONE:
+        elif step.behind and await self.mend(step) is End.DONE:
             # Nothing was forgotten that this peer knows of: a viewer's peer was ahead, or claimed to be.
             self._tally.confirmed -= 1
             log.info("a frozen grant was confirmed", extra={"grant": grant})
@@ -250,12 +174,7 @@ class Mending:
         for row in mine:
             image = str(row["image"])
             try:
-                if image not in there:
-                    await self._cloud.ask(_image_again(row))
-                    self._tally.images += 1
-                elif row["withdrawn"] and there[image].offered:
-                    await self._cloud.ask(ops.WithdrawImage(image=image))
-                    self._tally.withdrawn += 1
+                await self._mend_image(row, there.get(image))
             except Refused as refusal:
                 log.warning("an image was not made known again", extra={"image": image, "reason": str(refusal)})
         if forgot or any(str(row["image"]) not in there for row in mine):
@@ -263,6 +182,19 @@ class Mending:
                 image = str(row["image"])
                 found = there.get(image)
                 await self._mend_preview(previews, image, has_preview=found is not None and found.has_preview)
+
+    async def _mend_image(self, mine: sqlite3.Row, found: ops.ImageRow | None) -> None:
+        """Make one image known again, or withdraw it again; also where it was withdrawn since `mine` was read."""
+        if found is None:
+            await self._cloud.ask(_image_again(mine))
+            self._tally.images += 1
+        offered = not mine["withdrawn"] if found is None else found.offered
+        now = await self._context.store.run(
+            lambda s: s.one("SELECT withdrawn FROM own_images WHERE image = :image", image=mine["image"])
+        )
+        if offered and now is not None and now["withdrawn"]:
+            await self._cloud.ask(ops.WithdrawImage(image=str(mine["image"])))
+            self._tally.withdrawn += 1
 
     async def _mend_preview(self, previews: Previews, image: str, *, has_preview: bool) -> None:
         try:

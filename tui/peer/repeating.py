@@ -12,10 +12,10 @@ from shared.wire.codec import encode
 from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
 from tui.peer.comparing import GrantSide, RequestAction, Tally, request_action
+from tui.peer.confirming import Confirming
 from tui.peer.context import Context
 from tui.peer.given import GivenGrants
 from tui.peer.lanes import lane_of_ask
-from tui.peer.mending import Mending
 from tui.peer.missing import ROW_CAP_BYTES, Missing, operation_in
 from tui.peer.outbox import OPERATION, Outbox
 from tui.peer.store import OutboxRow
@@ -38,7 +38,7 @@ class Repeating:
         given: GivenGrants,
         requests: ViewRequests,
         cloud: Asker,
-        mending: Mending,
+        confirming: Confirming,
         tally: Tally,
     ) -> None:
         self._context = context
@@ -46,7 +46,7 @@ class Repeating:
         self._given = given
         self._asks = requests
         self._cloud = cloud
-        self._mending = mending
+        self._confirming = confirming
         self._tally = tally
         self.on_doubt: Callable[[], None] = lambda: None
         """Called when something that comes back was missing, once for each row that waits for it."""
@@ -148,7 +148,8 @@ class Repeating:
                 async for page in self._cloud.pages(partial(_asks_page, incoming), ops.Asks)
                 for row in page.rows
             }
-            for ask in mine:
+            for known in mine:
+                ask = await self._asks.known(known.ask, incoming=incoming) or known  # it may have been answered since
                 if (action := request_action(ask, there.get(ask.ask), incoming=incoming)) is not None:
                     waits |= await self._mend_ask(ask, action)
         return waits
@@ -214,7 +215,7 @@ class Repeating:
                 if refusal.code != RefusalCode.NOT_FOUND:
                     raise
                 continue
-            return (await self._mending.met(row)).found
+            return (await self._confirming.met(row)).found
         if standing is not None:
             raise Refused(RefusalCode.NOT_READY, "The grant that the request led to is not in the cloud again yet.")
         if await self._was_given(ask):

@@ -17,6 +17,7 @@ from shared.errors import RemoteError, Unavailable
 from shared.wire import operations as ops
 from tui.peer.asker import Asker
 from tui.peer.comparing import Left, Tally, sentence
+from tui.peer.confirming import Confirming
 from tui.peer.context import Context
 from tui.peer.events import DirectoryRestored
 from tui.peer.given import GivenGrants
@@ -71,7 +72,13 @@ class Restoring:
     """Compares with the directory whenever there is a reason to, in the background."""
 
     def __init__(
-        self, context: Context, outbox: Outbox, given: GivenGrants, mailbox: Mailbox, asks: ViewRequests
+        self,
+        context: Context,
+        outbox: Outbox,
+        given: GivenGrants,
+        confirming: Confirming,
+        mailbox: Mailbox,
+        asks: ViewRequests,
     ) -> None:
         self._context = context
         self._outbox = outbox
@@ -87,9 +94,10 @@ class Restoring:
         self._tally = Tally()
         cloud = Asker(context)
         self._previews = Previews(context)
-        self._mending = Mending(context, given, cloud, self._tally, self.heard)
-        self._repeating = Repeating(context, outbox, given, asks, cloud, self._mending, self._tally)
+        self._mending = Mending(context, given, confirming, cloud, self._tally)
+        self._repeating = Repeating(context, outbox, given, asks, cloud, confirming, self._tally)
         given.on_doubt = self.suspect
+        confirming.on_epoch = self.heard
         self._repeating.on_doubt = self.missed
         mailbox.on_frozen, mailbox.on_reopened = self.doubted, self.reopened
         outbox.holds_back = self.holds_back
@@ -220,9 +228,16 @@ class Restoring:
         """
         self._look_at_all_if(await self._repeating.forgotten(asks, known))
 
-    async def took_back(self, ask: str) -> bool:
-        """Note that this account took a request back; return whether it was known here as an open one."""
-        return await self._repeating.end_own(ask, "withdrawn", "")
+    async def took_back(self, ask: str, *, is_missing: bool = False) -> bool:
+        """Note that this account took a request back; return whether it was known here as an open one.
+
+        A comparison may be about to repeat one that the directory lacks (`is_missing`): another one looks after it.
+        """
+        known = await self._repeating.end_own(ask, "withdrawn", "")
+        if known and is_missing:
+            self._reasons.asks = True
+            self._wanted.set()
+        return known
 
     def _look_at_all_if(self, forgotten: bool) -> None:
         if forgotten and not self._reasons.all:
