@@ -1,6 +1,7 @@
 """Control messages, alarms, paths and the handle of an object that is being received."""
 
 import asyncio
+import time
 
 import anyio
 import pytest
@@ -12,6 +13,7 @@ from shared.net import control
 from shared.net.handles import Incoming
 from shared.net.lazy_timer import LazyTimer
 from shared.net.paths import is_loopback, largest_datagram_bytes, transfer_settings
+from shared.net.udp import UdpSocket
 from shared.transfer import Ranges, SendingTransfer, TransferSettings
 from shared.transfer.flow import charge_bytes
 from tests.sim.transfers import PlainCipher
@@ -121,6 +123,38 @@ def test_an_alarm_rings_once_at_the_last_deadline_set():
         alarm.set(2.0)
         alarm.stop()
         assert alarm._handle is None
+
+    asyncio.run(main())
+
+
+def test_what_has_arrived_is_read_before_a_timer_that_the_stopped_process_missed():
+    """A machine that slept longer than a time-out dropped transfers whose next datagrams lay in its socket."""
+
+    async def main() -> None:
+        happened: list[str] = []
+        fired = asyncio.Event()
+
+        def fire() -> None:
+            happened.append("timer")
+            fired.set()
+
+        async def read(receiver: UdpSocket) -> None:
+            await receiver.receive_batch()
+            happened.append("datagram")
+
+        sender, receiver = UdpSocket(("127.0.0.1", 0)), UdpSocket(("127.0.0.1", 0))
+        try:
+            reading = asyncio.create_task(read(receiver))
+            await asyncio.sleep(0)
+            LazyTimer(fire, time.monotonic).set(time.monotonic() + 0.001)
+            sender.send_run(receiver.local_address, [b"there"])
+            time.sleep(0.2)  # noqa: ASYNC251 - the whole process stands still
+            await fired.wait()
+            await reading
+        finally:
+            sender.close()
+            receiver.close()
+        assert happened == ["datagram", "timer"]
 
     asyncio.run(main())
 
