@@ -45,6 +45,7 @@ from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
 from shared.errors import GlimpseError, UserError
 from shared.net.endpoint import Session
+from shared.net.paths import shown_address
 from shared.wire.codec import decode
 from shared.wire.node_messages import AuditRecord, DirectoryMark, NodeMessage, RequestKey
 
@@ -90,7 +91,7 @@ class Control:
         self._telemetry = telemetry
         self._remembering = remembering
         node = cluster.node(me)
-        self._address = f"{node.host}:{node.port}"
+        self._address = shown_address((node.host, node.port))
         self.machine = NodeMachine(me, names, timing=cluster.timing, incarnation=incarnation, now=clock())
         self.election, self.dispatch, self.faults = self.machine.election, self.machine.dispatch, self.machine.faults
         self.dispatch.on_happening = telemetry.happened

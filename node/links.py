@@ -70,7 +70,7 @@ class NodeLinks:
             session = self._sessions.get(name)
             if session is None or not session.alive:
                 try:
-                    self._sessions[name] = await self._endpoint.connect((node.host, node.node_port), node.key)
+                    self._sessions[name] = await self._endpoint.connect_any(node.node_addresses, node.key)
                 except Unavailable:
                     log.debug("a node does not answer", extra={"node": name})
                 except GlimpseError:

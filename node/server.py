@@ -158,10 +158,11 @@ class NodeServer:
         self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup, lives: Lives, incarnation: int
     ) -> _Parts:
         cluster, me = self._cluster, self._cluster.node(self._name)
-        private = self._settings.private_key
+        private, own = self._settings.private_key, self._settings.bind
+        host, ports = own.host or me.bind_host, (own.port or me.port, own.node_port or me.node_port)
         requests, nodes = [
-            Endpoint(private, bind=(me.host, port), bound=bound, timing=cluster.timing, prologue=cluster.prologue)
-            for port, bound in zip((me.port, me.node_port), self._sockets, strict=True)
+            Endpoint(private, bind=(host, port), bound=bound, timing=cluster.timing, prologue=cluster.prologue)
+            for port, bound in zip(ports, self._sockets, strict=True)
         ]
         clock = time.monotonic
         operators = frozenset(cluster.operators)

@@ -9,6 +9,17 @@ import tomli_w
 from shared.config import REQUEST_LIMITS, RequestLimits
 from shared.errors import InvalidInput
 from shared.files import create_file, read_toml
+from shared.net.paths import is_numeric
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where a node listens, where that differs from what the cluster file tells others: behind a router that forwards
+    ports, in a container. An empty host and a port of 0 stand for what the cluster file says."""
+
+    host: str = ""
+    port: int = 0
+    node_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +30,7 @@ class NodeSettings:
     share_key: bytes
     directory_url: str
     limits: RequestLimits = REQUEST_LIMITS
+    bind: Bind = Bind()
 
     def __repr__(self) -> str:
         return "NodeSettings(...)"
@@ -32,12 +44,13 @@ class _NodeFile:
     share_key: str
     directory: str
     limits: RequestLimits = REQUEST_LIMITS
+    bind: Bind = Bind()
 
 
 def save_node_settings(path: Path, settings: NodeSettings) -> None:
     """Write a node's file, readable for its owner only. Raises `FileExistsError` rather than overwrite keys."""
     document = asdict(_NodeFile(settings.private_key.hex(), settings.share_key.hex(), settings.directory_url))
-    del document["limits"]  # an operator adds what is to differ from the version's own
+    del document["limits"], document["bind"]  # an operator adds what is to differ
     create_file(path, tomli_w.dumps(document).encode())
 
 
@@ -48,7 +61,7 @@ def load_node_settings(path: Path) -> NodeSettings:
             raise InvalidInput(f"{path} holds keys and others may read it; run: chmod 600 {path}")
         file = read_toml(path, _NodeFile, what="node file", remedy="restore it from a copy")
         settings = NodeSettings(
-            bytes.fromhex(file.private_key), bytes.fromhex(file.share_key), file.directory, file.limits
+            bytes.fromhex(file.private_key), bytes.fromhex(file.share_key), file.directory, file.limits, file.bind
         )
     except OSError as error:
         raise InvalidInput(f"The node file {path} cannot be read: {error.strerror}.") from None
@@ -56,6 +69,10 @@ def load_node_settings(path: Path) -> NodeSettings:
         raise InvalidInput(f"The node file {path} is damaged; restore it from a copy.") from None
     if too_small := [name for name, value in asdict(settings.limits).items() if not value > 0]:
         raise InvalidInput(f"In the node file {path}, {too_small[0]!r} under [limits] must be more than 0.")
+    if settings.bind.host and not is_numeric(settings.bind.host):
+        raise InvalidInput(f"In the node file {path}, 'host' under [bind] must be an address of this machine.")
+    if not all(0 <= port <= 65_535 for port in (settings.bind.port, settings.bind.node_port)):
+        raise InvalidInput(f"In the node file {path}, a port under [bind] lies between 1 and 65535.")
     if len(settings.private_key) != 32 or len(settings.share_key) != 32:
         raise InvalidInput(f"The node file {path} is damaged: a key has 64 hexadecimal digits.")
     return settings

@@ -15,22 +15,53 @@ import tomli_w
 from shared.config import PRESETS, Timing
 from shared.errors import InvalidInput
 from shared.files import PUBLIC, read_toml, replace_file
-from shared.net.paths import is_loopback
+from shared.net.paths import is_loopback, is_numeric
+from shared.net.udp import ANY_HOST, Address
 from shared.wire.node_messages import MAX_NODES
 
 _REMEDY: Final = "ask its operator for a new copy"
 _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_LONGEST_HOST: Final = 253
+_MAX_MORE_HOSTS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """One node: where it takes requests (`port`), where it talks to other nodes (`node_port`), and its X25519 key."""
+    """One node: where it takes requests (`port`), where it talks to other nodes (`node_port`), and its X25519 key.
+
+    Hosts are names or addresses of either family. `more_hosts` lead to the same node; all are tried side by side.
+    """
 
     name: str
     host: str
     port: int
     node_port: int
     key: bytes
+    more_hosts: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All hosts, the one that is tried first ahead."""
+        return (self.host, *self.more_hosts)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it takes requests."""
+        return tuple((host, self.port) for host in self.hosts)
+
+    @property
+    def node_addresses(self) -> tuple[Address, ...]:
+        """Where it talks to other nodes."""
+        return tuple((host, self.node_port) for host in self.hosts)
+
+    @property
+    def bind_host(self) -> str:
+        """Where the node listens unless its own file says otherwise: at its one address, or at all of its machine's.
+
+        A name may lead to an address that only a router of the node has.
+        """
+        return self.host if not self.more_hosts and is_numeric(self.host) else ANY_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +87,11 @@ class Cluster:
     @property
     def bind_host(self) -> str:
         """Where to listen in order to talk to these nodes: on the loopback interface if all of them are there."""
-        is_local = all(is_loopback(node.host) for node in self.nodes)
-        return "127.0.0.1" if is_local else "0.0.0.0"  # noqa: S104 - other machines must be reachable
+        hosts = [host for node in self.nodes for host in node.hosts]
+        if not all(map(is_loopback, hosts)):
+            return ANY_HOST
+        families = {":" in host for host in hosts if host != "localhost"}
+        return ANY_HOST if len(families) > 1 else "::1" if True in families else "127.0.0.1"
 
     def node(self, name: str) -> NodeAddress:
         """Return the node of that name. Raises `InvalidInput` if there is none."""
@@ -77,6 +111,7 @@ class _NodeEntry:
     port: int
     node_port: int
     key: str
+    more_hosts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +126,10 @@ class _ClusterFile:
 
 def save_cluster(path: Path, cluster: Cluster) -> None:
     """Write the cluster file. It replaces an older one at once or not at all. Raises `OSError`."""
-    nodes = [_NodeEntry(node.name, node.host, node.port, node.node_port, node.key.hex()) for node in cluster.nodes]
+    nodes = [
+        _NodeEntry(node.name, node.host, node.port, node.node_port, node.key.hex(), list(node.more_hosts))
+        for node in cluster.nodes
+    ]
     document = _ClusterFile(cluster.cluster_id, cluster.preset, nodes, [key.hex() for key in cluster.operators])
     replace_file(path, tomli_w.dumps(asdict(document)).encode(), mode=PUBLIC)
 
@@ -125,7 +163,15 @@ def _node_from(entry: _NodeEntry) -> NodeAddress:
         raise ValueError("a node name has lower-case letters, digits, - and _")
     if not all(1 <= port <= 65_535 for port in (entry.port, entry.node_port)):
         raise ValueError("a port lies between 1 and 65535")
-    return NodeAddress(entry.name, entry.host, entry.port, entry.node_port, _key(entry.key))
+    if len(entry.more_hosts) > _MAX_MORE_HOSTS or not all(map(_is_host, (entry.host, *entry.more_hosts))):
+        raise ValueError(f"{entry.name} needs host names or addresses, at most {_MAX_MORE_HOSTS} as more_hosts")
+    return NodeAddress(
+        entry.name, entry.host, entry.port, entry.node_port, _key(entry.key), tuple(dict.fromkeys(entry.more_hosts))
+    )
+
+
+def _is_host(text: str) -> bool:
+    return is_numeric(text) or (len(text) <= _LONGEST_HOST and _HOST_NAME.fullmatch(text) is not None)
 
 
 def _key(text: str) -> bytes:

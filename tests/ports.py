@@ -51,13 +51,13 @@ class Block:
 
 
 def can_be_bound(address: tuple[str, int], kind: int = socket.SOCK_DGRAM) -> bool:
-    """Whether nobody has this port, of UDP or of the kind that is given."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
+    """Whether nobody has this port, of UDP or of the kind that is given; false too where there is no such address."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, kind) as probe:
             probe.bind(address)
-        except OSError:
-            return False
-        return True
+    except OSError:
+        return False
+    return True
 
 
 @cache

@@ -42,6 +42,7 @@ def glimpse() -> None:
 @click.option("--directory", help="Directory URL: sqlite:///path or mysql://user:password@host:port/database?tls=...")
 @_directory_file
 @click.option("--base-port", type=int, help="First of two UDP ports a node; 0 takes free ones. [default: 47600]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine that others reach it by.")
 @click.option(
     "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
 )
@@ -53,6 +54,7 @@ def up(
     directory: str | None,
     directory_file: Path | None,
     base_port: int | None,
+    host: str,
     preset: str,
     metrics: int | None,
     metrics_host: str,
@@ -68,6 +70,7 @@ def up(
         directory_url=url,
         base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port,
         preset=preset,
+        host=host,
     )
     sys.exit(_run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
 

@@ -244,7 +244,7 @@ class Operator:
 
     async def _session(self, node: NodeAddress, timeout_s: float) -> Session:
         """Return an open session with a node. Raises `Unavailable` if it does not answer."""
-        return await self._endpoint.connect((node.host, node.port), node.key, timeout_s=timeout_s)
+        return await self._endpoint.connect_any(node.addresses, node.key, timeout_s=timeout_s)
 
     def _post(self, session: Session, message: Message) -> None:
         """Send a message to a node, which arrives once or never."""

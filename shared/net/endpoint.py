@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -38,11 +38,13 @@ from shared.net.control import (
 from shared.net.handles import EndpointStatistics, Incoming, IncomingOffer, Progress, Session
 from shared.net.lazy_timer import LazyTimer
 from shared.net.partial_store import MemoryPartials, PartialStore
+from shared.net.paths import shown_address
 from shared.net.port import Port, PortTraffic, Switches
+from shared.net.reaching import first_to_answer
 from shared.net.receiving import Receiving
 from shared.net.sending import Sending
 from shared.net.transfer_context import TransferContext
-from shared.net.udp import Address, Batch, UdpSocket, resolve
+from shared.net.udp import ANY_HOST, Address, Batch, UdpSocket
 from shared.secure.datagrams import DatagramType
 from shared.secure.events import Event, MessageReceived, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
@@ -150,7 +152,8 @@ class Endpoint:
                 is_worker=False,
             )
         except OSError as error:
-            raise Unavailable(f"Address {self._bind[0]}:{self._bind[1]} cannot be used: {error.strerror}.") from error
+            where = f"Address {shown_address(self._bind)}" if self._bind[0] else f"Port {self._bind[1]}"
+            raise Unavailable(f"{where} cannot be used: {error.strerror}.") from error
         self._parent.on_batch = self._receive
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -216,17 +219,29 @@ class Endpoint:
         return list(self._sessions.values())
 
     async def connect(self, address: Address, remote_key: bytes, *, timeout_s: float | None = None) -> Session:
-        """Return an open session with the side that has this key at this address; an open one is used again.
+        """Return an open session with the side that has this key at this address, as `connect_any` does."""
+        return await self.connect_any((address,), remote_key, timeout_s=timeout_s)
 
+    async def connect_any(
+        self, addresses: Sequence[Address], remote_key: bytes, *, timeout_s: float | None = None
+    ) -> Session:
+        """Return an open session with the side that has this key at one of its addresses; an open one is used again.
+
+        Hosts may be names, which are looked up each time. All addresses are tried side by side, the first one ahead.
         Waits `timeout_s` seconds, the preset's handshake time-out if not given. Raises `Unavailable` where nobody
         answers, `InvalidInput` where the key cannot be one.
         """
         if not self._is_open:
             raise Unavailable("The endpoint is closed.")
-        try:
-            address = await resolve(address, like=self.local_address)
-        except OSError as error:
-            raise Unavailable(f"The address of {address[0]} is not known: {error.strerror}.") from error
+        return await first_to_answer(
+            addresses,
+            self._parent.socket.families,
+            partial(self._open_session, remote_key),
+            timeout_s=self._timing.handshake_timeout_s if timeout_s is None else timeout_s,
+        )
+
+    async def _open_session(self, remote_key: bytes, address: Address) -> Session:
+        """Return a session with a numeric address. Raises `Unavailable` with the reason in a few words."""
         number = self._mux.connect(address, remote_key, self._clock())
         if (session := self._sessions.get(number)) is not None:
             return session
@@ -234,17 +249,16 @@ class Endpoint:
         opening.waiting += 1
         self._settle()
         try:
-            with anyio.move_on_after(self._timing.handshake_timeout_s if timeout_s is None else timeout_s):
-                await opening.ended.wait()
+            await opening.ended.wait()
         finally:
             opening.waiting -= 1
             if not opening.waiting and not opening.ended.is_set():
                 self._opening.pop(number, None)
                 self._mux.close(number, self._clock())
                 self._settle_soon()
-        if opening.session is not None:
-            return opening.session
-        raise Unavailable(f"Nobody answers at {address[0]}:{address[1]} ({opening.reason or 'timed out'}).")
+        if opening.session is None:
+            raise Unavailable(opening.reason)
+        return opening.session
 
     def post(self, session: Session, message: bytes) -> None:
         """Send one message, which arrives once or never; to a session that is over it is lost.
@@ -447,10 +461,12 @@ class Endpoint:
 
 
 async def _numeric_host(host: str) -> str:
-    """Return the address of a host name; an address stays what it is. Raises `OSError`."""
+    """Return the IPv4 address of a host name; an address, or `ANY_HOST`, stays what it is. Raises `OSError`."""
+    if host == ANY_HOST:
+        return host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = await anyio.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
-    return found[0][4][0]
+    return str(found[0][4][0])
 
 
 def _ignore_message(_session: Session, _message: bytes) -> None:

@@ -15,10 +15,8 @@ async def is_closed(address: Address) -> bool:
     False for a port that is open, and also where a firewall keeps the answer back: only a yes tells something. Sends
     one empty datagram, which every endpoint drops. Raises `OSError` for a host that is not known or has no route.
     """
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = await anyio.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as asking:
+    found = await anyio.getaddrinfo(*address, type=socket.SOCK_DGRAM)
+    with socket.socket(found[0][0], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as asking:
         asking.connect(found[0][4])
         try:
             asking.send(b"")

@@ -29,6 +29,21 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_numeric(host: str) -> bool:
+    """Whether a host is an address of either family and no name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def shown_address(address: tuple[str, int]) -> str:
+    """Return a host and a port as people write them: an IPv6 host stands in brackets (RFC 3986)."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def largest_datagram_bytes(host: str, buffer_bytes: int) -> int:
     """Return the size of datagrams from that host that a socket with this receive buffer takes well."""
     if not is_loopback(host):

@@ -10,16 +10,17 @@ import logging
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import Final
 
 import anyio
 
-from shared.errors import LocalError
-
 log = logging.getLogger(__name__)
 
 Address = tuple[str, int]
-"""Numeric host and port."""
+"""Numeric host and port. IPv4 hosts are written as such, also where an IPv6 socket carries them."""
+ANY_HOST: Final = ""
+"""Bind to all addresses of this machine, of both families; of IPv4 alone where the system has no IPv6."""
 Batch = list[tuple[Address, bytes]]
 """Datagrams with where they come from or go to."""
 
@@ -44,30 +45,34 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_GRO_SIZE.size)
 _NO_TRAINS: Final = frozenset((errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE))
 """What a kernel or a device answers that cannot segment, or not for this path."""
 _CLOSED: Final = frozenset((errno.EBADF, errno.ENOTSOCK))
+_MAPPED: Final = "::ffff:"
+"""What an IPv4 address is written after on a socket of both families (RFC 4291, section 2.5.5.2)."""
 
 
 class UdpSocket:
-    """One bound UDP socket, IPv4 or IPv6. Errors of single datagrams are counted, never raised."""
+    """One bound UDP socket: IPv4, IPv6, or both. Errors of single datagrams are counted, never raised."""
 
     def __init__(self, bind: Address, *, gso: bool = True, bound: socket.socket | None = None) -> None:
-        """Bind to a numeric host and a port, 0 for any. `gso=False` forces plain calls in both directions.
+        """Bind to a numeric host, or to `ANY_HOST`, and a port, 0 for any. `gso=False` forces plain calls both ways.
 
         `bound` is a socket that is bound to `bind` already; it is taken over and closed as one opened here would be.
         Raises `OSError` where the address cannot be bound.
         """
-        self._family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-        self._socket = socket.socket(self._family, socket.SOCK_DGRAM) if bound is None else bound
+        self._socket = _unbound(bind[0]) if bound is None else bound
         try:
             self._socket.setblocking(False)
             self.receive_buffer_bytes = self._enlarge(socket.SO_RCVBUF)
             """What the kernel really grants, in its own accounting of datagrams (`shared.transfer.flow`)."""
             self._enlarge(socket.SO_SNDBUF)
             if bound is None:
-                self._socket.bind(bind)
+                self._socket.bind((bind[0] or _any_host(self._socket), bind[1]))
         except OSError:
             self._socket.close()
             raise
         self.local_address: Address = self._normal(self._socket.getsockname())
+        self._maps = self._is_dual() and self.local_address[0] == "::"
+        self.families = (socket.AF_INET6, socket.AF_INET) if self._maps else (self._socket.family,)
+        """The address families that it sends to."""
         self.sends_trains = gso and sys.platform == "linux"
         self.receives_trains = gso and sys.platform == "linux" and self._enable_gro()
         self._buffer = bytearray(LARGEST_DATAGRAM_BYTES)
@@ -120,6 +125,8 @@ class UdpSocket:
     def send_run(self, address: Address, datagrams: list[bytes]) -> int:
         """Send datagrams in order to one address, as trains where sizes allow; return how many are dealt with: fewer
         than given if the buffer is full. A datagram that the kernel refuses counts as sent and lost."""
+        if self._maps and ":" not in address[0]:
+            address = f"{_MAPPED}{address[0]}", address[1]
         done = 0
         while done < len(datagrams):
             count = self._train_length(datagrams, done) if self.sends_trains else 1
@@ -182,26 +189,36 @@ class UdpSocket:
             return False
         return True
 
+    def _is_dual(self) -> bool:
+        return self._socket.family == socket.AF_INET6 and not self._socket.getsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+        )
+
     def _normal(self, source: tuple[str, int] | tuple[str, int, int, int]) -> Address:
-        """Return host and port; a link-local IPv6 host keeps its interface."""
-        if len(source) == 4 and source[3]:
-            return f"{source[0]}%{source[3]}", source[1]
-        return source[0], source[1]
+        """Return host and port; a link-local IPv6 host keeps its interface, a mapped IPv4 one is written as IPv4."""
+        host, port = source[0], source[1]
+        if len(source) == 4:
+            if source[3]:
+                return f"{host}%{source[3]}", port
+            if host.startswith(_MAPPED):
+                return host[len(_MAPPED) :], port
+        return host, port
 
 
-async def resolve(address: Address, *, like: Address) -> Address:
-    """Return `address` with a numeric host, of the same family as `like`.
-
-    Raises `LocalError` for an impossible port and `OSError` where the name is not known.
-    """
-    host, port = address
-    if not 0 < port < 65_536:
-        raise LocalError(f"port {port} is outside 1 .. 65535")
-    family = socket.AF_INET6 if ":" in like[0] else socket.AF_INET
-    plain, percent, interface = host.partition("%")
+def _unbound(host: str) -> socket.socket:
+    """Return a socket for a numeric host: of both families for `ANY_HOST` and `::`, as far as the system has both."""
+    if host and host != "::":
+        return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        packed = socket.inet_pton(family, plain)
+        both = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     except OSError:
-        found = await anyio.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
-        return found[0][4][0], port
-    return socket.inet_ntop(family, packed) + percent + interface, port
+        if host:
+            raise
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with suppress(OSError):  # a system that keeps the families apart
+        both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return both
+
+
+def _any_host(one: socket.socket) -> str:
+    return "::" if one.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - what `ANY_HOST` asks for

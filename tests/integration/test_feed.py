@@ -308,7 +308,7 @@ async def test_only_an_operator_gets_anything_or_can_do_anything(
     async with watching(cluster) as seen, endpoint:
         endpoint.on_message = lambda _session, data: heard.append(data)
         for node in known.nodes:
-            session = await endpoint.connect((node.host, node.port), node.key)
+            session = await endpoint.connect_any(node.addresses, node.key)
             for message in asked:
                 endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
         await seen.until(lambda: all(seen.records(name) for name in seen.names))

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput
+from shared.net.udp import ANY_HOST
 from tests.ports import can_be_bound
 from tui.commands import up
 
@@ -19,9 +21,46 @@ CLUSTER = Cluster(
 )
 
 
+NODE = CLUSTER.nodes[0]
+
+
 def test_round_trip(tmp_path: Path) -> None:
     save_cluster(tmp_path / "cluster.toml", CLUSTER)
     assert load_cluster(tmp_path / "cluster.toml") == CLUSTER
+
+
+def test_a_node_has_names_and_addresses_of_both_families(tmp_path: Path) -> None:
+    node = replace(NODE, host="n1.example.org", more_hosts=("2001:db8::1", "192.0.2.1"))
+    save_cluster(tmp_path / "cluster.toml", replace(CLUSTER, nodes=(node,)))
+    [loaded] = load_cluster(tmp_path / "cluster.toml").nodes
+    assert loaded == node
+    assert loaded.addresses == (("n1.example.org", 4001), ("2001:db8::1", 4001), ("192.0.2.1", 4001))
+    assert [port for _, port in loaded.node_addresses] == [5001] * 3
+
+
+@pytest.mark.parametrize(
+    ("hosts", "peers", "node"),
+    [
+        (["127.0.0.1"], "127.0.0.1", "127.0.0.1"),
+        (["localhost"], "127.0.0.1", ANY_HOST),
+        (["::1"], "::1", "::1"),
+        (["127.0.0.1", "::1"], ANY_HOST, ANY_HOST),
+        (["192.0.2.1"], ANY_HOST, "192.0.2.1"),
+        (["n1.example.org"], ANY_HOST, ANY_HOST),
+    ],
+)
+def test_where_peers_and_nodes_listen(hosts: list[str], peers: str, node: str) -> None:
+    one = replace(NODE, host=hosts[0], more_hosts=tuple(hosts[1:]))
+    assert (replace(CLUSTER, nodes=(one,)).bind_host, one.bind_host) == (peers, node)
+
+
+@pytest.mark.parametrize("host", ["", " ", "a b", "-a", "a-", "[::1]", "http://n1", "n" * 254, "a:1", "ü.example"])
+@pytest.mark.parametrize("place", ["host", "more_hosts"])
+def test_what_is_no_host_is_told(tmp_path: Path, host: str, place: str) -> None:
+    node = replace(NODE, host=host) if place == "host" else replace(NODE, more_hosts=(host,))
+    save_cluster(tmp_path / "cluster.toml", replace(CLUSTER, nodes=(node,)))
+    with pytest.raises(InvalidInput, match="n1 needs host names or addresses"):
+        load_cluster(tmp_path / "cluster.toml")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +118,7 @@ def test_an_endless_file_is_not_read(tmp_path: Path) -> None:
 def test_free_ports_are_none_that_the_system_lends_to_others():
     """A node once found its port taken: between the choice and its start, another process had been lent it."""
     first_lent = up._first_lent_port()
-    bound = up._bound_to_free_ports(30)
+    bound = up._bound_to_free_ports(30, "127.0.0.1")
     try:
         ports = [one.getsockname()[1] for one in bound]
     finally:
@@ -99,6 +138,17 @@ def test_free_ports_are_held_until_the_nodes_have_them(tmp_path: Path) -> None:
     finally:
         place.close()
     assert all(can_be_bound(address) for address in addresses)
+
+
+@pytest.mark.parametrize(("host", "said"), [("0.0.0.0", "no address by which"), ("name", "no address by which")])
+def test_a_cluster_needs_an_address_that_others_reach(tmp_path: Path, host: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        up.set_up(tmp_path / "cluster", base_port=0, host=host)
+
+
+def test_an_address_of_another_machine_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="is no address of this machine"):
+        up.set_up(tmp_path / "cluster", base_port=0, host="192.0.2.1")
 
 
 def test_what_was_not_handed_over_is_one_sentence(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.settings import NodeSettings, load_node_settings, save_node_settings
+from node.settings import Bind, NodeSettings, load_node_settings, save_node_settings
 from shared.config import REQUEST_LIMITS
 from shared.errors import InvalidInput
 
@@ -43,4 +43,19 @@ def test_a_limit_that_cannot_be_says_so(file: Path, line: str, says: str) -> Non
 def test_a_file_that_others_may_read_is_refused(file: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(InvalidInput, match="chmod 600"):
+        load_node_settings(file)
+
+
+def test_a_node_may_listen_elsewhere_than_others_are_told(file: Path) -> None:
+    assert "bind" not in file.read_text()
+    file.write_text(file.read_text() + '[bind]\nhost = "::"\nnode_port = 7002\n')
+    assert load_node_settings(file).bind == Bind("::", 0, 7002)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [('host = "eth0"', "an address of this machine"), ("port = 70000", "between 1 and 65535")]
+)
+def test_a_place_to_listen_that_cannot_be_says_so(file: Path, line: str, says: str) -> None:
+    file.write_text(file.read_text() + f"[bind]\n{line}\n")
+    with pytest.raises(InvalidInput, match=says):
         load_node_settings(file)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from shared.net import udp
-from shared.net.udp import MAX_BATCH_BYTES, MAX_TRAIN_DATAGRAMS, Address, Batch, UdpSocket
+from shared.net.udp import ANY_HOST, MAX_BATCH_BYTES, MAX_TRAIN_DATAGRAMS, Address, Batch, UdpSocket
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -157,10 +157,31 @@ async def test_the_granted_buffer_is_read_back():
         assert one.receive_buffer_bytes == granted
 
 
-async def test_names_and_ports_are_resolved_for_the_family():
-    assert await udp.resolve(("127.0.0.1", 5), like=("0.0.0.0", 1)) == ("127.0.0.1", 5)
-    assert await udp.resolve(("0:0::1", 5), like=("::", 1)) == ("::1", 5)
-    assert await udp.resolve(("localhost", 5), like=("0.0.0.0", 1)) == ("127.0.0.1", 5)
-    for port in (0, -1, 65_536):
-        with pytest.raises(udp.LocalError):
-            await udp.resolve(("127.0.0.1", port), like=("0.0.0.0", 1))
+async def test_a_socket_of_both_families_writes_each_address_as_its_own():
+    with closing(UdpSocket((ANY_HOST, 0))) as both, closing(UdpSocket(("127.0.0.1", 0))) as four:
+        port = both.local_address[1]
+        four.send_run(("127.0.0.1", port), [b"4"] * 3)
+        assert await drained(both, 3) == [(four.local_address, b"4")] * 3
+        both.send_run(four.local_address, [b"44"] * 3)
+        assert await drained(four, 3) == [(("127.0.0.1", port), b"44")] * 3
+        if socket.AF_INET6 not in both.families:
+            pytest.skip("this system has no IPv6")
+        with closing(UdpSocket(("::1", 0))) as six:
+            assert six.families == (socket.AF_INET6,)
+            six.send_run(("::1", port), [b"6"])
+            assert await drained(both, 1) == [(six.local_address, b"6")]
+            both.send_run(six.local_address, [b"66"])
+            assert await drained(six, 1) == [(("::1", port), b"66")]
+
+
+async def test_a_system_without_ipv6_binds_to_ipv4(monkeypatch):
+    real = socket.socket
+
+    def without(family=socket.AF_INET, *rest, **more):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *rest, **more)
+
+    monkeypatch.setattr(udp.socket, "socket", without)
+    with closing(UdpSocket((ANY_HOST, 0))) as one:
+        assert (one.families, one.local_address[0]) == ((socket.AF_INET,), "0.0.0.0")

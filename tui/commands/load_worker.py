@@ -85,7 +85,10 @@ class Client:
         """Register, encrypt, stop the clock, compare."""
         async with AsyncExitStack() as stack:
             endpoint = Endpoint(
-                self._identity.session_private, timing=self._cluster.timing, prologue=self._cluster.prologue
+                self._identity.session_private,
+                bind=(self._cluster.bind_host, 0),
+                timing=self._cluster.timing,
+                prologue=self._cluster.prologue,
             )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)

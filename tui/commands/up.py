@@ -1,5 +1,6 @@
 """`glimpse up`: a local cluster, one process per node, set up on first start and watched until it is stopped."""
 
+import errno
 import fcntl
 import os
 import random
@@ -9,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 import anyio
@@ -21,6 +23,7 @@ from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.identity import Identity
 from shared.keyfiles import load_identity, save_identity
+from shared.net.paths import is_numeric
 from shared.text import clean
 from shared.wire.node_messages import MAX_NODES
 from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
@@ -62,23 +65,26 @@ def set_up(
     directory_url: str | None = None,
     base_port: int | None = None,
     preset: str = "local",
+    host: str = "127.0.0.1",
 ) -> ClusterFolder:
     """Return the cluster in `folder`, made on first use.
 
-    `base_port` None or 0 takes free ports, and holds them until `running` has given them to the nodes: whoever runs
-    nothing closes what is returned. A folder that holds a cluster keeps it; raises `InvalidInput` if it was set up with
-    another directory than is asked for now.
+    `host` is the address of this machine by which the nodes are reached. `base_port` None or 0 takes free ports, and
+    holds them until `running` has given them to the nodes: whoever runs nothing closes what is returned. A folder that
+    holds a cluster keeps it; raises `InvalidInput` if it was set up with another directory than is asked for now.
     """
     if not 1 <= nodes <= MAX_NODES:
         raise InvalidInput(f"A cluster has 1 to {MAX_NODES} nodes.")
     if directory_url is not None:
         _check_directory(directory_url)
+    if not is_numeric(host) or ip_address(host.partition("%")[0]).is_unspecified:
+        raise InvalidInput(f"{host!r} is no address by which others reach this machine; see `ip address`.")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     file = folder / CLUSTER_FILE
-    sockets = {} if file.exists() else _create(folder, nodes, directory_url, base_port, preset)
+    sockets = {} if file.exists() else _create(folder, nodes, directory_url, base_port, preset, host)
     cluster = load_cluster(file)
     if directory_url is not None:
         settings = load_node_settings(_node_file(folder, cluster.nodes[0].name))
@@ -95,7 +101,7 @@ def _check_directory(url: str) -> None:
 
 
 def _create(
-    folder: Path, nodes: int, directory_url: str | None, base_port: int | None, preset: str
+    folder: Path, nodes: int, directory_url: str | None, base_port: int | None, preset: str, host: str
 ) -> dict[str, tuple[socket.socket, socket.socket]]:
     """Write the files of a cluster. Return the bound sockets of its nodes by name, none for ports that were given."""
     url = directory_url or f"sqlite:///{(folder / 'directory.sqlite').resolve()}"
@@ -104,17 +110,17 @@ def _create(
         ports = list(range(base_port, base_port + 2 * nodes))
         if ports[-1] > 65_535 or ports[0] < 1:
             raise InvalidInput("The base port must leave room for two ports a node below 65536.")
-        _write(folder, names, ports, url, preset)
+        _write(folder, names, ports, url, preset, host)
         return {}
     with ExitStack() as undo:
-        bound = _bound_to_free_ports(2 * nodes)
+        bound = _bound_to_free_ports(2 * nodes, host)
         undo.callback(_close, bound)
-        _write(folder, names, [one.getsockname()[1] for one in bound], url, preset)
+        _write(folder, names, [one.getsockname()[1] for one in bound], url, preset, host)
         undo.pop_all()
     return dict(zip(names, zip(bound[:nodes], bound[nodes:], strict=True), strict=True))
 
 
-def _write(folder: Path, names: list[str], ports: list[int], url: str, preset: str) -> None:
+def _write(folder: Path, names: list[str], ports: list[int], url: str, preset: str, host: str) -> None:
     """Write the files of a new cluster: the first half of `ports` is for requests, the second for nodes."""
     share_key = os.urandom(32)
     addresses = []
@@ -122,7 +128,7 @@ def _write(folder: Path, names: list[str], ports: list[int], url: str, preset: s
         private = os.urandom(32)
         save_node_settings(_node_file(folder, name), NodeSettings(private, share_key, url))
         public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-        addresses.append(NodeAddress(name, "127.0.0.1", port, node_port, public))
+        addresses.append(NodeAddress(name, host, port, node_port, public))
     if not (folder / OPERATOR_KEY).exists():
         save_identity(folder / OPERATOR_KEY, Identity.generate())
     operator = load_identity(folder / OPERATOR_KEY).public.session_key
@@ -133,7 +139,7 @@ def _node_file(folder: Path, name: str) -> Path:
     return folder / f"node-{name}.toml"
 
 
-def _bound_to_free_ports(count: int) -> list[socket.socket]:
+def _bound_to_free_ports(count: int, host: str) -> list[socket.socket]:
     """Return sockets, by their ports in order, that are bound to free ports.
 
     The system gives these ports to nobody who does not ask for them by number: one that it lends out for a moment, as
@@ -142,11 +148,13 @@ def _bound_to_free_ports(count: int) -> list[socket.socket]:
     choice = random.SystemRandom()
     bound: list[socket.socket] = []
     while len(bound) < count:
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            one.bind(("127.0.0.1", choice.randrange(_LOWEST_FREE_PORT, _first_lent_port())))
-        except OSError:
+            one.bind((host, choice.randrange(_LOWEST_FREE_PORT, _first_lent_port())))
+        except OSError as error:
             one.close()
+            if error.errno != errno.EADDRINUSE:
+                raise InvalidInput(f"{host} is no address of this machine: {error.strerror}.") from error
         else:
             bound.append(one)
     return sorted(bound, key=lambda one: int(one.getsockname()[1]))

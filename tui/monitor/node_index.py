@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.config import PRESETS
+from shared.net.paths import shown_address
 
 if TYPE_CHECKING:
     from shared.cluster import Cluster
@@ -23,7 +24,7 @@ class NodeEntry:
     @property
     def address(self) -> str:
         """Host and port, as people write them."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return shown_address((self.host, self.port))
 
 
 @dataclass(frozen=True, slots=True)

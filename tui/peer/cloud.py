@@ -212,7 +212,7 @@ class CloudLink:
             session = self._sessions.get(node.name)
             if session is None or not session.alive:
                 try:
-                    session = await self._endpoint.connect((node.host, node.port), node.key)
+                    session = await self._endpoint.connect_any(node.addresses, node.key)
                     self._sessions[node.name] = session
                     pause = self._timing.request_retry_s
                     for pending in self._pending.values():

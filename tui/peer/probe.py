@@ -9,7 +9,8 @@ from shared.cluster import Cluster, NodeAddress
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint
 from shared.net.icmp_probe import is_closed
-from shared.net.paths import is_loopback
+from shared.net.paths import is_loopback, shown_address
+from shared.net.udp import Address
 
 DEADLINE_S = 2.5
 """Longest wait for a node; the preset's handshake time-out where that is shorter."""
@@ -58,7 +59,7 @@ async def _try_all(endpoint: Endpoint, cluster: Cluster, answered: set[str]) -> 
 
     async def attempt(node: NodeAddress) -> None:
         try:
-            await endpoint.connect((node.host, node.port), node.key, timeout_s=wait_s)
+            await endpoint.connect_any(node.addresses, node.key, timeout_s=wait_s)
         except GlimpseError:
             return
         answered.add(node.name)
@@ -77,23 +78,32 @@ async def _why(nodes: list[NodeAddress]) -> str:
     unknown: list[NodeAddress] = []
 
     async def ask(node: NodeAddress) -> None:
-        try:
-            if await is_closed((node.host, node.port)):
-                closed.append(node)
-        except OSError:
+        there = [one for address in node.addresses if (one := await _closed(address)) is not None]
+        if not there:
             unknown.append(node)
+        elif all(there):
+            closed.append(node)
 
     async with anyio.create_task_group() as group:
         for node in nodes:
             group.start_soon(ask, node)
-    where = f"{nodes[0].host}:{nodes[0].port}"
+    where = " or ".join(map(shown_address, nodes[0].addresses))
     if len(unknown) == len(nodes):
-        return f"There is no way to {unknown[0].host}; check the network, and the addresses in the cluster file."
+        hosts = " or ".join(unknown[0].hosts)
+        return f"There is no way to {hosts}; check the network, and the addresses in the cluster file."
     if len(closed) == len(nodes):
         return f"Nothing runs at {where}; start the cluster with `glimpse up`, or ask its operator."
-    if all(is_loopback(node.host) for node in nodes):
+    if all(is_loopback(host) for node in nodes for host in node.hosts):
         return f"Something runs at {where}, but with other keys than the cluster file has; use a new copy of that file."
     return (
         f"Nothing that has the keys of the cluster file answers at {where}; check the network, and whether the file is"
         " the newest one."
     )
+
+
+async def _closed(address: Address) -> bool | None:
+    """Return whether nobody listens there, None where there is no way to that host from here."""
+    try:
+        return await is_closed(address)
+    except OSError:
+        return None
