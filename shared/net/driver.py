@@ -171,6 +171,16 @@ class SendingDriver(TransferDriver):
         self._parent_remote = remote
         self._patience_s: float = after_s
 
+    def moved(self, address: Address) -> None:
+        """The session has another address: go on there, in the same way as before."""
+        if self._remote == self._parent_remote:
+            self._remote = address
+        elif self._remote is not None:
+            self._remote = address[0], self._remote[1]
+        self._parent_remote = address
+        self.machine.path_changed(self._clock())
+        self.pump()
+
     def confirm(self) -> None:
         """The receiver says in the session that it has the object."""
         if not self.finished:
@@ -211,6 +221,12 @@ class ReceivingDriver(TransferDriver):
     machine: ReceivingTransfer
     host: str
     """Of the session; what comes from other hosts is dropped, so that acknowledgements cannot be directed at them."""
+
+    def moved(self, address: Address) -> None:
+        """The session has another address: the sender's next datagram tells from which port it goes on."""
+        if address[0] != self.host:
+            self.host = address[0]
+            self._remote = None
 
     def feed(self, batch: Batch, port: Port) -> None:
         """See `TransferDriver`."""

@@ -46,7 +46,7 @@ from shared.net.sending import Sending
 from shared.net.transfer_context import TransferContext
 from shared.net.udp import ANY_HOST, Address, Batch, UdpSocket
 from shared.secure.datagrams import DatagramType
-from shared.secure.events import Event, MessageReceived, SessionClosed, SessionOpened
+from shared.secure.events import Event, MessageReceived, PathValidated, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
 
 __all__ = ["Address", "Endpoint", "EndpointStatistics", "Incoming", "IncomingOffer", "Progress", "Session"]
@@ -172,6 +172,7 @@ class Endpoint:
             ride_along_bytes=self._ride_along_bytes,
             post=self._post_control,
             flush=self._settle,
+            has_younger=self._has_younger,
             dropped=self._dropped,
         )
         self._context = context
@@ -384,8 +385,9 @@ class Endpoint:
             case MessageReceived():
                 session = self._sessions.get(event.session)
                 if session is not None:
-                    session.address = event.address
                     self._take_message(session, event.plaintext)
+            case PathValidated():
+                self._moved(event)
             case SessionOpened():
                 self._session_opened(event)
             case SessionClosed():
@@ -400,6 +402,20 @@ class Endpoint:
             opening.session = session
             opening.ended.set()
         self.on_session(session)
+
+    def _moved(self, event: PathValidated) -> None:
+        session = self._sessions.get(event.session)
+        if session is not None:
+            session.address = event.address
+            self._sending.moved(session)
+            self._receiving.moved(session)
+
+    def _has_younger(self, session: Session) -> bool:
+        """Whether the other side has begun another session since."""
+        return any(
+            other.remote_key == session.remote_key and other.opened_at > session.opened_at
+            for other in self._sessions.values()
+        )
 
     def _session_closed(self, event: SessionClosed) -> None:
         if (opening := self._opening.pop(event.session, None)) is not None:

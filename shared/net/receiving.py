@@ -116,6 +116,12 @@ class Receiving:
             error = TransferFailed if cancel.failed else TransferCancelled
             self._fail(arrival, error("The other side ended the transfer."))
 
+    def moved(self, session: Session) -> None:
+        """The other side of a session has another address: what comes from there belongs to its transfers."""
+        for arrival in self._arrivals.values():
+            if arrival.session is session and arrival.driver is not None:
+                arrival.driver.moved(session.address)
+
     def session_closed(self, session: Session, reason: str) -> None:
         """End what was under way in a session; what has arrived of it is kept."""
         for arrival in [one for one in self._arrivals.values() if one.session is session]:

@@ -12,7 +12,7 @@ from shared.net.driver import SendingDriver
 from shared.net.handles import Progress, Session
 from shared.net.pace import Pace, pace_window_s
 from shared.net.paths import transfer_settings
-from shared.net.transfer_context import TransferContext, TransferKey, session_is_over, sha256_of
+from shared.net.transfer_context import BEGUN_ANEW, TransferContext, TransferKey, session_is_over, sha256_of
 from shared.net.udp import Address
 from shared.transfer import Ranges, SendingTransfer, TransferState
 from shared.wire.labels import MAX_LABEL_BYTES
@@ -139,6 +139,12 @@ class Sending:
         if outgoing is not None:
             self._fail(outgoing, _failure_of(cancel))
 
+    def moved(self, session: Session) -> None:
+        """The other side of a session has another address: what is under way to it goes on there."""
+        for outgoing in self._outgoing.values():
+            if outgoing.session is session and outgoing.driver is not None:
+                outgoing.driver.moved(session.address)
+
     def session_closed(self, session: Session, reason: str) -> None:
         """End what was under way in a session."""
         for outgoing in [one for one in self._outgoing.values() if one.session is session]:
@@ -222,6 +228,8 @@ class Sending:
                 return outgoing.answer
             if outgoing.answered.is_set():  # queued at the receiver, which accepts it later
                 outgoing.answered = anyio.Event()
+            if context.is_left_behind(session, outgoing.heard_at):
+                raise TransferFailed(f"The transfer failed: {BEGUN_ANEW}.")
             pause_s = min(2 * pause_s, max(LONGEST_REPEAT_S, 3 * rtt_s))
             if context.clock() - outgoing.heard_at >= context.timing.transfer_idle_s:
                 raise TransferFailed("The other side does not answer; the transfer can be tried again later.")

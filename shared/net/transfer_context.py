@@ -1,6 +1,7 @@
 """What both directions of object transfers share within one endpoint."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,13 @@ from shared.secure.multiplexer import SecureMultiplexer
 
 HASH_IN_THREAD_BYTES: Final = 1_000_000
 """Objects beyond this are hashed in a thread: 80 MB would hold up the event loop for 50 ms and more."""
+
+STANDS_STILL_S: Final = 0.5
+"""A transfer in which nothing has moved for so long may go to an address where the other side is no more."""
+LOST_S: Final = 1.0
+"""After so long without a move, a younger session of the other side means that nobody is left in the older one."""
+
+BEGUN_ANEW: Final = "the other side has begun anew"
 
 TransferKey = tuple[int, int]
 """Number of the session, number of the transfer."""
@@ -47,6 +55,8 @@ class TransferContext:
     post: Callable[[Session, ControlMessage], None]
     flush: Callable[[], None]
     """Send at once what was posted."""
+    has_younger: Callable[[Session], bool]
+    """Whether the other side of a session has begun another one since."""
     dropped: Counter[str]
     routes: dict[bytes, TransferDriver] = field(default_factory=dict)
     """Running transfers by the token of their datagrams, for those that come through the parent port."""
@@ -87,18 +97,28 @@ class TransferContext:
                 driver.feed(batch, self.parent)
 
     async def watch(self, driver: TransferDriver, session: Session, every_s: float | None = None) -> bool:
-        """Wait until the transfer has ended or `every_s` seconds are over; tell whether it has ended.
+        """Wait until the transfer has ended, or for a while, at most `every_s` seconds; tell whether it has ended.
 
-        Meanwhile the session is kept from idling out.
+        Meanwhile the session is kept from idling out. When the transfer stands still, the other side is told that this
+        one is there: one that has moved is followed to its new address then. A transfer that stands still in a session
+        before the other side's latest one has lost whom it was with.
         """
         alive_s = self.timing.session_idle_s / 3
-        with anyio.move_on_after(alive_s if every_s is None else min(every_s, alive_s)):
+        with anyio.move_on_after(min(STANDS_STILL_S, alive_s, math.inf if every_s is None else every_s)):
             await driver.ended.wait()
             return True
-        if self.clock() - driver.alive_at >= alive_s:
-            driver.alive_at = self.clock()
+        now = self.clock()
+        stands_still = now - driver.moved_at >= STANDS_STILL_S
+        if self.is_left_behind(session, driver.moved_at):
+            driver.abandon(BEGUN_ANEW)
+        elif now - driver.alive_at >= (STANDS_STILL_S if stands_still else alive_s):
+            driver.alive_at = now
             self.post(session, Alive())
         return driver.ended.is_set()
+
+    def is_left_behind(self, session: Session, moved_at: float) -> bool:
+        """Whether the other side has begun another session, and nothing has moved in this one since `moved_at`."""
+        return self.clock() - moved_at >= LOST_S and self.has_younger(session)
 
 
 async def sha256_of(data: bytes) -> bytes:

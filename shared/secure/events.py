@@ -47,6 +47,14 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class PathValidated:
+    """The other side has moved: it has proved its new address (RFC 9000, section 9), and is sent everything there."""
+
+    session: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class SessionClosed:
     """The session is over, or its handshake failed; its number is not used again."""
 
@@ -54,7 +62,7 @@ class SessionClosed:
     reason: CloseReason
 
 
-Event = SessionOpened | MessageReceived | SessionClosed
+Event = SessionOpened | MessageReceived | PathValidated | SessionClosed
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,15 @@ from shared.secure.datagrams import (
     FrameKind,
     peek,
 )
-from shared.secure.events import CloseReason, Event, MessageReceived, SessionClosed, SessionInfo, SessionOpened
+from shared.secure.events import (
+    CloseReason,
+    Event,
+    MessageReceived,
+    PathValidated,
+    SessionClosed,
+    SessionInfo,
+    SessionOpened,
+)
 from shared.secure.initiator import Initiation, Initiator
 from shared.secure.noise import HandshakeKeys, KeyPair
 from shared.secure.responder import HalfOpen, Responder
@@ -279,6 +287,8 @@ class SecureMultiplexer:
         previous_address = connection.address
         kind, body = connection.take_frame(frame, address, len(datagram), now)
         self._connections.heard(connection, previous_address)
+        if connection.address != previous_address:
+            self._events.append(PathValidated(connection.number, connection.address))
         if kind == FrameKind.MESSAGE:
             self._events.append(MessageReceived(connection.number, body, connection.address))
         elif kind == FrameKind.CLOSE:

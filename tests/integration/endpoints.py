@@ -172,6 +172,14 @@ class Relay:
         name: Address = self.transports[0].get_extra_info("sockname")
         return name
 
+    async def move(self, host: str) -> None:
+        """Give the client another address before the server, as a router or another network does; the one before it
+        leads nowhere."""
+        self.transports[1].close()
+        self.transports[1], _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Side(self, 0), local_addr=(host, 0)
+        )
+
     def passes(self, data: bytes, source: Address, towards: int) -> None:
         if towards == 1:
             self.client = source

@@ -117,6 +117,79 @@ async def test_through_a_lossy_relay_that_knows_only_the_parent_ports(seed: int)
         assert relay.dropped > 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.3", "127.0.0.5"], ids=["another-port", "another-host"])
+@pytest.mark.parametrize("direction", ["there", "back"])
+async def test_a_transfer_follows_a_side_that_moves(host: str, direction: str):
+    """It went on to the address that it had begun with, until it was given up."""
+    async with (
+        opened(datagram_bytes=1200) as left,
+        opened(datagram_bytes=1200) as right,
+        Relay(right.endpoint.local_address, Weather(), 1) as relay,
+    ):
+        left.endpoint.block_worker_ports(True)
+        right.endpoint.block_worker_ports(True)
+        session = await left.endpoint.connect(relay.address, right.endpoint.public_key)
+        await until(lambda: right.sessions)
+        sender, receiver, way = (left, right, session) if direction == "there" else (right, left, right.sessions[0])
+        half = anyio.Event()
+        receiver.on_report = lambda received, total: half.set() if received > total / 2 else None
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(sender.endpoint.send_object, way, b"it", payload(6_000_000))
+                await half.wait()
+                await relay.move(host)
+            assert await receiver.object_of(b"it") == payload(6_000_000)
+        assert right.sessions[0].address[0] == host
+
+
+async def test_a_long_answer_reaches_who_moved_before_the_question():
+    async with (
+        opened(datagram_bytes=1200) as left,
+        opened(datagram_bytes=1200) as right,
+        Relay(right.endpoint.local_address, Weather(), 1) as relay,
+    ):
+        session = await left.endpoint.connect(relay.address, right.endpoint.public_key)
+        left.endpoint.post(session, b"before")
+        await right.message_count(1)
+        await relay.move("127.0.0.5")
+        left.endpoint.post(session, b"question")
+        await right.message_count(2)
+        with anyio.fail_after(DEADLINE_S):
+            await right.endpoint.send_object(right.sessions[0], b"answer", payload(1_000_000))
+        assert await left.object_of(b"answer") == payload(1_000_000)
+
+
+@pytest.mark.parametrize("when", ["before it begins", "in its middle"])
+async def test_a_new_session_ends_what_stands_still_in_the_one_before(when: str):
+    """Whoever was killed left a transfer behind that held a port until it had been idle for long enough."""
+    async with opened() as right, opened(seed=9) as dead:
+        await dead.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+        await until(lambda: right.sessions)
+        gone, failed = anyio.Event(), anyio.Event()
+
+        def die(received: int, total: int) -> None:
+            dead.endpoint.pause(True)
+            gone.set()
+
+        async def answer() -> None:
+            with pytest.raises(TransferFailed, match="the other side has begun anew"):
+                await right.endpoint.send_object(right.sessions[0], b"answer", payload(5_000_000))
+            failed.set()
+
+        if when == "in its middle":
+            dead.on_report = die
+        else:
+            die(0, 0)
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(answer)
+                await gone.wait()
+                async with opened(seed=9) as again:
+                    await again.endpoint.connect(right.endpoint.local_address, right.endpoint.public_key)
+                    await failed.wait()
+        assert right.endpoint.worker_ports_in_use == 0
+
+
 async def test_garbage_at_worker_and_parent_ports_changes_nothing():
     randomness = random.Random(2)
     async with pair(datagram_bytes=1200) as (left, right, session):
