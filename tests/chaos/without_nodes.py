@@ -1,17 +1,19 @@
 """The negative controls of a node: old behaviour put back, in this process only."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 from node.directory import sqlite_file
-from node.directory.interface import Query, Step, Transaction, Tx, Value
-from node.directory.marks import Marks
+from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
+from node.directory.marks import AcknowledgedCommits, Marks, OwnMarks
 from node.memory import Memory
 from node.services import views
-from node.services.common import Call, Served, not_found
+from node.services.common import Call, Caller, Served, not_found
 from node.services.operations import REGISTRY, Services
-from shared.wire.operations import Done, TakenView
+from shared.wire.operations import Done, KnownCount, TakenView
 
 
 def locks() -> None:
@@ -48,17 +50,22 @@ def taken() -> None:
 def restore() -> None:
     """Never find out that the directory was restored."""
 
-    def read(self: Memory, _asked_with: Marks, found: Marks) -> None:
+    def read(self: Memory, asked_with: Marks, found: Marks, *, lost: bool = False) -> None:
         self.highest, self._latest = found, found
 
-    def freeze_if_behind(*_: object) -> Step[None]:
+    def read_own(self: AcknowledgedCommits, found: OwnMarks, asked_with: OwnMarks) -> bool:
+        return False
+
+    def freeze_if_behind(tx: Tx, caller: Caller, grant: Row, reported: KnownCount) -> Step[None]:
         yield from ()
 
     _replace(Memory, "read", read)
+    _replace(AcknowledgedCommits, "read", read_own)
     _replace(views, "freeze_if_behind", freeze_if_behind)
 
 
-def _replace(owner: object, name: str, new: object) -> None:
-    """Replace a function that must be there: a control of a fix that has moved would prove nothing."""
-    assert hasattr(owner, name), f"{name} is no longer in {owner}: this control needs a new place"
+def _replace(owner: object, name: str, new: Callable[..., object]) -> None:
+    """Replace a function that must be there as it is called: a control of a fix that has moved would prove nothing."""
+    old = getattr(owner, name)
+    assert list(signature(old).parameters) == list(signature(new).parameters), f"{name} is called otherwise now"
     setattr(owner, name, new)

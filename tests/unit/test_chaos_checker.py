@@ -1,5 +1,7 @@
 """The checker of the chaos runs finds planted faults and nothing else: one that is always content proves nothing."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from typing import Any
 
@@ -7,6 +9,8 @@ import pytest
 
 from tests.chaos.checker import Fault, check, story, totals
 from tests.chaos.journal import Line
+from tests.chaos.without import CONTROLS
+from tests.patience import PATIENCE_S
 from tui.peer.granting import SUPERSEDED
 
 IMAGE, GRANT, ASK, VIEW = "a" * 32, "b" * 32, "c" * 32, "d" * 32
@@ -477,3 +481,10 @@ def test_a_fault_tells_its_story() -> None:
     shown = list(story(told.lines, fault, around=0))
     assert [line.kind for line in shown] == ["begin", "ack", "fault", "begin", "ack"]
     assert "bbbbbbbb" not in str(shown[0])
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_each_negative_control_replaces_what_is_there(name: str) -> None:
+    """In a process of its own: the one of the restores had ended every node, so that it proved nothing."""
+    call = f"from tests.chaos.without import take_out; take_out([{name!r}])"
+    subprocess.run([sys.executable, "-c", call], check=True, timeout=PATIENCE_S)
