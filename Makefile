@@ -12,7 +12,10 @@ SOAK_SEEDS ?= 1 2 3
 # Lives of a simulated cloud before that.
 SOAK_STORMS ?= 10000
 
-.PHONY: install demo test check format bench soak docs constraints clean
+# How long `make fuzz` computes, over all targets.
+MINUTES ?= 60
+
+.PHONY: install demo test check format bench soak fuzz docs constraints clean
 
 install: $(STAMP)
 
@@ -55,6 +58,14 @@ soak: install
 	$(BIN)/python -m tests.sim --seeds $(SOAK_STORMS)
 	$(BIN)/python -m tests.hostile
 	$(BIN)/python -m tests.chaos --minutes $(SOAK_MINUTES) $(addprefix --seed ,$(SOAK_SEEDS))
+
+# Parsers of what strangers and files say, with inputs that are guided by the code they reach.
+fuzz: $(VENV)/.fuzzer
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+$(VENV)/.fuzzer: $(STAMP) constraints-fuzz.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r constraints-fuzz.txt
+	@touch $@
 
 # Resolve the pins anew. What scikit-image asks for is left out as well: only the pictures in its wheel are used.
 UNUSED := opencv-python scipy imageio networkx tifffile lazy-loader

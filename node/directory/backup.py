@@ -149,8 +149,9 @@ def _checked(path: Path, what: str) -> Contents:
     with closing(_reading(path)) as reading:
         try:
             tables = {name for (name,) in reading.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if primary not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
                 raise
             raise InvalidInput(f"{what} {path} is no SQLite database, or a damaged one: use another backup.") from None
         if not {"meta", "accounts", "images", "grants", "views", "lease"} <= tables:
@@ -355,6 +356,8 @@ def _explained(what: str) -> Iterator[None]:
         raise StorageError(f"The {what} failed: {error}.") from None
     except sqlite3.Error as error:
         raise StorageError(f"The {what} failed: {error}.") from None
+    except UnicodeDecodeError:  # an error whose own text quotes bytes of a damaged file
+        raise StorageError(f"The {what} failed: the directory is damaged.") from None
     except Interrupted:
         raise Unavailable(f"The {what} waited too long for other processes: try again.") from None
     except OSError as error:

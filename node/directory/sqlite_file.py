@@ -121,6 +121,8 @@ class File:
             if had_transaction and not self._connection.in_transaction and isinstance(translated, StatementFailed):
                 raise Interrupted(_ENDED_EARLY) from None
             raise translated from None
+        except UnicodeDecodeError:  # an error whose own text quotes bytes of a damaged file
+            raise StorageError(_STORAGE[sqlite3.SQLITE_CORRUPT]) from None
         except (ValueError, TypeError, OverflowError) as error:  # a value that SQLite cannot hold
             raise StatementFailed(f"A parameter cannot be stored: {error}.") from None
 

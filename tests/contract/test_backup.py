@@ -170,6 +170,10 @@ async def test_only_a_whole_directory_of_a_known_version_is_restored(sqlite_url,
     with torn.open("r+b") as file:
         file.truncate(torn.stat().st_size // 2)
     attempt(torn, InvalidInput, "damaged")
+    garbled = tmp_path / "garbled"
+    back_up(database, garbled)
+    garbled.write_bytes(garbled.read_bytes().replace(b"CREATE TABLE", b"CREATE\xeaTABLE"))
+    attempt(garbled, InvalidInput, "damaged")
     for number, damage in enumerate(
         ("DELETE FROM meta", "DELETE FROM lease", "DELETE FROM meta WHERE name = 'epoch'", "DROP TABLE mail")
     ):
@@ -179,7 +183,7 @@ async def test_only_a_whole_directory_of_a_known_version_is_restored(sqlite_url,
             connection.execute(damage)
             connection.commit()
         attempt(lacking, InvalidInput, "lacks tables or rows")
-    made = {"text", "other", "newer", "torn", *(f"lacking{number}" for number in range(4))}
+    made = {"text", "other", "newer", "torn", "garbled", *(f"lacking{number}" for number in range(4))}
     assert {path.name for path in tmp_path.iterdir()} - made - set(names) <= {
         "directory.sqlite-shm",
         "directory.sqlite-wal",
@@ -251,6 +255,19 @@ async def test_a_damaged_present_directory_is_not_written_over(sqlite_url, tmp_p
     assert database.read_bytes() == b"garbage" * 1_000
     database.rename(tmp_path / "moved")
     assert restore(copy, database, NOTHING).kept is None
+
+
+async def test_a_directory_whose_schema_is_no_text_is_told_as_damaged(sqlite_url):
+    """SQLite's own message quotes what stands there, and Python cannot read that."""
+    database = database_of(sqlite_url)
+    async with town(sqlite_url):
+        pass
+    database.write_bytes(database.read_bytes().replace(b"CREATE TABLE", b"CREATE\xeaTABLE"))
+    with pytest.raises(StorageError, match="damaged: restore it from a backup"):
+        async with open_directory(sqlite_url, timing=LOCAL):
+            pass
+    with pytest.raises(UserError, match="damaged"):
+        back_up(database, database.with_name("copy"))
 
 
 async def test_a_crash_in_the_middle_leaves_the_present_directory(sqlite_url, tmp_path, monkeypatch):

@@ -239,7 +239,7 @@ def test_a_store_of_a_newer_version_is_one_sentence(tmp_path: Path) -> None:
         Store(path)
 
 
-@pytest.mark.parametrize("damage", ["newer", "no database", "no table"])
+@pytest.mark.parametrize("damage", ["newer", "no database", "no table", "no text"])
 async def test_a_peer_says_it_in_one_sentence_too(tmp_path: Path, damage: str) -> None:
     """Not as a group of exceptions, whatever of a store cannot be used."""
     path = make_profile(tmp_path / "profile")
@@ -247,6 +247,8 @@ async def test_a_peer_says_it_in_one_sentence_too(tmp_path: Path, damage: str) -
         change(path, "PRAGMA user_version = 99")
     elif damage == "no table":
         change(path, "DROP TABLE held")
+    elif damage == "no text":  # SQLite's own message quotes what stands there
+        path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE\xeaTABLE"))
     else:
         path.write_bytes(b"no database " * 1000)
     with pytest.raises(ProfileError):

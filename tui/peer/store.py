@@ -98,7 +98,7 @@ class Store:
             self._prepare(sql)
             # Whether there is room is found out now, not in the middle of something that must be kept.
             sql.execute("INSERT OR REPLACE INTO facts VALUES ('opened', :now)", {"now": str(int(self._wall()))})
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             self._close_failed(sql)
             raise _translated(error, self._path) from error
         except OSError as error:
@@ -118,7 +118,7 @@ class Store:
             self._read_into(copy)
             self._prepare(copy)
             copy.execute("PRAGMA query_only = ON")
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             copy.close()
             raise _translated(error, self._path) from error
         except BaseException:
@@ -190,13 +190,13 @@ class Store:
                 if self._sql.in_transaction:  # a full disk has ended it already
                     self._sql.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             raise self._refused(error) from error
         if self._sql.total_changes != before:
             self.trouble = ""
         return result
 
-    def _refused(self, error: sqlite3.Error) -> ProfileError | StorageError:
+    def _refused(self, error: sqlite3.Error | UnicodeDecodeError) -> ProfileError | StorageError:
         if self.read_only:
             return StorageError(self.read_only)
         translated = _translated(error, self._path)
@@ -323,6 +323,8 @@ _FULL = frozenset(
         sqlite3.SQLITE_IOERR_TRUNCATE,
     }
 )
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises. The second is an error whose own text quotes bytes of a damaged file."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CANNOT_WRITE = frozenset(
     {
@@ -342,7 +344,9 @@ def _is_busy(error: BaseException | None) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
 
 
-def _translated(error: sqlite3.Error, path: Path) -> ProfileError | StorageError:
+def _translated(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> ProfileError | StorageError:
+    if isinstance(error, UnicodeDecodeError):
+        return ProfileError(f"The store {path} is damaged; restore it from a copy, or use another profile.")
     code = getattr(error, "sqlite_errorcode", 0)
     if code in _FULL:
         return StorageError(f"The disk of the profile {path.parent.name} is full; free some space and try again.")
