@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from node.settings import load_node_settings
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES, PROTOCOL_VERSION
 from shared.errors import GlimpseError
@@ -34,6 +35,12 @@ from shared.wire.codec import decode, encode
 from shared.wire.labels import Label
 from shared.wire.upload import Upload, decode_upload, encode_upload
 from tests.sim.transfers import PlainCipher
+from tests.unit.profiles_made import make_profile
+from tui.client.settings import load_settings as client_settings
+from tui.monitor.node_index import NodeIndex
+from tui.monitor.recording import header_line, message_line, read_recording
+from tui.monitor.settings import load_settings as monitor_settings
+from tui.peer.store import Store
 
 _MEMORY: Final = Path("/dev/shm")
 PIECE_BYTES: Final = 2
@@ -256,7 +263,6 @@ def _stego() -> bytes:
 # --- Files -----------------------------------------------------------------------------------------------------------
 def recordings(data: bytes) -> None:
     """A recording of the monitor."""
-    from tui.monitor.recording import read_recording
 
     def read(path: Path) -> None:
         recording = read_recording(path)
@@ -273,19 +279,12 @@ def _feed() -> feed_messages.FeedMessage:
 
 
 def _recording() -> bytes:
-    from tui.monitor.node_index import NodeIndex
-    from tui.monitor.recording import header_line, message_line
-
     index = NodeIndex.of(Cluster("ab" * 16, "local", (NodeAddress("n1", "127.0.0.1", 1, 2, b"k" * 32),)))
     return header_line(index, 1.0) + message_line(1.5, 0, _feed())
 
 
 def toml(data: bytes) -> None:
     """The four files that people write or hand out."""
-    from node.settings import load_node_settings
-    from tui.client.settings import load_settings as client_settings
-    from tui.monitor.settings import load_settings as monitor_settings
-
     with file_of(data) as path:
         for load in (load_cluster, load_node_settings, client_settings, monitor_settings):
             expected(lambda load=load: load(path))  # type: ignore[misc]
@@ -318,8 +317,6 @@ def _keys() -> list[bytes]:
 
 def store(data: bytes) -> None:
     """A peer's store in which some bytes are others: where, and then which."""
-    from tui.peer.store import Store
-
     whole = _store()
     at = int.from_bytes(data[:3], "big") % len(whole)
     with file_of(whole[:at] + data[3:] + whole[at + len(data[3:]) :]) as path:
@@ -333,8 +330,6 @@ def store(data: bytes) -> None:
 
 @cache
 def _store() -> bytes:
-    from tests.unit.profiles_made import make_profile
-
     with tempfile.TemporaryDirectory() as folder:
         return make_profile(Path(folder)).read_bytes()
 

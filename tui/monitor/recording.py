@@ -43,6 +43,10 @@ _GZIP: Final = 31
 """zlib's name for gzip with a window of 32 KB."""
 
 
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a line raises that is not what it should be, not text, or nested without end."""
+
+
 class _Node(msgspec.Struct, frozen=True):
     name: NodeName
     host: Annotated[str, msgspec.Meta(max_length=255)]
@@ -200,7 +204,7 @@ class _Reader:
             raise self._damaged()
         try:
             self._decoder.decode(parts[2])
-        except (msgspec.DecodeError, RecursionError):
+        except _NO_JSON:
             raise self._damaged() from None
         self._last_ms = at_ms
         self._add(at_ms / 1000, line)
@@ -208,7 +212,7 @@ class _Reader:
     def _begin(self, line: bytes) -> Recording:
         try:
             header = msgspec.json.decode(line, type=_Header)
-        except (msgspec.DecodeError, RecursionError):
+        except _NO_JSON:
             raise InvalidInput(f"{self._path} is no recording of the monitor.") from None
         if header.format != FORMAT or header.preset not in PRESETS:
             raise InvalidInput(f"{self._path} is no recording of the monitor.")

@@ -257,7 +257,7 @@ def _stored_wishes(data: bytes | None) -> tuple[ops.WishDone, ...]:
     """Return wishes as they were stored; none where that cannot be read."""
     try:
         return () if data is None else msgspec.json.decode(data, type=ops.WishesDone)
-    except (msgspec.MsgspecError, TypeError):
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         return ()
 
 

@@ -356,5 +356,5 @@ def unpacked(row: OutboxRow, kind: type[T]) -> T:
     """Return the struct that a row holds. Raises `Unreadable` for anything else."""
     try:
         return msgspec.json.decode(row.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise Unreadable(f"what was stored of it cannot be read ({error})") from error

@@ -94,13 +94,13 @@ def _carry_over(sql: sqlite3.Connection) -> None:
     for row in sql.execute("SELECT id, request, kind, body FROM outbox WHERE kind IN ('grant', 'rights')").fetchall():
         try:
             wish = msgspec.json.decode(bytes(row["body"]), type=_Wish)
-        except (msgspec.MsgspecError, TypeError):
+        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
             continue  # it cannot be read: its delivery says so
         lane = f"rights/{wish.image}/{wish.viewer}"
         kind = "revocation" if wish.revoke else row["kind"]
         try:
             signed = _signed(sql, row["request"], wish)
-        except (msgspec.MsgspecError, GlimpseError, TypeError, ValueError):
+        except (msgspec.MsgspecError, GlimpseError, TypeError, ValueError, RecursionError):
             signed = _UNREADABLE
         sql.execute(
             "UPDATE outbox SET lane = :lane, kind = :kind, signed = :signed WHERE id = :id",
@@ -148,7 +148,7 @@ def _fill_asks(sql: sqlite3.Connection) -> None:
     for row in sql.execute("SELECT id, kind, what, body FROM outbox").fetchall():
         try:
             ask = _answered_in_version_4(row["kind"], row["what"], bytes(row["body"]))
-        except (msgspec.MsgspecError, GlimpseError, TypeError, ValueError):
+        except (msgspec.MsgspecError, GlimpseError, TypeError, ValueError, RecursionError):
             continue
         sql.execute("UPDATE outbox SET ask = :ask WHERE id = :id", {"ask": ask, "id": row["id"]})
 
