@@ -25,6 +25,8 @@ MAX_ORIGINAL_BYTES: Final = 11 * 1024 * 1024
 MAX_SEALED_BYTES: Final = MAX_ORIGINAL_BYTES + 64 * 1024
 MAX_STEGO_BYTES: Final = 80 * 1024 * 1024
 """Largest PNG that a peer takes from another side: 16 MP of three channels, stored, with room for headers."""
+HELD_PART_BYTES: Final = 512 * 1024
+"""A copy that waits in the cloud lies there in parts of this size: each is one row, one transaction, one answer."""
 MAX_PICTURE_PIXELS: Final = 20_000_000
 """Pictures beyond this are refused before they are decoded: a decompression bomb otherwise costs 350 MB."""
 MAX_COVER_PIXELS: Final = 16_000_000
@@ -220,6 +222,13 @@ class RequestLimits:
     upload_bytes: int = 48 * 1024 * 1024
     """Uploads that a node holds at a time: a picture takes several times its size while it is hidden."""
     upload_bytes_per_account: int = 24 * 1024 * 1024
+
+    held_bytes_per_account: int = 256 * 1024 * 1024
+    """Copies that wait in the cloud for viewers who are away, of one owner."""
+    held_bytes: int = 4 * 1024 * 1024 * 1024
+    """The same of all owners together: what the directory may grow by."""
+    held_days: float = 14.0
+    """How long such a copy waits at most."""
 
 
 REQUEST_LIMITS: Final = RequestLimits()

@@ -202,6 +202,9 @@ def restore(
 )
 @click.option("--previews", is_flag=True, help="Let everybody see a small preview of what is shared.")
 @click.option("--after", "after_s", type=float, default=0.0, help="Seconds to wait before a request is granted.")
+@click.option(
+    "--hold", type=click.Choice(["away", "never"]), default="away", help="Whether the cloud holds pictures meanwhile."
+)
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
 def agent(
     profile: str,
@@ -212,6 +215,7 @@ def agent(
     share: Path | None,
     after_s: float,
     previews: bool,
+    hold: str,
     with_parent: bool,
 ) -> None:
     """Run a peer without a screen that shares a folder and answers requests."""
@@ -222,7 +226,8 @@ def agent(
     from tui.peer.profile import profile_folder
 
     async def main() -> None:
-        async with Peer(profile_folder(profiles_root(), profile), find_cluster(cluster)) as peer:
+        folder = profile_folder(profiles_root(), profile)
+        async with Peer(folder, find_cluster(cluster), holds_copies=hold != "never") as peer:
             await until_stopped(
                 lambda: run_agent(
                     peer,

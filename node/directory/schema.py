@@ -308,6 +308,36 @@ AUDIT: Final = Table(
 """Orders of operators, added once and never changed. `node` was given the order and numbered it in that incarnation;
 `at` is epoch seconds by its own clock."""
 
+HELD_COPIES: Final = Table(
+    "held_copies",
+    (
+        "grant_id {id} NOT NULL PRIMARY KEY",
+        "copy_id {id} NOT NULL",
+        "owner_id {big} NOT NULL",
+        "size {big} NOT NULL",
+        "sha256 {key} NOT NULL",
+        "whole {big} NOT NULL",
+        "created {time} NOT NULL",
+        "expires {time} NOT NULL",
+        "FOREIGN KEY (grant_id) REFERENCES grants (id)",
+    ),
+    (("held_copies_by_owner", "owner_id"), ("held_copies_by_expiry", "expires")),
+)
+"""Stego images that wait for viewers who are away. `whole` is 1 once all parts are there; `size` is bytes, counted from
+the moment that room was made for it."""
+
+HELD_PARTS: Final = Table(
+    "held_parts",
+    (
+        "grant_id {id} NOT NULL",
+        "copy_id {id} NOT NULL",
+        "part {big} NOT NULL",
+        "data {blob} NOT NULL",
+        "PRIMARY KEY (grant_id, copy_id, part)",
+    ),
+)
+"""Their bytes. Parts of a copy that is no longer in `held_copies` are swept."""
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -348,4 +378,5 @@ MIGRATIONS: Final = (
             Renamed("requests", "account_key", "session_key"),
         ),
     ),
+    Migration(6, (HELD_COPIES, HELD_PARTS)),
 )

@@ -10,6 +10,7 @@ import msgspec
 from node.directory.interface import Query, Row, Step, Value
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
+from shared.config import RequestLimits
 from shared.errors import Refused
 from shared.wire.operations import Outcome
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
@@ -72,6 +73,7 @@ class Environment:
     cluster_id: str
     node_name: str
     presence_s: float
+    limits: RequestLimits
     box: ShareBox
     receipts: Receipts
 

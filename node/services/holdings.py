@@ -23,11 +23,11 @@ from shared.wire.operations import (
 
 _COLUMNS: Final = (
     "g.id, g.image_id, i.title, g.owner_id, o.name AS owner_name, g.viewer_id, v.name AS viewer_name, "
-    "g.granted, g.consumed, g.expires, g.revoked, g.version, g.record, g.epoch"
+    "g.granted, g.consumed, g.expires, g.revoked, g.version, g.record, g.epoch, h.expires AS held_until"
 )
 _TABLES: Final = (
     "grants g JOIN images i ON i.id = g.image_id JOIN accounts o ON o.id = g.owner_id "
-    "JOIN accounts v ON v.id = g.viewer_id"
+    "JOIN accounts v ON v.id = g.viewer_id LEFT JOIN held_copies h ON h.grant_id = g.id AND h.whole = 1"
 )
 
 
@@ -48,6 +48,7 @@ def grant_row(row: Row, epoch: int) -> GrantRow:
         frozen=row["epoch"] < epoch,
         version=row["version"],
         record=bytes(row["record"]),
+        held_until=row["held_until"],
     )
 
 

@@ -34,6 +34,7 @@ class MailKind(StrEnum):
     VIEW = "view"
     FROZEN = "frozen"
     COPY_WANTED = "copy_wanted"
+    COPY_WAITS = "copy_waits"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,19 @@ import msgspec
 from node.directory.engine import Directory
 from node.directory.interface import EffectKey, Step, Transaction, Tx
 from node.fairness import FairShare
-from node.services import accounts, confirming, copies, freezing, grants, holdings, images, mail, view_requests, views
+from node.services import (
+    accounts,
+    confirming,
+    copies,
+    freezing,
+    grants,
+    held,
+    holdings,
+    images,
+    mail,
+    view_requests,
+    views,
+)
 from node.services.common import Call, Caller, Environment, Exchange, Served, refused
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
@@ -124,7 +136,12 @@ class Services:
         self._encoder = encoder
         self._timing = timing
         self._environment = Environment(
-            cluster_id, node_name, timing.presence_s, ShareBox(share_key, entropy), Receipts(share_key, cluster_id)
+            cluster_id,
+            node_name,
+            timing.presence_s,
+            limits,
+            ShareBox(share_key, entropy),
+            Receipts(share_key, cluster_id),
         )
         self._turns = {
             Cost.READ: FairShare[Hashable](limits.reads_at_once, per_owner=limits.reads_at_once),
@@ -257,7 +274,7 @@ class Services:
     async def sweep(self) -> int:
         """Delete mail that was acknowledged long ago; return how many went. Called now and then by one node.
 
-        Also closes what is still asked of images that were withdrawn.
+        Also closes what is still asked of images that were withdrawn, and ends copies that were held long enough.
         """
         while await self._directory.write(view_requests.close_withdrawn_batch) == view_requests.CLOSED_AT_ONCE:
             continue
@@ -266,6 +283,8 @@ class Services:
             swept += batch
             if batch < mail.SWEEP_ROWS:
                 break
+        while await self._directory.write(held.sweep) == held.SWEEP_PARTS:
+            continue
         return swept
 
 
@@ -337,6 +356,15 @@ def _effect(
     return Entry(kind, handler, Cost.WRITE, permission)
 
 
+def _write(kind: type[M], transaction: Callable[[Call, M], Transaction[Served]]) -> Entry:
+    """Register an operation that comes to the same however often it is done: nothing is stored of it but its effect."""
+
+    async def handler(services: Services, call: Call, operation: M) -> Served:
+        return await services.write(transaction(call, operation))
+
+    return Entry(kind, handler, Cost.WRITE)
+
+
 REGISTRY: Final[dict[type[Message], Entry]] = {
     entry.kind: entry
     for entry in (
@@ -365,6 +393,11 @@ REGISTRY: Final[dict[type[Message], Entry]] = {
         _effect(ops.TakenView, views.take),
         _effect(ops.LookEnded, views.ended),
         _effect(ops.WantCopy, copies.want),
+        _write(ops.HoldCopy, held.hold),
+        _write(ops.HoldPart, held.hold_part),
+        _read(ops.FindHeld, held.find),
+        _read(ops.FetchPart, held.fetch),
+        _write(ops.DropHeld, held.drop),
         _effect(ops.KnownCount, freezing.compare),
         _read(ops.ViewsLog, views.log),
         _read(ops.FetchMail, mail.fetch),

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import msgspec
 
-from shared.config import MAX_NAME_CHARS, MAX_SEALED_BYTES, PREVIEW_MAX_BYTES, USERS_PAGE_ROWS
+from shared.config import (
+    HELD_PART_BYTES,
+    MAX_NAME_CHARS,
+    MAX_SEALED_BYTES,
+    MAX_STEGO_BYTES,
+    PREVIEW_MAX_BYTES,
+    USERS_PAGE_ROWS,
+)
 from shared.wire.base import (
     AccountId,
     Count,
@@ -33,6 +40,10 @@ Host = Annotated[str, msgspec.Meta(max_length=64)]
 PictureEdge = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 PictureFormat = Annotated[str, msgspec.Meta(max_length=8, pattern=r"^[A-Z0-9]+$")]
 Page = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+MAX_HELD_PARTS = -(-MAX_STEGO_BYTES // HELD_PART_BYTES)
+StegoSize = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEGO_BYTES)]
+PartNumber = Annotated[int, msgspec.Meta(ge=0, lt=MAX_HELD_PARTS)]
+Part = Annotated[bytes, msgspec.Meta(min_length=1, max_length=HELD_PART_BYTES)]
 Preview = Annotated[bytes, msgspec.Meta(max_length=PREVIEW_MAX_BYTES)]
 Receipt = Annotated[bytes, msgspec.Meta(max_length=32)]
 """The nodes' own proof that they gave an account number to a signing key, or made an image for it; empty from nodes
@@ -313,6 +324,49 @@ class WantCopy(Message, frozen=True, tag=134):
     grant: Id128
 
 
+class HoldCopy(Message, frozen=True, tag=136):
+    """An owner's peer leaves the stego image of a grant with the cloud, for a viewer who is away or cannot be reached.
+
+    Asked first, it makes room and the answer says which parts are missing; asked again when all are there, it tells the
+    viewer. `copy` is drawn by the owner's peer for these very bytes; another one takes the place of the one before.
+    """
+
+    grant: Id128
+    copy: Id128
+    size: StegoSize
+    sha256: Digest
+
+
+class HoldPart(Message, frozen=True, tag=137):
+    """One part of a copy that the cloud holds: `HELD_PART_BYTES` each but the last, counted from 0."""
+
+    grant: Id128
+    copy: Id128
+    part: PartNumber
+    data: Part
+
+
+class FindHeld(Message, frozen=True, tag=138):
+    """A viewer's peer asks whether the cloud holds the copy of a grant. Refused as `not_found` where it does not."""
+
+    grant: Id128
+
+
+class FetchPart(Message, frozen=True, tag=139):
+    """A viewer's peer asks for one part of a copy that the cloud holds."""
+
+    grant: Id128
+    copy: Id128
+    part: PartNumber
+
+
+class DropHeld(Message, frozen=True, tag=142):
+    """A viewer's peer has stored the copy: the cloud need not hold it any more. Of another copy it says nothing."""
+
+    grant: Id128
+    copy: Id128
+
+
 class KnownCount(Message, frozen=True, tag=135):
     """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
 
@@ -376,6 +430,11 @@ Operation = (
     | TakenView
     | LookEnded
     | WantCopy
+    | HoldCopy
+    | HoldPart
+    | FindHeld
+    | FetchPart
+    | DropHeld
     | KnownCount
     | ViewsLog
     | FetchMail
@@ -542,6 +601,8 @@ class GrantRow(msgspec.Struct, frozen=True, omit_defaults=True):
     version: Count
     record: Record
     wishes: WishesDone = ()
+    held_until: Timestamp | None = None
+    """Until when the cloud holds its stego image for the viewer; None where it holds none."""
 
 
 class Grants(Message, frozen=True, tag=159):
@@ -613,6 +674,24 @@ class Mails(Message, frozen=True, tag=163):
     waiting: Count
 
 
+class HeldCopy(Message, frozen=True, tag=165):
+    """A copy as the cloud holds it. `missing` are the numbers of parts that are not there yet; a copy that lacks none
+    waits for its viewer until `until`."""
+
+    grant: Id128
+    copy: Id128
+    size: StegoSize
+    sha256: Digest
+    until: Timestamp
+    missing: Annotated[tuple[PartNumber, ...], msgspec.Meta(max_length=MAX_HELD_PARTS)] = ()
+
+
+class CopyPart(Message, frozen=True, tag=166):
+    """One part of a copy that the cloud holds."""
+
+    data: Part
+
+
 class AskMade(Message, frozen=True, tag=164):
     """The ask is with the owner or waits for it in the cloud."""
 
@@ -638,6 +717,8 @@ Outcome = (
     | ViewSpent
     | ViewRows
     | Mails
+    | HeldCopy
+    | CopyPart
 )
 
 # --- What mail carries -----------------------------------------------------------------------------------------------
@@ -688,6 +769,12 @@ class GrantFrozen(Message, frozen=True, tag=206):
     grant: Id128
 
 
+class CopyWaits(Message, frozen=True, tag=208):
+    """To a viewer: the cloud holds the stego image of this grant, to be fetched."""
+
+    grant: Id128
+
+
 class CopyWanted(Message, frozen=True, tag=207):
     """To an owner: a viewer's device lacks the stego image of this grant."""
 
@@ -697,5 +784,13 @@ class CopyWanted(Message, frozen=True, tag=207):
 
 
 Letter = (
-    AskArrived | AskAnswered | GrantArrived | RightsChanged | ViewHappened | AskWithdrawn | GrantFrozen | CopyWanted
+    AskArrived
+    | AskAnswered
+    | GrantArrived
+    | RightsChanged
+    | ViewHappened
+    | AskWithdrawn
+    | GrantFrozen
+    | CopyWanted
+    | CopyWaits
 )

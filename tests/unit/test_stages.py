@@ -100,6 +100,8 @@ def viewer(**changes) -> Viewer:
         ({"expires": 500.0, "left": 0}, None, "expired"),
         ({"revoked": True, "left": 0, "expires": 1.0}, 0.5, "revoked"),
         ({}, 0.456, "sending 46%"),
+        ({"held_until": 1000.1}, None, "in the cloud"),
+        ({"held_until": 1000.0, "left": 0}, None, "used up"),
     ],
 )
 def test_rights_are_told_by_what_stands_in_the_way(changes: dict[str, object], share: float | None, told: str) -> None:

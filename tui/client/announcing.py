@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tui.common.wording import plain, views
+from tui.common.wording import moment, plain, views
 from tui.peer import events
 
 Severity = Literal["information", "warning", "error"]
@@ -35,6 +35,8 @@ def announcement(event: events.Event) -> Announcement | None:
             return Announcement(f"Your request{_for(title)} was rejected{because}", "Rejected", "warning")
         case events.ImageReceived(title=title):
             return Announcement(f"{_named(title) or 'A picture'} arrived; it is in Peer images", "Received")
+        case events.CopyWaits(viewer_name=name, until=until):
+            return Announcement(f"The picture waits in the cloud for {plain(name, 48)}, until {moment(until)} at most")
         case events.ViewSpentEvent(viewer_name=name, left=left, title=title):
             seen = _named(title) or "a picture of yours"
             return Announcement(f"{plain(name, 48)} looked at {seen}; {views(left)} left")

@@ -42,10 +42,14 @@ class LocalHost:
     A peer's tasks belong to the task that opened it, so `run` alone opens and closes: the others ask it to. `cluster`
     is what was given as the cluster; without it, the usual places are looked at each time, because a cluster may be
     started while the client waits. `on_failure` is told in a sentence when a peer that was open has failed.
+    `holds_copies` is as for `Peer`.
     """
 
-    def __init__(self, root: Path, cluster: Path | None, *, on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, cluster: Path | None, *, on_failure: Callable[[str], None], holds_copies: bool = True
+    ) -> None:
         self._root = root
+        self._holds_copies = holds_copies
         self._given = cluster
         self._on_failure = on_failure
         self.log_trouble = ""
@@ -145,7 +149,7 @@ class LocalHost:
             folder = profile_folder(self._root, opened.profile)
             handler = await self._begin_log(opened.profile)
             cluster = await asyncio.to_thread(find_cluster, self._given)
-            async with Peer(folder, cluster) as peer:
+            async with Peer(folder, cluster, holds_copies=self._holds_copies) as peer:
                 opened.peer = peer
                 opened.settled.set()
                 await opened.leave.wait()

@@ -98,7 +98,7 @@ async def run_screens(
         ending.code, ending.text = 1, text
         app.exit(return_code=1)
 
-    host = LocalHost(root, cluster, on_failure=fail)
+    host = LocalHost(root, cluster, on_failure=fail, holds_copies=settings.hold != "never")
     app = GlimpseClient(host, settings=settings, graphics=graphics, profile=profile, guide=guide)
     async with asyncio.TaskGroup() as group:
         core = group.create_task(_guard(host, fail))

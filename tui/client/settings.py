@@ -9,6 +9,7 @@ from platformdirs import user_config_path
 from tui.common.settings import THEME, read_settings
 
 Pictures = Literal["auto", "cells", "half"]
+Hold = Literal["away", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class ClientSettings:
     keys: dict[str, str] = field(default_factory=dict)
     pictures: Pictures = "auto"
     """`auto`: true pixels where the terminal has them; `cells`: quadrant blocks; `half`: half blocks."""
+    hold: Hold = "away"
+    """`away`: the cloud holds pictures, sealed, for people who cannot be reached; `never`: they wait here."""
 
 
 def settings_path() -> Path:
@@ -29,4 +32,5 @@ def settings_path() -> Path:
 def load_settings(path: Path) -> ClientSettings:
     """Read the settings; a file that is not there means the defaults. Raises `InvalidInput` that names the fault."""
     pictures = f"pictures must be one of {', '.join(get_args(Pictures))}"
-    return read_settings(path, ClientSettings, example='"users.request" = "r"', pictures=pictures)
+    hold = f"hold must be one of {', '.join(get_args(Hold))}"
+    return read_settings(path, ClientSettings, example='"users.request" = "r"', pictures=pictures, hold=hold)

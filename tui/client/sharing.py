@@ -28,6 +28,8 @@ def state(viewer: Viewer, now: float, share: float | None = None) -> str:
         return f"sending {share:.0%}"
     if viewer.expires is not None and viewer.expires <= now:
         return "expired"
+    if viewer.held_until is not None and viewer.held_until > now:
+        return "in the cloud"
     return "used up" if viewer.left == 0 else ""
 
 

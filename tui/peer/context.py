@@ -37,6 +37,8 @@ class Context:
     entropy: Callable[[int], bytes]
     clock: Callable[[], float]
     wall: Callable[[], float]
+    holds_copies: bool = True
+    """Whether the cloud may hold copies for viewers who cannot be reached."""
     account: int | None = None
     name: str = ""
     device: str = ""

@@ -1,7 +1,8 @@
 """Stego images on their way from an owner's peer to a viewer's peer, each with the viewer's own rights record.
 
-A grant's stego image is sent once, to the device that is signed in then. Another device of the same account, a profile
-that was restored, or one whose file no longer opens gets it by asking: the cloud tells the owner's peer.
+A grant's stego image is sent once, to the device that is signed in then. Where nobody is, or no way leads there, the
+cloud holds it until a device of the viewer's fetches it. Another device of the same account, a profile that was
+restored, or one whose file no longer opens gets it by asking: the cloud tells the owner's peer.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import msgspec
 from shared.config import MAX_MESSAGE_BYTES, MAX_STEGO_BYTES
 from shared.decoding.cancelling import cancellable
 from shared.errors import (
+    DamagedStego,
     GlimpseError,
     MalformedMessage,
     Refused,
@@ -33,10 +35,12 @@ from shared.wire.base import AccountId, Id128, ViewsOrNone
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject
 from shared.wire.peer_messages import CopyHeld
+from shared.wire.refusals import RefusalCode
 from tui.peer import files
 from tui.peer.asker import Asker
 from tui.peer.context import Context
-from tui.peer.events import CopyProgress, ImageReceived
+from tui.peer.events import CopyProgress, CopyWaits, ImageReceived
+from tui.peer.held_copies import HeldCopies
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
@@ -56,6 +60,8 @@ GRACE_S = 3.0
 """How long a copy may be on its way by itself after a sign-in before it is asked for."""
 _ASK_AGAIN_S = 600.0
 """When a copy that has not come is asked for again."""
+_PATH_S = 5.0
+"""How long a way to a viewer who is online is looked for before the cloud holds the copy."""
 _STORED_S = 10.0
 """How long the other side may take to check and store a copy."""
 
@@ -83,9 +89,12 @@ class Copies:
         self._sent_again: dict[str, list[float]] = {}
         self.on_lacking: Callable[[str], None] = lambda _grant: None
         """Told of a grant whose copy does not open any more."""
+        self.on_waiting: Callable[[str], None] = lambda _grant: None
+        """Told of a grant whose copy the cloud holds."""
         self._taking: set[str] = set()
         self._held: dict[str, anyio.Event] = {}
         self._expected: dict[str, tuple[bytes, bool]] = {}
+        self._waiting = HeldCopies(context)
         outbox.handle(COPY, self._deliver)
 
     # --- As the owner ------------------------------------------------------------------------------------------------
@@ -149,12 +158,39 @@ class Copies:
                 return
             task = found
         viewer = await self._people.find(task.viewer, wait_s=wait_s)
-        if viewer.host is None or viewer.port is None:
-            raise Unavailable(f"{viewer.name} is away; the image goes when both are online.")
         path = files.own_path(context.profile.images, task.image)
+        session = None
+        if viewer.host is not None and viewer.port is not None:
+            try:
+                session = await context.endpoint.connect(
+                    (viewer.host, viewer.port), viewer.session_key, timeout_s=_PATH_S
+                )
+            except Unavailable as error:
+                log.info("no way leads to a viewer", extra={"grant": task.grant, "reason": str(error)})
+        if session is None and not context.holds_copies:
+            raise Unavailable(f"{viewer.name} cannot be reached; the image goes when both are online.")
         data = await cancellable(_copy_of, path, task)
-        session = await context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
-        await self._offer(session, task, data, viewer.name)
+        if session is not None:
+            await self._offer(session, task, data, viewer.name)
+        else:
+            await self._leave(task, data, viewer.name)
+
+    async def _leave(self, task: CopyTask, data: bytes, name: str) -> None:
+        """Have the cloud hold a copy. One that nobody may look at any more is not needed."""
+        try:
+            until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, sending=True))
+        except Refused as refusal:
+            if refusal.code not in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
+                raise
+            log.info("a copy is not left with the cloud", extra={"grant": task.grant, "reason": str(refusal)})
+            return
+        self._context.events.emit(CopyWaits(task.image, task.grant, clean(name), until))
+
+    def _reporter(self, grant: str, *, sending: bool) -> Callable[[int, int], None]:
+        def report(done: int, total: int) -> None:
+            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total))
+
+        return report
 
     async def _offer(self, session: Session, task: CopyTask, data: bytes, name: str) -> None:
         """Send a copy and wait until the viewer's peer has stored it.
@@ -163,10 +199,7 @@ class Copies:
         """
         label = encode(CopyObject(grant=task.grant, image=task.image), cap_bytes=MAX_LABEL_BYTES)
         held = self._held[task.grant] = anyio.Event()
-
-        def report(done: int, total: int) -> None:
-            self._context.events.emit(CopyProgress(task.grant, sending=True, done=done, total=total))
-
+        report = self._reporter(task.grant, sending=True)
         try:
             for _ in range(_OFFERS):
                 try:
@@ -249,11 +282,7 @@ class Copies:
         if offer.size > MAX_STEGO_BYTES or label.grant in self._taking:
             raise Refused("not_ready", "This image is being received.")
         self._taking.add(label.grant)
-
-        def report(done: int, total: int) -> None:
-            self._context.events.emit(CopyProgress(label.grant, sending=False, done=done, total=total))
-
-        incoming = Incoming(progress=report)
+        incoming = Incoming(progress=self._reporter(label.grant, sending=False))
         self._context.tasks.start_soon(self._take, session, label, incoming)
         return incoming
 
@@ -271,6 +300,37 @@ class Copies:
         self._expected[label.grant] = (session.remote_key, True)
         if session.alive:
             self._context.endpoint.post(session, encode(CopyHeld(grant=label.grant), cap_bytes=MAX_MESSAGE_BYTES))
+
+    async def fetch(self, grant: str) -> bool:
+        """Take the copy of a grant that the cloud holds; return whether it is here, or on its way by itself.
+
+        Raises `Unavailable` without the cloud, `StorageError` where there is no room for it.
+        """
+        owner, received = self._expected.get(grant, (b"", False))
+        if received or grant in self._taking:
+            return True
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT image FROM held WHERE grant_id = :grant", grant=grant)
+        )
+        if row is None:
+            return False
+        self._taking.add(grant)
+        try:
+            found = await self._waiting.fetch(grant, self._reporter(grant, sending=False))
+            if found is None:
+                return False
+            copy, data = found
+            try:
+                await self._keep(CopyObject(grant=grant, image=str(row["image"])), data)
+            except (DamagedStego, MalformedMessage) as error:
+                log.warning("a copy from the cloud does not open", extra={"grant": grant, "reason": str(error)})
+                await self._waiting.drop(grant, copy)
+                return False
+            self._expected[grant] = (owner, True)
+            await self._waiting.drop(grant, copy)
+            return True
+        finally:
+            self._taking.discard(grant)
 
     async def _keep(self, label: CopyObject, data: bytes) -> None:
         context = self._context
@@ -319,11 +379,14 @@ def _copy_of(path: Path, task: CopyTask) -> bytes:
 
 # --- Copies that this device lacks -----------------------------------------------------------------------------------
 class Wanting:
-    """Asks for copies that are missing, as long as the peer is open."""
+    """Gets copies that are missing, as long as the peer is open: from the cloud, or by asking their owners."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, copies: Copies) -> None:
         self._context = context
+        self._copies = copies
         self._wanted = anyio.Event()
+        self._waits = False
+        """Whether the cloud has just said that it holds a copy."""
         self._asked: dict[str, float] = {}
         """When each copy was asked for, by `clock`."""
 
@@ -337,13 +400,20 @@ class Wanting:
         self._asked.pop(grant, None)
         self._wanted.set()
 
+    def waits(self, grant: str) -> None:
+        """The cloud holds the copy of this grant."""
+        self._waits = True
+        self.lacks(grant)
+
     async def run(self) -> None:
         """Ask whenever something is missing, until cancelled."""
         while True:
             with anyio.move_on_after(_ASK_AGAIN_S):
                 await self._wanted.wait()
             self._wanted = anyio.Event()
-            await anyio.sleep(GRACE_S)
+            if not self._waits:
+                await anyio.sleep(GRACE_S)
+            self._waits = False
             if self._context.signed_in and not self._context.cloud.other_device:
                 await self._ask_for_all()
 
@@ -353,6 +423,8 @@ class Wanting:
             if now - self._asked.get(grant, now - _ASK_AGAIN_S) < _ASK_AGAIN_S:
                 continue
             try:
+                if await self._copies.fetch(grant):
+                    continue
                 await self._context.cloud.ask(ops.WantCopy(grant=grant), request=self._context.new_id())
             except Refused as refusal:
                 log.info("a copy cannot be asked for", extra={"grant": grant, "reason": str(refusal)})

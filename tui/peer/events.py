@@ -141,6 +141,17 @@ class CopyProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyWaits:
+    """The cloud holds the stego image of one's own for a viewer who could not be reached, until then at most."""
+
+    image: str
+    grant: str
+    viewer_name: str
+    until: float
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeyChanged:
     """An account shows another key than the one first seen. Nothing is sent to it and nothing taken from it."""
 
@@ -190,6 +201,7 @@ Event = (
     | Undeliverable
     | RowSetAside
     | CopyProgress
+    | CopyWaits
     | KeyChanged
     | OtherDevice
     | PictureAdopted

@@ -155,6 +155,7 @@ class Granting:
                 row.revoked,
                 decode_record(row.record).look_s,
                 row.frozen,
+                row.held_until,
             )
             for row in await self._grants(image)
         ]

@@ -64,6 +64,7 @@ class PeerLifecycle:
         cluster: Path | str | Cluster,
         *,
         bind_host: str | None = None,
+        holds_copies: bool = True,
         entropy: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time.time,
@@ -71,6 +72,7 @@ class PeerLifecycle:
         self._profile = Profile(checked_path(profile, "A profile"))
         self._source = cluster if isinstance(cluster, Cluster) else checked_path(cluster, "A cluster")
         self._bind_host = bind_host
+        self._holds_copies = holds_copies
         self._entropy = entropy
         self._clock = clock
         self._wall = wall
@@ -131,6 +133,7 @@ class PeerLifecycle:
             self._entropy,
             self._clock,
             self._wall,
+            holds_copies=self._holds_copies,
         )
         await self._recall(context)
         self._make_parts(context)
@@ -161,7 +164,7 @@ class PeerLifecycle:
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
         self._offers = Offers(context, self._people)
         self._encrypting = Encrypting(context, self._adopting.looked)
-        self._wanting = Wanting(context)
+        self._wanting = Wanting(context, self._copies)
         self._images = ImageLists(
             context, self._damaged, self._holding, self._encrypting, self._adopting, self._restoring
         )
@@ -174,6 +177,7 @@ class PeerLifecycle:
         """Say who is told of what: calls from a part to one that is made after it."""
         self._granting.on_changed = self._notices.changed
         self._copies.on_lacking = self._wanting.lacks
+        self._copies.on_waiting = self._wanting.waits
         self._outbox.on_settled = self._settled
         cloud = context.cloud
         cloud.on_other_device = self._other_device

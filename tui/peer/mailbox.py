@@ -165,6 +165,8 @@ class Mailbox:
                 emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
             case ops.CopyWanted(grant=wanted, image=image, viewer=viewer):
                 await self._copies.wanted(wanted, image, viewer)
+            case ops.CopyWaits(grant=waiting):
+                self._copies.on_waiting(waiting)
             case ops.GrantFrozen(grant=frozen):
                 self.on_frozen(frozen)
 

@@ -176,6 +176,8 @@ class Viewer:
     """Seconds that one look may last; None for as long as the right stands."""
     frozen: bool = False
     """The cloud was restored from a backup and these rights are not confirmed yet; setting them anew confirms them."""
+    held_until: float | None = None
+    """Until when the cloud holds the stego image for this viewer, in seconds since 1970; None where it holds none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Peer(PeerLifecycle):
 
     `profile` is a folder, made if it is missing; `cluster` a cluster file or a loaded `Cluster`. `bind_host` is the
     address to be reached at by others, by default the loopback interface for a cluster on it and all interfaces else.
+    With `holds_copies` the cloud holds pictures, sealed, for viewers who cannot be reached.
     Where the disk is full the profile is opened all the same: what is there can be read, what must be stored raises
     `StorageError`, and `status().trouble` says why.
     """

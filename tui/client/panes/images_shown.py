@@ -151,6 +151,9 @@ class ImagesShown(Pane):
                 if done >= total:
                     self._transfers.end(grant)
                 self.soon(self._repaint)
+            case peer_events.CopyWaits(grant=grant):
+                self._transfers.end(grant)
+                self.load_soon()
             case (
                 peer_events.ViewSpentEvent()
                 | peer_events.Delivered()

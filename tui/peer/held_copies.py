@@ -1,0 +1,83 @@
+"""Copies that the cloud holds: an owner's peer leaves one for a viewer who is away, the viewer's peer fetches it.
+
+Both go part by part, so that neither side nor a node has more than one part under way, and an owner's peer that was
+interrupted goes on where it was: the copy's id is made of its bytes.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from shared.config import HELD_PART_BYTES
+from shared.errors import Refused, Unavailable
+from shared.wire import operations as ops
+from shared.wire.refusals import RefusalCode
+from tui.peer.asker import Asker
+from tui.peer.context import Context
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[int, int], None]
+"""Called with the bytes that are through and all of them."""
+
+_PART_S: Final = 60.0
+"""How long one part may take."""
+_ROUNDS: Final = 3
+"""How often what is missing is looked at; a restored directory may lack parts that it had."""
+
+
+class HeldCopies:
+    """Leaves copies with the cloud, and fetches those that wait there."""
+
+    def __init__(self, context: Context) -> None:
+        self._cloud = Asker(context)
+
+    async def leave(self, grant: str, data: bytes, report: Report) -> float:
+        """Leave a copy until its viewer fetches it; return until when it waits, in seconds since 1970.
+
+        Raises `Unavailable` where the cloud has no room or is away, `Refused` where the rights are over.
+        """
+        digest = hashlib.sha256(data).digest()
+        copy = digest[:16].hex()
+        wanted = ops.HoldCopy(grant=grant, copy=copy, size=len(data), sha256=digest)
+        for _ in range(_ROUNDS):
+            try:
+                state = await self._cloud.query(wanted, ops.HeldCopy, at_once=frozenset({RefusalCode.NOT_READY}))
+            except Refused as refusal:
+                if refusal.code == RefusalCode.NOT_READY:
+                    raise Unavailable(str(refusal)) from refusal
+                raise
+            if not state.missing:
+                return state.until
+            for part in state.missing:
+                at = part * HELD_PART_BYTES
+                piece = ops.HoldPart(grant=grant, copy=copy, part=part, data=data[at : at + HELD_PART_BYTES])
+                await self._cloud.query(piece, ops.Done, wait_s=_PART_S)
+                report(min(at + HELD_PART_BYTES, len(data)), len(data))
+        raise Unavailable("The cloud lost parts of the image; it goes on later.")
+
+    async def fetch(self, grant: str, report: Report) -> tuple[str, bytes] | None:
+        """Return the copy that waits for a grant, and its id; None where there is none. Raises `Unavailable`."""
+        try:
+            found = await self._cloud.query(ops.FindHeld(grant=grant), ops.HeldCopy)
+            data = bytearray()
+            for part in range(-(-found.size // HELD_PART_BYTES)):
+                wanted = ops.FetchPart(grant=grant, copy=found.copy, part=part)
+                data += (await self._cloud.query(wanted, ops.CopyPart, wait_s=_PART_S)).data
+                report(len(data), found.size)
+        except Refused as refusal:
+            log.info("no copy waits in the cloud", extra={"grant": grant, "reason": str(refusal)})
+            return None
+        if len(data) != found.size or hashlib.sha256(data).digest() != found.sha256:
+            log.warning("the copy in the cloud is damaged", extra={"grant": grant})
+            await self.drop(grant, found.copy)
+            return None
+        return found.copy, bytes(data)
+
+    async def drop(self, grant: str, copy: str) -> None:
+        """Say that a copy need not wait any more. Raises `Unavailable`."""
+        try:
+            await self._cloud.query(ops.DropHeld(grant=grant, copy=copy), ops.Done)
+        except Refused as refusal:
+            log.info("a copy in the cloud is not dropped", extra={"grant": grant, "reason": str(refusal)})
