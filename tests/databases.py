@@ -17,15 +17,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncmy
 import pytest
 
+from shared.config import LOCAL
+from tests.patience import PATIENCE_S
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parent.parent
+PATIENT = replace(LOCAL, directory_deadline_s=PATIENCE_S, lease_s=PATIENCE_S)
+"""Timers of a directory of which nothing is given up because the machine is busy."""
 USER = "glimpse"
 PASSWORD = "p:a/s@s%w'örd"  # everything that a URL or a statement could stumble over
 READY = "ready for connections"

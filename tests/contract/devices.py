@@ -116,6 +116,7 @@ class Device:
             os.urandom,
             anyio.current_time,
             lambda: 1_000_000.0,
+            holds_copies=False,  # there are no stego images here
             account=self.person.account,
             signed_in=True,
         )

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from node.directory import Directory, EffectKey, Query, Step, Tx, open_directory
-from shared.config import LOCAL
 from shared.wire.node_messages import RequestKey
+from tests.databases import PATIENT
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -81,10 +81,10 @@ async def main(task: str, url: str, *arguments: str) -> None:
     if task == "open":  # opening itself is the task
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        async with open_directory(url, timing=LOCAL) as directory:
+        async with open_directory(url, timing=PATIENT) as directory:
             print(json.dumps((await directory.read_lease()).term))
         return
-    async with open_directory(url, timing=LOCAL) as directory:
+    async with open_directory(url, timing=PATIENT) as directory:
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         if task == "effects":

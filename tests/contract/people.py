@@ -19,6 +19,7 @@ from shared.records import RightsRecord, encode_record
 from shared.rights import create_grant, open_share, spend_signature
 from shared.wire import operations as ops
 from shared.wire.upload import Upload, encode_upload
+from tests.databases import PATIENT
 
 CLUSTER = "test-cluster"
 SHARE_KEY = bytes(range(32))
@@ -241,7 +242,7 @@ def services_on(directory: Directory, *, timing: Timing = LOCAL, node: str = "no
 
 @asynccontextmanager
 async def town(url: str, *, timing: Timing = LOCAL) -> AsyncIterator[Town]:
-    async with open_directory(url, timing=timing) as directory:
+    async with open_directory(url, timing=PATIENT) as directory:
         yield Town(directory, services_on(directory, timing=timing), url)
 
 

@@ -15,10 +15,10 @@ from node.directory.backup import back_up, mark_restored, restore
 from node.directory.schema import MIGRATIONS
 from node.directory.upkeep import claim, number_of, read_cluster
 from node.memory import NOTHING
-from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable, UserError
 from shared.wire import operations as ops
 from tests.contract.people import refused, town
+from tests.databases import PATIENT
 from tui.commands.backup import Target, run_restore
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +108,7 @@ async def test_what_the_nodes_remember_counts_where_the_directory_is_lost(sqlite
     done = restore(copy, elsewhere, Marks(commits=5_000, epoch=7, term=30, accounts=40))
     assert (done.kept, done.recovered.epoch) == (None, 8)
     assert elsewhere.stat().st_mode & 0o777 == 0o600
-    async with open_directory(f"sqlite:///{elsewhere}", timing=LOCAL) as directory:
+    async with open_directory(f"sqlite:///{elsewhere}", timing=PATIENT) as directory:
         marks = await directory.marks()
         assert marks.commits > 5_000
         assert (marks.epoch, marks.term, marks.accounts) == (8, 30, 1_040)
@@ -264,7 +264,7 @@ async def test_a_directory_whose_schema_is_no_text_is_told_as_damaged(sqlite_url
         pass
     database.write_bytes(database.read_bytes().replace(b"CREATE TABLE", b"CREATE\xeaTABLE"))
     with pytest.raises(StorageError, match="damaged: restore it from a backup"):
-        async with open_directory(sqlite_url, timing=LOCAL):
+        async with open_directory(sqlite_url, timing=PATIENT):
             pass
     with pytest.raises(UserError, match="damaged"):
         back_up(database, database.with_name("copy"))

@@ -33,15 +33,15 @@ from node.directory.migrations import migrate
 from node.directory.recovery import ACCOUNTS_PASSED_OVER
 from node.directory.schema import MIGRATIONS, Migration, Table
 from node.directory.upkeep import SWEEP_BATCH_ROWS
-from shared.config import LOCAL, REQUEST_ROW_KEPT_S
+from shared.config import REQUEST_ROW_KEPT_S
 from shared.errors import Refused, Unavailable, UserError
 from shared.wire.node_messages import RequestKey
 from tests.contract.clocks import DAY_S, set_clock
 from tests.contract.directory_process import count_up, effect_key, processes, request_id, results
+from tests.databases import PATIENT
 
 pytestmark = pytest.mark.anyio
 
-PATIENT = replace(LOCAL, directory_deadline_s=30.0)
 """Machines that run tests may be slow; where a deadline is the matter, the test sets its own."""
 
 

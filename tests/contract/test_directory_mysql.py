@@ -25,14 +25,13 @@ from node.directory.mysql_errors import Lost
 from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
-from tests.databases import PASSWORD, USER, MariaDb, run_sql, skip_or_fail_without_server
+from tests.databases import PASSWORD, PATIENT, USER, MariaDb, run_sql, skip_or_fail_without_server
 from tests.ports import free_ports
 
 pytestmark = [pytest.mark.anyio, pytest.mark.mysql]
 
 AT = f"{USER}@127.0.0.1"
 HASTY = replace(LOCAL, directory_deadline_s=0.4, lease_s=0.4)
-PATIENT = replace(LOCAL, directory_deadline_s=30.0)
 
 
 def certificate(folder: Path) -> Path:

@@ -16,11 +16,10 @@ from node.directory.upkeep import PROBE_BYTES
 from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
+from tests.databases import PATIENT
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
-
-PATIENT = replace(LOCAL, directory_deadline_s=30.0)
 
 
 def store(name: str, size: int):

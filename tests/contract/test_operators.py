@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ import pytest
 from node.audit_log import AuditLog
 from node.directory import Directory, NodeRow, Query, Step, Transaction, Tx, open_directory
 from node.directory.operators import AUDIT_BATCH, add_audit, choose_policy, read_audit
-from shared.config import LOCAL
 from shared.errors import Unavailable
 from shared.wire.node_messages import AuditRecord
+from tests.databases import PATIENT
 
 pytestmark = pytest.mark.anyio
 
 NAMES = ("n1", "n2", "n3")
 ROW = NodeRow("n1", 7, hears=True, address="127.0.0.1:1", term=1)
-PATIENT = replace(LOCAL, directory_deadline_s=30.0)
 
 
 def record(node: str, number: int, **fields: Any) -> AuditRecord:

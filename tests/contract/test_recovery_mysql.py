@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
@@ -13,13 +12,10 @@ from node.directory import Marks, Step, Tx, open_directory, recover
 from node.directory.recovery import ACCOUNTS_PASSED_OVER
 from node.node_folder import memory_path
 from node.remembering import Remembering
-from shared.config import LOCAL
 from shared.errors import GlimpseError
-from tests.databases import MariaDb, skip_or_fail_without_server
+from tests.databases import PATIENT, MariaDb, skip_or_fail_without_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.mysql]
-
-PATIENT = replace(LOCAL, directory_deadline_s=30.0, lease_s=30.0)
 
 
 @pytest.fixture(scope="module")

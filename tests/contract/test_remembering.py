@@ -7,9 +7,9 @@ import pytest
 from node.directory import Marks, Query, Step, Tx, open_directory
 from node.node_folder import load_memory, memory_path, save_memory
 from node.remembering import Remembering
-from shared.config import LOCAL
 from shared.errors import Unavailable
 from shared.wire.node_messages import DirectoryMark
+from tests.databases import PATIENT
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ def write(tx: Tx) -> Step[None]:
 
 @pytest.fixture
 async def directory(directory_url):
-    async with open_directory(directory_url, timing=LOCAL, writer="n1") as opened:
+    async with open_directory(directory_url, timing=PATIENT, writer="n1") as opened:
         for _ in range(3):
             await opened.write(write)
         yield opened
@@ -93,7 +93,7 @@ async def test_a_restore_that_lacks_only_the_last_commits_is_found(directory, di
     def put_back(_: Tx) -> Step[None]:
         yield Query("UPDATE writers SET commits = :commits WHERE name = 'n1'", {"commits": before.commits})
 
-    async with open_directory(directory_url, timing=LOCAL, writer="n2") as second:
+    async with open_directory(directory_url, timing=PATIENT, writer="n2") as second:
         await second.write(put_back)
     await node.remembering._compare()
     assert node.recovered == [(2, 0)]
@@ -117,7 +117,7 @@ async def test_a_restore_is_found_though_the_nodes_went_on_in_it_until_the_numbe
         return tx.lost_commits
 
     assert not await directory.write(lost)
-    async with open_directory(directory_url, timing=LOCAL, writer="n2") as second:
+    async with open_directory(directory_url, timing=PATIENT, writer="n2") as second:
         await second.write(put_back)
         for _ in range(3):
             await second.write(write)
@@ -156,7 +156,7 @@ async def test_a_node_tells_what_it_remembers(directory, tmp_path):
 
 async def test_one_recovers_and_the_others_go_on(directory, directory_url, tmp_path):
     ahead = Marks(commits=500, epoch=1, term=9, accounts=20)
-    async with open_directory(directory_url, timing=LOCAL, writer="n2") as second:
+    async with open_directory(directory_url, timing=PATIENT, writer="n2") as second:
         nodes = [Node(tmp_path, directory), Node(tmp_path, second, "n2", ("n1", "n3"))]
         for node in nodes:
             await node.remembering.start()

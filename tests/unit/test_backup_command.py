@@ -11,8 +11,8 @@ from node.directory.url import MysqlUrl, parse_directory_url
 from node.node_folder import memory_path, save_memory
 from node.settings import NodeSettings, save_node_settings
 from shared.cluster import Cluster, NodeAddress, save_cluster
-from shared.config import LOCAL
 from shared.errors import InvalidInput, UserError
+from tests.databases import PATIENT
 from tui.commands.backup import Target, dump_command, load_command, run_backup, run_restore, target_of, waiting_words
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_nothing_is_said_to_be_done_that_was_not(tmp_path: Path) -> None:
         await run_restore(Target(f"sqlite:///{tmp_path}/absent/directory.sqlite"), None, said.append)
     assert said == []
     url = f"sqlite:///{tmp_path}/directory.sqlite"
-    async with open_directory(url, timing=LOCAL):
+    async with open_directory(url, timing=PATIENT):
         with pytest.raises(UserError, match="stop them all first"):
             await run_restore(Target(url), None, said.append)
         assert said == []

@@ -158,22 +158,29 @@ class Copies:
                 return
             task = found
         viewer = await self._people.find(task.viewer, wait_s=wait_s)
+        if viewer.host is None and not context.holds_copies:
+            raise _unreachable(viewer.name)
         path = files.own_path(context.profile.images, task.image)
-        session = None
-        if viewer.host is not None and viewer.port is not None:
-            try:
-                session = await context.endpoint.connect(
-                    (viewer.host, viewer.port), viewer.session_key, timeout_s=_PATH_S
-                )
-            except Unavailable as error:
-                log.info("no way leads to a viewer", extra={"grant": task.grant, "reason": str(error)})
-        if session is None and not context.holds_copies:
-            raise Unavailable(f"{viewer.name} cannot be reached; the image goes when both are online.")
         data = await cancellable(_copy_of, path, task)
+        session = await self._way_to(viewer)
         if session is not None:
             await self._offer(session, task, data, viewer.name)
-        else:
+        elif context.holds_copies:
             await self._leave(task, data, viewer.name)
+        else:
+            raise _unreachable(viewer.name)
+
+    async def _way_to(self, viewer: ops.Account) -> Session | None:
+        """Return a session with a viewer's peer, None for one who is away or cannot be reached from here."""
+        if viewer.host is None or viewer.port is None:
+            return None
+        try:
+            return await self._context.endpoint.connect(
+                (viewer.host, viewer.port), viewer.session_key, timeout_s=_PATH_S
+            )
+        except Unavailable as error:
+            log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
+            return None
 
     async def _leave(self, task: CopyTask, data: bytes, name: str) -> None:
         """Have the cloud hold a copy. One that nobody may look at any more is not needed."""
@@ -361,6 +368,10 @@ class Copies:
 def copy_request(grant: str) -> str:
     """Return the id in the outbox of a grant's copy: it waits there once, however often it is queued."""
     return hashlib.sha256(b"copy" + bytes.fromhex(grant)).digest()[:16].hex()
+
+
+def _unreachable(name: str) -> Unavailable:
+    return Unavailable(f"{name} cannot be reached; the image goes when both are online.")
 
 
 def _copy_of(path: Path, task: CopyTask) -> bytes:
