@@ -34,8 +34,8 @@ async def people(cluster: RunningCluster, tmp_path: Path) -> AsyncIterator[Calla
     """Return a function that opens, registers and signs in a peer by name; all are closed at the end."""
     async with AsyncExitStack() as stack:
 
-        async def person(name: str) -> Peer:
-            peer = await stack.enter_async_context(Peer(tmp_path / name, cluster.file))
+        async def person(name: str, **options: Any) -> Peer:
+            peer = await stack.enter_async_context(Peer(tmp_path / name, cluster.file, **options))
             await peer.register(name)
             await peer.sign_in()
             return peer

@@ -511,16 +511,19 @@ async def begun(events: Any, *, sending: bool) -> tuple[int, int]:
     raise AssertionError("the peer closed")
 
 
-@ENDS
+@pytest.mark.parametrize(("number", "held"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGKILL, True)])
 async def test_a_transfer_goes_on_where_it_was_when_the_receiver_ends(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
+    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals, held: bool
 ) -> None:
-    """What had arrived was kept in memory only: a client that was closed or killed began every picture anew."""
-    owner = await people("ada")
+    """What had arrived was kept in memory only: a client that was closed or killed began every picture anew. Also from
+    the cloud, where it waits for a viewer who is away."""
+    owner = await people("ada", holds_copies=held)
     image = await owner.encrypt(large)
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         me = await viewer.register("ben")
     await owner.grant(image.image, me.account, 1)
+    if held:
+        await until(owner.outbox, lambda rows: not rows)
     await ended(number, "receive", "-", tmp_path / "ben", cluster)
     parts = tmp_path / "ben" / "partials"
     assert [path.suffix for path in sorted(parts.iterdir())] == [".data", ".have"]
@@ -564,7 +567,7 @@ async def test_a_transfer_goes_on_where_it_was_when_the_sender_ends(
 async def test_a_part_that_was_damaged_on_disk_is_received_anew(
     people: Any, cluster: RunningCluster, tmp_path: Path, large: Path
 ) -> None:
-    owner = await people("ada")
+    owner = await people("ada", holds_copies=False)
     image = await owner.encrypt(large)
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
         me = await viewer.register("ben")

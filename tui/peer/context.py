@@ -11,6 +11,7 @@ from shared.config import Timing
 from shared.errors import ProfileError
 from shared.identity import Identity
 from shared.net.endpoint import Endpoint
+from shared.net.partial_store import MemoryPartials, PartialStore
 from tui.peer.cloud import CloudLink
 from tui.peer.events import Event, EventHub
 from tui.peer.profile import Profile
@@ -37,6 +38,8 @@ class Context:
     entropy: Callable[[int], bytes]
     clock: Callable[[], float]
     wall: Callable[[], float]
+    partials: PartialStore = field(default_factory=MemoryPartials)
+    """Objects of which a part has come."""
     holds_copies: bool = True
     """Whether the cloud may hold copies for viewers who cannot be reached."""
     account: int | None = None

@@ -313,7 +313,7 @@ class Copies:
 
         Raises `Unavailable` without the cloud, `StorageError` where there is no room for it.
         """
-        owner, received = self._expected.get(grant, (b"", False))
+        owner, received = self._expected.get(grant, (bytes(32), False))
         if received or grant in self._taking:
             return True
         row = await self._context.store.run(
@@ -323,7 +323,7 @@ class Copies:
             return False
         self._taking.add(grant)
         try:
-            found = await self._waiting.fetch(grant, self._reporter(grant, sending=False))
+            found = await self._waiting.fetch(grant, owner, self._reporter(grant, sending=False))
             if found is None:
                 return False
             copy, data = found

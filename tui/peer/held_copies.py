@@ -1,7 +1,7 @@
 """Copies that the cloud holds: an owner's peer leaves one for a viewer who is away, the viewer's peer fetches it.
 
-Both go part by part, so that neither side nor a node has more than one part under way, and an owner's peer that was
-interrupted goes on where it was: the copy's id is made of its bytes.
+Both go part by part, so that neither side nor a node has more than one part under way, and both go on where they were
+when they were interrupted: the copy's id is made of its bytes, and what was fetched lies on disk.
 """
 
 import hashlib
@@ -9,8 +9,12 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+import anyio.to_thread
+
 from shared.config import HELD_PART_BYTES
-from shared.errors import Refused, Unavailable
+from shared.errors import Refused, RemoteError, Unavailable
+from shared.net.partial_store import PartialKey
+from shared.transfer import PartialObject, Ranges
 from shared.wire import operations as ops
 from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
@@ -31,6 +35,7 @@ class HeldCopies:
     """Leaves copies with the cloud, and fetches those that wait there."""
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._cloud = Asker(context)
 
     async def leave(self, grant: str, data: bytes, report: Report) -> float:
@@ -57,23 +62,44 @@ class HeldCopies:
                 report(min(at + HELD_PART_BYTES, len(data)), len(data))
         raise Unavailable("The cloud lost parts of the image; it goes on later.")
 
-    async def fetch(self, grant: str, report: Report) -> tuple[str, bytes] | None:
-        """Return the copy that waits for a grant, and its id; None where there is none. Raises `Unavailable`."""
+    async def fetch(self, grant: str, owner_key: bytes, report: Report) -> tuple[str, bytes] | None:
+        """Return the copy that waits for a grant, and its id; None where there is none. Raises `Unavailable`.
+
+        What has come is kept on disk beside what owners' peers (with the session key `owner_key`) send directly.
+        """
         try:
             found = await self._cloud.query(ops.FindHeld(grant=grant), ops.HeldCopy)
-            data = bytearray()
-            for part in range(-(-found.size // HELD_PART_BYTES)):
-                wanted = ops.FetchPart(grant=grant, copy=found.copy, part=part)
-                data += (await self._cloud.query(wanted, ops.CopyPart, wait_s=_PART_S)).data
-                report(len(data), found.size)
+            for _ in range(2):  # parts that were damaged on disk spoil the whole once
+                data = await self._parts(found, PartialKey(found.sha256, found.size, owner_key), report)
+                if data is not None:
+                    return found.copy, data
         except Refused as refusal:
             log.info("no copy waits in the cloud", extra={"grant": grant, "reason": str(refusal)})
             return None
-        if len(data) != found.size or hashlib.sha256(data).digest() != found.sha256:
-            log.warning("the copy in the cloud is damaged", extra={"grant": grant})
-            await self.drop(grant, found.copy)
-            return None
-        return found.copy, bytes(data)
+        log.warning("the copy in the cloud is damaged", extra={"grant": grant})
+        await self.drop(grant, found.copy)
+        return None
+
+    async def _parts(self, found: ops.HeldCopy, key: PartialKey, report: Report) -> bytes | None:
+        """Fetch the parts of a copy that are not here; return it, or None where its hash is another."""
+        store = self._context.partials
+        partial = await store.take(key) or PartialObject(found.size, found.sha256, bytearray(found.size), Ranges())
+        report(partial.have.total, found.size)
+        for part in range(-(-found.size // HELD_PART_BYTES)):
+            at, end = part * HELD_PART_BYTES, min((part + 1) * HELD_PART_BYTES, found.size)
+            if partial.have.contains(at, end):
+                continue
+            wanted = ops.FetchPart(grant=found.grant, copy=found.copy, part=part)
+            data = (await self._cloud.query(wanted, ops.CopyPart, wait_s=_PART_S)).data
+            if len(data) != end - at:
+                raise RemoteError("a part of a copy that has another length")
+            partial.data[at:end] = data
+            partial.have.add(at, end)
+            await store.keep(key, partial)
+            report(partial.have.total, found.size)
+        await store.discard(key)
+        digest = await anyio.to_thread.run_sync(lambda: hashlib.sha256(partial.data).digest())
+        return bytes(partial.data) if digest == found.sha256 else None
 
     async def drop(self, grant: str, copy: str) -> None:
         """Say that a copy need not wait any more. Raises `Unavailable`."""

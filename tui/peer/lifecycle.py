@@ -133,6 +133,7 @@ class PeerLifecycle:
             self._entropy,
             self._clock,
             self._wall,
+            partials=partials,
             holds_copies=self._holds_copies,
         )
         await self._recall(context)
