@@ -68,7 +68,11 @@ class ProfileError(UserError):
 
 
 class WrongPassphrase(ProfileError):
-    """An exported identity is whole, but the passphrase does not open it."""
+    """An exported identity or a locked profile is whole, but the passphrase does not open it."""
+
+
+class PassphraseNeeded(ProfileError):
+    """A profile is locked by a passphrase, and none was given."""
 
 
 class StorageError(UserError):

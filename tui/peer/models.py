@@ -241,6 +241,8 @@ class PeerStatus:
     set_aside: int = 0
     """What of the store could not be read and was set aside since it was opened; `Peer.troubles` says why."""
     other_device: bool = False
+    locked: bool = False
+    """Whether the profile has a passphrase, under which its keys are encrypted on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

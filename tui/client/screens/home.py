@@ -63,7 +63,9 @@ class HomeScreen(Screen[None]):
         Binding("o", "outbox", "Outbox", id="home.outbox", show=False, tooltip="What still waits for the cloud"),
         Binding("f5", "reload", "Reload", id="home.reload", show=False, tooltip="Ask the cloud again"),
         Binding("y", "read_notice", "Read", id="home.notice", show=False, tooltip="Put away the notice above the tabs"),
-        Binding("i", "account", "Account", id="home.account", show=False, tooltip="Your id and fingerprint, export"),
+        Binding(
+            "i", "account", "Account", id="home.account", show=False, tooltip="Your id, fingerprint, passphrase, export"
+        ),
     ]
 
     def __init__(self, peer: Peer) -> None:
