@@ -48,6 +48,11 @@ def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         (["restore", "{home}/b", "--directory", "sqlite:///{home}/d.sqlite"], 2, "no backup at"),
         (["backup", "b", "--directory", "mysql://u:secret@h/d"], 1, "mariadb-dump --single-transaction --host=h"),
         (["restore", "b", "--directory", "mysql://u:secret@h/d"], 1, "mariadb --host=h --port=3306 --user=u"),
+        (["passphrase"], 1, "no profile default on this machine"),
+        (["passphrase", "--remove", "--new-passphrase-file", "x"], 2, "not both"),
+        (["passphrase", "--profile", "../x"], 2, "profile name"),
+        (["agent", "--accept", "all", "--passphrase-file", "{home}/absent"], 2, "its first line is the passphrase"),
+        (["client", "--passphrase-file", "{home}"], 2, "its first line is the passphrase"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
