@@ -91,6 +91,10 @@ class Unavailable(GlimpseError):
     """The cloud, the directory or a peer cannot be reached now. What was asked for is kept or was never begun."""
 
 
+class PathTooNarrow(Unavailable):
+    """Only small datagrams get to the other side; the text says which size is needed and what to do."""
+
+
 class TransferFailed(Unavailable):
     """An object transfer ended without the whole object having arrived; it can be resumed."""
 

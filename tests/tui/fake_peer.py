@@ -77,6 +77,7 @@ class FakePeer:
     trouble: str = ""
     aside: list[Trouble] = field(default_factory=list)
     other_device: bool = False
+    cloud_trouble: str = ""
     passphrase: str | None = None
     """What the profile is locked by."""
     fail: dict[str, Exception] = field(default_factory=dict)
@@ -343,6 +344,7 @@ class FakePeer:
             self.trouble,
             len(self.aside),
             self.other_device,
+            self.cloud_trouble,
             self.passphrase is not None,
         )
 

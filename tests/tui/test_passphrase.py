@@ -192,7 +192,7 @@ async def test_it_is_set_changed_and_removed_by_keys(make_client, size) -> None:
     app = make_client(peer)
     async with running(app, size=size, notifications=True) as pilot:
         await account(app, pilot)
-        assert state(app).startswith("None")
+        assert state(app).startswith("Not set")
         await pilot.press("x")
         await settled(pilot)
         assert isinstance(app.screen, AccountDialog), "there is nothing to remove"
@@ -217,7 +217,7 @@ async def test_it_is_set_changed_and_removed_by_keys(make_client, size) -> None:
         assert isinstance(app.screen, RemovePassphraseDialog)
         await typed(app, pilot, present="another")
         assert peer.passphrase is None
-        assert state(app).startswith("None")
+        assert state(app).startswith("Not set")
         assert [toast.title for toast in notifications(app)] == ["Locked", "Locked", "Not locked"]
 
 

@@ -114,6 +114,7 @@ class PeerLifecycle:
             timing=cluster.timing,
             prologue=cluster.prologue,
             partials=partials,
+            looks_at_paths=True,
         )
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered

@@ -398,6 +398,7 @@ class Peer(PeerLifecycle):
             self._context.store.trouble,
             self._damaged.count,
             cloud.other_device,
+            cloud.trouble,
             self._context.profile.data_key is not None,
         )
 

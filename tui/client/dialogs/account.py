@@ -33,8 +33,8 @@ _FOUND_AGAIN = (
     "to lock it, press i and then p at home."
 )
 _FOUND_LOCKED = "The export was read: this profile has your account again, and is locked by its own passphrase."
-_LOCKED = "Set: your keys are encrypted on this machine."
-_NOT_LOCKED = "None: whoever can read the files of this profile is you."
+_LOCKED = "Set: keys encrypted"
+_NOT_LOCKED = "Not set: keys in clear"
 
 
 class CardDialog(ClientDialog[bool]):

@@ -174,7 +174,7 @@ class HomeScreen(Screen[None]):
         self.waiting = status.outbox
         banner = self.query_one(OfflineBanner)
         banner.waiting = status.outbox
-        banner.trouble = plain(status.trouble, _MAX_COMPLAINT_CELLS)
+        banner.trouble = plain(status.trouble or status.cloud_trouble, _MAX_COMPLAINT_CELLS)
         banner.away = self._last is not None and not status.cloud_reachable
         if self._last is None or (status.signed_in, status.cloud_reachable) != (
             self._last.signed_in,
