@@ -2,7 +2,7 @@
 
 A key file belongs to its user and to nobody else (0600), is never replaced by other keys, and is never read through a
 symbolic link. In a profile that is locked by a passphrase the keys in it are encrypted under the profile's data key
-(`shared.passphrase`). An export for safe keeping is another thing: it has a passphrase of its own (`shared.keyexport`).
+(`shared.data_key`). An export for safe keeping is another thing: it has a passphrase of its own (`shared.keyexport`).
 """
 
 import base64
@@ -18,10 +18,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 import orjson
 
+from shared.data_key import DataKey
 from shared.errors import PassphraseNeeded, ProfileError, StorageError
 from shared.files import create_file, replace_file
 from shared.identity import KEY_BYTES, Identity, words_of
-from shared.passphrase import DataKey
 
 MAX_KEY_FILE_BYTES: Final = 4_096
 """A key file is far shorter; a device or a huge file in its place is not read to its end."""

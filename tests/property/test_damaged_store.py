@@ -8,8 +8,8 @@ import anyio
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from shared import passphrase
-from shared.passphrase import is_sealed
+from shared import data_key
+from shared.data_key import is_sealed
 from tests.scratch import memory_folder
 from tests.unit.profiles_made import KEY, LISTS, NOWHERE, PASSPHRASE, QUICK_LOG2_N, change, make_profile, rows
 from tui.peer import Peer
@@ -109,6 +109,6 @@ def test_a_peer_over_it_opens_and_works(damages, locked) -> None:
         change(path, "INSERT OR REPLACE INTO facts VALUES ('cluster', :id)", id=NOWHERE.cluster_id)
         with (
             mock.patch.object(outbox_module, "FIRST_TRY_S", 0.0),
-            mock.patch.object(passphrase, "SCRYPT_LOG2_N", QUICK_LOG2_N),
+            mock.patch.object(data_key, "SCRYPT_LOG2_N", QUICK_LOG2_N),
         ):
             anyio.run(use, profile)

@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 
-from shared import passphrase
+from shared import data_key
 from tests.unit.profiles_made import PASSPHRASE, QUICK_LOG2_N
 from tui.peer.locking import remove_passphrase, set_passphrase
 from tui.peer.profile import Profile
@@ -71,10 +71,10 @@ def main() -> None:
     """Fork a child for each step, until one comes to its end."""
     global _left
     kind, profile, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    passphrase.SCRYPT_LOG2_N = QUICK_LOG2_N
+    data_key.SCRYPT_LOG2_N = QUICK_LOG2_N
     connect = sqlite3.connect
     sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=Connection, **options)
-    passphrase.stretched("warm", b"s" * 16, QUICK_LOG2_N)  # imports are no steps
+    data_key.stretched("warm", b"s" * 16, QUICK_LOG2_N)  # imports are no steps
     number = 0
     while True:
         copy = folder / str(number)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from shared import passphrase
+from shared import data_key
 from shared.cluster import Cluster, NodeAddress
+from shared.data_key import DataKey
 from shared.identity import Identity
 from shared.keyfiles import save_identity
-from shared.passphrase import DataKey
 from shared.records import encode_record
 from shared.rights import create_grant
 from shared.wire import operations as ops
@@ -27,7 +27,7 @@ MY_IMAGE, HELD_IMAGE = "c1" * 16, "c2" * 16
 HELD, GIVEN = "d1" * 16, "d2" * 16
 ASK, REQUEST, VIEW, DEVICE = "e1" * 16, "e2" * 16, "e3" * 16, "e4" * 16
 PASSPHRASE, KEY = "four words or more", DataKey(sha256(b"the data key of a locked profile").digest())
-QUICK_LOG2_N = passphrase.MIN_SCRYPT_LOG2_N
+QUICK_LOG2_N = data_key.MIN_SCRYPT_LOG2_N
 LISTS = ("my_images", "peer_images", "requests", "outbox", "troubles")
 
 
@@ -147,7 +147,7 @@ def rows() -> dict[str, dict[str, Any]]:
 def make_profile(folder: Path, *, locked: bool = False) -> Path:
     """Make a profile with one row in every table; return its store's path. A locked one opens by `PASSPHRASE`.
 
-    Tests that open a locked one patch `shared.passphrase.SCRYPT_LOG2_N` with `QUICK_LOG2_N`, unless they have time.
+    Tests that open a locked one patch `shared.data_key.SCRYPT_LOG2_N` with `QUICK_LOG2_N`, unless they have time.
     """
     key = KEY if locked else None
     (folder / "images").mkdir(parents=True)
@@ -164,8 +164,8 @@ def make_profile(folder: Path, *, locked: bool = False) -> Path:
 
 @cache
 def _wrapped() -> bytes:
-    with mock.patch.object(passphrase, "SCRYPT_LOG2_N", QUICK_LOG2_N):
-        return passphrase.wrap(KEY, PASSPHRASE)
+    with mock.patch.object(data_key, "SCRYPT_LOG2_N", QUICK_LOG2_N):
+        return data_key.wrap(KEY, PASSPHRASE)
 
 
 @cache

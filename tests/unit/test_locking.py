@@ -11,11 +11,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from shared import passphrase
+from shared import data_key
+from shared.data_key import DataKey
 from shared.errors import InvalidInput, PassphraseNeeded, ProfileError, StorageError, WrongPassphrase
 from shared.keyexport import import_identity
 from shared.keyfiles import is_locked_file, load_identity
-from shared.passphrase import DataKey
 from tests.disks import fill
 from tests.unit.locking_killed import NEW
 from tests.unit.profiles_made import (
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passphrase, "SCRYPT_LOG2_N", QUICK_LOG2_N)
+    monkeypatch.setattr(data_key, "SCRYPT_LOG2_N", QUICK_LOG2_N)
 
 
 def secrets() -> list[bytes]:
@@ -198,7 +198,7 @@ async def test_less_work_than_today_is_made_good_when_the_profile_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_profile(tmp_path / "profile", locked=True)
-    monkeypatch.setattr(passphrase, "SCRYPT_LOG2_N", QUICK_LOG2_N + 1)
+    monkeypatch.setattr(data_key, "SCRYPT_LOG2_N", QUICK_LOG2_N + 1)
     before = (tmp_path / "profile" / "data-key").read_bytes()
     opened(tmp_path / "profile", PASSPHRASE)
     after = (tmp_path / "profile" / "data-key").read_bytes()
@@ -335,18 +335,18 @@ def test_a_profile_that_another_program_has_open_says_which(tmp_path: Path) -> N
 async def test_what_does_not_belong_together_is_one_sentence(tmp_path: Path, damage: str, words: str) -> None:
     profile = tmp_path / "profile"
     make_profile(profile, locked=True)
-    data_key = profile / "data-key"
+    file = profile / "data-key"
     if damage == "cut":
-        data_key.write_bytes(data_key.read_bytes()[:-30])
+        file.write_bytes(file.read_bytes()[:-30])
     elif damage == "gone":
-        data_key.unlink()
+        file.unlink()
     elif damage == "link":
-        data_key.rename(tmp_path / "elsewhere")
-        data_key.symlink_to(tmp_path / "elsewhere")
+        file.rename(tmp_path / "elsewhere")
+        file.symlink_to(tmp_path / "elsewhere")
     elif damage == "others":
-        data_key.chmod(0o644)
+        file.chmod(0o644)
     elif damage == "another":
-        data_key.write_bytes(passphrase.wrap(DataKey.generate(), PASSPHRASE))
+        file.write_bytes(data_key.wrap(DataKey.generate(), PASSPHRASE))
     else:
         make_profile(tmp_path / "other", locked=True)
         store = Store(tmp_path / "other" / "store.sqlite", key=KEY)

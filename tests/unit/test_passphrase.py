@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shared import passphrase
+from shared import data_key
+from shared.data_key import SEALED_MAGIC, DataKey, is_sealed, unwrap, wrap
 from shared.errors import InvalidInput, PassphraseNeeded, ProfileError, WrongPassphrase
 from shared.keyfiles import is_locked_file, load_identity, rewrite_identity, save_identity, words_in
-from shared.passphrase import SEALED_MAGIC, DataKey, is_sealed, unwrap, wrap
 from tests.unit.rights_samples import OWNER, STRANGER
 
 WORD = "correct horse battery staple"
@@ -21,7 +21,7 @@ NAME = "/p/ada/data-key"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passphrase, "SCRYPT_LOG2_N", passphrase.MIN_SCRYPT_LOG2_N)
+    monkeypatch.setattr(data_key, "SCRYPT_LOG2_N", data_key.MIN_SCRYPT_LOG2_N)
 
 
 # --- Data keys -------------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def test_a_passphrase_that_is_none_is_refused(word: str) -> None:
 def test_less_work_than_today_opens_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     key = DataKey.generate()
     data = wrap(key, WORD)
-    monkeypatch.setattr(passphrase, "SCRYPT_LOG2_N", passphrase.MIN_SCRYPT_LOG2_N + 1)
+    monkeypatch.setattr(data_key, "SCRYPT_LOG2_N", data_key.MIN_SCRYPT_LOG2_N + 1)
     assert unwrap(data, WORD, name=NAME) == (key, True)
 
 
@@ -101,7 +101,7 @@ def test_one_of_a_newer_version_is_told_as_such() -> None:
 def test_a_crafted_work_factor_is_refused_at_once(log2_n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """N = 2^40 would ask for a petabyte."""
     fields = json.loads(wrap(DataKey.generate(), WORD)) | {"log2_n": log2_n}
-    monkeypatch.setattr(passphrase, "stretched", lambda *_: pytest.fail("the work was begun"))
+    monkeypatch.setattr(data_key, "stretched", lambda *_: pytest.fail("the work was begun"))
     with pytest.raises(ProfileError, match="damaged"):
         unwrap(json.dumps(fields).encode(), WORD, name=NAME)
 

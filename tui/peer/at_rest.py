@@ -13,8 +13,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from shared.data_key import SEALED_MAGIC, DataKey, is_sealed
 from shared.errors import ProfileError
-from shared.passphrase import SEALED_MAGIC, DataKey, is_sealed
 from tui.peer.schema import place_of
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from shared.data_key import DataKey, unwrap, wrap
 from shared.errors import PassphraseNeeded, ProfileError, StorageError
 from shared.files import TEMPORARY_SUFFIX, flush_to_disk, replace_file
 from shared.identity import Identity
 from shared.keyfiles import is_locked_file, load_identity, read_private, rewrite_identity, save_identity
-from shared.passphrase import DataKey, unwrap, wrap
 from tui.peer.profiles import DATA_KEY, checked_profile
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from shared.data_key import DataKey
 from shared.errors import ProfileError, StorageError
-from shared.passphrase import DataKey
 from tui.peer import at_rest
 from tui.peer.rows import TABLES, fault_of
 from tui.peer.schema import migrate, place_of
