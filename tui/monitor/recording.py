@@ -159,10 +159,12 @@ class Recording:
         return self.before(bisect_right(self._blocks, at, key=_first_at))
 
     def block(self, number: int) -> tuple[RecordedFrame, ...]:
-        """Return the messages of a block, in order of time; of a damaged one those before the damage.
+        """Return the messages of a block, in order of time; of a damaged one those before the damage, of later ones none.
 
         Reads the disk. Raises nothing: from the damage on the recording has ended.
         """
+        if number >= len(self._blocks):
+            return ()
         block, frames = self._blocks[number], list[RecordedFrame]()
         try:
             plain = self._plain(block)
