@@ -33,6 +33,7 @@ SALT_BYTES: Final = 16
 SEALED_MAGIC: Final = b"\x00Glimp1\x00"
 """What encrypted bytes begin with. No key is as long as they are, and no stored message begins so."""
 
+_KDF: Final = "scrypt"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
@@ -98,8 +99,8 @@ def wrap(key: DataKey, passphrase: str) -> bytes:
     """Return the content of a file from which only this passphrase gets the key."""
     checked_passphrase(passphrase)
     log2_n, salt = SCRYPT_LOG2_N, token_bytes(SALT_BYTES)
-    sealed = DataKey(stretched(passphrase, salt, log2_n)).seal(_purpose(log2_n, salt), key.secret)
-    content = _Wrapped("data-key", 1, "scrypt", log2_n, _text(salt), _text(sealed), _check(log2_n, salt, sealed))
+    sealed = DataKey(stretched(passphrase, salt, log2_n)).seal(_purpose(_KDF, log2_n, salt), key.secret)
+    content = _Wrapped("data-key", 1, _KDF, log2_n, _text(salt), _text(sealed), _check(log2_n, salt, sealed))
     return orjson.dumps(msgspec.to_builtins(content), option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -128,7 +129,7 @@ def unwrap(data: bytes, passphrase: str, *, name: str) -> tuple[DataKey, bool]:
         raise damaged
     wrapping = DataKey(stretched(checked_passphrase(passphrase), salt, content.log2_n))
     try:
-        secret = wrapping.open(_purpose(content.log2_n, salt), sealed)
+        secret = wrapping.open(_purpose(content.kdf, content.log2_n, salt), sealed)
     except ProfileError:
         raise WrongPassphrase(
             "The passphrase does not open this profile; try again. Nobody can find out one that is forgotten: then"
@@ -137,8 +138,8 @@ def unwrap(data: bytes, passphrase: str, *, name: str) -> tuple[DataKey, bool]:
     return DataKey(secret), content.log2_n < SCRYPT_LOG2_N
 
 
-def _purpose(log2_n: int, salt: bytes) -> str:
-    return f"data key, scrypt {log2_n} {SCRYPT_R} {SCRYPT_P} {salt.hex()}"
+def _purpose(kdf: str, log2_n: int, salt: bytes) -> str:
+    return f"data key, {kdf} {log2_n} {SCRYPT_R} {SCRYPT_P} {salt.hex()}"
 
 
 def _text(data: bytes) -> str:

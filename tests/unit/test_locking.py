@@ -12,10 +12,15 @@ import anyio
 import pytest
 
 from shared import data_key
+from shared.config import MAX_REPLY_OBJECT_BYTES, PREVIEW_MAX_BYTES
 from shared.data_key import DataKey
 from shared.errors import InvalidInput, PassphraseNeeded, ProfileError, StorageError, WrongPassphrase
 from shared.keyexport import import_identity
 from shared.keyfiles import is_locked_file, load_identity
+from shared.net.partial_store import MIN_KEPT_BYTES
+from shared.wire.codec import encode
+from shared.wire.operations import PreviewAnswer
+from shared.wire.peer_messages import Answer
 from tests.disks import fill
 from tests.unit.locking_killed import NEW
 from tests.unit.profiles_made import (
@@ -160,6 +165,12 @@ async def test_a_profile_that_is_not_locked_opens_with_a_passphrase_and_stays_so
         assert not peer.status().locked
         for name in LISTS:
             await getattr(peer, name)(**({"local": True} if name in ("my_images", "requests") else {}))
+
+
+def test_a_preview_of_others_is_never_kept_on_the_disk() -> None:
+    """Answers that arrive in part are kept, unless they are so short that they are asked for again sooner."""
+    answer = Answer(request="0" * 32, outcome=PreviewAnswer(image=MY_IMAGE, preview=b"\xff" * PREVIEW_MAX_BYTES))
+    assert len(encode(answer, cap_bytes=MAX_REPLY_OBJECT_BYTES)) < MIN_KEPT_BYTES
 
 
 # --- Changing --------------------------------------------------------------------------------------------------------

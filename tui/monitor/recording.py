@@ -159,7 +159,7 @@ class Recording:
         return self.before(bisect_right(self._blocks, at, key=_first_at))
 
     def block(self, number: int) -> tuple[RecordedFrame, ...]:
-        """Return the messages of a block, in order of time; of a damaged one those before the damage, of later ones none.
+        """Return the messages of a block, in order of time; of a damaged one those before the damage.
 
         Reads the disk. Raises nothing: from the damage on the recording has ended.
         """
