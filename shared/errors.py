@@ -68,7 +68,11 @@ class ProfileError(UserError):
 
 
 class WrongPassphrase(ProfileError):
-    """An exported identity is whole, but the passphrase does not open it."""
+    """An exported identity or a locked profile is whole, but the passphrase does not open it."""
+
+
+class PassphraseNeeded(ProfileError):
+    """A profile is locked by a passphrase, and none was given."""
 
 
 class StorageError(UserError):
@@ -85,6 +89,10 @@ class IdentityChanged(UserError):
 
 class Unavailable(GlimpseError):
     """The cloud, the directory or a peer cannot be reached now. What was asked for is kept or was never begun."""
+
+
+class PathTooNarrow(Unavailable):
+    """Only small datagrams get to the other side; the text says which size is needed and what to do."""
 
 
 class TransferFailed(Unavailable):

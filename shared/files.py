@@ -116,6 +116,8 @@ def _document(path: Path, what: str) -> dict[str, Any]:
         raise InvalidInput(f"The {what} {path} cannot be read: {error.strerror}.") from None
     except RecursionError:
         raise InvalidInput(f"The {what} {path} cannot be read: it is nested too deeply.") from None
-    except (msgspec.DecodeError, ValueError) as error:  # not UTF-8, or a number of thousands of digits
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"The {what} {path} cannot be read: {error}.") from None
+    except ValueError:  # Python reads no more than 4300 digits
+        raise InvalidInput(f"The {what} {path} cannot be read: it holds a number of thousands of digits.") from None
     return document

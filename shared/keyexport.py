@@ -8,7 +8,6 @@ a damaged copy from a wrong passphrase; what protects the keys is the passphrase
 import base64
 import binascii
 import textwrap
-import unicodedata
 from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_bytes
@@ -17,18 +16,18 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from shared.errors import InvalidInput, ProfileError, WrongPassphrase
 from shared.identity import KEY_BYTES, Identity
+from shared.passphrase import (
+    MAX_SCRYPT_LOG2_N,
+    MIN_SCRYPT_LOG2_N,
+    SCRYPT_LOG2_N,
+    SCRYPT_P,
+    SCRYPT_R,
+    stretched,
+)
 
-SCRYPT_LOG2_N: Final = 17
-"""Work factor of an export: 128 MiB and some tenths of a second for each guess at the passphrase."""
-MAX_SCRYPT_LOG2_N: Final = 20
-"""Largest work factor that is read: a crafted file could otherwise ask for any amount of memory (here 1 GiB)."""
-MIN_SCRYPT_LOG2_N: Final = 10
-SCRYPT_R: Final = 8
-SCRYPT_P: Final = 1
 MAX_EXPORT_BYTES: Final = 4_096
 
 _BEGIN: Final = "-----BEGIN GLIMPSE IDENTITY-----"
@@ -58,7 +57,7 @@ def export_identity(
         raise InvalidInput(f"The work factor is between {MIN_SCRYPT_LOG2_N} and {MAX_SCRYPT_LOG2_N}.")
     salt, nonce = entropy(16), entropy(12)
     header = _HEADER.pack(_MAGIC, _VERSION, scrypt_log2_n, SCRYPT_R, SCRYPT_P, salt, nonce)
-    cipher = ChaCha20Poly1305(_key(passphrase, salt, scrypt_log2_n))
+    cipher = ChaCha20Poly1305(stretched(passphrase, salt, scrypt_log2_n))
     block = header + cipher.encrypt(nonce, identity.signing_private + identity.session_private, header)
     text = base64.b64encode(block + _checksum(block)).decode("ascii")
     return "\n".join([_BEGIN, *textwrap.wrap(text, _LINE_CHARS), _END, ""]).encode("ascii")
@@ -78,7 +77,7 @@ def import_identity(data: bytes, passphrase: str) -> Identity:
         raise ProfileError("This export asks for more work than any export of Glimpse does; it is not safe to open.")
     header, body = block[: _HEADER.size], block[_HEADER.size :]
     try:
-        keys = ChaCha20Poly1305(_key(passphrase, salt, log2_n)).decrypt(nonce, body, header)
+        keys = ChaCha20Poly1305(stretched(passphrase, salt, log2_n)).decrypt(nonce, body, header)
     except InvalidTag:
         raise WrongPassphrase("The passphrase does not open this export; try again.") from None
     return Identity(keys[:KEY_BYTES], keys[KEY_BYTES:])
@@ -106,12 +105,6 @@ def _block(data: bytes) -> bytes:
     if len(content) != _HEADER.size + _BODY_BYTES or checksum != _checksum(content):
         raise damaged
     return content
-
-
-def _key(passphrase: str, salt: bytes, log2_n: int) -> bytes:
-    """Derive the key; one passphrase typed on two keyboards gives one key (Unicode form NFC)."""
-    secret = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
-    return Scrypt(salt=salt, length=32, n=1 << log2_n, r=SCRYPT_R, p=SCRYPT_P).derive(secret)
 
 
 def _checksum(block: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The `glimpse` command. Arguments are parsed here; everything heavy is imported by the command that needs it."""
 
+import os
 import stat
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,13 @@ _cluster = click.option(
     help="Cluster file, or the folder that holds it. [default: GLIMPSE_CLUSTER, or this machine's]",
 )
 _profile = click.option("--profile", default="default", show_default=True, help="Name of the profile on this machine.")
+_passphrase_file = click.option(
+    "--passphrase-file",
+    type=_FILE,
+    envvar="GLIMPSE_PASSPHRASE_FILE",
+    help="File (mode 0600) whose first line is the profile's passphrase. [default: GLIMPSE_PASSPHRASE_FILE, or the "
+    "passphrase itself in GLIMPSE_PASSPHRASE]",
+)
 _TCP_PORT = click.IntRange(1, 65_535)
 _metrics_host = click.option(
     "--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve metrics on; they need no key."
@@ -193,7 +201,39 @@ def restore(
 
 @glimpse.command()
 @_profile
+@click.option("--remove", is_flag=True, help="Remove it: the keys lie on the disk in clear afterwards.")
+@_passphrase_file
+@click.option("--new-passphrase-file", type=_FILE, help="File (mode 0600) whose first line is the new passphrase.")
+def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_passphrase_file: Path | None) -> None:
+    """Set, change or remove the passphrase that locks a profile.
+
+    Without files it is asked for. No other program may have the profile open; an open client does it by itself, in its
+    account dialog. Keys and what opens pictures are encrypted under it on this machine. Nobody can find out one that is
+    forgotten: keep an export of the account.
+    """
+    from tui.commands.passphrase import change, given_passphrase
+    from tui.common.user_paths import profiles_root
+    from tui.peer.profile import profile_folder
+
+    if remove and new_passphrase_file is not None:
+        raise InvalidInput("Give --remove or --new-passphrase-file, not both.")
+    folder = profile_folder(profiles_root(), profile)
+
+    def old() -> str:
+        return given_passphrase(passphrase_file) or _asked("Passphrase", "--passphrase-file")
+
+    def new() -> str:
+        if new_passphrase_file is None:
+            return _asked("New passphrase", "--new-passphrase-file", twice=True)
+        return given_passphrase(new_passphrase_file) or ""
+
+    _run(lambda: change(folder, remove=remove, old=old, new=new, say=click.echo))
+
+
+@glimpse.command()
+@_profile
 @_cluster
+@_passphrase_file
 @click.option("--name", help="Name to register under. [default: the profile's name]")
 @click.option("--accept", type=click.Choice(["all", "none"]), required=True, help="Which requests are granted.")
 @click.option("--views", type=int, help="Views to grant instead of the number asked for.")
@@ -209,6 +249,7 @@ def restore(
 def agent(
     profile: str,
     cluster: Path | None,
+    passphrase_file: Path | None,
     name: str | None,
     accept: str,
     views: int | None,
@@ -218,16 +259,26 @@ def agent(
     hold: str,
     with_parent: bool,
 ) -> None:
-    """Run a peer without a screen that shares a folder and answers requests."""
+    """Run a peer without a screen that shares a folder and answers requests.
+
+    A profile that is made while a passphrase is given is locked by it.
+    """
     from tui.commands.agent import agent as run_agent
     from tui.commands.agent import until_stopped
+    from tui.commands.passphrase import given_passphrase
     from tui.common.user_paths import find_cluster, profiles_root
     from tui.peer import Peer
     from tui.peer.profile import profile_folder
 
+    given = given_passphrase(passphrase_file)
+
     async def main() -> None:
         folder = profile_folder(profiles_root(), profile)
-        async with Peer(folder, find_cluster(cluster), holds_copies=hold != "never") as peer:
+        async with Peer(folder, find_cluster(cluster), passphrase=given, holds_copies=hold != "never") as peer:
+            if given is not None and not peer.status().locked:
+                _tell(
+                    f"Warning: the profile {profile} is not locked; `glimpse passphrase --profile {profile}` does it."
+                )
             await until_stopped(
                 lambda: run_agent(
                     peer,
@@ -298,9 +349,10 @@ def demo(script: bool, directory: str | None, directory_file: Path | None, keep:
     "--profile", help="Name of the profile on this machine, made if it is new. [default: the only one, or ask]"
 )
 @_cluster
+@_passphrase_file
 @click.option("--list-keys", is_flag=True, help="List all actions with their keys, for client.toml, and end.")
-def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
-    """Open the client: share pictures, ask for them, look at them.
+def client(profile: str | None, cluster: Path | None, passphrase_file: Path | None, list_keys: bool) -> None:
+    """Open the client: share pictures, ask for them, look at them. It asks for the passphrase of a locked profile.
 
     \b
     Keys      ? shows all keys, ctrl+p every action, ctrl+q quits
@@ -323,7 +375,12 @@ def client(profile: str | None, cluster: Path | None, list_keys: bool) -> None:
     from tui.client.run import run_client
     from tui.peer.profiles import checked_profile
 
-    sys.exit(run_client(None if profile is None else checked_profile(profile), cluster))
+    given = None
+    if passphrase_file is not None or "GLIMPSE_PASSPHRASE" in os.environ:
+        from tui.commands.passphrase import given_passphrase
+
+        given = given_passphrase(passphrase_file)
+    sys.exit(run_client(None if profile is None else checked_profile(profile), cluster, passphrase=given))
 
 
 @glimpse.command()
@@ -380,6 +437,14 @@ def _directory_url(url: str | None, file: Path | None) -> str | None:
     if _has_password(url) and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InvalidInput(f"{file} holds a password and others may read it; run: chmod 600 {file}")
     return url
+
+
+def _asked(what: str, option: str, *, twice: bool = False) -> str:
+    """Ask for a passphrase at the terminal, without showing it."""
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"There is no terminal to ask for the passphrase at; give {option}.")
+    answer: str = click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
+    return answer
 
 
 def _has_password(url: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import msgspec
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, InvalidInput, MalformedMessage, Unavailable
+from shared.errors import GlimpseError, InvalidInput, MalformedMessage, PathTooNarrow, Unavailable
 from shared.identity import words_of
 from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
@@ -47,6 +47,8 @@ from tui.common.user_paths import OPERATOR_KEY
 log = logging.getLogger(__name__)
 
 _WAIT_S = 2.0
+_ANSWER_S = 1.9
+"""How long a node may take to answer a handshake; a little less, so that it can be said why it does not."""
 _REPEAT_S = 0.4
 SILENT_S = 2.5
 """A node that pushes nothing for this long is connected to anew: it may have restarted and not know the session."""
@@ -151,7 +153,10 @@ class Operator:
             bind=(cluster.bind_host, 0),
             timing=cluster.timing,
             prologue=cluster.prologue,
+            looks_at_paths=True,
         )
+        self.troubles: dict[str, str] = {}
+        """Why a node could not be reached, in a sentence that says what to do, where that is known; by name."""
         self._endpoint.on_message = self._receive
         self._endpoint.on_offer = self._offered
         self._answers: dict[str, tuple[anyio.Event, list[Message]]] = {}
@@ -184,7 +189,7 @@ class Operator:
         order = OperatorCommand(request=request, command=command, number=number, text=text)
         answer = await self._ask(self.cluster.node(name), request, order)
         if not isinstance(answer, OperatorAnswer):
-            raise Unavailable(f"Node {name} does not answer; see whether its process runs.")
+            raise Unavailable(self.troubles.get(name) or f"Node {name} does not answer; see whether its process runs.")
         if not answer.ok:
             raise InvalidInput(answer.text)
 
@@ -198,7 +203,7 @@ class Operator:
         async with anyio.create_task_group() as group:
             for node in self.cluster.nodes:
                 group.start_soon(ask, node)
-        return summary(self.cluster, reports)
+        return summary(self.cluster, reports, self.troubles)
 
     async def watch(self, deliver: Deliver, *, interval_ms: int = MIN_INTERVAL_MS) -> None:
         """Watch all nodes until cancelled, connecting again where that is needed; then tell them that it is over.
@@ -254,11 +259,15 @@ class Operator:
         event, found = self._answers[request] = (anyio.Event(), [])
         try:
             with anyio.move_on_after(_WAIT_S):
-                session = await self._session(node, _WAIT_S)
+                session = await self._session(node, _ANSWER_S)
+                self.troubles.pop(node.name, None)
                 while not found:
                     self._post(session, message)
                     with anyio.move_on_after(_REPEAT_S):
                         await event.wait()
+        except PathTooNarrow as error:
+            self.troubles[node.name] = str(error)
+            return None
         except GlimpseError:
             return None
         finally:
@@ -308,8 +317,12 @@ class Operator:
             log.info("a long answer did not arrive", extra={"reason": str(error)})
 
 
-def summary(cluster: Cluster, reports: dict[str, StatusReport | None]) -> dict[str, Any]:
+def summary(
+    cluster: Cluster, reports: dict[str, StatusReport | None], troubles: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the cluster's state from what its nodes say. The leader is the one that leads the highest term.
+
+    `troubles` say of nodes that do not answer why that is, where it is known.
 
     The directory of the whole is as the node sees it that fares worst: ok only if every node that answers can write.
     """
@@ -320,7 +333,8 @@ def summary(cluster: Cluster, reports: dict[str, StatusReport | None]) -> dict[s
     for node in cluster.nodes:
         report = reports.get(node.name)
         if report is None:
-            nodes.append({"name": node.name, "role": "down"})
+            trouble = (troubles or {}).get(node.name)
+            nodes.append({"name": node.name, "role": "down", **({"trouble": trouble} if trouble else {})})
         else:
             nodes.append({**msgspec.to_builtins(report.status), "directory": _as_seen(report.directory)})
     directories = [report.directory for report in reports.values() if report is not None]

@@ -6,10 +6,11 @@ through the methods, what it is told goes out through the callbacks, always in t
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -19,7 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Limits, Timing
-from shared.errors import LocalError, MalformedMessage, RemoteError, Unavailable
+from shared.errors import LocalError, MalformedMessage, PathTooNarrow, RemoteError, Unavailable
 from shared.net.admission import WorkerPorts
 from shared.net.control import (
     FOR_OWNER,
@@ -38,6 +39,7 @@ from shared.net.control import (
 from shared.net.handles import EndpointStatistics, Incoming, IncomingOffer, Progress, Session
 from shared.net.lazy_timer import LazyTimer
 from shared.net.partial_store import MemoryPartials, PartialStore
+from shared.net.path_probe import is_too_narrow, narrow_path
 from shared.net.paths import shown_address
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.reaching import first_to_answer
@@ -56,6 +58,11 @@ log = logging.getLogger(__name__)
 RIDE_ALONG_BYTES: Final = 16 * 1024
 """An object of this size is a first flight of 14 small datagrams: about what may be sent unasked over any path
 (RFC 9002 section 7.2), and far from filling a socket buffer."""
+_LOOK_AFTER_S: Final = 0.7
+"""When a handshake without an answer has its path looked at."""
+_LOOK_AGAIN_S: Final = 30.0
+_LOOKED_AT: Final = 256
+"""Paths whose looks are remembered."""
 _TRANSFER_HEAD = bytes((PROTOCOL_VERSION, DatagramType.TRANSFER))
 _TOKEN = slice(2, 10)
 
@@ -94,6 +101,7 @@ class Endpoint:
         gso: bool = True,
         datagram_bytes: int | None = None,
         ride_along_bytes: int = RIDE_ALONG_BYTES,
+        looks_at_paths: bool = False,
     ) -> None:
         """Take this side's X25519 private key (32 bytes) and where to listen, port 0 for any.
 
@@ -101,7 +109,8 @@ class Endpoint:
         with different `prologue` cannot talk. `partials` keeps objects that arrived in part, in memory if it is not
         given. `gso=False` sends and receives datagrams one by one. `datagram_bytes` fixes the size of transfer
         datagrams (1200 to 65 000) instead of choosing by path. Objects up to `ride_along_bytes` leave together with
-        their offer and need no worker port at the receiver.
+        their offer and need no worker port at the receiver. With `looks_at_paths`, `connect` finds out whether it is
+        the size of its datagrams that keeps the other side from answering.
         """
         self.on_message: Callable[[Session, bytes], None] = _ignore_message
         self.on_session: Callable[[Session], None] = _ignore_session
@@ -116,6 +125,9 @@ class Endpoint:
         self._gso = gso
         self._datagram_bytes = datagram_bytes
         self._ride_along_bytes = ride_along_bytes
+        self._looks_at_paths = looks_at_paths
+        self._narrow: OrderedDict[Address, tuple[float, bool]] = OrderedDict()
+        """Which paths were looked at lately, by `clock`, and whether they let only small datagrams through."""
         self._mux = SecureMultiplexer(
             static_private, entropy=entropy, timing=timing, limits=limits, cluster_prologue=prologue
         )
@@ -230,7 +242,7 @@ class Endpoint:
 
         Hosts may be names, which are looked up each time. All addresses are tried side by side, the first one ahead.
         Waits `timeout_s` seconds, the preset's handshake time-out if not given. Raises `Unavailable` where nobody
-        answers, `InvalidInput` where the key cannot be one.
+        answers, as `PathTooNarrow` where that is known to be the reason; `InvalidInput` where the key cannot be one.
         """
         if not self._is_open:
             raise Unavailable("The endpoint is closed.")
@@ -250,16 +262,50 @@ class Endpoint:
         opening.waiting += 1
         self._settle()
         try:
-            await opening.ended.wait()
+            is_narrow = await self._ended_or_narrow(opening.ended, address)
         finally:
             opening.waiting -= 1
             if not opening.waiting and not opening.ended.is_set():
                 self._opening.pop(number, None)
                 self._mux.close(number, self._clock())
                 self._settle_soon()
+        if is_narrow:
+            raise PathTooNarrow(narrow_path(address))
         if opening.session is None:
             raise Unavailable(opening.reason)
         return opening.session
+
+    async def _ended_or_narrow(self, ended: anyio.Event, address: Address) -> bool:
+        """Wait until a handshake has ended; return True before that where only small datagrams get to its address."""
+        if not self._looks_at_paths:
+            await ended.wait()
+            return False
+        with anyio.move_on_after(_LOOK_AFTER_S):
+            await ended.wait()
+            return False
+        is_narrow = False
+        async with anyio.create_task_group() as group:
+
+            async def look() -> None:
+                nonlocal is_narrow
+                is_narrow = await self._is_narrow(address)
+                if is_narrow:
+                    group.cancel_scope.cancel()
+
+            group.start_soon(look)
+            await ended.wait()
+            group.cancel_scope.cancel()
+        return is_narrow and not ended.is_set()
+
+    async def _is_narrow(self, address: Address) -> bool:
+        at, found = self._narrow.get(address, (-math.inf, False))
+        if self._clock() - at >= _LOOK_AGAIN_S:
+            self._narrow[address] = (self._clock(), False)  # also where the look is cut short: it costs datagrams
+            while len(self._narrow) > _LOOKED_AT:
+                self._narrow.popitem(last=False)
+            found = await is_too_narrow(address, local_host=self.local_address[0])
+            self._narrow[address] = (self._clock(), found)
+        return found
 
     def post(self, session: Session, message: bytes) -> None:
         """Send one message, which arrives once or never; to a session that is over it is lost.

@@ -18,10 +18,11 @@ from typing import Any, Final
 from node.settings import load_node_settings
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
 from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES, PROTOCOL_VERSION
+from shared.data_key import DataKey, unwrap
 from shared.errors import GlimpseError
 from shared.identity import Identity
 from shared.keyexport import export_identity, import_identity
-from shared.keyfiles import load_identity, save_identity
+from shared.keyfiles import load_identity, save_identity, words_in
 from shared.net.control import decode_control
 from shared.records import decode_any_record, encode_record
 from shared.rights import create_grant, verify_record
@@ -35,7 +36,7 @@ from shared.wire.codec import decode, encode
 from shared.wire.labels import Label
 from shared.wire.upload import Upload, decode_upload, encode_upload
 from tests.sim.transfers import PlainCipher
-from tests.unit.profiles_made import make_profile
+from tests.unit.profiles_made import KEY, PASSPHRASE, make_profile
 from tui.client.settings import load_settings as client_settings
 from tui.monitor.node_index import NodeIndex
 from tui.monitor.recording import header_line, message_line, read_recording
@@ -301,37 +302,44 @@ def _toml() -> list[bytes]:
 
 
 def keys(data: bytes) -> None:
-    """A key file, and the export of an identity."""
+    """A key file, locked or not, a data key, and the export of an identity."""
     expected(lambda: import_identity(data, "a passphrase"))
+    expected(lambda: unwrap(data, PASSPHRASE, name="data-key"))
     with file_of(data) as path:
-        expected(lambda: load_identity(path))
+        for key in (None, KEY):
+            expected(lambda key=key: load_identity(path, key))  # type: ignore[misc]
+        expected(lambda: words_in(path))
 
 
 def _keys() -> list[bytes]:
     identity = Identity.generate()
-    with file_of(b"") as path:
-        path.unlink()
-        save_identity(path, identity)
-        return [path.read_bytes(), export_identity(identity, "a passphrase")]
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / "clear", Path(folder) / "locked"]
+        for path, key in zip(files, (None, KEY), strict=True):
+            save_identity(path, identity, key)
+        make_profile(Path(folder) / "profile", locked=True)
+        data_key = (Path(folder) / "profile" / "data-key").read_bytes()
+        return [*(path.read_bytes() for path in files), data_key, export_identity(identity, "a passphrase")]
 
 
 def store(data: bytes) -> None:
-    """A peer's store in which some bytes are others: where, and then which."""
-    whole = _store()
-    at = int.from_bytes(data[:3], "big") % len(whole)
-    with file_of(whole[:at] + data[3:] + whole[at + len(data[3:]) :]) as path:
+    """A peer's store, of a locked profile or not, in which some bytes are others: where, and then which."""
 
-        def use() -> None:
-            with closing(Store(path)) as opened:
-                opened.outbox()
+    def use(path: Path, key: DataKey | None) -> None:
+        with closing(Store(path, key=key)) as opened:
+            opened.outbox()
 
-        expected(use)
+    for key in (None, KEY):
+        whole = _store(locked=key is not None)
+        at = int.from_bytes(data[:3], "big") % len(whole)
+        with file_of(whole[:at] + data[3:] + whole[at + len(data[3:]) :]) as path:
+            expected(lambda path=path, key=key: use(path, key))  # type: ignore[misc]
 
 
 @cache
-def _store() -> bytes:
+def _store(*, locked: bool) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        return make_profile(Path(folder)).read_bytes()
+        return make_profile(Path(folder), locked=locked).read_bytes()
 
 
 TARGETS: Final[dict[str, Target]] = {

@@ -18,7 +18,7 @@ class _Back(asyncio.DatagramProtocol):
         self._relay, self._front, self._peer = relay, front, peer
 
     def datagram_received(self, data: bytes, _: Any) -> None:
-        if self._relay.passes("down"):
+        if self._relay.passes("down", data):
             self._front.transport.sendto(data, self._peer)
 
 
@@ -47,7 +47,7 @@ class _Front(asyncio.DatagramProtocol):
                 loop.create_datagram_endpoint(lambda: _Back(self._relay, self, peer), remote_addr=self._node)
             )
         back, _ = await self._backs[peer]
-        if self._relay.passes("up") and not back.is_closing():
+        if self._relay.passes("up", data) and not back.is_closing():
             back.sendto(data)
 
     async def aclose(self) -> None:
@@ -59,27 +59,31 @@ class _Front(asyncio.DatagramProtocol):
 
 
 class Relay:
-    """`hook` decides on every datagram while `is_open`; nothing passes otherwise."""
+    """`hook` decides on every datagram while `is_open`; nothing passes otherwise, and none longer than `max_bytes`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.is_open = True
+        self.max_bytes = 65_536
         self.hook: Hook = lambda _direction: True
 
-    def passes(self, direction: str) -> bool:
-        return self.is_open and self.hook(direction)
+    async def before(self, address: tuple[str, int]) -> _Front:
+        """Open the relay's side that stands for whoever is at `address`."""
+        _, front = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Front(self, address), local_addr=("127.0.0.1", 0)
+        )
+        return front
+
+    def passes(self, direction: str, data: bytes) -> bool:
+        return self.is_open and len(data) <= self.max_bytes and self.hook(direction)
 
 
 @asynccontextmanager
 async def relay(cluster: Path, file: Path) -> AsyncIterator[Relay]:
     """Open a relay before the nodes of a cluster file, and write to `file` the cluster file that leads through it."""
-    document, loop = cluster.read_text(), asyncio.get_running_loop()
-    made, fronts = Relay(file), []
+    document, made, fronts = cluster.read_text(), Relay(file), []
     for node in tomllib.loads(document)["nodes"]:
-        _, front = await loop.create_datagram_endpoint(
-            lambda node=node: _Front(made, (node["host"], node["port"])),  # type: ignore[misc]
-            local_addr=("127.0.0.1", 0),
-        )
+        front = await made.before((node["host"], node["port"]))
         fronts.append(front)
         port = front.transport.get_extra_info("sockname")[1]
         document = document.replace(f"port = {node['port']}\n", f"port = {port}\n", 1)

@@ -10,19 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
+import msgspec
 import pytest
 from PIL import Image
 
+from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import InvalidInput, StorageError, ViewRefused
+from shared.records import decode_record
+from shared.rights import change_rights
 from shared.stego import container
 from shared.wire import operations as ops
+from shared.wire.codec import encode
 from tests.integration.cluster import RunningCluster
 from tests.integration.relay import Relay, relay
 from tests.patience import PATIENCE_S, until
 from tui.peer import Peer
 from tui.peer.events import LookWaits, RightsHeard, RightsUpdated
 from tui.peer.models import View
+from tui.peer.notices import notice_of
 from tui.peer.store import Store
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
@@ -402,6 +409,38 @@ async def test_a_change_reaches_the_viewer_directly(pair: Made, monkeypatch: pyt
         assert (await heard(answers, RightsHeard)).revoked
     with pytest.raises(ViewRefused):
         await made.viewer.view(made.image)
+
+
+async def test_a_modified_client_gets_no_other_name_shown_than_its_key_has(
+    pair: Made, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner's notice that calls itself somebody else, and a stranger's notice of another's grant."""
+    made = await pair(5)
+    mallory = await people("mallory")
+    await no_mail(made, monkeypatch)
+    [right] = [row for row in await made.viewer.peer_images() if row.image == made.image]
+    record = decode_record((await made.owner._granting._grants(made.image))[0].record)
+    changed = change_rights(made.owner._context.identity, record, revoked=True)
+    data = msgspec.json.decode(encode(notice_of(changed, 0), cap_bytes=MAX_MESSAGE_BYTES))
+    forged = msgspec.json.encode(data | {"owner_name": "Your bank", "name": "Your bank", "owner": 99})
+    viewer = await made.owner._people.find(made.account)
+    assert viewer.host is not None
+    assert viewer.port is not None
+    dropped = made.viewer._notices.dropped
+    with made.viewer.subscribe() as told:
+        for sender in (mallory, made.owner):
+            session = await sender._context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
+            sender._context.endpoint.post(session, forged)
+            if sender is mallory:
+                await until(lambda: anyio.lowlevel.checkpoint(), lambda _: dropped["not from the owner"])
+                assert not (await made.viewer.peer_images())[0].revoked
+        update = await heard(told, RightsUpdated)
+    assert update.revoked
+    owner = made.owner.me
+    assert owner is not None
+    assert (update.owner_name, update.owner_words) == (owner.name, owner.words)
+    [after] = [row for row in await made.viewer.peer_images() if row.image == made.image]
+    assert (after.owner_name, after.words) == (right.owner_name, right.words) == (owner.name, owner.words)
 
 
 # --- The end of a look -----------------------------------------------------------------------------------------------

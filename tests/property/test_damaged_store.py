@@ -8,8 +8,10 @@ import anyio
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from shared import data_key
+from shared.data_key import is_sealed
 from tests.scratch import memory_folder
-from tests.unit.profiles_made import LISTS, NOWHERE, change, make_profile, rows
+from tests.unit.profiles_made import KEY, LISTS, NOWHERE, PASSPHRASE, QUICK_LOG2_N, change, make_profile, rows
 from tui.peer import Peer
 from tui.peer import outbox as outbox_module
 from tui.peer.rows import TABLES, fault_of
@@ -28,6 +30,7 @@ VALUES = st.one_of(
     st.binary(max_size=200),
     st.sampled_from(BLOBS).flatmap(lambda blob: st.integers(0, len(blob)).map(lambda size: blob[:size])),
     st.just(b"\xff\xfe not text").map(lambda data: ("as text", data)),
+    st.integers(0, 68).map(lambda size: KEY.seal("content_key", b"b" + bytes(32))[:size]),
 )
 DAMAGES = st.lists(st.tuples(st.sampled_from(COLUMNS), VALUES), min_size=1, max_size=3)
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,19 +49,26 @@ def damage(path: Path, column: tuple[str, str], value: object) -> bool:
     return True
 
 
+def looks_locked(damages) -> bool:
+    """Return whether a store that is not locked was made to look so, which is refused as a whole."""
+    return any(is_sealed(value) for _, value in damages)
+
+
 def damage_all(path: Path, damages) -> bool:
     """Return whether anything was damaged."""
     done = [damage(path, column, value) for column, value in damages]
     return any(done)
 
 
-@given(DAMAGES)
-@settings(QUICK, max_examples=300)
-def test_what_is_left_after_opening_is_as_it_must_be(damages) -> None:
+@given(DAMAGES, st.booleans())
+@settings(QUICK, max_examples=400)
+def test_what_is_left_after_opening_is_as_it_must_be(damages, locked) -> None:
+    key = KEY if locked else None
     with memory_folder() as folder:
-        path = make_profile(folder / "profile")
+        path = make_profile(folder / "profile", locked=locked)
         assume(damage_all(path, damages))
-        store = Store(path)
+        assume(locked or not looks_locked(damages))
+        store = Store(path, key=key)
         try:
             for table in TABLES:
                 assert not any(fault_of(table, dict(row)) for row in store.all(f"SELECT * FROM {table}"))
@@ -70,18 +80,18 @@ def test_what_is_left_after_opening_is_as_it_must_be(damages) -> None:
                 assert store.all(f"SELECT * FROM {table}")
         finally:
             store.close()
-        again = Store(path)
+        again = Store(path, key=key)
         assert again.found == []
         again.close()
 
 
-@given(DAMAGES)
-@settings(QUICK, max_examples=100)
-def test_a_peer_over_it_opens_and_works(damages) -> None:
+@given(DAMAGES, st.booleans())
+@settings(QUICK, max_examples=150)
+def test_a_peer_over_it_opens_and_works(damages, locked) -> None:
     """One bad row used to end the peer's task group at every start: client, agent and script alike."""
 
     async def use(folder: Path) -> None:
-        async with Peer(folder, NOWHERE) as peer:
+        async with Peer(folder, NOWHERE, passphrase=PASSPHRASE if locked else None) as peer:
             found = peer.status().set_aside
             for name in LISTS:
                 options = {"local": True} if name in ("my_images", "requests") else {}
@@ -93,8 +103,12 @@ def test_a_peer_over_it_opens_and_works(damages) -> None:
 
     with memory_folder() as folder:
         profile = folder / "profile"
-        path = make_profile(profile)
+        path = make_profile(profile, locked=locked)
         assume(damage_all(path, damages))
+        assume(locked or not looks_locked(damages))
         change(path, "INSERT OR REPLACE INTO facts VALUES ('cluster', :id)", id=NOWHERE.cluster_id)
-        with mock.patch.object(outbox_module, "FIRST_TRY_S", 0.0):
+        with (
+            mock.patch.object(outbox_module, "FIRST_TRY_S", 0.0),
+            mock.patch.object(data_key, "SCRYPT_LOG2_N", QUICK_LOG2_N),
+        ):
             anyio.run(use, profile)

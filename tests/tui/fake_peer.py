@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from shared.errors import PassphraseNeeded, WrongPassphrase
 from tui.client.ports import Reach
 from tui.peer.events import Event, EventHub
 from tui.peer.models import (
@@ -76,6 +77,9 @@ class FakePeer:
     trouble: str = ""
     aside: list[Trouble] = field(default_factory=list)
     other_device: bool = False
+    cloud_trouble: str = ""
+    passphrase: str | None = None
+    """What the profile is locked by."""
     fail: dict[str, Exception] = field(default_factory=dict)
     gates: dict[str, anyio.Event] = field(default_factory=dict)
     """A method named here waits for its event: what a screen shows meanwhile can be looked at."""
@@ -127,6 +131,20 @@ class FakePeer:
         await self._note("sign_out")
         self.signed_in = False
         return len(self.waiting)
+
+    async def set_passphrase(self, new: str, *, old: str | None = None) -> None:
+        await self._note("set_passphrase", new, old=old)
+        self._check(old)
+        self.passphrase = new
+
+    async def remove_passphrase(self, old: str) -> None:
+        await self._note("remove_passphrase", old)
+        self._check(old)
+        self.passphrase = None
+
+    def _check(self, passphrase: str | None) -> None:
+        if self.passphrase != passphrase:
+            raise WrongPassphrase("The passphrase does not open this profile; try again.")
 
     def export_identity(self, passphrase: str) -> bytes:
         self.asked.append(("export_identity", (passphrase,), {}))
@@ -326,6 +344,8 @@ class FakePeer:
             self.trouble,
             len(self.aside),
             self.other_device,
+            self.cloud_trouble,
+            self.passphrase is not None,
         )
 
     async def troubles(self) -> list[Trouble]:
@@ -362,11 +382,16 @@ class FakeHost:
         self.asked.append(("reach",))
         return self.reached
 
-    async def open(self, profile: str) -> FakePeer:
-        self.asked.append(("open", profile))
+    async def open(self, profile: str, passphrase: str | None = None) -> FakePeer:
+        self.asked.append(("open", profile) if passphrase is None else ("open", profile, passphrase))
         if "open" in self.fail:
             raise self.fail["open"]
-        self.opened = self.peers.setdefault(profile, FakePeer(account=None, signed_in=False))
+        peer = self.peers.setdefault(profile, FakePeer(account=None, signed_in=False))
+        if peer.passphrase is not None and passphrase is None:
+            raise PassphraseNeeded(f"The profile {profile} is locked.")
+        if peer.passphrase not in (None, passphrase):
+            raise WrongPassphrase("The passphrase does not open this profile; try again.")
+        self.opened = peer
         return self.opened
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from textual.widgets import Button, TabbedContent
 
 from shared.errors import Refused, Unavailable
+from shared.net.path_probe import narrow_path
 from tests.patience import PATIENCE_S
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer
@@ -313,6 +314,16 @@ async def test_the_offline_banner_is_never_cut(make_client, monkeypatch, width: 
         said = words(banner).strip()
         assert "12 items waiting in the outbox (o). Trying again" in said
         assert said.endswith(".")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_path_that_is_too_narrow_is_told_in_the_banner_to_its_end(make_client, size) -> None:
+    said = narrow_path(("198.51.100.23", 47600))
+    app = make_client(FakePeer(reachable=False, cloud_trouble=said))
+    async with running(app, size=size) as pilot:
+        await settled(pilot)
+        assert " ".join(words(app.screen.query_one(OfflineBanner)).split()) == said
 
 
 @pytest.mark.anyio

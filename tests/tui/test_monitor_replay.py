@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 from datetime import UTC
@@ -150,6 +151,23 @@ async def test_a_recording_that_was_cut_off_says_so_at_its_end(recording):
         source.player.seek(source.player.end_s)
         await looked(pilot, app)
         assert "cut off here" in bar(app)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("columns", [80, 120])
+async def test_a_recording_that_is_damaged_further_on_says_where_at_its_end(recording, monkeypatch, columns):
+    monkeypatch.setattr("tui.monitor.recording.BLOCK_BYTES", 20_000)
+    lines = gzip.decompress(recording.read_bytes()).splitlines(keepends=True)
+    number = len(lines) // 2
+    recording.write_bytes(gzip.compress(b"".join([*lines[: number - 1], b"nonsense\n", *lines[number - 1 :]])))
+    source = ReplaySource(Player(read_recording(recording)), clock=lambda: 0.0)
+    app = GlimpseMonitor(source, zone=UTC)
+    async with running(app, size=(columns, 30)) as pilot:
+        while source.player.index_some():
+            pass
+        source.player.seek(source.player.end_s)
+        await looked(pilot, app)
+        assert f"damaged in line {number}" in bar(app)
 
 
 @pytest.mark.anyio

@@ -7,8 +7,11 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from shared import data_key
 from shared.cluster import Cluster, NodeAddress
+from shared.data_key import DataKey
 from shared.identity import Identity
 from shared.keyfiles import save_identity
 from shared.records import encode_record
@@ -23,6 +26,8 @@ ME, OTHER = person("me"), person("other")
 MY_IMAGE, HELD_IMAGE = "c1" * 16, "c2" * 16
 HELD, GIVEN = "d1" * 16, "d2" * 16
 ASK, REQUEST, VIEW, DEVICE = "e1" * 16, "e2" * 16, "e3" * 16, "e4" * 16
+PASSPHRASE, KEY = "four words or more", DataKey(sha256(b"the data key of a locked profile").digest())
+QUICK_LOG2_N = data_key.MIN_SCRYPT_LOG2_N
 LISTS = ("my_images", "peer_images", "requests", "outbox", "troubles")
 
 
@@ -122,7 +127,7 @@ def rows() -> dict[str, dict[str, Any]]:
             "record": given,
             "version": 1,
             "consumed": 0,
-            "cloud_share": b"s" * 32,
+            "cloud_share": b"c" * 32,
             "share_signature": b"s" * 64,
         },
         "previews": {"image": MY_IMAGE, "preview": b"a small JPEG", "mark": "a1" * 16},
@@ -139,22 +144,35 @@ def rows() -> dict[str, dict[str, Any]]:
     }
 
 
-def make_profile(folder: Path) -> Path:
-    """Make a profile with one row in every table; return its store's path."""
+def make_profile(folder: Path, *, locked: bool = False) -> Path:
+    """Make a profile with one row in every table; return its store's path. A locked one opens by `PASSPHRASE`.
+
+    Tests that open a locked one patch `shared.data_key.SCRYPT_LOG2_N` with `QUICK_LOG2_N`, unless they have time.
+    """
+    key = KEY if locked else None
     (folder / "images").mkdir(parents=True)
     folder.chmod(0o700)
     (folder / "lock").touch(0o600)
-    save_identity(folder / "identity", ME)
+    save_identity(folder / "identity", ME, key)
+    if locked:
+        (folder / "data-key").touch(0o600)
+        (folder / "data-key").write_bytes(_wrapped())
     path = folder / "store.sqlite"
-    path.write_bytes(_filled_store())
+    path.write_bytes(_filled_store(key))
     return path
 
 
 @cache
-def _filled_store() -> bytes:
+def _wrapped() -> bytes:
+    with mock.patch.object(data_key, "SCRYPT_LOG2_N", QUICK_LOG2_N):
+        return data_key.wrap(KEY, PASSPHRASE)
+
+
+@cache
+def _filled_store(key: DataKey | None) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.sqlite"
-        store = Store(path)
+        store = Store(path, key=key)
         for table, row in rows().items():
             store.put(table, **row)
         for name, value in (

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui.terminal import Terminal
+
 
 def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")}
@@ -19,6 +21,28 @@ def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         env=environment,
     )
+
+
+@pytest.mark.parametrize("text", ["theme = " + "9" * 5_000, "theme = " + "[" * 3_000])
+@pytest.mark.parametrize("command", ["client", "monitor", "status", "up", "node"])
+def test_a_file_that_no_program_can_read_is_one_sentence(tmp_path: Path, command: str, text: str) -> None:
+    """Numbers of thousands of digits and thousands of brackets ended programs in a traceback."""
+    for place in ("config/glimpse/client.toml", "config/glimpse/monitor.toml", "c/cluster.toml"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text)
+    options = {
+        "status": ["--cluster", f"{tmp_path}/c/cluster.toml"],
+        "up": ["--data", f"{tmp_path}/c"],
+        "node": ["--cluster", f"{tmp_path}/c/cluster.toml", "--name", "n1"],
+    }
+    with Terminal(
+        [sys.executable, "-m", "tui.cli", command, *options.get(command, [])],
+        env={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")},
+        columns=200,
+    ) as terminal:
+        terminal.wait_for("cannot be read: it ")
+        assert terminal.wait_until_over() == 2
+        assert "Traceback" not in terminal.text
 
 
 @pytest.mark.parametrize(
@@ -48,6 +72,11 @@ def glimpse(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         (["restore", "{home}/b", "--directory", "sqlite:///{home}/d.sqlite"], 2, "no backup at"),
         (["backup", "b", "--directory", "mysql://u:secret@h/d"], 1, "mariadb-dump --single-transaction --host=h"),
         (["restore", "b", "--directory", "mysql://u:secret@h/d"], 1, "mariadb --host=h --port=3306 --user=u"),
+        (["passphrase"], 1, "no profile default on this machine"),
+        (["passphrase", "--remove", "--new-passphrase-file", "x"], 2, "not both"),
+        (["passphrase", "--profile", "../x"], 2, "profile name"),
+        (["agent", "--accept", "all", "--passphrase-file", "{home}/absent"], 2, "its first line is the passphrase"),
+        (["client", "--passphrase-file", "{home}"], 2, "its first line is the passphrase"),
         (["nonsense"], 2, "nonsense"),
     ],
 )

@@ -106,10 +106,10 @@ def test_a_crafted_work_factor_is_refused_at_once(
     block = block_of(exported)
     block[place] = value
 
-    def derived(**_parameters: object) -> None:
+    def derived(*_parameters: object) -> None:
         pytest.fail("the work was begun")
 
-    monkeypatch.setattr("shared.keyexport.Scrypt", derived)
+    monkeypatch.setattr("shared.keyexport.stretched", derived)
     with pytest.raises(ProfileError, match="more work"):
         import_identity(armoured(block), PASSPHRASE)
 

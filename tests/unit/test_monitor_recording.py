@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -167,7 +170,7 @@ def test_every_truncated_file_plays_up_to_its_end_or_says_that_it_is_none(record
 
 
 def written(path: Path, *lines: bytes) -> Path:
-    path.write_bytes(gzip.compress(b"".join(lines)))
+    path.write_bytes(gzip.compress(b"".join(lines), 1))
     return path
 
 
@@ -243,7 +246,7 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
 
 
 def test_a_line_without_end_is_refused_at_once(tmp_path):
-    with pytest.raises(InvalidInput, match="damaged in line 2"):
+    with pytest.raises(InvalidInput, match="damaged in line 3"):
         read_recording(written(tmp_path / "line", HEADER, GOOD[0], b" " * 50_000_000))
 
 
@@ -253,6 +256,119 @@ def test_progress_is_told(recorded):
     assert shares
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+# --- Long ones -------------------------------------------------------------------------------------------------------
+def long_lines(seconds_apart: float, count: int) -> list[bytes]:
+    """Return the lines of a minute, so many times over, each so much later than the one before."""
+    minute = list(one_down().run(20.0))
+    return [
+        message_line(at + turn * seconds_apart if seconds_apart else 1.0, place, message)
+        for turn in range(count)
+        for at, place, message in minute
+    ]
+
+
+@pytest.mark.parametrize("seconds_apart", [20.0, 0.0])
+def test_blocks_are_bounded_in_bytes_however_close_together_messages_came(tmp_path, monkeypatch, seconds_apart):
+    """All messages of one moment were one block, whatever their number: 36 MB took a minute and 3 GB to open."""
+    monkeypatch.setattr("tui.monitor.recording.BLOCK_BYTES", 20_000)
+    monkeypatch.setattr("tui.monitor.recording.MAX_BLOCKS", 32)
+    lines = long_lines(seconds_apart, count=10)
+    plain = sum(map(len, lines))
+    recording = read_recording(written(tmp_path / "long", HEADER, *lines))
+    assert 16 <= recording.blocks <= 32
+    sizes = [block.size for block in recording._blocks]
+    assert sum(sizes) == plain
+    assert max(sizes) < 4 * plain / 32 + 2**20
+    assert recording.messages == len(lines)
+    found = []
+    for number in range(recording.blocks):
+        assert recording.before(number) == len(found)
+        found += recording.block(number)
+    assert [message_line(frame.at, frame.place, frame.message) for frame in found] == lines
+    assert recording.end_s == found[-1].at
+    assert recording.messages_until(recording.end_s) == len(lines)
+    assert recording.fault == ""
+
+
+def test_opening_takes_memory_for_the_index_and_not_for_the_messages(tmp_path):
+    lines = long_lines(0.0, count=10)
+    path = written(tmp_path / "dense", HEADER, *(15 * lines))
+    assert 15 * sum(map(len, lines)) > 25_000_000
+    code = (
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from tui.monitor.player import Player\nfrom tui.monitor.recording import read_recording\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak(); player = Player(read_recording(Path(sys.argv[1]))); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 40_000_000
+
+
+def test_no_call_of_the_screens_feeds_more_than_there_is_time_for(tmp_path, monkeypatch):
+    """A recording of many messages at one moment stopped the screens until all of them were taken."""
+    monkeypatch.setattr("tui.monitor.player.STEP", 100)
+    monkeypatch.setattr("tui.monitor.player.AT_ONCE", 300)
+    monkeypatch.setattr("tui.monitor.player.KEPT_EVERY", 200)
+    lines = long_lines(0.0, count=3)
+    player = Player(read_recording(written(tmp_path / "dense", HEADER, *lines)))
+    fed: list[int] = []
+    take = type(player.model).take
+    monkeypatch.setattr(type(player.model), "take", lambda *told: (fed.append(1), take(*told))[1])
+    while player.playing:
+        player.advance(1.0)
+        assert len(fed) <= 100
+        fed.clear()
+    assert player.ended
+    player = Player(read_recording(tmp_path / "dense"))
+    fed.clear()
+    player.seek(player.end_s)
+    assert player.going_to_s == player.end_s
+    assert fed == []
+    while player.index_some(50):
+        assert len(fed) <= 50 + 200 + 300
+        fed.clear()
+    assert player.going_to_s is None
+    assert len(player._kept) > len(lines) // 250
+
+
+def test_copies_of_the_model_are_bounded_however_long_the_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui.monitor.player.KEPT", 10)
+    monkeypatch.setattr("tui.monitor.player.KEPT_EVERY", 10)
+    monkeypatch.setattr("tui.monitor.player.KEPT_EVERY_S", 1.0)
+    player = Player(read_recording(written(tmp_path / "long", HEADER, *long_lines(20.0, count=5))))
+    indexed(player)
+    assert 10 <= len(player._kept) <= 22
+
+
+@pytest.mark.parametrize("bad", [b"nonsense\n", b"1 0 {}\n", b"999999999999 0 {}\n", b"5 0 " + b"[" * 1_000 + b"\n"])
+def test_damage_deep_in_a_recording_ends_it_there_and_says_so(tmp_path, monkeypatch, bad):
+    """Lines are checked where they are read. What comes before the damage plays."""
+    monkeypatch.setattr("tui.monitor.recording.BLOCK_BYTES", 50_000)
+    lines = long_lines(20.0, count=10)
+    at = len(lines) // 2
+    path = written(tmp_path / "bad", HEADER, *lines[:at], bad, *lines[at:])
+    player = indexed(Player(read_recording(path)))
+    assert player.recording.fault == f"damaged in line {at + 2}"
+    assert player.recording.messages == at
+    last_at = int(lines[at - 1].split(b" ")[0]) / 1000
+    assert player.end_s == last_at
+    player.seek(1e9)
+    assert player.position_s == last_at
+    assert player.ended
+
+
+def test_a_file_that_is_cut_while_it_plays_ends_the_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui.monitor.recording.BLOCK_BYTES", 50_000)
+    path = written(tmp_path / "long", HEADER, *long_lines(20.0, count=10))
+    player = Player(read_recording(path))
+    os.truncate(path, path.stat().st_size // 2)
+    indexed(player)
+    assert player.recording.fault.startswith("damaged in line")
+    assert player.recording.messages
+    player.seek(1e9)
+    assert player.ended
 
 
 # --- Playing ---------------------------------------------------------------------------------------------------------
@@ -292,7 +408,8 @@ def test_it_plays_at_its_speed_and_stops_at_the_end(player):
     player.advance(10.0)
     assert player.position_s == pytest.approx(player.start_s + 5.0)
     player.toggle()
-    player.advance(1_000.0)
+    while player.playing:
+        player.advance(1_000.0)
     assert player.ended
     assert player.position_s == player.end_s
     assert not player.playing

@@ -32,7 +32,13 @@ def test_an_operator_sets_limits(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"), [("requests_per_s = 0", "more than 0"), ('upload_bytes = "much"', "Expected `int`")]
+    ("line", "says"),
+    [
+        ("requests_per_s = 0", "more than 0"),
+        ('upload_bytes = "much"', "Expected `int`"),
+        ("requests_per_s = " + "9" * 5_000, "cannot be read: it holds a number of thousands of digits"),
+        ("requests_per_s = " + "[" * 3_000, "nested too deeply"),
+    ],
 )
 def test_a_limit_that_cannot_be_says_so(file: Path, line: str, says: str) -> None:
     file.write_text(file.read_text() + f"[limits]\n{line}\n")

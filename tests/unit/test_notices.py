@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from shared.config import MAX_MESSAGE_BYTES, MAX_VIEWS
-from shared.errors import RemoteError, Unavailable
+from shared.errors import IdentityChanged, RemoteError, Unavailable
+from shared.identity import Identity
 from shared.records import MAX_LOOK_S, MAX_VERSION, RightsRecord, decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire.codec import decode, encode
@@ -19,9 +20,11 @@ from tests.patience import PATIENCE_S
 from tests.unit.rights_samples import GRANT, OWNER, STRANGER, VIEWER, grant_row, new_record
 from tests.unit.test_holding import FIRST, SECOND, context
 from tui.peer.context import Context
-from tui.peer.events import RightsHeard
+from tui.peer.events import KeyChanged, RightsHeard
 from tui.peer.holding import Holding
 from tui.peer.notices import IN_WORK_PER_SENDER, RATE_PER_S, SENDS, DirectNotices, notice_of
+from tui.peer.people import People
+from tui.peer.store import Store
 
 __all__ = ["context"]
 pytestmark = pytest.mark.anyio
@@ -119,10 +122,10 @@ async def test_a_notice_is_repeated_until_it_is_answered(
 
     wire.on_post = answer
     with context.events.subscription() as events:
-        notices.changed(grant_row(SECOND, 1))
+        notices.changed(msgspec.structs.replace(grant_row(SECOND, 1), viewer_name="Your bank"))
         with anyio.fail_after(PATIENCE_S):
             heard = await anext(aiter(events))
-    assert heard == RightsHeard(SECOND.image_id, GRANT, "Ben", 5, revoked=False)
+    assert heard == RightsHeard(SECOND.image_id, GRANT, "Ben", 5, False, VIEWER.public.words)
     assert wire.posted == [notice_of(SECOND, 1)] * 3
 
 
@@ -162,6 +165,20 @@ async def test_of_two_changes_the_newer_one_is_told(wire: Wire, notices: DirectN
     assert {message.version for message in wire.posted} == {3}
 
 
+def meet(store: Store, account: int, name: str, person: Identity) -> None:
+    """Note an account as a peer does that looked it up."""
+    public = person.public
+    store.put(
+        "accounts",
+        account=account,
+        name=name,
+        signing_key=public.signing_key,
+        session_key=public.session_key,
+        session_signature=public.session_signature,
+        first_seen=1.0,
+    )
+
+
 # --- The viewer's side -----------------------------------------------------------------------------------------------
 async def told(wire: Wire, notices: DirectNotices, notice: RightsNotice) -> None:
     """Hand in a notice of the owner, and wait until it is worked off."""
@@ -183,6 +200,54 @@ async def test_a_notice_is_checked_applied_and_answered(context: Context, wire: 
     assert right is not None
     assert (right.record.version, right.consumed) == (2, 3)
     assert wire.posted == [RightsNoticed(grant=GRANT, version=2)] * 3
+
+
+@pytest.mark.parametrize("met", [True, False])
+async def test_the_owner_is_named_as_the_key_is_known_here(
+    context: Context, wire: Wire, notices: DirectNotices, met: bool
+) -> None:
+    """Names come with messages of nodes and peers; the key that signed the rights is the one thing that is proven."""
+    if met:
+        await context.store.run(lambda store: meet(store, 1, "Ada", OWNER))
+    await notices._holding.take(grant_row(FIRST), FIRST)  # the row itself calls its owner Ada as well
+    claimed = msgspec.json.decode(encode(notice_of(SECOND, 0), cap_bytes=MAX_MESSAGE_BYTES)) | {
+        "owner_name": "Your bank",
+        "name": "Your bank",
+    }
+    with context.events.subscription() as events:
+        await told(wire, notices, decode(msgspec.json.encode(claimed), PeerToPeer, cap_bytes=MAX_MESSAGE_BYTES))
+        with anyio.fail_after(PATIENCE_S):
+            update = await anext(aiter(events))
+    assert (update.left, update.owner_words) == (6, OWNER.public.words)
+    assert update.owner_name == ("Ada" if met else "")
+
+
+async def test_what_a_node_calls_an_owner_is_not_kept(context: Context, notices: DirectNotices) -> None:
+    claimed = msgspec.structs.replace(grant_row(FIRST), owner_name="Your bank")
+    await notices._holding.take(claimed, FIRST, "Ada")
+    [row] = await context.store.run(lambda store: store.all("SELECT owner_name FROM held"))
+    assert row["owner_name"] == "Ada"
+
+
+async def test_a_changed_key_is_told_by_the_name_of_the_first(context: Context) -> None:
+    """Whoever has taken an account over may call it what they like."""
+    await context.store.run(lambda store: meet(store, 1, "Ada", OWNER))
+    with context.events.subscription() as events:
+        with pytest.raises(IdentityChanged, match=r"Account 1 \(Ada\)"):
+            await People(context).check(1, STRANGER.public.signing_key)
+        assert await anext(aiter(events)) == KeyChanged(1, "Ada")
+
+
+async def test_an_account_that_is_known_by_another_key_lends_its_name_to_nobody(
+    context: Context, wire: Wire, notices: DirectNotices
+) -> None:
+    await context.store.run(lambda store: meet(store, 1, "Ada", STRANGER))
+    await notices._holding.take(grant_row(FIRST), FIRST)
+    with context.events.subscription() as events:
+        await told(wire, notices, notice_of(SECOND, 0))
+        with anyio.fail_after(PATIENCE_S):
+            update = await anext(aiter(events))
+    assert (update.owner_name, update.owner_words) == ("", OWNER.public.words)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("=", "cannot be read"),
         ("#" * 70_000, "too long"),
         ("a = " + "[" * 20_000, "nested too deeply"),
-        ("a = " + "9" * 20_000, "cannot be read"),
+        ("a = " + "9" * 20_000, "cannot be read: it holds a number of thousands of digits"),
+        ("theme = " + "9" * 5_000, "it holds a number of thousands of digits"),
+        ("theme = " + "[" * 3_000, "nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -85,10 +85,13 @@ def _warning(event: events.Event) -> Announcement | None:
 
 def _of_a_look(event: events.Event) -> Announcement | None:
     match event:
-        case events.RightsUpdated(revoked=True, title=title):
-            return Announcement(f"Your rights on {_named(title) or 'a picture'} were revoked", severity="warning")
-        case events.RightsHeard(viewer_name=name, revoked=True):
-            return Announcement(f"{plain(name, 48)}'s client has heard of the revocation and shows the picture no more")
+        case events.RightsUpdated(revoked=True, title=title, owner_name=name, owner_words=words):
+            of = _named(title) or "a picture"
+            return Announcement(f"{_known_as(name, words)} revoked your rights on {of}", severity="warning")
+        case events.RightsHeard(viewer_name=name, viewer_words=words, revoked=True):
+            return Announcement(
+                f"The client of {_known_as(name, words)} has heard of the revocation and shows the picture no more"
+            )
         case events.LookWaits(title=title):
             return Announcement(
                 f"The view of {_named(title) or 'the picture'} is counted, but the cloud went away. The picture opens"
@@ -108,6 +111,11 @@ def set_aside(count: int, newest: str) -> str:
         f"{count} things in this profile could not be read and were set aside, such as {plain(newest, 200)}."
         " The rest works."
     )
+
+
+def _known_as(name: str, words: str) -> str:
+    """Name a person as this device knows them, with the fingerprint that tells them from others of that name."""
+    return f"{plain(name, 48) or 'Its owner'} ({plain(words, 80)})" if words else plain(name, 48) or "Its owner"
 
 
 def _named(title: str) -> str:

@@ -27,11 +27,11 @@ class Entering:
     def __init__(self, host: PeerHost) -> None:
         self._host = host
 
-    async def open(self, profile: str) -> Peer | None:
+    async def open(self, profile: str, passphrase: str | None = None) -> Peer | None:
         """Return the open peer of a profile, None if nobody has registered in it. Raises `GlimpseError` types."""
-        return await self._entered(profile, None)
+        return await self._entered(profile, None, passphrase)
 
-    async def create(self, name: str) -> Peer:
+    async def create(self, name: str, passphrase: str | None = None) -> Peer:
         """Make a profile and an account for a name that a person typed. Raises `GlimpseError` types.
 
         A profile of that name in which nobody has registered is taken, so that trying again makes no second one.
@@ -39,13 +39,13 @@ class Entering:
         from tui.peer.checks import checked_name
 
         name = checked_name(name)
-        return await self.enter_as(free_profile(name, await self._host.profiles()), name)
+        return await self.enter_as(free_profile(name, await self._host.profiles()), name, passphrase)
 
-    async def enter_as(self, profile: str, name: str) -> Peer:
+    async def enter_as(self, profile: str, name: str, passphrase: str | None = None) -> Peer:
         """Open a profile, and register it under a name if its key has no account yet. Raises `GlimpseError` types."""
         from tui.peer.checks import checked_name
 
-        peer = await self._entered(profile, checked_name(name))
+        peer = await self._entered(profile, checked_name(name), passphrase)
         assert peer is not None
         return peer
 
@@ -61,10 +61,10 @@ class Entering:
         await self._host.restore(profile, export, passphrase)
         return OpenedProfile(profile, name)
 
-    async def _entered(self, profile: str, name: str | None) -> Peer | None:
+    async def _entered(self, profile: str, name: str | None, passphrase: str | None) -> Peer | None:
         entered: Peer | None = None
         try:
-            peer = await self._host.open(profile)
+            peer = await self._host.open(profile, passphrase)
             if peer.me is None and name is not None:
                 await peer.register(name)
             if peer.me is not None:

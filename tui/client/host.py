@@ -26,8 +26,9 @@ _CLOSING = "The client is closing; start it again."
 class _OpenPeer:
     """One peer from the request to open it until it is closed."""
 
-    def __init__(self, profile: str) -> None:
+    def __init__(self, profile: str, passphrase: str | None) -> None:
         self.profile = profile
+        self.passphrase = passphrase
         self.peer: Peer | None = None
         self.error: GlimpseError | None = None
         self.settled = asyncio.Event()
@@ -41,16 +42,23 @@ class LocalHost:
 
     A peer's tasks belong to the task that opened it, so `run` alone opens and closes: the others ask it to. `cluster`
     is what was given as the cluster; without it, the usual places are looked at each time, because a cluster may be
-    started while the client waits. `on_failure` is told in a sentence when a peer that was open has failed.
-    `holds_copies` is as for `Peer`.
+    started while the client waits. `passphrase` is tried for every profile that is opened without one. `on_failure` is
+    told in a sentence when a peer that was open has failed. `holds_copies` is as for `Peer`.
     """
 
     def __init__(
-        self, root: Path, cluster: Path | None, *, on_failure: Callable[[str], None], holds_copies: bool = True
+        self,
+        root: Path,
+        cluster: Path | None,
+        *,
+        on_failure: Callable[[str], None],
+        passphrase: str | None = None,
+        holds_copies: bool = True,
     ) -> None:
         self._root = root
         self._holds_copies = holds_copies
         self._given = cluster
+        self._passphrase = passphrase
         self._on_failure = on_failure
         self.log_trouble = ""
         """Why there is no log, for people; empty where there is one."""
@@ -99,14 +107,17 @@ class LocalHost:
         found = await probe(cluster)
         return Reach(found.answering, found.silent, found.reason)
 
-    async def open(self, profile: str) -> Peer:
-        """Open a profile, made if it is new. Raises `GlimpseError` types; the one that was open is closed before."""
+    async def open(self, profile: str, passphrase: str | None = None) -> Peer:
+        """Open a profile, made if it is new. Raises `GlimpseError` types; the one that was open is closed before.
+
+        Raises `PassphraseNeeded` for a locked profile without a passphrase, `WrongPassphrase` with another one.
+        """
         await self.close()
         if not self._running:
             raise Unavailable(_CLOSING)
         await _load("tui.peer.peer")
         await _load("shared.logs")
-        self._opened = opened = _OpenPeer(profile)
+        self._opened = opened = _OpenPeer(profile, self._passphrase if passphrase is None else passphrase)
         self._queue.append(opened)
         self._wake.set()
         await opened.settled.wait()
@@ -149,7 +160,7 @@ class LocalHost:
             folder = profile_folder(self._root, opened.profile)
             handler = await self._begin_log(opened.profile)
             cluster = await asyncio.to_thread(find_cluster, self._given)
-            async with Peer(folder, cluster, holds_copies=self._holds_copies) as peer:
+            async with Peer(folder, cluster, passphrase=opened.passphrase, holds_copies=self._holds_copies) as peer:
                 opened.peer = peer
                 opened.settled.set()
                 await opened.leave.wait()

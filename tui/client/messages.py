@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from shared.errors import GlimpseError
     from tui.client.ports import Reach
@@ -77,10 +77,21 @@ class Reached(Message, bubble=False):
 
 
 @dataclass
+class Locked(Message, bubble=False):
+    """A profile needs its passphrase: `go_on` takes it. `trouble` says what is wrong with the one that was given."""
+
+    profile: str
+    go_on: Callable[[str | None], Awaitable[Message]]
+    trouble: str = ""
+
+
+@dataclass
 class Nameless(Message, bubble=False):
     """An account is to be made: in a profile in which nobody has registered, or, without one, in a new profile."""
 
     profile: str = ""
+    passphrase: str | None = None
+    """The profile's, where it is locked."""
 
 
 @dataclass

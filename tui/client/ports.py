@@ -37,8 +37,11 @@ class PeerHost(Protocol):
     async def reach(self) -> Reach:
         """Try every node of the cluster once. Never raises: what went wrong is the reason in what it returns."""
 
-    async def open(self, profile: str) -> Peer:
-        """Open a profile, made if it is new. Raises `GlimpseError` types; the one that was open is closed before."""
+    async def open(self, profile: str, passphrase: str | None = None) -> Peer:
+        """Open a profile, made if it is new. Raises `GlimpseError` types; the one that was open is closed before.
+
+        Raises `PassphraseNeeded` for a locked profile without a passphrase, `WrongPassphrase` with another one.
+        """
 
     async def close(self) -> None:
         """Close the open peer, if there is one; it says goodbye to the cloud."""

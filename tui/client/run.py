@@ -44,12 +44,14 @@ class ClientEnding:
     text: str = ""
 
 
-def run_client(profile: str | None, cluster: Path | None, *, root: Path | None = None) -> int:
+def run_client(
+    profile: str | None, cluster: Path | None, *, root: Path | None = None, passphrase: str | None = None
+) -> int:
     """Run the client in this terminal until it is left; return the exit code.
 
     Opens `profile`, made if it is new, or the only one there is; with none or several the first screen asks. `root` is
-    the folder of the profiles. Exit code 1 after a failure, 128 + n after signal n. Raises `InvalidInput` for settings
-    that cannot be used.
+    the folder of the profiles. `passphrase` is tried before a locked profile's is asked for. Exit code 1 after a
+    failure, 128 + n after signal n. Raises `InvalidInput` for settings that cannot be used.
     """
     need_terminal("the client", "glimpse agent")
     settings = load_settings(settings_path())
@@ -61,6 +63,7 @@ def run_client(profile: str | None, cluster: Path | None, *, root: Path | None =
             root=folder,
             settings=settings,
             graphics=_graphics(settings),
+            passphrase=passphrase,
         )
     )
     say(ending)
@@ -87,6 +90,7 @@ async def run_screens(
     settings: ClientSettings,
     graphics: Graphics | None = None,
     guide: Guide | None = None,
+    passphrase: str | None = None,
 ) -> ClientEnding:
     """Run the client in the loop that runs already, and return how it ended; the peer is closed by then.
 
@@ -98,7 +102,7 @@ async def run_screens(
         ending.code, ending.text = 1, text
         app.exit(return_code=1)
 
-    host = LocalHost(root, cluster, on_failure=fail, holds_copies=settings.hold != "never")
+    host = LocalHost(root, cluster, on_failure=fail, passphrase=passphrase, holds_copies=settings.hold != "never")
     app = GlimpseClient(host, settings=settings, graphics=graphics, profile=profile, guide=guide)
     async with asyncio.TaskGroup() as group:
         core = group.create_task(_guard(host, fail))

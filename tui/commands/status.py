@@ -43,6 +43,8 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
     for node in status["nodes"]:
         if node["role"] == "down":
             lines.append(f"{node['name']:8}down")
+            if "trouble" in node:
+                troubles.append(f"  {node['name']}: {node['trouble']}")
             continue
         role = "draining" if node["draining"] else node["role"]
         heard = "-" if node["heartbeat_age_ms"] is None else f"{node['heartbeat_age_ms']:.0f}"

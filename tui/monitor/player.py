@@ -2,7 +2,10 @@
 
 The model that is shown at a position is the one that was built by the same messages and the same looks at them
 (`OBSERVE_EVERY_S`), however the position was reached. To jump, the nearest earlier copy of the model is taken and fed
-on from there; copies are made every `KEPT_EVERY_S` of the recording, ahead of time by `index_some`. No clock in here.
+on from there; copies are made every so often (`KEPT_EVERY_S`, `KEPT_EVERY`), ahead of time by `index_some`. No clock in
+here.
+
+However close together its messages stand, no call feeds more of them than fit between two frames of the screens.
 """
 
 from __future__ import annotations
@@ -19,9 +22,16 @@ if TYPE_CHECKING:
 
 OBSERVE_EVERY_S: Final = 0.2
 KEPT_EVERY_S: Final = 20.0
-"""Between two copies of the model; feeding a model on for this long takes some tens of ms."""
+KEPT_EVERY: Final = 5_000
+"""Seconds and messages between two copies of the model; feeding a model on for so long takes a quarter of a second."""
+KEPT: Final = 500
+"""Copies of some 30 KB that the length of a recording gives reason for, and as many by its messages: in a longer one
+they are further apart."""
 AT_ONCE_S: Final = 60.0
-"""So much of a recording is fed to a model without asking back: some tenths of a second."""
+AT_ONCE: Final = 5_000
+"""So much of a recording, in seconds and messages, is fed to a model without asking back: some tenths of a second."""
+STEP: Final = 2_000
+"""Messages fed in one step of the screens at the most: a tenth of a second."""
 SPEEDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _SLICE_MESSAGES: Final = 150
 
@@ -48,6 +58,11 @@ class _Cursor:
         state = pickle.loads(zlib.decompress(saved))  # noqa: S301 - never leaves this process
         self.model, self.position_s, self._looks, self._block, self._index = state
         self._messages = self._recording.block(self._block) if self._block < self._recording.blocks else ()
+
+    @property
+    def fed(self) -> int:
+        """Messages fed so far."""
+        return self._recording.before(self._block) + self._index
 
     @property
     def next_at(self) -> float | None:
@@ -90,9 +105,13 @@ class Player:
         self.playing = True
         self.speed = 1.0
         self._cursor = _Cursor(recording)
-        self._cursor.go(recording.start_s)
+        self._cursor.go(recording.start_s, at_most=STEP)
         self._ahead = _Cursor(recording)
         self._kept: list[tuple[float, bytes]] = [(recording.start_s, self._ahead.saved())]
+        self._kept_fed = 0
+        """Messages fed to the last copy."""
+        self._kept_every_s = max(KEPT_EVERY_S, (recording.end_s - recording.start_s) / KEPT)
+        self._kept_every = max(KEPT_EVERY, recording.messages // KEPT)
         self._indexed = False
         self.going_to_s: float | None = None
         """A position far ahead that is gone to as soon as `index_some` has come there; None if there is none."""
@@ -135,8 +154,7 @@ class Player:
         """Let so much time pass, at the present speed, if it plays. It pauses at the end."""
         if not self.playing or self.going_to_s is not None:
             return
-        self._cursor.go(min(self.end_s, self.position_s + seconds * self.speed))
-        if self.ended:
+        if self._cursor.go(min(self.end_s, self.position_s + seconds * self.speed), at_most=STEP) and self.ended:
             self.playing = False
 
     def toggle(self) -> None:
@@ -167,7 +185,7 @@ class Player:
         """
         wanted = min(self.end_s, max(self.start_s, position_s))
         self.going_to_s = None
-        if wanted - max(self.position_s, self._kept[-1][0]) > AT_ONCE_S and not self._indexed:
+        if not self._indexed and self._is_far(wanted):
             self.going_to_s = wanted
         else:
             self._go(wanted)
@@ -176,14 +194,21 @@ class Player:
         """Go on through the recording ahead of time, by some messages; return whether there is more to go through."""
         if self._indexed:
             return False
-        due = self._kept[-1][0] + KEPT_EVERY_S
-        if self._ahead.go(min(due, self.end_s), at_most=at_most):
+        due = self._kept[-1][0] + self._kept_every_s
+        reached = self._ahead.go(min(due, self.end_s), at_most=at_most)
+        if reached or self._ahead.fed - self._kept_fed >= self._kept_every:
             self._kept.append((self._ahead.position_s, self._ahead.saved()))
-            self._indexed = self._ahead.position_s >= self.end_s
-            if self.going_to_s is not None and (self._indexed or self._ahead.position_s >= self.going_to_s):
+            self._kept_fed = self._ahead.fed
+            self._indexed = reached and self._ahead.position_s >= self.end_s
+            if self.going_to_s is not None and (self._indexed or self._ahead.position_s > self.going_to_s):
                 wanted, self.going_to_s = self.going_to_s, None
                 self._go(wanted)
         return not self._indexed
+
+    def _is_far(self, wanted: float) -> bool:
+        """Whether a position is further from all that is known than can be gone at once."""
+        from_s, fed = max((self.position_s, self._cursor.fed), (self._kept[-1][0], self._kept_fed))
+        return wanted - from_s > AT_ONCE_S or self.recording.messages_until(wanted) - fed > AT_ONCE
 
     def _go(self, wanted: float) -> None:
         kept_at, saved = self._kept[bisect_right(self._kept, wanted, key=_first) - 1]

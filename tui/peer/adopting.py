@@ -119,15 +119,15 @@ class Adopting:
         await context.store.run(
             lambda s: s.do(
                 "INSERT INTO own_images (image, title, format, width, height, size, content_key, created, ready)"
-                " VALUES (:image, '', :format, :width, :height, :size, :key, :created, 1)"
+                " VALUES (:image, '', :format, :width, :height, :size, :content_key, :created, 1)"
                 " ON CONFLICT (image) DO UPDATE SET format = :format, width = :width, height = :height, size = :size,"
-                " content_key = :key, ready = 1",
+                " content_key = :content_key, ready = 1",
                 image=own.image,
                 format=info.format,
                 width=info.width,
                 height=info.height,
                 size=info.bytes,
-                key=own.content_key,
+                content_key=own.content_key,
                 created=own.made,
             )
         )

@@ -19,7 +19,15 @@ from anyio.abc import TaskGroup
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
-from shared.errors import GlimpseError, MalformedMessage, Refused, TransferCancelled, Unavailable, ViewRefused
+from shared.errors import (
+    GlimpseError,
+    MalformedMessage,
+    PathTooNarrow,
+    Refused,
+    TransferCancelled,
+    Unavailable,
+    ViewRefused,
+)
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
 from shared.wire.codec import decode, encode
@@ -115,6 +123,8 @@ class CloudLink:
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
         """When a node was last asked how things stand, by its name, until it answers."""
+        self._narrow: dict[str, str] = {}
+        """Why no session to a node can be opened, where it is known to be the path to it; by name."""
         self._unheard_since: dict[str, float] = {}
         """Since when a node has answered no keep-alive and said nothing else either."""
         self._directory_time: tuple[float, float] | None = None
@@ -150,6 +160,11 @@ class CloudLink:
     def term(self) -> int:
         """The highest term that the nodes tell of."""
         return self._view()[2]
+
+    @property
+    def trouble(self) -> str:
+        """Why no node can be reached, in a sentence that says what to do, where that is known; else empty."""
+        return "" if self._sessions else next(iter(self._narrow.values()), "")
 
     def directory_time(self) -> float | None:
         """Return seconds since 1970 by the directory's clock: as last told, and gone on since; None before."""
@@ -214,11 +229,14 @@ class CloudLink:
                 try:
                     session = await self._endpoint.connect_any(node.addresses, node.key)
                     self._sessions[node.name] = session
+                    self._narrow.pop(node.name, None)
                     pause = self._timing.request_retry_s
                     for pending in self._pending.values():
                         pending.repeated = True
                         self._post(session, pending.message)
                 except GlimpseError as error:
+                    if isinstance(error, PathTooNarrow):
+                        self._narrow[node.name] = str(error)
                     log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
                     pause = min(2 * pause, self._timing.request_retry_max_s)
                     await anyio.sleep(pause)
@@ -317,6 +335,8 @@ class CloudLink:
             pending.repeated = True
         if pending.passing:
             raise Unavailable(pending.passing)
+        if self.trouble:
+            raise PathTooNarrow(self.trouble)
         reason = pending.reason or (
             "No node of the cloud answers" if not self._sessions else "The cloud did not answer in time"
         )

@@ -63,7 +63,11 @@ class ImageReceived:
 
 @dataclass(frozen=True, slots=True)
 class RightsUpdated:
-    """The rights on a received image changed. `expires` in seconds since 1970, `look_s` in seconds for one look."""
+    """The rights on a received image changed. `expires` in seconds since 1970, `look_s` in seconds for one look.
+
+    The owner is named as this device knows the key that signed the rights, whatever name a message carries: the name is
+    empty where it does not know the account, the fingerprint words never lie.
+    """
 
     image: str
     grant: str
@@ -72,17 +76,23 @@ class RightsUpdated:
     title: str = ""
     expires: float | None = None
     look_s: float | None = None
+    owner_name: str = ""
+    owner_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RightsHeard:
-    """A viewer's peer has heard of a change of rights directly, before its mail: what it shows follows the change."""
+    """A viewer's peer has heard of a change of rights directly, before its mail: what it shows follows the change.
+
+    The viewer is named as this device knows the key of the session that answered.
+    """
 
     image: str
     grant: str
     viewer_name: str
     left: int
     revoked: bool
+    viewer_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +163,10 @@ class CopyWaits:
 
 @dataclass(frozen=True, slots=True)
 class KeyChanged:
-    """An account shows another key than the one first seen. Nothing is sent to it and nothing taken from it."""
+    """An account shows another key than the one first seen. Nothing is sent to it and nothing taken from it.
+
+    `name` is the one that belongs to the key first seen.
+    """
 
     account: int
     name: str

@@ -274,10 +274,10 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
         wishes = held.wishes
     store.do(
         "INSERT INTO given (grant_id, image, viewer, record, version, consumed, cloud_share, share_signature, wishes)"
-        " VALUES (:grant, :image, :viewer, :record, :version, :consumed, :share, :signature, :wishes)"
+        " VALUES (:grant, :image, :viewer, :record, :version, :consumed, :cloud_share, :signature, :wishes)"
         " ON CONFLICT (grant_id) DO UPDATE SET image = :image, viewer = :viewer, record = :record, version = :version,"
         " consumed = max(:consumed, CASE typeof(consumed) WHEN 'integer' THEN consumed ELSE 0 END),"
-        " wishes = :wishes, cloud_share = COALESCE(cloud_share, :share),"
+        " wishes = :wishes, cloud_share = COALESCE(cloud_share, :cloud_share),"
         " share_signature = COALESCE(share_signature, :signature)",
         grant=side.grant,
         image=side.image,
@@ -285,7 +285,7 @@ def _keep(store: Store, side: GrantSide, share: bytes | None, signature: bytes |
         record=best.record,
         version=best.version,
         consumed=side.consumed,
-        share=share,
+        cloud_share=share,
         signature=signature,
         wishes=msgspec.json.encode(wishes) if wishes else None,
     )

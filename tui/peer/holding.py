@@ -7,10 +7,11 @@ a stego image displays them. What the disk does not take is known all the same, 
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.decoding.cancelling import cancellable
 from shared.errors import GlimpseError, MalformedMessage, RemoteError, Unavailable
+from shared.identity import words_of
 from shared.ledger import LedgerState, refusal
 from shared.records import RightsRecord, decode_record, encode_record
 from shared.rights import supersedes, verify_record, with_left
@@ -38,6 +39,8 @@ class Right:
     """Views spent, the highest count that anybody told."""
     received: bool
     """Whether the stego image is here."""
+    owner_name: str = ""
+    """The name that this device knows for the key that signed the record; empty for a key that it has not met."""
 
     @property
     def left(self) -> int:
@@ -86,14 +89,16 @@ class Holding:
         news = self._unwritten.get(grant)
         return stored if news is None else max(stored, news.consumed)
 
-    async def take(self, row: ops.GrantRow, record: RightsRecord) -> None:
+    async def take(self, row: ops.GrantRow, record: RightsRecord, owner_name: str = "") -> None:
         """Take over a grant as the cloud tells it; `record` is the row's, and known to be its owner's word.
+
+        `owner_name` is what this device knows the owner by; the row's own name for it proves nothing.
 
         Raises `RemoteError` for a record that cannot be a later word on what is held, `StorageError` or `ProfileError`
         where it could not be written: a grant that is held already is known in its new state all the same.
         """
         if await self.right(row.grant) is None:
-            await self._context.store.run(lambda store: _insert(store, row, record))
+            await self._context.store.run(lambda store: _insert(store, row, record, owner_name))
             if (right := await self.right(row.grant)) is not None:
                 self._tell(row.grant, right)
         else:
@@ -160,7 +165,7 @@ class Holding:
             return right
         newer = news.record is not None and news.record.version > right.record.version
         record = news.record if newer and news.record is not None else right.record
-        return Right(right.image, right.title, record, max(right.consumed, news.consumed), right.received)
+        return replace(right, record=record, consumed=max(right.consumed, news.consumed))
 
     async def _write(self, grant: str, held: Right | None = None) -> None:
         """Bring the store and the rights strip to what is known; what fails stays noted.
@@ -213,6 +218,8 @@ class Holding:
                 right.title,
                 expires=record.expires,
                 look_s=record.look_s,
+                owner_name=right.owner_name,
+                owner_words=words_of(record.owner_key),
             )
         )
 
@@ -225,7 +232,11 @@ def belongs(record: RightsRecord, row: ops.GrantRow, viewer_key: bytes) -> None:
 
 
 def _read(store: Store, grant: str) -> Right | None:
-    row = store.one("SELECT image, title, record, consumed, received FROM held WHERE grant_id = :g", g=grant)
+    row = store.one(
+        "SELECT image, title, record, consumed, received, accounts.name AS name, signing_key FROM held"
+        " LEFT JOIN accounts ON account = owner WHERE grant_id = :g",
+        g=grant,
+    )
     if row is None:
         return None
     try:
@@ -233,10 +244,11 @@ def _read(store: Store, grant: str) -> Right | None:
     except RemoteError:
         log.warning("a stored rights record cannot be read; the cloud is asked for it again", extra={"grant": grant})
         return None
-    return Right(str(row["image"]), str(row["title"]), record, int(row["consumed"]), bool(row["received"]))
+    name = clean(str(row["name"])) if row["signing_key"] == record.owner_key else ""
+    return Right(str(row["image"]), str(row["title"]), record, int(row["consumed"]), bool(row["received"]), name)
 
 
-def _insert(store: Store, row: ops.GrantRow, record: RightsRecord) -> None:
+def _insert(store: Store, row: ops.GrantRow, record: RightsRecord, owner_name: str) -> None:
     store.do(
         "INSERT INTO held (grant_id, image, owner, owner_name, title, record, version, granted, consumed,"
         " expires, revoked, look_s) VALUES (:g, :image, :owner, :owner_name, :title, :record, :version, :granted,"
@@ -246,7 +258,7 @@ def _insert(store: Store, row: ops.GrantRow, record: RightsRecord) -> None:
         g=row.grant,
         image=row.image,
         owner=row.owner,
-        owner_name=clean(row.owner_name),
+        owner_name=owner_name,
         title=clean(row.title),
         record=row.record,
         version=record.version,

@@ -103,8 +103,8 @@ class ImageLists:
         """Return the images that others have granted, newest first. Asks nobody."""
         rows = await self._context.store.run(
             lambda s: s.all(
-                "SELECT held.*, accounts.signing_key AS signing_key FROM held LEFT JOIN accounts ON account = owner"
-                " ORDER BY held.rowid DESC"
+                "SELECT held.*, accounts.signing_key AS signing_key, COALESCE(accounts.name, owner_name) AS known_as"
+                " FROM held LEFT JOIN accounts ON account = owner ORDER BY held.rowid DESC"
             )
         )
         return await self._damaged.skip("held", rows, self._read_held)
@@ -117,7 +117,7 @@ class ImageLists:
             grant,
             clean(row["title"]),
             int(row["owner"]),
-            clean(row["owner_name"]),
+            clean(row["known_as"]),
             "" if row["signing_key"] is None else words_of(bytes(row["signing_key"])),
             int(row["granted"]),
             0 if row["revoked"] else left,

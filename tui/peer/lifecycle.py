@@ -18,6 +18,7 @@ from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage, ProfileError
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.partial_store import FolderPartials
+from shared.passphrase import checked_passphrase
 from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, CopyObject, Label
 from shared.wire.peer_messages import CopyHeld, PeerToPeer, RightsNotice, RightsNoticed
@@ -65,6 +66,7 @@ class PeerLifecycle:
         *,
         bind_host: str | None = None,
         holds_copies: bool = True,
+        passphrase: str | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time.time,
@@ -73,6 +75,7 @@ class PeerLifecycle:
         self._source = cluster if isinstance(cluster, Cluster) else checked_path(cluster, "A cluster")
         self._bind_host = bind_host
         self._holds_copies = holds_copies
+        self._passphrase = None if passphrase is None else checked_passphrase(passphrase)
         self._entropy = entropy
         self._clock = clock
         self._wall = wall
@@ -99,11 +102,11 @@ class PeerLifecycle:
         profile = self._profile
         await anyio.to_thread.run_sync(profile.__enter__)
         stack.callback(profile.__exit__, None, None, None)
-        identity = await anyio.to_thread.run_sync(profile.identity)
+        identity = await anyio.to_thread.run_sync(profile.identity, self._passphrase)
         cluster = self._source
         if not isinstance(cluster, Cluster):
             cluster = await anyio.to_thread.run_sync(load_cluster, cluster)
-        store = await anyio.to_thread.run_sync(lambda: Store(profile.store_path, wall=self._wall))
+        store = await anyio.to_thread.run_sync(lambda: Store(profile.store_path, wall=self._wall, key=profile.data_key))
         stack.push_async_callback(store.aclose)
         partials = FolderPartials(profile.partials, max_bytes=_PARTIALS_BYTES)
         await partials.sweep()
@@ -113,6 +116,7 @@ class PeerLifecycle:
             timing=cluster.timing,
             prologue=cluster.prologue,
             partials=partials,
+            looks_at_paths=True,
         )
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered

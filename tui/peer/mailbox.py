@@ -183,7 +183,7 @@ class Mailbox:
         if owner.signing_key != record.owner_key:
             raise MalformedMessage("a rights record of somebody other than the image's owner")
         try:
-            await self._holding.take(grant, record)
+            await self._holding.take(grant, record, clean(owner.name))
         finally:
             self._copies.expect(grant.grant, owner.session_key)
         await self._context.store.run(

@@ -243,6 +243,10 @@ class PeerStatus:
     set_aside: int = 0
     """What of the store could not be read and was set aside since it was opened; `Peer.troubles` says why."""
     other_device: bool = False
+    cloud_trouble: str = ""
+    """Why no node can be reached, in a sentence that says what to do, where that is known."""
+    locked: bool = False
+    """Whether the profile has a passphrase, under which its keys are encrypted on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import msgspec
 
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, RemoteError, Unavailable
+from shared.identity import words_of
 from shared.net.endpoint import Session
 from shared.rates import TokenBuckets
 from shared.records import RightsRecord, decode_record, encode_record
@@ -84,10 +85,10 @@ class DirectNotices:
         grant = waiting.grant
         try:
             async with self._turns:
-                if await self._heard_in_time(waiting):
-                    viewer = clean(grant.viewer_name)
+                if (viewer := await self._heard_in_time(waiting)) is not None:
                     left = 0 if grant.revoked else max(0, grant.granted - grant.consumed)
-                    self._context.events.emit(RightsHeard(grant.image, grant.grant, viewer, left, grant.revoked))
+                    name, words = clean(viewer.name), words_of(viewer.signing_key)
+                    self._context.events.emit(RightsHeard(grant.image, grant.grant, name, left, grant.revoked, words))
                 else:
                     log.info("a viewer's peer did not answer a notice; mail tells it", extra={"grant": grant.grant})
         except GlimpseError as error:
@@ -96,7 +97,8 @@ class DirectNotices:
             if self._waiting.get(grant.grant) is waiting:
                 del self._waiting[grant.grant]
 
-    async def _heard_in_time(self, waiting: _Waiting) -> bool:
+    async def _heard_in_time(self, waiting: _Waiting) -> ops.Account | None:
+        """Return the viewer whose peer has answered, None where it has not."""
         viewer = await self._people.find(waiting.grant.viewer)
         if viewer.host is None or viewer.port is None:
             raise Unavailable("The viewer's peer is away.")
@@ -109,8 +111,8 @@ class DirectNotices:
             self._context.endpoint.post(session, data)
             with anyio.move_on_after(pause_s):
                 await waiting.heard.wait()
-                return True
-        return False
+                return viewer
+        return None
 
     def answered(self, session: Session, message: RightsNoticed) -> None:
         """Take a viewer's word that it knows a record. A false one costs its sender the news, and nobody else."""

@@ -24,7 +24,7 @@ from shared.keyfiles import save_identity
 from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.refusals import RefusalCode
-from tui.peer import files
+from tui.peer import files, locking
 from tui.peer.adopting import ELSEWHERE
 from tui.peer.checks import (
     checked_account,
@@ -72,6 +72,8 @@ class Peer(PeerLifecycle):
     `profile` is a folder, made if it is missing; `cluster` a cluster file or a loaded `Cluster`. `bind_host` is the
     address to be reached at by others, by default the loopback interface for a cluster on it and all interfaces else.
     With `holds_copies` the cloud holds pictures, sealed, for viewers who cannot be reached.
+    `passphrase` opens a profile that is locked by one, and locks a profile that is made now; one that lies there in
+    clear is opened as it is. Opening raises `PassphraseNeeded` without one, `WrongPassphrase` for another.
     Where the disk is full the profile is opened all the same: what is there can be read, what must be stored raises
     `StorageError`, and `status().trouble` says why.
     """
@@ -115,8 +117,23 @@ class Peer(PeerLifecycle):
         await self._account.sign_out()
         return waiting
 
+    async def set_passphrase(self, new: str, *, old: str | None = None) -> None:
+        """Lock this profile by a passphrase, or change it, which takes the `old` one.
+
+        Keys and what opens pictures are encrypted on this machine from now on; `tui.peer.at_rest` says what is not.
+        Raises `InvalidInput`, `PassphraseNeeded`, `WrongPassphrase`, and `StorageError` where it cannot be written.
+        """
+        await locking.set_passphrase(self._context.profile, self._context.store, new, old)
+
+    async def remove_passphrase(self, old: str) -> None:
+        """Write what is encrypted in this profile in clear. Raises as `set_passphrase` does."""
+        await locking.remove_passphrase(self._context.profile, self._context.store, checked_text(old, "A passphrase"))
+
     def export_identity(self, passphrase: str) -> bytes:
-        """Return this profile's keys, protected by a passphrase: the only way to move or restore the account."""
+        """Return this profile's keys, protected by a passphrase: the only way to move or restore the account.
+
+        The passphrase is the export's own, whatever the profile's is.
+        """
         if not checked_text(passphrase, "A passphrase"):
             raise InvalidInput("An export needs a passphrase; choose one that you will remember.")
         return export_identity(self._context.identity, passphrase)
@@ -125,6 +142,8 @@ class Peer(PeerLifecycle):
     def import_identity(profile: Path, data: bytes, passphrase: str) -> None:
         """Put exported keys into a new profile folder. The account is found by `register` with any name.
 
+        `passphrase` is the export's. A new profile is not locked; keys that come back into one that is are encrypted
+        when it is opened.
         Raises `ProfileError` if the folder already has an identity, the passphrase is wrong or the export is damaged.
         """
         profile = checked_path(profile, "A profile")
@@ -380,6 +399,8 @@ class Peer(PeerLifecycle):
             self._context.store.trouble,
             self._damaged.count,
             cloud.other_device,
+            cloud.trouble,
+            self._context.profile.data_key is not None,
         )
 
     async def troubles(self) -> list[Trouble]:

@@ -53,7 +53,7 @@ class People:
         if found.account != account:
             raise RemoteError("the cloud answered with another account")
         public_of(found).verify()
-        await self.check(account, clean(found.name), found.signing_key)
+        await self.check(account, found.signing_key)
         await context.store.run(
             lambda store: store.do(
                 "INSERT INTO accounts VALUES (:account, :name, :signing, :session, :signature, :at)"
@@ -87,12 +87,13 @@ class People:
                 session_signature=row["session_signature"],
             )
 
-    async def check(self, account: int, name: str, signing_key: bytes) -> None:
+    async def check(self, account: int, signing_key: bytes) -> None:
         """Raise `IdentityChanged` if this account was first seen with another key."""
         row = await self._context.store.run(
-            lambda store: store.one("SELECT signing_key FROM accounts WHERE account = :account", account=account)
+            lambda store: store.one("SELECT name, signing_key FROM accounts WHERE account = :account", account=account)
         )
         if row is not None and row["signing_key"] != signing_key:
+            name = clean(row["name"])
             self._context.events.emit(KeyChanged(account, name))
             raise IdentityChanged(
                 f"Account {account} ({name}) shows another key than before; ask that person in another way"

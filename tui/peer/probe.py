@@ -9,6 +9,7 @@ from shared.cluster import Cluster, NodeAddress
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint
 from shared.net.icmp_probe import is_closed
+from shared.net.path_probe import is_too_narrow, narrow_path
 from shared.net.paths import is_loopback, shown_address
 from shared.net.udp import Address
 
@@ -73,9 +74,10 @@ async def _try_all(endpoint: Endpoint, cluster: Cluster, answered: set[str]) -> 
 
 
 async def _why(nodes: list[NodeAddress]) -> str:
-    """Return what the machines of silent nodes say about their ports, in a sentence that says what to do."""
+    """Return what the machines of silent nodes, and the paths to them, tell, in a sentence that says what to do."""
     closed: list[NodeAddress] = []
     unknown: list[NodeAddress] = []
+    narrow: list[Address] = []
 
     async def ask(node: NodeAddress) -> None:
         there = [one for address in node.addresses if (one := await _closed(address)) is not None]
@@ -83,10 +85,19 @@ async def _why(nodes: list[NodeAddress]) -> str:
             unknown.append(node)
         elif all(there):
             closed.append(node)
+        else:
+            for address in node.addresses:
+                again.start_soon(look, address)
 
-    async with anyio.create_task_group() as group:
+    async def look(address: Address) -> None:
+        if await is_too_narrow(address):
+            narrow.append(address)
+
+    async with anyio.create_task_group() as again, anyio.create_task_group() as group:
         for node in nodes:
             group.start_soon(ask, node)
+    if narrow:
+        return narrow_path(narrow[0])
     where = " or ".join(map(shown_address, nodes[0].addresses))
     if len(unknown) == len(nodes):
         hosts = " or ".join(unknown[0].hosts)

@@ -12,6 +12,8 @@ from shared.errors import InvalidInput
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 """What a profile may be called: a plain folder name that is never hidden."""
+DATA_KEY = "data-key"
+"""The file that makes a profile a locked one."""
 _MAX_FOLDER_CHARS = 40
 _NOTHING_LEFT = "profile"
 
@@ -33,6 +35,8 @@ class ProfileSummary:
     trouble: str = ""
     key_lost: bool = False
     """The profile was in use and its key file is gone: an export can be put back."""
+    locked: bool = False
+    """A passphrase is needed to open it."""
 
 
 def checked_profile(name: str) -> str:
@@ -88,17 +92,24 @@ def _summary(folder: Path) -> ProfileSummary:
     if missing and not key_lost:
         key_trouble = ""  # nobody has opened it yet: its key is made then
     return ProfileSummary(
-        folder.name, account, shown_name, words, holder(folder / "lock"), key_trouble or trouble, key_lost
+        folder.name,
+        account,
+        shown_name,
+        words,
+        holder(folder / "lock"),
+        key_trouble or trouble,
+        key_lost,
+        not _is_missing(folder / DATA_KEY),
     )
 
 
 def _words(folder: Path) -> tuple[str, str]:
     """Return the fingerprint words of a profile's key, or nothing and what is wrong with the key."""
     from shared.errors import GlimpseError
-    from shared.keyfiles import load_identity
+    from shared.keyfiles import words_in
 
     try:
-        return load_identity(folder / "identity").public.words, ""
+        return words_in(folder / "identity"), ""
     except GlimpseError as error:
         return "", str(error)
 

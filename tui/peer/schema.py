@@ -171,7 +171,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
 )
 """Each brings a store from the version before to its own: statements, then what they cannot say.
 
-A migration that has been released is never changed.
+A migration that has been released is never changed. One after version 5 that touches what is encrypted in locked
+profiles (`tui.peer.at_rest`) reads it in clear, and leaves what it writes to be encrypted when it has ended.
 """
 
 
@@ -193,3 +194,12 @@ def migrate(sql: sqlite3.Connection, path: Path) -> None:
             if sql.in_transaction:
                 sql.execute("ROLLBACK")
             raise
+
+
+def place_of(sql: sqlite3.Connection, table: str) -> str:
+    """Return what names a row of a table for sure, whatever its key holds: its row id, or all of its key's bytes."""
+    columns = sql.execute(f"PRAGMA table_info({table})").fetchall()
+    definitions = sql.execute("SELECT sql FROM sqlite_master WHERE name = :table", {"table": table}).fetchall()
+    if "WITHOUT ROWID" not in "".join(str(row["sql"]).upper() for row in definitions):
+        return "rowid"
+    return " || ".join(f"typeof({row['name']}) || hex({row['name']})" for row in columns if row["pk"])

@@ -9,6 +9,7 @@ and nothing can be written.
 """
 
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -21,10 +22,13 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from shared.data_key import DataKey
 from shared.errors import ProfileError, StorageError
+from tui.peer import at_rest
 from tui.peer.rows import TABLES, fault_of
-from tui.peer.schema import migrate
+from tui.peer.schema import migrate, place_of
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -60,12 +64,14 @@ class Aside:
 class Store:
     """The SQLite file of one profile. Every change is on disk when the call returns.
 
-    Raises `ProfileError` for a file that is no store or of a newer Glimpse, `StorageError` when the disk is full; what
-    was stored stays. A store that is there and cannot be written is opened for reading: then `read_only` says why.
+    `key` is the profile's data key, None where it is not locked. Raises `ProfileError` for a file that is no store, of
+    a newer Glimpse or under another key, `StorageError` when the disk is full; what was stored stays. A store that is
+    there and cannot be written is opened for reading: then `read_only` says why.
     """
 
-    def __init__(self, path: Path, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, *, wall: Callable[[], float] = time.time, key: DataKey | None = None) -> None:
         self._path = path
+        self._key = key
         self._wall = wall
         self._limiter: anyio.CapacityLimiter | None = None
         self._in_use = threading.Lock()
@@ -78,6 +84,7 @@ class Store:
         """Why the last change could not be written, in a sentence; empty once one could be."""
         try:
             self._sql = self._open()
+            self._wipe()
         except StorageError as error:
             if _is_busy(error.__cause__) or not path.exists() or not path.stat().st_size:
                 raise
@@ -91,7 +98,7 @@ class Store:
         """Open the file for reading and writing, bring it to this version and set aside what cannot be used."""
         sql = None
         try:
-            sql = _connected(str(self._path))
+            sql = self._connected(str(self._path))
             self._path.chmod(0o600)
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("PRAGMA synchronous = FULL")
@@ -113,7 +120,7 @@ class Store:
 
     def _open_copy(self) -> sqlite3.Connection:
         """Return a copy in memory of a file that cannot be written, brought to this version; it takes no changes."""
-        copy = _connected(":memory:")
+        copy = self._connected(":memory:")
         try:
             self._read_into(copy)
             self._prepare(copy)
@@ -130,24 +137,34 @@ class Store:
         """Copy the file with its log. An exclusive lock keeps the log's index in memory, where it needs no room."""
         uri = self._path.absolute().as_uri()
         try:
-            with closing(_connected(uri)) as source:
+            with closing(self._connected(uri)) as source:
                 source.execute("PRAGMA locking_mode = EXCLUSIVE")
                 source.backup(copy)
         except sqlite3.OperationalError:
             # Not even a lock can be had here, as on a medium that is mounted for reading: what the log holds is missed.
-            with closing(_connected(f"{uri}?immutable=1")) as source:
+            with closing(self._connected(f"{uri}?immutable=1")) as source:
                 source.backup(copy)
 
     def _prepare(self, sql: sqlite3.Connection) -> None:
         migrate(sql, self._path)
         sql.execute("BEGIN")
         try:
+            at_rest.check(sql, self._key)
+            if self._key is not None:
+                at_rest.encrypt(sql, self._key)
             self.found = self._sort_out(sql, TABLES)
             sql.execute("COMMIT")
         except BaseException:
             if sql.in_transaction:
                 sql.execute("ROLLBACK")
             raise
+
+    def _connected(self, target: str) -> sqlite3.Connection:
+        sql = sqlite3.connect(target, isolation_level=None, check_same_thread=False, uri=target.startswith("file:"))
+        sql.row_factory = lambda cursor, values: at_rest.opened(cursor, values, self._key)
+        # Bytes that are no text must not make a whole table unreadable.
+        sql.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        return sql
 
     @staticmethod
     def _close_failed(sql: sqlite3.Connection | None) -> None:
@@ -176,7 +193,7 @@ class Store:
     def _transaction(self, call: "Callable[[Store], T]") -> T:
         with self._in_use:
             if self._closed:
-                raise ProfileError("The profile is closed; open it again.")
+                raise ProfileError(_CLOSED)
             return self._carry_out(call)
 
     def _carry_out(self, call: "Callable[[Store], T]") -> T:
@@ -204,6 +221,38 @@ class Store:
             self.trouble = str(translated)
         return translated
 
+    # --- Encryption --------------------------------------------------------------------------------------------------
+    async def change_key(self, key: DataKey | None) -> None:
+        """Encrypt what is secret under the profile's data key, or write it in clear without one: all of it, or nothing.
+
+        Takes some seconds in a very large store. Raises `StorageError` where it cannot be written.
+        """
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._change_key, key)
+
+    def _change_key(self, key: DataKey | None) -> None:
+        def convert(store: Store) -> None:
+            if key is not None:
+                at_rest.encrypt(store._sql, key)
+            elif store._key is not None:
+                at_rest.decrypt(store._sql, store._key)
+
+        with self._in_use:  # whoever writes next does so under the new key
+            if self._closed:
+                raise ProfileError(_CLOSED)
+            self._carry_out(convert)
+            self._key = key
+            self._wipe()
+
+    def _wipe(self) -> None:
+        """Clear away what was in clear before; where there is no room for that, the next opening does it."""
+        if self._key is None or self.read_only:
+            return
+        try:
+            at_rest.wipe(self._sql)
+        except sqlite3.Error as error:
+            log.warning("what was in clear before may still be in the store's file", extra={"reason": str(error)})
+
     # --- Generic rows ------------------------------------------------------------------------------------------------
     def all(self, sql: str, **parameters: Any) -> list[sqlite3.Row]:
         """Return the rows of a query with named parameters."""
@@ -215,13 +264,13 @@ class Store:
         return row
 
     def do(self, sql: str, **parameters: Any) -> int:
-        """Run a statement and return how many rows it touched."""
-        return self._sql.execute(sql, parameters).rowcount
+        """Run a statement and return how many rows it touched. See `tui.peer.at_rest.COLUMNS` for what is secret."""
+        return self._sql.execute(sql, at_rest.sealed(parameters, self._key)).rowcount
 
     def put(self, table: str, **row: Any) -> None:
         """Insert or replace a row by column name."""
         names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        self._sql.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608 - own names
+        self.do(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", **row)  # noqa: S608 - own names
 
     # --- Facts -------------------------------------------------------------------------------------------------------
     def fact(self, name: str) -> str | None:
@@ -254,7 +303,7 @@ class Store:
         """Set aside the rows with this key: they count no longer, and are kept with the reason."""
         where = " AND ".join(f"{name} = :{name}" for name in key)
         for row in self.all(f"SELECT * FROM {table} WHERE {where}", **key):  # noqa: S608 - own names
-            _keep_aside(self._sql, table, reason, row, self._wall())
+            self._keep_aside(self._sql, table, reason, row, self._wall())
         self.do(f"DELETE FROM {table} WHERE {where}", **key)  # noqa: S608 - own names
 
     def asides(self) -> list[Aside]:
@@ -265,45 +314,28 @@ class Store:
     def _sort_out(self, sql: sqlite3.Connection, tables: Iterable[str]) -> list[Aside]:
         found, now = [], self._wall()
         for table in tables:
-            place, listed = _place_of(sql, table), ", ".join(TABLES[table])
+            place, listed = place_of(sql, table), ", ".join(TABLES[table])
             for row in sql.execute(f"SELECT {place} AS place, {listed} FROM {table}").fetchall():  # noqa: S608
                 reason = fault_of(table, dict(row))
                 if reason is not None:
-                    _keep_aside(sql, table, reason, row, now)
+                    self._keep_aside(sql, table, reason, row, now)
                     sql.execute(f"DELETE FROM {table} WHERE {place} = :place", {"place": row["place"]})  # noqa: S608
                     found.append(Aside(table, reason, now))
         return found
 
+    def _keep_aside(self, sql: sqlite3.Connection, table: str, reason: str, row: sqlite3.Row, at: float) -> None:
+        values = {name: _shown(row[name]) for name in row.keys() if name != "place"}  # noqa: SIM118 - no mapping
+        kept = {"table": table, "reason": reason, "row": json.dumps(values)[:_KEPT_CHARS], "at": at}
+        sql.execute(
+            "INSERT INTO set_aside (from_table, reason, row, at) VALUES (:table, :reason, :row, :at)",
+            at_rest.sealed(kept, self._key),
+        )
+
 
 _OUTBOX = ", ".join(field.name for field in fields(OutboxRow))
+_CLOSED = "The profile is closed; open it again."
 _KEPT_CHARS = 100_000
 """Most of a row that was set aside is kept as text; a picture is never in a row."""
-
-
-def _connected(target: str) -> sqlite3.Connection:
-    sql = sqlite3.connect(target, isolation_level=None, check_same_thread=False, uri=target.startswith("file:"))
-    sql.row_factory = sqlite3.Row
-    # Bytes that are no text must not make a whole table unreadable.
-    sql.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
-    return sql
-
-
-def _place_of(sql: sqlite3.Connection, table: str) -> str:
-    """Return what names a row of a table for sure, whatever its key holds: its row id, or all of its key's bytes."""
-    columns = sql.execute(f"PRAGMA table_info({table})").fetchall()
-    definitions = sql.execute("SELECT sql FROM sqlite_master WHERE name = :table", {"table": table}).fetchall()
-    if "WITHOUT ROWID" not in "".join(str(row["sql"]).upper() for row in definitions):
-        return "rowid"
-    return " || ".join(f"typeof({row['name']}) || hex({row['name']})" for row in columns if row["pk"])
-
-
-def _keep_aside(sql: sqlite3.Connection, table: str, reason: str, row: sqlite3.Row, at: float) -> None:
-    values = {name: _shown(row[name]) for name in row.keys() if name != "place"}  # noqa: SIM118 - a Row is no mapping
-    text = json.dumps(values)[:_KEPT_CHARS]
-    sql.execute(
-        "INSERT INTO set_aside (from_table, reason, row, at) VALUES (:table, :reason, :row, :at)",
-        {"table": table, "reason": reason, "row": text, "at": at},
-    )
 
 
 def _shown(value: Any) -> Any:

@@ -12,6 +12,8 @@ from textual.widgets import Button, Label, Static
 
 from tui.client.dialogs.base import ClientDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
+from tui.client.dialogs.remove_passphrase import RemovePassphraseDialog
+from tui.client.dialogs.set_passphrase import SetPassphraseDialog
 from tui.common.wording import plain
 
 if TYPE_CHECKING:
@@ -26,7 +28,13 @@ LOST_WITHOUT_EXPORT = (
     "Your account is a key that lies on this machine only. Nobody can give it back to you: a lost profile without an "
     "export is a lost account."
 )
-_FOUND_AGAIN = "The export was read: this profile has your account again."
+_FOUND_AGAIN = (
+    "The export was read: this profile has your account again. The passphrase of the export does not lock the profile; "
+    "to lock it, press i and then p at home."
+)
+_FOUND_LOCKED = "The export was read: this profile has your account again, and is locked by its own passphrase."
+_LOCKED = "Set: keys encrypted"
+_NOT_LOCKED = "Not set: keys in clear"
 
 
 class CardDialog(ClientDialog[bool]):
@@ -72,6 +80,16 @@ class AccountDialog(CardDialog):
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "accept", "Export", id="account.export", tooltip="Write your key to a file, under a passphrase"),
+        Binding(
+            "p",
+            "set_passphrase",
+            "Passphrase",
+            id="account.passphrase",
+            tooltip="Set or change the passphrase of this profile",
+        ),
+        Binding(
+            "x", "remove_passphrase", "Unlock", id="account.unlock", tooltip="Remove the passphrase of this profile"
+        ),
     ]
 
     def __init__(self, peer: Peer) -> None:
@@ -82,6 +100,13 @@ class AccountDialog(CardDialog):
     def body(self) -> Iterable[Widget]:
         """Return the card, and what an export is for."""
         yield from super().body()
+        yield Horizontal(
+            Label("Passphrase", classes="muted"),
+            Static("", id="locked", markup=False, classes="value"),
+            Button("Set…", id="set-passphrase", compact=True),
+            Button("Remove…", id="remove-passphrase", compact=True),
+            classes="card-line",
+        )
         yield Static(
             "Others compare the fingerprint with you in another way, by telephone for instance. An export moves the "
             "account to another machine, and brings it back when this one is lost.",
@@ -97,20 +122,47 @@ class AccountDialog(CardDialog):
                 id="other-device",
             )
 
+    def on_mount(self) -> None:
+        """Say whether there is a passphrase."""
+        self._show_passphrase()
+
+    def _show_passphrase(self, _changed: bool | None = None) -> None:
+        is_locked = self._peer.status().locked
+        self.query_one("#locked", Static).update(_LOCKED if is_locked else _NOT_LOCKED)
+        self.query_one("#set-passphrase", Button).label = "Change…" if is_locked else "Set…"
+        self.query_one("#remove-passphrase", Button).display = is_locked
+        self.refresh_bindings()
+
     def action_accept(self) -> None:
         """Ask how to export; this dialog stays behind."""
         self.app.push_screen(ExportIdentityDialog(self._peer))
 
+    @on(Button.Pressed, "#set-passphrase")
+    def action_set_passphrase(self) -> None:
+        """Ask for a passphrase."""
+        self.app.push_screen(SetPassphraseDialog(self._peer), self._show_passphrase)
+
+    @on(Button.Pressed, "#remove-passphrase")
+    def action_remove_passphrase(self) -> None:
+        """Ask whether to remove it."""
+        self.app.push_screen(RemovePassphraseDialog(self._peer), self._show_passphrase)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer to remove a passphrase where there is one."""
+        return action != "remove_passphrase" or self._peer.status().locked
+
 
 class RegisteredDialog(CardDialog):
-    """Shows the new account; True to export it now. `restored`: it came from an export."""
+    """Shows the new account; True to export it now. `restored`: it came from an export, into a profile that is `locked`
+    or is not."""
 
     ACCEPT = "Export now"
     CANCEL = "Later"
 
-    def __init__(self, me: Me, *, restored: bool = False) -> None:
+    def __init__(self, me: Me, *, restored: bool = False, locked: bool = False) -> None:
         super().__init__(me)
         self._restored = restored
+        self._locked = locked
 
     def heading(self) -> str:
         """Return what happened."""
@@ -119,7 +171,8 @@ class RegisteredDialog(CardDialog):
     def body(self) -> Iterable[Widget]:
         """Return the card, and why an export matters."""
         yield from super().body()
-        yield Static(_FOUND_AGAIN if self._restored else LOST_WITHOUT_EXPORT, markup=False, classes="text")
+        found = _FOUND_LOCKED if self._locked else _FOUND_AGAIN
+        yield Static(found if self._restored else LOST_WITHOUT_EXPORT, markup=False, classes="text")
 
     def on_mount(self) -> None:
         """Offer the export first; what was just read from one needs none."""

@@ -63,7 +63,9 @@ class HomeScreen(Screen[None]):
         Binding("o", "outbox", "Outbox", id="home.outbox", show=False, tooltip="What still waits for the cloud"),
         Binding("f5", "reload", "Reload", id="home.reload", show=False, tooltip="Ask the cloud again"),
         Binding("y", "read_notice", "Read", id="home.notice", show=False, tooltip="Put away the notice above the tabs"),
-        Binding("i", "account", "Account", id="home.account", show=False, tooltip="Your id and fingerprint, export"),
+        Binding(
+            "i", "account", "Account", id="home.account", show=False, tooltip="Your id, fingerprint, passphrase, export"
+        ),
     ]
 
     def __init__(self, peer: Peer) -> None:
@@ -172,7 +174,7 @@ class HomeScreen(Screen[None]):
         self.waiting = status.outbox
         banner = self.query_one(OfflineBanner)
         banner.waiting = status.outbox
-        banner.trouble = plain(status.trouble, _MAX_COMPLAINT_CELLS)
+        banner.trouble = plain(status.trouble or status.cloud_trouble, _MAX_COMPLAINT_CELLS)
         banner.away = self._last is not None and not status.cloud_reachable
         if self._last is None or (status.signed_in, status.cloud_reachable) != (
             self._last.signed_in,

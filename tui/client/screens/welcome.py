@@ -14,9 +14,9 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Static
 
-from shared.errors import GlimpseError
+from shared.errors import GlimpseError, PassphraseNeeded, WrongPassphrase
 from tui.client.client_app import client_of
-from tui.client.messages import Entered, Listed, Made, Nameless, Reached, Stayed
+from tui.client.messages import Entered, Listed, Locked, Made, Nameless, Reached, Stayed
 from tui.client.widgets.status_lines import ClusterLine, StatusHeader
 from tui.common.footer import Footer
 from tui.common.starting import painted
@@ -183,31 +183,50 @@ class Welcome(Screen[None]):
         return cast("Newcomer | ProfileList", found[0]) if found else None
 
     # --- Ways to an open peer ----------------------------------------------------------------------------------------
-    def _enter(self, say: str, call: Callable[[], Awaitable[Message]]) -> None:
-        """Do what leads to an open peer, in a worker. What failed is shown; nothing that was typed is lost."""
-        self.trouble, self.busy = "", say
-        work(self, partial(self._do, call), group="enter", exclusive=True)
+    def _enter(self, say: str, profile: str, call: Callable[[str | None], Awaitable[Message]]) -> None:
+        """Do what leads to an open peer, in a worker. What failed is shown; nothing that was typed is lost.
 
-    async def _do(self, call: Callable[[], Awaitable[Message]]) -> None:
+        `call` takes the passphrase of the profile, which it needs where that is locked.
+        """
+        self.trouble, self.busy = "", say
+        work(self, partial(self._do, profile, call), group="enter", exclusive=True)
+
+    async def _do(self, profile: str, call: Callable[[str | None], Awaitable[Message]]) -> None:
         try:
-            self.post_message(await call())
+            self.post_message(await call(None))
+        except PassphraseNeeded:
+            self.post_message(Locked(profile, call))
+        except WrongPassphrase as error:
+            self.post_message(Locked(profile, call, str(error)))
         except GlimpseError as error:
             self.post_message(Stayed(str(error)))
 
+    @on(Locked)
+    def _ask_passphrase(self, message: Locked) -> None:
+        if self._is_over():
+            return
+        from tui.client.dialogs.unlock import UnlockDialog
+
+        self.busy = ""
+        self.app.push_screen(UnlockDialog(message.profile, message.go_on, message.trouble), self._unlocked)
+
+    def _unlocked(self, found: Message | None) -> None:
+        self.post_message(Stayed() if found is None else found)
+
     def _open_profile(self, profile: str) -> None:
-        self._enter(f"Opening {profile}…", partial(self._open, profile))
+        self._enter(f"Opening {profile}…", profile, partial(self._open, profile))
 
-    async def _open(self, profile: str) -> Message:
-        peer = await self._entering.open(profile)
-        return Nameless(profile) if peer is None else await self._ready(peer)
+    async def _open(self, profile: str, passphrase: str | None) -> Message:
+        peer = await self._entering.open(profile, passphrase)
+        return Nameless(profile, passphrase) if peer is None else await self._ready(peer)
 
-    async def _create(self, name: str) -> Message:
-        return Made(await self._entering.create(name), restored=False)
+    async def _create(self, name: str, passphrase: str | None) -> Message:
+        return Made(await self._entering.create(name, passphrase), restored=False)
 
-    async def _enter_restored(self, restored: OpenedProfile) -> Message:
-        return Made(await self._entering.enter_as(restored.profile, restored.name), restored=True)
+    async def _enter_restored(self, restored: OpenedProfile, passphrase: str | None) -> Message:
+        return Made(await self._entering.enter_as(restored.profile, restored.name, passphrase), restored=True)
 
-    async def _ready(self, peer: Peer) -> Message:
+    async def _ready(self, peer: Peer, _passphrase: str | None = None) -> Message:
         # The four tabs bring Pillow and numpy along: a moment that the screen should not freeze for.
         await asyncio.to_thread(import_module, "tui.client.screens.home")
         return Entered(peer)
@@ -219,7 +238,9 @@ class Welcome(Screen[None]):
         from tui.client.dialogs.register import RegisterDialog
 
         self.busy = ""
-        make = partial(self._entering.enter_as, message.profile) if message.profile else self._entering.create
+        make: Callable[[str], Awaitable[Peer]] = self._entering.create
+        if message.profile:
+            make = partial(self._entering.enter_as, message.profile, passphrase=message.passphrase)
         self.app.push_screen(RegisterDialog(make, self._why_not, profile=message.profile), self._registered)
 
     def _registered(self, peer: Peer | None) -> None:
@@ -235,7 +256,8 @@ class Welcome(Screen[None]):
             self.post_message(Stayed())
             return
         self.profiles = None  # there is one that the list does not have yet
-        self._enter(f"Looking for the account of {restored.profile}…", partial(self._enter_restored, restored))
+        say = f"Looking for the account of {restored.profile}…"
+        self._enter(say, restored.profile, partial(self._enter_restored, restored))
 
     @on(Made)
     def _made(self, message: Made) -> None:
@@ -246,7 +268,8 @@ class Welcome(Screen[None]):
         if self._is_over() or me is None:
             return
         self.busy = ""
-        self.app.push_screen(RegisteredDialog(me, restored=message.restored), partial(self._introduced, message.peer))
+        dialog = RegisteredDialog(me, restored=message.restored, locked=message.peer.status().locked)
+        self.app.push_screen(dialog, partial(self._introduced, message.peer))
 
     def _introduced(self, peer: Peer, wants_export: bool | None) -> None:
         from tui.client.dialogs.export_identity import ExportIdentityDialog
@@ -254,7 +277,7 @@ class Welcome(Screen[None]):
         if wants_export:
             self.app.push_screen(ExportIdentityDialog(peer), lambda _place: self._introduced(peer, wants_export=False))
         else:
-            self._enter("", partial(self._ready, peer))
+            self._enter("", "", partial(self._ready, peer))
 
     @on(Entered)
     def _entered(self, message: Entered) -> None:
@@ -294,7 +317,7 @@ class Welcome(Screen[None]):
             self.trouble = trouble
             self._watch()
         else:
-            self._enter("Registering…", partial(self._create, message.name))
+            self._enter("Registering…", message.name, partial(self._create, message.name))
 
     def on_newcomer_restore(self) -> None:
         """Bring an account here."""

@@ -114,6 +114,8 @@ def state(profile: ProfileSummary) -> str:
         return "key lost"
     if profile.trouble:
         return "damaged"
+    if profile.locked:
+        return "locked"
     return "" if profile.account is not None else "not registered yet"
 
 

@@ -115,7 +115,8 @@ def cluster_words(reach: Reach | None, place: str) -> Text:
 class OfflineBanner(Static):
     """Hidden while the cloud is there and there is room on the disk.
 
-    `waiting` is the number of items in the outbox, `trouble` why nothing can be stored on this machine.
+    `waiting` is the number of items in the outbox, `trouble` what is wrong with this machine: why nothing can be stored
+    on it, or why it reaches no node.
     """
 
     DEFAULT_CSS = """

@@ -47,8 +47,8 @@ class ReplayBar(TextLines):
             right = Text(f"going to {time_of_day(player.going_to_s)}: {player.indexed_share:.0%}", palette.accent)
         elif player.indexed_share < 1:
             right = Text(f"reading ahead {player.indexed_share:.0%}", palette.muted)
-        elif player.recording.cut_off and player.ended:
-            right = Text.assemble(f"{lasting(passed)}  ", ("cut off here", palette.warning))
+        elif player.ended and (end := player.recording.fault or ("cut off here" if player.recording.cut_off else "")):
+            right = Text.assemble(f"{lasting(passed)}  ", (end, palette.warning))
         self.show([(left, right)])
 
     def _track(self, width: int, palette: Palette) -> Text:
