@@ -5,7 +5,9 @@ where the seen term still stands and the row is free, the claimant's own, or exp
 incarnation, so that a restarted node does not inherit its earlier life's lease.
 
 Trust counts from the moment the claim or renewal was *sent*, never from the answer: the directory's lease began later,
-so it ends later than the trust in it.
+so it ends later than the trust in it. A leader whose trust has run out does nothing that a leader does, but it may hold
+its office a little longer while it waits for an answer: where this machine or the directory was late, nobody else has
+claimed the row, and a renewal of a lease that ran out unclaimed is granted.
 """
 
 from dataclasses import dataclass, field
@@ -126,6 +128,8 @@ class Leadership:
     claimed_at: float = _NEVER
     """When the last claim was sent."""
     trusted_until: float = _NEVER
+    lapsed_at: float | None = None
+    """When this node found that it trusts its lease no more, and began to wait for an answer that restores trust."""
     resignation: Resignation | None = None
     sequence: int = 0
     _renewal_sent_at: float | None = None
@@ -138,12 +142,26 @@ class Leadership:
     def begin(self, term: int, sent_at: float, now: float) -> None:
         """The claim sent at `sent_at` won `term`."""
         self.term, self.since, self.trusted_until = term, now, self.trust_from(sent_at)
-        self._renewal_sent_at = None
+        self._renewal_sent_at = self.lapsed_at = None
 
     def renewed(self, sent_at: float) -> None:
         """The renewal sent at `sent_at` was granted."""
         self.trusted_until = max(self.trusted_until, self.trust_from(sent_at))
         self._renewal_sent_at = None
+
+    def is_over(self, now: float, *, unanswered: bool) -> bool:
+        """Return whether the trust has run out and is not to be waited for: the directory did not answer the last time
+        it was asked, or a whole lease has passed since."""
+        if now < self.trusted_until:
+            self.lapsed_at = None
+            return False
+        if self.lapsed_at is None:
+            self.lapsed_at = now
+        return unanswered or now >= self.lapsed_at + self.timing.lease_s
+
+    def next_deadline(self) -> float:
+        """Return when `is_over` may change unless something else happens."""
+        return self.trusted_until if self.lapsed_at is None else self.lapsed_at + self.timing.lease_s
 
     def end(self) -> None:
         """This node no longer leads, whatever the row in the directory says."""

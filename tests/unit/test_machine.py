@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.dispatch import Forget, Serve
+from node.dispatch import DispatchAction, Forget, Serve
 from node.lease import ClaimLease, LeaseRenewed, LeaseWon, ReleaseLease, RenewLease
 from node.machine import (
     ANNOUNCE_EVERY_HEARTBEATS,
@@ -29,7 +29,7 @@ class Bench:
     def __init__(self, *, nodes: tuple[str, ...] = ("a",), leading: bool = True) -> None:
         self.now = 0.0
         self.machine = NodeMachine("a", nodes, timing=LOCAL, incarnation=4, now=0.0)
-        self.taken: list[NodeAction] = []
+        self.taken: list[NodeAction | DispatchAction] = []
         self.sent: list[tuple[str, object]] = []
         self.wake()
         self.machine.directory_read(ALONE, Policy.LEAST_COST, self.now)
@@ -40,14 +40,15 @@ class Bench:
                 self.machine.lease_answered(asked, won, self.now)
         self.wake()
 
-    def wake(self) -> list[NodeAction]:
+    def wake(self) -> list[NodeAction | DispatchAction]:
+        self.machine.service_seen(self.now)
         self.machine.tick(self.now)
-        self.taken = self.machine.take_actions()
+        self.taken = [*self.machine.take_actions(), *self.machine.take_request_actions()]
         self.sent = self.machine.take_sends()
         assert self.machine.next_deadline() > self.now
         return self.taken
 
-    def wait(self, seconds: float) -> list[NodeAction]:
+    def wait(self, seconds: float) -> list[NodeAction | DispatchAction]:
         """Let time pass, waking at each deadline; return all actions."""
         until, taken = self.now + seconds, []
         while (deadline := self.machine.next_deadline()) <= until:
