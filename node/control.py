@@ -172,11 +172,14 @@ class Control:
 
     # --- What goes on beside requests --------------------------------------------------------------------------------
     async def _show_work(self) -> None:
-        """Tell the machine that this event loop is at work."""
+        """Tell the machine that this event loop is at work, and note how late it is."""
+        pause_s = _SEEN_EVERY_HEARTBEATS * self._timing.heartbeat_s
         while True:
+            now = self._clock()
             with self.lock:
-                self.machine.service_seen(self._clock())
-            await anyio.sleep(_SEEN_EVERY_HEARTBEATS * self._timing.heartbeat_s)
+                self.machine.service_seen(now)
+            await anyio.sleep(pause_s)
+            self._telemetry.lateness.add(1000 * max(0.0, self._clock() - now - pause_s))
 
     async def _feed_load(self) -> None:
         cores = psutil.cpu_count() or 1

@@ -12,6 +12,7 @@ from node.control import Control
 from node.coordination import CoordinationTable, cost, priority
 from node.directory import Directory, how_far_ahead
 from node.encoder import Encoder
+from node.histogram import Histogram
 from node.lane import Lane
 from node.remembering import Remembering
 from node.request_handler import RequestHandler
@@ -97,6 +98,11 @@ class NodeSnapshot:
     table: CoordinationTable
     table_age_s: float
     links: tuple[LinkSnapshot, ...]
+
+    heartbeat_gaps: Histogram
+    """Times between two heartbeats of the leader that this node follows."""
+    lateness: Histogram
+    """By how much the event loop of requests was late."""
 
     load1: float
     cores: int
@@ -240,6 +246,8 @@ class NodeStats:
             table=election.table,
             table_age_s=now - election.table_at,
             links=self._links(now),
+            heartbeat_gaps=telemetry.beats.gaps.copied(),
+            lateness=telemetry.lateness.copied(),
             load1=own.load1,
             cores=own.cores,
             cost=cost(own.load1, own.cores, counts.serving),

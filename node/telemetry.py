@@ -91,6 +91,8 @@ class Telemetry:
         self.notices = EventLog()
         self.samples = RequestSampler()
         self.latency = Histogram()
+        self.lateness = Histogram()
+        """By how much the event loop of requests was late, sampled some times a second."""
         self.kinds: dict[int, KindTotals] = {}
         self.refused = 0
         self.leader_since: float | None = None
