@@ -159,6 +159,37 @@ def test_a_policy_of_a_newer_program_changes_nothing() -> None:
     assert bench.machine.dispatch.policy is Policy.ROUND_ROBIN
 
 
+# --- Two loops -------------------------------------------------------------------------------------------------------
+def without_service(bench: Bench, seconds: float) -> None:
+    """Let time pass in which nothing is seen of the loop that serves requests, and the lease is renewed."""
+    until = bench.now + seconds
+    while (deadline := bench.machine.next_deadline()) <= until:
+        bench.now = deadline
+        bench.machine.tick(bench.now)
+        for asked in bench.machine.take_actions():
+            if isinstance(asked, AskLease) and isinstance(asked.action, RenewLease):
+                renewed = LeaseRenewed(asked.action.term, asked.action.sent_at)
+                bench.machine.lease_answered(asked, renewed, bench.now)
+
+
+def test_a_leader_whose_requests_stand_still_leads_for_a_bounded_time() -> None:
+    """A loop that hangs for good must not keep its node in office, however well the other sends heartbeats."""
+    bench = Bench()
+    without_service(bench, 3 * LOCAL.lease_s)
+    assert bench.machine.election.is_leader(bench.now)
+    assert not bench.machine.election.fit
+    without_service(bench, LOCAL.stall_s - 3 * LOCAL.lease_s + HB)
+    assert not bench.machine.election.is_leader(bench.now)
+
+
+def test_time_in_which_the_machine_was_not_called_says_nothing_of_requests() -> None:
+    """After a pause of the whole process, its clock is looked at before the loop of requests has its turn."""
+    bench = Bench()
+    bench.now += 10 * LOCAL.stall_s
+    bench.machine.tick(bench.now)
+    assert bench.machine.election.fit
+
+
 # --- Incarnations ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("source", ["node", "directory"])
 def test_a_higher_incarnation_is_taken_where_others_know_one(source: str) -> None:
