@@ -125,7 +125,7 @@ class Election:
         """Let time pass: call at `next_deadline` or later."""
         if self.late_s(now) > _LATE_HEARTBEATS * self.timing.heartbeat_s:
             self._woke_late(now)
-        if self.role is Role.LEADER and self._leadership.is_over(now, unanswered=self._view.directory_away):
+        if self.role is Role.LEADER and self._leadership.is_over(now):
             self._step_down(Input.TRUST_LAPSED, now)
         resignation = self._leadership.resignation
         if resignation is not None and now >= resignation.due:
@@ -302,6 +302,7 @@ class Election:
                 self._lease_lost(answer, now)
             case LeaseUnknown():
                 self._unchecked.clear()
+                self._leadership.not_answered(answer.sent_at)
                 if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
                     self._claim_unanswered(now)
             case LeaseSeen():

@@ -133,6 +133,8 @@ class Leadership:
     resignation: Resignation | None = None
     sequence: int = 0
     _renewal_sent_at: float | None = None
+    _unanswered: bool = False
+    """The directory gave no answer to the renewal that was sent last."""
     _sent_at: dict[int, float] = field(default_factory=dict)
 
     def trust_from(self, sent_at: float) -> float:
@@ -143,21 +145,29 @@ class Leadership:
         """The claim sent at `sent_at` won `term`."""
         self.term, self.since, self.trusted_until = term, now, self.trust_from(sent_at)
         self._renewal_sent_at = self.lapsed_at = None
+        self._unanswered = False
 
     def renewed(self, sent_at: float) -> None:
         """The renewal sent at `sent_at` was granted."""
         self.trusted_until = max(self.trusted_until, self.trust_from(sent_at))
         self._renewal_sent_at = None
+        self._unanswered = False
 
-    def is_over(self, now: float, *, unanswered: bool) -> bool:
-        """Return whether the trust has run out and is not to be waited for: the directory did not answer the last time
-        it was asked, or a whole lease has passed since."""
+    def not_answered(self, sent_at: float | None) -> None:
+        """The directory did not answer the renewal sent at `sent_at`. Where a later one is under way, that is waited
+        for."""
+        if sent_at is not None and sent_at == self._renewal_sent_at:
+            self._unanswered = True
+
+    def is_over(self, now: float) -> bool:
+        """Return whether the trust has run out and is not to be waited for: the directory gave no answer to the last
+        renewal, or a whole lease has passed since."""
         if now < self.trusted_until:
             self.lapsed_at = None
             return False
         if self.lapsed_at is None:
             self.lapsed_at = now
-        return unanswered or now >= self.lapsed_at + self.timing.lease_s
+        return self._unanswered or now >= self.lapsed_at + self.timing.lease_s
 
     def next_deadline(self) -> float:
         """Return when `is_over` may change unless something else happens."""
@@ -184,6 +194,7 @@ class Leadership:
         if self._renewal_sent_at is not None and now - self._renewal_sent_at < patience_s:
             return False
         self._renewal_sent_at = now
+        self._unanswered = False
         return True
 
     def resign(self, successor: str | None, now: float) -> None:

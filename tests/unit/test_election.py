@@ -632,6 +632,18 @@ def test_it_does_not_wait_where_the_directory_does_not_answer() -> None:
     assert bench.machine.role is Role.FOLLOWER
 
 
+def test_it_waits_for_a_later_renewal_where_an_earlier_one_got_no_answer() -> None:
+    bench = Bench().leading()
+    acknowledging(bench, bench.now + LOCAL.lease_trust_s + HB)
+    first, *_, last = renewing(bench)
+    bench.machine.lease_answer(LeaseUnknown(first.sent_at), bench.now)
+    bench.at(bench.now + 0.01)
+    assert bench.machine.role is Role.LEADER
+    bench.machine.lease_answer(LeaseUnknown(last.sent_at), bench.now)
+    bench.at(bench.now + 0.01)
+    assert bench.machine.role is Role.FOLLOWER
+
+
 def test_a_lease_that_another_has_taken_meanwhile_is_lost() -> None:
     bench = Bench().leading()
     acknowledging(bench, bench.now + LOCAL.lease_trust_s + HB)
