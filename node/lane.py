@@ -53,6 +53,9 @@ from shared.wire.node_messages import DirectoryMark, NodeMessage
 
 log = logging.getLogger(__name__)
 
+_ROUNDS = 3
+"""Rounds of the event loop in which what has arrived is read before the machine is asked what is overdue."""
+
 
 class Lane:
     """The thread that drives one node's machine with datagrams of other nodes, time and the directory.
@@ -192,7 +195,8 @@ class Lane:
                 with anyio.move_on_after(max(0.0, self._armed_for - self._clock())):
                     await wake.wait()
             self._wake = anyio.Event()
-            await anyio.lowlevel.checkpoint()
+            for _ in range(_ROUNDS):
+                await anyio.lowlevel.checkpoint()
 
     def _look(self) -> None:
         """Let time pass in the machine, and do what it wants."""
