@@ -34,12 +34,15 @@ class ClusterView:
         self.directory_away = False
         self.row_unwritten = False
         """This node's row in the directory could not be written the last time: neither could the lease."""
+        self.stalled = False
+        """Nothing is seen of the loop that serves this node's requests."""
         self._own = NodeState(me, incarnation, 0.0)
 
     @property
     def fit(self) -> bool:
-        """Whether this node could lead: it neither drains nor lacks the directory."""
-        return not (self.draining or self.directory_away)
+        """Whether this node could lead: it neither drains nor lacks the directory, and its requests do not stand
+        still."""
+        return not (self.draining or self.directory_away or self.stalled)
 
     @property
     def own(self) -> NodeState:

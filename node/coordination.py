@@ -40,7 +40,7 @@ class NodeState:
     cores: int = 1
     in_flight: int = 0
     fit: bool = True
-    """It neither drains nor is cut off from the directory."""
+    """It neither drains nor is cut off from the directory, and its requests do not stand still."""
 
     @property
     def cost(self) -> float:

@@ -260,6 +260,11 @@ class Dispatch:
         """Return and forget the messages that are due, each with the node it goes to."""
         return list(self._outbox.take(self._now))
 
+    @property
+    def has_actions(self) -> bool:
+        """Whether there is something for `take_actions`."""
+        return bool(self._actions)
+
     def take_actions(self) -> list[DispatchAction]:
         """Return and forget what the shell is to do."""
         actions, self._actions = self._actions, []

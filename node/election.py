@@ -46,6 +46,10 @@ _CUT_OFF_RETRY_HEARTBEATS = 2
 """A node that nobody answers asks again after this."""
 _MAX_CLAIM_PAUSE_HEARTBEATS = 8
 """The longest pause after a claim without an answer. The first is one heartbeat, each further one twice as long."""
+_LATE_HEARTBEATS = 0.5
+"""A node that wakes up this much later than it wanted to was not scheduled, and has yet to read its messages."""
+_MAX_EXCUSES = 6
+"""How often in a row a node that was late waits one heartbeat more before it takes others for silent."""
 
 
 class Election:
@@ -75,8 +79,11 @@ class Election:
         self._sends: list[tuple[str, NodeMessage]] = []
         self._actions: list[LeaseAction] = []
         self._events: list[ElectionEvent] = []
-        self._ticked_at = now
         self._pulse_at = now
+        self._excuses = 0
+        """Times that this node woke up late since it last heard the leader, or leading, an acknowledgement."""
+        self._awake_since = now
+        """When it woke up late for the last time."""
         self._last_leader: str | None = None
         self._suspect_at = _FOREVER
         self._act_at = now + timing.suspect_s + self._view.places[me] * timing.rank_stagger_s
@@ -116,12 +123,9 @@ class Election:
 
     def tick(self, now: float) -> None:
         """Let time pass: call at `next_deadline` or later."""
-        if now - self._ticked_at > 2 * self.timing.heartbeat_s:
-            # This process was paused: what the others sent meanwhile has yet to be read, so nobody is late but us.
-            self._suspect_at = max(self._suspect_at, now + self.timing.heartbeat_s)
-            self._act_at = max(self._act_at, now + self.timing.heartbeat_s)
-        self._ticked_at = now
-        if self.role is Role.LEADER and now >= self._leadership.trusted_until:
+        if self.late_s(now) > _LATE_HEARTBEATS * self.timing.heartbeat_s:
+            self._woke_late(now)
+        if self.role is Role.LEADER and self._leadership.is_over(now):
             self._step_down(Input.TRUST_LAPSED, now)
         resignation = self._leadership.resignation
         if resignation is not None and now >= resignation.due:
@@ -143,11 +147,15 @@ class Election:
         if self.role is Role.FOLLOWER:
             deadline = min(deadline, self._act_at)
         elif self.role is Role.LEADER:
-            deadline = min(deadline, self._leadership.trusted_until)
+            deadline = min(deadline, self._leadership.next_deadline())
         else:
             deadline = min(deadline, self._deadline)
         resignation = self._leadership.resignation
         return deadline if resignation is None else min(deadline, resignation.due)
+
+    def late_s(self, now: float) -> float:
+        """Return by how much `tick` is late now, 0 where it is not: the process was not scheduled, or stopped."""
+        return max(0.0, now - self.next_deadline())
 
     def take_sends(self) -> list[tuple[str, NodeMessage]]:
         """Return and forget the messages to be sent, each with the node it goes to."""
@@ -207,13 +215,24 @@ class Election:
         """This node's row could not be written: the node is unfit to lead, and asks for no lease, until it can."""
         self._view.directory_away = self._view.row_unwritten = True
 
+    def service_silent(self, silent_s: float, now: float) -> None:
+        """Feed for how long nothing was seen of the loop that serves this node's requests; before each tick.
+
+        Heartbeats have a loop of their own, so they say nothing of it. After the time in which a node is suspected this
+        one is unfit: it gets no requests and claims nothing. After `Timing.stall_s` it does not lead any more.
+        """
+        self._view.stalled = silent_s > self.timing.suspect_s
+        if silent_s > self.timing.stall_s and self.role is Role.LEADER:
+            self._step_down(Input.STALLED, now)
+
     def node_states(self, now: float) -> tuple[NodeState, ...]:
         """Return every node in address order as this one knows it: at first hand, or from the leader's table."""
         return self._view.states(now)
 
     @property
     def fit(self) -> bool:
-        """Whether this node could lead: it neither drains nor lacks the directory."""
+        """Whether this node could lead: it neither drains nor lacks the directory, and its requests do not stand
+        still."""
         return self._view.fit
 
     @property
@@ -283,6 +302,7 @@ class Election:
                 self._lease_lost(answer, now)
             case LeaseUnknown():
                 self._unchecked.clear()
+                self._leadership.not_answered(answer.sent_at)
                 if self.role is Role.CLAIM and answer.sent_at in (None, self._leadership.claimed_at):
                     self._claim_unanswered(now)
             case LeaseSeen():
@@ -343,6 +363,7 @@ class Election:
                 sent_at = self._leadership.heartbeat_sent_at(message.sequence)
                 if sent_at is not None:
                     self.membership.acked(sender, sent_at, now)
+                    self._excuses = 0
             case wire.LeaderIs():
                 self._on_leader_is(message, now)
             case wire.Join():
@@ -441,6 +462,18 @@ class Election:
             self._step(Input.LEADER_RESIGNED, now)
 
     # --- Time --------------------------------------------------------------------------------------------------------
+    def _woke_late(self, now: float) -> None:
+        """This process was not scheduled, or was stopped: what the others sent meanwhile has yet to be read, so nobody
+        is late but this node. It gives everybody another heartbeat, and a leader its gate anew; but only a few times in
+        a row, so that a node that is always late notices a dead leader all the same. (SWIM's successor Lifeguard,
+        Dadgar et al. 2018, likewise lets a node that is late itself be slower to accuse.)"""
+        if self._excuses >= _MAX_EXCUSES:
+            return
+        self._excuses += 1
+        self._awake_since = now
+        self._suspect_at = max(self._suspect_at, now + self.timing.heartbeat_s)
+        self._act_at = max(self._act_at, now + self.timing.heartbeat_s)
+
     def _pulse(self, now: float) -> None:
         """Send the sign of life that this role owes: a heartbeat to all, or a pulse round the ring of followers."""
         self._pulse_at = now + self.timing.heartbeat_s
@@ -452,7 +485,8 @@ class Election:
             self._send(after, wire.Pulse(**self._load_report()))
 
     def _lead(self, now: float) -> None:
-        connected = self.membership.acknowledged(self._leadership.since, now) or self.membership.alone()
+        since = max(self._leadership.since, self._awake_since)
+        connected = self.membership.acknowledged(since, now) or self.membership.alone()
         if not connected:
             self._step_down(Input.CUT_OFF, now)
             return
@@ -479,12 +513,10 @@ class Election:
 
     def _take_turn(self, now: float) -> None:
         """Decide whose turn it is to lead. A node without the directory bothers nobody and only tries for itself, and
-        not even that while it cannot write its own row: `node_rows` ends the wait."""
-        if self._view.draining:
-            self._rest(Input.STEPPED_ASIDE, now)
-            return
-        if self._view.row_unwritten:
-            self._rest(Input.DIRECTORY_AWAY, now)
+        not even that while it cannot write its own row, or its requests stand still: `node_rows` ends the wait."""
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            self._rest(hindrance, now)
             return
         line = [node for node in self.table.line(self._last_leader) if node not in self._passed_over]
         before_me = line[: line.index(self.me)] if self.me in line else line
@@ -495,6 +527,14 @@ class Election:
             self._step(Input.MY_TURN, now)
         else:
             self._step(Input.LINE_UNKNOWN, now)
+
+    def _hindrance(self) -> Input | None:
+        """Return why this node must not claim the lease, if there is a reason."""
+        if self._view.draining:
+            return Input.STEPPED_ASIDE
+        if self._view.row_unwritten:
+            return Input.DIRECTORY_AWAY
+        return Input.STALLED if self._view.stalled else None
 
     def _rest(self, why: Input, now: float) -> None:
         if self.role is not Role.FOLLOWER:
@@ -559,8 +599,9 @@ class Election:
             self._step(Input.NOBODY_ANSWERED, now)
             self._act_at = now + _CUT_OFF_RETRY_HEARTBEATS * self.timing.heartbeat_s
             return
-        if not fit and self._view.row_unwritten:
-            self._rest(Input.DIRECTORY_AWAY, now)
+        hindrance = self._hindrance()
+        if not fit and hindrance is not None:
+            self._rest(hindrance, now)
             return
         best = self._view.best_of(fit)
         if best.node == self.me:
@@ -573,7 +614,8 @@ class Election:
     # --- Leadership --------------------------------------------------------------------------------------------------
     def _lease_won(self, answer: LeaseWon, now: float) -> None:
         late = now >= self._leadership.trust_from(answer.sent_at)
-        if self.role is not Role.CLAIM or answer.term <= self.term or late or self._view.draining:
+        hindered = late or self._hindrance() is not None
+        if self.role is not Role.CLAIM or answer.term <= self.term or hindered:
             self._actions.append(ReleaseLease(answer.term))
             if self.role is Role.CLAIM:
                 self._claim_unanswered(now)
@@ -631,7 +673,7 @@ class Election:
     def _follow(self, leader: str, happened: Input, now: float) -> None:
         self._step(happened, now)
         self._passed_over.clear()
-        self._unanswered_claims = 0
+        self._unanswered_claims = self._excuses = 0
         self._last_leader = leader
         self._leadership.resignation = None
         self._set_leader(leader)

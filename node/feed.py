@@ -98,7 +98,9 @@ class Feed:
         if slow:
             self._ping(taken.at)
         watchers = len(self._subscriptions.all)
-        for message in feed_frames.frame(subscription, taken, self._telemetry, slow=slow, watchers=watchers):
+        with self._telemetry.lock:
+            messages = list(feed_frames.frame(subscription, taken, self._telemetry, slow=slow, watchers=watchers))
+        for message in messages:
             self._post(session, message)
 
     def _post(self, session: Session, message: Message) -> None:

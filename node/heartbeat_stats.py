@@ -2,10 +2,13 @@
 
 A heartbeat counts as unacknowledged when the second one after it leaves without its ack: round trips are far shorter.
 One counts as missed when it should have come from the leader that this node follows, and is half a heartbeat late.
+Between two of one leader, `gaps` has the time: a heartbeat where all is well.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from node.histogram import Histogram
 
 _GRACE_BEATS = 2
 _LATE_HEARTBEATS = 0.5
@@ -31,6 +34,9 @@ class HeartbeatStats:
 
     def __init__(self, others: Iterable[str], heartbeat_s: float) -> None:
         self.counts = {node: HeartbeatCounts() for node in others}
+        self.gaps = Histogram()
+        self._heard_at: float | None = None
+        """When the leader that this node follows was heard last."""
         self._heartbeat_s = heartbeat_s
         self._leader: str | None = None
         self._expected_from = 0.0
@@ -57,6 +63,9 @@ class HeartbeatStats:
         self.settle(now)
         self.counts[node].heard += 1
         if node == self._leader:
+            if self._heard_at is not None:
+                self.gaps.add(1000 * (now - self._heard_at))
+            self._heard_at = now
             self._expect(now)
 
     def follow(self, leader: str | None, now: float) -> None:
@@ -65,6 +74,7 @@ class HeartbeatStats:
             return
         self.settle(now)
         self._leader = leader if leader in self.counts else None
+        self._heard_at = None
         self._expect(now)
 
     def settle(self, now: float) -> None:

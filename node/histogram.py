@@ -15,9 +15,13 @@ class Histogram:
     sum_ms: float = 0.0
 
     def add(self, latency_ms: float) -> None:
-        """Count one request."""
+        """Count one."""
         self.counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
         self.sum_ms += latency_ms
+
+    def copied(self) -> "Histogram":
+        """Return what is counted by now."""
+        return Histogram(list(self.counts), self.sum_ms)
 
 
 def trimmed(counts: Sequence[int]) -> tuple[int, ...]:

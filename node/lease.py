@@ -5,7 +5,9 @@ where the seen term still stands and the row is free, the claimant's own, or exp
 incarnation, so that a restarted node does not inherit its earlier life's lease.
 
 Trust counts from the moment the claim or renewal was *sent*, never from the answer: the directory's lease began later,
-so it ends later than the trust in it.
+so it ends later than the trust in it. A leader whose trust has run out does nothing that a leader does, but it may hold
+its office a little longer while it waits for an answer: where this machine or the directory was late, nobody else has
+claimed the row, and a renewal of a lease that ran out unclaimed is granted.
 """
 
 from dataclasses import dataclass, field
@@ -126,9 +128,13 @@ class Leadership:
     claimed_at: float = _NEVER
     """When the last claim was sent."""
     trusted_until: float = _NEVER
+    lapsed_at: float | None = None
+    """When this node found that it trusts its lease no more, and began to wait for an answer that restores trust."""
     resignation: Resignation | None = None
     sequence: int = 0
     _renewal_sent_at: float | None = None
+    _unanswered: bool = False
+    """The directory gave no answer to the renewal that was sent last."""
     _sent_at: dict[int, float] = field(default_factory=dict)
 
     def trust_from(self, sent_at: float) -> float:
@@ -138,12 +144,34 @@ class Leadership:
     def begin(self, term: int, sent_at: float, now: float) -> None:
         """The claim sent at `sent_at` won `term`."""
         self.term, self.since, self.trusted_until = term, now, self.trust_from(sent_at)
-        self._renewal_sent_at = None
+        self._renewal_sent_at = self.lapsed_at = None
+        self._unanswered = False
 
     def renewed(self, sent_at: float) -> None:
         """The renewal sent at `sent_at` was granted."""
         self.trusted_until = max(self.trusted_until, self.trust_from(sent_at))
         self._renewal_sent_at = None
+        self._unanswered = False
+
+    def not_answered(self, sent_at: float | None) -> None:
+        """The directory did not answer the renewal sent at `sent_at`. Where a later one is under way, that is waited
+        for."""
+        if sent_at is not None and sent_at == self._renewal_sent_at:
+            self._unanswered = True
+
+    def is_over(self, now: float) -> bool:
+        """Return whether the trust has run out and is not to be waited for: the directory gave no answer to the last
+        renewal, or a whole lease has passed since."""
+        if now < self.trusted_until:
+            self.lapsed_at = None
+            return False
+        if self.lapsed_at is None:
+            self.lapsed_at = now
+        return self._unanswered or now >= self.lapsed_at + self.timing.lease_s
+
+    def next_deadline(self) -> float:
+        """Return when `is_over` may change unless something else happens."""
+        return self.trusted_until if self.lapsed_at is None else self.lapsed_at + self.timing.lease_s
 
     def end(self) -> None:
         """This node no longer leads, whatever the row in the directory says."""
@@ -166,6 +194,7 @@ class Leadership:
         if self._renewal_sent_at is not None and now - self._renewal_sent_at < patience_s:
             return False
         self._renewal_sent_at = now
+        self._unanswered = False
         return True
 
     def resign(self, successor: str | None, now: float) -> None:

@@ -1,8 +1,10 @@
 """One node as a pure machine: election, membership, dispatch, failure simulation and policy, composed.
 
 It is fed messages, requests of peers, answers of the directory and the clock; it gives what is to be sent, what the
-shell is to do, and what happened. `node.control` drives it in a real node, `tests.sim` in a simulated cloud; neither
-decides anything. It does no I/O, reads no clock and draws no random numbers; times are seconds of any monotonic clock.
+shell is to do, and what happened. In a real node two event loops share it, one at a time: `node.lane` gives it
+messages, time and the directory, `node.control` gives it requests and serves them. `tests.sim` drives it in a simulated
+cloud. None of them decides anything. It does no I/O, reads no clock and draws no random numbers; times are seconds of
+any monotonic clock.
 """
 
 from collections.abc import Sequence
@@ -50,7 +52,7 @@ class TakeIncarnation:
     above: int
 
 
-NodeAction = AskLease | Announce | TakeIncarnation | DispatchAction
+NodeAction = AskLease | Announce | TakeIncarnation
 NodeEvent = ElectionEvent | DeafnessChanged
 
 
@@ -64,7 +66,10 @@ class _InHand:
 
 
 class NodeMachine:
-    """Feed it, `tick` it at `next_deadline` or after each feeding, then take actions before sends and events."""
+    """Feed it, `tick` it at `next_deadline` or after a message or an answer, then take actions, sends and events.
+
+    Requests may be fed, and the actions about them taken, without a `tick`; `next_deadline` tells whether one is due.
+    """
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class NodeMachine:
         self._refute_at = now
         self._chosen_meanwhile = False
         """A policy was chosen after the question that the directory has yet to answer."""
+        self._service_seen_at = now
 
     # --- Time and messages -------------------------------------------------------------------------------------------
     def receive(self, sender: str, message: NodeMessage, now: float) -> None:
@@ -108,6 +114,9 @@ class NodeMachine:
         """Let time pass, and let each part see what the others have found out."""
         self._now = now
         self.election.own_load(*self._load, self.dispatch.in_flight)
+        # Whoever sleeps sees nothing: time for which this machine itself was not called says nothing of the service.
+        self._service_seen_at = min(now, self._service_seen_at + self.election.late_s(now))
+        self.election.service_silent(now - self._service_seen_at, now)
         self.election.tick(now)
         leads = self.election.is_leader(now)
         self.dispatch.leadership(self.election.leader, self.election.term, leads, now)
@@ -131,11 +140,15 @@ class NodeMachine:
         return min(parts, self._announce_at, self._refute_at if self.election.outlived else _FOREVER)
 
     def take_actions(self) -> list[NodeAction]:
-        """Return and forget what the shell is to do. What comes of it for other nodes is in `take_sends` after it."""
+        """Return and forget what the directory and the disk are to be asked."""
         actions, self._actions = self._actions, []
         actions += [AskLease(action, self._incarnation_for(action)) for action in self.election.take_actions()]
-        actions += [action for action in self.dispatch.take_actions() if self._concerns_shell(action)]
         return actions
+
+    def take_request_actions(self) -> list[DispatchAction]:
+        """Return and forget what is to be done about requests. Whoever takes them does them at once, before it feeds
+        anything else about requests. What comes of it for other nodes is in `take_sends` after it."""
+        return [action for action in self.dispatch.take_actions() if self._concerns_shell(action)]
 
     def take_sends(self) -> list[tuple[str, NodeMessage]]:
         """Return and forget the messages to be sent, each with the node it goes to."""
@@ -144,6 +157,10 @@ class NodeMachine:
     def take_events(self) -> list[NodeEvent]:
         """Return and forget what happened."""
         return [*self.election.take_events(), *self.faults.take_events()]
+
+    def service_seen(self, now: float) -> None:
+        """The loop that serves requests is at work: call from that loop, at least once each heartbeat."""
+        self._service_seen_at = now
 
     def own_load(self, load1: float, cores: int) -> None:
         """Feed this machine's one-minute load and its cores."""

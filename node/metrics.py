@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -80,6 +80,16 @@ def _labelled(
     return metric
 
 
+def _histogram(name: str, text: str, node: str, counts: Sequence[int], sum_ms: float) -> Metric:
+    buckets, passed = [], 0
+    for bound_ms, count in zip((*LATENCY_BOUNDS_MS, None), counts, strict=True):
+        passed += count
+        buckets.append(("+Inf" if bound_ms is None else repr(bound_ms / 1000), float(passed)))
+    histogram = HistogramMetricFamily(name, text, labels=("node",))
+    histogram.add_metric((node,), buckets, sum_ms / 1000)
+    return histogram
+
+
 def _election(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     yield _labelled(
         GaugeMetricFamily,
@@ -120,11 +130,16 @@ def _election(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
         node,
         [((link.node,), link.heard_age_s) for link in taken.links if link.heard_age_s is not None],
     )
+    text = "Between two heartbeats of the leader that it follows."
+    gaps = taken.heartbeat_gaps
+    yield _histogram("glimpse_heartbeat_gap_seconds", text, node, gaps.counts, gaps.sum_ms)
 
 
 def _work(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     yield _gauge("glimpse_node_cost", "Cost of giving it one more request; lower is better.", node, taken.cost)
     yield _gauge("glimpse_node_priority", "1 / load of the last minute; higher is better.", node, taken.priority)
+    text = "By how much the event loop of requests was late; heartbeats have one of their own."
+    yield _histogram("glimpse_loop_lateness_seconds", text, node, taken.lateness.counts, taken.lateness.sum_ms)
     yield _gauge("glimpse_machine_load1", "The machine's load of the last minute.", node, taken.load1)
     yield _gauge("glimpse_machine_cores", "The machine's cores.", node, taken.cores)
     yield _counter("glimpse_process_cpu_seconds", "Processor time of the process.", node, taken.cpu_s)
@@ -186,15 +201,8 @@ def _requests(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
         node,
         [((limit,), taken.limited.get(limit, 0)) for limit in ("requests", "registrations")],
     )
-    buckets, passed = [], 0
-    for bound_ms, count in zip((*LATENCY_BOUNDS_MS, None), taken.latency, strict=True):
-        passed += count
-        buckets.append(("+Inf" if bound_ms is None else repr(bound_ms / 1000), float(passed)))
-    histogram = HistogramMetricFamily(
-        "glimpse_request_latency_seconds", "From a request's arrival here to its answer.", labels=("node",)
-    )
-    histogram.add_metric((node,), buckets, taken.latency_sum_ms / 1000)
-    yield histogram
+    text = "From a request's arrival here to its answer."
+    yield _histogram("glimpse_request_latency_seconds", text, node, taken.latency, taken.latency_sum_ms)
 
 
 def _network(taken: NodeSnapshot, node: str) -> Iterator[Metric]:

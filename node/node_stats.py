@@ -12,6 +12,8 @@ from node.control import Control
 from node.coordination import CoordinationTable, cost, priority
 from node.directory import Directory, how_far_ahead
 from node.encoder import Encoder
+from node.histogram import Histogram
+from node.lane import Lane
 from node.remembering import Remembering
 from node.request_handler import RequestHandler
 from node.roles import Role
@@ -97,6 +99,11 @@ class NodeSnapshot:
     table_age_s: float
     links: tuple[LinkSnapshot, ...]
 
+    heartbeat_gaps: Histogram
+    """Times between two heartbeats of the leader that this node follows."""
+    lateness: Histogram
+    """By how much the event loop of requests was late."""
+
     load1: float
     cores: int
     cost: float
@@ -149,7 +156,7 @@ class NodeStats:
         remembering: Remembering,
         encoder: Encoder,
         requests: Endpoint,
-        nodes: Endpoint,
+        lane: Lane,
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
@@ -162,7 +169,7 @@ class NodeStats:
         self._directory = directory
         self._encoder = encoder
         self._requests = requests
-        self._nodes = nodes
+        self._lane = lane
         self._clock = clock
         self._started = clock()
         self._wall_offset_s = time.time() - self._started
@@ -203,13 +210,16 @@ class NodeStats:
 
     def snapshot(self) -> NodeSnapshot:
         """Return the node as it is now; of the directory, what the last `ping` found."""
-        now = self._clock()
-        self._read_process(now)
+        self._read_process(self._clock())
+        with self._lane.lock:
+            return self._snapshot(self._clock())
+
+    def _snapshot(self, now: float) -> NodeSnapshot:
         control, telemetry, handler = self._control, self.telemetry, self._request_handler
         election, faults, counts = control.election, control.faults, control.dispatch.counts()
         own = next(state for state in election.node_states(now) if state.node == self._me.name)
         token = faults.token if faults.token is not None and faults.token.until > now else None
-        requests, nodes = self._requests.statistics(), self._nodes.statistics()
+        requests, nodes = self._requests.statistics(), self._lane.traffic
         return NodeSnapshot(
             at=now,
             wall_offset_s=self._wall_offset_s,
@@ -236,6 +246,8 @@ class NodeStats:
             table=election.table,
             table_age_s=now - election.table_at,
             links=self._links(now),
+            heartbeat_gaps=telemetry.beats.gaps.copied(),
+            lateness=telemetry.lateness.copied(),
             load1=own.load1,
             cores=own.cores,
             cost=cost(own.load1, own.cores, counts.serving),

@@ -13,7 +13,9 @@ import anyio
 
 from node.audit_log import AuditLog
 from node.control import Control
+from node.election import Election
 from node.encoder import Encoder
+from node.machine import NodeMachine
 from node.placement import Policy
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, StorageError
@@ -163,7 +165,11 @@ class OrderDesk:
 
     def _objection(self, order: OperatorCommand) -> str:
         """Return why an order cannot be carried out, an empty text if it can."""
-        election, now = self._control.election, self._clock()
+        with self._control.lock:
+            return self._objection_of(self._control.election, order)
+
+    def _objection_of(self, election: Election, order: OperatorCommand) -> str:
+        now = self._clock()
         match order.command:
             case "deaf" if not 0 < order.number <= _MAX_DEAF_S:
                 return f"A node can be deaf for up to {_MAX_DEAF_S:.0f} s."
@@ -188,32 +194,39 @@ class OrderDesk:
 
     async def _obey(self, order: OperatorCommand) -> str:
         """Carry an order out; return why it could not be, an empty text if it could."""
-        control, now = self._control, self._clock()
         match order.command:
-            case "deaf":
-                control.faults.make_deaf(now, order.number, notice_s=self._notice_s)
-                self._hurry()
-            case "token":
-                (control.faults.stop_token if order.text == "stop" else control.faults.start_token)(now)
             case "policy":
                 try:
-                    await control.choose_policy(Policy(order.text))
+                    await self._control.choose_policy(Policy(order.text))
                 except GlimpseError as error:
                     log.error("the policy was not chosen", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
                     return str(error)
-            case "lead":
-                control.election.request_leadership(now)
-            case "step_down":
-                control.election.stand_down(now)
             case "slow":
                 self._encoder.slowdown = order.number
-            case "drain":
-                control.election.drain(now)
-            case "undrain":
-                control.election.undrain(now)
+            case "stop":
+                pass  # once the answer is on its way
             case _:
-                pass  # stop: once the answer is on its way
+                with self._control.ordering() as machine:
+                    self._give(machine, order)
         return ""
+
+    def _give(self, machine: NodeMachine, order: OperatorCommand) -> None:
+        """Give the node's machine an order."""
+        election, faults, now = machine.election, machine.faults, self._clock()
+        match order.command:
+            case "deaf":
+                faults.make_deaf(now, order.number, notice_s=self._notice_s)
+                self._hurry()
+            case "token":
+                (faults.stop_token if order.text == "stop" else faults.start_token)(now)
+            case "lead":
+                election.request_leadership(now)
+            case "step_down":
+                election.stand_down(now)
+            case "drain":
+                election.drain(now)
+            case "undrain":
+                election.undrain(now)
 
     def _post(self, session: Session, answer: OperatorAnswer) -> None:
         if session.alive:

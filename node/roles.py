@@ -44,6 +44,7 @@ class Input(Enum):
     CUT_OFF = "no heartbeat acknowledged"
     STEPPED_ASIDE = "drain or hand over"
     DIRECTORY_AWAY = "directory cannot be written"
+    STALLED = "own requests stand still"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def _table() -> dict[tuple[Role, Input], Role]:
         (leader, Input.TRUST_LAPSED): follower,
         (leader, Input.CUT_OFF): follower,
         (leader, Input.STEPPED_ASIDE): follower,
+        (leader, Input.STALLED): follower,
         (follower, Input.ELECTION_CALLED): wait,
     }
     for role in (follower, probe, wait):
@@ -106,6 +108,7 @@ def _table() -> dict[tuple[Role, Input], Role]:
         table[role, Input.LEADER_NAMED] = follower
         table[role, Input.STEPPED_ASIDE] = follower
         table[role, Input.DIRECTORY_AWAY] = follower
+        table[role, Input.STALLED] = follower
     for role in (follower, probe, elect, wait):
         table[role, Input.ASKED_TO_LEAD] = claim
         table[role, Input.LEADER_RESIGNED] = wait

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -22,7 +23,7 @@ from node.directory.upkeep import claim, number_of, read_cluster
 from node.encoder import Encoder
 from node.exchange import Pulls
 from node.feed import Feed, LogToFeed
-from node.links import NodeLinks
+from node.lane import Lane
 from node.lock import running_once
 from node.node_folder import Lives, memory_path
 from node.node_stats import NodeStats
@@ -52,6 +53,9 @@ DRAIN_S = 5.0
 """How long a node that was asked to stop goes on with what it has in its hands."""
 _SWEEP_EVERY_S = 10.0
 _ENCODER_WORKERS = 2
+_SWITCH_INTERVAL_S = 0.000_5
+"""After this a thread that computes gives way to one that waits for the interpreter. The lane's thread needs it some
+ten times for a heartbeat; Python's own 5 ms each time would be felt there, and a switch costs microseconds."""
 _M_MMAP_THRESHOLD = -3
 """The number of this setting in glibc's malloc.h."""
 _OWN_PAGES_FROM_BYTES = 4 * 1024 * 1024
@@ -60,8 +64,7 @@ _OWN_PAGES_FROM_BYTES = 4 * 1024 * 1024
 @dataclass(slots=True)
 class _Parts:
     requests: Endpoint
-    nodes: Endpoint
-    links: NodeLinks
+    lane: Lane
     request_handler: RequestHandler
     control: Control
     reports: Reports
@@ -120,7 +123,7 @@ class NodeServer:
             tasks.start_soon(self._watch_signals)
             if self._with_parent:
                 tasks.start_soon(self._watch_parent, os.getppid())
-            tasks.start_soon(parts.links.keep)
+            tasks.start_soon(parts.lane.until_ended)
             tasks.start_soon(parts.control.run)
             tasks.start_soon(parts.remembering.run)
             tasks.start_soon(parts.feed.run)
@@ -158,12 +161,9 @@ class NodeServer:
         self, stack: AsyncExitStack, directory: Directory, tasks: TaskGroup, lives: Lives, incarnation: int
     ) -> _Parts:
         cluster, me = self._cluster, self._cluster.node(self._name)
-        private, own = self._settings.private_key, self._settings.bind
+        own = self._settings.bind
         host, ports = own.host or me.bind_host, (own.port or me.port, own.node_port or me.node_port)
-        requests, nodes = [
-            Endpoint(private, bind=(host, port), bound=bound, timing=cluster.timing, prologue=cluster.prologue)
-            for port, bound in zip(ports, self._sockets, strict=True)
-        ]
+        requests = self._endpoint(host, ports[0], self._sockets[0])
         clock = time.monotonic
         operators = frozenset(cluster.operators)
         telemetry = Telemetry(self._name, [node.name for node in cluster.nodes], cluster.timing.heartbeat_s, clock)
@@ -191,7 +191,17 @@ class NodeServer:
             clock=clock,
             limits=self._settings.limits,
         )
-        links = NodeLinks(self._name, cluster, nodes)
+        lane = Lane(
+            self._name,
+            cluster,
+            incarnation,
+            endpoint=lambda: self._endpoint(host, ports[1], self._sockets[1]),
+            directory=directory,
+            lives=lives,
+            telemetry=telemetry,
+            clock=clock,
+            set_deaf=requests.pause,
+        )
         remembering = Remembering(
             memory_path(self._folder, self._name),
             cluster.cluster_id,
@@ -199,31 +209,22 @@ class NodeServer:
             others=[node.name for node in cluster.nodes if node is not me],
             heartbeat_s=cluster.timing.heartbeat_s,
             clock=clock,
-            send=links.send,
+            send=lane.send,
             recovered=telemetry.restored,
             forget=services.forget_accounts,
         )
+        lane.on_mark = remembering.heard
         await remembering.start()
         audit = AuditLog(self._folder / f"audit-{self._name}.log", self._name, directory)
-
-        def set_deaf(deaf: bool) -> None:
-            requests.pause(deaf)
-            nodes.pause(deaf)
-
         control = Control(
-            self._name,
-            cluster,
-            incarnation,
-            lives=lives,
+            lane,
+            cluster.timing,
             directory=directory,
-            links=links,
             request_handler=request_handler,
             audit=audit,
             telemetry=telemetry,
             tasks=tasks,
             clock=clock,
-            set_deaf=set_deaf,
-            remembering=remembering,
         )
         stats = NodeStats(
             me,
@@ -234,7 +235,7 @@ class NodeServer:
             remembering=remembering,
             encoder=encoder,
             requests=requests,
-            nodes=nodes,
+            lane=lane,
             telemetry=telemetry,
             clock=clock,
         )
@@ -263,16 +264,22 @@ class NodeServer:
             stop=self.stop,
             hurry=feed.hurry,
         )
-        parts = _Parts(requests, nodes, links, request_handler, control, reports, orders, feed, services, remembering)
+        parts = _Parts(requests, lane, request_handler, control, reports, orders, feed, services, remembering)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
         requests.on_offer = request_handler.offered
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
-        nodes.on_message = control.receive
-        nodes.on_session = links.opened
-        nodes.on_closed = lambda session, _reason: links.closed(session)
         await stack.enter_async_context(requests)
-        await stack.enter_async_context(nodes)
+        await stack.enter_async_context(lane.running())
         return parts
+
+    def _endpoint(self, host: str, port: int, bound: socket.socket | None) -> Endpoint:
+        return Endpoint(
+            self._settings.private_key,
+            bind=(host, port),
+            bound=bound,
+            timing=self._cluster.timing,
+            prologue=self._cluster.prologue,
+        )
 
     def _serve_metrics(self, stack: AsyncExitStack, stats: NodeStats) -> None:
         if self._metrics is None:
@@ -385,6 +392,7 @@ def serve(
     for descriptors that are no sockets; otherwise as `NodeServer.run`.
     """
     _give_memory_back()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with running_once(folder, name):
         log_to(folder / f"node-{name}.log", log_level)
         taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))

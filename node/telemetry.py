@@ -6,6 +6,7 @@ election. The single steps of requests are only kept while somebody watches.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import RLock
 
 from node.event_log import EventLog
 from node.faults import Token
@@ -76,14 +77,22 @@ def _unknown_origin(_key: RequestKey) -> RequestOrigin:
 
 
 class Telemetry:
-    """Counts and notes of one node. `nodes` in address order; `clock` in seconds."""
+    """Counts and notes of one node. `nodes` in address order; `clock` in seconds.
+
+    Both event loops of a node note something here. What the machine and the lane say is noted under `lock`, which they
+    hold; the other methods take it.
+    """
 
     def __init__(self, me: str, nodes: Sequence[str], heartbeat_s: float, clock: Callable[[], float]) -> None:
         self.places = {node: place for place, node in enumerate(nodes)}
+        self.lock = RLock()
+        """To be held by whoever reads what is noted, or notes what the machine says."""
         self.beats = HeartbeatStats([node for node in nodes if node != me], heartbeat_s)
         self.notices = EventLog()
         self.samples = RequestSampler()
         self.latency = Histogram()
+        self.lateness = Histogram()
+        """By how much the event loop of requests was late, sampled some times a second."""
         self.kinds: dict[int, KindTotals] = {}
         self.refused = 0
         self.leader_since: float | None = None
@@ -166,15 +175,18 @@ class Telemetry:
 
     def audited(self, record: AuditRecord) -> None:
         """The audit log of this node has a new record."""
-        self.notices.add(AuditNotice(record), self._clock())
+        with self.lock:
+            self.notices.add(AuditNotice(record), self._clock())
 
     def restored(self, epoch: int, frozen: int) -> None:
         """This node has recovered a directory that was restored: so many grants wait for their owners."""
-        self.notices.add(RestoredNotice(epoch, frozen), self._clock())
+        with self.lock:
+            self.notices.add(RestoredNotice(epoch, frozen), self._clock())
 
     def logged(self, level: str, source: str, text: str) -> None:
         """The node wrote a line to its log."""
-        self.notices.add_line(level, source, text, self._clock())
+        with self.lock:
+            self.notices.add_line(level, source, text, self._clock())
 
     # --- Requests ----------------------------------------------------------------------------------------------------
     def happened(self, what: Happening, key: RequestKey, node: str | None) -> None:
@@ -193,7 +205,8 @@ class Telemetry:
         else:
             totals.served += 1
         what = Happening.REFUSED if code else Happening.SERVED
-        self.samples.happened(what, key, lambda: self._event(what, key, None, origin, latency_ms, code))
+        with self.lock:
+            self.samples.happened(what, key, lambda: self._event(what, key, None, origin, latency_ms, code))
 
     def _event(
         self,

@@ -97,6 +97,10 @@ class Timing:
     lease_trust_s: float = 1.200
     """How long a leader trusts its lease from the moment the renewal was sent; less than `lease_s` by the clock error
     and pause that must be survived."""
+    stall_heartbeats: int = 20
+    """A leader whose requests stand still gives the lease up after this many heartbeats. They have a loop of their own,
+    which a busy machine may hold up for longer than `lease_s`; a longer bound keeps a node in office whose loop hangs
+    for good."""
     gate_heartbeats: int = 4
     """A node claims or renews only if it was acknowledged by another within this many heartbeats."""
     calm_heartbeats: int = 2
@@ -132,6 +136,11 @@ class Timing:
     def suspect_s(self) -> float:
         """Silence after which the first in line suspects the leader."""
         return self.suspect_heartbeats * self.heartbeat_s
+
+    @property
+    def stall_s(self) -> float:
+        """How long the requests of a leader may stand still."""
+        return self.stall_heartbeats * self.heartbeat_s
 
 
 LOCAL: Final = Timing()

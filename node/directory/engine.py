@@ -25,6 +25,9 @@ class Directory(ABC):
     """The Directory of Service. Every call raises Unavailable when the database cannot be reached within its deadline,
     StorageError when its disk is full, and the transaction's own errors.
 
+    It is used from the event loop in which it was opened. The lease and the node rows may be used from another as well,
+    which calls `leave` when it has done with them.
+
     The engines add how transactions are run.
     """
 
@@ -55,6 +58,10 @@ class Directory(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Finish what was accepted, refuse what comes now, and let go of the database."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Let go of what this event loop has of the directory, where it is not the one in which it was opened."""
 
     @abstractmethod
     async def _write(self, transaction: Transaction[T], *, repeatable: bool) -> T:

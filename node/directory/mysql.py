@@ -1,6 +1,7 @@
 """The directory on a server that speaks MySQL: how a cloud outgrows one machine.
 
-One connection writes, in groups; a few read, each on a consistent snapshot; one is for the lease and the node rows.
+One connection writes, in groups; a few read, each on a consistent snapshot; one is for the lease and the node rows, in
+each event loop that asks for them.
 Every connection is found out to be alive before anything depends on it.
 
 Groups run at READ COMMITTED and lock what they decide upon (`FOR UPDATE`, compare-and-set updates, unique keys). At
@@ -53,6 +54,14 @@ _BEGIN_SNAPSHOT: Final = Query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ
 _COMMIT: Final = Query("COMMIT")
 
 
+class _Standing:
+    """The link for the lease and the node rows in one event loop. It is made when it is first used."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.turn = asyncio.Lock()
+
+
 class MysqlDirectory(Directory):
     """A directory on a server."""
 
@@ -64,12 +73,11 @@ class MysqlDirectory(Directory):
         self._jitter = jitter
         self._closed = False
         context = tls_context(url)
-        self._database = url.database
+        self._url, self._context = url, context
         self._writer = Link(url, context, "READ COMMITTED")
-        self._standing = Link(url, context, "READ COMMITTED")
+        self._standing: dict[asyncio.AbstractEventLoop, _Standing] = {}
         readers = [Link(url, context, "REPEATABLE READ", reads_only=True) for _ in range(_READERS)]
-        self._links = [self._writer, self._standing, *readers]
-        self._standing_turn = asyncio.Lock()
+        self._links = [self._writer, *readers]
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue()
         self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         for link in readers:
@@ -102,7 +110,7 @@ class MysqlDirectory(Directory):
     async def _migrate(self) -> None:
         """Migrate under a named lock: statements about tables commit by themselves, so nothing else would keep two
         starting nodes apart."""
-        name = "glimpse:" + hashlib.sha256(self._database.encode()).hexdigest()[:32]
+        name = "glimpse:" + hashlib.sha256(self._url.database.encode()).hexdigest()[:32]
         lock: dict[str, Value] = {"name": name, "wait_s": _MIGRATION_S}
         got = await self._writer.execute(Query("SELECT GET_LOCK(:name, :wait_s) AS got", lock))
         if got.scalar() != 1:
@@ -141,18 +149,34 @@ class MysqlDirectory(Directory):
     # --- lease and node rows
 
     async def _stand(self, transaction: Transaction[T]) -> T:
-        async with self._within(min(self._timing.directory_deadline_s, self._timing.lease_s)), self._standing_turn:
-            await self._standing.ping()
+        async with self._standing_link() as link:
             # Not run again: whether a claim that was cut off has won is for the next reading of the lease to tell.
-            return await drive_async(transaction(Tx(now=0.0, engine=self.engine)), self._standing.execute)
+            return await drive_async(transaction(Tx(now=0.0, engine=self.engine)), link.execute)
 
     async def ping(self) -> float:
         """See `Directory.ping`."""
-        async with self._within(min(self._timing.directory_deadline_s, self._timing.lease_s)), self._standing_turn:
-            await self._standing.ping()
+        async with self._standing_link() as link:
             began = time.perf_counter()
-            await self._standing.execute(Query("SELECT 1 AS one"))
+            await link.execute(Query("SELECT 1 AS one"))
             return time.perf_counter() - began
+
+    @asynccontextmanager
+    async def _standing_link(self) -> AsyncIterator[Link]:
+        """Hold the link of this event loop, which lives, for the length of a `with` block."""
+        loop = asyncio.get_running_loop()
+        standing = self._standing.get(loop)
+        if standing is None:
+            standing = self._standing[loop] = _Standing(Link(self._url, self._context, "READ COMMITTED"))
+        async with self._within(min(self._timing.directory_deadline_s, self._timing.lease_s)), standing.turn:
+            await standing.link.ping()
+            yield standing.link
+
+    async def leave(self) -> None:
+        """See `Directory.leave`."""
+        standing = self._standing.pop(asyncio.get_running_loop(), None)
+        if standing is not None:
+            with anyio.CancelScope(shield=True):
+                await close_all([standing.link], self._timing.directory_deadline_s)
 
     @asynccontextmanager
     async def _within(self, deadline_s: float) -> AsyncIterator[None]:
@@ -262,4 +286,5 @@ class MysqlDirectory(Directory):
             if self._task is not None:
                 await self._task
             refuse_waiting(self._queue)
+            await self.leave()
             await close_all(self._links, self._timing.directory_deadline_s)

@@ -9,6 +9,7 @@ Writers begin with BEGIN IMMEDIATE, because a transaction that first reads and t
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -64,10 +65,9 @@ class SqliteDirectory(Directory):
 
     engine: ClassVar[EngineName] = "sqlite"
 
-    def __init__(self, path: Path, timing: Timing, loop: asyncio.AbstractEventLoop, writer: str) -> None:
+    def __init__(self, path: Path, timing: Timing, writer: str) -> None:
         """Open and migrate the file. Blocks; raises StorageError, Unavailable or UserError."""
         super().__init__(timing, CLOCK, writer)
-        self._loop = loop
         self._closed = False
         deadline = time.monotonic() + timing.directory_deadline_s
         self._users = FileUsers(path)
@@ -98,12 +98,11 @@ class SqliteDirectory(Directory):
     @staticmethod
     async def open(path: Path, timing: Timing, writer: str = "") -> "SqliteDirectory":
         """Open the directory in `path`; its folder must be there. Raises InvalidInput, StorageError or UserError."""
-        loop = asyncio.get_running_loop()
 
         def build() -> SqliteDirectory:
             if not path.parent.is_dir():
                 raise InvalidInput(f"The folder {str(path.parent)!r} of the directory is not there: create it first.")
-            return SqliteDirectory(path, timing, loop, writer)
+            return SqliteDirectory(path, timing, writer)
 
         return await anyio.to_thread.run_sync(build)
 
@@ -150,7 +149,7 @@ class SqliteDirectory(Directory):
     ) -> T:
         if self._closed:
             raise Unavailable("The directory is closed.")
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         queue.put(Job(transaction, future, repeatable))
         try:
             with anyio.fail_after(deadline_s):
@@ -158,6 +157,9 @@ class SqliteDirectory(Directory):
         except TimeoutError:
             failed("The directory did not answer in time: try again.")
             raise Unavailable("The directory did not answer in time: try again.") from None
+
+    async def leave(self) -> None:
+        """See `Directory.leave`. Connections belong to threads here, not to event loops."""
 
     async def close(self) -> None:
         """See `Directory.close`."""
@@ -185,8 +187,11 @@ class SqliteDirectory(Directory):
     # --- the threads' side
 
     def _settle(self, verdicts: list[GroupVerdict]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(settle_all, verdicts)
+        """Hand results to the event loop that waits for them; those of a group wait in the same one."""
+        if not verdicts:
+            return
+        with suppress(RuntimeError):  # that loop has ended, and nobody waits
+            verdicts[0].job.future.get_loop().call_soon_threadsafe(settle_all, verdicts)
 
     def _serve_group(self, first: Job) -> None:
         taken = [first]

@@ -42,7 +42,8 @@ class TableRow(msgspec.Struct, frozen=True, array_like=True):
     cores: Cores
     in_flight: InFlight
     fit: bool
-    """False while the node drains or cannot reach the directory: it neither leads nor serves."""
+    """False while the node drains, cannot reach the directory, or its requests stand still: it is not to lead or
+    serve."""
 
 
 WireTable = Annotated[tuple[TableRow, ...], msgspec.Meta(max_length=MAX_NODES)]

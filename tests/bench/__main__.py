@@ -32,6 +32,7 @@ SECTIONS = {
     "directory": "tests.bench.cloud:directory_rows",
     "election": "tests.bench.cloud:election_rows",
     "load": "tests.bench.load:rows",
+    "crowded": "tests.bench.crowded:rows",
     "feed": "tests.bench.feed:rows",
     "monitor": "tests.bench.monitor:rows",
 }

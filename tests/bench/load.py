@@ -40,9 +40,9 @@ def cluster() -> Iterator[RunningCluster]:
             running.stop()
 
 
-def load(running: RunningCluster, *options: str, requests: int = REQUESTS) -> dict:
+def load(running: RunningCluster, *options: str, requests: int = REQUESTS, timeout_s: float = 100) -> dict:
     """Run `glimpse load` and return its figures. Raises `RuntimeError` where it has none."""
-    done = running.glimpse("load", "--requests", str(requests), *options, "--json")
+    done = running.glimpse("load", "--requests", str(requests), *options, "--json", timeout_s=timeout_s)
     if not done.stdout.startswith("{"):
         raise RuntimeError(f"glimpse load {' '.join(options)} ended with {done.returncode}: {done.stderr.strip()}")
     return json.loads(done.stdout)

@@ -3,9 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from threading import Event
 
+import anyio
 import pytest
 
 from node.directory import (
@@ -434,6 +437,30 @@ class TestRows:
 
 
 class TestLease:
+    async def test_the_lease_is_used_from_another_event_loop_while_the_first_is_held_up(
+        self, directory: Directory
+    ) -> None:
+        """A node's lane renews the lease in a thread of its own, beside everything else that the node asks."""
+        renewed = Event()
+
+        async def lead() -> bool:
+            try:
+                assert await directory.claim_lease("a#1", 0, 60.0) == 1
+                await directory.announce_node(NodeRow("a", 1, True, "here", 1))
+                return await directory.renew_lease("a#1", 1, 60.0)
+            finally:
+                await directory.leave()
+                renewed.set()
+
+        assert (await directory.read_lease()).is_free
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(anyio.run, lead)
+            while not renewed.is_set():  # no turn of this event loop
+                pass
+            assert answer.result()
+        assert (await directory.read_lease()).holder == "a#1"
+        assert [row.name for row in await directory.nodes()] == ["a"]
+
     async def test_claim_renew_release(self, directory: Directory) -> None:
         assert await directory.claim_lease("a#1", 0, 60.0) == 1
         lease = await directory.read_lease()

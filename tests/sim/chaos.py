@@ -32,6 +32,7 @@ class Chaos:
             self.crash,
             self.crash,
             self.pause,
+            self.stall,
             self.deafen,
             self.partition,
             self.one_way,
@@ -69,6 +70,8 @@ class Chaos:
         for peer in cluster.peers.values():
             peer.gone = False
         for name, node in list(cluster.nodes.items()):
+            if node.stalled:
+                node.unstall()
             if node.paused:
                 node.resume()
             if not node.up:
@@ -92,6 +95,12 @@ class Chaos:
         node = self.cluster.nodes[self._some_node()]
         node.pause()
         self.cluster.time.call_later(self.rng.uniform(0.1, 3.0), lambda: node.paused and node.resume())
+
+    def stall(self) -> None:
+        """A node's loop of requests stands still, for longer at times than a leader's may."""
+        node = self.cluster.nodes[self._some_node()]
+        node.stall()
+        self.cluster.time.call_later(self.rng.choice([0.3, 1.5, 3.0, 7.0]), node.unstall)
 
     def deafen(self) -> None:
         node = self.cluster.nodes[self._some_node()]

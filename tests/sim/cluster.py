@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from node.directory.standing import GENUINE_LEASES
-from node.dispatch import Forget, NobodyServes, Policy, RequestKey, Serve
+from node.dispatch import DispatchAction, Forget, NobodyServes, Policy, RequestKey, Serve
 from node.lease import (
     ClaimLease,
     LeaseAction,
@@ -120,7 +120,10 @@ class SimDirectory:
 
 
 class SimNode:
-    """One node: the machine of a real node, and a shell that drives it as `node.control` does."""
+    """One node: the machine of a real node, and a shell that drives it as `node.lane` and `node.control` do.
+
+    The part of `node.control`, which has to do with requests, can be stalled while the rest goes on.
+    """
 
     def __init__(self, cluster: SimCluster, name: str, incarnation: int) -> None:
         self.cluster = cluster
@@ -129,6 +132,7 @@ class SimNode:
         self.offset = cluster.random.uniform(0, 1000)
         self.up = True
         self.paused = False
+        self.stalled = False
         self.events: list[tuple[float, NodeEvent]] = []
         self.machine = NodeMachine(
             name,
@@ -144,6 +148,7 @@ class SimNode:
         self._highest_term = 0
         self._busy_until = 0.0
         cluster.network.attach(name, self._arrived)
+        self._show_work()
         self._wake()
 
     @property
@@ -184,20 +189,41 @@ class SimNode:
     def pause(self) -> None:
         self.paused = True
 
+    def stall(self) -> None:
+        """The loop of requests is busy, or hangs, from now on; the lane goes on."""
+        self.stalled = True
+
+    def unstall(self) -> None:
+        self.stalled = False
+        if self.up and not self.paused:
+            self._read_inbox()
+
     def resume(self) -> None:
         self.paused = False
         if self.up:
-            inbox, self._inbox = self._inbox, []
             self._wake()  # the timers of a process that was stopped fire before it reads its sockets
-            for source, payload in inbox:
-                self._arrived(source, payload)
+            self._read_inbox()
+
+    def _read_inbox(self) -> None:
+        inbox, self._inbox = self._inbox, []
+        for source, payload in inbox:
+            self._arrived(source, payload)
+
+    def _show_work(self) -> None:
+        """Tell the machine twice each heartbeat that requests are seen to."""
+        if not self.up:
+            return
+        if not self.paused and not self.stalled:
+            self.machine.service_seen(self.now)
+            self._wake()
+        self.cluster.time.call_later(self.cluster.timing.heartbeat_s / 2, self._show_work)
 
     # --- The shell ---------------------------------------------------------------------------------------------------
     def _arrived(self, source: object, payload: object) -> None:
         assert isinstance(source, str)
         if not self.up or self.deaf:
             return
-        if self.paused:
+        if self.paused or (self.stalled and not isinstance(payload, NodeMessage)):
             self._inbox.append((source, payload))
             return
         if isinstance(payload, RequestKey):
@@ -222,6 +248,9 @@ class SimNode:
             self.events.append((self.cluster.time.now, event))
         for action in self.machine.take_actions():
             self._act(action)
+        if not self.stalled:
+            for action in self.machine.take_request_actions():
+                self._do_request(action)
         sends = self.machine.take_sends()
         if not self.deaf:
             for target, message in sends:
@@ -253,6 +282,9 @@ class SimNode:
                 self._announce(action)
             case TakeIncarnation(above):
                 self._later(0.02, lambda: self.machine.incarnation_taken(above + 1, self.now))
+
+    def _do_request(self, action: DispatchAction) -> None:
+        match action:
             case Serve(key):
                 self._serve(key)
             case Forget(key):
@@ -297,10 +329,10 @@ class SimNode:
             if not self.machine.is_wanted(key):  # what it needed of its peer does not come
                 self._not_served(key)
             elif not directory.reachable(self.name):
-                self._later(DIRECTORY_DEADLINE_S, lambda: self._not_served(key))
+                self._later(DIRECTORY_DEADLINE_S, lambda: self._not_served(key), of_requests=True)
             else:
                 directory.effect(key)
-                self._later(directory.latency(), answer)
+                self._later(directory.latency(), answer, of_requests=True)
 
         def answer() -> None:
             if self._asked_by[key].gone:
@@ -313,20 +345,21 @@ class SimNode:
 
         begins = max(self.cluster.time.now, self._busy_until)
         self._busy_until = begins + self.cluster.service_s(self.name)
-        self._later(self._busy_until - self.cluster.time.now, effect)
+        self._later(self._busy_until - self.cluster.time.now, effect, of_requests=True)
 
     def _not_served(self, key: RequestKey) -> None:
         if not self.machine.not_served(key, self.now, reachable=not self._asked_by[key].gone):
             del self._asked_by[key]
 
-    def _later(self, delay: float, call: Callable[[], object]) -> None:
-        """Run `call` after `delay` unless this life of the node is over; a paused node runs it when it resumes."""
+    def _later(self, delay: float, call: Callable[[], object], *, of_requests: bool = False) -> None:
+        """Run `call` after `delay` unless this life of the node is over; a paused node runs it when it resumes, and a
+        stalled one what has to do with requests."""
 
         def run() -> None:
             if not self.up:
                 return
-            if self.paused:
-                self._later(0.02, call)
+            if self.paused or (of_requests and self.stalled):
+                self._later(0.02, call, of_requests=of_requests)
                 return
             call()
             self._wake()

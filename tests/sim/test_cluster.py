@@ -10,7 +10,7 @@ from shared.config import LOCAL
 from shared.errors import LocalError
 from shared.wire import node_messages as wire
 from tests.sim.chaos import Chaos, bad_weather, storm
-from tests.sim.cluster import SimCluster, Violation
+from tests.sim.cluster import SimCluster, SimNode, Violation
 from tests.sim.failover import (
     SIZES,
     bully_messages,
@@ -177,6 +177,86 @@ def test_a_clock_that_is_set_while_the_power_is_off_keeps_nobody_from_leading(se
     cluster.run(3.0)
     assert cluster.agreed()
     assert len(cluster.directory.terms_won) == won + 1
+
+
+# --- A busy machine --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 20.0])
+def test_a_machine_that_stands_still_deposes_nobody(seed: int, seconds: float) -> None:
+    """All nodes of one computer were held up together, and the leader gave up a lease that nobody had claimed."""
+    cluster = settled(seed)
+    leader = cluster.leader()
+    for node in cluster.nodes.values():
+        node.pause()
+    cluster.run(seconds)
+    for name in cluster.random.sample(cluster.names, 3):
+        cluster.nodes[name].resume()
+        cluster.run(0.05)
+    cluster.run(3.0)
+    assert cluster.leader() is leader
+    assert cluster.agreed()
+    assert cluster.directory.term == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nodes_that_are_held_up_again_and_again_depose_nobody(seed: int) -> None:
+    """Each node by itself stands still for up to three and a half heartbeats at a time, and runs for one in between."""
+    cluster = settled(seed)
+    leader = cluster.leader()
+
+    def hold_up(node: SimNode) -> None:
+        node.pause()
+        cluster.time.call_later(cluster.random.uniform(0, 3.5) * LOCAL.heartbeat_s, node.resume)
+        cluster.time.call_later(4.5 * LOCAL.heartbeat_s, lambda: hold_up(node))
+
+    for node in cluster.nodes.values():
+        hold_up(node)
+    cluster.run(60.0)
+    assert cluster.directory.term == 1
+    assert cluster.leader() in (leader, None), "held up at this moment"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_leader_whose_requests_stand_still_leads_on_and_another_serves(seed: int) -> None:
+    """Heartbeats waited behind requests: a loop that was busy for longer than the lease had its node deposed."""
+    cluster = settled(seed)
+    leader = cluster.leader()
+    assert leader is not None
+    leader.stall()
+    cluster.run(LOCAL.suspect_s)
+    peer = cluster.peer()
+    peer.ask()
+    cluster.run(3 * LOCAL.lease_s - LOCAL.suspect_s)
+    assert len(peer.answered_at) == 1
+    leader.unstall()
+    cluster.run(1.0)
+    assert cluster.leader() is leader
+    assert cluster.directory.term == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_leader_whose_requests_stand_still_for_good_is_replaced_within_the_bound(seed: int) -> None:
+    cluster = settled(seed)
+    leader = cluster.leader()
+    assert leader is not None
+    leader.stall()
+    began = cluster.time.now
+    while (successor := cluster.leader()) in (leader, None):
+        assert cluster.time.step(began + LOCAL.stall_s + 4 * LOCAL.heartbeat_s)
+    cluster.run(5.0)
+    assert cluster.leader() is successor
+    leader.unstall()
+    cluster.run(2.0)
+    assert cluster.agreed()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_slow_directory_deposes_nobody(seed: int) -> None:
+    """Renewals that take up to a second each, on a busy disk."""
+    cluster = settled(seed)
+    cluster.directory.latency = lambda: cluster.random.uniform(0.1, 0.5)  # type: ignore[method-assign]
+    cluster.run(60.0)
+    assert cluster.directory.term == 1
 
 
 def test_a_restarted_node_does_not_bully_a_live_leader() -> None:

@@ -446,6 +446,8 @@ class FakeCloud:
             table=self._table(node),
             table_age_s=0.04,
             links=tuple(self._links(node)),
+            heartbeat_gaps=telemetry.beats.gaps,
+            lateness=telemetry.lateness,
             load1=node.load,
             cores=2,
             cost=cost(node.load, 2, node.in_flight),

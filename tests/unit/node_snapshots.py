@@ -10,9 +10,7 @@ from shared.wire.operations import Encrypt
 
 
 def taken_snapshot() -> NodeSnapshot:
-    latency = Histogram()
-    for latency_ms in (1.0, 3.0, 3.0, 90_000.0):
-        latency.add(latency_ms)
+    latency = _counted(1.0, 3.0, 3.0, 90_000.0)
     return NodeSnapshot(
         at=100.0,
         wall_offset_s=1_700_000_000.0,
@@ -42,6 +40,8 @@ def taken_snapshot() -> NodeSnapshot:
             LinkSnapshot("n2", 9, 8, 1, 0, 0, 0, 0, 0.02, 0.00035),
             LinkSnapshot("n3", 9, 9, 0, 0, 0, 0, 0, None, None),
         ),
+        heartbeat_gaps=_counted(250.0, 251.0, 900.0),
+        lateness=_counted(0.1, 40.0),
         load1=0.5,
         cores=2,
         cost=1.0625,
@@ -73,3 +73,10 @@ def taken_snapshot() -> NodeSnapshot:
         recoveries=1,
         frozen=12,
     )
+
+
+def _counted(*values_ms: float) -> Histogram:
+    histogram = Histogram()
+    for value_ms in values_ms:
+        histogram.add(value_ms)
+    return histogram

@@ -567,6 +567,134 @@ def test_a_pause_of_its_own_is_not_taken_for_the_leaders() -> None:
     assert bench.machine.leader == "a"
 
 
+def test_a_node_that_is_always_late_notices_a_dead_leader_all_the_same() -> None:
+    """Each time that it wakes up late it waits a heartbeat more for what it has yet to read; so it never acted."""
+    bench = Bench().heartbeat().get("c", pulse())
+    for _ in range(30):
+        bench.now += 2 * HB
+        bench.get("c", pulse())
+        bench.machine.tick(bench.now)
+        if any(isinstance(action, ClaimLease) for action in bench.machine.take_actions()):
+            return
+    pytest.fail("no claim")
+
+
+def test_a_leader_that_was_not_scheduled_reads_its_acknowledgements_before_it_takes_itself_for_cut_off() -> None:
+    """Under load the process of a leader stood still for a second, and it gave up a lease that nobody else wanted."""
+    bench = Bench().leading()
+    bench.at(bench.now + HB)
+    [heartbeat, *_] = [message for _, message in bench.sent(signs_of_life=True) if isinstance(message, Heartbeat)]
+    bench.now += LOCAL.suspect_s + HB
+    bench.machine.tick(bench.now)
+    assert bench.machine.role is Role.LEADER
+    bench.get("c", HeartbeatAck(sequence=heartbeat.sequence, **{**REPORT, "term": 2, "incarnation": 1}))
+    assert bench.machine.role is Role.LEADER
+
+
+# --- A lease that is not trusted -------------------------------------------------------------------------------------
+def renewing(bench: Bench) -> list[RenewLease]:
+    return [action for action in bench.machine.take_actions() if isinstance(action, RenewLease)]
+
+
+def acknowledging(bench: Bench, until: float) -> None:
+    """Let time pass and every heartbeat be acknowledged, and nothing be said of the lease."""
+    while bench.now < until:
+        for _, message in bench.machine.take_sends():
+            if isinstance(message, Heartbeat):
+                bench.get("c", HeartbeatAck(sequence=message.sequence, **{**REPORT, "term": 2, "incarnation": 1}))
+        bench.at(min(until, bench.now + HB))
+
+
+def test_a_leader_waits_for_a_late_answer_without_acting_and_leads_on() -> None:
+    """A directory that took 1.3 s for one renewal cost the leader its office, and the next met the same directory."""
+    bench = Bench().leading()
+    began = bench.now
+    acknowledging(bench, began + LOCAL.lease_trust_s + HB)
+    assert bench.machine.role is Role.LEADER
+    assert not bench.machine.is_leader(bench.now), "it does nothing that a leader does"
+    renewal = renewing(bench)[-1]
+    bench.machine.lease_answer(LeaseRenewed(2, renewal.sent_at), bench.now)
+    assert bench.machine.is_leader(bench.now)
+    assert not [event for event in bench.machine.take_events() if isinstance(event, Deposed)]
+
+
+def test_it_does_not_wait_for_ever() -> None:
+    bench = Bench().leading()
+    acknowledging(bench, bench.now + LOCAL.lease_trust_s + LOCAL.lease_s + HB)
+    assert bench.machine.role is Role.FOLLOWER
+
+
+def test_it_does_not_wait_where_the_directory_does_not_answer() -> None:
+    bench = Bench().leading()
+    began = bench.now
+    while bench.now < began + LOCAL.lease_trust_s + HB:
+        acknowledging(bench, bench.now + HB / 2)
+        for renewal in renewing(bench):
+            bench.machine.lease_answer(LeaseUnknown(renewal.sent_at), bench.now)
+    bench.at(bench.now)
+    assert bench.machine.role is Role.FOLLOWER
+
+
+def test_it_waits_for_a_later_renewal_where_an_earlier_one_got_no_answer() -> None:
+    bench = Bench().leading()
+    acknowledging(bench, bench.now + LOCAL.lease_trust_s + HB)
+    first, *_, last = renewing(bench)
+    bench.machine.lease_answer(LeaseUnknown(first.sent_at), bench.now)
+    bench.at(bench.now + 0.01)
+    assert bench.machine.role is Role.LEADER
+    bench.machine.lease_answer(LeaseUnknown(last.sent_at), bench.now)
+    bench.at(bench.now + 0.01)
+    assert bench.machine.role is Role.FOLLOWER
+
+
+def test_a_lease_that_another_has_taken_meanwhile_is_lost() -> None:
+    bench = Bench().leading()
+    acknowledging(bench, bench.now + LOCAL.lease_trust_s + HB)
+    bench.machine.lease_answer(LeaseLost(3, "c", 1.0, renewing(bench)[-1].sent_at), bench.now)
+    assert bench.machine.role is Role.FOLLOWER
+    assert bench.machine.term == 3
+
+
+# --- Requests that stand still ---------------------------------------------------------------------------------------
+def test_a_node_whose_requests_stand_still_claims_nothing_and_says_so() -> None:
+    bench = Bench().heartbeat(order="abc").get("c", pulse())
+    bench.machine.service_silent(LOCAL.suspect_s + HB, bench.now)
+    bench.at(3 * ACT_S)
+    assert not bench.machine.take_actions()
+    bench.get("c", CrashLeader(term=1, incarnation=1))
+    assert isinstance(bench.sent()[-1][1], Decline)
+    bench.machine.service_silent(0.0, bench.now)
+    bench.get("c", pulse())
+    bench.machine.node_rows([], bench.now)
+    bench.at(bench.now + HB)
+    assert [type(action) for action in bench.machine.take_actions()] == [ClaimLease]
+
+
+def test_a_leader_whose_requests_stand_still_is_unfit_and_later_gives_the_lease_up() -> None:
+    bench = Bench().leading()
+    bench.machine.service_silent(LOCAL.stall_s, bench.now)
+    assert bench.machine.role is Role.LEADER
+    assert not bench.machine.fit
+    bench.machine.service_silent(LOCAL.stall_s + 0.001, bench.now)
+    assert bench.machine.role is Role.FOLLOWER
+    assert ReleaseLease(2) in bench.machine.take_actions()
+    bench.machine.lease_answer(LeaseReleased(2), bench.now)
+    [resignation] = {message for _, message in bench.sent() if isinstance(message, Resign)}
+    assert resignation.successor == "c"
+
+
+def test_a_claim_that_is_won_while_requests_stand_still_is_released() -> None:
+    bench = Bench().heartbeat(order="abc")
+    bench.at(ACT_S - HB).get("c", pulse())
+    bench.at(ACT_S)
+    [claim] = bench.machine.take_actions()
+    assert isinstance(claim, ClaimLease)
+    bench.machine.service_silent(LOCAL.suspect_s + HB, bench.now)
+    bench.machine.lease_answer(LeaseWon(claim.seen_term + 1, claim.sent_at), bench.now)
+    assert bench.machine.role is Role.FOLLOWER
+    assert bench.machine.take_actions() == [ReleaseLease(claim.seen_term + 1)]
+
+
 def test_the_ring_of_pulses_leaves_the_leader_out() -> None:
     bench = Bench().heartbeat(leader="a")
     bench.sent(signs_of_life=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.dispatch import Forget, Serve
+from node.dispatch import DispatchAction, Forget, Serve
 from node.lease import ClaimLease, LeaseRenewed, LeaseWon, ReleaseLease, RenewLease
 from node.machine import (
     ANNOUNCE_EVERY_HEARTBEATS,
@@ -29,7 +29,7 @@ class Bench:
     def __init__(self, *, nodes: tuple[str, ...] = ("a",), leading: bool = True) -> None:
         self.now = 0.0
         self.machine = NodeMachine("a", nodes, timing=LOCAL, incarnation=4, now=0.0)
-        self.taken: list[NodeAction] = []
+        self.taken: list[NodeAction | DispatchAction] = []
         self.sent: list[tuple[str, object]] = []
         self.wake()
         self.machine.directory_read(ALONE, Policy.LEAST_COST, self.now)
@@ -40,14 +40,15 @@ class Bench:
                 self.machine.lease_answered(asked, won, self.now)
         self.wake()
 
-    def wake(self) -> list[NodeAction]:
+    def wake(self) -> list[NodeAction | DispatchAction]:
+        self.machine.service_seen(self.now)
         self.machine.tick(self.now)
-        self.taken = self.machine.take_actions()
+        self.taken = [*self.machine.take_actions(), *self.machine.take_request_actions()]
         self.sent = self.machine.take_sends()
         assert self.machine.next_deadline() > self.now
         return self.taken
 
-    def wait(self, seconds: float) -> list[NodeAction]:
+    def wait(self, seconds: float) -> list[NodeAction | DispatchAction]:
         """Let time pass, waking at each deadline; return all actions."""
         until, taken = self.now + seconds, []
         while (deadline := self.machine.next_deadline()) <= until:
@@ -156,6 +157,37 @@ def test_a_policy_of_a_newer_program_changes_nothing() -> None:
     bench.machine.directory_read(ALONE, Policy.ROUND_ROBIN, bench.now)
     bench.machine.directory_read(ALONE, None, bench.now)
     assert bench.machine.dispatch.policy is Policy.ROUND_ROBIN
+
+
+# --- Two loops -------------------------------------------------------------------------------------------------------
+def without_service(bench: Bench, seconds: float) -> None:
+    """Let time pass in which nothing is seen of the loop that serves requests, and the lease is renewed."""
+    until = bench.now + seconds
+    while (deadline := bench.machine.next_deadline()) <= until:
+        bench.now = deadline
+        bench.machine.tick(bench.now)
+        for asked in bench.machine.take_actions():
+            if isinstance(asked, AskLease) and isinstance(asked.action, RenewLease):
+                renewed = LeaseRenewed(asked.action.term, asked.action.sent_at)
+                bench.machine.lease_answered(asked, renewed, bench.now)
+
+
+def test_a_leader_whose_requests_stand_still_leads_for_a_bounded_time() -> None:
+    """A loop that hangs for good must not keep its node in office, however well the other sends heartbeats."""
+    bench = Bench()
+    without_service(bench, 3 * LOCAL.lease_s)
+    assert bench.machine.election.is_leader(bench.now)
+    assert not bench.machine.election.fit
+    without_service(bench, LOCAL.stall_s - 3 * LOCAL.lease_s + HB)
+    assert not bench.machine.election.is_leader(bench.now)
+
+
+def test_time_in_which_the_machine_was_not_called_says_nothing_of_requests() -> None:
+    """After a pause of the whole process, its clock is looked at before the loop of requests has its turn."""
+    bench = Bench()
+    bench.now += 10 * LOCAL.stall_s
+    bench.machine.tick(bench.now)
+    assert bench.machine.election.fit
 
 
 # --- Incarnations ----------------------------------------------------------------------------------------------------

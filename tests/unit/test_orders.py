@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ class Control:
     """A control plane that notes what it is told; `trouble` is raised where a policy is chosen."""
 
     directory_ok: bool = True
+    lock: Any = field(default_factory=RLock)
     trouble: Exception | None = None
     chosen: list[Policy] = field(default_factory=list)
     records: list[AuditRecord] = field(default_factory=list)
