@@ -211,7 +211,8 @@ def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_pas
     account dialog. Keys and what opens pictures are encrypted under it on this machine. Nobody can find out one that is
     forgotten: keep an export of the account.
     """
-    from tui.commands.passphrase import change, given_passphrase
+    from tui.commands.given_passphrase import given_passphrase
+    from tui.commands.passphrase import change
     from tui.common.user_paths import profiles_root
     from tui.peer.profile import profile_folder
 
@@ -265,7 +266,7 @@ def agent(
     """
     from tui.commands.agent import agent as run_agent
     from tui.commands.agent import until_stopped
-    from tui.commands.passphrase import given_passphrase
+    from tui.commands.given_passphrase import given_passphrase
     from tui.common.user_paths import find_cluster, profiles_root
     from tui.peer import Peer
     from tui.peer.profile import profile_folder
@@ -377,7 +378,7 @@ def client(profile: str | None, cluster: Path | None, passphrase_file: Path | No
 
     given = None
     if passphrase_file is not None or "GLIMPSE_PASSPHRASE" in os.environ:
-        from tui.commands.passphrase import given_passphrase
+        from tui.commands.given_passphrase import given_passphrase
 
         given = given_passphrase(passphrase_file)
     sys.exit(run_client(None if profile is None else checked_profile(profile), cluster, passphrase=given))
