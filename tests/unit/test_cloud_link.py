@@ -1,7 +1,7 @@
 """What a peer tells the nodes about requests that nobody waits for any more."""
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import pytest
 from shared.config import LOCAL
 from shared.errors import Refused, Unavailable, ViewRefused
 from shared.net.handles import Session
+from shared.net.udp import Address
 from shared.wire.codec import decode, encode
 from shared.wire.operations import ListUsers, Operation, SpendView, Users
 from shared.wire.peer_messages import Answer, AnyPeerMessage, CloudState, Pull, Received, Request
@@ -31,6 +32,10 @@ class Node:
     name: str
     host: str = "127.0.0.1"
     port: int = 1
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return ((self.host, self.port),)
 
     @property
     def key(self) -> bytes:
@@ -61,8 +66,8 @@ class Posts:
     closed: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    async def connect(self, address: tuple[str, int], key: bytes) -> Session:
-        session = Session(next(self._numbers), key, address, initiator=True, opened_at=0.0)
+    async def connect_any(self, addresses: Sequence[Address], key: bytes) -> Session:
+        session = Session(next(self._numbers), key, addresses[0], initiator=True, opened_at=0.0)
         self.sessions[key[:1].decode()] = session
         return session
 
