@@ -158,7 +158,8 @@ def _opened(path: Path, mode: str) -> Iterator[BinaryIO]:
         raise DamagedStego(f"The stego image {path.name!r} is gone; ask the owner for it again.") from error
     except OSError as error:
         raise StorageError(
-            f"The stego image {path.name!r} cannot be read or written; check the disk and the permissions."
+            f"The stego image {path.name!r} cannot be read or written ({error.strerror}); check the disk and the"
+            " permissions."
         ) from error
 
 

@@ -8,8 +8,9 @@ A block is its table and then the code of each byte; it is written with numpy, a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 Data = NDArray[np.uint8]
 """Bytes in one row."""
 
-STORED, FIXED, DYNAMIC = 0, 1, 2
+STORED, DYNAMIC = 0, 2
 """Kinds of blocks."""
 END_OF_BLOCK: Final = 256
 _MAX_LENGTH: Final = 15
@@ -41,12 +42,11 @@ _TOGETHER: Final = 4
 _LENGTH_AT: Final = np.uint64(32)
 _CODE_BITS: Final = np.uint64((1 << 32) - 1)
 _DISTANCES: Final = 30
-_DISTANCE_BITS: Final = 5
-"""Thirty codes of 5 bits leave room for two codes more, so two of them are a bit shorter."""
 _DRAWN_BYTES: Final = 256
-_LENGTHS: Final = (8, 9, 9, 10, 10, 11)
-"""How many codes for lengths of strings a table has, drawn by the data. They are never used, like those for distances.
-Without them every table would begin with the same bytes, which those of compressors that look for strings do not."""
+_STRINGS: Final = (12, 7)
+"""The fewest codes for lengths of strings that a table has, and how many numbers of them there are. They are never
+used, like those for distances. Without them, and other choices that are drawn by the data, every table would begin with
+the same bytes, which those of compressors that look for strings do not."""
 
 
 class DamagedTable(ValueError):
@@ -60,6 +60,8 @@ class Code:
 
     lengths: tuple[int, ...]
     distances: tuple[int, ...]
+    drawn: bytes = field(default=bytes(64), compare=False)
+    """What the table is drawn by where it could be this or that."""
 
     @classmethod
     def fitting(cls, data: Data) -> "Code":
@@ -71,12 +73,12 @@ class Code:
                 counts[value & 0xFF] = 1
         sample = np.bincount(data[::_SAMPLE], minlength=END_OF_BLOCK).tolist()
         both = [present + count for present, count in zip(counts, sample, strict=True)]
-        drawn = int(data[:_DRAWN_BYTES].sum())
-        strings = [1] * _LENGTHS[drawn % len(_LENGTHS)]
-        distances = [_DISTANCE_BITS] * _DISTANCES
-        for place in drawn % _DISTANCES, (drawn + 1 + drawn // _DISTANCES % (_DISTANCES - 1)) % _DISTANCES:
-            distances[place] -= 1
-        return cls(tuple(code_lengths([*both, 1, *strings], _MAX_LENGTH)), tuple(distances))
+        drawn = blake2b(data[:_DRAWN_BYTES].tobytes()).digest()
+        strings = [1] * (_STRINGS[0] + drawn[-1] % _STRINGS[1])
+        distances = code_lengths(
+            [1 + place * (1 + byte % 4) for place, byte in enumerate(drawn[:_DISTANCES])], _MAX_LENGTH
+        )
+        return cls(tuple(code_lengths([*both, 1, *strings], _MAX_LENGTH)), tuple(distances), drawn)
 
     @cached_property
     def literal_lengths(self) -> Data:
@@ -198,7 +200,7 @@ def codes_of(lengths: Sequence[int]) -> list[int]:
 def table_of(code: Code) -> tuple[int, int]:
     """Return what stands before the codes of a block that is not the last (RFC 1951 section 3.2.7), and its bits."""
     runs = list(_runs([*code.lengths, *code.distances]))
-    counts = [0] * 19
+    counts = [byte % 16 if byte < 128 else 0 for byte in code.drawn[-19:]]
     for symbol, _ in runs:
         counts[symbol] += 1
     lengths = code_lengths(counts, _MAX_TABLE_LENGTH)
@@ -297,25 +299,26 @@ class _Bits:
 
 # --- Streams ---------------------------------------------------------------------------------------------------------
 class Compressor:
-    """Writes blocks one after the other, and an empty one at the end, as zlib does where a block has just ended."""
+    """Writes blocks one after the other; all together are a stream without header and checksum."""
 
     def __init__(self) -> None:
+        self._begun = False
         self._rest, self._bits = 0, 0
         """What does not fill a byte yet."""
 
-    def block(self, data: Data) -> bytes:
-        """Return the bytes that are complete with this block."""
-        code = Code.fitting(data)
-        return self._written(table_of(code), code.encode(data), code.end)
+    def block(self, data: Data, *, last: bool) -> bytes:
+        """Return the bytes that are complete with this block.
 
-    def end(self) -> bytes:
-        """Return the last bytes."""
-        return self._written((1 | FIXED << 1, 3), (0, 7 + 7))
-
-    def _written(self, *fields: tuple[int, int]) -> bytes:
+        One that would be the only one becomes two: the first bits of a stream hardly ever say that it is the last.
+        """
+        code, cut = Code.fitting(data), len(data) if self._begun or not last else len(data) * 3 // 4
+        table, table_bits = table_of(code)
+        fields = [(table | int(last and cut == len(data)), table_bits), code.encode(data[:cut]), code.end]
+        if cut < len(data):
+            fields += [(table | 1, table_bits), code.encode(data[cut:]), code.end]
         value, bits = self._rest, self._bits
         for field, width in fields:
             value |= field << bits
             bits += width
-        self._rest, self._bits = value >> (bits - bits % 8), bits % 8
-        return value.to_bytes(-(-bits // 8), "little")[: bits // 8]
+        self._begun, self._rest, self._bits = True, value >> (bits - bits % 8), bits % 8
+        return value.to_bytes(-(-bits // 8), "little")[: -(-bits // 8) if last else bits // 8]

@@ -96,7 +96,7 @@ def embed(body: Channels, payload: bytes, key: bytes) -> None:
     for part, (first, count) in zip(_parts(payload, bits), _spans(len(payload), bits), strict=True):
         block, symbols = groups[:, first : first + count], _to_symbols(white.over(part), bits)
         if code:
-            _write(block, symbols, bits)
+            _write(block, symbols, bits, coins)
         else:
             _match(block[0], symbols, bits, coins)
 
@@ -207,11 +207,11 @@ def _carried(groups: Channels, bits: int) -> NDArray[np.uint8]:
     return found
 
 
-def _write(groups: Channels, symbols: NDArray[np.uint8], bits: int) -> None:
+def _write(groups: Channels, symbols: NDArray[np.uint8], bits: int, coins: Stream) -> None:
     """Give each group its symbol by moving at most one of its channels by one.
 
-    Where that one is 0 and would have to go down, or 255 and up, it goes the other way, and the group is looked at
-    again.
+    The last channel of a group may go either way, as a coin says. Where a channel is 0 and would have to go down, or
+    255 and up, it goes the other way, and the group is looked at again.
     """
     columns = np.arange(len(symbols))
     while len(columns):
@@ -220,6 +220,8 @@ def _write(groups: Channels, symbols: NDArray[np.uint8], bits: int) -> None:
         changed = np.flatnonzero(missing)
         columns, missing = columns[changed], missing[changed].astype(np.int16)
         down = missing > len(groups)
+        either = np.flatnonzero(missing == len(groups))
+        down[either] = coins.bits(len(either))
         where = np.where(down, (1 << bits) - missing, missing) - 1, columns
         values = groups[where]
         stuck = values == np.where(down, np.uint8(0), np.uint8(255))

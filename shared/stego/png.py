@@ -104,9 +104,9 @@ def encode(pixels: Pixels) -> bytes:
     for first in range(0, size.height, step):
         rows = _filtered(pixels.reshape(size.height, -1), first, min(first + step, size.height))
         adler = zlib.adler32(rows.data, adler)
-        pending += compressor.block(rows)
+        pending += compressor.block(rows, last=first + step >= size.height)
         _write_chunks(out, pending, least=_IDAT_BYTES)
-    pending += compressor.end() + _WORD.pack(adler)
+    pending += _WORD.pack(adler)
     _write_chunks(out, pending, least=1)
     out.write(_IEND)
     return out.getvalue()

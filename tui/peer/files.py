@@ -54,16 +54,21 @@ def _write_whole(path: Path, data: bytes) -> None:
 async def rewrite_rights(store: Store, path: Path, text: bytes, *, image: str) -> None:
     """Write another sealed record into a stego image, in place. `image` is the image's id.
 
-    What is to be written stands in the store's journal first, so that `repair` finishes what a crash interrupted. An
-    image that was damaged or removed meanwhile is left alone: the strip only displays what the ledger holds.
+    What is to be written stands in the store's journal first, so that what a crash or a full disk interrupted is
+    finished by `repair`, or here before anything else. An image that was damaged or removed meanwhile is left alone:
+    the strip only displays what the ledger holds.
     """
     image_id, key = bytes.fromhex(image), str(path)
+    for row in await store.run(lambda s: s.all("SELECT edits FROM rewrites WHERE path = :path", path=key)):
+        await anyio.to_thread.run_sync(_make_edits, path, bytes(row["edits"]))
     try:
         edits = await anyio.to_thread.run_sync(lambda: container.plan_rewrite(path, text, image_id=image_id))
         if edits is None:
             await anyio.to_thread.run_sync(lambda: container.rewrite_whole(path, text, image_id=image_id))
             return
     except DamagedStego:
+        return
+    if not edits:
         return
     packed = msgspec.msgpack.encode(edits)
     await store.run(lambda s: s.put("rewrites", path=key, edits=packed))
