@@ -66,7 +66,7 @@ _GRAINS: Final = (96, 257)
 """How much grain there is, see `_steps`, differs from image to image: from a quarter of a step for each channel to
 a half. How much it is would otherwise tell a cover with a payload, which adds to it, from one without."""
 _BLOCK_BYTES: Final = 1 << 16
-_DEFAULT_KEY: Final = b"default".ljust(16)
+_DEFAULT_KEY: Final = b"dusk".ljust(16)
 
 
 def body_channels(width: int, height: int) -> int:

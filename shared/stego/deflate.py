@@ -109,37 +109,47 @@ class Code:
         """Return how many bits the codes of these bytes have together."""
         return int(self.literal_lengths.take(data).sum(dtype=np.int64))
 
-    def encode(self, data: Data) -> tuple[int, int]:
-        """Return the codes of these bytes, of which each has one, the first in the lowest bits; and how many bits."""
-        whole = len(data) // _TOGETHER * _TOGETHER
-        value, length = self._encode_words(data[:whole])
-        for byte in data[whole:].tolist():
-            value |= self._codes[byte] << length
-            length += self.lengths[byte]
-        return value, length
+    def encode(self, data: Data, rest: int = 0, bits: int = 0) -> tuple[bytes, int]:
+        """Return the codes of these bytes, of which each has one, the first in the lowest bits; and how many bits.
 
-    def _encode_words(self, data: Data) -> tuple[int, int]:
-        """Put four codes at a time into a number of 64 bits, shift it to its place, and join what shares a word."""
-        words, at = np.zeros(len(data) * _MAX_LENGTH // 64 + 2, dtype="<u8"), 0
-        for begin in range(0, len(data), _STEP_BYTES):
-            pairs = self._pairs.take(data[begin : begin + _STEP_BYTES].view("<u2").astype(np.intp))
-            first, second = pairs[0::2], pairs[1::2]
-            length = first >> _LENGTH_AT
-            code = (second & _CODE_BITS) << length
-            code |= first & _CODE_BITS
-            length += second >> _LENGTH_AT
-            places = np.cumsum(length)
-            places += np.uint64(at)
-            end = int(places[-1])
-            places -= length
-            word = places >> np.uint64(6)
-            places &= np.uint64(63)
-            last = np.append(np.flatnonzero(word[1:] != word[:-1]), len(word) - 1)
-            begins, ends = int(word[0]), int(word[-1]) + 1
-            words[begins:ends] |= np.bitwise_or.reduceat(code << places, np.append(0, last[:-1] + 1))
-            words[begins + 1 : ends + 1] |= (code[last] >> np.uint64(1)) >> (np.uint64(63) - places[last])
-            at = end
-        return int.from_bytes(words[: at // 64 + 1].tobytes(), "little"), at
+        They are put behind the fewer than eight bits of `rest`, which count.
+        """
+        whole, parts = len(data) // _TOGETHER * _TOGETHER, []
+        carried, at = np.uint64(rest), bits
+        for begin in range(0, whole, _STEP_BYTES):
+            words, end = self._words(data[begin : min(begin + _STEP_BYTES, whole)], at)
+            words[0] |= carried
+            parts.append(words[: end // 64].tobytes())
+            carried, at = words[end // 64], end % 64
+        value, bits = int(carried), at + 64 * (sum(map(len, parts)) // 8)
+        for byte in data[whole:].tolist():
+            value |= self._codes[byte] << at
+            at, bits = at + self.lengths[byte], bits + self.lengths[byte]
+        parts.append(value.to_bytes(-(-at // 8), "little"))
+        return b"".join(parts), bits
+
+    def _words(self, data: Data, at: int) -> tuple[NDArray[np.uint64], int]:
+        """Put four codes at a time into a number of 64 bits, shift it to its place, and join what shares a word.
+
+        Returns words of which the first `at` bits are left free, and where the codes end in them.
+        """
+        pairs = self._pairs.take(data.view("<u2").astype(np.intp))
+        first, second = pairs[0::2], pairs[1::2]
+        length = first >> _LENGTH_AT
+        code = (second & _CODE_BITS) << length
+        code |= first & _CODE_BITS
+        length += second >> _LENGTH_AT
+        places = np.cumsum(length)
+        places += np.uint64(at)
+        end = int(places[-1])
+        places -= length
+        word = places >> np.uint64(6)
+        places &= np.uint64(63)
+        last = np.append(np.flatnonzero(word[1:] != word[:-1]), len(word) - 1)
+        words = np.zeros(len(last) + 1, dtype="<u8")
+        words[:-1] = np.bitwise_or.reduceat(code << places, np.append(0, last[:-1] + 1))
+        words[1:] |= (code[last] >> np.uint64(1)) >> (np.uint64(63) - places[last])
+        return words, end
 
 
 def _joined(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -312,13 +322,19 @@ class Compressor:
         One that would be the only one becomes two: the first bits of a stream hardly ever say that it is the last.
         """
         code, cut = Code.fitting(data), len(data) if self._begun or not last else len(data) * 3 // 4
-        table, table_bits = table_of(code)
-        fields = [(table | int(last and cut == len(data)), table_bits), code.encode(data[:cut]), code.end]
+        table, bits = table_of(code)
+        written = [self._put(table | int(last and cut == len(data)), bits), self._encoded(code, data[:cut])]
         if cut < len(data):
-            fields += [(table | 1, table_bits), code.encode(data[cut:]), code.end]
-        value, bits = self._rest, self._bits
-        for field, width in fields:
-            value |= field << bits
-            bits += width
-        self._begun, self._rest, self._bits = True, value >> (bits - bits % 8), bits % 8
-        return value.to_bytes(-(-bits // 8), "little")[: -(-bits // 8) if last else bits // 8]
+            written += [self._put(table | 1, bits), self._encoded(code, data[cut:])]
+        self._begun = True
+        return b"".join(written) + (bytes([self._rest]) if last and self._bits else b"")
+
+    def _put(self, field: int, width: int) -> bytes:
+        value, bits = self._rest | field << self._bits, self._bits + width
+        self._rest, self._bits = value >> (bits - bits % 8), bits % 8
+        return value.to_bytes(-(-bits // 8), "little")[: bits // 8]
+
+    def _encoded(self, code: Code, data: Data) -> bytes:
+        written, bits = code.encode(data, self._rest, self._bits)
+        self._rest, self._bits = written[-1] if bits % 8 else 0, bits % 8
+        return written[: bits // 8] + self._put(*code.end)

@@ -24,6 +24,7 @@ from shared.stego.png import (
     HEAD_BYTES,
     MAX_CHUNKS,
     SIGNATURE,
+    SUB,
     UP,
     Size,
     can_unfilter,
@@ -45,7 +46,9 @@ _HEADER_BITS: Final = 16
 """Bits of the zlib header."""
 _STORED_BYTES_AT: Final = 7
 """Where the bytes of a stored block begin that follows the zlib header."""
-_PASSES: Final = 3
+_TRIES: Final = 8
+_NO_CODE: Final = 1 << 20
+"""Bits that are said of a byte that cannot be written."""
 _GAP_BYTES: Final = 256
 """Changes that are further apart are two edits."""
 
@@ -205,13 +208,13 @@ def _recoded(stream: "_Stream", data: bytes, old: NDArray[np.uint8], tuning: "_T
     before = old.reshape(-1)
     if not code.literal_lengths.take(before).all():
         raise _NotInPlace
-    value, bits = code.encode(before)
-    first, last = at // 8, -(-(at + bits) // 8)
+    encoded, bits = code.encode(before)
+    value, first, last = int.from_bytes(encoded, "little"), at // 8, -(-(at + bits) // 8)
     shift, there = at % 8, int.from_bytes(data[first:last], "little")
     if there >> shift & ((1 << bits) - 1) != value:
         raise _NotInPlace
     new = tuning.of(code, bits)
-    there ^= (value ^ code.encode(new)[0]) << shift
+    there ^= (value ^ int.from_bytes(code.encode(new)[0], "little")) << shift
     stream.put(first, there.to_bytes(last - first, "little"))
     return new.tobytes()
 
@@ -222,59 +225,75 @@ class _Tuning:
     def __init__(
         self, rows: NDArray[np.uint8], filters: NDArray[np.uint8], strip_rows: int, first_free: int, key: bytes
     ) -> None:
-        self._filters = filters
+        self._filters = filters.tolist()
         self._width = rows.shape[1]
         self._free = range(first_free, strip_rows * self._width)
         self._partners = partners(rows[:strip_rows].reshape(-1), key).tolist()
-        self._rows = rows
+        self._rows: list[list[int]] = rows.tolist()
+        self._lengths: Sequence[int] = ()
 
     def of(self, code: Code, bits: int) -> NDArray[np.uint8]:
-        """Return the top rows as they stand in the file. Raises `_NotInPlace` where no bits were found."""
-        new = refiltered(self._rows, self._filters)
+        """Return the top rows as they stand in the file. Raises `_NotInPlace` where no such low bits were found."""
+        new = self._filtered()
         if not code.literal_lengths.take(new).all():
             raise _NotInPlace
-        missing = bits - code.bits(new)
-        lengths, rows = code.lengths, self._rows.tolist()
-        for _ in range(_PASSES):
-            for place in self._free:
-                if not missing:
-                    break
-                row, column = divmod(place, self._width)
-                missing -= self._moved(rows, row, column, place, lengths, missing)
-        if missing:
+        self._lengths, missing = code.lengths, bits - code.bits(new)
+        for place in self._free:
+            if not missing:
+                break
+            gain = self._move(place)
+            if abs(missing - gain) < abs(missing):
+                missing -= gain
+            else:
+                self._move(place)
+        if missing and not self._moved_two(missing):
             raise _NotInPlace
-        return refiltered(np.array(rows, dtype=np.uint8), self._filters)
+        return self._filtered()
 
-    def _moved(
-        self, rows: list[list[int]], row: int, column: int, place: int, lengths: Sequence[int], missing: int
-    ) -> int:
-        """Move a channel to its partner if that brings the rows nearer to their bits; return the bits it added."""
-        before, old = self._bits(rows, row, column, lengths), rows[row][column]
-        rows[row][column] = self._partners[place]
-        after = self._bits(rows, row, column, lengths)
-        if after and abs(missing - after + before) < abs(missing):
-            self._partners[place] = old
-            return after - before
-        rows[row][column] = old
-        return 0
+    def _moved_two(self, missing: int) -> bool:
+        """Look for two channels that together add what is missing, where none does alone, and move them."""
+        gains: dict[int, list[int]] = {}
+        for place in self._free:
+            gains.setdefault(self._move(place), []).append(place)
+            self._move(place)
+        for gain, places in gains.items():
+            first, others = places[0], gains.get(missing - gain, [])
+            self._move(first)
+            for other in others[:_TRIES]:
+                if other != first and self._move(other) == missing - gain:  # it may depend on the first
+                    return True
+                if other != first:
+                    self._move(other)
+            self._move(first)
+        return False
 
-    def _bits(self, rows: list[list[int]], row: int, column: int, lengths: Sequence[int]) -> int:
-        """Return the bits of the bytes that depend on a channel, 0 if one of them has no code."""
-        here = [lengths[self._byte(rows, row, column)]]
-        if self._filters[row] == 1 and column + 3 < self._width:
-            here.append(lengths[self._byte(rows, row, column + 3)])
-        if row + 1 < len(rows) and self._filters[row + 1] == UP:
-            here.append(lengths[self._byte(rows, row + 1, column)])
-        return sum(here) if all(here) else 0
+    def _move(self, place: int) -> int:
+        """Move a channel to its partner, or back; return the bits that this adds, many where a byte has no code."""
+        row, column = divmod(place, self._width)
+        before = self._bits(row, column)
+        self._rows[row][column], self._partners[place] = self._partners[place], self._rows[row][column]
+        return self._bits(row, column) - before
 
-    def _byte(self, rows: list[list[int]], row: int, column: int) -> int:
+    def _bits(self, row: int, column: int) -> int:
+        """Return the bits of the bytes that depend on a channel."""
+        bits = self._lengths[self._byte(row, column)] or _NO_CODE
+        if self._filters[row] == SUB and column + 3 < self._width:
+            bits += self._lengths[self._byte(row, column + 3)] or _NO_CODE
+        if row + 1 < len(self._rows) and self._filters[row + 1] == UP:
+            bits += self._lengths[self._byte(row + 1, column)] or _NO_CODE
+        return bits
+
+    def _byte(self, row: int, column: int) -> int:
         """Return a channel as it stands in the file."""
-        kind = self._filters[row]
-        if kind == UP:
-            return (rows[row][column] - (rows[row - 1][column] if row else 0)) & 0xFF
-        if kind and column >= 3:
-            return (rows[row][column] - rows[row][column - 3]) & 0xFF
-        return rows[row][column]
+        value, kind = self._rows[row][column], self._filters[row]
+        if kind == UP and row:
+            value -= self._rows[row - 1][column]
+        elif kind == SUB and column >= 3:
+            value -= self._rows[row][column - 3]
+        return value & 0xFF
+
+    def _filtered(self) -> NDArray[np.uint8]:
+        return refiltered(np.array(self._rows, dtype=np.uint8), np.array(self._filters, dtype=np.uint8))
 
 
 def patch_adler(adler: int, old: bytes, new: bytes, behind: int) -> int:

@@ -54,11 +54,12 @@ def write_first_record(strip: Pixels, record: bytes, key: bytes) -> None:
     """
     _text(record)
     bits = np.unpackbits(np.frombuffer(b"%d:%b" % (len(record), record), dtype=np.uint8))
-    channels, taken = strip.reshape(-1), record_channels(record)
+    taken = record_channels(record)
+    channels = strip.reshape(-1)[: max(taken, 3 * STRIP_PIXELS)]
     wanted = channels & np.uint8(1)
     wanted[:taken] = 0
     wanted[: len(bits)] = bits
-    coins = Stream(key, b"slack").take(len(channels) - taken)
+    coins = Stream(key, b"slack").take(max(len(channels) - taken, 0))
     wanted[taken:] ^= (coins < _SLACK).astype(np.uint8)
     _set_low_bits(channels, wanted, key)
 
