@@ -200,9 +200,11 @@ def _from_symbols(symbols: NDArray[np.uint8], bits: int) -> bytes:
 
 def _carried(groups: Channels, bits: int) -> NDArray[np.uint8]:
     """Return the symbol that each group carries."""
-    found = groups[0].copy()
+    found: NDArray[np.uint8] = groups[0].copy()
+    times = np.empty_like(found)
     for number in range(2, len(groups) + 1):
-        found += groups[number - 1] * np.uint8(number)
+        np.multiply(groups[number - 1], np.uint8(number), out=times)
+        found += times
     found &= np.uint8((1 << bits) - 1)
     return found
 
@@ -213,20 +215,28 @@ def _write(groups: Channels, symbols: NDArray[np.uint8], bits: int, coins: Strea
     The last channel of a group may go either way, as a coin says. Where a channel is 0 and would have to go down, or
     255 and up, it goes the other way, and the group is looked at again.
     """
-    columns = np.arange(len(symbols))
+    missing = _missing(groups, symbols, bits)
+    columns = np.flatnonzero(missing)
     while len(columns):
-        here = groups if len(columns) == groups.shape[1] else groups[:, columns]
-        missing = (symbols[columns] - _carried(here, bits)) & np.uint8((1 << bits) - 1)
-        changed = np.flatnonzero(missing)
-        columns, missing = columns[changed], missing[changed].astype(np.int16)
-        down = missing > len(groups)
-        either = np.flatnonzero(missing == len(groups))
+        steps = missing[columns]
+        down = (steps > len(groups)).view(np.uint8)
+        either = np.flatnonzero(steps == len(groups))
         down[either] = coins.bits(len(either))
-        where = np.where(down, (1 << bits) - missing, missing) - 1, columns
+        number = np.where(down, np.uint8(0) - steps, steps) & np.uint8((1 << bits) - 1)
+        where = (number - 1).astype(np.intp), columns
         values = groups[where]
-        stuck = values == np.where(down, np.uint8(0), np.uint8(255))
-        groups[where] = values + np.where(down ^ stuck, np.uint8(255), np.uint8(1))
-        columns = columns[stuck]
+        stuck = values == down - np.uint8(1)  # 255 for those that go up, 0 for those that go down
+        down[stuck] ^= 1
+        groups[where] = values + np.uint8(1) - down - down
+        if not stuck.any():
+            return
+        missing = _missing(groups, symbols, bits)
+        columns = np.flatnonzero(missing)
+
+
+def _missing(groups: Channels, symbols: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Return what each group carries too little, modulo what it can carry."""
+    return np.asarray((symbols - _carried(groups, bits)) & np.uint8((1 << bits) - 1))
 
 
 # --- Low bits --------------------------------------------------------------------------------------------------------
