@@ -56,7 +56,7 @@ _ENCODER_WORKERS = 2
 _SWITCH_INTERVAL_S = 0.000_5
 """After this a thread that computes gives way to one that waits for the interpreter. The lane's thread needs it some
 ten times for a heartbeat; Python's own 5 ms each time would be felt there, and a switch costs microseconds."""
-_M_MMAP_THRESHOLD = -3
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 """The number of this setting in glibc's malloc.h."""
 _OWN_PAGES_FROM_BYTES = 4 * 1024 * 1024
 
@@ -409,7 +409,9 @@ def _give_memory_back() -> None:
     of megabytes after a few large pictures. Where there is another C library, it does as it does.
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_FROM_BYTES)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_FROM_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _OWN_PAGES_FROM_BYTES)
 
 
 def _taken_over(descriptor: int) -> socket.socket:

@@ -5,8 +5,9 @@ is a `DamagedStego`, and what they can make us hold is bounded by the size of th
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -15,20 +16,19 @@ from shared.errors import DamagedStego, InvalidInput, StorageError
 from shared.files import replace_file
 from shared.stego import payload as hidden
 from shared.stego import png as files
-from shared.stego.covers import COVERS, owner_cover, tier_for
+from shared.stego.covers import owner_cover, procedural_cover, tier_for
+from shared.stego.rewriting import Edit, Memory, edits_for, top_rows
 from shared.stego.rights_strip import Pixels, write_first_record, write_record
 from shared.stego.rights_strip import read_record as record_in
 
-_HEAD_BYTES: Final = 64 * 1024
-"""Holds everything up to IDAT 2 for every size that a stego image can have."""
 _NOTHING: Final = "there is nothing to hide; choose a picture that is not empty."
 
 
 def hide(payload: bytes, record: bytes, *, image_id: bytes, cover: bytes | None = None) -> bytes:
     """Return a PNG that shows the cover and holds `payload`, which should be ciphertext, and `record`, UTF-8 text.
 
-    `cover` is a picture file of the owner's choice, scaled to what the payload needs; None takes a procedural one. The
-    pixels depend on nothing but the arguments. Raises `UnusableImage` for a bad cover, `InvalidInput` for a payload
+    `cover` is a picture file of the owner's choice, scaled to what the payload needs; None draws one for this image.
+    The pixels depend on nothing but the arguments. Raises `UnusableImage` for a bad cover, `InvalidInput` for a payload
     that is empty or that no cover holds, `LocalError` for a record that does not fit its room.
     """
     if not payload:
@@ -40,9 +40,9 @@ def hide_in(cover: Pixels | None, payload: bytes, record: bytes, *, image_id: by
     """Do the same in the pixels of a cover that was made for this payload, which are changed; raises as `hide`."""
     if not payload:
         raise InvalidInput(_NOTHING)
-    pixels = COVERS.cover(tier_for(len(payload))).copy() if cover is None else cover
+    pixels = procedural_cover(tier_for(len(payload)), image_id) if cover is None else cover
     rows = files.Size(pixels.shape[1], pixels.shape[0]).strip_rows
-    write_first_record(pixels[:rows], record)
+    write_first_record(pixels[:rows], record, image_id)
     hidden.embed(pixels[rows:].reshape(-1), payload, image_id)
     return files.encode(pixels)
 
@@ -58,65 +58,95 @@ def reveal(png: bytes, *, image_id: bytes) -> bytes:
 
 
 def read_record(png: bytes | Path) -> bytes:
-    """Return the rights record. From a file in our layout only the beginning is read. Raises `DamagedStego`."""
-    if isinstance(png, Path):
-        with _opened(png, "rb") as file:
-            head = file.read(_HEAD_BYTES)
-            size = files.read_size(head)
-            strip = files.read_strip(head, size)
-            if strip is None:
-                head += file.read(MAX_STEGO_BYTES + 1)
-    else:
-        head = png
-        size = files.read_size(head)
-        strip = files.read_strip(head, size)
-    pixels = files.decode(head)[: size.strip_rows] if strip is None else files.strip_pixels(strip, size)
-    return record_in(pixels)
+    """Return the rights record. Of most files only the beginning is read. Raises `DamagedStego`."""
+    if not isinstance(png, Path):
+        strip = top_rows(Memory(png))
+        return record_in(_strip_of(png) if strip is None else strip)
+    with _opened(png, "rb") as file:
+        strip = top_rows(_OpenFile(file))
+        return record_in(_strip_of(file.read(MAX_STEGO_BYTES + 1)) if strip is None else strip)
 
 
-def replace_record(png: bytes, record: bytes) -> bytes:
+def replace_record(png: bytes, record: bytes, *, image_id: bytes) -> bytes:
     """Return the same stego image with another record.
 
-    Only the strip's bytes differ. Where another program recompressed the file without touching pixels, the result has
-    our layout again. Raises `DamagedStego`, and `LocalError` for a record that does not fit.
+    Only a few bytes differ. A file that another program wrote anew without touching pixels may get our layout again.
+    Raises `DamagedStego`, and `LocalError` for a record that does not fit.
     """
     if len(png) > MAX_STEGO_BYTES:
         raise files.damaged()
-    size = files.read_size(png)
-    strip, rest = files.read_strip(png, size), files.rest_chunk(png, size)
-    tail = files.read_adler(png[-files.TAIL_BYTES :])
-    if strip is None or rest is None or tail is None or not tail[1]:
+    edits = edits_for(Memory(png), record, image_id)
+    if edits is None:
         pixels = files.decode(png)
-        pixels[: size.strip_rows] = write_record(pixels[: size.strip_rows], record)
+        strip = pixels[: files.Size(pixels.shape[1], pixels.shape[0]).strip_rows]
+        strip[:] = write_record(strip, record, image_id)
         return files.encode(pixels)
-    written = files.strip_bytes(write_record(files.strip_pixels(strip, size), record))
-    adler = files.patch_adler(tail[0], strip, written, size.rest_bytes)
-    head = png[: files.STRIP_CHUNK_AT] + files.strip_chunk(written)
-    middle = memoryview(png)[size.rest_chunk_at : len(png) - files.TAIL_BYTES]
-    return b"".join((head, middle, files.adler_chunk(adler), png[-12:]))
+    changed = bytearray(png)
+    for edit in edits:
+        changed[edit.at : edit.at + len(edit.new)] = edit.new
+    return bytes(changed)
 
 
-def rewrite_record(path: Path, record: bytes) -> None:
-    """Write another record into a stego image's file, in place: a few KB however large the picture is.
+# --- In a file -------------------------------------------------------------------------------------------------------
+def plan_rewrite(path: Path, record: bytes, *, image_id: bytes) -> list[Edit] | None:
+    """Return what `make_edits` has to write for another record: a few KB however large the picture is.
 
-    Not atomic. Interrupted in the middle it leaves a strip or a checksum that does not fit; calling it again with the
-    record that was to be written repairs the file, so the caller keeps that record in its journal until this returns.
-    The order of writes makes that certain: first the last checksum is marked as void, then the strip is written, and
-    only when both are on the disk the new checksum. A void checksum, a torn strip, or a strip that holds the record
-    already means that the whole picture is read once to compute the checksum anew.
+    Returns None for a file whose layout does not allow that, as other programs write it: `rewrite_whole` replaces it by
+    one in ours. Raises `DamagedStego`, `LocalError` for a record that does not fit, `StorageError` if the disk fails.
+    """
+    with _opened(path, "rb") as file:
+        source = _OpenFile(file)
+        if source.length > MAX_STEGO_BYTES:
+            raise files.damaged()
+        return edits_for(source, record, image_id)
 
-    A file that another program recompressed is replaced by one in our layout (new file, renamed over the old one).
-    Raises `DamagedStego`, `LocalError` for a record that does not fit, and `StorageError` where the disk fails.
+
+def make_edits(path: Path, edits: Sequence[Edit]) -> None:
+    """Write edits of a stego image's file in place; returns once they are on the disk.
+
+    Not atomic: interrupted in the middle it leaves a file that does not open, and the same edits, made again, complete
+    it. So whoever calls this keeps them until it has returned. Raises `DamagedStego` for a file that has something else
+    in these places than what was there or is to be there, and `StorageError` where the disk fails.
     """
     with _opened(path, "r+b") as file:
-        length = os.fstat(file.fileno()).st_size
-        if length > MAX_STEGO_BYTES:
-            raise files.damaged()
-        if _rewrite_in_place(file, length, record):
-            return
-        file.seek(0)
-        png = replace_record(file.read(MAX_STEGO_BYTES + 1), record)
-    _replace_file(path, png)
+        descriptor = file.fileno()
+        for edit in edits:
+            found = os.pread(descriptor, len(edit.old), edit.at)
+            if len(found) != len(edit.old) or any(
+                byte not in both for byte, *both in zip(found, edit.old, edit.new, strict=True)
+            ):
+                raise files.damaged()
+        for edit in edits:
+            _write_at(descriptor, edit.new, edit.at)
+        os.fsync(descriptor)
+
+
+def rewrite_whole(path: Path, record: bytes, *, image_id: bytes) -> None:
+    """Replace a stego image's file by one with another record: a new file, renamed over the old one.
+
+    Raises as `plan_rewrite` does.
+    """
+    with _opened(path, "rb") as file:
+        png = file.read(MAX_STEGO_BYTES + 1)
+    data = replace_record(png, record, image_id=image_id)
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise StorageError(f"The stego image {path.name!r} cannot be written; check the disk and its space.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenFile:
+    """An open file as a source."""
+
+    file: BinaryIO
+
+    @property
+    def length(self) -> int:
+        return os.fstat(self.file.fileno()).st_size
+
+    def read(self, at: int, count: int) -> bytes:
+        return os.pread(self.file.fileno(), count, at)
 
 
 @contextmanager
@@ -128,34 +158,15 @@ def _opened(path: Path, mode: str) -> Iterator[BinaryIO]:
         raise DamagedStego(f"The stego image {path.name!r} is gone; ask the owner for it again.") from error
     except OSError as error:
         raise StorageError(
-            f"The stego image {path.name!r} cannot be read or written; check the disk and the permissions."
+            f"The stego image {path.name!r} cannot be read or written ({error.strerror}); check the disk and the"
+            " permissions."
         ) from error
 
 
-def _rewrite_in_place(file: BinaryIO, length: int, record: bytes) -> bool:
-    """Patch strip and checksum of an open file; False where its layout is not ours and nothing was done."""
-    head = file.read(_HEAD_BYTES)
-    size = files.read_size(head)
-    strip, intact = files.read_torn_strip(head, size)
-    tail_at = length - files.TAIL_BYTES
-    adler = files.read_adler(os.pread(file.fileno(), files.TAIL_BYTES, max(tail_at, 0)))
-    if strip is None or adler is None or not files.is_rest_chunk(head, size, length):
-        return False
-    written = files.strip_bytes(write_record(files.strip_pixels(strip, size), record))
-    if intact and adler[1] and written != strip:
-        checksum = files.patch_adler(adler[0], strip, written, size.rest_bytes)
-    else:
-        rest_at = size.rest_chunk_at + 8
-        rest = files.inflate_rest(os.pread(file.fileno(), tail_at - 4 - rest_at, rest_at), size)
-        checksum = files.whole_adler(written, rest, size)
-    fd, checksum_at = file.fileno(), tail_at + 8
-    chunk = files.adler_chunk(checksum)[8:]
-    _write_at(fd, bytes(byte ^ 0xFF for byte in chunk), checksum_at)
-    _write_at(fd, files.strip_chunk(written), files.STRIP_CHUNK_AT)
-    os.fsync(fd)
-    _write_at(fd, chunk, checksum_at)
-    os.fsync(fd)
-    return True
+def _strip_of(png: bytes) -> Pixels:
+    """Return the rows that hold the record from a file of any layout."""
+    pixels = files.decode(png)
+    return pixels[: files.Size(pixels.shape[1], pixels.shape[0]).strip_rows]
 
 
 def _write_at(fd: int, data: bytes, at: int) -> None:
@@ -164,10 +175,3 @@ def _write_at(fd: int, data: bytes, at: int) -> None:
     while view:
         done = os.pwrite(fd, view, at)
         view, at = view[done:], at + done
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise StorageError(f"The stego image {path.name!r} cannot be written; check the disk and its space.") from error

@@ -1,38 +1,37 @@
-"""Cover pictures: a procedural dusk in fixed sizes, or a picture of the owner's choice scaled to what it must hold.
+"""Cover pictures: a backdrop drawn for each image, or a picture of the owner's choice scaled to what it must hold.
 
-The procedural cover is value noise (five octaves of smoothed random lattices; Perlin, "An image synthesizer", 1985,
-describes the family) over a dusk palette with grain. Its smooth part is made once at a small size and scaled up, since
-it has no detail that would be missed; grain is made afresh for every pixel.
+The backdrop is drawn from numbers that follow from the image id: light that changes from one side to the other between
+the colours of a few palettes, soft clouds that are products of a curve across and a curve down, and grain. No two have a
+pattern in common, and nobody who lacks the id can draw the same one to see what was changed in it. That it is drawn can
+be seen.
 
-The cover is public: whoever has Glimpse can subtract it from a stego image. Hiding is for the eye, secrecy comes from
-the payload being ciphertext.
+Grain is summed over some rows, which gives it streaks, and light hardly changes downwards. So a row is most like the
+one above it: filter Up is what an encoder that chooses by the least sum takes for every row but the first (PNG
+specification, section 12.7), and the compressed picture is small.
 """
 
-import threading
-from collections import OrderedDict
 from functools import lru_cache
 from math import ceil, sqrt
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from shared.config import COVER_MEMORY_BYTES, MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX, TWO_BITS_ABOVE_BYTES
 from shared.decoding.checks import check
 from shared.decoding.children import Decoded
 from shared.errors import InvalidInput
-from shared.stego.payload import capacity
+from shared.stego.keyed import Stream
+from shared.stego.payload import TWO_BITS, capacity
 from shared.stego.pictures import decoded
 from shared.stego.png import Size, encode
 from shared.stego.rights_strip import Pixels, strip_rows
 
 TIERS: Final = (
-    Size(240, 150),
-    Size(400, 300),
+    Size(368, 276),
     Size(640, 480),
     Size(1024, 768),
-    Size(1440, 1080),
+    Size(1600, 1200),
     Size(2016, 1512),
     Size(2880, 2160),
     Size(4000, 3000),
@@ -41,15 +40,33 @@ TIERS: Final = (
 DEFAULT_TIER: Final = Size(640, 480)
 """What stands for a picture that cannot be seen; also the size up to which an owner's cover is never made smaller."""
 
-_SEED: Final = 1815
-_SMOOTH_MAX_EDGE_PX: Final = 1024
-_OCTAVES: Final = 5
-_GRAIN_SIGMA: Final = 2.0
-_GRAIN_BLOCK_ROWS: Final = 128
-_DUSK: Final = np.array(
-    [(24, 22, 52), (62, 42, 92), (128, 66, 112), (206, 106, 104), (242, 168, 116), (250, 214, 166)], dtype=np.float32
+_CODES: Final = ((32 * 1024, 5), (128 * 1024, 4), (512 * 1024, 3), (TWO_BITS_ABOVE_BYTES, 2))
+"""Up to how many bytes a cover is chosen so large that the payload fits by this code (`shared.stego.payload`).
+
+10 KB in the smallest tier keep 60 dB. A better code for larger payloads would multiply their files."""
+
+_PALETTES: Final = np.array(
+    [
+        [(24, 22, 52), (62, 42, 92), (128, 66, 112), (206, 106, 104), (242, 168, 116), (250, 214, 166)],
+        [(18, 36, 66), (34, 66, 104), (70, 110, 146), (126, 158, 180), (186, 200, 206), (228, 222, 208)],
+        [(52, 56, 70), (78, 82, 96), (108, 112, 122), (142, 142, 146), (178, 172, 166), (208, 198, 184)],
+        [(16, 48, 58), (28, 82, 88), (64, 124, 116), (124, 164, 138), (192, 200, 158), (238, 228, 186)],
+        [(58, 26, 44), (102, 38, 52), (156, 62, 58), (204, 104, 72), (232, 154, 104), (244, 204, 158)],
+    ]
 )
-"""Colours from the top of the sky to the horizon."""
+"""Colours of light, from dark to bright."""
+_DARKEST, _BRIGHTEST = 44.0, 212.0
+"""Clouds and grain together add or take less than 40, so that nothing is cut off at 0 or 255."""
+_CLOUDS: Final = 2
+_FRACTION_BITS: Final = 6
+_CLOUD_ROOT: Final = sqrt(12 << _FRACTION_BITS)
+"""Square root of what a cloud adds or takes at the most: 12 levels."""
+_STREAK_ROWS: Final = 8
+_GRAINS: Final = (96, 257)
+"""How much grain there is, see `_steps`, differs from image to image: from a quarter of a step for each channel to
+a half. How much it is would otherwise tell a cover with a payload, which adds to it, from one without."""
+_BLOCK_BYTES: Final = 1 << 16
+_DEFAULT_KEY: Final = b"dusk".ljust(16)
 
 
 def body_channels(width: int, height: int) -> int:
@@ -58,9 +75,9 @@ def body_channels(width: int, height: int) -> int:
 
 
 def fits(payload_bytes: int, width: int, height: int) -> bool:
-    """Say whether a cover of this size holds the payload at the bits per channel that its length calls for."""
-    bits = 1 if payload_bytes <= TWO_BITS_ABOVE_BYTES else 2
-    return payload_bytes <= capacity(body_channels(width, height), bits)
+    """Say whether a cover of this size holds the payload by the code that its length calls for."""
+    code = next((code for most, code in _CODES if payload_bytes <= most), TWO_BITS)
+    return payload_bytes <= capacity(body_channels(width, height), code)
 
 
 def tier_for(payload_bytes: int) -> Size:
@@ -112,88 +129,89 @@ def _scaled(width: int, height: int, pixels: int, payload_bytes: int) -> tuple[i
         scale *= 1.01
 
 
-class CoverStore:
-    """Procedural covers, made on first use and kept while they fit `max_bytes`; the least used go first.
-
-    Safe to use from several threads; a cover is made once.
-    """
-
-    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[Size, Pixels] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def cover(self, tier: Size) -> Pixels:
-        """Return the cover of a tier: rows, columns and three channels, read-only."""
-        with self._lock:
-            cover = self._kept.pop(tier, None)
-            if cover is None:
-                cover = procedural_cover(tier)
-            self._kept[tier] = cover
-            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._max_bytes:
-                self._kept.popitem(last=False)
-        return cover
-
-
-COVERS: Final = CoverStore()
-"""The covers that this process shares."""
-
-
 @lru_cache(maxsize=1)
 def default_cover_png() -> bytes:
-    """Return the picture that stands for one that cannot be seen: the cover that nodes use, with nothing hidden."""
-    return encode(COVERS.cover(DEFAULT_TIER))
+    """Return the picture that stands for one that cannot be seen: a cover as nodes draw them, with nothing hidden."""
+    return encode(procedural_cover(DEFAULT_TIER, _DEFAULT_KEY))
 
 
-def procedural_cover(tier: Size) -> Pixels:
-    """Return the dusk of this size, always the same, read-only."""
-    random = np.random.Generator(np.random.PCG64([_SEED, tier.width, tier.height]))
-    shrink = min(1.0, _SMOOTH_MAX_EDGE_PX / max(tier.width, tier.height))
-    smooth = _dusk(round(tier.width * shrink), round(tier.height * shrink))
-    if shrink < 1.0:
-        smooth = _enlarged(smooth, tier)
-    _add_grain(smooth, random)
-    smooth.setflags(write=False)
-    return smooth
+def procedural_cover(size: Size, key: bytes) -> Pixels:
+    """Return the backdrop that belongs to an image id: the same one each time, and no other's.
+
+    It is drawn some rows at a time, which keeps the memory of large ones small and that of small ones in the cache.
+    """
+    stream = Stream(key, b"cover")
+    light, clouds = _backdrop(stream, size)
+    steps = _steps(int(stream.below(_GRAINS[1] - _GRAINS[0], 1)[0]) + _GRAINS[0])
+    cover = np.empty((size.height, 3 * size.width), dtype=np.uint8)
+    grain = np.empty((0, 3 * size.width), dtype=np.int8)
+    rows = max(1, _BLOCK_BYTES // (3 * size.width))
+    lit = np.tile(light, (rows, 1))
+    for first in range(0, size.height, rows):
+        block = cover[first : first + rows]
+        smooth = lit[: len(block)].copy()
+        for across, down in clouds:
+            smooth += down[first : first + len(block), None] * across
+        smooth >>= _FRACTION_BITS
+        block[:] = smooth
+        missing = len(block) + _STREAK_ROWS - 1 - len(grain)
+        grain = np.concatenate((grain, _grain(stream, steps, missing, 3 * size.width)))
+        block += _streaks(grain).view(np.uint8)
+        grain = grain[len(block) :]
+    return cover.reshape(size.height, size.width, 3)
 
 
-def _enlarged(pixels: Pixels, tier: Size) -> Pixels:
-    """Return pixels scaled up to a tier; taken out of Pillow in bands, as a copy of the largest tier takes 48 MB."""
-    scaled = Image.fromarray(pixels).resize((tier.width, tier.height), Image.Resampling.BICUBIC)
-    result = np.empty((tier.height, tier.width, 3), dtype=np.uint8)
-    for first in range(0, tier.height, _GRAIN_BLOCK_ROWS):
-        last = min(first + _GRAIN_BLOCK_ROWS, tier.height)
-        result[first:last] = np.asarray(scaled.crop((0, first, tier.width, last)))
-    return result
+_Whole = NDArray[np.int16]
+"""Numbers with `_FRACTION_BITS` behind the point."""
 
 
-def _dusk(width: int, height: int) -> Pixels:
-    """Return the smooth part: a sky that brightens downwards, its bands bent and clouded by noise."""
-    random = np.random.Generator(np.random.PCG64(_SEED))
-    noise = np.zeros((height, width), dtype=np.float32)
-    for octave in range(_OCTAVES):
-        cells = 3 << octave
-        lattice = random.random((cells + 1, cells + 1), dtype=np.float32) - 0.5
-        scaled = Image.fromarray(lattice).resize((width, height), Image.Resampling.BICUBIC)
-        noise += np.asarray(scaled, dtype=np.float32) / (1 << octave)
-    down = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None]
-    place = np.clip(down * 0.85 + 0.08 + noise * 0.30, 0.0, 1.0) * (len(_DUSK) - 1)
-    stops = np.arange(len(_DUSK))
-    colours = [np.interp(place, stops, _DUSK[:, channel]) for channel in range(3)]
-    return np.asarray(np.stack(colours, axis=-1) + 0.5, dtype=np.uint8)
+def _backdrop(stream: Stream, size: Size) -> tuple[_Whole, list[tuple[_Whole, _Whole]]]:
+    """Draw the smooth part: the light in each channel of a row, and for each cloud a factor for each channel across and
+    one for each row down."""
+    shares = stream.between(0.0, 1.0, len(_PALETTES)) ** 2
+    colours = np.tensordot(shares / shares.sum(), _PALETTES, 1) + stream.between(-12.0, 12.0, 3)
+    begin, span, turned = stream.between(0.0, 1.0, 3) * (0.3, 0.4, 1.0) + (0.0, 0.3, 0.0)
+    place = np.linspace(begin, begin + span, size.width)[:: 1 if turned < 0.5 else -1] * (len(colours) - 1)
+    light = np.stack([np.interp(place, np.arange(len(colours)), colours[:, channel]) for channel in range(3)], axis=1)
+    tints = stream.between(0.4, 1.0, 3 * _CLOUDS).reshape(_CLOUDS, 1, 3)
+    across = (_curves(stream, size.width, 4.0)[:, :, None] * tints).reshape(_CLOUDS, -1)
+    down = _curves(stream, size.height, 1.5)
+    clouds = list(zip(_whole(across * _CLOUD_ROOT), _whole(down * _CLOUD_ROOT), strict=True))
+    return _whole(light.clip(_DARKEST, _BRIGHTEST).reshape(-1) * (1 << _FRACTION_BITS)), clouds
 
 
-def _add_grain(pixels: Pixels, random: np.random.Generator) -> None:
-    """Add rounded normal noise of `_GRAIN_SIGMA` in place, some rows at a time to keep memory small."""
-    grain = _grain_table()
-    for first in range(0, len(pixels), _GRAIN_BLOCK_ROWS):
-        block = pixels[first : first + _GRAIN_BLOCK_ROWS]
-        drawn = grain[np.frombuffer(random.bytes(block.size), dtype=np.uint8)].reshape(block.shape)
-        block[:] = np.clip(block.astype(np.int16) + drawn, 0, 255).astype(np.uint8)
+def _curves(stream: Stream, length: int, most_turns: float) -> NDArray[np.float64]:
+    """Draw a smooth curve between -1 and 1 for each cloud: the mean of two cosines."""
+    along = np.linspace(0.0, 2 * np.pi, length)
+    turns, begins = (stream.between(low, high, 2 * _CLOUDS) for low, high in ((0.3, most_turns), (0.0, 2 * np.pi)))
+    waves = np.cos(along * turns[:, None] + begins[:, None])
+    return np.asarray(waves[:_CLOUDS] + waves[_CLOUDS:]) / 2
 
 
-def _grain_table() -> NDArray[np.int16]:
-    """Return normally distributed steps, one for each value of a random byte: the quantiles of 256 equal shares."""
-    random = np.random.Generator(np.random.PCG64(_SEED))
-    sample = np.sort(random.normal(0.0, _GRAIN_SIGMA, 256 * 257))
-    return np.rint(sample[128::257]).astype(np.int16)
+def _whole(numbers: NDArray[np.float64]) -> _Whole:
+    return np.rint(numbers).astype(np.int16)
+
+
+def _steps(grains: int) -> NDArray[np.uint32]:
+    """Return four steps, a byte each, for every value of a random byte.
+
+    For `grains` of the 256 values one of the four steps is up or down, each of them as often; all others are none.
+    """
+    steps = np.zeros((256, 4), dtype=np.int8)
+    places = np.arange(grains)
+    steps[places, places % 4] = places // 4 % 2 * 2 - 1
+    return np.asarray(steps.view(np.uint32)).reshape(-1)
+
+
+def _grain(stream: Stream, steps: NDArray[np.uint32], rows: int, channels: int) -> NDArray[np.int8]:
+    drawn = steps.take(stream.take(-(-rows * channels // 4)))
+    return drawn.view(np.int8)[: rows * channels].reshape(rows, channels)
+
+
+def _streaks(grain: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return each row with the `_STREAK_ROWS` - 1 below it added."""
+    rows = 1
+    while rows < _STREAK_ROWS:
+        grain = grain[rows:] + grain[:-rows]
+        rows *= 2
+    return grain

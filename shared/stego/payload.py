@@ -1,47 +1,53 @@
-"""Embedding of bytes in the channels of a picture by +-1 matching.
+"""Embedding of bytes in the channels of a picture: many bits for each channel that is moved by one.
 
-A channel whose low bits differ from the payload's is moved by the smallest step, up or down as a keyed coin says,
-instead of having its bits replaced: replacement pairs up neighbouring values, which sample-pairs analysis sees
-(Sharp, "An implementation of key-based digital signal steganography", 2001; Ker, "Steganalysis of LSB matching in
-grayscale images", 2005). Positions and coins come from a stream keyed with the image id: up to half fill one symbol
-lies in every stride of channels, at a keyed offset; above it symbols follow each other.
+A group of n = 2^(k-1) channels carries k bits: the sum of i times channel i, for i from 1 to n, modulo 2^k. One channel
+moved by one, up or down, gives it any value (Zhang and Wang, "Efficient steganographic embedding by exploiting
+modification direction", 2006, with a power of two for the modulus). With k = 5 a bit costs 0.19 changes, where setting
+low bits costs 0.5. And values are moved, not replaced: replacement of low bits pairs up neighbouring values, which
+sample-pairs analysis sees (Sharp, "An implementation of key-based digital signal steganography", 2001; Ker,
+"Steganalysis of LSB matching in grayscale images", 2005).
 
-The key is public. It spreads the payload; what keeps it secret is that the payload is ciphertext.
+Header and payload are laid under a stream keyed with the image id, so that whoever lacks the id finds nothing there but
+random bits. The id is no secret among those who share pictures; what keeps the payload secret is that it is ciphertext.
 
 Layout of the body, which is the picture below the rights strip: a header of 16 bytes in the first 128 channels, one
 bit each, and the payload in the rest.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
 from shared.config import MAX_SEALED_BYTES, TWO_BITS_ABOVE_BYTES
 from shared.errors import DamagedStego, LocalError
+from shared.stego.keyed import Stream
 
 Channels = NDArray[np.uint8]
 """The channels of the body in one row: red, green, blue of the first pixel and so on."""
 
 KEY_BYTES: Final = 16
 _HEADER: Final = struct.Struct(">2sBBI8s")
-"""Magic, version, bits per channel, payload bytes, check of the payload."""
+"""Magic, version, code, payload bytes, check of the payload."""
 HEADER_CHANNELS: Final = _HEADER.size * 8
 _MAGIC: Final = b"Gl"
-_VERSION: Final = 1
-_WHITENING: Final = blake2b(b"glimpse stego header 1", digest_size=_HEADER.size).digest()
-"""Laid over the header so that its zeros and small numbers do not stand out as runs of equal bits."""
+_VERSION: Final = 2
+TWO_BITS: Final = 0
+"""The code of two bits in each channel: half the file of a large payload, and 5 dB less quality."""
+_CODES: Final = range(2, 8)
+"""The other codes are the bits that a group of channels carries; with more, groups are longer than small bodies are."""
 _BLOCK_SYMBOLS: Final = 1 << 19
-"""Symbols per step, so that positions and coins of a large payload do not need memory many times its size."""
-_MAX_STRIDE: Final = 0xFFFF
-"""Offsets within a stride are drawn from 16 bits."""
+"""Symbols per step, so that a large payload does not need memory many times its size. A multiple of 8."""
+
+_WHITENING_1: Final = blake2b(b"glimpse stego header 1", digest_size=_HEADER.size).digest()
+"""What was laid over the header in version 1, the same for all images."""
+_MAX_STRIDE_1: Final = 0xFFFF
+"""Offsets within a stride were drawn from 16 bits."""
 
 _DAMAGED: Final = (
     "This picture no longer yields what was hidden in it: it was re-encoded or edited by another program, or belongs "
@@ -51,21 +57,27 @@ _DAMAGED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands before the payload. `check` is keyed with the image id."""
+    """What stands before the payload. `check` is keyed with the image id; in version 1, `code` is bits per channel."""
 
-    bits_per_channel: int
+    version: int
+    code: int
     payload_bytes: int
     check: bytes
 
 
-def capacity(channels: int, bits_per_channel: int) -> int:
-    """Return the payload bytes that a body of `channels` holds, 0 where not even the header fits."""
-    return max(channels - HEADER_CHANNELS, 0) * bits_per_channel // 8
+def capacity(channels: int, code: int) -> int:
+    """Return the payload bytes that a body of `channels` holds with a code, 0 where not even the header fits."""
+    room = max(channels - HEADER_CHANNELS, 0)
+    return room * 2 // 8 if code == TWO_BITS else room // _group(code) * code // 8
 
 
-def bits_per_channel_for(payload_bytes: int, channels: int) -> int:
-    """Return 1, or 2 for payloads that are large or do not fit otherwise: two bits halve the file and cost 5 dB."""
-    return 1 if payload_bytes <= min(TWO_BITS_ABOVE_BYTES, capacity(channels, 1)) else 2
+def code_for(payload_bytes: int, channels: int) -> int:
+    """Return the code that changes least among those by which the body holds the payload; large ones take two bits."""
+    if payload_bytes <= TWO_BITS_ABOVE_BYTES:
+        for code in reversed(_CODES):
+            if payload_bytes <= capacity(channels, code):
+                return code
+    return TWO_BITS
 
 
 def embed(body: Channels, payload: bytes, key: bytes) -> None:
@@ -74,78 +86,58 @@ def embed(body: Channels, payload: bytes, key: bytes) -> None:
     Raises `LocalError` for a key that is not 16 bytes and for a payload that is empty or too long for the body.
     """
     _check_key(key)
-    bits = bits_per_channel_for(len(payload), len(body))
-    if not 0 < len(payload) <= min(capacity(len(body), bits), MAX_SEALED_BYTES):
+    code = code_for(len(payload), len(body))
+    if not 0 < len(payload) <= min(capacity(len(body), code), MAX_SEALED_BYTES):
         raise LocalError(f"a payload of {len(payload)} bytes does not fit {len(body)} channels")
-    header = _HEADER.pack(_MAGIC, _VERSION, bits, len(payload), _check_of(payload, key))
-    whitened = bytes(a ^ b for a, b in zip(header, _WHITENING, strict=True))
-    head, rest = body[:HEADER_CHANNELS], body[HEADER_CHANNELS:]
-    coins = _Stream(key, b"header")
-    head[:] = _matched(head, _to_symbols(whitened, 1), coins.bits(HEADER_CHANNELS), 1)
-    offsets, coins = _Stream(key, b"offsets"), _Stream(key, b"coins")
-    count, view = len(payload) * 8 // bits, memoryview(payload)
-    for first in range(0, count, _BLOCK_SYMBOLS):
-        block = _to_symbols(view[first * bits // 8 : (first + _BLOCK_SYMBOLS) * bits // 8], bits)
-        where = _places(first, len(block), count, len(rest), offsets)
-        rest[where] = _matched(rest[where], block, coins.bits(len(block)), bits)
+    white, coins = Stream(key, b"white"), Stream(key, b"coins")
+    header = white.over(_HEADER.pack(_MAGIC, _VERSION, code, len(payload), _check_of(payload, key)))
+    _match(body[:HEADER_CHANNELS], _to_symbols(header, 1), 1, coins)
+    groups, bits = _groups(body[HEADER_CHANNELS:], code), code or 2
+    for part, (first, count) in zip(_parts(payload, bits), _spans(len(payload), bits), strict=True):
+        block, symbols = groups[:, first : first + count], _to_symbols(white.over(part), bits)
+        if code:
+            _write(block, symbols, bits, coins)
+        else:
+            _match(block[0], symbols, bits, coins)
 
 
-def read_header(head: Channels) -> Header:
+def read_header(head: Channels, key: bytes) -> Header:
     """Return the header from the first `HEADER_CHANNELS` channels of a body. Raises `DamagedStego` where none is."""
-    whitened = np.packbits(head[:HEADER_CHANNELS] & 1).tobytes()
-    if len(whitened) != _HEADER.size:
+    found = np.packbits(head[:HEADER_CHANNELS] & 1).tobytes()
+    if len(found) != _HEADER.size:
         raise DamagedStego(_DAMAGED)
-    magic, version, bits, length, check = _HEADER.unpack(
-        bytes(a ^ b for a, b in zip(whitened, _WHITENING, strict=True))
-    )
-    if magic != _MAGIC or version != _VERSION or bits not in (1, 2) or not 0 < length <= MAX_SEALED_BYTES:
-        raise DamagedStego(_DAMAGED)
-    return Header(bits, length, check)
+    version_1 = bytes(a ^ b for a, b in zip(found, _WHITENING_1, strict=True))
+    for expected, header, codes in (
+        (_VERSION, Stream(key, b"white").over(found), (TWO_BITS, *_CODES)),
+        (1, version_1, (1, 2)),
+    ):
+        magic, version, code, length, check = _HEADER.unpack(header)
+        if (magic, version) == (_MAGIC, expected) and code in codes and 0 < length <= MAX_SEALED_BYTES:
+            return Header(version, code, length, check)
+    raise DamagedStego(_DAMAGED)
 
 
 def extract(body: Channels, key: bytes) -> bytes:
     """Return the payload. Raises `DamagedStego` where there is none, or not the one that was written."""
     _check_key(key)
-    header = read_header(body)
-    if header.payload_bytes > capacity(len(body), header.bits_per_channel):
-        raise DamagedStego(_DAMAGED)
-    bits, rest = header.bits_per_channel, body[HEADER_CHANNELS:]
-    count = header.payload_bytes * 8 // bits
-    offsets = _Stream(key, b"offsets")
-    blocks = []
-    for first in range(0, count, _BLOCK_SYMBOLS):
-        length = min(_BLOCK_SYMBOLS, count - first)
-        blocks.append(_from_symbols(rest[_places(first, length, count, len(rest), offsets)], bits))
-    payload = b"".join(blocks)
+    header = read_header(body, key)
+    payload = (_extract if header.version == _VERSION else _extract_1)(body[HEADER_CHANNELS:], header, key)
     if _check_of(payload, key) != header.check:
         raise DamagedStego(_DAMAGED)
     return payload
 
 
-class _Stream:
-    """A reproducible stream of numbers: AES-128 in counter mode, keyed with the image id and a purpose.
-
-    numpy's own generators promise no equal numbers from one version to the next, and the reader must draw what the
-    writer drew.
-    """
-
-    def __init__(self, key: bytes, purpose: bytes) -> None:
-        derived = blake2b(purpose, key=key, digest_size=16, person=b"glimpse-stego").digest()
-        self._cipher: CipherContext = Cipher(AES(derived), CTR(bytes(16))).encryptor()
-
-    def _take(self, count: int) -> bytes:
-        return self._cipher.update(bytes(count))
-
-    def bits(self, count: int) -> NDArray[np.uint8]:
-        """Return `count` coins. `count` is a multiple of 8 in all blocks but the last."""
-        return np.unpackbits(np.frombuffer(self._take(-(-count // 8)), dtype=np.uint8), count=count)
-
-    def below(self, limit: int, count: int) -> NDArray[np.int64]:
-        """Return `count` numbers from 0 to `limit` - 1; `limit` has 16 bits."""
-        drawn = np.frombuffer(self._take(2 * count), dtype="<u2").astype(np.int64)
-        drawn *= limit
-        drawn >>= 16
-        return drawn
+def _extract(rest: Channels, header: Header, key: bytes) -> bytes:
+    if header.payload_bytes > capacity(len(rest) + HEADER_CHANNELS, header.code):
+        raise DamagedStego(_DAMAGED)
+    groups, bits = _groups(rest, header.code), header.code or 2
+    white = Stream(key, b"white")
+    white.take(_HEADER.size)
+    found = []
+    for first, count in _spans(header.payload_bytes, bits):
+        block = groups[:, first : first + count]
+        found.append(_from_symbols(_carried(block, bits) if header.code else block[0] & np.uint8(3), bits))
+    return white.over(b"".join(found)[: header.payload_bytes])
 
 
 def _check_key(key: bytes) -> None:
@@ -157,48 +149,104 @@ def _check_of(payload: bytes, key: bytes) -> bytes:
     return blake2b(payload, key=key, digest_size=8, person=b"glimpse-check").digest()
 
 
-def _places(first: int, count: int, symbols: int, channels: int, offsets: _Stream) -> slice | NDArray[np.int64]:
-    """Return where `count` symbols go, beginning with number `first` of `symbols`.
-
-    From half fill on they follow each other. Below, the channels are divided into as many equal strides as there are
-    symbols, and each symbol lies somewhere in its own.
-    """
-    stride = min(channels // symbols, _MAX_STRIDE)
-    if stride < 2:
-        return slice(first, first + count)
-    places = np.arange(first, first + count, dtype=np.int64)
-    places *= channels
-    places //= symbols
-    places += offsets.below(stride, count)
-    return places
+# --- Groups and symbols ----------------------------------------------------------------------------------------------
+def _group(code: int) -> int:
+    """Return how many channels carry one symbol."""
+    return 1 << (code - 1) if code else 1
 
 
-def _to_symbols(payload: bytes | memoryview, bits: int) -> NDArray[np.uint8]:
-    """Split bytes into bits or pairs of bits, most significant first."""
-    data = np.frombuffer(payload, dtype=np.uint8)
+def _groups(channels: Channels, code: int) -> Channels:
+    """Return channels as a view with a column for each group: the members of one lie far apart in the picture."""
+    members = _group(code)
+    return channels[: len(channels) // members * members].reshape(members, -1)
+
+
+def _spans(payload_bytes: int, bits: int) -> Iterator[tuple[int, int]]:
+    """Return the first symbol and the number of symbols of each step; the last symbol may be part filler."""
+    symbols = -(-payload_bytes * 8 // bits)
+    for first in range(0, symbols, _BLOCK_SYMBOLS):
+        yield first, min(_BLOCK_SYMBOLS, symbols - first)
+
+
+def _parts(payload: bytes, bits: int) -> Iterator[memoryview]:
+    """Return the bytes of each step."""
+    view, length = memoryview(payload), _BLOCK_SYMBOLS * bits // 8
+    for first in range(0, len(payload), length):
+        yield view[first : first + length]
+
+
+def _to_symbols(data: bytes, bits: int) -> NDArray[np.uint8]:
+    """Split bytes into symbols of some bits, most significant first; what the last lacks is zero."""
+    each = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
     if bits == 1:
-        return np.unpackbits(data)
-    pairs = np.empty((len(data), 4), dtype=np.uint8)
-    for column, shift in enumerate((6, 4, 2, 0)):
-        np.right_shift(data, shift, out=pairs[:, column])
-    pairs &= 3
-    return pairs.reshape(-1)
+        return each
+    if missing := -len(each) % bits:
+        each = np.append(each, np.zeros(missing, dtype=np.uint8))
+    symbols = each[0::bits]
+    for place in range(1, bits):
+        symbols = symbols << np.uint8(1) | each[place::bits]
+    return symbols
 
 
 def _from_symbols(symbols: NDArray[np.uint8], bits: int) -> bytes:
-    if bits == 1:
-        return np.packbits(symbols & 1).tobytes()
-    pairs = (symbols & 3).reshape(-1, 4)
-    return (pairs[:, 0] << 6 | pairs[:, 1] << 4 | pairs[:, 2] << 2 | pairs[:, 3]).tobytes()
+    """Put symbols together to bytes; what does not fill a byte at the end is left out."""
+    each = (
+        symbols
+        if bits == 1
+        else np.unpackbits((symbols << np.uint8(8 - bits))[:, None], axis=1, count=bits).reshape(-1)
+    )
+    return np.packbits(each[: len(each) // 8 * 8]).tobytes()
 
 
-def _matched(values: Channels, symbols: NDArray[np.uint8], coins: NDArray[np.uint8], bits: int) -> Channels:
-    """Return `values` moved by the smallest steps so that their low bits are `symbols`; coins decide up or down."""
-    index = values.astype(np.uint16)
+def _carried(groups: Channels, bits: int) -> NDArray[np.uint8]:
+    """Return the symbol that each group carries."""
+    found: NDArray[np.uint8] = groups[0].copy()
+    times = np.empty_like(found)
+    for number in range(2, len(groups) + 1):
+        np.multiply(groups[number - 1], np.uint8(number), out=times)
+        found += times
+    found &= np.uint8((1 << bits) - 1)
+    return found
+
+
+def _write(groups: Channels, symbols: NDArray[np.uint8], bits: int, coins: Stream) -> None:
+    """Give each group its symbol by moving at most one of its channels by one.
+
+    The last channel of a group may go either way, as a coin says. Where a channel is 0 and would have to go down, or
+    255 and up, it goes the other way, and the group is looked at again.
+    """
+    missing = _missing(groups, symbols, bits)
+    columns = np.flatnonzero(missing)
+    while len(columns):
+        steps = missing[columns]
+        down = (steps > len(groups)).view(np.uint8)
+        either = np.flatnonzero(steps == len(groups))
+        down[either] = coins.bits(len(either))
+        number = np.where(down, np.uint8(0) - steps, steps) & np.uint8((1 << bits) - 1)
+        where = (number - 1).astype(np.intp), columns
+        values = groups[where]
+        stuck = values == down - np.uint8(1)  # 255 for those that go up, 0 for those that go down
+        down[stuck] ^= 1
+        groups[where] = values + np.uint8(1) - down - down
+        if not stuck.any():
+            return
+        missing = _missing(groups, symbols, bits)
+        columns = np.flatnonzero(missing)
+
+
+def _missing(groups: Channels, symbols: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Return what each group carries too little, modulo what it can carry."""
+    return np.asarray((symbols - _carried(groups, bits)) & np.uint8((1 << bits) - 1))
+
+
+# --- Low bits --------------------------------------------------------------------------------------------------------
+def _match(channels: Channels, symbols: NDArray[np.uint8], bits: int, coins: Stream) -> None:
+    """Move channels by the smallest steps so that their low bits are `symbols`; coins decide up or down."""
+    index = channels.astype(np.uint16)
     index <<= bits
     index |= symbols
-    index |= coins.astype(np.uint16) << (8 + bits)
-    return _matching_table(bits)[index]
+    index |= coins.bits(len(symbols)).astype(np.uint16) << (8 + bits)
+    channels[:] = _matching_table(bits)[index]
 
 
 @lru_cache(maxsize=2)
@@ -218,3 +266,32 @@ def _matching_table(bits: int) -> NDArray[np.uint8]:
     flat = table.reshape(-1)
     flat.setflags(write=False)
     return flat
+
+
+# --- Version 1, which is only read -----------------------------------------------------------------------------------
+def _extract_1(rest: Channels, header: Header, key: bytes) -> bytes:
+    bits = header.code
+    if header.payload_bytes > len(rest) * bits // 8:
+        raise DamagedStego(_DAMAGED)
+    symbols = header.payload_bytes * 8 // bits
+    offsets, found = Stream(key, b"offsets"), []
+    for first, count in _spans(header.payload_bytes, bits):
+        places = _places_1(first, count, symbols, len(rest), offsets)
+        found.append(_from_symbols(rest[places] & np.uint8((1 << bits) - 1), bits))
+    return b"".join(found)
+
+
+def _places_1(first: int, count: int, symbols: int, channels: int, offsets: Stream) -> slice | NDArray[np.int64]:
+    """Return where `count` symbols are, beginning with number `first` of `symbols`.
+
+    From half fill on they follow each other. Below, the channels are divided into as many equal strides as there are
+    symbols, and each symbol lies somewhere in its own.
+    """
+    stride = min(channels // symbols, _MAX_STRIDE_1)
+    if stride < 2:
+        return slice(first, first + count)
+    places = np.arange(first, first + count, dtype=np.int64)
+    places *= channels
+    places //= symbols
+    places += offsets.below(stride, count)
+    return places

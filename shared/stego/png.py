@@ -1,20 +1,19 @@
-"""PNG files whose top rows can be rewritten in place (PNG specification third edition; RFC 1950, RFC 1951).
+"""PNG files as Pillow lays them out (PNG specification third edition; RFC 1950, RFC 1951).
 
-Layout: signature; IHDR; IDAT 1 with the zlib header and the top rows in one stored block; IDAT 2 with the other rows,
-compressed, the first of them unfiltered so that it does not depend on the rows above, the rest with filter Up; IDAT 3
-with the Adler-32 of all rows; IEND. Every offset follows from the size of the picture and the length of IDAT 2, so a
-new strip changes two chunks of known place and length however large the picture is.
+Signature, IHDR, the compressed rows in IDAT chunks of 64 KB, IEND. Rows are filtered by whatever of None, Up and Sub
+gives the least sum of distances from zero, as Pillow chooses; Average and Paeth are left out, since undoing them takes
+a step for each byte, and on the covers that nodes draw Pillow does not choose them either. What compresses is
+`shared.stego.deflate`; how the top rows are changed in place is in `shared.stego.rewriting`.
 
-Files of this layout are read here. Any other PNG is taken apart chunk by chunk and only what Pillow needs for the
-pixels is handed to it, in a child process with limits, so that nothing else in a hostile file is ever parsed.
+Files with these filters are read here, whoever wrote them. Of any other PNG only what Pillow needs for the pixels is
+handed to it, in a child process with limits, so that nothing else in a hostile file is ever parsed.
 """
 
 import struct
 import zlib
 from dataclasses import dataclass
-from importlib import import_module
-from io import SEEK_END, BytesIO
-from types import ModuleType
+from io import BytesIO
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -24,34 +23,28 @@ from shared.config import MAX_ASPECT_RATIO, MAX_COVER_PIXELS, MAX_STEGO_BYTES, M
 from shared.decoding.children import CHILDREN
 from shared.decoding.task import Task
 from shared.errors import DamagedStego, UnusableImage
+from shared.stego.deflate import Compressor, Data
 from shared.stego.rights_strip import Pixels, strip_rows
-
-_fast: ModuleType
-try:
-    _fast = import_module("isal.isal_zlib")
-except ImportError:  # no wheel for this machine: the standard library writes the same format at half the speed
-    _fast = zlib
-HAS_ISAL: Final = _fast is not zlib
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _IHDR: Final = struct.Struct(">IIBBBBB")
 _CHUNK: Final = struct.Struct(">I4s")
 _WORD: Final = struct.Struct(">I")
-_STORED: Final = struct.Struct("<BHH")
-_ZLIB_HEADER: Final = b"\x78\x01"
-STRIP_CHUNK_AT: Final = len(SIGNATURE) + 12 + _IHDR.size
-"""Where IDAT 1 begins, with its length."""
-STRIP_DATA_BEFORE_ROWS: Final = len(_ZLIB_HEADER) + _STORED.size
-TAIL_BYTES: Final = 12 + 4 + 12
-"""IDAT 3 and IEND."""
+ZLIB_HEADER: Final = b"\x78\x9c"
+HEAD_BYTES: Final = len(SIGNATURE) + 12 + _IHDR.size
+"""Signature and IHDR."""
 _COLOUR_AT: Final = len(SIGNATURE) + 8 + 9
 _INTERLACE_AT: Final = len(SIGNATURE) + 8 + 12
 _IEND: Final = _CHUNK.pack(0, b"IEND") + _WORD.pack(zlib.crc32(b"IEND"))
-_ADLER_MODULUS: Final = 65521
 _RGB: Final = 2
 _RGBA: Final = 6
-_BLOCK_BYTES: Final = 1 << 20
-_MAX_CHUNKS: Final = 100_000
+NONE, SUB, UP = 0, 1, 2
+_IDAT_BYTES: Final = 1 << 16
+_BLOCK_BYTES: Final = 1 << 19
+"""Bytes of rows that share one Huffman code: few enough to follow the picture, and not to need much memory."""
+_SAMPLE: Final = 8
+"""Of so many bytes of a row one is looked at when its filter is chosen."""
+MAX_CHUNKS: Final = 100_000
 """A file of empty chunks would otherwise keep the reader busy; 80 MB in chunks of 8 KB are 10 000."""
 
 _NOT_OURS: Final = (
@@ -88,26 +81,6 @@ class Size:
         return strip_rows(self.width)
 
     @property
-    def strip_bytes(self) -> int:
-        """Bytes of the top rows in IDAT 1."""
-        return self.strip_rows * self.row_bytes
-
-    @property
-    def rest_bytes(self) -> int:
-        """Bytes of the other rows before compression."""
-        return (self.height - self.strip_rows) * self.row_bytes
-
-    @property
-    def strip_chunk_bytes(self) -> int:
-        """Length of IDAT 1's data."""
-        return STRIP_DATA_BEFORE_ROWS + self.strip_bytes
-
-    @property
-    def rest_chunk_at(self) -> int:
-        """Where IDAT 2 begins, with its length."""
-        return STRIP_CHUNK_AT + 12 + self.strip_chunk_bytes
-
-    @property
     def usable(self) -> bool:
         """Whether a stego image can have this size: caps what a hostile header can make us hold."""
         width, height = self.width, self.height
@@ -124,92 +97,81 @@ def encode(pixels: Pixels) -> bytes:
     """Return the PNG of `pixels` (rows, columns, 3). The size must be `usable`."""
     size = Size(pixels.shape[1], pixels.shape[0])
     assert size.usable
-    strip = strip_bytes(pixels[: size.strip_rows])
-    out = BytesIO()
-    out.write(SIGNATURE + _chunk(b"IHDR", _IHDR.pack(size.width, size.height, 8, _RGB, 0, 0, 0)) + strip_chunk(strip))
-    adler = _write_rest(out, pixels[size.strip_rows :].reshape(size.height - size.strip_rows, -1))
-    out.write(adler_chunk(combine_adler(zlib.adler32(strip), adler, size.rest_bytes)) + _IEND)
+    out, pending = BytesIO(), bytearray(ZLIB_HEADER)
+    out.write(SIGNATURE + chunk(b"IHDR", _IHDR.pack(size.width, size.height, 8, _RGB, 0, 0, 0)))
+    compressor, adler = Compressor(), 1
+    step = max(size.strip_rows + 1, _BLOCK_BYTES // size.row_bytes)
+    for first in range(0, size.height, step):
+        rows = _filtered(pixels.reshape(size.height, -1), first, min(first + step, size.height))
+        adler = zlib.adler32(rows.data, adler)
+        pending += compressor.block(rows, last=first + step >= size.height)
+        _write_chunks(out, pending, least=_IDAT_BYTES)
+    pending += _WORD.pack(adler)
+    _write_chunks(out, pending, least=1)
+    out.write(_IEND)
     return out.getvalue()
 
 
-def _write_rest(out: BytesIO, body: NDArray[np.uint8]) -> int:
-    """Write IDAT 2 and return its Adler-32. Some rows at a time: all of them once more, filtered, would take 48 MB."""
-    started = out.tell()
-    out.write(_CHUNK.pack(0, b"IDAT"))
-    deflater = _fast.compressobj(level=1, wbits=-15)
-    adler, crc = 1, zlib.crc32(b"IDAT")
-    rows = max(1, _BLOCK_BYTES // body.shape[1])
-    for first in range(0, len(body), rows):
-        filtered = _filtered(body, first, min(first + rows, len(body)))
-        adler = _fast.adler32(filtered, adler)
-        crc = _fast.crc32(deflated := deflater.compress(filtered), crc)
-        out.write(deflated)
-    out.write(deflated := deflater.flush())
-    crc = _fast.crc32(deflated, crc)
-    length = out.tell() - started - _CHUNK.size
-    out.write(_WORD.pack(crc))
-    out.seek(started)
-    out.write(_WORD.pack(length))
-    out.seek(0, SEEK_END)
-    return adler
+def _write_chunks(out: BytesIO, pending: bytearray, *, least: int) -> None:
+    """Write IDAT chunks while at least so many bytes are left, which go from `pending`."""
+    while len(pending) >= least:
+        out.write(chunk(b"IDAT", pending[:_IDAT_BYTES]))
+        del pending[:_IDAT_BYTES]
 
 
-def _filtered(body: NDArray[np.uint8], first: int, last: int) -> memoryview:
-    """Return rows as they stand in the file: the very first as it is, each other less the one above it (Up)."""
-    rows = np.empty((last - first, 1 + body.shape[1]), dtype=np.uint8)
-    rows[:, 0] = 2
-    np.subtract(body[first:last], body[first - 1 : last - 1] if first else 0, out=rows[:, 1:])
-    if not first:
-        rows[0, 0] = 0
-        np.subtract(body[1:last], body[: last - 1], out=rows[1:, 1:])
-    return rows.reshape(-1).data
+def _filtered(rows: NDArray[np.uint8], first: int, last: int) -> Data:
+    """Return some rows as they stand in the file, each behind the number of its filter."""
+    block = rows[first:last]
+    filtered = np.empty((last - first, 1 + block.shape[1]), dtype=np.uint8)
+    filtered[:, 0], found = UP, filtered[:, 1:]
+    found[0] = block[0] - rows[first - 1] if first else block[0]
+    np.subtract(block[1:], block[:-1], out=found[1:])
+    chosen = _chosen(block, found)
+    for row in np.flatnonzero(chosen != UP):
+        filtered[row, 0], found[row] = chosen[row], block[row]
+        if chosen[row] == SUB:
+            found[row, 3:] -= block[row, :-3]
+    return filtered.reshape(-1)
 
 
-def strip_bytes(strip: Pixels) -> bytes:
-    """Return the top rows as they stand in the file: unfiltered, each behind its filter byte."""
-    rows = np.zeros((len(strip), 1 + 3 * strip.shape[1]), dtype=np.uint8)
-    rows[:, 1:] = strip.reshape(len(strip), -1)
-    return rows.tobytes()
+def _chosen(block: NDArray[np.uint8], up: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return each row's filter: Up where it is better than None, Sub where it is better than both."""
+    here, left = block[:, 3::_SAMPLE], block[:, :-3:_SAMPLE]
+    none, above, sub = _distance(here), _distance(up[:, 3::_SAMPLE]), _distance(here - left)
+    return np.where(sub < np.minimum(none, above), SUB, np.where(above < none, UP, NONE)).astype(np.uint8)
 
 
-def strip_chunk(strip: bytes) -> bytes:
-    """Return IDAT 1 for the bytes of the top rows: one stored block, not the last one of the stream."""
-    return _chunk(b"IDAT", _ZLIB_HEADER + _STORED.pack(0, len(strip), len(strip) ^ 0xFFFF) + strip)
+def _distance(values: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the sum of each row's distances from zero, 255 being as far from it as 1."""
+    return np.asarray(np.abs(values.view(np.int8)).view(np.uint8).sum(axis=1, dtype=np.uint32))
 
 
-def adler_chunk(adler: int) -> bytes:
-    """Return IDAT 3."""
-    return _chunk(b"IDAT", _WORD.pack(adler))
+def refiltered(pixels: NDArray[np.uint8], filters: NDArray[np.uint8]) -> Data:
+    """Return the first rows of a picture as they stand in a file, by filters that are given: None, Up and Sub."""
+    filtered = np.empty((len(pixels), 1 + pixels.shape[1]), dtype=np.uint8)
+    filtered[:, 0], filtered[:, 1:] = filters, pixels
+    for row, kind in enumerate(filters):
+        if kind == UP and row:
+            filtered[row, 1:] -= pixels[row - 1]
+        elif kind == SUB:
+            filtered[row, 4:] -= pixels[row, :-3]
+    return filtered.reshape(-1)
 
 
-def combine_adler(first: int, second: int, second_bytes: int) -> int:
-    """Return the Adler-32 of two byte strings after each other from their own ones (RFC 1950 section 8.2)."""
-    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
-    high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
-    return (high % _ADLER_MODULUS) << 16 | low % _ADLER_MODULUS
+def chunk(kind: bytes, data: bytes | bytearray) -> bytes:
+    """Return a chunk with its length and checksum."""
+    return b"".join((_CHUNK.pack(len(data), kind), data, checksum(kind, data)))
 
 
-def patch_adler(adler: int, old_strip: bytes, new_strip: bytes, rest_bytes: int) -> int:
-    """Return the Adler-32 of the whole picture after its strip has changed, without reading the rest."""
-    old, new = zlib.adler32(old_strip), zlib.adler32(new_strip)
-    low = (adler & 0xFFFF) + (new & 0xFFFF) - (old & 0xFFFF)
-    high = (adler >> 16) + (new >> 16) - (old >> 16) + rest_bytes * ((new & 0xFFFF) - (old & 0xFFFF))
-    return (high % _ADLER_MODULUS) << 16 | low % _ADLER_MODULUS
+def checksum(kind: bytes, data: bytes | bytearray | memoryview) -> bytes:
+    """Return what stands at the end of a chunk."""
+    return _WORD.pack(zlib.crc32(data, zlib.crc32(kind)))
 
 
-def whole_adler(strip: bytes, rest: bytes | memoryview, size: Size) -> int:
-    """Return the Adler-32 of all rows as they stand in the file."""
-    return combine_adler(zlib.adler32(strip), _fast.adler32(rest), size.rest_bytes)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return b"".join((_CHUNK.pack(len(data), kind), data, _WORD.pack(_fast.crc32(data, zlib.crc32(kind)))))
-
-
-# --- Reading our layout ----------------------------------------------------------------------------------------------
+# --- Reading ---------------------------------------------------------------------------------------------------------
 def read_size(head: bytes) -> Size:
     """Return the size of a PNG from its first bytes. Raises `DamagedStego` for what no stego image can be."""
-    if head[: len(SIGNATURE)] != SIGNATURE or len(head) < STRIP_CHUNK_AT:
+    if head[: len(SIGNATURE)] != SIGNATURE or len(head) < HEAD_BYTES:
         raise damaged()
     kind, data = _chunk_at(head, len(SIGNATURE))
     if kind != b"IHDR" or len(data) != _IHDR.size:
@@ -221,36 +183,9 @@ def read_size(head: bytes) -> Size:
     return size
 
 
-def read_strip(head: bytes, size: Size) -> bytes | None:
-    """Return the bytes of the top rows from the first bytes of a file, or None where its layout is not ours.
-
-    Raises `DamagedStego` where the layout is ours and the checksum is wrong.
-    """
-    strip, intact = read_torn_strip(head, size)
-    if strip is not None and not intact:
-        raise damaged()
-    return strip
-
-
-def read_torn_strip(head: bytes, size: Size) -> tuple[bytes | None, bool]:
-    """Return the bytes of the top rows and whether their checksum is right: an interrupted rewrite leaves a wrong one.
-
-    No bytes where the layout is not ours.
-    """
-    start = STRIP_CHUNK_AT + 8 + STRIP_DATA_BEFORE_ROWS
-    strip = head[start : start + size.strip_bytes]
-    if head[_COLOUR_AT] != _RGB or head[_INTERLACE_AT] or len(head) < size.rest_chunk_at:
-        return None, False
-    expected, found = strip_chunk(strip), head[STRIP_CHUNK_AT : size.rest_chunk_at]
-    if found[: -len(strip) - 4] != expected[: -len(strip) - 4] or any(strip[:: size.row_bytes]):
-        return None, False
-    return strip, found == expected
-
-
-def strip_pixels(strip: bytes, size: Size) -> Pixels:
-    """Return the top rows as pixels."""
-    rows = np.frombuffer(strip, dtype=np.uint8).reshape(size.strip_rows, size.row_bytes)
-    return np.ascontiguousarray(rows[:, 1:]).reshape(size.strip_rows, size.width, 3)
+def is_plain(head: bytes) -> bool:
+    """Say whether rows are three bytes a pixel, one row after the other. `head` was read by `read_size`."""
+    return head[_COLOUR_AT] == _RGB and not head[_INTERLACE_AT]
 
 
 def decode(png: bytes) -> Pixels:
@@ -262,63 +197,54 @@ def decode(png: bytes) -> Pixels:
         raise damaged()
     size = read_size(png)
     chunks = _image_data(png)
-    strip = read_strip(png, size)
-    if strip is None or len(chunks) != 3 or len(chunks[2]) != 4:
-        return _decode_foreign(png, size, chunks)
-    rest = inflate_rest(chunks[1], size)
-    if _WORD.pack(whole_adler(strip, rest, size)) != chunks[2]:
-        raise damaged()
-    return _unfiltered(strip, rest, size)
+    if is_plain(png):
+        rows = _inflated(chunks, size)
+        if can_unfilter(rows[:, 0]):
+            return unfiltered(rows).reshape(size.height, size.width, 3)
+    return _decode_by_pillow(png, size, chunks)
 
 
-def inflate_rest(data: bytes | memoryview, size: Size) -> bytes:
-    """Return the rows below the strip, still filtered. Raises `DamagedStego`; never makes more than they have bytes.
-
-    The standard library's zlib reads, although isal is faster: what reads bytes of strangers is the better tested one.
-    """
-    inflater = zlib.decompressobj(wbits=-15)
+def _inflated(chunks: list[memoryview], size: Size) -> NDArray[np.uint8]:
+    """Return the rows, still filtered. Raises `DamagedStego`; never makes more than they have bytes."""
+    rows = np.empty((size.height, size.row_bytes), dtype=np.uint8)
+    inflater, into, done = zlib.decompressobj(), rows.reshape(-1).data, 0
     try:
-        rest = inflater.decompress(data, size.rest_bytes + 1)
+        for data in chunks:
+            part = inflater.decompress(data, len(into) - done + 1)
+            if len(part) > len(into) - done or inflater.unconsumed_tail:
+                raise damaged()
+            into[done : done + len(part)] = part
+            done += len(part)
     except zlib.error as error:
         raise damaged() from error
-    if len(rest) != size.rest_bytes or not inflater.eof or inflater.unused_data:
+    if done != len(into) or not inflater.eof or inflater.unused_data:
         raise damaged()
-    return rest
+    return rows
 
 
-def is_rest_chunk(head: bytes, size: Size, file_bytes: int) -> bool:
-    """Say whether the chunk after IDAT 1 reaches as far as IDAT 2 does in a file of this length."""
-    at = size.rest_chunk_at
-    length = file_bytes - at - 12 - TAIL_BYTES
-    return length > 0 and head[at : at + 8] == _CHUNK.pack(length, b"IDAT")
+def can_unfilter(filters: NDArray[np.uint8]) -> bool:
+    """Say whether rows with these filters are read here."""
+    return bool((filters <= UP).all())
 
 
-def rest_chunk(png: bytes, size: Size) -> memoryview | None:
-    """Return the data of IDAT 2, or None where the layout is not ours. Its checksum is not looked at."""
-    if not is_rest_chunk(png, size, len(png)):
-        return None
-    return memoryview(png)[size.rest_chunk_at + 8 : len(png) - TAIL_BYTES - 4]
+def unfiltered(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pixels of the first rows of a picture, each behind its filter, of which none is Average or Paeth."""
+    filters, pixels = rows[:, 0], np.empty((len(rows), rows.shape[1] - 1), dtype=np.uint8)
+    begins = [0, *(np.flatnonzero(filters[1:] != filters[:-1]) + 1).tolist(), len(rows)]
+    for first, last in pairwise(begins):
+        run, out = rows[first:last, 1:], pixels[first:last]
+        if filters[first] == UP:
+            np.add.accumulate(run, axis=0, dtype=np.uint8, out=out)
+            if first:
+                out += pixels[first - 1]
+        elif filters[first] == SUB:
+            colours = run.reshape(len(run), -1, 3)
+            np.add.accumulate(colours, axis=1, dtype=np.uint8, out=out.reshape(colours.shape))
+        else:
+            out[:] = run
+    return pixels
 
 
-def read_adler(tail: bytes) -> tuple[int, bool] | None:
-    """Return the Adler-32 in the last `TAIL_BYTES` of a file and whether its chunk is intact; None: not our layout."""
-    if len(tail) != TAIL_BYTES or tail[:8] != _CHUNK.pack(4, b"IDAT") or tail[-12:] != _IEND:
-        return None
-    adler = int(_WORD.unpack_from(tail, 8)[0])
-    return adler, tail[:16] == adler_chunk(adler)
-
-
-def _unfiltered(strip: bytes, rest: bytes, size: Size) -> Pixels:
-    rows = np.frombuffer(rest, dtype=np.uint8).reshape(-1, size.row_bytes)
-    if rows[0, 0] != 0 or np.any(rows[1:, 0] != 2):
-        raise damaged()
-    pixels = np.empty((size.height, 3 * size.width), dtype=np.uint8)
-    pixels[: size.strip_rows] = strip_pixels(strip, size).reshape(size.strip_rows, -1)
-    np.add.accumulate(rows[:, 1:], axis=0, dtype=np.uint8, out=pixels[size.strip_rows :])
-    return pixels.reshape(size.height, size.width, 3)
-
-
-# --- Reading any layout ----------------------------------------------------------------------------------------------
 def _chunk_at(png: bytes, at: int) -> tuple[bytes, memoryview]:
     """Return kind and data of the chunk at an offset. Raises `DamagedStego` where it is cut or its checksum wrong."""
     if len(png) < at + 12:
@@ -326,9 +252,8 @@ def _chunk_at(png: bytes, at: int) -> tuple[bytes, memoryview]:
     length, kind = _CHUNK.unpack_from(png, at)
     if len(png) < at + 12 + length:
         raise damaged()
-    view = memoryview(png)
-    data = view[at + 8 : at + 8 + length]
-    if _fast.crc32(view[at + 4 : at + 8 + length]) != _WORD.unpack_from(png, at + 8 + length)[0]:
+    data = memoryview(png)[at + 8 : at + 8 + length]
+    if checksum(kind, data) != png[at + 8 + length : at + 12 + length]:
         raise damaged()
     return kind, data
 
@@ -336,7 +261,7 @@ def _chunk_at(png: bytes, at: int) -> tuple[bytes, memoryview]:
 def _image_data(png: bytes) -> list[memoryview]:
     """Return the data of all IDAT chunks after every chunk's checksum was found right and the file ends with IEND."""
     at, found = len(SIGNATURE), []
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         kind, data = _chunk_at(png, at)
         at += 12 + len(data)
         if kind == b"IDAT":
@@ -350,10 +275,10 @@ def _image_data(png: bytes) -> list[memoryview]:
     return found
 
 
-def _decode_foreign(png: bytes, size: Size, chunks: list[memoryview]) -> Pixels:
+def _decode_by_pillow(png: bytes, size: Size, chunks: list[memoryview]) -> Pixels:
     """Have Pillow read the pixels, in a child process, from IHDR and IDAT alone; what else the file carries is left
     out."""
-    bare = b"".join((png[:STRIP_CHUNK_AT], _chunk(b"IDAT", b"".join(chunks)), _IEND))
+    bare = b"".join((png[:HEAD_BYTES], chunk(b"IDAT", b"".join(chunks)), _IEND))
     try:
         found = CHILDREN.decode(bare, Task("PNG", size.width, size.height, solid=True), "The stego image")
     except UnusableImage as error:

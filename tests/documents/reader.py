@@ -10,6 +10,7 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -132,7 +133,7 @@ def _bytes_of(text: str) -> bytes:
 
 # --- The stego image -------------------------------------------------------------------------------------------------
 def open_stego(path: Path, image: str) -> tuple[bytes, bytes]:
-    """Return the rights record and the sealed picture that a stego image holds."""
+    """Return the rights text and the sealed picture that a stego image holds."""
     with Image.open(path) as opened:
         pixels = np.asarray(opened.convert("RGB"))
     rows = -(-2744 // pixels.shape[1])
@@ -141,20 +142,55 @@ def open_stego(path: Path, image: str) -> tuple[bytes, bytes]:
     return rest[: int(digits)], _payload(pixels[rows:].reshape(-1), bytes.fromhex(image))
 
 
+def open_text(text: str, private: str, other_private: str) -> list[Any]:
+    """Return the fields of the record in a rights text; both session keys are given as private ones."""
+    raw, domain = base64.b64decode(text), "rights-strip"
+    salt, sealed = raw[:16], raw[16:]
+    own, other = (X25519PrivateKey.from_private_bytes(bytes.fromhex(key)) for key in (private, other_private))
+    shared = derive(own.exchange(other.public_key()), framed(domain, b"shared"))
+    body = ChaCha20Poly1305(derive(shared, framed(domain, b"key", salt))).decrypt(bytes(12), sealed, b"")
+    packed = body[2 : 2 + int.from_bytes(body[:2], "big")]
+    assert hmac.digest(derive(shared, framed(domain, b"salt")), packed, "sha256")[:16] == salt
+    fields: list[Any] = msgspec.msgpack.decode(packed)
+    image = fields[2] if fields[0] == "owner" else fields[3]
+    assert len(body) == 424 + 3 * (sha256(framed(domain, image.hex().encode())).digest()[0] % 40)
+    return fields
+
+
+def _stream(key: bytes, purpose: bytes, length: int) -> bytes:
+    derived = blake2b(purpose, key=key, digest_size=16, person=b"glimpse-stego").digest()
+    return Cipher(AES(derived), CTR(bytes(16))).encryptor().update(bytes(length))
+
+
 def _payload(body: Any, key: bytes) -> bytes:
-    mask = blake2b(b"glimpse stego header 1", digest_size=16).digest()
-    header = bytes(a ^ b for a, b in zip(np.packbits(body[:128] & 1).tobytes(), mask, strict=True))
-    bits, length, rest = header[3], int.from_bytes(header[4:8], "big"), body[128:]
+    found, rest = np.packbits(body[:128] & 1).tobytes(), body[128:].tolist()
+    header = bytes(a ^ b for a, b in zip(found, _stream(key, b"white", 16), strict=True))
+    if header[:3] == b"Gl\x02":
+        code, length = header[3], int.from_bytes(header[4:8], "big")
+        symbols, members = -(-8 * length // (code or 2)), 2 ** (code - 1) if code else 1
+        groups = len(rest) // members
+        carried = [
+            sum(number * rest[(number - 1) * groups + index] for number in range(1, members + 1)) % 2 ** (code or 2)
+            for index in range(symbols)
+        ]
+        value = int("".join(f"{symbol:0{code or 2}b}" for symbol in carried)[: 8 * length], 2).to_bytes(length, "big")
+        payload = bytes(a ^ b for a, b in zip(value, _stream(key, b"white", 16 + length)[16:], strict=True))
+    else:
+        mask = blake2b(b"glimpse stego header 1", digest_size=16).digest()
+        header = bytes(a ^ b for a, b in zip(found, mask, strict=True))
+        payload = _payload_of_version_1(header, rest, key)
+    assert blake2b(payload, key=key, digest_size=8, person=b"glimpse-check").digest() == header[8:]
+    return payload
+
+
+def _payload_of_version_1(header: bytes, rest: list[int], key: bytes) -> bytes:
+    bits, length = header[3], int.from_bytes(header[4:8], "big")
     assert header[:3] == b"Gl\x01"
     symbols = length * 8 // bits
-    stride = min(len(rest) // symbols, 65_535)
-    stream = Cipher(AES(blake2b(b"offsets", key=key, digest_size=16, person=b"glimpse-stego").digest()), CTR(bytes(16)))
-    drawn = stream.encryptor().update(bytes(2 * symbols))
-    value = 0
+    stride, value = min(len(rest) // symbols, 65_535), 0
+    drawn = _stream(key, b"offsets", 2 * symbols)
     for index in range(symbols):
         random = int.from_bytes(drawn[2 * index : 2 * index + 2], "little")
         place = index if stride < 2 else index * len(rest) // symbols + (random * stride >> 16)
-        value = value << bits | int(rest[place]) & (2**bits - 1)
-    payload = value.to_bytes(length, "big")
-    assert blake2b(payload, key=key, digest_size=8, person=b"glimpse-check").digest() == header[8:]
-    return payload
+        value = value << bits | rest[place] & (2**bits - 1)
+    return value.to_bytes(length, "big")

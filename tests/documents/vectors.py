@@ -24,12 +24,13 @@ from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES
 from shared.identity import Identity
 from shared.net.control import Accept, OfferMessage, encode_control
 from shared.records import encode_record
+from shared.sealed_record import seal_record
 from shared.sealing import seal_picture
 from shared.secure.multiplexer import SecureMultiplexer
 from shared.secure.noise import InitiatorHandshake, KeyPair, ResponderHandshake
 from shared.secure.session import SessionKeys
 from shared.secure.transfer_keys import TransferKeys
-from shared.stego import container, png
+from shared.stego import container
 from shared.transfer.receiver import ReceivingTransfer
 from shared.transfer.sender import SendingTransfer
 from shared.transfer.settings import TransferSettings
@@ -66,7 +67,7 @@ def make() -> tuple[dict[str, Any], bytes]:
         "stego": {
             "file": STEGO.name,
             "image": _IMAGE,
-            "holds": "the sealed picture and the rights record of `rights`",
+            "holds": "the sealed picture and the rights text of `rights`",
         },
     }
     return vectors, stego
@@ -257,8 +258,10 @@ def _rights() -> tuple[dict[str, Any], bytes]:
     record = encode_record(made.record)
     nonce = secret("picture nonce")[:12]
     sealed = seal_picture(content_key, original, owner_key=owner.public.signing_key, image_id=_IMAGE, nonce=nonce)
+    text = seal_record(made.record, owner.session_private, viewer.public.session_key)
+    own_text = seal_record(own, owner.session_private, owner.public.session_key)
     cover = np.full((150, 240, 3), (112, 88, 130), dtype=np.uint8)
-    stego = container.hide(sealed, record, image_id=bytes.fromhex(_IMAGE), cover=png.encode(cover))
+    stego = container.hide_in(cover, sealed, text, image_id=bytes.fromhex(_IMAGE))
     values: dict[str, bytes | str] = {
         "owner_signing_private": owner.signing_private,
         "owner_session_private": owner.session_private,
@@ -268,6 +271,8 @@ def _rights() -> tuple[dict[str, Any], bytes]:
         "session_signature": owner.public.session_signature,
         "record": record.decode(),
         "owner_record": encode_record(own).decode(),
+        "rights_text": text.decode(),
+        "owner_rights_text": own_text.decode(),
         "cloud_share": made.cloud_share,
         "share_signature": made.share_signature,
         "cluster_id": CLUSTER_ID,

@@ -386,9 +386,9 @@ async def test_files_that_cannot_be_adopted(people: Any, tmp_path: Path, photo: 
         file.truncate(200_000_000)
     (tmp_path / "text.png").write_text("no picture")
     for peer, name, sentence in (
-        (viewer, mine.path, "not yours"),
-        (viewer, held.path, "not yours"),
-        (owner, held.path, "one of your viewers"),
+        (viewer, mine.path, "no file of a picture of yours"),
+        (viewer, held.path, "no file of a picture of yours"),
+        (owner, held.path, "a copy that was made for a viewer"),
         (owner, photo, "no picture of Glimpse"),
         (owner, tmp_path / "cut.png", "no picture of Glimpse|cut off"),
         (owner, tmp_path / "damaged.png", "no picture of Glimpse|cut off"),

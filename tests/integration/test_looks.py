@@ -18,14 +18,14 @@ from PIL import Image
 
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import InvalidInput, StorageError, ViewRefused
-from shared.records import decode_record
+from shared.records import RightsRecord, decode_record
 from shared.rights import change_rights
-from shared.stego import container
 from shared.wire import operations as ops
 from shared.wire.codec import encode
 from tests.integration.cluster import RunningCluster
 from tests.integration.relay import Relay, relay
 from tests.patience import PATIENCE_S, until
+from tests.stego_files import record_shown
 from tui.peer import Peer
 from tui.peer.events import LookWaits, RightsHeard, RightsUpdated
 from tui.peer.models import View
@@ -253,18 +253,19 @@ async def test_a_strip_that_cannot_be_rewritten_is_mended_at_the_next_look(
     made = await pair(3)
     [held] = await made.viewer.peer_images()
     assert held.path is not None
-    usual = container.rewrite_record
 
     def read_only(*_: Any) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(container, "rewrite_record", read_only)
-    view = await made.viewer.view(made.image)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", read_only)
+        view = await made.viewer.view(made.image)
     assert view.data == made.original
     assert "Read-only" in view.unwritten
-    monkeypatch.setattr(container, "rewrite_record", usual)
     await made.viewer._holding.mend()
-    assert b'"left":2' in container.read_record(held.path)
+    shown = record_shown(held.path, made.viewer._context.identity, made.owner._context.identity)
+    assert isinstance(shown, RightsRecord)
+    assert shown.left == 2
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Peers against three real nodes: the whole way of a picture, and everything that must not win a view."""
 
+import base64
 import io
 import shutil
 import sqlite3
@@ -16,12 +17,14 @@ from PIL import Image
 
 from shared.cluster import load_cluster
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, ProfileError, Refused, UnusableImage, ViewRefused
-from shared.records import encode_record
-from shared.rights import create_grant, spend_signature
-from shared.stego import container
+from shared.records import RightsRecord, encode_record
+from shared.rights import create_grant, spend_signature, with_left
+from shared.sealed_record import seal_record
+from shared.stego.rights_strip import _stegano_lsb, strip_rows
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.patience import PATIENCE_S, until
+from tests.stego_files import record_shown, rewrite_record
 from tui.peer import Peer
 from tui.peer.events import Event
 from tui.peer.models import PeerImage
@@ -104,16 +107,49 @@ async def test_copies_and_restored_files_win_no_view(people: Any, photo: Path, t
     assert refusal.value.code == "no_views"
 
 
+async def test_the_rights_are_in_the_image_for_its_two_parties_and_say_nothing_to_others(
+    people: Any, photo: Path
+) -> None:
+    """Anybody could read off a file who had shared it with whom, how often it may be looked at, and until when."""
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 3)
+    mine = (await owner.my_images())[0]
+    await viewer.view(held.image)
+    assert held.path is not None
+    at_owner, at_viewer = owner._context.identity, viewer._context.identity
+    for by, other in ((at_viewer, at_owner), (at_owner, at_viewer)):
+        record = record_shown(held.path, by, other)
+        assert isinstance(record, RightsRecord)
+        assert (record.image_id, record.granted, record.left) == (held.image, 3, 2)
+    assert record_shown(mine.path, at_owner, at_owner).image_id == mine.image
+    texts = []
+    for path in (held.path, mine.path):
+        with Image.open(path) as image:
+            rows = image.crop((0, 0, image.width, strip_rows(image.width)))
+        texts.append(_stegano_lsb().reveal(rows))
+    for text in texts:
+        raw = text.encode() + base64.b64decode(text)
+        for who in (at_owner, at_viewer):
+            assert who.public.signing_key not in raw
+            assert base64.b64encode(who.public.signing_key)[:20] not in raw
+        assert held.image.encode() not in raw
+        assert bytes.fromhex(held.image) not in raw
+    assert sum(a == b for a, b in zip(*texts, strict=False)) < 40, "nothing in one that is in the other"
+
+
 async def test_an_edited_strip_and_store_win_no_view(people: Any, photo: Path, tmp_path: Path) -> None:
     """The reference believed an editable file: two bytes in the image and a JSON table beside it."""
     owner, viewer = await people("ada"), await people("ben")
     held = await shared_image(owner, viewer, photo, 1)
     assert held.path is not None
     await viewer.view(held.image)
-    record = container.read_record(held.path)
-    edited = record.replace(b'"left":0', b'"left":9')
-    assert edited != record
-    container.rewrite_record(held.path, edited)
+    mine, hers = viewer._context.identity, owner._context.identity
+    record = record_shown(held.path, mine, hers)
+    assert isinstance(record, RightsRecord)
+    assert (record.granted, record.left) == (1, 0)
+    edited = seal_record(with_left(record, 9), mine.session_private, hers.public.session_key)
+    rewrite_record(held.path, edited, image_id=bytes.fromhex(held.image))
+    assert record_shown(held.path, mine, hers) == with_left(record, 9)
     with sqlite3.connect(tmp_path / "ben" / "store.sqlite") as store:
         store.execute("UPDATE held SET consumed = 0, granted = 99")
     store.close()

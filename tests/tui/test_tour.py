@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from shared.stego.covers import COVERS, TIERS
+from shared.stego.covers import TIERS, procedural_cover
 from shared.stego.pictures import make_preview
 from shared.stego.png import encode
 from tests.photos import photo
@@ -63,7 +63,10 @@ def someone() -> FakePeer:
         offers=offers,
         previews={image_id(name): make_preview(jpeg(name)) for name in TITLES},
         held=held,
-        covers={image_id(name): encode(COVERS.cover(TIERS[number])) for number, name in enumerate(TITLES)},
+        covers={
+            image_id(name): encode(procedural_cover(TIERS[number], bytes.fromhex(image_id(name))))
+            for number, name in enumerate(TITLES)
+        },
         pictures={image_id(name): jpeg(name) for name in TITLES},
         mine=[
             MyImage(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import msgspec
+
 from shared import data_key
 from shared.cluster import Cluster, NodeAddress
 from shared.data_key import DataKey
@@ -119,7 +121,7 @@ def rows() -> dict[str, dict[str, Any]]:
         },
         "offers": {"image": HELD_IMAGE, "title": "Hers", "owner": 2, "owner_name": "Bea", "words": "a-b-c"},
         "mail_seen": {"mail": "f1" * 16, "at": 100.0},
-        "rewrites": {"path": "/nowhere/held.png", "record": held},
+        "rewrites": {"path": "/nowhere/held.png", "edits": msgspec.msgpack.encode([(8, b"old", b"new")])},
         "given": {
             "grant_id": GIVEN,
             "image": MY_IMAGE,

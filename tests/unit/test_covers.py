@@ -1,4 +1,3 @@
-import threading
 from io import BytesIO
 
 import numpy as np
@@ -7,10 +6,12 @@ from PIL import Image
 
 from shared.config import MAX_COVER_PIXELS, MAX_SEALED_BYTES, TWO_BITS_ABOVE_BYTES
 from shared.errors import InvalidInput, UnusableImage
-from shared.stego import covers
-from shared.stego.covers import DEFAULT_TIER, TIERS, CoverStore, fits, owner_cover, procedural_cover, tier_for
-from shared.stego.png import Size
+from shared.stego.covers import DEFAULT_TIER, TIERS, fits, owner_cover, procedural_cover, tier_for
+from shared.stego.png import Size, encode
 from tests import photos
+from tests.stego_files import layout_of, saved
+
+KEY = bytes(range(16))
 
 
 def test_tiers_grow_and_the_largest_holds_the_largest_picture():
@@ -22,10 +23,11 @@ def test_tiers_grow_and_the_largest_holds_the_largest_picture():
 @pytest.mark.parametrize(
     ("payload_bytes", "tier"),
     [
-        (1, Size(240, 150)),
-        (10 * 1024 + 100, Size(240, 150)),
-        (20_000, Size(400, 300)),
-        (100_000, Size(640, 480)),
+        (1, Size(368, 276)),
+        (10 * 1024 + 100, Size(368, 276)),
+        (20_000, Size(640, 480)),
+        (100_000, Size(1024, 768)),
+        (400_000, Size(1600, 1200)),
         (TWO_BITS_ABOVE_BYTES, Size(2016, 1512)),
         (4_200_000, Size(2880, 2160)),
     ],
@@ -39,38 +41,34 @@ def test_no_tier_for_more_than_the_largest():
         tier_for(13_000_000)
 
 
-@pytest.mark.parametrize("tier", TIERS[:5])
-def test_procedural_covers_are_the_same_every_time_and_grainy(tier):
-    one, two = procedural_cover(tier), procedural_cover(tier)
-    assert one.shape == (tier.height, tier.width, 3)
-    assert np.array_equal(one, two)
-    assert not one.flags.writeable
-    grain = (one[:, 1:, :].astype(int) - one[:, :-1, :]).std()
-    assert 2.0 < grain < 4.0, "two neighbours with grain of sigma 2 differ by about 2.8"
+@pytest.mark.parametrize("size", [*TIERS[:4], Size(241, 100)])
+def test_a_cover_is_the_same_for_an_image_every_time_and_no_other_image_has_it(size):
+    one, other = procedural_cover(size, KEY), procedural_cover(size, bytes(16))
+    assert one.shape == (size.height, size.width, 3)
+    assert np.array_equal(one, procedural_cover(size, KEY))
+    assert np.mean(one == other) < 0.2
 
 
-def test_store_makes_a_cover_once_and_forgets_the_least_used(monkeypatch):
-    made = []
-    original = covers.procedural_cover
-    monkeypatch.setattr(covers, "procedural_cover", lambda tier: made.append(tier) or original(tier))
-    small, middle, large = TIERS[:3]
-    store = CoverStore(max_bytes=(small.pixels + large.pixels) * 3)
-    for tier in (small, middle, small, large, small, middle):
-        assert store.cover(tier).shape[:2] == (tier.height, tier.width)
-    assert made == [small, middle, large, middle]
+def test_nothing_is_the_same_in_all_covers():
+    """Neither a pixel, nor a low bit, nor the difference of two covers, nor of two neighbours in them."""
+    covers = np.stack([procedural_cover(TIERS[0], bytes([seed] * 16)).astype(int) for seed in range(24)])
+    for values in (covers, covers & 1, covers[1:] - covers[:-1], covers[:, 1:] - covers[:, :-1]):
+        assert np.ptp(values, axis=0).min() > 0 if values is covers else np.mean(np.ptp(values, axis=0) == 0) < 0.001
+    grain = [float(np.abs(cover[1:] - cover[:-1]).mean()) for cover in covers]
+    assert max(grain) > 1.5 * min(grain), "there is more grain in some and less in others"
 
 
-def test_store_serves_threads(monkeypatch):
-    made = []
-    original = covers.procedural_cover
-    monkeypatch.setattr(covers, "procedural_cover", lambda tier: made.append(tier) or original(tier))
-    store = CoverStore()
-    threads = [threading.Thread(target=store.cover, args=(TIERS[1],)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == [TIERS[1]]
+def test_nothing_in_a_cover_is_cut_off():
+    for seed in range(24):
+        cover = procedural_cover(TIERS[0], bytes([seed] * 16))
+        assert cover.min() > 8
+        assert cover.max() < 247
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_filters_are_those_that_pillow_chooses_for_the_same_cover(seed):
+    cover = procedural_cover(TIERS[0], bytes([seed] * 16))
+    assert layout_of(encode(cover)).filters == layout_of(saved(cover)).filters
 
 
 def flat(width, height):
@@ -86,7 +84,7 @@ def flat(width, height):
         ((640, 480), 10_300, (640, 480)),
         ((4000, 3000), 10_300, (640, 480)),
         ((100, 80), 10_300, None),
-        ((120, 15), 500, (537, 68)),
+        ((120, 15), 500, (902, 113)),
         ((10, 80), 100, (240, 1920)),
         ((500, 400), 700_000, None),
     ],
@@ -113,10 +111,10 @@ def test_the_longest_cover_holds_the_largest_picture():
 def test_covers_of_every_kind_become_opaque_rgb(mode):
     out = BytesIO()
     if mode == "I;16":
-        Image.fromarray(np.full((200, 300), 0x8000, dtype=np.uint16)).save(out, "PNG")
+        Image.fromarray(np.full((300, 400), 0x8000, dtype=np.uint16)).save(out, "PNG")
     else:
-        Image.new("RGBA", (300, 200), (10, 200, 30, 128)).convert(mode).save(out, "PNG")
-    assert owner_cover(out.getvalue(), 100).shape == (200, 300, 3)
+        Image.new("RGBA", (400, 300), (10, 200, 30, 128)).convert(mode).save(out, "PNG")
+    assert owner_cover(out.getvalue(), 100).shape == (300, 400, 3)
 
 
 def test_a_photograph_stays_itself():

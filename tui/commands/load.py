@@ -22,8 +22,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from shared.cluster import Cluster, load_cluster
 from shared.errors import InvalidInput, Unavailable
 from shared.identity import Identity
-from shared.records import encode_record
 from shared.rights import create_owner_record
+from shared.sealed_record import seal_record
 from shared.sealing import seal_picture
 from shared.stego import container, covers, pictures
 from tui.commands.load_worker import Progress, Report, Task
@@ -157,7 +157,8 @@ def _encoder_median_s(image: Path) -> float:
         image_id, key = os.urandom(16).hex(), os.urandom(32)
         owner = identity.public.signing_key
         sealed = seal_picture(key, original, owner_key=owner, image_id=image_id, nonce=os.urandom(12))
-        record = encode_record(create_owner_record(identity, image_id=image_id, content_key=key))
+        own = create_owner_record(identity, image_id=image_id, content_key=key)
+        record = seal_record(own, identity.session_private, identity.public.session_key)
         began = time.perf_counter()
         container.hide(sealed, record, image_id=bytes.fromhex(image_id))
         times.append(time.perf_counter() - began)

@@ -21,8 +21,8 @@ from shared.cluster import Cluster, load_cluster
 from shared.errors import GlimpseError, Unavailable
 from shared.identity import Identity
 from shared.net.endpoint import Endpoint
-from shared.records import encode_record
 from shared.rights import create_owner_record
+from shared.sealed_record import seal_record
 from shared.sealing import open_picture, seal_picture
 from shared.stego import container, pictures
 from shared.wire import operations as ops
@@ -156,7 +156,8 @@ class Client:
         owner = self._identity.public.signing_key
         sealed = seal_picture(key, self._original, owner_key=owner, image_id=image, nonce=nonce)
         record = create_owner_record(self._identity, image_id=image, content_key=key)
-        upload = encode_upload(Upload(encode_record(record), sealed))
+        text = seal_record(record, self._identity.session_private, self._identity.public.session_key)
+        upload = encode_upload(Upload(text, sealed))
         operation = ops.Encrypt(
             image=image,
             title="load",

@@ -13,11 +13,12 @@ import anyio.to_thread
 
 from shared.config import MAX_STEGO_BYTES
 from shared.decoding.cancelling import cancellable
-from shared.errors import DamagedStego, GlimpseError, InvalidInput, RemoteError, StorageError
+from shared.errors import BadSeal, DamagedStego, GlimpseError, InvalidInput, RemoteError, StorageError
 from shared.files import TEMPORARY_SUFFIX
 from shared.identity import Identity
-from shared.records import OwnerRecord, decode_any_record
+from shared.records import OwnerRecord
 from shared.rights import unlock_own
+from shared.sealed_record import open_record
 from shared.sealing import open_picture
 from shared.stego import container, pictures
 from shared.text import clean
@@ -36,6 +37,11 @@ ELSEWHERE = (
 NO_STEGO = (
     "This file holds no picture of Glimpse, or another program changed it; choose the file as it left the device that"
     " made it."
+)
+
+NOT_YOURS = (
+    "This is no file of a picture of yours, so it does not open here: a copy that was made for a viewer is without its"
+    " owner's key. Choose your own file of the picture, or ask its owner for views of it."
 )
 
 
@@ -192,16 +198,13 @@ def _read_own(path: Path, identity: Identity) -> _Own:
 
 
 def _own_record(png: bytes, identity: Identity) -> OwnerRecord:
+    """Return the record of one's own file. One that is sealed for others does not say whose it is."""
     try:
-        record = decode_any_record(container.read_record(png))
+        record = open_record(container.read_record(png), identity.session_private, identity.public.session_key)
+    except BadSeal:
+        record = None
     except (RemoteError, DamagedStego, StorageError) as error:
         raise InvalidInput(NO_STEGO) from error
-    mine = record.owner_key == identity.public.signing_key
-    if isinstance(record, OwnerRecord) and mine:
+    if isinstance(record, OwnerRecord) and record.owner_key == identity.public.signing_key:
         return record
-    if mine:
-        raise InvalidInput(
-            "This is a copy that was made for one of your viewers, without your key; choose your own file of the"
-            " picture."
-        )
-    raise InvalidInput("This picture is not yours, so it does not open here; its owner can give you views of it.")
+    raise InvalidInput(NOT_YOURS)

@@ -25,9 +25,11 @@ from shared.errors import (
     TransferCancelled,
     Unavailable,
 )
+from shared.identity import Identity
 from shared.net.endpoint import Incoming, IncomingOffer, Session
-from shared.records import decode_record, encode_record
+from shared.records import decode_record
 from shared.rights import verify_record, with_left
+from shared.sealed_record import seal_record
 from shared.stego import container
 from shared.text import clean
 from shared.wire import operations as ops
@@ -161,7 +163,7 @@ class Copies:
         if viewer.host is None and not context.holds_copies:
             raise _unreachable(viewer.name)
         path = files.own_path(context.profile.images, task.image)
-        data = await cancellable(_copy_of, path, task)
+        data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
         session = await self._way_to(viewer)
         if session is not None:
             await self._offer(session, task, data, viewer.name)
@@ -295,7 +297,7 @@ class Copies:
 
     async def _take(self, session: Session, label: CopyObject, incoming: Incoming) -> None:
         try:
-            await self._keep(label, await incoming.wait())
+            await self._keep(label, await incoming.wait(), session.remote_key)
         except GlimpseError as error:
             log.info("an image was not received", extra={"grant": label.grant, "reason": str(error)})
             return
@@ -328,7 +330,7 @@ class Copies:
                 return False
             copy, data = found
             try:
-                await self._keep(CopyObject(grant=grant, image=str(row["image"])), data)
+                await self._keep(CopyObject(grant=grant, image=str(row["image"])), data, owner)
             except (DamagedStego, MalformedMessage) as error:
                 log.warning("a copy from the cloud does not open", extra={"grant": grant, "reason": str(error)})
                 await self._waiting.drop(grant, copy)
@@ -339,8 +341,8 @@ class Copies:
         finally:
             self._taking.discard(grant)
 
-    async def _keep(self, label: CopyObject, data: bytes) -> None:
-        context = self._context
+    async def _keep(self, label: CopyObject, data: bytes, owner_key: bytes) -> None:
+        context, image_id = self._context, bytes.fromhex(label.image)
         row = await context.store.run(
             lambda store: store.one(
                 "SELECT title, record, granted, consumed FROM held WHERE grant_id = :g", g=label.grant
@@ -348,12 +350,13 @@ class Copies:
         )
         if row is None:
             raise MalformedMessage("an image without a grant")
-        sealed = await cancellable(lambda: container.reveal(data, image_id=bytes.fromhex(label.image)))
+        sealed = await cancellable(lambda: container.reveal(data, image_id=image_id))
         digest = hashlib.sha256(sealed).digest()
         path = files.held_path(context.profile.images, label.grant)
         record = decode_record(bytes(row["record"]))
         left = max(0, row["granted"] - row["consumed"])
-        current = await cancellable(lambda: container.replace_record(data, encode_record(with_left(record, left))))
+        text = seal_record(with_left(record, left), context.identity.session_private, owner_key)
+        current = await cancellable(lambda: container.replace_record(data, text, image_id=image_id))
         await files.write_whole(path, current)
         await context.store.run(
             lambda store: store.do(
@@ -374,7 +377,8 @@ def _unreachable(name: str) -> Unavailable:
     return Unavailable(f"{name} cannot be reached; the image goes when both are online.")
 
 
-def _copy_of(path: Path, task: CopyTask) -> bytes:
+def _copy_of(path: Path, task: CopyTask, owner: Identity, viewer_key: bytes) -> bytes:
+    """Return the copy for a viewer with this session key: the same bytes each time that it is sent."""
     try:
         png = path.read_bytes()
     except OSError:
@@ -385,7 +389,8 @@ def _copy_of(path: Path, task: CopyTask) -> bytes:
         record = decode_record(task.record)
     except MalformedMessage as error:
         raise Unreadable(f"its rights record cannot be read ({error})") from error
-    return container.replace_record(png, encode_record(with_left(record, task.left)))
+    text = seal_record(with_left(record, task.left), owner.session_private, viewer_key)
+    return container.replace_record(png, text, image_id=bytes.fromhex(task.image))
 
 
 # --- Copies that this device lacks -----------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ import anyio.to_thread
 from shared.config import MAX_TITLE_CHARS, PREVIEW_MAX_BYTES
 from shared.decoding.cancelling import cancellable
 from shared.errors import DamagedStego, GlimpseError, InvalidInput, RemoteError, Unavailable
-from shared.records import encode_record
 from shared.rights import create_owner_record
+from shared.sealed_record import seal_record
 from shared.sealing import seal_picture
 from shared.stego import container, covers, pictures
 from shared.text import is_clean
@@ -277,7 +277,8 @@ class Encrypting:
         if cover is not None:
             cover_data = pictures.read_picture(cover)
             covers.check_owner_cover(cover_data, len(sealed))
-        upload = encode_upload(Upload(encode_record(record), sealed, cover_data))
+        text = seal_record(record, context.identity.session_private, context.identity.public.session_key)
+        upload = encode_upload(Upload(text, sealed, cover_data))
         return _Prepared(info, sealed, upload, content_key)
 
 

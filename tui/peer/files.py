@@ -7,12 +7,12 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from shared.errors import DamagedStego, GlimpseError, StorageError
 from shared.files import replace_file
-from shared.records import RightsRecord, encode_record
-from shared.rights import with_left
 from shared.stego import container
+from shared.stego.rewriting import Edit
 from tui.peer.store import Store
 
 log = logging.getLogger(__name__)
@@ -51,16 +51,28 @@ def _write_whole(path: Path, data: bytes) -> None:
         raise StorageError(f"{path.name} cannot be written: {error.strerror}.") from error
 
 
-async def rewrite_rights(store: Store, path: Path, record: RightsRecord, left: int) -> None:
-    """Write the rights and the views left into a stego image, in place.
+async def rewrite_rights(store: Store, path: Path, text: bytes, *, image: str) -> None:
+    """Write another sealed record into a stego image, in place. `image` is the image's id.
 
-    The record stands in the store's journal first, so that `repair` finishes what a crash interrupted. An image that
-    was damaged or removed meanwhile is left alone: the strip only displays what the ledger holds.
+    What is to be written stands in the store's journal first, so that what a crash or a full disk interrupted is
+    finished by `repair`, or here before anything else. An image that was damaged or removed meanwhile is left alone:
+    the strip only displays what the ledger holds.
     """
-    data = encode_record(with_left(record, left))
-    key = str(path)
-    await store.run(lambda s: s.put("rewrites", path=key, record=data))
-    await anyio.to_thread.run_sync(_rewrite, path, data)
+    image_id, key = bytes.fromhex(image), str(path)
+    for row in await store.run(lambda s: s.all("SELECT edits FROM rewrites WHERE path = :path", path=key)):
+        await anyio.to_thread.run_sync(_make_edits, path, bytes(row["edits"]))
+    try:
+        edits = await anyio.to_thread.run_sync(lambda: container.plan_rewrite(path, text, image_id=image_id))
+        if edits is None:
+            await anyio.to_thread.run_sync(lambda: container.rewrite_whole(path, text, image_id=image_id))
+            return
+    except DamagedStego:
+        return
+    if not edits:
+        return
+    packed = msgspec.msgpack.encode(edits)
+    await store.run(lambda s: s.put("rewrites", path=key, edits=packed))
+    await anyio.to_thread.run_sync(_make_edits, path, packed)
     await store.run(lambda s: s.do("DELETE FROM rewrites WHERE path = :path", path=key))
 
 
@@ -69,21 +81,19 @@ async def repair(store: Store, folder: Path) -> None:
 
     What cannot be written still is left for the next time: it only displays what is known, and keeps nobody out.
     """
-    for row in await store.run(lambda s: s.all("SELECT path, record FROM rewrites")):
-        key, data = str(row["path"]), bytes(row["record"])
+    for row in await store.run(lambda s: s.all("SELECT path, edits FROM rewrites")):
+        key, packed = str(row["path"]), bytes(row["edits"])
         if Path(key).parent == folder and IMAGE_FILE.fullmatch(Path(key).name):
             try:
-                await anyio.to_thread.run_sync(_rewrite, Path(key), data)
+                await anyio.to_thread.run_sync(_make_edits, Path(key), packed)
             except GlimpseError as error:
                 log.warning("a rights strip is still not written", extra={"path": key, "reason": str(error)})
                 continue
         await store.run(lambda s, key=key: s.do("DELETE FROM rewrites WHERE path = :path", path=key))  # type: ignore[misc]
 
 
-def _rewrite(path: Path, data: bytes) -> None:
+def _make_edits(path: Path, packed: bytes) -> None:
     try:
-        container.rewrite_record(path, data)
-    except (DamagedStego, FileNotFoundError):
+        container.make_edits(path, msgspec.msgpack.decode(packed, type=list[Edit]))
+    except DamagedStego:
         return
-    except OSError as error:
-        raise StorageError(f"{path.name} cannot be written: {error.strerror}.") from error

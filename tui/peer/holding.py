@@ -15,6 +15,7 @@ from shared.identity import words_of
 from shared.ledger import LedgerState, refusal
 from shared.records import RightsRecord, decode_record, encode_record
 from shared.rights import supersedes, verify_record, with_left
+from shared.sealed_record import seal_record
 from shared.stego import container
 from shared.text import clean
 from shared.wire import operations as ops
@@ -195,7 +196,13 @@ class Holding:
         """Write the rights into the strip of the stego image, where it displays others."""
         context = self._context
         path = files.held_path(context.profile.images, grant)
-        shown = encode_record(with_left(right.record, right.left))
+        owner_key = await context.store.run(lambda store: _owner_key(store, grant))
+        if owner_key is None:
+            log.warning(
+                "the owner of a grant is not known here; its image displays older rights", extra={"grant": grant}
+            )
+            return
+        shown = seal_record(with_left(right.record, right.left), context.identity.session_private, owner_key)
 
         def stands() -> bool:
             try:
@@ -205,7 +212,7 @@ class Holding:
 
         async with context.files:
             if not await cancellable(stands):
-                await files.rewrite_rights(context.store, path, right.record, right.left)
+                await files.rewrite_rights(context.store, path, shown, image=right.image)
 
     def _tell(self, grant: str, right: Right) -> None:
         record = right.record
@@ -246,6 +253,14 @@ def _read(store: Store, grant: str) -> Right | None:
         return None
     name = clean(str(row["name"])) if row["signing_key"] == record.owner_key else ""
     return Right(str(row["image"]), str(row["title"]), record, int(row["consumed"]), bool(row["received"]), name)
+
+
+def _owner_key(store: Store, grant: str) -> bytes | None:
+    """Return the session key of a grant's owner."""
+    row = store.one(
+        "SELECT session_key FROM accounts JOIN held ON held.owner = accounts.account WHERE grant_id = :g", g=grant
+    )
+    return None if row is None else bytes(row["session_key"])
 
 
 def _insert(store: Store, row: ops.GrantRow, record: RightsRecord, owner_name: str) -> None:

@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from shared.config import PREVIEW_MAX_BYTES
 from shared.errors import GlimpseError
-from shared.records import decode_any_record, decode_record
+from shared.records import decode_record
 from shared.wire import operations as ops
 from shared.wire.codec import decode
 
@@ -122,7 +124,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
     },
     "offers": {"image": _id, "title": _text, "owner": _whole, "owner_name": _text, "words": _text},
     "mail_seen": {"mail": _text, "at": _number},
-    "rewrites": {"path": _text, "record": _blob},
+    "rewrites": {"path": _text, "edits": _blob},
     "given": {
         "grant_id": _id,
         "image": _id,
@@ -206,7 +208,10 @@ def _ask(row: Row) -> str | None:
 
 
 def _rewrite(row: Row) -> str | None:
-    decode_any_record(row["record"])
+    try:
+        msgspec.msgpack.decode(row["edits"], type=list[tuple[int, bytes, bytes]])
+    except msgspec.MsgspecError:
+        return "what is to be written does not read"
     return None
 
 

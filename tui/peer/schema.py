@@ -161,6 +161,14 @@ def _answered_in_version_4(kind: str, what: str, body: bytes) -> str | None:
     return None
 
 
+_VERSION_6 = """
+DROP TABLE rewrites;
+CREATE TABLE rewrites (path TEXT PRIMARY KEY, edits BLOB NOT NULL) WITHOUT ROWID;
+"""
+"""A rewrite that an older version had begun and not finished is not gone on with: the copy does not open, and its owner
+is asked for another."""
+
+
 Migration = tuple[str, Callable[[sqlite3.Connection], None] | None]
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     (_VERSION_1, None),
@@ -168,6 +176,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     (_VERSION_3, None),
     (_VERSION_4, None),
     (_VERSION_5, _fill_asks),
+    (_VERSION_6, None),
 )
 """Each brings a store from the version before to its own: statements, then what they cannot say.
 
