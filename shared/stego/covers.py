@@ -1,9 +1,9 @@
 """Cover pictures: a backdrop drawn for each image, or a picture of the owner's choice scaled to what it must hold.
 
 The backdrop is drawn from numbers that follow from the image id: light that changes from one side to the other between
-the colours of a few palettes, soft clouds that are products of a curve across and a curve down, and grain. No two have a
-pattern in common, and nobody who lacks the id can draw the same one to see what was changed in it. That it is drawn can
-be seen.
+the colours of a few palettes, soft clouds that are products of a curve across and a curve down, and grain. No two have
+a pattern in common, and nobody who lacks the id can draw the same one to see what was changed in it. That it is drawn
+can be seen.
 
 Grain is summed over some rows, which gives it streaks, and light hardly changes downwards. So a row is most like the
 one above it: filter Up is what an encoder that chooses by the least sum takes for every row but the first (PNG

@@ -225,8 +225,8 @@ def table_of(code: Code) -> tuple[int, int]:
         fields.append((codes[symbol], lengths[symbol]))
         if symbol in _REPEATS:
             fields.append((more, _REPEATS[symbol][0]))
-    for field, width in fields:
-        value |= field << bits
+    for number, width in fields:
+        value |= number << bits
         bits += width
     return value, bits
 

@@ -9,8 +9,8 @@ the same low bits as stegano's, because a node writes hundreds of them in a seco
 
 stegano replaces low bits: 0 and 1, 2 and 3 and so on become pairs that are equally frequent, which sample-pairs
 analysis finds even where only the top rows were written. So each channel whose low bit has to change is moved to the
-other value of a pair of its own: of {2n, 2n + 1} or of {2n - 1, 2n}, by a coin that the image id gives for its place. As
-a channel keeps its pair, it does not wander off however often the record is rewritten.
+other value of a pair of its own: of {2n, 2n + 1} or of {2n - 1, 2n}, by a coin that the image id gives for its place.
+As a channel keeps its pair, it does not wander off however often the record is rewritten.
 
 stegano is imported on first use. Its generator for corner detection imports OpenCV, which needs a system library for
 windows; nothing here uses that generator, so an empty module stands in while stegano is imported.

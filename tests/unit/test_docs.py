@@ -187,7 +187,7 @@ def test_a_reader_from_the_page_alone_opens_the_picture(kept: dict) -> None:
 
 
 def _as_json(fields: list) -> list:
-    """Return packed fields as they stand in the JSON of a record, which leaves out the length of a look if it is None."""
+    """Return packed fields as they stand in the JSON of a record, which leaves out a length of looks that is None."""
     if fields[-2] is None:
         del fields[-2]
     keys = [base64.b64encode(field).decode() if isinstance(field, bytes) else field for field in fields]
