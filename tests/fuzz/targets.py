@@ -246,7 +246,7 @@ def stego(data: bytes) -> None:
     for call in (
         lambda: container.reveal(data, image_id=_IMAGE),
         lambda: container.read_record(data),
-        lambda: container.replace_record(data, b"{}"),
+        lambda: container.replace_record(data, b"{}", image_id=_IMAGE),
     ):
         expected(call)
 
