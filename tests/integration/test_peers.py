@@ -455,7 +455,10 @@ async def test_an_answer_is_seen_to_wait_and_is_given_once(
     """While the cloud is away a request looks unanswered to the cloud; its owner must see that it is not."""
     running = await anyio.to_thread.run_sync(RunningCluster, tmp_path / "cluster")
     try:
-        async with Peer(tmp_path / "ada", running.file) as owner, Peer(tmp_path / "ben", running.file) as viewer:
+        async with (
+            Peer(tmp_path / "ada", running.file, holds_copies=False) as owner,
+            Peer(tmp_path / "ben", running.file) as viewer,
+        ):
             for peer, name in ((owner, "ada"), (viewer, "ben")):
                 await peer.register(name)
                 await peer.sign_in()
