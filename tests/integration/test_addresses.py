@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import psutil
 import pytest
 
 from shared.cluster import load_cluster, save_cluster
 from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import shared_image
+from tests.patience import until
 from tests.ports import can_be_bound
 from tui.peer.probe import probe
 
@@ -43,9 +45,10 @@ async def test_a_cluster_of_ipv6_alone_serves_everybody(
     cluster: RunningCluster, people: Callable[[str], Any], photo: Path
 ) -> None:
     """It elected a leader, and no client, load or status could talk to it."""
-    status = cluster.status()
-    assert status["leader"] is not None
-    assert all(node["pid"] for node in status["nodes"])
+    await until(
+        lambda: anyio.to_thread.run_sync(cluster.status),
+        lambda status: status["leader"] is not None and all(node["pid"] for node in status["nodes"]),
+    )
     load(cluster)
     ann, ben = await people("ann"), await people("ben")
     held = await shared_image(ann, ben, photo, 2)
@@ -60,14 +63,20 @@ async def test_nodes_are_reached_by_name_and_by_whichever_of_their_addresses_ans
     hosts = [(NOBODY, ("ip6-name.invalid", "::1")), ("localhost", ("::1",)), ("::1", (NOBODY,))]
     nodes = [replace(node, host=host, more_hosts=more) for node, (host, more) in zip(known.nodes, hosts, strict=True)]
     described = replace(known, nodes=tuple(nodes))
-    standing = await probe(described)
-    assert set(standing.answering) == {node.name for node in known.nodes}
+    names = {node.name for node in known.nodes}
+    await until(lambda: probe(described), lambda standing: set(standing.answering) == names)
     other = tmp_path / "operator.key"
     other.write_bytes((cluster.folder / "operator.key").read_bytes())
     other.chmod(0o600)
     save_cluster(tmp_path / "cluster.toml", described)
-    told = cluster.glimpse("status", "--json", "--cluster", str(tmp_path / "cluster.toml"))
-    assert all(node["pid"] for node in json.loads(told.stdout)["nodes"]), told.stdout + told.stderr
+    file = str(tmp_path / "cluster.toml")
+
+    async def status() -> list[dict[str, Any]]:
+        told = await anyio.to_thread.run_sync(cluster.glimpse, "status", "--json", "--cluster", file)
+        nodes: list[dict[str, Any]] = json.loads(told.stdout)["nodes"]
+        return nodes
+
+    await until(status, lambda nodes: all(node["pid"] for node in nodes))
 
 
 async def test_whoever_speaks_no_ipv6_is_told(cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch) -> None:
