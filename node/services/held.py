@@ -25,6 +25,7 @@ from shared.wire.operations import (
     HeldCopy,
     HoldCopy,
     HoldPart,
+    parts_of,
 )
 from shared.wire.refusals import RefusalCode
 
@@ -33,11 +34,6 @@ SWEEP_PARTS: Final = 16
 _UNFINISHED_KEPT_S: Final = 86_400.0
 """How long the room is kept for a copy whose parts do not come."""
 _DAY_S: Final = 86_400.0
-
-
-def parts_of(size: int) -> int:
-    """Return in how many parts a copy of so many bytes lies."""
-    return -(-size // HELD_PART_BYTES)
 
 
 # --- The owner's peer ------------------------------------------------------------------------------------------------

@@ -40,7 +40,14 @@ Host = Annotated[str, msgspec.Meta(max_length=64)]
 PictureEdge = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 PictureFormat = Annotated[str, msgspec.Meta(max_length=8, pattern=r"^[A-Z0-9]+$")]
 Page = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-MAX_HELD_PARTS = -(-MAX_STEGO_BYTES // HELD_PART_BYTES)
+
+
+def parts_of(size: int) -> int:
+    """Return in how many parts a copy of so many bytes lies."""
+    return -(-size // HELD_PART_BYTES)
+
+
+MAX_HELD_PARTS = parts_of(MAX_STEGO_BYTES)
 StegoSize = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEGO_BYTES)]
 PartNumber = Annotated[int, msgspec.Meta(ge=0, lt=MAX_HELD_PARTS)]
 Part = Annotated[bytes, msgspec.Meta(min_length=1, max_length=HELD_PART_BYTES)]

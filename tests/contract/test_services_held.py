@@ -51,7 +51,7 @@ async def fetched(viewer: Person, grant: str) -> bytes:
     found = await viewer.get(ops.FindHeld(grant=grant))
     data = [
         (await viewer.get(ops.FetchPart(grant=grant, copy=found.copy, part=number))).data
-        for number in range(held.parts_of(found.size))
+        for number in range(ops.parts_of(found.size))
     ]
     return b"".join(data)
 

@@ -85,7 +85,7 @@ class HeldCopies:
         store = self._context.partials
         partial = await store.take(key) or PartialObject(found.size, found.sha256, bytearray(found.size), Ranges())
         report(partial.have.total, found.size)
-        for part in range(-(-found.size // HELD_PART_BYTES)):
+        for part in range(ops.parts_of(found.size)):
             at, end = part * HELD_PART_BYTES, min((part + 1) * HELD_PART_BYTES, found.size)
             if partial.have.contains(at, end):
                 continue
