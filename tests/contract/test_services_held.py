@@ -9,7 +9,7 @@ import pytest
 
 from node.services import held
 from shared.config import HELD_PART_BYTES, REQUEST_LIMITS
-from shared.records import encode_record
+from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.contract.people import Person, new_id, refused
@@ -171,20 +171,13 @@ async def test_a_copy_ends_with_its_time_its_grant_and_its_rights(place, ann, bo
     await place.services.sweep()
     assert [row["grant_id"] for row in await place.rows("SELECT grant_id FROM held_copies")] == [grant]
     [row] = (await ann.get(ops.ListGrants(image=image))).rows
-    given = ops_record(row)
-    record = encode_record(change_rights(ann.identity, given, revoked=True))
+    record = encode_record(change_rights(ann.identity, decode_record(row.record), revoked=True))
     await ann.ask(ops.ChangeRights(grant=grant, record=record, met_version=1, met_consumed=0))
     assert await refused(bob.ask(ops.FindHeld(grant=grant))) == "not_found"
     assert await refused(ann.ask(copy.request)) == "revoked"
     monkeypatch.setattr(held, "SWEEP_PARTS", 2)
     await place.services.sweep()
     assert await place.rows("SELECT part FROM held_parts") == []
-
-
-def ops_record(row: ops.GrantRow):
-    from shared.records import decode_record
-
-    return decode_record(row.record)
 
 
 async def test_room_for_parts_that_do_not_come_is_given_back(place, ann, bob):

@@ -65,6 +65,14 @@ class RunningCluster:
         """Return what `glimpse status --json` says."""
         return json.loads(self.glimpse("status", "--json").stdout)
 
+    def load(self, requests: int, clients: int, *options: str) -> dict:
+        """Have so many pictures encrypted, each of which must come back once; return what `glimpse load` counted."""
+        result = self.glimpse("load", "--requests", str(requests), "--clients", str(clients), "--json", *options)
+        assert result.returncode == 0, result.stdout + result.stderr
+        stats = json.loads(result.stdout)
+        assert (stats["ok"], stats["failed"], stats["duplicates"]) == (requests, 0, 0)
+        return stats
+
     def pid(self, name: str) -> int:
         """Return the process of a node that answers."""
         return next(int(node["pid"]) for node in self.status()["nodes"] if node["name"] == name)

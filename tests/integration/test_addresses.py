@@ -33,13 +33,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
     assert running.stop() == 0
 
 
-def load(cluster: RunningCluster) -> None:
-    result = cluster.glimpse("load", "--requests", "20", "--clients", "2", "--json")
-    assert result.returncode == 0, result.stdout + result.stderr
-    stats = json.loads(result.stdout)
-    assert (stats["ok"], stats["failed"]) == (20, 0)
-
-
 @pytest.mark.usefixtures("first_try")
 async def test_a_cluster_of_ipv6_alone_serves_everybody(
     cluster: RunningCluster, people: Callable[[str], Any], photo: Path
@@ -49,7 +42,7 @@ async def test_a_cluster_of_ipv6_alone_serves_everybody(
         lambda: anyio.to_thread.run_sync(cluster.status),
         lambda status: status["leader"] is not None and all(node["pid"] for node in status["nodes"]),
     )
-    load(cluster)
+    cluster.load(20, 2)
     ann, ben = await people("ann"), await people("ben")
     held = await shared_image(ann, ben, photo, 2)
     assert (await ben.view(held.image)).data == photo.read_bytes()
@@ -108,6 +101,6 @@ def test_a_node_listens_elsewhere_than_the_cluster_file_tells(tmp_path: Path) ->
         for node in running.status()["nodes"]:
             bound = {one.laddr.ip for one in psutil.Process(node["pid"]).net_connections("udp")}
             assert "127.0.0.1" not in bound
-        load(running)
+        running.load(20, 2)
     finally:
         running.stop()

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tests.integration.cluster import GLIMPSE, RunningCluster
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, wait_until
 from tests.tui.terminal import Terminal
 from tui.peer import Peer
 
@@ -71,7 +71,7 @@ def is_online(cluster: RunningCluster, folder: Path) -> list[bool]:
 def test_the_only_profile_is_opened_and_ctrl_q_signs_out(env, cluster, tmp_path) -> None:
     with Terminal([*GLIMPSE, "client"], env=env) as terminal:
         terminal.wait_for("leads")
-        assert True in is_online(cluster, tmp_path)
+        wait_until(lambda: True in is_online(cluster, tmp_path))  # the cloud is there before one is signed in
         terminal.press("ctrl+q")
         assert terminal.wait_until_over() == 0
         assert "Traceback" not in terminal.text

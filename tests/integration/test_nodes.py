@@ -59,14 +59,6 @@ async def test_nodes_serve_at_the_ports_that_were_held_for_them(tmp_path: Path) 
     assert all(can_be_bound(port) for port in ports), "nobody else has kept them"
 
 
-def load(cluster: RunningCluster, *options: str) -> dict:
-    result = cluster.glimpse("load", "--requests", "150", "--clients", "3", "--json", *options)
-    assert result.returncode == 0, result.stdout + result.stderr
-    stats = json.loads(result.stdout)
-    assert (stats["ok"], stats["failed"], stats["duplicates"]) == (150, 0, 0)
-    return stats
-
-
 @pytest.mark.parametrize("reader", [False, True], ids=["", "after-a-reader"])
 def test_a_load_whose_leader_is_killed(cluster: RunningCluster, reader: bool) -> None:
     """The reference lost 2 to 10 of its requests when a server was shut down midway."""
@@ -75,8 +67,8 @@ def test_a_load_whose_leader_is_killed(cluster: RunningCluster, reader: bool) ->
     before = cluster.status()
     assert all(set(node) >= NODE_FIELDS for node in before["nodes"])
     assert set(before["directory"]) >= {"engine", "ok", "latency_ms"}
-    load(cluster)
-    load(cluster, "--kill", "leader@50")
+    cluster.load(150, 3)
+    cluster.load(150, 3, "--kill", "leader@50")
     after = cluster.status()
     assert after["leader"] not in (None, before["leader"])
     assert after["term"] > before["term"]
@@ -101,13 +93,13 @@ def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
     stats = json.loads(said)
     assert (stats["ok"], stats["failed"], stats["duplicates"]) == (300, 0, 0)
     wait_until(lambda: cluster.status()["leader"] not in (None, leader["name"]))
-    load(cluster)
+    cluster.load(150, 3)
 
 
 def test_a_deaf_leader_is_replaced_and_comes_back(cluster: RunningCluster) -> None:
     leader = cluster.status()["leader"]
     assert cluster.glimpse("order", leader, "deaf", "4").returncode == 0
-    load(cluster)
+    cluster.load(150, 3)
     wait_until(lambda: cluster.status()["leader"] not in (None, leader))
     wait_until(lambda: {node["name"]: node["role"] for node in cluster.status()["nodes"]}[leader] == "follower")
 
@@ -116,7 +108,7 @@ def test_a_drained_node_hands_over_and_ends(cluster: RunningCluster) -> None:
     before = cluster.status()
     leader = next(node for node in before["nodes"] if node["name"] == before["leader"])
     os.kill(leader["pid"], signal.SIGTERM)
-    load(cluster)
+    cluster.load(150, 3)
     assert cluster.status()["leader"] not in (None, before["leader"])
     wait_until(lambda: not psutil.pid_exists(leader["pid"]) or psutil.Process(leader["pid"]).status() == "zombie")
 
@@ -132,14 +124,14 @@ def test_datagrams_that_nobody_should_send(cluster: RunningCluster) -> None:
                     kind = rng.choice([0, 1, 2, 3, 4, 5, 0x10, 255])
                     body = rng.randbytes(rng.choice([0, 1, 9, 40, 1198, 8_000]))
                     sender.sendto(bytes([1, kind]) + body, (node.host, port))
-    load(cluster)
+    cluster.load(150, 3)
     after = cluster.status()
     assert (after["leader"], after["term"]) == (before["leader"], before["term"])
     assert all(sum(node["dropped"].values()) > 0 for node in after["nodes"])
 
 
 def test_logs_and_key_files_tell_nothing_to_others(cluster: RunningCluster) -> None:
-    load(cluster)
+    cluster.load(150, 3)
     secrets = [
         line.partition('"')[2].rstrip('"')
         for file in cluster.folder.glob("node-*.toml")

@@ -7,7 +7,7 @@ from textual.widgets import Button, Input, Static
 
 from shared.errors import StorageError, Unavailable
 from tests.tui.fake_peer import ME, FakeHost, FakePeer
-from tests.tui.quiet import notifications, running, settled, strips_of
+from tests.tui.quiet import notifications, pressed, running, settled, strips_of
 from tui.client.dialogs.account import AccountDialog, RegisteredDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.dialogs.register import RegisterDialog
@@ -310,23 +310,24 @@ def test_set(snap, make_client) -> None:
     snap(make_client(FakePeer()), (80, 24), press=("i", "p", *WORD))
 
 
-def test_change_low(snap, make_client) -> None:
-    async def change(pilot) -> None:
-        await typed(pilot.app, pilot, passphrase=WORD)
-        for key in ("i", "p"):
-            await pilot.press(key)
-            await settled(pilot)
+@pytest.fixture
+def snap_locked(snap, make_client):
+    """Take a picture of a locked profile's client, after its passphrase and some keys were typed."""
 
-    peer = FakePeer(passphrase=WORD)
-    snap(make_client(host=FakeHost(peers={"ada": peer}), profile="ada"), LOW, before=change)
+    def taken(size: tuple[int, int], *keys: str) -> None:
+        async def before(pilot) -> None:
+            await typed(pilot.app, pilot, passphrase=WORD)
+            await pressed(pilot, *keys)
+
+        peer = FakePeer(passphrase=WORD)
+        snap(make_client(host=FakeHost(peers={"ada": peer}), profile="ada"), size, before=before)
+
+    return taken
 
 
-def test_remove(snap, make_client) -> None:
-    async def remove(pilot) -> None:
-        await typed(pilot.app, pilot, passphrase=WORD)
-        for key in ("i", "x"):
-            await pilot.press(key)
-            await settled(pilot)
+def test_change_low(snap_locked) -> None:
+    snap_locked(LOW, "i", "p")
 
-    peer = FakePeer(passphrase=WORD)
-    snap(make_client(host=FakeHost(peers={"ada": peer}), profile="ada"), (80, 24), before=remove)
+
+def test_remove(snap_locked) -> None:
+    snap_locked((80, 24), "i", "x")
