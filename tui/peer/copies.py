@@ -43,9 +43,10 @@ from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, CopyWaits, ImageReceived
 from tui.peer.held_copies import HeldCopies
-from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
+from tui.peer.outbox import Outbox, Unreadable, WaitsFor, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
+from tui.peer.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Copies:
         self._held: dict[str, anyio.Event] = {}
         self._expected: dict[str, tuple[bytes, bool]] = {}
         self._waiting = HeldCopies(context)
+        self.whereabouts = Whereabouts(context, people, is_awaited=outbox.is_awaited, on_there=outbox.release)
         outbox.handle(COPY, self._deliver)
 
     # --- As the owner ------------------------------------------------------------------------------------------------
@@ -159,18 +161,25 @@ class Copies:
             if found is None:
                 return
             task = found
-        viewer = await self._people.find(task.viewer, wait_s=wait_s)
+        viewer = await self.whereabouts.find(task.viewer, wait_s=wait_s)
         if viewer.host is None and not context.holds_copies:
-            raise _unreachable(viewer.name)
+            raise self._missed(viewer)
         path = files.own_path(context.profile.images, task.image)
         data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
         session = await self._way_to(viewer)
         if session is not None:
+            self.whereabouts.reached(viewer.account)
             await self._offer(session, task, data, viewer.name)
         elif context.holds_copies:
             await self._leave(task, data, viewer.name)
         else:
-            raise _unreachable(viewer.name)
+            raise self._missed(viewer)
+
+    def _missed(self, viewer: ops.Account) -> WaitsFor:
+        """Note that a viewer is away or out of reach; return what becomes of copies for such a one."""
+        self.whereabouts.missed(viewer.account)
+        name = clean(viewer.name)
+        return WaitsFor(viewer.account, f"{name} cannot be reached; the image goes when both are online.")
 
     async def _way_to(self, viewer: ops.Account) -> Session | None:
         """Return a session with a viewer's peer, None for one who is away or cannot be reached from here."""
@@ -371,10 +380,6 @@ class Copies:
 def copy_request(grant: str) -> str:
     """Return the id in the outbox of a grant's copy: it waits there once, however often it is queued."""
     return hashlib.sha256(b"copy" + bytes.fromhex(grant)).digest()[:16].hex()
-
-
-def _unreachable(name: str) -> Unavailable:
-    return Unavailable(f"{name} cannot be reached; the image goes when both are online.")
 
 
 def _copy_of(path: Path, task: CopyTask, owner: Identity, viewer_key: bytes) -> bytes:
