@@ -8,6 +8,7 @@ restored, or one whose file no longer opens gets it by asking: the cloud tells t
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -43,7 +44,7 @@ from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, CopyWaits, ImageReceived
 from tui.peer.held_copies import HeldCopies
-from tui.peer.outbox import Outbox, Unreadable, WaitsFor, packed, unpacked
+from tui.peer.outbox import OPERATION, Outbox, Unreadable, WaitsFor, insert, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
 from tui.peer.whereabouts import Whereabouts
@@ -319,13 +320,14 @@ class Copies:
         if session.alive:
             self._context.endpoint.post(session, encode(CopyHeld(grant=label.grant), cap_bytes=MAX_MESSAGE_BYTES))
 
-    async def fetch(self, grant: str) -> bool:
+    async def fetch(self, grant: str, *, waits: bool = False) -> bool:
         """Take the copy of a grant that the cloud holds; return whether it is here, or on its way by itself.
 
+        With `waits` the cloud has said that it holds one: it is told to let go of it also where a copy is here already.
         Raises `Unavailable` without the cloud, `StorageError` where there is no room for it.
         """
         owner, received = self._expected.get(grant, (bytes(32), False))
-        if received or grant in self._taking:
+        if self.is_coming(grant) or (received and not waits):
             return True
         row = await self._context.store.run(
             lambda s: s.one("SELECT image FROM held WHERE grant_id = :grant", grant=grant)
@@ -334,23 +336,42 @@ class Copies:
             return False
         self._taking.add(grant)
         try:
-            found = await self._waiting.fetch(grant, owner, self._reporter(grant, sending=False))
-            if found is None:
-                return False
-            copy, data = found
-            try:
-                await self._keep(CopyObject(grant=grant, image=str(row["image"])), data, owner)
-            except (DamagedStego, MalformedMessage) as error:
-                log.warning("a copy from the cloud does not open", extra={"grant": grant, "reason": str(error)})
-                await self._waiting.drop(grant, copy)
-                return False
-            self._expected[grant] = (owner, True)
-            await self._waiting.drop(grant, copy)
-            return True
+            found = await self._waiting.find(grant)
+            if found is None or (not received and await self._taken(found, str(row["image"]), owner)):
+                return received or found is not None
+            # One that is damaged does not open later either; without it the owner's device sends another.
+            await self._context.store.run(partial(self._let_go, found=found))
+            self._outbox.added()
+            return received
         finally:
             self._taking.discard(grant)
 
-    async def _keep(self, label: CopyObject, data: bytes, owner_key: bytes) -> None:
+    def is_coming(self, grant: str) -> bool:
+        """Whether the copy of a grant is being taken at this moment, from wherever."""
+        return grant in self._taking
+
+    async def _taken(self, found: ops.HeldCopy, image: str, owner: bytes) -> bool:
+        """Keep a copy from the cloud, which is told so; return whether it opens."""
+        data = await self._waiting.fetch(found, owner, self._reporter(found.grant, sending=False))
+        if data is None:
+            return False
+        try:
+            await self._keep(CopyObject(grant=found.grant, image=image), data, owner, found)
+        except (DamagedStego, MalformedMessage) as error:
+            log.warning("a copy from the cloud does not open", extra={"grant": found.grant, "reason": str(error)})
+            return False
+        self._expected[found.grant] = (owner, True)
+        self._outbox.added()
+        return True
+
+    def _let_go(self, store: Store, found: ops.HeldCopy) -> None:
+        """Have the cloud told that it need not hold a copy any more; that waits in the outbox until it has heard."""
+        body = encode(ops.DropHeld(grant=found.grant, copy=found.copy), cap_bytes=MAX_MESSAGE_BYTES)
+        request = hashlib.sha256(b"let go" + bytes.fromhex(found.grant + found.copy)).digest()[:16].hex()
+        insert(store, request, OPERATION, "a copy in the cloud", body, since=self._context.wall())
+
+    async def _keep(self, label: CopyObject, data: bytes, owner_key: bytes, found: ops.HeldCopy | None = None) -> None:
+        """Write a copy to the profile; one that was `found` in the cloud need not be held there any more."""
         context, image_id = self._context, bytes.fromhex(label.image)
         row = await context.store.run(
             lambda store: store.one(
@@ -367,13 +388,17 @@ class Copies:
         text = seal_record(with_left(record, left), context.identity.session_private, owner_key)
         current = await cancellable(lambda: container.replace_record(data, text, image_id=image_id))
         await files.write_whole(path, current)
-        await context.store.run(
-            lambda store: store.do(
+
+        def note(store: Store) -> None:
+            store.do(
                 "UPDATE held SET received = 1, sealed_sha256 = :digest WHERE grant_id = :grant",
                 digest=digest,
                 grant=label.grant,
             )
-        )
+            if found is not None:
+                self._let_go(store, found)
+
+        await context.store.run(note)
         context.events.emit(ImageReceived(label.image, label.grant, str(row["title"])))
 
 
@@ -406,8 +431,8 @@ class Wanting:
         self._context = context
         self._copies = copies
         self._wanted = anyio.Event()
-        self._waits = False
-        """Whether the cloud has just said that it holds a copy."""
+        self._held: set[str] = set()
+        """Grants whose copies the cloud has said that it holds."""
         self._asked: dict[str, float] = {}
         """When each copy was asked for, by `clock`."""
 
@@ -423,7 +448,7 @@ class Wanting:
 
     def waits(self, grant: str) -> None:
         """The cloud holds the copy of this grant."""
-        self._waits = True
+        self._held.add(grant)
         self.lacks(grant)
 
     async def run(self) -> None:
@@ -432,11 +457,21 @@ class Wanting:
             with anyio.move_on_after(_ASK_AGAIN_S):
                 await self._wanted.wait()
             self._wanted = anyio.Event()
-            if not self._waits:
+            if not self._held:
                 await anyio.sleep(GRACE_S)
-            self._waits = False
             if self._context.signed_in and not self._context.cloud.other_device:
-                await self._ask_for_all()
+                try:
+                    await self._take_held()
+                    await self._ask_for_all()
+                except GlimpseError as error:
+                    log.info("copies are asked for later", extra={"reason": str(error)})
+
+    async def _take_held(self) -> None:
+        """Take what the cloud holds. What is just coming from elsewhere is looked at again later."""
+        for grant in list(self._held):
+            if not self._copies.is_coming(grant):
+                await self._copies.fetch(grant, waits=True)
+                self._held.discard(grant)
 
     async def _ask_for_all(self) -> None:
         now = self._context.clock()

@@ -193,22 +193,16 @@ class Outbox:
         """
         since = self._context.wall()
         added = await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane, ask)"
-                " VALUES (:request, :kind, :what, :body, :since, :lane, :ask)",
-                request=request,
-                kind=kind,
-                what=what,
-                body=body,
-                since=since,
-                lane=lane,
-                ask=ask,
-            )
+            lambda store: insert(store, request, kind, what, body, since=since, lane=lane, ask=ask)
         )
         self.count += added
         self._try_at_once(request)
         self._work.set()
         return added > 0
+
+    def added(self) -> None:
+        """Deliver what `insert` has stored together with something else."""
+        self._work.set()
 
     async def take_back(self, request: str) -> Taken:
         """Take back what nobody can have heard of yet; anything else stays, to be delivered whole."""
@@ -392,6 +386,31 @@ class Outbox:
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         await self.answered(operation, row.request, outcome)
         return outcome
+
+
+def insert(
+    store: Store,
+    request: str,
+    kind: str,
+    what: str,
+    body: bytes,
+    *,
+    since: float,
+    lane: str = "",
+    ask: str | None = None,
+) -> int:
+    """Store a row; return 0 where one with its id waits already. For a transaction that stores more than the row."""
+    return store.do(
+        "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane, ask)"
+        " VALUES (:request, :kind, :what, :body, :since, :lane, :ask)",
+        request=request,
+        kind=kind,
+        what=what,
+        body=body,
+        since=since,
+        lane=lane,
+        ask=ask,
+    )
 
 
 async def _ignore(_row: OutboxRow, _refused: bool) -> None:
