@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tui.client.time_left import TimeLeft
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,6 +21,7 @@ class _Progress:
     sending: bool
     share: float
     heard: float
+    left: TimeLeft
 
 
 class Transfers:
@@ -33,7 +36,10 @@ class Transfers:
         now = self._clock()
         self._known = {grant: progress for grant, progress in self._known.items() if now - progress.heard < STALE_S}
         share = min(1.0, event.done / event.total) if event.total > 0 else 0.0
-        self._known[event.grant] = _Progress(event.sending, share, now)
+        before = self._known.get(event.grant)
+        left = TimeLeft() if before is None or before.sending is not event.sending else before.left
+        left.note(event.done, event.total, now)
+        self._known[event.grant] = _Progress(event.sending, share, now, left)
 
     def end(self, grant: str) -> None:
         """Forget a transfer that is over."""
@@ -45,3 +51,9 @@ class Transfers:
         if progress is None or progress.sending is not sending or self._clock() - progress.heard >= STALE_S:
             return None
         return progress.share
+
+    def left_s(self, grant: str, *, sending: bool) -> float | None:
+        """Return how many seconds it will still take, None where that is not known."""
+        if self.share(grant, sending=sending) is None:
+            return None
+        return self._known[grant].left.seconds(self._clock())
