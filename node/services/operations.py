@@ -30,6 +30,7 @@ from node.services import (
     holdings,
     images,
     mail,
+    uploads,
     view_requests,
     views,
 )
@@ -38,14 +39,13 @@ from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import REQUEST_LIMITS, RequestLimits, Timing
-from shared.errors import LocalError, MalformedMessage, Refused, Unavailable
+from shared.errors import LocalError, Unavailable
 from shared.rates import network_of
 from shared.wire import operations as ops
 from shared.wire.base import Message
 from shared.wire.node_messages import RequestKey
 from shared.wire.operations import Operation, Outcome
 from shared.wire.refusals import RefusalCode
-from shared.wire.upload import decode_upload
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -202,9 +202,12 @@ class Services:
                 caller = await self._registered(caller)
             return await entry.handler(self, Call(caller, request_id, self._environment, exchange), operation)
 
-    def room_for_upload(self, caller: Caller, size: int) -> AbstractAsyncContextManager[None]:
-        """Hold so many bytes of the node's memory while the block runs; wait for them before."""
-        return self._uploads.held(caller.account, size)
+    def room_for_upload(self, caller: Caller, operation: ops.Encrypt) -> AbstractAsyncContextManager[None]:
+        """Hold the bytes of the node's memory that an encryption takes while the block runs; wait for them before.
+
+        Raises `Refused` for an upload that cannot be one.
+        """
+        return self._uploads.held(caller.account, uploads.most_bytes(operation))
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run a transaction that changes nothing."""
@@ -226,14 +229,12 @@ class Services:
         stored = await self._directory.effect(key, run)
         return msgspec.json.decode(stored.answer, type=Served)
 
-    async def hide(self, upload: bytes, image: str) -> bytes:
+    async def hide(self, upload: bytes, operation: ops.Encrypt) -> bytes:
         """Return the stego image of an upload. Raises `Refused` for one that is damaged or cannot be hidden."""
-        try:
-            parts = decode_upload(upload)
-        except MalformedMessage as error:
-            raise Refused(RefusalCode.INVALID, f"The upload is damaged: {error}.") from error
-        del upload
-        return await self._encoder.hide(parts.sealed, parts.record, bytes.fromhex(image), parts.cover)
+        parts = uploads.opened(upload, operation)
+        hiding = self._encoder.hide(parts.sealed, parts.record, bytes.fromhex(operation.image), parts.cover)
+        del upload, parts  # up to 22 MB; the encoder lets go of each part as soon as it has done with it
+        return await hiding
 
     async def still_allowed(self, call: Call) -> Call:
         """Check again, for a call that took long, what `serve` checks; return the call with its caller as it is now."""
@@ -299,15 +300,13 @@ async def _encrypt(services: Services, call: Call, operation: ops.Encrypt) -> Se
     """
     if call.exchange is None:
         raise LocalError("A picture is encrypted over a session.")
-    async with services.room_for_upload(call.caller, operation.upload_size):
+    async with services.room_for_upload(call.caller, operation):
         return await _hide_and_send(services, call, operation, call.exchange)
 
 
 async def _hide_and_send(services: Services, call: Call, operation: ops.Encrypt, exchange: Exchange) -> Served:
     # Nothing here keeps the upload while it is hidden: it has up to 22 MB.
-    stego = await services.hide(
-        await exchange.pull_upload(operation.upload_size, operation.upload_sha256), operation.image
-    )
+    stego = await services.hide(await exchange.pull_upload(operation.upload_size, operation.upload_sha256), operation)
     hidden = images.Hidden(await _sha256(stego), len(stego))
     call = await services.still_allowed(call)
     served = await services.effect(call, operation, images.ready(call, operation, hidden))
