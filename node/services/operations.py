@@ -73,7 +73,7 @@ class Cost(Enum):
     WRITE = auto()
     """A commit."""
     ENCODE = auto()
-    """An upload, a turn of the encoder, a commit, and the stego image on its way back."""
+    """An upload, a turn of the encoder, a commit, and the stego image on its way back: memory of the node."""
 
 
 Handler: TypeAlias = Callable[["Services", Call, Any], Awaitable[Served]]
@@ -146,9 +146,10 @@ class Services:
         self._turns = {
             Cost.READ: FairShare[Hashable](limits.reads_at_once, per_owner=limits.reads_at_once),
             Cost.WRITE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
-            Cost.ENCODE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
         }
         self._uploads = FairShare[Hashable](limits.upload_bytes, per_owner=limits.upload_bytes_per_account)
+        self._least_upload = max(limits.upload_bytes // limits.writes_at_once, 1)
+        """The smallest counts as so much, which bounds how many there are at a time."""
         self._must_wait = must_wait
         self._remembered_commits = remembered_commits
         self._generation = 0
@@ -197,17 +198,18 @@ class Services:
         entry = REGISTRY[type(operation)]
         if entry.cost is not Cost.READ:
             self._refuse_while_waiting()
-        async with self._turns[entry.cost].held(caller.account if caller.is_registered else network_of(caller.host)):
+        async with self._turn(entry.cost, caller, operation):
             if entry.permission is Permission.ACCOUNT:
                 caller = await self._registered(caller)
             return await entry.handler(self, Call(caller, request_id, self._environment, exchange), operation)
 
-    def room_for_upload(self, caller: Caller, operation: ops.Encrypt) -> AbstractAsyncContextManager[None]:
-        """Hold the bytes of the node's memory that an encryption takes while the block runs; wait for them before.
-
-        Raises `Refused` for an upload that cannot be one.
-        """
-        return self._uploads.held(caller.account, uploads.most_bytes(operation))
+    def _turn(self, cost: Cost, caller: Caller, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """Wait for what serving an operation takes, and hold it while the block runs: a turn, or for an encryption the
+        bytes of the node's memory. Raises `Refused` for an upload that cannot be one."""
+        owner: Hashable = caller.account if caller.is_registered else network_of(caller.host)
+        if isinstance(operation, ops.Encrypt):
+            return self._uploads.held(owner, max(uploads.most_bytes(operation), self._least_upload))
+        return self._turns[cost].held(owner)
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run a transaction that changes nothing."""
@@ -298,13 +300,9 @@ async def _encrypt(services: Services, call: Call, operation: ops.Encrypt) -> Se
     The row is made once per image id. The outcome names the stego image that was made now: hiding again gives the same
     payload, not always the same bytes.
     """
-    if call.exchange is None:
+    exchange = call.exchange
+    if exchange is None:
         raise LocalError("A picture is encrypted over a session.")
-    async with services.room_for_upload(call.caller, operation):
-        return await _hide_and_send(services, call, operation, call.exchange)
-
-
-async def _hide_and_send(services: Services, call: Call, operation: ops.Encrypt, exchange: Exchange) -> Served:
     # Nothing here keeps the upload while it is hidden: it has up to 22 MB.
     stego = await services.hide(await exchange.pull_upload(operation.upload_size, operation.upload_sha256), operation)
     hidden = images.Hidden(await _sha256(stego), len(stego))
