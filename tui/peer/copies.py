@@ -21,12 +21,13 @@ from shared.errors import (
     DamagedStego,
     GlimpseError,
     MalformedMessage,
+    PathTooNarrow,
     Refused,
     StorageError,
     TransferCancelled,
     Unavailable,
 )
-from shared.identity import Identity
+from shared.identity import Identity, words_of
 from shared.net.endpoint import Incoming, IncomingOffer, Session
 from shared.records import decode_record
 from shared.rights import verify_record, with_left
@@ -167,34 +168,38 @@ class Copies:
             raise self._missed(viewer)
         path = files.own_path(context.profile.images, task.image)
         data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
-        session = await self._way_to(viewer)
+        session, trouble = await self._way_to(viewer)
         if session is not None:
             self.whereabouts.reached(viewer.account)
             await self._offer(session, task, data, viewer.name)
         elif context.holds_copies:
-            await self._leave(task, data, viewer.name)
+            await self._leave(task, data, viewer, trouble)
         else:
-            raise self._missed(viewer)
+            raise self._missed(viewer, trouble)
 
-    def _missed(self, viewer: ops.Account) -> WaitsFor:
+    def _missed(self, viewer: ops.Account, trouble: str = "") -> WaitsFor:
         """Note that a viewer is away or out of reach; return what becomes of copies for such a one."""
         self.whereabouts.missed(viewer.account)
         name = clean(viewer.name)
-        return WaitsFor(viewer.account, f"{name} cannot be reached; the image goes when both are online.")
+        return WaitsFor(
+            viewer.account, f"{name} cannot be reached; {trouble or 'the image goes when both are online.'}"
+        )
 
-    async def _way_to(self, viewer: ops.Account) -> Session | None:
-        """Return a session with a viewer's peer, None for one who is away or cannot be reached from here."""
+    async def _way_to(self, viewer: ops.Account) -> tuple[Session | None, str]:
+        """Return a session with a viewer's peer, None for one who is away or cannot be reached from here; and why not,
+        where something can be done about it."""
         if viewer.host is None or viewer.port is None:
-            return None
+            return None, ""
         try:
-            return await self._context.endpoint.connect(
+            session = await self._context.endpoint.connect(
                 (viewer.host, viewer.port), viewer.session_key, timeout_s=_PATH_S
             )
         except Unavailable as error:
             log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
-            return None
+            return None, str(error) if isinstance(error, PathTooNarrow) else ""
+        return session, ""
 
-    async def _leave(self, task: CopyTask, data: bytes, name: str) -> None:
+    async def _leave(self, task: CopyTask, data: bytes, viewer: ops.Account, trouble: str) -> None:
         """Have the cloud hold a copy. One that nobody may look at any more is not needed."""
         try:
             until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, sending=True))
@@ -203,7 +208,8 @@ class Copies:
                 raise
             log.info("a copy is not left with the cloud", extra={"grant": task.grant, "reason": str(refusal)})
             return
-        self._context.events.emit(CopyWaits(task.image, task.grant, clean(name), until))
+        name, words = clean(viewer.name), words_of(viewer.signing_key)
+        self._context.events.emit(CopyWaits(task.image, task.grant, name, until, words, trouble))
 
     def _reporter(self, grant: str, *, sending: bool) -> Callable[[int, int], None]:
         def report(done: int, total: int) -> None:
