@@ -11,6 +11,7 @@ from node.services.operations import Services
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint, Session
+from shared.wire.base import PathAddress
 from shared.wire.codec import encode
 from shared.wire.peer_messages import (
     CloudState,
@@ -61,6 +62,8 @@ class Reports:
                 other_device = view.other_device
                 if signed_in:
                     self._request_handler.remember(session, caller)
+                    if not other_device:
+                        self._request_handler.note_present(session, caller.account)
         except GlimpseError:
             # Presence is the directory's to know: while it is away, nobody is told to sign in again.
             signed_in, directory_ok = True, False
@@ -75,6 +78,7 @@ class Reports:
             now=now,
             epoch=self._stats.remembering.epoch,
             other_device=other_device,
+            seen=PathAddress(*session.address),
         )
         if session.alive:
             self._requests.post(session, encode(state, cap_bytes=MAX_MESSAGE_BYTES))

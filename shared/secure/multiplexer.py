@@ -14,7 +14,7 @@ Nothing that a remote side sends makes `receive` raise; what is dropped is count
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
@@ -34,6 +34,7 @@ from shared.secure.events import (
     CloseReason,
     Event,
     MessageReceived,
+    PathsSilent,
     PathValidated,
     SessionClosed,
     SessionInfo,
@@ -153,6 +154,28 @@ class SecureMultiplexer:
         Raises `DatagramRefused` for a number that was used or never drawn, `Unavailable` where the session is not open.
         """
         return self._open_connection(session).transfer_keys(transfer_id, sender_is_me=sender_is_me)
+
+    def roam(self, session: int, addresses: Iterable[Address], now: float) -> None:
+        """Let an open session look for better ways to the other side, these among them (`shared.secure.path_choice`).
+
+        `PathValidated` follows whenever it goes over to another one. Both sides of the session must roam. Without
+        effect on a session that is over, as the next two.
+        """
+        if (connection := self._connections.get(session)) is not None:
+            connection.roam(addresses, now)
+
+    def doubt_path(self, session: int, now: float) -> None:
+        """Something is awaited in a session and does not come: try other ways if the one in use does not answer.
+
+        `PathsSilent` follows where none does.
+        """
+        if (connection := self._connections.get(session)) is not None:
+            connection.doubt_path(now)
+
+    def lose_path(self, address: Address, now: float) -> None:
+        """A way through a node is gone: sessions that use it look for another at once."""
+        for connection in self._connections:
+            connection.lose_path(address, now)
 
     def session_info(self, session: int) -> SessionInfo:
         """How an open session stands. Raises `Unavailable` where it is not open."""
@@ -311,6 +334,8 @@ class SecureMultiplexer:
             self._end(connection, CloseReason.IDLE, now)
         else:
             self._deadlines.set(connection.number, connection.next_deadline())
+            if connection.paths is not None and connection.paths.take_stranded():
+                self._events.append(PathsSilent(connection.number))
             if verdict is DatagramVerdict.FORGOTTEN:
                 self._replace(connection, now)
 

@@ -46,6 +46,7 @@ from tui.peer.held_copies import HeldCopies
 from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
+from tui.peer.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,6 @@ GRACE_S = 3.0
 """How long a copy may be on its way by itself after a sign-in before it is asked for."""
 _ASK_AGAIN_S = 600.0
 """When a copy that has not come is asked for again."""
-_PATH_S = 5.0
-"""How long a way to a viewer who is online is looked for before the cloud holds the copy."""
 _STORED_S = 10.0
 """How long the other side may take to check and store a copy."""
 
@@ -81,12 +80,13 @@ class CopyTask(msgspec.Struct, frozen=True):
 class Copies:
     """Sends copies as an owner, takes them as a viewer."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, looked: anyio.Event) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, ways: Ways, looked: anyio.Event) -> None:
         """`looked` is set once it is known which pictures of one's own lie in the profile."""
         self._context = context
         self._cloud = Asker(context)
         self._people = people
         self._outbox = outbox
+        self._ways = ways
         self._looked = looked
         self._sent_again: dict[str, list[float]] = {}
         self.on_lacking: Callable[[str], None] = lambda _grant: None
@@ -160,11 +160,11 @@ class Copies:
                 return
             task = found
         viewer = await self._people.find(task.viewer, wait_s=wait_s)
-        if viewer.host is None and not context.holds_copies:
+        if viewer.host is None and not viewer.online and not context.holds_copies:
             raise _unreachable(viewer.name)
         path = files.own_path(context.profile.images, task.image)
         data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
-        session = await self._way_to(viewer)
+        session = await self._way_to(viewer, task.grant)
         if session is not None:
             await self._offer(session, task, data, viewer.name)
         elif context.holds_copies:
@@ -172,14 +172,10 @@ class Copies:
         else:
             raise _unreachable(viewer.name)
 
-    async def _way_to(self, viewer: ops.Account) -> Session | None:
+    async def _way_to(self, viewer: ops.Account, grant: str) -> Session | None:
         """Return a session with a viewer's peer, None for one who is away or cannot be reached from here."""
-        if viewer.host is None or viewer.port is None:
-            return None
         try:
-            return await self._context.endpoint.connect(
-                (viewer.host, viewer.port), viewer.session_key, timeout_s=_PATH_S
-            )
+            return await self._ways.reach(viewer, grant)
         except Unavailable as error:
             log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
             return None
@@ -187,7 +183,7 @@ class Copies:
     async def _leave(self, task: CopyTask, data: bytes, name: str) -> None:
         """Have the cloud hold a copy. One that nobody may look at any more is not needed."""
         try:
-            until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, sending=True))
+            until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, None, sending=True))
         except Refused as refusal:
             if refusal.code not in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
                 raise
@@ -195,9 +191,12 @@ class Copies:
             return
         self._context.events.emit(CopyWaits(task.image, task.grant, clean(name), until))
 
-    def _reporter(self, grant: str, *, sending: bool) -> Callable[[int, int], None]:
+    def _reporter(self, grant: str, session: Session | None, *, sending: bool) -> Callable[[int, int], None]:
+        """Return what tells of a copy's progress: in a session with the other peer, or with the cloud if None."""
+
         def report(done: int, total: int) -> None:
-            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total))
+            way = "" if session is None else self._ways.shown(session)
+            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total, way=way))
 
         return report
 
@@ -208,7 +207,7 @@ class Copies:
         """
         label = encode(CopyObject(grant=task.grant, image=task.image), cap_bytes=MAX_LABEL_BYTES)
         held = self._held[task.grant] = anyio.Event()
-        report = self._reporter(task.grant, sending=True)
+        report = self._reporter(task.grant, session, sending=True)
         try:
             for _ in range(_OFFERS):
                 try:
@@ -291,7 +290,7 @@ class Copies:
         if offer.size > MAX_STEGO_BYTES or label.grant in self._taking:
             raise Refused("not_ready", "This image is being received.")
         self._taking.add(label.grant)
-        incoming = Incoming(progress=self._reporter(label.grant, sending=False))
+        incoming = Incoming(progress=self._reporter(label.grant, session, sending=False))
         self._context.tasks.start_soon(self._take, session, label, incoming)
         return incoming
 
@@ -325,7 +324,7 @@ class Copies:
             return False
         self._taking.add(grant)
         try:
-            found = await self._waiting.fetch(grant, owner, self._reporter(grant, sending=False))
+            found = await self._waiting.fetch(grant, owner, self._reporter(grant, None, sending=False))
             if found is None:
                 return False
             copy, data = found
