@@ -43,7 +43,7 @@ RELAYS_LATER_S: Final = 0.1
 """By how much later than direct ones, ways through nodes are tried in place of a direct one that is silent."""
 CHECK_PAUSE_S: Final = 0.5
 """Least time between two doubts."""
-STRANDED_S: Final = 0.6
+STRANDED_S: Final = 0.3
 """When none of the ways has answered for so long, the owner is asked for another one."""
 _REMEMBERED_PROBES: Final = 32
 

@@ -43,7 +43,7 @@ async def test_a_viewer_cannot_make_an_owner_send_for_ever(store: Store) -> None
     """A viewer's peer that says again and again that it lacks a copy gets it a few times an hour."""
     clock = Clock()
     context = context_of(store, clock)
-    copies = Copies(context, None, Outbox(context), anyio.Event())  # type: ignore[arg-type]
+    copies = Copies(context, None, Outbox(context), None, anyio.Event())  # type: ignore[arg-type]
 
     async def queued() -> int:
         return await store.run(lambda s: s.do("DELETE FROM outbox"))

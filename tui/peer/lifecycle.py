@@ -127,6 +127,7 @@ class PeerLifecycle:
         endpoint.on_offer = self._offered
         endpoint.on_closed = self._closed
         endpoint.on_silent = lambda session: self._ways.silent(session)
+        endpoint.on_moved = lambda session: self._ways.moved(session)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         await stack.enter_async_context(endpoint)

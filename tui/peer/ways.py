@@ -39,6 +39,8 @@ _FRESH_S: Final = 5.0
 _MEETINGS: Final = 3
 """How often a node is asked: the next one may be in touch with the other peer where the last one was not."""
 _ASK_AGAIN_S: Final = 0.3
+_SEEN_AFTER_S: Final = 0.5
+"""How long after a keep-alive this peer knows at the latest where nodes see it."""
 _REMEMBERED: Final = 256
 _ASKED_AT_ONCE: Final = 16
 """Meetings that are looked into at a time; nodes repeat what is not answered."""
@@ -168,6 +170,17 @@ class Ways:
             log.info("no other way was found", extra={"grant": reason.grant, "reason": str(error)})
         finally:
             self._seeking.discard(session)
+
+    def moved(self, session: Session) -> None:
+        """A session goes another way. Where that leads through a node again, one of the two may have another address
+        outside, which nodes see by its next keep-alive: then the other side is told of it."""
+        if session in self._opened and is_relayed(session.address):
+            self._context.tasks.start_soon(attempt, "fresh addresses", partial(self._renew, session))
+
+    async def _renew(self, session: Session) -> None:
+        await anyio.sleep(self._context.timing.keep_alive_s + _SEEN_AFTER_S)
+        if is_relayed(session.address):
+            self.silent(session)
 
     def closed(self, session: Session) -> None:
         """A session is over."""
