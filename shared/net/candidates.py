@@ -39,6 +39,16 @@ def local_addresses(bound: Address) -> list[Address]:
     return [(str(address), port) for address in found[:_MOST_LOCAL]]
 
 
+def is_here(host: str, bound: Address) -> bool:
+    """Return whether a host, as others see this machine, is one of its own addresses: no address translator is between.
+
+    `bound` is where the socket in question listens.
+    """
+    if is_loopback(host) or host == bound[0]:
+        return True
+    return any(host == entry.address for entries in psutil.net_if_addrs().values() for entry in entries)
+
+
 def usable(told: Iterable[Address], bound: Address) -> list[Address]:
     """Return the addresses out of what another peer told that may be probed from a socket bound to `bound`."""
     here = is_loopback(bound[0])

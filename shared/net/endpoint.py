@@ -124,6 +124,9 @@ class Endpoint:
         """Told of a session that roams and whose other side answers on none of the known ways."""
         self.on_relay: Callable[[Session, bytes], None] = self._take_relayed
         """Takes messages about datagrams for somebody else, without their first byte. A node replaces it."""
+        self.is_translated = False
+        """Whether an address translator stands before this endpoint, as its owner knows: then only the endpoint's own
+        port is announced to others."""
         self._relayed_ways = RelayedWays()
         self._relayed_transfers: dict[bytes, Batch] = {}
         """What came through nodes and belongs to transfers, by their tokens."""
@@ -197,6 +200,7 @@ class Endpoint:
             post=self._post_control,
             flush=self._settle,
             doubt_path=self.doubt_path,
+            is_translated=lambda: self.is_translated,
             has_younger=self._has_younger,
             dropped=self._dropped,
         )

@@ -359,10 +359,10 @@ class Receiving:
         return b""
 
     async def _worker_port(self, arrival: Arrival) -> Port:
-        """Return a worker port, after a while in the queue if need be; the parent port where there are no sockets, or
-        the session roams."""
+        """Return a worker port, after a while in the queue if need be; the parent port where there are no sockets, the
+        session roams, or others reach no other port."""
         context, peer = self._context, arrival.session.remote_key
-        if arrival.session.roams:
+        if arrival.session.roams or context.is_translated():
             return context.parent
         try:
             if (port := context.workers.try_acquire(peer)) is not None:

@@ -302,7 +302,7 @@ class Sending:
         peer, parent = session.remote_key, context.parent
         driver = SendingDriver(
             machine,
-            port=context.acquire_worker_now(session)
+            port=context.acquire_worker_now(session, unasked=outgoing.offer.rides_along)
             if remote != session.address or outgoing.offer.rides_along
             else parent,
             parent=parent,

@@ -17,7 +17,7 @@ from shared.net.control import Alive, ControlMessage
 from shared.net.driver import TransferDriver
 from shared.net.handles import Session
 from shared.net.partial_store import PartialStore
-from shared.net.paths import largest_datagram_bytes
+from shared.net.paths import is_loopback, largest_datagram_bytes
 from shared.net.port import Port
 from shared.net.udp import Batch
 from shared.secure.multiplexer import SecureMultiplexer
@@ -57,6 +57,8 @@ class TransferContext:
     """Send at once what was posted."""
     doubt_path: Callable[[Session], None]
     """Something is awaited in a session and does not come: it may have to go another way."""
+    is_translated: Callable[[], bool]
+    """Whether this side is known to be behind an address translator: others reach it at its parent port alone."""
     has_younger: Callable[[Session], bool]
     """Whether the other side of a session has begun another one since."""
     dropped: Counter[str]
@@ -71,9 +73,13 @@ class TransferContext:
             return self.datagram_bytes
         return largest_datagram_bytes(session.address[0], self.parent.socket.receive_buffer_bytes)
 
-    def acquire_worker_now(self, session: Session) -> Port:
-        """Return a worker port, or the parent port where none is free at this moment, or the session roams."""
-        if session.roams:
+    def acquire_worker_now(self, session: Session, *, unasked: bool) -> Port:
+        """Return a worker port to send from, or the parent port where none is free at this moment.
+
+        What is sent unasked goes by the parent port beyond this machine: an address translator before the other side lets
+        in only what comes from the port that the session is with.
+        """
+        if session.roams or (unasked and not is_loopback(session.address[0])):
             return self.parent
         try:
             return self.workers.try_acquire(session.remote_key) or self.parent

@@ -150,7 +150,7 @@ async def test_a_viewer_that_is_away_is_left_to_the_mail(
     if how == "away":
         wire.host = None
     else:
-        monkeypatch.setattr(wire, "connect", nobody)
+        monkeypatch.setattr(wire, "reach", nobody)
     notices.changed(grant_row(SECOND))
     await until(lambda: not notices._waiting)
     assert wire.posted == []

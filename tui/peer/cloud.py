@@ -28,6 +28,7 @@ from shared.errors import (
     Unavailable,
     ViewRefused,
 )
+from shared.net.candidates import is_here
 from shared.net.endpoint import Address, Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
 from shared.wire.codec import decode, encode
@@ -497,6 +498,8 @@ class CloudLink:
             self.latency_s = now - asked
             self._note_other_device(state, asked)
         self._states[name] = (now, state)
+        if state.seen is not None:
+            self._endpoint.is_translated = not is_here(state.seen.host, self._endpoint.local_address)
         if state.now:
             self._directory_time = (state.now, now)
         self._check_change()
