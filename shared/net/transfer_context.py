@@ -76,8 +76,8 @@ class TransferContext:
     def acquire_worker_now(self, session: Session, *, unasked: bool) -> Port:
         """Return a worker port to send from, or the parent port where none is free at this moment.
 
-        What is sent unasked goes by the parent port beyond this machine: an address translator before the other side lets
-        in only what comes from the port that the session is with.
+        What is sent unasked goes by the parent port beyond this machine: an address translator before the other side
+        lets in only what comes from the port that the session is with.
         """
         if session.roams or (unasked and not is_loopback(session.address[0])):
             return self.parent
