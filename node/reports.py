@@ -119,6 +119,9 @@ def node_status(taken: NodeSnapshot) -> NodeStatus:
         uptime_s=taken.uptime_s,
         dropped={reason: taken.dropped[reason] for reason in sorted(taken.dropped)[:_DROP_REASONS]},
         draining=taken.draining,
+        relay_pairs=taken.relay_pairs,
+        relayed_bytes=taken.relayed_bytes,
+        relay_refused=dict(taken.relay_refused),
     )
 
 

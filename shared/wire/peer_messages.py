@@ -193,6 +193,11 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Datagrams that were dropped, by reason."""
     draining: bool = False
     """By an operator's order it takes no new work and never leads."""
+    relay_pairs: Count = 0
+    """Pairs of peers for whom it carries datagrams."""
+    relayed_bytes: Count = 0
+    relay_refused: Annotated[dict[str, int], msgspec.Meta(max_length=16)] = {}
+    """Datagrams that it has not carried, by reason."""
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True):
