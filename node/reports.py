@@ -3,7 +3,7 @@
 from typing import Final
 
 from node.control import Control
-from node.directory import Directory
+from node.directory import Directory, directory_time
 from node.exchange import send_answer
 from node.node_stats import NodeSnapshot, NodeStats
 from node.request_handler import RequestHandler
@@ -64,6 +64,8 @@ class Reports:
                     self._request_handler.remember(session, caller)
                     if not other_device:
                         self._request_handler.note_present(session, caller.account)
+            else:
+                now = await self._directory.read(directory_time)
         except GlimpseError:
             # Presence is the directory's to know: while it is away, nobody is told to sign in again.
             signed_in, directory_ok = True, False

@@ -138,6 +138,31 @@ def status(cluster: Path | None, as_json: bool) -> None:
 
 @glimpse.command()
 @_cluster
+@click.option("--peer", type=int, metavar="ACCOUNT", help="Number of an account whose path is looked for as well.")
+@_profile
+@_passphrase_file
+@_as_json
+def doctor(cluster: Path | None, peer: int | None, profile: str, passphrase_file: Path | None, as_json: bool) -> None:
+    """Test the way from this machine to every node, and say what to change.
+
+    Names, ports, address families, the router in front of this machine, the clock. With --peer also how that account's
+    peer is reached from a profile here: directly, or through which node. No client may have that profile open.
+    """
+    from tui.commands.doctor import diagnose, is_well, show
+    from tui.commands.given_passphrase import given_passphrase
+    from tui.common.user_paths import profiles_root
+    from tui.peer.profile import profile_folder
+
+    given = None if peer is None else given_passphrase(passphrase_file)
+    folder = profile_folder(profiles_root(), profile)
+    told = _run(lambda: diagnose(cluster, folder=folder, peer=peer, passphrase=given))
+    click.echo(show(told, as_json=as_json))
+    if not is_well(told):
+        sys.exit(1)
+
+
+@glimpse.command()
+@_cluster
 @click.argument("name")
 @click.argument("order", type=click.Choice(_ORDERS))
 @click.argument("value", default="")

@@ -239,6 +239,11 @@ class Endpoint:
         return self._parent.socket.local_address
 
     @property
+    def families(self) -> Sequence[socket.AddressFamily]:
+        """The address families that this endpoint can send to."""
+        return self._parent.socket.families
+
+    @property
     def worker_ports_in_use(self) -> int:
         """Worker ports that belong to a transfer now."""
         return self._workers.in_use
@@ -265,7 +270,7 @@ class Endpoint:
             raise Unavailable("The endpoint is closed.")
         return await first_to_answer(
             addresses,
-            self._parent.socket.families,
+            self.families,
             partial(self._open_session, remote_key),
             timeout_s=self._timing.handshake_timeout_s if timeout_s is None else timeout_s,
         )

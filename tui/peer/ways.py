@@ -16,10 +16,12 @@ from typing import Final
 import anyio
 
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, Refused, Unavailable
+from shared.errors import GlimpseError, InvalidInput, Refused, Unavailable
 from shared.net.candidates import local_addresses, usable
 from shared.net.endpoint import Address, Session
+from shared.secure.path_choice import SEARCH_S
 from shared.secure.relayed import is_relayed
+from shared.text import clean
 from shared.wire import operations as ops
 from shared.wire.base import MAX_CANDIDATES, PathAddress
 from shared.wire.codec import encode
@@ -27,6 +29,7 @@ from shared.wire.peer_messages import Meeting, MeetingAnswer
 from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
 from tui.peer.context import Context
+from tui.peer.models import PathFound
 from tui.peer.tending import attempt
 
 log = logging.getLogger(__name__)
@@ -74,6 +77,8 @@ class Ways:
         self._seeking: set[Session] = set()
         """Those for which another way is being looked for."""
         self._looking_into = 0
+        self._move = anyio.Event()
+        """Set, and replaced, when any session has moved."""
 
     # --- From here ---------------------------------------------------------------------------------------------------
     async def reach(self, other: ops.Account, grant: str, *, timeout_s: float = FOUND_S) -> Session:
@@ -178,6 +183,8 @@ class Ways:
     def moved(self, session: Session) -> None:
         """A session goes another way. Where that leads through a node again, one of the two may have another address
         outside, which nodes see by its next keep-alive: then the other side is told of it."""
+        self._move.set()
+        self._move = anyio.Event()
         if session in self._opened and is_relayed(session.address):
             self._context.tasks.start_soon(attempt, "fresh addresses", partial(self._renew, session))
 
@@ -233,6 +240,40 @@ class Ways:
             )
         )
         return row is not None
+
+    # --- Looking only ------------------------------------------------------------------------------------------------
+    async def find(self, other: ops.Account) -> PathFound:
+        """Find a path to another account's peer, and give a direct one some seconds.
+
+        Raises `InvalidInput` where this account and the other one share no grant, for then nobody may look.
+        """
+        name = clean(other.name)
+        grant = await self._shared_with(other.account)
+        if grant is None:
+            raise InvalidInput(
+                f"You and {name} share no picture; a path is looked for once one of you has accepted a request."
+            )
+        began = self._context.clock()
+        try:
+            session = await self.reach(other, grant)
+        except Unavailable as error:
+            return PathFound(other.account, name, "", self._context.clock() - began, str(error))
+        took_s = self._context.clock() - began
+        with anyio.move_on_after(SEARCH_S):
+            while is_relayed(session.address) and session.alive:
+                await self._move.wait()
+        return PathFound(other.account, name, self.shown(session), took_s)
+
+    async def _shared_with(self, account: int) -> str | None:
+        """Return the newest grant between this account and another one."""
+        row = await self._context.store.run(
+            lambda store: store.one(
+                "SELECT grant_id FROM held WHERE owner = :account UNION ALL"
+                " SELECT grant_id FROM given WHERE viewer = :account LIMIT 1",
+                account=account,
+            )
+        )
+        return None if row is None else str(row["grant_id"])
 
     # --- How it goes -------------------------------------------------------------------------------------------------
     def shown(self, session: Session) -> str:
