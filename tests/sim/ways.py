@@ -72,9 +72,11 @@ class _Shell:
         self.flush()
 
     def flush(self) -> None:
-        while events := self.mux.take_events():
+        while (events := self.mux.take_events()) or (carried := self.mux.take_carried()):
             for event in events:
                 self.handle(event)
+            for number, body in [] if events else carried:
+                self.relayed(self.sessions[number], body)
         while datagrams := self.mux.take_datagrams():
             for address, datagram in datagrams:
                 self.carry(address, datagram)
@@ -113,9 +115,7 @@ class _Shell:
             case MessageReceived():
                 session = self.sessions[event.session]
                 kind, body = event.plaintext[:1], event.plaintext[1:]
-                if kind == FOR_RELAY:
-                    self.relayed(session, body)
-                elif kind == b"\0":
+                if kind == b"\0":
                     self.told(session, decode(body, _Incoming, cap_bytes=MAX_MESSAGE_BYTES))
                 else:
                     self.heard(session, body)
