@@ -10,7 +10,7 @@ pairs.
 from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from shared.config import RequestLimits
 from shared.rates import TokenBuckets
@@ -19,6 +19,9 @@ S = TypeVar("S", bound=Hashable)
 
 IDLE_S: Final = 120.0
 """A pair that sent nothing for so long is forgotten: longer than a session may be silent."""
+CREDIT_BYTES: Final = 16 * 1024
+"""What is taken out of the shares at a time: looking into three of them for each datagram costs more than passing it
+on."""
 _REMEMBERED: Final = 16_384
 """Accounts whose shares are remembered; the longest silent go first."""
 _DAY_S: Final = 86_400.0
@@ -32,6 +35,8 @@ class Party(Generic[S]):
     key: bytes
     session: S | None
     """None after its session has ended, until the same key is heard in another one."""
+    credit: float = 0.0
+    """Bytes that were taken out of its account's shares and not sent yet."""
 
 
 @dataclass(slots=True)
@@ -113,18 +118,28 @@ class RelayTable(Generic[S]):
         sender.session = session
         if target.session is None:
             return None, "the other peer is gone"
-        if not self._may_send(sender.account, size, now):
+        if sender.credit >= size:
+            sender.credit -= size
+        elif not self._may_send(sender, size, now):
             return None, "beyond its share"
         pair.used_at = now
         self._pairs.move_to_end(handle)
         return target.session, ""
 
-    def _may_send(self, account: int, size: int, now: float) -> bool:
-        return (
-            self._per_second.take(account, now, size)
-            and self._per_day.take(account, now, size)
-            and self._in_all.take(None, now, size)
+    def _may_send(self, sender: Party[S], size: int, now: float) -> bool:
+        """Take a datagram's size out of the shares of its sender's account, and more for those after it if there is."""
+        shares: tuple[tuple[TokenBuckets[Any], int | None], ...] = (
+            (self._per_second, sender.account),
+            (self._per_day, sender.account),
+            (self._in_all, None),
         )
+        for amount in (CREDIT_BYTES, size):
+            if all(share.has(whose, now, amount) for share, whose in shares):
+                for share, whose in shares:
+                    share.take(whose, now, amount)
+                sender.credit += amount - size
+                return True
+        return False
 
     def _expire(self, now: float) -> None:
         while self._pairs:

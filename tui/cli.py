@@ -271,6 +271,7 @@ def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_pas
 @click.option(
     "--hold", type=click.Choice(["away", "never"]), default="away", help="Whether the cloud holds pictures meanwhile."
 )
+@click.option("--relay-only", is_flag=True, help="Tell nobody where this machine is: pictures go through a node.")
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
 def agent(
     profile: str,
@@ -283,6 +284,7 @@ def agent(
     after_s: float,
     previews: bool,
     hold: str,
+    relay_only: bool,
     with_parent: bool,
 ) -> None:
     """Run a peer without a screen that shares a folder and answers requests.
@@ -300,7 +302,9 @@ def agent(
 
     async def main() -> None:
         folder = profile_folder(profiles_root(), profile)
-        async with Peer(folder, find_cluster(cluster), passphrase=given, holds_copies=hold != "never") as peer:
+        async with Peer(
+            folder, find_cluster(cluster), passphrase=given, holds_copies=hold != "never", relay_only=relay_only
+        ) as peer:
             if given is not None and not peer.status().locked:
                 _tell(
                     f"Warning: the profile {profile} is not locked; `glimpse passphrase --profile {profile}` does it."

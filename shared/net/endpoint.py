@@ -374,7 +374,8 @@ class Endpoint:
 
     def relay(self, session: Session, body: bytes) -> None:
         """As a node: pass a datagram on, inside a session with whom it is for."""
-        self._send(session, FOR_RELAY + body)
+        self._mux.carry(session.number, (FOR_RELAY + body,), self._clock())
+        self._settle_soon()
 
     def _carry(self, address: Address, datagrams: list[bytes]) -> None:
         """Send datagrams through a node."""
@@ -382,8 +383,8 @@ class Endpoint:
         if way is None:
             self._dropped["no such way"] += len(datagrams)
             return
-        for datagram in datagrams:
-            self._send(way.node, wrap(way.handle, datagram))
+        self._mux.carry(way.node.number, [wrap(way.handle, datagram) for datagram in datagrams], self._clock())
+        self._settle_soon()
 
     def _take_relayed(self, session: Session, body: bytes) -> None:
         """Take a datagram that came through a node as one from the socket is taken."""
@@ -518,9 +519,14 @@ class Endpoint:
     # --- Events ------------------------------------------------------------------------------------------------------
 
     def _handle_all(self) -> None:
-        while events := self._mux.take_events():
-            for event in events:  # each by itself: what one session did must cost no other its own
+        while True:
+            for event in (events := self._mux.take_events()):  # each by itself: one session must cost no other its own
                 self._guard(partial(self._handle, event))
+            for number, body in (carried := self._mux.take_carried()):
+                if (session := self._sessions.get(number)) is not None:
+                    self._guard(partial(self.on_relay, session, body))
+            if not events and not carried:
+                return
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -590,9 +596,7 @@ class Endpoint:
 
     def _take_message(self, session: Session, plaintext: bytes) -> None:
         kind, body = plaintext[:1], plaintext[1:]
-        if kind == FOR_RELAY:
-            self.on_relay(session, body)
-        elif kind == FOR_OWNER:
+        if kind == FOR_OWNER:
             self.on_message(session, body)
         elif kind == FOR_TRANSFERS:
             self._take_control(session, decode_control(body))

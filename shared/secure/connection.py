@@ -96,6 +96,13 @@ class Connection:
         self._last_message_sent = now
         self._seal(MESSAGE + plaintext, now)
 
+    def carry(self, plaintext: bytes, now: float) -> None:
+        """Send a message that holds a datagram for somebody else: who else answers it, if anybody, is not known here.
+
+        It was checked to fit; where the key is used up it is lost.
+        """
+        self._seal(MESSAGE + plaintext, now)
+
     def confirm(self, now: float) -> None:
         """Confirm the keys to the responder, again and again until it is heard."""
         self._confirm_by = now + self._timing.handshake_timeout_s

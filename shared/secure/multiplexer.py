@@ -42,6 +42,7 @@ from shared.secure.events import (
 )
 from shared.secure.initiator import Initiation, Initiator
 from shared.secure.noise import HandshakeKeys, KeyPair
+from shared.secure.relayed import FOR_RELAY
 from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
 from shared.secure.transfer_keys import TransferCipher
@@ -69,6 +70,7 @@ class SecureMultiplexer:
         self._last_number = 0
         self._datagrams: list[tuple[Address, bytes]] = []
         self._events: list[Event] = []
+        self._carried: list[tuple[int, bytes]] = []
         self._deadlines = Deadlines()
         self._context = SocketContext(
             static=KeyPair(static_private),
@@ -131,6 +133,12 @@ class SecureMultiplexer:
         if len(initiation.queue) >= self._context.limits.queued_messages:
             raise Unavailable("too many messages wait for the other side to answer the handshake")
         initiation.queue.append(plaintext)
+
+    def carry(self, session: int, plaintexts: Iterable[bytes], now: float) -> None:
+        """Send messages that hold datagrams for somebody else; in a session that is not open they are lost."""
+        if (connection := self._connections.get(session)) is not None:
+            for plaintext in plaintexts:
+                connection.carry(plaintext, now)
 
     def close(self, session: int, now: float) -> None:
         """End a session or its handshake and tell the other side. One that is over already stays so."""
@@ -233,6 +241,12 @@ class SecureMultiplexer:
         events, self._events = self._events, []
         return events
 
+    def take_carried(self) -> list[tuple[int, bytes]]:
+        """Messages about datagrams for somebody else that came in since the last call: session, and message without its
+        first byte. They come apart from the events, because there may be many."""
+        carried, self._carried = self._carried, []
+        return carried
+
     # --- Handshakes, this side first -------------------------------------------------------------------------------
 
     def _attend_initiation(self, initiation: Initiation, now: float) -> None:
@@ -312,7 +326,9 @@ class SecureMultiplexer:
         self._connections.heard(connection, previous_address)
         if connection.address != previous_address:
             self._events.append(PathValidated(connection.number, connection.address))
-        if kind == FrameKind.MESSAGE:
+        if kind == FrameKind.MESSAGE and body[:1] == FOR_RELAY:
+            self._carried.append((connection.number, body[1:]))
+        elif kind == FrameKind.MESSAGE:
             self._events.append(MessageReceived(connection.number, body, connection.address))
         elif kind == FrameKind.CLOSE:
             self._remove(connection, CloseReason.REMOTE)

@@ -128,6 +128,27 @@ async def test_nobody_is_carried_to_who_did_not_agree(people: Any, photo: Path) 
     await until(junk_there, lambda count: count == 1)
 
 
+async def test_an_account_sends_more_than_its_share_in_vain(people: Any, cluster: RunningCluster, photo: Path) -> None:
+    """Nothing of it waits at the node, and what other people do there goes on."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    [shown] = await given(owner, viewer, photo)
+    endpoint, name = owner._context.endpoint, shown.removeprefix("through ")
+
+    async def carried() -> tuple[int, int]:
+        status = await anyio.to_thread.run_sync(cluster.status)
+        [node] = [node for node in status["nodes"] if node["name"] == name]
+        return int(node["relayed_bytes"]), int(node["relay_refused"].get("beyond its share", 0))
+
+    before, _ = await carried()
+    began = anyio.current_time()
+    [session] = [session for session in endpoint.sessions if session.roams]
+    while (await carried())[1] < 1_000:
+        endpoint._carry(session.address, [bytes(1_100)] * 1_000)
+        await viewer.users()
+    through = (await carried())[0] - before
+    assert through <= SLOWLY * (1 + anyio.current_time() - began) + photo.stat().st_size
+
+
 async def test_the_copy_goes_on_over_another_node_when_the_one_that_carries_it_dies(
     people: Any, cluster: RunningCluster, tmp_path: Path
 ) -> None:

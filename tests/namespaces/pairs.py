@@ -129,13 +129,28 @@ def cloud(folder: Path) -> Iterator[Cloud]:
         yield Cloud(folder, internet, stack)
 
 
-def give(cloud: Cloud, owner: Person, viewer: Person, homes: tuple[Home, Home], image: str | None = None) -> Taken:
-    """Have one give the other a picture, and see which way it goes."""
-    image = image or owner.ask("encrypt", path=str(cloud.photo))["image"]
+def goes_directly(one: Home, other: Home) -> bool:
+    """Return whether two homes allow a direct way."""
+    homes = {one, other}
+    if Home.BLOCKED in homes or homes == {Home.SYMMETRIC}:
+        return False
+    return not (Home.SYMMETRIC in homes and homes & {Home.RESTRICTED, Home.DOUBLE})
+
+
+def give(
+    cloud: Cloud,
+    owner: Person,
+    viewer: Person,
+    homes: tuple[Home, Home],
+    *,
+    within_s: float = UPGRADED_WITHIN_S,
+) -> Taken:
+    """Have one give the other a picture, and see which way it goes within so many seconds."""
+    image = owner.ask("encrypt", path=str(cloud.photo))["image"]
     viewer.tell("open", image=image)
     sent = owner.ask("grant", image=image, viewer=viewer.account)
     opened = viewer.answer()
-    final = owner.ask("final", within_s=UPGRADED_WITHIN_S)
+    final = owner.ask("final", within_s=within_s)
     return Taken(
         *homes,
         first_byte_s=opened["first"] - sent["began"],

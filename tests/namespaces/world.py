@@ -90,16 +90,6 @@ class Internet:
         _run(peer, "ip route add default via 192.168.1.1")
         return peer
 
-    def forget(self, peer: str) -> None:
-        """Have the router of a home lose its mappings and lend other ports from now on."""
-        router = peer.replace("-p", "-r")
-        subprocess.run(
-            ["ip", "netns", "exec", router, "nft", "-f", "-"],
-            input=b"flush chain ip nat post\nadd rule ip nat post oifname wan masquerade to :20000-30000\n",
-            check=True,
-        )
-        _run(router, "ip link set wan down", "ip link set wan up")
-
     def _namespace(self, name: str) -> str:
         full = self._prefix + name
         subprocess.run(["ip", "netns", "add", full], check=True)

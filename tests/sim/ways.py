@@ -72,9 +72,11 @@ class _Shell:
         self.flush()
 
     def flush(self) -> None:
-        while events := self.mux.take_events():
+        while (events := self.mux.take_events()) or (carried := self.mux.take_carried()):
             for event in events:
                 self.handle(event)
+            for number, body in [] if events else carried:
+                self.relayed(self.sessions[number], body)
         while datagrams := self.mux.take_datagrams():
             for address, datagram in datagrams:
                 self.carry(address, datagram)
@@ -113,9 +115,7 @@ class _Shell:
             case MessageReceived():
                 session = self.sessions[event.session]
                 kind, body = event.plaintext[:1], event.plaintext[1:]
-                if kind == FOR_RELAY:
-                    self.relayed(session, body)
-                elif kind == b"\0":
+                if kind == b"\0":
                     self.told(session, decode(body, _Incoming, cap_bytes=MAX_MESSAGE_BYTES))
                 else:
                     self.heard(session, body)
@@ -193,8 +193,6 @@ class SimPeer(_Shell):
         self.last_heard = 0.0
         self.heard_at: list[float] = []
         self._asking = False
-        self._way: Address | None = None
-        self._turn = 0
 
     # --- Nodes -------------------------------------------------------------------------------------------------------
     def join(self) -> None:
@@ -239,11 +237,9 @@ class SimPeer(_Shell):
         )
 
     def ask(self) -> None:
-        """Ask one node after the other for a way, until one is found."""
+        """Ask all nodes for a way, as every request goes to all, until one is found."""
         self._asking = True
-        if self.nodes:
-            self._turn += 1
-            node = list(self.nodes.values())[self._turn % len(self.nodes)]
+        for node in list(self.nodes.values()):
             self.post(node, Meet(grant=GRANT, candidates=self.candidates()))
         self.world.time.call_later(ASK_AGAIN_S, lambda: self.ask() if self._asking else None)
 

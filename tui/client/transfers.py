@@ -19,6 +19,7 @@ class _Progress:
     sending: bool
     share: float
     heard: float
+    way: str
 
 
 class Transfers:
@@ -33,7 +34,7 @@ class Transfers:
         now = self._clock()
         self._known = {grant: progress for grant, progress in self._known.items() if now - progress.heard < STALE_S}
         share = min(1.0, event.done / event.total) if event.total > 0 else 0.0
-        self._known[event.grant] = _Progress(event.sending, share, now)
+        self._known[event.grant] = _Progress(event.sending, share, now, event.way)
 
     def end(self, grant: str) -> None:
         """Forget a transfer that is over."""
@@ -41,7 +42,16 @@ class Transfers:
 
     def share(self, grant: str, *, sending: bool) -> float | None:
         """Return how much of a grant's stego image has gone that way, from 0 to 1; None where none is on its way."""
+        progress = self._current(grant, sending=sending)
+        return None if progress is None else progress.share
+
+    def way(self, grant: str, *, sending: bool) -> str:
+        """Return how a grant's stego image goes between two peers, in a few words; empty where that is not known."""
+        progress = self._current(grant, sending=sending)
+        return "" if progress is None else progress.way
+
+    def _current(self, grant: str, *, sending: bool) -> _Progress | None:
         progress = self._known.get(grant)
         if progress is None or progress.sending is not sending or self._clock() - progress.heard >= STALE_S:
             return None
-        return progress.share
+        return progress

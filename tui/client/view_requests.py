@@ -43,6 +43,8 @@ class Ask:
     """What its person has just decided, while the peer is at it."""
     arrived: float | None = None
     """How much of the stego image was sent or received, from 0 to 1; None while nothing is on its way."""
+    way: str = ""
+    """How it goes between the two peers: `direct`, or through which node."""
 
     @property
     def open(self) -> bool:
@@ -115,7 +117,13 @@ def arranged(found: Requests, actions: Mapping[str, RequestDecision], transfers:
 
     def rows(requests: Iterable[ViewRequest], *, incoming: bool) -> tuple[Ask, ...]:
         asks = [
-            Ask(row, incoming, actions.get(row.request_id), _arrived(row, transfers, incoming=incoming))
+            Ask(
+                row,
+                incoming,
+                actions.get(row.request_id),
+                _arrived(row, transfers, incoming=incoming),
+                "" if row.grant is None else transfers.way(row.grant, sending=incoming),
+            )
             for row in requests
         ]
         return tuple(sorted(asks, key=lambda ask: (not ask.open, -ask.request.created)))
@@ -212,7 +220,8 @@ def _sentence(ask: Ask, now: float) -> str:
         return "Telling the cloud…"
     if ask.arrived is not None:
         way = f"on its way to {ask.name}" if ask.incoming else "on its way to you"
-        return f"Accepted; the picture is {way}: {percent(ask.arrived)}."
+        how = f" ({plain(ask.way, 24)})" if ask.way else ""
+        return f"Accepted; the picture is {way}: {percent(ask.arrived)}{how}."
     return _incoming_sentence(ask, now) if ask.incoming else _outgoing_sentence(ask, now)
 
 

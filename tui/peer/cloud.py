@@ -497,9 +497,11 @@ class CloudLink:
         if (asked := self._asked_at.pop(name, None)) is not None:
             self.latency_s = now - asked
             self._note_other_device(state, asked)
+        seen_before = self._states[name][1].seen if name in self._states else None
         self._states[name] = (now, state)
-        if state.seen is not None:
-            self._endpoint.is_translated = not is_here(state.seen.host, self._endpoint.local_address)
+        if state.seen != seen_before:
+            bound = self._endpoint.local_address
+            self._endpoint.is_translated = any(not is_here(host, bound) for host, _ in self.seen_at())
         if state.now:
             self._directory_time = (state.now, now)
         self._check_change()
