@@ -109,15 +109,17 @@ class Meetings:
             asked.candidates = answer.candidates
             asked.answered.set()
 
-    def relay(self, session: Session, body: bytes) -> None:
-        """Pass a datagram on to the other peer of its pair, or drop it."""
-        if (parts := unwrap(body)) is None:
-            self.table.refused["malformed"] += 1
-            return
-        handle, datagram = parts
-        target = self.table.carry(handle, session, session.remote_key, len(datagram), self._clock())
-        if target is not None:
-            self._endpoint.relay(target, body)
+    def relay(self, session: Session, bodies: list[bytes]) -> None:
+        """Pass datagrams on to the other peers of their pairs, or drop them."""
+        carry, key, now = self.table.carry, session.remote_key, self._clock()
+        passed_on: dict[Session, list[bytes]] = {}
+        for body in bodies:
+            if (parts := unwrap(body)) is None:
+                self.table.refused["malformed"] += 1
+            elif (target := carry(parts[0], session, key, len(parts[1]), now)) is not None:
+                passed_on.setdefault(target, []).append(body)
+        for target, carried in passed_on.items():
+            self._endpoint.relay(target, carried)
 
     def closed(self, session: Session) -> None:
         """A session is over."""

@@ -122,7 +122,7 @@ class Endpoint:
         """Told of a session that goes another way from now on."""
         self.on_silent: Callable[[Session], None] = _ignore_session
         """Told of a session that roams and whose other side answers on none of the known ways."""
-        self.on_relay: Callable[[Session, bytes], None] = self._take_relayed
+        self.on_relay: Callable[[Session, list[bytes]], None] = self._take_relayed
         """Takes messages about datagrams for somebody else, without their first byte. A node replaces it."""
         self.is_translated = False
         """Whether an address translator stands before this endpoint, as its owner knows: then only the endpoint's own
@@ -372,9 +372,9 @@ class Endpoint:
         """Return for how many seconds nothing was heard in an open session. Raises `Unavailable` where it is over."""
         return self._clock() - self._mux.session_info(session.number).last_heard
 
-    def relay(self, session: Session, body: bytes) -> None:
-        """As a node: pass a datagram on, inside a session with whom it is for."""
-        self._mux.carry(session.number, (FOR_RELAY + body,), self._clock())
+    def relay(self, session: Session, bodies: Sequence[bytes]) -> None:
+        """As a node: pass datagrams on, inside a session with whom they are for."""
+        self._mux.carry(session.number, [FOR_RELAY + body for body in bodies], self._clock())
         self._settle_soon()
 
     def _carry(self, address: Address, datagrams: list[bytes]) -> None:
@@ -386,16 +386,18 @@ class Endpoint:
         self._mux.carry(way.node.number, [wrap(way.handle, datagram) for datagram in datagrams], self._clock())
         self._settle_soon()
 
-    def _take_relayed(self, session: Session, body: bytes) -> None:
-        """Take a datagram that came through a node as one from the socket is taken."""
-        if (found := self._relayed_ways.received(session, body)) is None:
-            self._dropped["no such way"] += 1
-            return
-        address, datagram = found
-        if datagram[:2] == _TRANSFER_HEAD:
-            self._relayed_transfers.setdefault(datagram[_TOKEN], []).append(found)
-        else:
-            self._mux.receive(address, datagram, self._clock())
+    def _take_relayed(self, session: Session, bodies: list[bytes]) -> None:
+        """Take datagrams that came through a node as those from the socket are taken."""
+        now = self._clock()
+        for body in bodies:
+            if (found := self._relayed_ways.received(session, body)) is None:
+                self._dropped["no such way"] += 1
+                continue
+            address, datagram = found
+            if datagram[:2] == _TRANSFER_HEAD:
+                self._relayed_transfers.setdefault(datagram[_TOKEN], []).append(found)
+            else:
+                self._mux.receive(address, datagram, now)
 
     def post(self, session: Session, message: bytes) -> None:
         """Send one message, which arrives once or never; to a session that is over it is lost.
@@ -522,9 +524,9 @@ class Endpoint:
         while True:
             for event in (events := self._mux.take_events()):  # each by itself: one session must cost no other its own
                 self._guard(partial(self._handle, event))
-            for number, body in (carried := self._mux.take_carried()):
+            for number, bodies in (carried := self._mux.take_carried()).items():
                 if (session := self._sessions.get(number)) is not None:
-                    self._guard(partial(self.on_relay, session, body))
+                    self._guard(partial(self.on_relay, session, bodies))
             if not events and not carried:
                 return
 

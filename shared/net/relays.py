@@ -30,14 +30,16 @@ class RelayedWays:
 
     def __init__(self) -> None:
         self._ways: OrderedDict[Address, RelayedWay] = OrderedDict()
+        self._by_handle: dict[tuple[Session, bytes], Address] = {}
 
     def add(self, node: Session, handle: bytes, candidates: Sequence[Address]) -> Address:
         """Remember a way; return its address."""
         address = relayed_address(node.remote_key, handle)
+        self.drop(address)
         self._ways[address] = RelayedWay(address, node, handle, tuple(candidates))
-        self._ways.move_to_end(address)
+        self._by_handle[node, handle] = address
         while len(self._ways) > MAX_WAYS:
-            self._ways.popitem(last=False)
+            self.drop(next(iter(self._ways)))
         return address
 
     def at(self, address: Address) -> RelayedWay | None:
@@ -54,7 +56,8 @@ class RelayedWays:
 
     def drop(self, address: Address) -> None:
         """Forget a way."""
-        self._ways.pop(address, None)
+        if (way := self._ways.pop(address, None)) is not None:
+            del self._by_handle[way.node, way.handle]
 
     def received(self, node: Session, body: bytes) -> tuple[Address, bytes] | None:
         """Return where a datagram came from and the datagram, out of a node's message without its first byte.
@@ -63,6 +66,5 @@ class RelayedWays:
         """
         if (parts := unwrap(body)) is None:
             return None
-        address = relayed_address(node.remote_key, parts[0])
-        way = self._ways.get(address)
-        return None if way is None or way.node is not node else (address, parts[1])
+        address = self._by_handle.get((node, parts[0]))
+        return None if address is None else (address, parts[1])

@@ -96,12 +96,17 @@ class Connection:
         self._last_message_sent = now
         self._seal(MESSAGE + plaintext, now)
 
-    def carry(self, plaintext: bytes, now: float) -> None:
-        """Send a message that holds a datagram for somebody else: who else answers it, if anybody, is not known here.
+    def carry(self, plaintexts: Iterable[bytes], now: float) -> None:
+        """Send messages that hold datagrams for somebody else: whether they are answered is not this session's matter.
 
-        It was checked to fit; where the key is used up it is lost.
+        They were checked to fit; where the key is used up they are lost.
         """
-        self._seal(MESSAGE + plaintext, now)
+        sealing, seal, send = self._keys.sealing, self._keys.seal, self._send
+        for plaintext in plaintexts:
+            if sealing.is_due(now) or self._is_exhausted:
+                self._seal(MESSAGE + plaintext, now)
+            else:
+                send(self.address, seal(MESSAGE + plaintext))
 
     def confirm(self, now: float) -> None:
         """Confirm the keys to the responder, again and again until it is heard."""

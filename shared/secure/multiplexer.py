@@ -70,7 +70,7 @@ class SecureMultiplexer:
         self._last_number = 0
         self._datagrams: list[tuple[Address, bytes]] = []
         self._events: list[Event] = []
-        self._carried: list[tuple[int, bytes]] = []
+        self._carried: dict[int, list[bytes]] = {}
         self._deadlines = Deadlines()
         self._context = SocketContext(
             static=KeyPair(static_private),
@@ -137,8 +137,7 @@ class SecureMultiplexer:
     def carry(self, session: int, plaintexts: Iterable[bytes], now: float) -> None:
         """Send messages that hold datagrams for somebody else; in a session that is not open they are lost."""
         if (connection := self._connections.get(session)) is not None:
-            for plaintext in plaintexts:
-                connection.carry(plaintext, now)
+            connection.carry(plaintexts, now)
 
     def close(self, session: int, now: float) -> None:
         """End a session or its handshake and tell the other side. One that is over already stays so."""
@@ -241,10 +240,10 @@ class SecureMultiplexer:
         events, self._events = self._events, []
         return events
 
-    def take_carried(self) -> list[tuple[int, bytes]]:
-        """Messages about datagrams for somebody else that came in since the last call: session, and message without its
-        first byte. They come apart from the events, because there may be many."""
-        carried, self._carried = self._carried, []
+    def take_carried(self) -> dict[int, list[bytes]]:
+        """Messages about datagrams for somebody else that came in since the last call, without their first bytes, by
+        session. They come apart from the events, because there may be many."""
+        carried, self._carried = self._carried, {}
         return carried
 
     # --- Handshakes, this side first -------------------------------------------------------------------------------
@@ -327,7 +326,7 @@ class SecureMultiplexer:
         if connection.address != previous_address:
             self._events.append(PathValidated(connection.number, connection.address))
         if kind == FrameKind.MESSAGE and body[:1] == FOR_RELAY:
-            self._carried.append((connection.number, body[1:]))
+            self._carried.setdefault(connection.number, []).append(body[1:])
         elif kind == FrameKind.MESSAGE:
             self._events.append(MessageReceived(connection.number, body, connection.address))
         elif kind == FrameKind.CLOSE:

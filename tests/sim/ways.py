@@ -75,8 +75,9 @@ class _Shell:
         while (events := self.mux.take_events()) or (carried := self.mux.take_carried()):
             for event in events:
                 self.handle(event)
-            for number, body in [] if events else carried:
-                self.relayed(self.sessions[number], body)
+            for number, bodies in ({} if events else carried).items():
+                for body in bodies:
+                    self.relayed(self.sessions[number], body)
         while datagrams := self.mux.take_datagrams():
             for address, datagram in datagrams:
                 self.carry(address, datagram)

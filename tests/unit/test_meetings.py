@@ -44,8 +44,8 @@ class Posts:
         if self.on_told is not None:
             self.on_told(to, self.told[-1][1])
 
-    def relay(self, to: Session, body: bytes) -> None:
-        self.carried.append((to, body))
+    def relay(self, to: Session, bodies: list[bytes]) -> None:
+        self.carried += [(to, body) for body in bodies]
 
 
 @pytest.fixture
@@ -83,9 +83,9 @@ async def test_the_other_peer_is_told_again_until_it_answers_and_both_are_carrie
     assert met.handle is not None
     assert posts.told[:3] == [(BEN, Meeting(handle=met.handle, grant=GRANT, key=ADA.remote_key, candidates=HERE))] * 3
     datagram = met.handle + bytes(ROUTING_BYTES)
-    made.relay(ADA, datagram)
-    made.relay(BEN, datagram)
-    made.relay(session("e"), datagram)
+    made.relay(ADA, [datagram])
+    made.relay(BEN, [datagram])
+    made.relay(session("e"), [datagram])
     assert posts.carried == [(BEN, datagram), (ADA, datagram)]
     assert made.pairs == 1
 
@@ -95,7 +95,7 @@ async def test_nobody_is_carried_to_who_does_not_answer(posts: Posts, monkeypatc
     made = meetings(posts)
     met = await made.meet(ADA, CALLER, 2, GRANT, HERE)
     assert met.handle is None
-    made.relay(ADA, posts.told[0][1].handle + bytes(ROUTING_BYTES))
+    made.relay(ADA, [posts.told[0][1].handle + bytes(ROUTING_BYTES)])
     assert posts.carried == []
     assert made.pairs == 0
 
@@ -117,5 +117,5 @@ async def test_an_account_looks_for_ways_so_often_and_no_more(posts: Posts) -> N
 @pytest.mark.parametrize("body", [b"", bytes(8), bytes(17), bytes(2_000)])
 async def test_what_cannot_be_carried_is_dropped_and_counted(posts: Posts, body: bytes) -> None:
     made = meetings(posts)
-    made.relay(ADA, body)
+    made.relay(ADA, [body])
     assert (posts.carried, made.table.refused) == ([], {"malformed": 1})
