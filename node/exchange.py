@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import anyio
 
+from node.meetings import Meetings
+from node.services.common import Caller
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, Timing
 from shared.errors import Refused, TransferCancelled, TransferFailed
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
-from shared.wire.base import Message
+from shared.wire.base import Candidates, Message
 from shared.wire.codec import encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, StegoObject
+from shared.wire.operations import Met
 from shared.wire.peer_messages import Answer, Pull
 
 _PULLS = 20
@@ -80,9 +83,10 @@ class Pulls:
 class SessionExchange:
     """The objects of one request over the session in which it came, see `node.services.common.Exchange`."""
 
-    def __init__(self, endpoint: Endpoint, pulls: Pulls, session: Session, request: str) -> None:
+    def __init__(self, endpoint: Endpoint, pulls: Pulls, meetings: Meetings, session: Session, request: str) -> None:
         self._endpoint = endpoint
         self._pulls = pulls
+        self._meetings = meetings
         self._session = session
         self._request = request
 
@@ -101,6 +105,10 @@ class SessionExchange:
             await self._endpoint.send_object(self._session, label, stego)
         except (Refused, TransferCancelled) as error:
             raise TransferFailed(f"The peer did not take the stego image: {error}") from error
+
+    async def meet(self, caller: Caller, other_account: int, grant: str, candidates: Candidates) -> Met:
+        """Bring whoever asks together with another account's peer. Raises as `Meetings.meet`."""
+        return await self._meetings.meet(self._session, caller, other_account, grant, candidates)
 
 
 async def send_answer(endpoint: Endpoint, session: Session, request: str, answer: Message) -> None:

@@ -86,6 +86,9 @@ def state(taken: NodeSnapshot, seq: int, watchers: int) -> feed.FeedState:
             taken.sessions,
             taken.clients,
             watchers,
+            taken.relay_pairs,
+            taken.relayed_bytes,
+            sum(taken.relay_refused.values()),
         ),
     )
 

@@ -233,6 +233,17 @@ def _network(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     yield _gauge("glimpse_worker_ports_in_use", "Worker ports of running transfers.", node, taken.worker_ports)
     yield _gauge("glimpse_sessions", "Sessions of peers and operators.", node, taken.sessions)
     yield _gauge("glimpse_clients", "Accounts that have a session here.", node, taken.clients)
+    yield _gauge("glimpse_relay_pairs", "Pairs of peers for whom it carries datagrams.", node, taken.relay_pairs)
+    yield _counter("glimpse_relayed_bytes", "Bytes that it has carried for peers.", node, taken.relayed_bytes)
+    yield _counter("glimpse_relayed_datagrams", "The same in datagrams.", node, taken.relayed_datagrams)
+    yield _labelled(
+        CounterMetricFamily,
+        "glimpse_relay_refused_datagrams",
+        "Datagrams of peers that it has not carried.",
+        ("reason",),
+        node,
+        [((reason,), count) for reason, count in sorted(taken.relay_refused.items())],
+    )
 
 
 # --- The server ------------------------------------------------------------------------------------------------------

@@ -136,6 +136,14 @@ class NodeSnapshot:
     sessions: int
     clients: int
 
+    relay_pairs: int
+    """Pairs of peers for whom it carries datagrams."""
+    relayed_datagrams: int
+    relayed_bytes: int
+    """What it has carried, as it goes from peer to peer."""
+    relay_refused: Mapping[str, int]
+    """What it has not carried, in datagrams, by reason."""
+
     directory: DirectoryStats
     epoch: int
     recoveries: int
@@ -274,6 +282,10 @@ class NodeStats:
             worker_ports=requests.worker_ports,
             sessions=requests.sessions,
             clients=handler.clients,
+            relay_pairs=handler.meetings.pairs,
+            relayed_datagrams=handler.meetings.table.datagrams,
+            relayed_bytes=handler.meetings.table.bytes,
+            relay_refused=dict(handler.meetings.table.refused),
             directory=self.directory,
             epoch=self.remembering.epoch,
             recoveries=self.remembering.recoveries,

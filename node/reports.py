@@ -3,7 +3,7 @@
 from typing import Final
 
 from node.control import Control
-from node.directory import Directory
+from node.directory import Directory, directory_time
 from node.exchange import send_answer
 from node.node_stats import NodeSnapshot, NodeStats
 from node.request_handler import RequestHandler
@@ -11,6 +11,7 @@ from node.services.operations import Services
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint, Session
+from shared.wire.base import PathAddress
 from shared.wire.codec import encode
 from shared.wire.peer_messages import (
     CloudState,
@@ -61,6 +62,10 @@ class Reports:
                 other_device = view.other_device
                 if signed_in:
                     self._request_handler.remember(session, caller)
+                    if not other_device:
+                        self._request_handler.note_present(session, caller.account)
+            else:
+                now = await self._directory.read(directory_time)
         except GlimpseError:
             # Presence is the directory's to know: while it is away, nobody is told to sign in again.
             signed_in, directory_ok = True, False
@@ -75,6 +80,7 @@ class Reports:
             now=now,
             epoch=self._stats.remembering.epoch,
             other_device=other_device,
+            seen=PathAddress(*session.address),
         )
         if session.alive:
             self._requests.post(session, encode(state, cap_bytes=MAX_MESSAGE_BYTES))
@@ -115,6 +121,9 @@ def node_status(taken: NodeSnapshot) -> NodeStatus:
         uptime_s=taken.uptime_s,
         dropped={reason: taken.dropped[reason] for reason in sorted(taken.dropped)[:_DROP_REASONS]},
         draining=taken.draining,
+        relay_pairs=taken.relay_pairs,
+        relayed_bytes=taken.relayed_bytes,
+        relay_refused=dict(taken.relay_refused),
     )
 
 

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from node.exchange import Pulls, SessionExchange, send_answer
 from node.fairness import RequestRates
+from node.meetings import Meetings
 from node.services.common import Caller, refused
 from node.services.freezing import GrantIsFrozen
 from node.services.operations import Services
@@ -91,6 +92,7 @@ class RequestHandler:
         pulls: Pulls,
         tasks: TaskGroup,
         *,
+        meetings: Meetings,
         telemetry: Telemetry,
         clock: Callable[[], float],
         limits: RequestLimits = REQUEST_LIMITS,
@@ -106,6 +108,10 @@ class RequestHandler:
         self._held: dict[RequestKey, HeldRequest] = {}
         self._accounts: dict[int, set[Session]] = {}
         self._account_of: dict[Session, int] = {}
+        self._present: dict[int, Session] = {}
+        """The session of each account's present device."""
+        self.meetings = meetings
+        meetings.session_of = self.session_of
         self.dispatching: Dispatching | None = None
         self.in_flight = 0
         self.requests_done = 0
@@ -153,8 +159,11 @@ class RequestHandler:
 
     def closed(self, session: Session) -> None:
         """Forget whose session this was. What came in it is still served if that takes nothing more, as a sign-out."""
+        self.meetings.closed(session)
         account = self._account_of.pop(session, None)
         if account is not None:
+            if self._present.get(account) is session:
+                del self._present[account]
             sessions = self._accounts[account]
             sessions.discard(session)
             if not sessions:
@@ -212,7 +221,7 @@ class RequestHandler:
         request = key[1]
         code = ""
         try:
-            exchange = SessionExchange(self._endpoint, self._pulls, held.session, request)
+            exchange = SessionExchange(self._endpoint, self._pulls, self.meetings, held.session, request)
             caller = await self._services.caller(key.session_key, held.session.address[0])
             self.remember(held.session, caller)
             operation = await self._operation(held.request, caller, exchange)
@@ -285,6 +294,16 @@ class RequestHandler:
         if caller.is_registered and session.alive and session not in self._account_of:
             self._account_of[session] = caller.account
             self._accounts.setdefault(caller.account, set()).add(session)
+
+    def note_present(self, session: Session, account: int) -> None:
+        """Note that this is the session of the device that an account's others are sent to."""
+        if session.alive and self._account_of.get(session) == account:
+            self._present[account] = session
+
+    def session_of(self, account: int) -> Session | None:
+        """Return the session of an account's present device, or else its youngest one; None where it has none here."""
+        known = self._present.get(account)
+        return known or max(self._accounts.get(account, ()), key=lambda session: session.opened_at, default=None)
 
 
 def _kind_of(operation: Operation | None) -> int:

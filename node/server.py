@@ -25,6 +25,7 @@ from node.exchange import Pulls
 from node.feed import Feed, LogToFeed
 from node.lane import Lane
 from node.lock import running_once
+from node.meetings import Meetings
 from node.node_folder import Lives, memory_path
 from node.node_stats import NodeStats
 from node.orders import OrderDesk
@@ -44,7 +45,15 @@ from shared.net.partial_store import MemoryPartials
 from shared.parent_watch import until_orphaned
 from shared.wire.codec import decode
 from shared.wire.feed_messages import Unwatch, Watch, WatchMessage
-from shared.wire.peer_messages import KeepAlive, OperatorCommand, PeerToNode, Received, Request, StatusQuery
+from shared.wire.peer_messages import (
+    KeepAlive,
+    MeetingAnswer,
+    OperatorCommand,
+    PeerToNode,
+    Received,
+    Request,
+    StatusQuery,
+)
 
 log = logging.getLogger(__name__)
 
@@ -183,11 +192,20 @@ class NodeServer:
             remembered_commits=lambda: remembering.memory.highest.commits,
         )
         pulls = Pulls(requests, cluster.timing)
+        meetings = Meetings(
+            self._name,
+            requests,
+            timing=cluster.timing,
+            limits=self._settings.limits,
+            clock=clock,
+            entropy=os.urandom,
+        )
         request_handler = RequestHandler(
             requests,
             services,
             pulls,
             tasks,
+            meetings=meetings,
             telemetry=telemetry,
             clock=clock,
             limits=self._settings.limits,
@@ -268,6 +286,7 @@ class NodeServer:
         parts = _Parts(requests, lane, request_handler, control, reports, orders, feed, services, remembering)
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
         requests.on_offer = request_handler.offered
+        requests.on_relay = meetings.relay
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
         await stack.enter_async_context(requests)
         await stack.enter_async_context(lane.running())
@@ -310,6 +329,8 @@ class NodeServer:
                 parts.feed.receive(session, message)
             case Received():
                 parts.request_handler.unwanted(session, message.request)
+            case MeetingAnswer():
+                parts.request_handler.meetings.answered(session, message)
             case _:
                 raise MalformedMessage("a message that nodes do not take")
 

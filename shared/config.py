@@ -12,6 +12,9 @@ PROTOCOL_VERSION: Final = 1
 # --- Datagrams and sessions ------------------------------------------------------------------------------------------
 MIN_PATH_DATAGRAM_BYTES: Final = 1200
 """A datagram that every path is expected to carry (RFC 9000 section 14); handshakes are padded to it."""
+RELAYED_DATAGRAM_BYTES: Final = 1_152
+"""A datagram that a node carries from peer to peer: sealed once more for the way to the node and back, it still fits
+`MIN_PATH_DATAGRAM_BYTES`."""
 MAX_DATAGRAM_BYTES: Final = 65_000
 """The largest datagram ever sent, where the path is the loopback interface."""
 MAX_MESSAGE_BYTES: Final = 1_100
@@ -242,6 +245,19 @@ class RequestLimits:
     """The same of all owners together: what the directory may grow by."""
     held_days: float = 14.0
     """How long such a copy waits at most."""
+
+    meetings_per_s: float = 2.0
+    """How often one account may ask for a way to another peer (each is told to somebody else, who then probes)."""
+    meetings_burst: float = 60.0
+    """Ways that an account can save up: an owner may answer many requests at once."""
+    relays: int = 4_096
+    """Pairs of peers for whom a node carries datagrams; the pair that was silent longest goes first."""
+    relays_per_account: int = 64
+    relayed_bytes_per_s: float = 16 * 1024 * 1024
+    """What a node carries for one account (an account could otherwise use up the node's line)."""
+    relayed_bytes_per_s_in_all: float = 64 * 1024 * 1024
+    relayed_bytes_per_day: float = 8 * 1024 * 1024 * 1024
+    """The same in the long run: a day's worth can be had at once, and comes back evenly."""
 
 
 REQUEST_LIMITS: Final = RequestLimits()

@@ -40,16 +40,24 @@ class TokenBuckets(Generic[K]):
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, key: K, now: float) -> bool:
-        """Take one token of `key`; False if it has none left.
+    def take(self, key: K, now: float, amount: float = 1.0) -> bool:
+        """Take so many tokens of `key`; False, and none taken, if it has fewer.
 
         Where the table is full, the key that was silent longest is forgotten: who forges that many sources gets a full
         bucket for each, which is why an answer to a stranger is never longer than what it answers.
         """
-        tokens, updated_at = self._buckets.pop(key, (self._burst, now))
-        tokens = min(self._burst, tokens + max(now - updated_at, 0.0) * self._rate_per_s)
-        granted = tokens >= 1.0
-        self._buckets[key] = (tokens - 1.0 if granted else tokens, now)
+        tokens = self._tokens(key, now)
+        self._buckets.pop(key, None)
+        granted = tokens >= amount
+        self._buckets[key] = (tokens - amount if granted else tokens, now)
         if len(self._buckets) > self._capacity:
             self._buckets.popitem(last=False)
         return granted
+
+    def has(self, key: K, now: float, amount: float = 1.0) -> bool:
+        """Return whether `take` would grant so many tokens."""
+        return self._tokens(key, now) >= amount
+
+    def _tokens(self, key: K, now: float) -> float:
+        tokens, updated_at = self._buckets.get(key, (self._burst, now))
+        return min(self._burst, tokens + max(now - updated_at, 0.0) * self._rate_per_s)

@@ -138,6 +138,31 @@ def status(cluster: Path | None, as_json: bool) -> None:
 
 @glimpse.command()
 @_cluster
+@click.option("--peer", type=int, metavar="ACCOUNT", help="Number of an account whose path is looked for as well.")
+@_profile
+@_passphrase_file
+@_as_json
+def doctor(cluster: Path | None, peer: int | None, profile: str, passphrase_file: Path | None, as_json: bool) -> None:
+    """Test the way from this machine to every node, and say what to change.
+
+    Names, ports, address families, the router in front of this machine, the clock. With --peer also how that account's
+    peer is reached from a profile here: directly, or through which node. No client may have that profile open.
+    """
+    from tui.commands.doctor import diagnose, is_well, show
+    from tui.commands.given_passphrase import given_passphrase
+    from tui.common.user_paths import profiles_root
+    from tui.peer.profile import profile_folder
+
+    given = None if peer is None else given_passphrase(passphrase_file)
+    folder = profile_folder(profiles_root(), profile)
+    told = _run(lambda: diagnose(cluster, folder=folder, peer=peer, passphrase=given))
+    click.echo(show(told, as_json=as_json))
+    if not is_well(told):
+        sys.exit(1)
+
+
+@glimpse.command()
+@_cluster
 @click.argument("name")
 @click.argument("order", type=click.Choice(_ORDERS))
 @click.argument("value", default="")
@@ -246,6 +271,7 @@ def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_pas
 @click.option(
     "--hold", type=click.Choice(["away", "never"]), default="away", help="Whether the cloud holds pictures meanwhile."
 )
+@click.option("--relay-only", is_flag=True, help="Tell nobody where this machine is: pictures go through a node.")
 @click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
 def agent(
     profile: str,
@@ -258,6 +284,7 @@ def agent(
     after_s: float,
     previews: bool,
     hold: str,
+    relay_only: bool,
     with_parent: bool,
 ) -> None:
     """Run a peer without a screen that shares a folder and answers requests.
@@ -275,7 +302,9 @@ def agent(
 
     async def main() -> None:
         folder = profile_folder(profiles_root(), profile)
-        async with Peer(folder, find_cluster(cluster), passphrase=given, holds_copies=hold != "never") as peer:
+        async with Peer(
+            folder, find_cluster(cluster), passphrase=given, holds_copies=hold != "never", relay_only=relay_only
+        ) as peer:
             if given is not None and not peer.status().locked:
                 _tell(
                     f"Warning: the profile {profile} is not locked; `glimpse passphrase --profile {profile}` does it."

@@ -30,7 +30,7 @@ from node.directory.interface import (
 from node.directory.marks import Marks, read_marks
 from node.directory.recovery import Recovered, recover
 from node.directory.sqlite import SqliteDirectory
-from node.directory.upkeep import how_far_ahead, read_epoch
+from node.directory.upkeep import directory_time, how_far_ahead, read_epoch
 from node.directory.url import SqliteUrl, parse_directory_url
 from shared.config import Timing
 
@@ -52,6 +52,7 @@ __all__ = [
     "Transaction",
     "Tx",
     "Value",
+    "directory_time",
     "how_far_ahead",
     "in_list",
     "open_directory",

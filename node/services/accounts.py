@@ -41,6 +41,10 @@ def _span(clock: float, presence_s: float) -> dict[str, Value]:
     return {"clock": clock, "furthest": clock + _GENUINE_PRESENCES * presence_s}
 
 
+HIDDEN: Final = ""
+"""The host in the presence of a peer that wants nobody to be told of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountStanding:
     """What a keep-alive finds: whether the account is present, which device holds it at which port, and until when.
@@ -150,7 +154,7 @@ def sign_in(call: Call, operation: SignIn) -> Transaction[Served]:
     def run(tx: Tx) -> Step[Served]:
         row: dict[str, Value] = {
             "account_id": caller.account,
-            "host": caller.host,
+            "host": HIDDEN if operation.hidden else caller.host,
             "port": operation.port,
             "node": environment.node_name,
             "nonce": operation.device,
@@ -307,7 +311,7 @@ def _user_row(row: Row, images: dict[int, int], now: float) -> UserRow:
 
 
 def find(call: Call, operation: FindAccount) -> Transaction[Account]:
-    """Return one account with its keys, and its address while it is present."""
+    """Return one account with its keys, and its address while it is present and does not hide it."""
 
     def run(tx: Tx) -> Step[Account]:
         rows = yield Query(
@@ -324,8 +328,9 @@ def find(call: Call, operation: FindAccount) -> Transaction[Account]:
             signing_key=bytes(row["signing_key"]),
             session_key=bytes(row["session_key"]),
             session_signature=bytes(row["session_signature"]),
-            host=row["host"],
-            port=row["port"],
+            host=row["host"] or None,
+            port=row["port"] if row["host"] else None,
+            online=row["host"] is not None,
         )
 
     return run

@@ -12,7 +12,8 @@ from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import RequestLimits
 from shared.errors import Refused
-from shared.wire.operations import Outcome
+from shared.wire.base import Candidates
+from shared.wire.operations import Met, Outcome
 from shared.wire.refusals import REFUSAL_TEXTS, RefusalCode
 
 READY: Final = "ready"
@@ -64,6 +65,9 @@ class Exchange(Protocol):
 
     async def send_stego(self, stego: bytes) -> None:
         """Send the stego image; the peer has it when this returns. Raises `TransferFailed`."""
+
+    async def meet(self, caller: Caller, other_account: int, grant: str, candidates: Candidates) -> Met:
+        """Bring the caller's peer together with another account's. Raises `Refused` for now where that is too often."""
 
 
 @dataclass(frozen=True, slots=True)

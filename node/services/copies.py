@@ -1,4 +1,5 @@
-"""Copies of stego images: a viewer's device that lacks one has its owner's peer told, which alone can send it."""
+"""Copies of stego images: a viewer's device that lacks one has its owner's peer told, which alone can send it; and who
+of the two may look for a way to the other."""
 
 from typing import Final
 
@@ -39,6 +40,26 @@ def want(call: Call, operation: WantCopy) -> Transaction[Served]:
         identity = mail_id("copy wanted", operation.grant, call.request_id)
         yield from mail.deposit(tx, Post(identity, owner, caller.account, MailKind.COPY_WANTED, letter))
         return Served(Done(), (owner,))
+
+    return run
+
+
+def other_party(call: Call, grant: str) -> Transaction[int]:
+    """Return the account on the other side of a grant that the caller gave or holds. Refuses one that is over."""
+
+    def run(tx: Tx) -> Step[int]:
+        row = yield from required(
+            "grant",
+            "SELECT owner_id, viewer_id, revoked, expires FROM grants "
+            "WHERE id = :grant AND (owner_id = :caller OR viewer_id = :caller)",
+            {"grant": grant, "caller": call.caller.account},
+        )
+        if row["revoked"]:
+            raise refused(RefusalCode.REVOKED)
+        if row["expires"] is not None and row["expires"] <= tx.now:
+            raise refused(RefusalCode.EXPIRED)
+        owner, viewer = int(row["owner_id"]), int(row["viewer_id"])
+        return viewer if owner == call.caller.account else owner
 
     return run
 

@@ -54,6 +54,9 @@ _RESTORED: Final = "The directory was restored from a backup and is being compar
 _REMEMBERED_ACCOUNTS: Final = 8_192
 """Accounts whose keys a node remembers; the least recently seen go first."""
 _HASH_IN_THREAD_BYTES: Final = 1_000_000
+_MEETINGS_AT_ONCE: Final = 128
+_MEETINGS_OF_ONE: Final = 8
+"""Meetings of one account that a node waits for at a time: the peer that is asked may never answer."""
 
 
 class Permission(Enum):
@@ -66,12 +69,14 @@ class Permission(Enum):
 
 
 class Cost(Enum):
-    """What serving an operation takes. All but READ wait while a restored directory is being compared."""
+    """What serving an operation takes. All but READ and MEET wait while a restored directory is being compared."""
 
     READ = auto()
     """A snapshot of the directory."""
     WRITE = auto()
     """A commit."""
+    MEET = auto()
+    """A snapshot of the directory, and the word of another peer, which may take seconds."""
     ENCODE = auto()
     """An upload, a turn of the encoder, a commit, and the stego image on its way back: memory of the node."""
 
@@ -146,6 +151,7 @@ class Services:
         self._turns = {
             Cost.READ: FairShare[Hashable](limits.reads_at_once, per_owner=limits.reads_at_once),
             Cost.WRITE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
+            Cost.MEET: FairShare[Hashable](_MEETINGS_AT_ONCE, per_owner=_MEETINGS_OF_ONE),
         }
         self._uploads = FairShare[Hashable](limits.upload_bytes, per_owner=limits.upload_bytes_per_account)
         self._least_upload = max(limits.upload_bytes // limits.writes_at_once, 1)
@@ -196,7 +202,7 @@ class Services:
         the effect was made is then open, and a repeat finds out), and what the `exchange` raises.
         """
         entry = REGISTRY[type(operation)]
-        if entry.cost is not Cost.READ:
+        if entry.cost not in (Cost.READ, Cost.MEET):
             self._refuse_while_waiting()
         async with self._turn(entry.cost, caller, operation):
             if entry.permission is Permission.ACCOUNT:
@@ -328,6 +334,14 @@ async def _spend(services: Services, call: Call, operation: ops.SpendView) -> Se
     return Served(views.answer(call, operation, spent), spent.nudges)
 
 
+async def _meet(services: Services, call: Call, operation: ops.Meet) -> Served:
+    """Bring owner and viewer of a living grant together. Nothing is stored: a repeat makes another way, or the same."""
+    if call.exchange is None:
+        raise LocalError("Peers meet over sessions.")
+    other = await services.read(copies.other_party(call, operation.grant))
+    return Served(await call.exchange.meet(call.caller, other, operation.grant, operation.candidates))
+
+
 # --- The registry ----------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +409,7 @@ REGISTRY: Final[dict[type[Message], Entry]] = {
         _read(ops.FindHeld, held.find),
         _read(ops.FetchPart, held.fetch),
         _write(ops.DropHeld, held.drop),
+        Entry(ops.Meet, _meet, Cost.MEET),
         _effect(ops.KnownCount, freezing.compare),
         _read(ops.ViewsLog, views.log),
         _read(ops.FetchMail, mail.fetch),

@@ -20,7 +20,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from shared.config import MAX_DATAGRAM_BYTES, MIN_PATH_DATAGRAM_BYTES
+from shared.config import MAX_DATAGRAM_BYTES, RELAYED_DATAGRAM_BYTES
 from shared.wire.base import Count, Digest, Message
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES
@@ -29,8 +29,8 @@ FOR_OWNER: Final = b"\x00"
 """First byte of a message for whoever owns the endpoint."""
 FOR_TRANSFERS: Final = b"\x01"
 """First byte of a message about transfers."""
-MAX_CONTROL_BYTES: Final = 1_120
-"""With first byte, frame kind, header and tag it fits the smallest datagram."""
+MAX_CONTROL_BYTES: Final = 1_110
+"""With first byte, frame kind, header and tag it fits the smallest datagram, that of a relayed way included."""
 MAX_RANGES_BYTES: Final = 600
 """Encoded ranges in an ACCEPT; what does not fit is sent again."""
 
@@ -53,7 +53,7 @@ class Accept(Message, frozen=True, tag=241):
 
     transfer: TransferId
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-    datagram_bytes: Annotated[int, msgspec.Meta(ge=MIN_PATH_DATAGRAM_BYTES, le=MAX_DATAGRAM_BYTES)]
+    datagram_bytes: Annotated[int, msgspec.Meta(ge=RELAYED_DATAGRAM_BYTES, le=MAX_DATAGRAM_BYTES)]
     """The largest datagram of which the receiver's socket buffer holds a good number."""
     have: Annotated[bytes, msgspec.Meta(max_length=MAX_RANGES_BYTES)] = b""
     """Encoded `shared.transfer.ranges.Ranges` of the bytes that are held already."""

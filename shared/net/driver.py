@@ -216,16 +216,30 @@ class SendingDriver(TransferDriver):
 
 
 class ReceivingDriver(TransferDriver):
-    """Answers to where the last authentic datagram of the sender came from, if that is the host of the session."""
+    """Answers to where the last authentic datagram of the sender came from, if that is the host of the session.
+
+    In a session that roams each side chooses its own way: what is authentic counts wherever it comes from, and answers
+    go where the session goes.
+    """
 
     machine: ReceivingTransfer
-    host: str
+    _host: str
     """Of the session; what comes from other hosts is dropped, so that acknowledgements cannot be directed at them."""
+    _roams: bool
+
+    def follow(self, address: Address, *, roams: bool) -> None:
+        """Say where the session goes, before anything is fed."""
+        self._host, self._roams = address[0], roams
+        if roams:
+            self._remote = address
 
     def moved(self, address: Address) -> None:
         """The session has another address: the sender's next datagram tells from which port it goes on."""
-        if address[0] != self.host:
-            self.host = address[0]
+        if self._roams:
+            self._remote = address
+            self.pump()
+        elif address[0] != self._host:
+            self._host = address[0]
             self._remote = None
 
     def feed(self, batch: Batch, port: Port) -> None:
@@ -235,9 +249,9 @@ class ReceivingDriver(TransferDriver):
         now = self._clock()
         receive = self.machine.receive
         for address, datagram in batch:
-            if address == self._remote and port is self._port:
+            if self._roams or (address == self._remote and port is self._port):
                 receive(datagram, now)
-            elif address[0] == self.host:
+            elif address[0] == self._host:
                 self._receive_from_elsewhere(address, datagram, port, now)
         self.pump()
 

@@ -44,12 +44,14 @@ from shared.net.paths import shown_address
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.reaching import first_to_answer
 from shared.net.receiving import Receiving
+from shared.net.relays import RelayedWays
 from shared.net.sending import Sending
 from shared.net.transfer_context import TransferContext
 from shared.net.udp import ANY_HOST, Address, Batch, UdpSocket
 from shared.secure.datagrams import DatagramType
-from shared.secure.events import Event, MessageReceived, PathValidated, SessionClosed, SessionOpened
+from shared.secure.events import Event, MessageReceived, PathsSilent, PathValidated, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
+from shared.secure.relayed import FOR_RELAY, is_relayed, wrap
 
 __all__ = ["Address", "Endpoint", "EndpointStatistics", "Incoming", "IncomingOffer", "Progress", "Session"]
 
@@ -116,6 +118,18 @@ class Endpoint:
         self.on_session: Callable[[Session], None] = _ignore_session
         self.on_closed: Callable[[Session, str], None] = _ignore_closed
         self.on_offer: Callable[[Session, IncomingOffer], Incoming | None] = _refuse_offer
+        self.on_moved: Callable[[Session], None] = _ignore_session
+        """Told of a session that goes another way from now on."""
+        self.on_silent: Callable[[Session], None] = _ignore_session
+        """Told of a session that roams and whose other side answers on none of the known ways."""
+        self.on_relay: Callable[[Session, list[bytes]], None] = self._take_relayed
+        """Takes messages about datagrams for somebody else, without their first byte. A node replaces it."""
+        self.is_translated = False
+        """Whether an address translator stands before this endpoint, as its owner knows: then only the endpoint's own
+        port is announced to others."""
+        self._relayed_ways = RelayedWays()
+        self._relayed_transfers: dict[bytes, Batch] = {}
+        """What came through nodes and belongs to transfers, by their tokens."""
         self._bind = bind
         self._bound = bound
         self._timing = timing
@@ -167,6 +181,7 @@ class Endpoint:
             where = f"Address {shown_address(self._bind)}" if self._bind[0] else f"Port {self._bind[1]}"
             raise Unavailable(f"{where} cannot be used: {error.strerror}.") from error
         self._parent.on_batch = self._receive
+        self._parent.carry = self._carry
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._parent.run)
@@ -184,6 +199,8 @@ class Endpoint:
             ride_along_bytes=self._ride_along_bytes,
             post=self._post_control,
             flush=self._settle,
+            doubt_path=self.doubt_path,
+            is_translated=lambda: self.is_translated,
             has_younger=self._has_younger,
             dropped=self._dropped,
         )
@@ -222,6 +239,11 @@ class Endpoint:
         return self._parent.socket.local_address
 
     @property
+    def families(self) -> Sequence[socket.AddressFamily]:
+        """The address families that this endpoint can send to."""
+        return self._parent.socket.families
+
+    @property
     def worker_ports_in_use(self) -> int:
         """Worker ports that belong to a transfer now."""
         return self._workers.in_use
@@ -248,13 +270,16 @@ class Endpoint:
             raise Unavailable("The endpoint is closed.")
         return await first_to_answer(
             addresses,
-            self._parent.socket.families,
+            self.families,
             partial(self._open_session, remote_key),
             timeout_s=self._timing.handshake_timeout_s if timeout_s is None else timeout_s,
         )
 
-    async def _open_session(self, remote_key: bytes, address: Address) -> Session:
-        """Return a session with a numeric address. Raises `Unavailable` with the reason in a few words."""
+    async def _open_session(self, remote_key: bytes, address: Address, *, looks: bool = True) -> Session:
+        """Return a session with a numeric address. Raises `Unavailable` with the reason in a few words.
+
+        With `looks`, and where this endpoint looks at paths, the reason may be a path that is too narrow.
+        """
         number = self._mux.connect(address, remote_key, self._clock())
         if (session := self._sessions.get(number)) is not None:
             return session
@@ -262,7 +287,7 @@ class Endpoint:
         opening.waiting += 1
         self._settle()
         try:
-            is_narrow = await self._ended_or_narrow(opening.ended, address)
+            is_narrow = await self._ended_or_narrow(opening.ended, address, looks=looks and self._looks_at_paths)
         finally:
             opening.waiting -= 1
             if not opening.waiting and not opening.ended.is_set():
@@ -275,9 +300,9 @@ class Endpoint:
             raise Unavailable(opening.reason)
         return opening.session
 
-    async def _ended_or_narrow(self, ended: anyio.Event, address: Address) -> bool:
+    async def _ended_or_narrow(self, ended: anyio.Event, address: Address, *, looks: bool) -> bool:
         """Wait until a handshake has ended; return True before that where only small datagrams get to its address."""
-        if not self._looks_at_paths:
+        if not looks:
             await ended.wait()
             return False
         with anyio.move_on_after(_LOOK_AFTER_S):
@@ -306,6 +331,73 @@ class Endpoint:
             found = await is_too_narrow(address, local_host=self.local_address[0])
             self._narrow[address] = (self._clock(), found)
         return found
+
+    # --- Ways through nodes ------------------------------------------------------------------------------------------
+
+    def add_way(self, node: Session, handle: bytes, candidates: Sequence[Address] = ()) -> Address:
+        """Return the address of a way through a node to another side, who may open a session on it from now on.
+
+        Such a session looks for better ways, the other side's `candidates` first; see `shared.secure.path_choice`.
+        """
+        return self._relayed_ways.add(node, handle, candidates)
+
+    async def connect_through(self, way: Address, remote_key: bytes, *, timeout_s: float) -> Session:
+        """Return an open session with the side that has this key, on a way that `add_way` returned.
+
+        Raises `Unavailable` where nobody answers in time, `InvalidInput` where the key cannot be one.
+        """
+        if not self._is_open:
+            raise Unavailable("The endpoint is closed.")
+        with anyio.move_on_after(timeout_s):
+            return await self._open_session(remote_key, way, looks=False)
+        raise Unavailable("Nobody answers through the node.")
+
+    def roam(self, session: Session, addresses: Sequence[Address]) -> None:
+        """Tell a session that roams of more ways: through nodes, and where the other side might be reached."""
+        if session.roams:
+            self._mux.roam(session.number, addresses, self._clock())
+            self._settle_soon()
+
+    def doubt_path(self, session: Session) -> None:
+        """Something is awaited in a session and does not come: one that roams goes another way if it has to."""
+        if session.roams:
+            self._mux.doubt_path(session.number, self._clock())
+            self._settle_soon()
+
+    def node_of_way(self, way: Address) -> Session | None:
+        """Return the session with the node that a way leads through, None where there is no such way any more."""
+        return None if (known := self._relayed_ways.at(way)) is None else known.node
+
+    def silent_s(self, session: Session) -> float:
+        """Return for how many seconds nothing was heard in an open session. Raises `Unavailable` where it is over."""
+        return self._clock() - self._mux.session_info(session.number).last_heard
+
+    def relay(self, session: Session, bodies: Sequence[bytes]) -> None:
+        """As a node: pass datagrams on, inside a session with whom they are for."""
+        self._mux.carry(session.number, [FOR_RELAY + body for body in bodies], self._clock())
+        self._settle_soon()
+
+    def _carry(self, address: Address, datagrams: list[bytes]) -> None:
+        """Send datagrams through a node."""
+        way = self._relayed_ways.at(address)
+        if way is None:
+            self._dropped["no such way"] += len(datagrams)
+            return
+        self._mux.carry(way.node.number, [wrap(way.handle, datagram) for datagram in datagrams], self._clock())
+        self._settle_soon()
+
+    def _take_relayed(self, session: Session, bodies: list[bytes]) -> None:
+        """Take datagrams that came through a node as those from the socket are taken."""
+        now = self._clock()
+        for body in bodies:
+            if (found := self._relayed_ways.received(session, body)) is None:
+                self._dropped["no such way"] += 1
+                continue
+            address, datagram = found
+            if datagram[:2] == _TRANSFER_HEAD:
+                self._relayed_transfers.setdefault(datagram[_TOKEN], []).append(found)
+            else:
+                self._mux.receive(address, datagram, now)
 
     def post(self, session: Session, message: bytes) -> None:
         """Send one message, which arrives once or never; to a session that is over it is lost.
@@ -417,14 +509,26 @@ class Endpoint:
         if not self._is_open:
             return
         self._settle_is_due = False
-        while events := self._mux.take_events():
-            for event in events:  # each by itself: what one session did must cost no other its own
-                self._guard(partial(self._handle, event))
-        if datagrams := self._mux.take_datagrams():
+        self._handle_all()
+        while self._relayed_transfers:
+            transfers, self._relayed_transfers = self._relayed_transfers, {}
+            self._context.feed_parent(transfers)
+            self._handle_all()
+        while datagrams := self._mux.take_datagrams():  # what goes through a node becomes another datagram, to it
             self._parent.send_batch(datagrams)
         self._timer.set(self._mux.next_deadline())
 
     # --- Events ------------------------------------------------------------------------------------------------------
+
+    def _handle_all(self) -> None:
+        while True:
+            for event in (events := self._mux.take_events()):  # each by itself: one session must cost no other its own
+                self._guard(partial(self._handle, event))
+            for number, bodies in (carried := self._mux.take_carried()).items():
+                if (session := self._sessions.get(number)) is not None:
+                    self._guard(partial(self.on_relay, session, bodies))
+            if not events and not carried:
+                return
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -434,6 +538,9 @@ class Endpoint:
                     self._take_message(session, event.plaintext)
             case PathValidated():
                 self._moved(event)
+            case PathsSilent():
+                if (silent := self._sessions.get(event.session)) is not None:
+                    self.on_silent(silent)
             case SessionOpened():
                 self._session_opened(event)
             case SessionClosed():
@@ -444,6 +551,10 @@ class Endpoint:
             event.session, event.remote_key, event.address, initiator=event.initiator, opened_at=self._clock()
         )
         self._sessions[event.session] = session
+        if is_relayed(event.address):
+            session.roams = True
+            way = self._relayed_ways.at(event.address)
+            self._mux.roam(event.session, () if way is None else way.candidates, self._clock())
         if (opening := self._opening.pop(event.session, None)) is not None:
             opening.session = session
             opening.ended.set()
@@ -455,6 +566,7 @@ class Endpoint:
             session.address = event.address
             self._sending.moved(session)
             self._receiving.moved(session)
+            self.on_moved(session)
 
     def _has_younger(self, session: Session) -> bool:
         """Whether the other side has begun another session since."""
@@ -474,7 +586,15 @@ class Endpoint:
         reason = str(event.reason)
         self._guard(lambda: self._sending.session_closed(session, reason))
         self._guard(lambda: self._receiving.session_closed(session, reason))
+        self._lose_ways(session)
         self.on_closed(session, reason)
+
+    def _lose_ways(self, node: Session) -> None:
+        """The session with a node is over, and with it all ways through it."""
+        now = self._clock()
+        for address in self._relayed_ways.of_node(node):
+            self._relayed_ways.drop(address)
+            self._mux.lose_path(address, now)
 
     def _take_message(self, session: Session, plaintext: bytes) -> None:
         kind, body = plaintext[:1], plaintext[1:]

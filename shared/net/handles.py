@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 class Session:
     """An open session with one other side. Hashable; equal only to itself."""
 
-    __slots__ = ("address", "alive", "initiator", "number", "opened_at", "remote_key")
+    __slots__ = ("address", "alive", "initiator", "number", "opened_at", "remote_key", "roams")
 
     def __init__(self, number: int, remote_key: bytes, address: Address, *, initiator: bool, opened_at: float) -> None:
         self.number = number
@@ -28,6 +28,9 @@ class Session:
         """Whether this side opened the session."""
         self.opened_at = opened_at
         """In seconds of the endpoint's clock."""
+        self.roams = False
+        """Whether it goes over to better ways by itself, since it began on one through a node: its transfers then use
+        the endpoint's own port and datagrams that every way carries."""
         self.alive = True
         """False once it is over; a new session to the same side is a new object."""
 

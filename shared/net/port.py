@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from shared.net.udp import Address, Batch, UdpSocket
+from shared.secure.relayed import is_relayed
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Port:
         """Called with what arrived; an exception is logged and counted."""
         self.on_writable: list[Callable[[], None]] = []
         """Called once each when the backlog is gone, then forgotten."""
+        self.carry: Callable[[Address, list[bytes]], None] | None = None
+        """Takes what goes to addresses that no socket reaches: ways through nodes."""
         self._switches = switches
         self._traffic = traffic
         self._is_worker = is_worker
@@ -93,6 +96,9 @@ class Port:
 
     def send_run(self, address: Address, datagrams: list[bytes]) -> None:
         """Send datagrams to one address, unreliably."""
+        if self.carry is not None and is_relayed(address):
+            self.carry(address, datagrams)
+            return
         if self._closed or not self._is_open():
             self._traffic.dropped_deaf += len(datagrams)
             return

@@ -359,8 +359,11 @@ class Receiving:
         return b""
 
     async def _worker_port(self, arrival: Arrival) -> Port:
-        """Return a worker port, after a while in the queue if need be; the parent port where there are no sockets."""
+        """Return a worker port, after a while in the queue if need be; the parent port where there are no sockets, the
+        session roams, or others reach no other port."""
         context, peer = self._context, arrival.session.remote_key
+        if arrival.session.roams or context.is_translated():
+            return context.parent
         try:
             if (port := context.workers.try_acquire(peer)) is not None:
                 return port
@@ -393,7 +396,7 @@ class Receiving:
             release=context.release_to(session.remote_key),
             on_finished=lambda: self._finished(session, offer.transfer_id, cipher, driver),
         )
-        driver.host = session.address[0]
+        driver.follow(session.address, roams=session.roams)
         window_s = pace_window_s(context.timing)
         arrival.pace = Pace(context.clock(), machine.progress[0], window_s=window_s)
         driver.on_progress = arrival.incoming.report

@@ -12,7 +12,14 @@ from shared.net.driver import SendingDriver
 from shared.net.handles import Progress, Session
 from shared.net.pace import Pace, pace_window_s
 from shared.net.paths import transfer_settings
-from shared.net.transfer_context import BEGUN_ANEW, TransferContext, TransferKey, session_is_over, sha256_of
+from shared.net.transfer_context import (
+    BEGUN_ANEW,
+    STANDS_STILL_S,
+    TransferContext,
+    TransferKey,
+    session_is_over,
+    sha256_of,
+)
 from shared.net.udp import Address
 from shared.transfer import Ranges, SendingTransfer, TransferState
 from shared.wire.labels import MAX_LABEL_BYTES
@@ -228,6 +235,8 @@ class Sending:
                 return outgoing.answer
             if outgoing.answered.is_set():  # queued at the receiver, which accepts it later
                 outgoing.answered = anyio.Event()
+            if context.clock() - outgoing.heard_at >= STANDS_STILL_S:
+                context.doubt_path(session)
             if context.is_left_behind(session, outgoing.heard_at):
                 raise TransferFailed(f"The transfer failed: {BEGUN_ANEW}.")
             pause_s = min(2 * pause_s, max(LONGEST_REPEAT_S, 3 * rtt_s))
@@ -293,7 +302,7 @@ class Sending:
         peer, parent = session.remote_key, context.parent
         driver = SendingDriver(
             machine,
-            port=context.acquire_worker_now(peer)
+            port=context.acquire_worker_now(session, unasked=outgoing.offer.rides_along)
             if remote != session.address or outgoing.offer.rides_along
             else parent,
             parent=parent,

@@ -10,14 +10,14 @@ from typing import Final
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from shared.config import Limits, Timing
+from shared.config import RELAYED_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import GlimpseError, TransferFailed
 from shared.net.admission import WorkerPorts
 from shared.net.control import Alive, ControlMessage
 from shared.net.driver import TransferDriver
 from shared.net.handles import Session
 from shared.net.partial_store import PartialStore
-from shared.net.paths import largest_datagram_bytes
+from shared.net.paths import is_loopback, largest_datagram_bytes
 from shared.net.port import Port
 from shared.net.udp import Batch
 from shared.secure.multiplexer import SecureMultiplexer
@@ -55,6 +55,10 @@ class TransferContext:
     post: Callable[[Session, ControlMessage], None]
     flush: Callable[[], None]
     """Send at once what was posted."""
+    doubt_path: Callable[[Session], None]
+    """Something is awaited in a session and does not come: it may have to go another way."""
+    is_translated: Callable[[], bool]
+    """Whether this side is known to be behind an address translator: others reach it at its parent port alone."""
     has_younger: Callable[[Session], bool]
     """Whether the other side of a session has begun another one since."""
     dropped: Counter[str]
@@ -63,14 +67,22 @@ class TransferContext:
 
     def largest_datagram(self, session: Session) -> int:
         """The size of datagrams that may be exchanged with that side, as far as this side is concerned."""
+        if session.roams:
+            return RELAYED_DATAGRAM_BYTES
         if self.datagram_bytes is not None:
             return self.datagram_bytes
         return largest_datagram_bytes(session.address[0], self.parent.socket.receive_buffer_bytes)
 
-    def acquire_worker_now(self, peer: bytes) -> Port:
-        """Return a worker port, or the parent port where none is free at this moment."""
+    def acquire_worker_now(self, session: Session, *, unasked: bool) -> Port:
+        """Return a worker port to send from, or the parent port where none is free at this moment.
+
+        What is sent unasked goes by the parent port beyond this machine: an address translator before the other side
+        lets in only what comes from the port that the session is with.
+        """
+        if session.roams or (unasked and not is_loopback(session.address[0])):
+            return self.parent
         try:
-            return self.workers.try_acquire(peer) or self.parent
+            return self.workers.try_acquire(session.remote_key) or self.parent
         except OSError:
             return self.parent
 
@@ -114,6 +126,8 @@ class TransferContext:
         elif now - driver.alive_at >= (STANDS_STILL_S if stands_still else alive_s):
             driver.alive_at = now
             self.post(session, Alive())
+            if stands_still:
+                self.doubt_path(session)
         return driver.ended.is_set()
 
     def is_left_behind(self, session: Session, moved_at: float) -> bool:

@@ -1,9 +1,11 @@
 """One open session: its frames, probes, path and timers.
 
 PING is the only probe. It confirms the keys to the responder, finds out whether a silent or suspected other side still
-knows the session, confirms a key epoch, and validates a new address of the other side (RFC 9000 section 8.2).
+knows the session, confirms a key epoch, and validates a new address of the other side (RFC 9000 section 8.2). A session
+that roams (`shared.secure.path_choice`) also looks for better ways with it.
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from struct import Struct
 from typing import Final
@@ -13,6 +15,7 @@ from shared.rtt import RttEstimator
 from shared.secure.context import SocketContext
 from shared.secure.datagrams import DATA_OVERHEAD_BYTES, MIN_DATA_BYTES, Address, Drop, FrameKind
 from shared.secure.events import SessionInfo
+from shared.secure.path_choice import PathChoice
 from shared.secure.session import MAX_PACKETS_PER_KEY, ReplayWindow, SessionKeys
 from shared.secure.transfer_keys import TransferCipher, TransferKeys
 
@@ -76,6 +79,8 @@ class Connection:
         self._epoch_ping: int | None = None
         self._challenged: tuple[Address, int] | None = None
         self._challenge_after = now
+        self.paths: PathChoice | None = None
+        """Of a session that roams: all ways that it may go on."""
         self._next_transfer = 0 if keys.initiator else 1
         self._transfers_used = (ReplayWindow(), ReplayWindow())
 
@@ -90,6 +95,18 @@ class Connection:
             self._wake(self.number, max(now, self.last_heard + self._timing.session_idle_s / 2))
         self._last_message_sent = now
         self._seal(MESSAGE + plaintext, now)
+
+    def carry(self, plaintexts: Iterable[bytes], now: float) -> None:
+        """Send messages that hold datagrams for somebody else: whether they are answered is not this session's matter.
+
+        They were checked to fit; where the key is used up they are lost.
+        """
+        sealing, seal, send = self._keys.sealing, self._keys.seal, self._send
+        for plaintext in plaintexts:
+            if sealing.is_due(now) or self._is_exhausted:
+                self._seal(MESSAGE + plaintext, now)
+            else:
+                send(self.address, seal(MESSAGE + plaintext))
 
     def confirm(self, now: float) -> None:
         """Confirm the keys to the responder, again and again until it is heard."""
@@ -147,7 +164,10 @@ class Connection:
         """
         self.last_heard = now
         self._confirm_by = None
-        if address != self.address:
+        if self.paths is not None:
+            self.paths.heard(address, now, rtt_s=self.rtt.smoothed_s)
+            self._attend_paths(now)
+        elif address != self.address:
             self._challenge(address, datagram_bytes, now)
         kind = frame[0]
         if kind in (FrameKind.PING, FrameKind.PONG):
@@ -155,7 +175,7 @@ class Connection:
                 raise DatagramRefused(Drop.MALFORMED)
             number = _PROBE.unpack(frame)[1]
             if kind == FrameKind.PING:
-                self._seal(_PROBE.pack(FrameKind.PONG, number), now)
+                self._seal(_PROBE.pack(FrameKind.PONG, number), now, None if self.paths is None else address)
             else:
                 self._take_pong(number, address, now)
         return kind, frame[1:]
@@ -173,6 +193,10 @@ class Connection:
         if self._challenged == (address, number):
             self.address = address
             self._challenged = None
+        if self.paths is not None:
+            if self.paths.answered(number, address, now):
+                self.address = address
+            self._attend_paths(now)
 
     def _challenge(self, address: Address, received_bytes: int, now: float) -> None:
         """Ask a new address of the other side to prove itself; it gets nothing else until then, and not more bytes than
@@ -180,6 +204,37 @@ class Connection:
         if now >= self._challenge_after and received_bytes >= PROBE_DATAGRAM_BYTES:
             self._challenge_after = now + CHALLENGE_PAUSE_S
             self._challenged = (address, self._ping(now, address))
+
+    # --- Ways ------------------------------------------------------------------------------------------------------
+
+    def roam(self, addresses: Iterable[Address], now: float) -> None:
+        """Look for the best of the known ways and these, and change over as they come and go.
+
+        PING is answered to where it came from then, as RFC 9000 section 8.2.2 asks: with a PONG that is as long.
+        """
+        if self.paths is None:
+            self.paths = PathChoice(self.address, now)
+        self.paths.add(addresses, now)
+        self._attend_paths(now)
+
+    def doubt_path(self, now: float) -> None:
+        """Something is awaited and does not come. Without effect where the session does not roam."""
+        if self.paths is not None:
+            self.paths.doubt(now, rtt_s=self.rtt.smoothed_s)
+            self._attend_paths(now)
+
+    def lose_path(self, address: Address, now: float) -> None:
+        """A way is gone for good."""
+        if self.paths is not None:
+            self.paths.lost(address, now)
+            self._attend_paths(now)
+
+    def _attend_paths(self, now: float) -> None:
+        assert self.paths is not None
+        for address in self.paths.take_due(now):
+            self.paths.probed(self._ping(now, address), address)
+        if (deadline := self.paths.next_deadline()) is not None:
+            self._wake(self.number, deadline)
 
     # --- Time ------------------------------------------------------------------------------------------------------
 
@@ -192,6 +247,8 @@ class Connection:
         if self._suspect_by is not None and now >= self._suspect_by:
             self._suspect_by = None
             return DatagramVerdict.FORGOTTEN
+        if self.paths is not None:
+            self._attend_paths(now)
         if self._awaits_pong:
             if now >= self._ping_again_at:
                 self._ping(now)
@@ -205,7 +262,8 @@ class Connection:
     def next_deadline(self) -> float:
         """When `on_deadline` has something to do, or has to look again."""
         due = self.last_heard + self._timing.session_idle_s
-        for deadline in (self._confirm_by, self._suspect_by):
+        paths_due = None if self.paths is None else self.paths.next_deadline()
+        for deadline in (self._confirm_by, self._suspect_by, paths_due):
             if deadline is not None:
                 due = min(due, deadline)
         if self._awaits_pong:

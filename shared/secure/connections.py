@@ -15,6 +15,8 @@ class ConnectionTable:
         self._by_local_id: dict[bytes, Connection] = {}
         self._by_remote_id: dict[tuple[Address, bytes], Connection] = {}
         self._by_key: dict[bytes, OrderedDict[int, Connection]] = {}
+        self._last: Connection | None = None
+        """Stands last in all orders."""
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -24,6 +26,7 @@ class ConnectionTable:
 
     def add(self, connection: Connection) -> None:
         """Take a session in."""
+        self._last = None
         self._by_number[connection.number] = connection
         self._by_local_id[connection.local_id] = connection
         self._by_remote_id[connection.address, connection.remote_id] = connection
@@ -31,6 +34,7 @@ class ConnectionTable:
 
     def remove(self, connection: Connection) -> None:
         """Drop a session."""
+        self._last = None
         del self._by_number[connection.number]
         del self._by_local_id[connection.local_id]
         self._forget_path(connection.address, connection)
@@ -41,8 +45,10 @@ class ConnectionTable:
 
     def heard(self, connection: Connection, previous_address: Address) -> None:
         """Note that the other side of a session was heard, and where it is now."""
-        self._by_number.move_to_end(connection.number)
-        self._by_key[connection.remote_key].move_to_end(connection.number)
+        if connection is not self._last:
+            self._by_number.move_to_end(connection.number)
+            self._by_key[connection.remote_key].move_to_end(connection.number)
+            self._last = connection
         if connection.address != previous_address:
             self._forget_path(previous_address, connection)
             self._by_remote_id[connection.address, connection.remote_id] = connection

@@ -1,7 +1,7 @@
 """What every datagram looks like from outside, and the sizes and kinds that are common to handshakes and sessions.
 
     datagram  = version 1 | type 1 | routing id 8 | rest                                         big endian
-    INIT      = ... sender's connection id | cookie 16 | first handshake message, 1200 bytes in all
+    INIT      = ... sender's connection id | cookie 16 | first handshake message, 1200 bytes in all (relayed: 1152)
     RESPONSE  = ... receiver's connection id | second handshake message
     COOKIE    = ... receiver's connection id | cookie 16
     HINT      = ... the connection id that its sender does not know
@@ -17,7 +17,7 @@ from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import Final
 
-from shared.config import MIN_PATH_DATAGRAM_BYTES, PROTOCOL_VERSION
+from shared.config import PROTOCOL_VERSION
 
 Address = tuple[str, int]
 
@@ -72,8 +72,6 @@ ROUTING_BYTES: Final = ROUTING.size
 CONNECTION_ID_BYTES: Final = 8
 COOKIE_BYTES: Final = 16
 TAG_BYTES: Final = 16
-INIT_BYTES: Final = MIN_PATH_DATAGRAM_BYTES
-"""Exact size of a first handshake message: no answer to it is as long, so a forged source address gains nothing."""
 DATA_HEADER: Final = Struct(">BB8sBQ")
 DATA_HEADER_BYTES: Final = DATA_HEADER.size
 MIN_DATA_BYTES: Final = DATA_HEADER_BYTES + 1 + TAG_BYTES

@@ -55,6 +55,13 @@ class PathValidated:
 
 
 @dataclass(frozen=True, slots=True)
+class PathsSilent:
+    """The other side of a session that roams answers on none of the known ways: another one is needed."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionClosed:
     """The session is over, or its handshake failed; its number is not used again."""
 
@@ -62,7 +69,7 @@ class SessionClosed:
     reason: CloseReason
 
 
-Event = SessionOpened | MessageReceived | PathValidated | SessionClosed
+Event = SessionOpened | MessageReceived | PathValidated | PathsSilent | SessionClosed
 
 
 @dataclass(frozen=True, slots=True)

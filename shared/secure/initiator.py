@@ -9,7 +9,6 @@ from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     COOKIE_BYTES,
     COOKIE_DATAGRAM_BYTES,
-    INIT_BYTES,
     ROUTING_BYTES,
     Address,
     DatagramType,
@@ -17,11 +16,12 @@ from shared.secure.datagrams import (
     routing_header,
 )
 from shared.secure.noise import KEY_BYTES, HandshakeKeys, InitiatorHandshake
+from shared.secure.relayed import init_bytes
 
 MAX_COOKIE_REPEATS: Final = 3
 """Cookies that make the first message go out again at once; later ones wait for the next repeat. Bounds what someone
 who forges cookies can make this side send."""
-_PADDING: Final = bytes(INIT_BYTES - ROUTING_BYTES - COOKIE_BYTES - InitiatorHandshake.MESSAGE_OVERHEAD_BYTES)
+_UNPADDED_BYTES: Final = ROUTING_BYTES + COOKIE_BYTES + InitiatorHandshake.MESSAGE_OVERHEAD_BYTES
 _JITTER: Final = 0.25
 """Repeats come up to this fraction later, so that the peers of a restarted node do not all call at one instant."""
 
@@ -88,7 +88,7 @@ class Initiation:
             ephemeral=context.entropy(KEY_BYTES),
             prologue=context.prologue + self._header,
         )
-        self._message = self._handshake.write_first(_PADDING)
+        self._message = self._handshake.write_first(bytes(init_bytes(address) - _UNPADDED_BYTES))
 
     def datagram(self) -> bytes:
         """The first message as it travels."""

@@ -14,7 +14,7 @@ Nothing that a remote side sends makes `receive` raise; what is dropped is count
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
@@ -34,6 +34,7 @@ from shared.secure.events import (
     CloseReason,
     Event,
     MessageReceived,
+    PathsSilent,
     PathValidated,
     SessionClosed,
     SessionInfo,
@@ -41,6 +42,7 @@ from shared.secure.events import (
 )
 from shared.secure.initiator import Initiation, Initiator
 from shared.secure.noise import HandshakeKeys, KeyPair
+from shared.secure.relayed import FOR_RELAY
 from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
 from shared.secure.transfer_keys import TransferCipher
@@ -68,6 +70,7 @@ class SecureMultiplexer:
         self._last_number = 0
         self._datagrams: list[tuple[Address, bytes]] = []
         self._events: list[Event] = []
+        self._carried: dict[int, list[bytes]] = {}
         self._deadlines = Deadlines()
         self._context = SocketContext(
             static=KeyPair(static_private),
@@ -131,6 +134,11 @@ class SecureMultiplexer:
             raise Unavailable("too many messages wait for the other side to answer the handshake")
         initiation.queue.append(plaintext)
 
+    def carry(self, session: int, plaintexts: Iterable[bytes], now: float) -> None:
+        """Send messages that hold datagrams for somebody else; in a session that is not open they are lost."""
+        if (connection := self._connections.get(session)) is not None:
+            connection.carry(plaintexts, now)
+
     def close(self, session: int, now: float) -> None:
         """End a session or its handshake and tell the other side. One that is over already stays so."""
         connection = self._connections.get(session)
@@ -153,6 +161,28 @@ class SecureMultiplexer:
         Raises `DatagramRefused` for a number that was used or never drawn, `Unavailable` where the session is not open.
         """
         return self._open_connection(session).transfer_keys(transfer_id, sender_is_me=sender_is_me)
+
+    def roam(self, session: int, addresses: Iterable[Address], now: float) -> None:
+        """Let an open session look for better ways to the other side, these among them (`shared.secure.path_choice`).
+
+        `PathValidated` follows whenever it goes over to another one. Both sides of the session must roam. Without
+        effect on a session that is over, as the next two.
+        """
+        if (connection := self._connections.get(session)) is not None:
+            connection.roam(addresses, now)
+
+    def doubt_path(self, session: int, now: float) -> None:
+        """Something is awaited in a session and does not come: try other ways if the one in use does not answer.
+
+        `PathsSilent` follows where none does.
+        """
+        if (connection := self._connections.get(session)) is not None:
+            connection.doubt_path(now)
+
+    def lose_path(self, address: Address, now: float) -> None:
+        """A way through a node is gone: sessions that use it look for another at once."""
+        for connection in self._connections:
+            connection.lose_path(address, now)
 
     def session_info(self, session: int) -> SessionInfo:
         """How an open session stands. Raises `Unavailable` where it is not open."""
@@ -209,6 +239,12 @@ class SecureMultiplexer:
         """What happened since the last call."""
         events, self._events = self._events, []
         return events
+
+    def take_carried(self) -> dict[int, list[bytes]]:
+        """Messages about datagrams for somebody else that came in since the last call, without their first bytes, by
+        session. They come apart from the events, because there may be many."""
+        carried, self._carried = self._carried, {}
+        return carried
 
     # --- Handshakes, this side first -------------------------------------------------------------------------------
 
@@ -289,7 +325,9 @@ class SecureMultiplexer:
         self._connections.heard(connection, previous_address)
         if connection.address != previous_address:
             self._events.append(PathValidated(connection.number, connection.address))
-        if kind == FrameKind.MESSAGE:
+        if kind == FrameKind.MESSAGE and body[:1] == FOR_RELAY:
+            self._carried.setdefault(connection.number, []).append(body[1:])
+        elif kind == FrameKind.MESSAGE:
             self._events.append(MessageReceived(connection.number, body, connection.address))
         elif kind == FrameKind.CLOSE:
             self._remove(connection, CloseReason.REMOTE)
@@ -311,6 +349,8 @@ class SecureMultiplexer:
             self._end(connection, CloseReason.IDLE, now)
         else:
             self._deadlines.set(connection.number, connection.next_deadline())
+            if connection.paths is not None and connection.paths.take_stranded():
+                self._events.append(PathsSilent(connection.number))
             if verdict is DatagramVerdict.FORGOTTEN:
                 self._replace(connection, now)
 

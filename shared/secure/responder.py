@@ -16,7 +16,6 @@ from shared.secure.context import SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     COOKIE_BYTES,
-    INIT_BYTES,
     ROUTING_BYTES,
     Address,
     DatagramType,
@@ -24,6 +23,7 @@ from shared.secure.datagrams import (
     routing_header,
 )
 from shared.secure.noise import KEY_BYTES, HandshakeKeys, ResponderHandshake
+from shared.secure.relayed import init_bytes
 from shared.secure.unproven import CookieJar, FirstMessageGate
 
 _REPEATS_PER_S: Final = 50.0
@@ -69,7 +69,7 @@ class Responder:
 
         Raises `DatagramRefused` or `HandshakeFailed` where there is nothing to answer.
         """
-        if len(datagram) != INIT_BYTES:
+        if len(datagram) != init_bytes(address):
             raise DatagramRefused(Drop.MALFORMED)
         cookie, message = datagram[ROUTING_BYTES:_COOKIE_END], datagram[_COOKIE_END:]
         remote_id = datagram[ROUTING_BYTES - CONNECTION_ID_BYTES : ROUTING_BYTES]

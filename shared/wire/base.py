@@ -38,3 +38,18 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Timestamp = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 """Seconds since 1970 in the directory's clock."""
+
+MAX_CANDIDATES = 8
+"""Addresses that one peer tells another: a hostile one could otherwise have the other probe any number of hosts."""
+
+
+class PathAddress(msgspec.Struct, frozen=True):
+    """Where a peer may be reached: a numeric host of either family and a UDP port."""
+
+    host: Annotated[str, msgspec.Meta(max_length=64)]
+    port: Port
+
+
+Candidates = Annotated[tuple[PathAddress, ...], msgspec.Meta(max_length=MAX_CANDIDATES)]
+RelayHandle = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+"""Names a pair of peers at the node that carries their datagrams."""

@@ -185,6 +185,12 @@ class Traffic(msgspec.Struct, frozen=True, array_like=True):
     clients: InFlight
     """Accounts that have a session here."""
     watchers: InFlight
+    relay_pairs: InFlight = 0
+    """Pairs of peers for whom it carries datagrams."""
+    relayed_bytes: Bytes = 0
+    """What it has carried for them."""
+    relay_refused: Tally = 0
+    """Datagrams that it has not carried: beyond an account's share, or not of a pair."""
 
 
 class FeedState(FeedMessageBase, frozen=True, tag=87):

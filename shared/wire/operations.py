@@ -19,14 +19,17 @@ from shared.config import (
 )
 from shared.wire.base import (
     AccountId,
+    Candidates,
     Count,
     Digest,
     Id128,
     Key,
     Message,
     Name,
+    NodeName,
     Note,
     Port,
+    RelayHandle,
     Signature,
     Timestamp,
     Title,
@@ -82,12 +85,14 @@ class SignIn(Message, frozen=True, tag=101):
     """Say that this account's peer is here and reachable at its session's host and `port`.
 
     `device` names this installation for the acknowledgement of mail; `proof` signs (cluster id, device, request id),
-    domain `sign-in`, so that a session key alone does not sign in.
+    domain `sign-in`, so that a session key alone does not sign in. With `hidden` nobody is told where; others reach the
+    peer through a node.
     """
 
     device: Id128
     port: Port
     proof: Signature
+    hidden: bool = False
 
 
 class SignOut(Message, frozen=True, tag=102):
@@ -374,6 +379,17 @@ class DropHeld(Message, frozen=True, tag=142):
     copy: Id128
 
 
+class Meet(Message, frozen=True, tag=143):
+    """Owner or viewer of a grant looks for a way to the other one's peer. The node that serves this tells that peer,
+    and carries datagrams between the two until they find a better way.
+
+    `candidates` are where the asking peer may be reached directly, the likeliest first; none where it hides them.
+    """
+
+    grant: Id128
+    candidates: Candidates = ()
+
+
 class KnownCount(Message, frozen=True, tag=135):
     """What this viewer's peer was told of a grant before, where the directory turned out to be behind it.
 
@@ -442,6 +458,7 @@ Operation = (
     | FindHeld
     | FetchPart
     | DropHeld
+    | Meet
     | KnownCount
     | ViewsLog
     | FetchMail
@@ -505,7 +522,7 @@ class Users(Message, frozen=True, tag=153):
 
 
 class Account(Message, frozen=True, tag=154):
-    """One account with its keys; `host` and `port` are None while it is away."""
+    """One account with its keys; `host` and `port` are None while it is away, and where its peer hides them."""
 
     account: AccountId
     name: Name
@@ -514,6 +531,12 @@ class Account(Message, frozen=True, tag=154):
     session_signature: Signature
     host: Host | None = None
     port: Port | None = None
+    online: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its peer is there. A node of before `online` tells an address alone."""
+        return self.online or self.host is not None
 
 
 class ImageRow(msgspec.Struct, frozen=True):
@@ -708,6 +731,17 @@ class AskMade(Message, frozen=True, tag=164):
     """Read by nobody. It is sent for peers of older versions, which cannot read the message without it."""
 
 
+class Met(Message, frozen=True, tag=167):
+    """The other peer knows of the way with this handle through this node, and may be reached directly at `candidates`.
+
+    Without a handle it is not in touch with this node.
+    """
+
+    node: NodeName
+    handle: RelayHandle | None = None
+    candidates: Candidates = ()
+
+
 Outcome = (
     Done
     | Registered
@@ -726,6 +760,7 @@ Outcome = (
     | Mails
     | HeldCopy
     | CopyPart
+    | Met
 )
 
 # --- What mail carries -----------------------------------------------------------------------------------------------

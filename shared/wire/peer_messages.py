@@ -9,7 +9,22 @@ from typing import Annotated
 
 import msgspec
 
-from shared.wire.base import Count, Digest, Id128, Message, NodeName, Note, Port, Signature, Timestamp, ViewsOrNone
+from shared.wire.base import (
+    Candidates,
+    Count,
+    Digest,
+    Id128,
+    Key,
+    Message,
+    NodeName,
+    Note,
+    PathAddress,
+    Port,
+    RelayHandle,
+    Signature,
+    Timestamp,
+    ViewsOrNone,
+)
 from shared.wire.operations import LookSeconds, Operation, Outcome
 
 Text = Annotated[str, msgspec.Meta(max_length=400)]
@@ -78,6 +93,8 @@ class CloudState(Message, frozen=True, tag=55):
     """The directory's; it rises when the directory was restored from a backup. 0 where the node does not know it."""
     other_device: bool = False
     """Another device of this account is the one that others are sent to; this one need not sign in again."""
+    seen: PathAddress | None = None
+    """Where the node sees this peer, which may be an address of its router."""
     directory_ok: bool | None = None
     """Read by nobody. It is sent for peers of older versions, which cannot read the message without it."""
 
@@ -91,6 +108,26 @@ class NoLeader(Message, frozen=True, tag=57):
 
     request: Id128
     reason: Text
+
+
+class Meeting(Message, frozen=True, tag=58):
+    """From a node: the peer with this session key, owner or viewer of this grant, looks for a way here.
+
+    Datagrams under the handle lead to it through this node; `candidates` are where it may be reached directly. Repeated
+    until it is answered; a peer that knows no such grant does not answer.
+    """
+
+    handle: RelayHandle
+    grant: Id128
+    key: Key
+    candidates: Candidates = ()
+
+
+class MeetingAnswer(Message, frozen=True, tag=59):
+    """From the peer that was told: it is willing, and may be reached directly at `candidates`."""
+
+    handle: RelayHandle
+    candidates: Candidates = ()
 
 
 class RightsNotice(Message, frozen=True, tag=73):
@@ -156,6 +193,11 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Datagrams that were dropped, by reason."""
     draining: bool = False
     """By an operator's order it takes no new work and never leads."""
+    relay_pairs: Count = 0
+    """Pairs of peers for whom it carries datagrams."""
+    relayed_bytes: Count = 0
+    relay_refused: Annotated[dict[str, int], msgspec.Meta(max_length=16)] = {}
+    """Datagrams that it has not carried, by reason."""
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True):
@@ -202,7 +244,7 @@ class OperatorAnswer(Message, frozen=True, tag=83):
     text: Text = ""
 
 
-PeerToNode = Request | Received | KeepAlive | StatusQuery | OperatorCommand
-NodeToPeer = Answer | Pull | CloudState | MailNudge | NoLeader | StatusReport | OperatorAnswer
+PeerToNode = Request | Received | KeepAlive | MeetingAnswer | StatusQuery | OperatorCommand
+NodeToPeer = Answer | Pull | CloudState | MailNudge | NoLeader | Meeting | StatusReport | OperatorAnswer
 PeerToPeer = RightsNotice | RightsNoticed | CopyHeld
 AnyPeerMessage = PeerToNode | NodeToPeer | PeerToPeer

@@ -160,7 +160,11 @@ async def tell_events(peer: Peer) -> None:
 
 async def serve(profile: Path, cluster: Path, host: str) -> None:
     """Serve commands until the input ends."""
-    async with Peer(profile, cluster, bind_host=host) as peer, anyio.create_task_group() as tasks:
+    # The private address is not told: a way past the harness's network would escape its weather.
+    async with (
+        Peer(profile, cluster, bind_host=host, share_local_addresses=False) as peer,
+        anyio.create_task_group() as tasks,
+    ):
         served = Served(peer)
         tasks.start_soon(tell_events, peer)
         say(open=True)

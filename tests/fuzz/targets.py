@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from node.relay_table import Party, RelayTable
 from node.settings import load_node_settings
 from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
-from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES, PROTOCOL_VERSION
+from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, REQUEST_LIMITS
 from shared.data_key import DataKey, unwrap
 from shared.errors import GlimpseError
 from shared.identity import Identity
@@ -28,6 +29,8 @@ from shared.records import decode_any_record, encode_record
 from shared.rights import create_grant, verify_record
 from shared.secure.datagrams import DatagramType
 from shared.secure.multiplexer import SecureMultiplexer
+from shared.secure.relayed import relayed_address, wrap
+from shared.secure.relayed import unwrap as unwrap_relayed
 from shared.stego import container, png
 from shared.transfer import ReceivingTransfer, SendingTransfer, TransferSettings
 from shared.transfer.frames import PacketSealer
@@ -115,6 +118,26 @@ def _handshake() -> list[bytes]:
             sent.append(bytes(datagram))
             second.receive(("10.0.0.9", 7000), memoryview(bytes(datagram)), 0.0)
     return [joined(sent), *(joined([bytes((PROTOCOL_VERSION, kind)) + bytes(1_198)]) for kind in DatagramType)]
+
+
+def relayed(data: bytes) -> None:
+    """What comes to a node for somebody else, and to a peer through a node."""
+    mux, handle = _multiplexer(b"k" * 32), b"12345678"
+    table = RelayTable[str](REQUEST_LIMITS)
+    table.bind(handle, Party(1, b"a" * 32, "a"), Party(2, b"b" * 32, "b"), 0.0)
+    for index, body in enumerate(pieces(data)):
+        if (parts := unwrap_relayed(body)) is not None:
+            assert table.carry(parts[0], "a", b"a" * 32, len(parts[1]), index * 0.01) in ("b", None)
+            mux.receive(relayed_address(b"n" * 32, parts[0]), parts[1], index * 0.01)
+            answered = sum(len(answer) for _, answer in mux.take_datagrams())
+            assert answered <= len(parts[1]), "an answer is longer than what it answers"
+    mux.tick(1e3)
+
+
+def _relayed() -> list[bytes]:
+    ours, theirs = _multiplexer(b"i" * 32), _multiplexer(b"k" * 32)
+    ours.connect(relayed_address(b"n" * 32, b"12345678"), theirs.public_key, 0.0)
+    return [joined([wrap(b"12345678", bytes(datagram))[1:] for _, datagram in ours.take_datagrams()])]
 
 
 # --- Messages --------------------------------------------------------------------------------------------------------
@@ -344,6 +367,7 @@ def _store(*, locked: bool) -> bytes:
 
 TARGETS: Final[dict[str, Target]] = {
     "datagrams": Target(datagrams, _handshake, 8_192),
+    "relayed": Target(relayed, _relayed, 8_192),
     "messages": Target(messages, _some_messages, MAX_MESSAGE_BYTES),
     "control": Target(
         control, lambda: [b'\x01{"k":241,"transfer":5,"port":9,"datagram_bytes":1200}'], MAX_MESSAGE_BYTES

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import anyio
 
 from node.settings import load_node_settings
-from shared.config import MAX_MESSAGE_BYTES
+from shared.config import MAX_MESSAGE_BYTES, MIN_PATH_DATAGRAM_BYTES
 from shared.errors import GlimpseError
 from shared.net.endpoint import Session
-from shared.secure.datagrams import INIT_BYTES, DatagramType, routing_header
+from shared.secure.datagrams import DatagramType, routing_header
 from shared.wire import node_messages
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
@@ -36,7 +36,7 @@ async def first_messages(target: Target) -> None:
             for node in nodes:
                 for _ in range(burst):
                     head = routing_header(DatagramType.INIT, os.urandom(8))
-                    attacker.sendto(head + os.urandom(INIT_BYTES - len(head)), (node.host, node.port))
+                    attacker.sendto(head + os.urandom(MIN_PATH_DATAGRAM_BYTES - len(head)), (node.host, node.port))
                     target.sent["first messages"] += 1
         await anyio.sleep(PAUSE_S)
 

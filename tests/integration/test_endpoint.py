@@ -277,7 +277,7 @@ async def test_a_session_that_ends_in_a_batch_costs_no_other_its_events(caplog):
 async def test_control_messages_that_make_no_sense_are_counted():
     async with pair() as (left, right, session):
         mux = left.endpoint._mux
-        for junk in (b"\x01", b"\x01{}", b"\x01" + b"[" * 1000, b"\x02x", b"", b'\x01{"k":241,"transfer":5}'):
+        for junk in (b"\x01", b"\x01{}", b"\x01" + b"[" * 1000, b"\x03x", b"", b'\x01{"k":241,"transfer":5}'):
             mux.send(session.number, junk, 0.0)
         left.endpoint.post(session, b"end")
         await right.message_count(1)

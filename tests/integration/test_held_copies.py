@@ -69,13 +69,13 @@ async def test_a_picture_reaches_somebody_who_is_never_online_together_with_its_
 async def test_somebody_online_whom_no_way_leads_to_gets_it_from_the_cloud_at_once(
     people: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind two routers."""
+    """No node is in touch with them either, or carries nothing more for this account."""
     owner, viewer = await people("ada"), await people("ben")
 
     async def no_way(*_: Any, **__: Any) -> Any:
         raise Unavailable("Nobody answers.")
 
-    monkeypatch.setattr(owner._context.endpoint, "connect", no_way)
+    monkeypatch.setattr(owner._ways, "reach", no_way)
     image = await owner.encrypt(photo)
     await owner.grant(image.image, viewer.me.account, 1)
     held = await received(viewer, image.image)

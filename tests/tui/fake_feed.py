@@ -73,6 +73,7 @@ class FakeNode:
     done: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+    relay_pairs: int = 0
     heartbeats: int = 0
     heard_at: dict[int, float] = field(default_factory=dict)
     watch: Subscription = field(default_factory=lambda: Subscription("monitor", FRAME_S, float("inf"), 0.0, 0.0))
@@ -474,6 +475,10 @@ class FakeCloud:
             worker_ports=min(9, node.in_flight),
             sessions=5,
             clients=4,
+            relay_pairs=node.relay_pairs,
+            relayed_datagrams=0,
+            relayed_bytes=0,
+            relay_refused={},
             directory=DirectoryStats(
                 "sqlite",
                 node.directory_ok,

@@ -211,6 +211,17 @@ async def test_texts_of_a_node_are_shown_as_they_are_and_do_no_harm():
 
 
 @pytest.mark.anyio
+async def test_a_node_that_carries_datagrams_for_peers_says_for_how_many():
+    app = make_monitor("healthy")
+    async with running(app, size=(120, 40)) as pilot:
+        await repainted(pilot)
+        assert "pairs" not in panel(app, 1)
+        app.source.cloud.nodes[1].relay_pairs = 12
+        await repainted(pilot, 0.4)
+        assert "relays pairs 12" in panel(app, 1)
+
+
+@pytest.mark.anyio
 async def test_a_slowed_encoder_is_said():
     app = make_monitor("healthy")
     async with running(app, size=(120, 40)) as pilot:

@@ -50,7 +50,7 @@ LARGEST = [
             TALLY,
             9_999.99,
         ),
-        traffic=feed.Traffic(10**15, 10**15, TALLY, TALLY, TALLY, 999_999, 999_999, 999_999, 999_999),
+        traffic=feed.Traffic(10**15, 10**15, TALLY, TALLY, TALLY, *[999_999] * 5, 10**15, TALLY),
     ),
     feed.FeedBeats(**FRAME, beats=(feed.Beats(14, *[TALLY] * 7, 9_999_999, 9_999_999),) * feed.BEATS_PER_MESSAGE),
     feed.FeedTable(

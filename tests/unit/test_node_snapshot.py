@@ -22,6 +22,8 @@ def test_the_feed_and_the_status_tell_the_same() -> None:
     assert (state.work.load1, state.work.priority, state.work.rss_mb) == (status.load1, status.priority, status.rss_mb)
     assert (state.work.in_flight, state.work.requests_done) == (status.in_flight, status.requests_done)
     assert (state.traffic.worker_ports, state.traffic.sessions) == (status.worker_ports, status.sessions)
+    assert (state.traffic.relay_pairs, state.traffic.relayed_bytes) == (status.relay_pairs, status.relayed_bytes)
+    assert state.traffic.relay_refused == sum(status.relay_refused.values()) == 5
     assert state.traffic.dropped == sum(status.dropped.values()) == 5
     assert state.life.uptime_ms == 1000 * status.uptime_s
     assert (status.rtt_ms, status.heartbeat_age_ms, status.deaf) == (pytest.approx(0.35), 0.0, False)

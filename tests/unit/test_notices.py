@@ -43,8 +43,10 @@ class Wire:
     def session(self, key: bytes) -> Any:
         return SimpleNamespace(remote_key=key, alive=True)
 
-    async def connect(self, _address: Any, key: bytes) -> Any:
-        return self.session(key)
+    async def reach(self, other: Account, _grant: str) -> Any:
+        if other.host is None:
+            raise Unavailable("The viewer's peer is away.")
+        return self.session(other.session_key)
 
     def post(self, session: Any, data: bytes) -> None:
         message = decode(data, PeerToPeer, cap_bytes=MAX_MESSAGE_BYTES)
@@ -77,7 +79,7 @@ def wire(context: Context) -> Wire:
 
 @pytest.fixture
 def notices(context: Context, wire: Wire) -> DirectNotices:
-    return DirectNotices(context, cast("Any", wire), cast("Any", wire), Holding(context))
+    return DirectNotices(context, *(cast("Any", wire),) * 3, Holding(context))
 
 
 async def until(holds: Any) -> None:
@@ -148,7 +150,7 @@ async def test_a_viewer_that_is_away_is_left_to_the_mail(
     if how == "away":
         wire.host = None
     else:
-        monkeypatch.setattr(wire, "connect", nobody)
+        monkeypatch.setattr(wire, "reach", nobody)
     notices.changed(grant_row(SECOND))
     await until(lambda: not notices._waiting)
     assert wire.posted == []

@@ -10,10 +10,11 @@ import anyio.lowlevel
 import pytest
 
 from node.exchange import Pulls
+from node.meetings import Meetings
 from node.request_handler import RequestHandler
 from node.services.common import Caller
 from node.telemetry import Telemetry
-from shared.config import LOCAL
+from shared.config import LOCAL, REQUEST_LIMITS
 from shared.errors import Refused, StorageError, Unavailable
 from shared.net.handles import Session
 from shared.wire.codec import decode
@@ -111,12 +112,16 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     posts, told = Posts(), Told()
     endpoint = cast("Any", posts)
     telemetry = Telemetry("a", ["a", "b", "c"], LOCAL.heartbeat_s, lambda: 0.0)
+    meetings = Meetings(
+        "a", endpoint, timing=timing, limits=REQUEST_LIMITS, clock=lambda: 0.0, entropy=lambda size: bytes(size)
+    )
     async with anyio.create_task_group() as tasks:
         request_handler = RequestHandler(
             endpoint,
             cast("Any", Knowing(Caller(PEER, "127.0.0.1", 7, "Ada", bytes(32)))),
             Pulls(endpoint, timing),
             tasks,
+            meetings=meetings,
             telemetry=telemetry,
             clock=lambda: 0.0,
         )

@@ -16,8 +16,10 @@ def test_no_file_means_the_defaults(tmp_path: Path) -> None:
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
     file = tmp_path / "client.toml"
-    file.write_text('theme = "nord"\npictures = "half"\n[keys]\n"users.request" = "f2,r"\n')
-    assert load_settings(file) == ClientSettings("nord", {"users.request": "f2,r"}, "half")
+    lines = 'theme = "nord"\npictures = "half"\nhold = "never"\nshare_local_addresses = false\nrelay_only = true\n'
+    file.write_text(f'{lines}[keys]\n"users.request" = "f2,r"\n')
+    keys = {"users.request": "f2,r"}
+    assert load_settings(file) == ClientSettings("nord", keys, "half", "never", False, True)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("colour = 1", "names 'colour', which is not known"),
         ('pictures = "oil"', "pictures must be one of auto, cells, half"),
         ("pictures = []", "pictures must be one of"),
+        ("relay_only = 1", "relay_only must be true or false"),
+        ('share_local_addresses = "no"', "share_local_addresses must be true or false"),
         ("=", "cannot be read"),
         ("#" * 70_000, "too long"),
         ("a = " + "[" * 20_000, "nested too deeply"),

@@ -43,7 +43,8 @@ class LocalHost:
     A peer's tasks belong to the task that opened it, so `run` alone opens and closes: the others ask it to. `cluster`
     is what was given as the cluster; without it, the usual places are looked at each time, because a cluster may be
     started while the client waits. `passphrase` is tried for every profile that is opened without one. `on_failure` is
-    told in a sentence when a peer that was open has failed. `holds_copies` is as for `Peer`.
+    told in a sentence when a peer that was open has failed. `holds_copies`, `share_local_addresses` and
+    `relay_only` are as for `Peer`.
     """
 
     def __init__(
@@ -54,9 +55,13 @@ class LocalHost:
         on_failure: Callable[[str], None],
         passphrase: str | None = None,
         holds_copies: bool = True,
+        share_local_addresses: bool = True,
+        relay_only: bool = False,
     ) -> None:
         self._root = root
         self._holds_copies = holds_copies
+        self._share_local_addresses = share_local_addresses
+        self._relay_only = relay_only
         self._given = cluster
         self._passphrase = passphrase
         self._on_failure = on_failure
@@ -160,7 +165,14 @@ class LocalHost:
             folder = profile_folder(self._root, opened.profile)
             handler = await self._begin_log(opened.profile)
             cluster = await asyncio.to_thread(find_cluster, self._given)
-            async with Peer(folder, cluster, passphrase=opened.passphrase, holds_copies=self._holds_copies) as peer:
+            async with Peer(
+                folder,
+                cluster,
+                passphrase=opened.passphrase,
+                holds_copies=self._holds_copies,
+                share_local_addresses=self._share_local_addresses,
+                relay_only=self._relay_only,
+            ) as peer:
                 opened.peer = peer
                 opened.settled.set()
                 await opened.leave.wait()

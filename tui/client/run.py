@@ -102,7 +102,15 @@ async def run_screens(
         ending.code, ending.text = 1, text
         app.exit(return_code=1)
 
-    host = LocalHost(root, cluster, on_failure=fail, passphrase=passphrase, holds_copies=settings.hold != "never")
+    host = LocalHost(
+        root,
+        cluster,
+        on_failure=fail,
+        passphrase=passphrase,
+        holds_copies=settings.hold != "never",
+        share_local_addresses=settings.share_local_addresses,
+        relay_only=settings.relay_only,
+    )
     app = GlimpseClient(host, settings=settings, graphics=graphics, profile=profile, guide=guide)
     async with asyncio.TaskGroup() as group:
         core = group.create_task(_guard(host, fail))

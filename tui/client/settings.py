@@ -22,6 +22,10 @@ class ClientSettings:
     """`auto`: true pixels where the terminal has them; `cells`: quadrant blocks; `half`: half blocks."""
     hold: Hold = "away"
     """`away`: the cloud holds pictures, sealed, for people who cannot be reached; `never`: they wait here."""
+    share_local_addresses: bool = True
+    """Whether people with whom there is a grant are told the addresses of this machine in its own network."""
+    relay_only: bool = False
+    """Whether nobody is told where this machine is: pictures then go through a node, slower and at its limits."""
 
 
 def settings_path() -> Path:
@@ -33,4 +37,5 @@ def load_settings(path: Path) -> ClientSettings:
     """Read the settings; a file that is not there means the defaults. Raises `InvalidInput` that names the fault."""
     pictures = f"pictures must be one of {', '.join(get_args(Pictures))}"
     hold = f"hold must be one of {', '.join(get_args(Hold))}"
-    return read_settings(path, ClientSettings, example='"users.request" = "r"', pictures=pictures, hold=hold)
+    flags = {name: f"{name} must be true or false" for name in ("share_local_addresses", "relay_only")}
+    return read_settings(path, ClientSettings, example='"users.request" = "r"', pictures=pictures, hold=hold, **flags)

@@ -22,6 +22,7 @@ class _Progress:
     share: float
     heard: float
     left: TimeLeft
+    way: str
 
 
 class Transfers:
@@ -39,7 +40,7 @@ class Transfers:
         before = self._known.get(event.grant)
         left = TimeLeft() if before is None or before.sending is not event.sending else before.left
         left.note(event.done, event.total, now)
-        self._known[event.grant] = _Progress(event.sending, share, now, left)
+        self._known[event.grant] = _Progress(event.sending, share, now, left, event.way)
 
     def end(self, grant: str) -> None:
         """Forget a transfer that is over."""
@@ -47,13 +48,21 @@ class Transfers:
 
     def share(self, grant: str, *, sending: bool) -> float | None:
         """Return how much of a grant's stego image has gone that way, from 0 to 1; None where none is on its way."""
-        progress = self._known.get(grant)
-        if progress is None or progress.sending is not sending or self._clock() - progress.heard >= STALE_S:
-            return None
-        return progress.share
+        progress = self._current(grant, sending=sending)
+        return None if progress is None else progress.share
+
+    def way(self, grant: str, *, sending: bool) -> str:
+        """Return how a grant's stego image goes between two peers, in a few words; empty where that is not known."""
+        progress = self._current(grant, sending=sending)
+        return "" if progress is None else progress.way
 
     def left_s(self, grant: str, *, sending: bool) -> float | None:
         """Return how many seconds it will still take, None where that is not known."""
-        if self.share(grant, sending=sending) is None:
+        progress = self._current(grant, sending=sending)
+        return None if progress is None else progress.left.seconds(self._clock())
+
+    def _current(self, grant: str, *, sending: bool) -> _Progress | None:
+        progress = self._known.get(grant)
+        if progress is None or progress.sending is not sending or self._clock() - progress.heard >= STALE_S:
             return None
-        return self._known[grant].left.seconds(self._clock())
+        return progress

@@ -46,6 +46,8 @@ class Ask:
     """How much of the stego image was sent or received, from 0 to 1; None while nothing is on its way."""
     left_s: float | None = None
     """How long that will still take; None where it is not known."""
+    way: str = ""
+    """How it goes between the two peers: `direct`, or through which node."""
 
     @property
     def open(self) -> bool:
@@ -127,8 +129,14 @@ def _ask(row: ViewRequest, action: RequestDecision | None, transfers: Transfers,
     over = incoming and not row.waits  # the stego image has left the outbox
     if row.state is not AskState.ACCEPTED or row.grant is None or over:
         return Ask(row, incoming, action)
-    arrived = transfers.share(row.grant, sending=incoming)
-    return Ask(row, incoming, action, arrived, transfers.left_s(row.grant, sending=incoming))
+    return Ask(
+        row,
+        incoming,
+        action,
+        transfers.share(row.grant, sending=incoming),
+        transfers.left_s(row.grant, sending=incoming),
+        transfers.way(row.grant, sending=incoming),
+    )
 
 
 # --- In words --------------------------------------------------------------------------------------------------------
@@ -214,7 +222,8 @@ def _sentence(ask: Ask, now: float) -> str:
     if ask.arrived is not None:
         way = f"on its way to {ask.name}" if ask.incoming else "on its way to you"
         left = about(ask.left_s)
-        return f"Accepted; the picture is {way}: {percent(ask.arrived)}{left and f', {left}'}."
+        how = f" ({plain(ask.way, 24)})" if ask.way else ""
+        return f"Accepted; the picture is {way}: {percent(ask.arrived)}{how}{left and f', {left}'}."
     return _incoming_sentence(ask, now) if ask.incoming else _outgoing_sentence(ask, now)
 
 

@@ -170,7 +170,12 @@ class AccountSession:
         proof = context.identity.sign(
             "sign-in", context.cluster.cluster_id.encode(), context.device.encode(), request.encode()
         )
-        operation = ops.SignIn(device=context.device, port=context.endpoint.local_address[1], proof=proof)
+        operation = ops.SignIn(
+            device=context.device,
+            port=context.endpoint.local_address[1],
+            proof=proof,
+            hidden=context.relay_only,
+        )
         return await self._cloud.query(operation, ops.SignedIn, request=request, at_once=_NOT_REGISTERED)
 
     async def sign_out(self) -> None:

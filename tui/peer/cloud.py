@@ -28,7 +28,8 @@ from shared.errors import (
     Unavailable,
     ViewRefused,
 )
-from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
+from shared.net.candidates import is_here
+from shared.net.endpoint import Address, Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
@@ -38,6 +39,7 @@ from shared.wire.peer_messages import (
     CloudState,
     KeepAlive,
     MailNudge,
+    Meeting,
     NodeToPeer,
     NoLeader,
     Pull,
@@ -133,6 +135,7 @@ class CloudLink:
         self.on_mail: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_signed_out: Callable[[], None] = lambda: None
+        self.on_meeting: Callable[[Session, Meeting], None] = lambda _node, _meeting: None
         self.on_epoch: Callable[[int], object] = lambda _epoch: None
         self.on_other_device: Callable[[], None] = lambda: None
         self.other_device = False
@@ -145,6 +148,20 @@ class CloudLink:
     def is_node(self, session: Session) -> bool:
         """Return whether the other side of a session is a node of this cluster."""
         return session.remote_key in self._nodes
+
+    def session_to(self, name: str) -> Session | None:
+        """Return the open session with the node of this name, None where there is none."""
+        session = self._sessions.get(name)
+        return session if session is not None and session.alive else None
+
+    def name_of(self, session: Session) -> str:
+        """Return the name of the node that a session is with; empty where it is with somebody else."""
+        return self._nodes.get(session.remote_key, "")
+
+    def seen_at(self) -> list[Address]:
+        """Return where nodes see this peer, as they told last: several addresses if its router gives it several."""
+        told = (state.seen for _, state in self._states.values())
+        return list(dict.fromkeys((seen.host, seen.port) for seen in told if seen is not None))
 
     @property
     def reachable(self) -> bool:
@@ -387,6 +404,8 @@ class CloudLink:
                     pending.reason = message.reason
             case MailNudge():
                 self.on_mail()
+            case Meeting():
+                self.on_meeting(session, message)
             case CloudState():
                 self._heard(session, message)
             case _:
@@ -478,7 +497,11 @@ class CloudLink:
         if (asked := self._asked_at.pop(name, None)) is not None:
             self.latency_s = now - asked
             self._note_other_device(state, asked)
+        seen_before = self._states[name][1].seen if name in self._states else None
         self._states[name] = (now, state)
+        if state.seen != seen_before:
+            bound = self._endpoint.local_address
+            self._endpoint.is_translated = any(not is_here(host, bound) for host, _ in self.seen_at())
         if state.now:
             self._directory_time = (state.now, now)
         self._check_change()

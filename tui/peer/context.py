@@ -42,6 +42,10 @@ class Context:
     """Objects of which a part has come."""
     holds_copies: bool = True
     """Whether the cloud may hold copies for viewers who cannot be reached."""
+    share_local_addresses: bool = True
+    """Whether others are told the addresses of this machine's own interfaces, besides the one that nodes see."""
+    relay_only: bool = False
+    """Whether others are told no address, and reach this peer through nodes alone."""
     account: int | None = None
     name: str = ""
     device: str = ""

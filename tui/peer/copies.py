@@ -48,6 +48,7 @@ from tui.peer.held_copies import HeldCopies
 from tui.peer.outbox import OPERATION, Outbox, Unreadable, WaitsFor, insert, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
+from tui.peer.ways import Ways
 from tui.peer.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,6 @@ GRACE_S = 3.0
 """How long a copy may be on its way by itself after a sign-in before it is asked for."""
 _ASK_AGAIN_S = 600.0
 """When a copy that has not come is asked for again."""
-_PATH_S = 5.0
-"""How long a way to a viewer who is online is looked for before the cloud holds the copy."""
 _STORED_S = 10.0
 """How long the other side may take to check and store a copy."""
 
@@ -84,12 +83,12 @@ class CopyTask(msgspec.Struct, frozen=True):
 class Copies:
     """Sends copies as an owner, takes them as a viewer."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, looked: anyio.Event) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, ways: Ways, looked: anyio.Event) -> None:
         """`looked` is set once it is known which pictures of one's own lie in the profile."""
         self._context = context
         self._cloud = Asker(context)
-        self._people = people
         self._outbox = outbox
+        self._ways = ways
         self._looked = looked
         self._sent_again: dict[str, list[float]] = {}
         self.on_lacking: Callable[[str], None] = lambda _grant: None
@@ -164,11 +163,11 @@ class Copies:
                 return
             task = found
         viewer = await self.whereabouts.find(task.viewer, wait_s=wait_s)
-        if viewer.host is None and not context.holds_copies:
+        if not viewer.is_there and not context.holds_copies:
             raise self._missed(viewer)
         path = files.own_path(context.profile.images, task.image)
         data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
-        session, trouble = await self._way_to(viewer)
+        session, trouble = await self._way_to(viewer, task.grant)
         if session is not None:
             self.whereabouts.reached(viewer.account)
             await self._offer(session, task, data, viewer.name)
@@ -185,15 +184,11 @@ class Copies:
             viewer.account, f"{name} cannot be reached; {trouble or 'the image goes when both are online.'}"
         )
 
-    async def _way_to(self, viewer: ops.Account) -> tuple[Session | None, str]:
+    async def _way_to(self, viewer: ops.Account, grant: str) -> tuple[Session | None, str]:
         """Return a session with a viewer's peer, None for one who is away or cannot be reached from here; and why not,
         where something can be done about it."""
-        if viewer.host is None or viewer.port is None:
-            return None, ""
         try:
-            session = await self._context.endpoint.connect(
-                (viewer.host, viewer.port), viewer.session_key, timeout_s=_PATH_S
-            )
+            session = await self._ways.reach(viewer, grant)
         except Unavailable as error:
             log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
             return None, str(error) if isinstance(error, PathTooNarrow) else ""
@@ -202,7 +197,7 @@ class Copies:
     async def _leave(self, task: CopyTask, data: bytes, viewer: ops.Account, trouble: str) -> None:
         """Have the cloud hold a copy. One that nobody may look at any more is not needed."""
         try:
-            until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, sending=True))
+            until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, None, sending=True))
         except Refused as refusal:
             if refusal.code not in (RefusalCode.REVOKED, RefusalCode.EXPIRED):
                 raise
@@ -211,9 +206,12 @@ class Copies:
         name, words = clean(viewer.name), words_of(viewer.signing_key)
         self._context.events.emit(CopyWaits(task.image, task.grant, name, until, words, trouble))
 
-    def _reporter(self, grant: str, *, sending: bool) -> Callable[[int, int], None]:
+    def _reporter(self, grant: str, session: Session | None, *, sending: bool) -> Callable[[int, int], None]:
+        """Return what tells of a copy's progress: in a session with the other peer, or with the cloud if None."""
+
         def report(done: int, total: int) -> None:
-            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total))
+            way = "" if session is None else self._ways.shown(session)
+            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total, way=way))
 
         return report
 
@@ -224,7 +222,7 @@ class Copies:
         """
         label = encode(CopyObject(grant=task.grant, image=task.image), cap_bytes=MAX_LABEL_BYTES)
         held = self._held[task.grant] = anyio.Event()
-        report = self._reporter(task.grant, sending=True)
+        report = self._reporter(task.grant, session, sending=True)
         try:
             for _ in range(_OFFERS):
                 try:
@@ -307,7 +305,7 @@ class Copies:
         if offer.size > MAX_STEGO_BYTES or label.grant in self._taking:
             raise Refused("not_ready", "This image is being received.")
         self._taking.add(label.grant)
-        incoming = Incoming(progress=self._reporter(label.grant, sending=False))
+        incoming = Incoming(progress=self._reporter(label.grant, session, sending=False))
         self._context.tasks.start_soon(self._take, session, label, incoming)
         return incoming
 
@@ -358,7 +356,7 @@ class Copies:
 
     async def _taken(self, found: ops.HeldCopy, image: str, owner: bytes) -> bool:
         """Keep a copy from the cloud, which is told so; return whether it opens."""
-        data = await self._waiting.fetch(found, owner, self._reporter(found.grant, sending=False))
+        data = await self._waiting.fetch(found, owner, self._reporter(found.grant, None, sending=False))
         if data is None:
             return False
         try:

@@ -148,12 +148,14 @@ class RowSetAside:
 
 @dataclass(frozen=True, slots=True)
 class CopyProgress:
-    """A stego image is on its way to a viewer (`sending`) or from an owner."""
+    """A stego image is on its way to a viewer (`sending`) or from an owner, or by the cloud."""
 
     grant: str
     sending: bool
     done: int
     total: int
+    way: str = ""
+    """How it goes between the two peers: `direct`, or through which node; empty where the cloud holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
 from tui.peer.view_requests import ViewRequests
 from tui.peer.viewing import Viewing
+from tui.peer.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class PeerLifecycle:
         *,
         bind_host: str | None = None,
         holds_copies: bool = True,
+        share_local_addresses: bool = True,
+        relay_only: bool = False,
         passphrase: str | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = monotonic,
@@ -75,6 +78,8 @@ class PeerLifecycle:
         self._source = cluster if isinstance(cluster, Cluster) else checked_path(cluster, "A cluster")
         self._bind_host = bind_host
         self._holds_copies = holds_copies
+        self._share_local_addresses = share_local_addresses
+        self._relay_only = relay_only
         self._passphrase = None if passphrase is None else checked_passphrase(passphrase)
         self._entropy = entropy
         self._clock = clock
@@ -121,6 +126,8 @@ class PeerLifecycle:
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered
         endpoint.on_closed = self._closed
+        endpoint.on_silent = lambda session: self._ways.silent(session)
+        endpoint.on_moved = lambda session: self._ways.moved(session)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         await stack.enter_async_context(endpoint)
@@ -139,6 +146,8 @@ class PeerLifecycle:
             self._wall,
             partials=partials,
             holds_copies=self._holds_copies,
+            share_local_addresses=self._share_local_addresses,
+            relay_only=self._relay_only,
         )
         await self._recall(context)
         self._make_parts(context)
@@ -158,12 +167,13 @@ class PeerLifecycle:
         self._outbox = Outbox(context)
         self._adopting = Adopting(context)
         self._asks = ViewRequests(context)
-        self._copies = Copies(context, self._people, self._outbox, self._adopting.looked)
+        self._ways = Ways(context)
+        self._copies = Copies(context, self._people, self._outbox, self._ways, self._adopting.looked)
         self._given = GivenGrants(context)
         self._confirming = Confirming(context, self._given)
         self._granting = Granting(context, self._people, self._outbox, self._copies, self._given, self._confirming)
         self._holding = Holding(context)
-        self._notices = DirectNotices(context, self._people, self._copies, self._holding)
+        self._notices = DirectNotices(context, self._people, self._ways, self._copies, self._holding)
         self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
         self._restoring = Restoring(context, self._outbox, self._given, self._confirming, self._mailbox, self._asks)
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
@@ -186,6 +196,7 @@ class PeerLifecycle:
         self._outbox.on_settled = self._settled
         cloud = context.cloud
         cloud.on_other_device = self._other_device
+        cloud.on_meeting = self._ways.asked
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._account.lapsed
@@ -255,6 +266,7 @@ class PeerLifecycle:
 
     def _closed(self, session: Session, _reason: str) -> None:
         self._context.cloud.session_closed(session)
+        self._ways.closed(session)
 
     def _receive(self, session: Session, data: bytes) -> None:
         if self._context.cloud.is_node(session):

@@ -225,6 +225,20 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class PathFound:
+    """How another account's peer is reached from here."""
+
+    account: int
+    name: str
+    path: str
+    """`direct`, or through which node; empty where no path was found."""
+    took_s: float
+    """Until the first path was found."""
+    trouble: str = ""
+    """Why none was found."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatus:
     """How this peer stands with the cloud. `latency_s` is the last measured answer time of a node.
 

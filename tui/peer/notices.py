@@ -31,6 +31,7 @@ from tui.peer.events import RightsHeard
 from tui.peer.holding import Holding, Right
 from tui.peer.people import People
 from tui.peer.tending import attempt
+from tui.peer.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,10 @@ class _Waiting:
 class DirectNotices:
     """Sends notices as an owner, takes them as a viewer."""
 
-    def __init__(self, context: Context, people: People, copies: Copies, holding: Holding) -> None:
+    def __init__(self, context: Context, people: People, ways: Ways, copies: Copies, holding: Holding) -> None:
         self._context = context
         self._people = people
+        self._ways = ways
         self._copies = copies
         self._holding = holding
         self._waiting: dict[str, _Waiting] = {}
@@ -100,14 +102,12 @@ class DirectNotices:
     async def _heard_in_time(self, waiting: _Waiting) -> ops.Account | None:
         """Return the viewer whose peer has answered, None where it has not."""
         viewer = await self._people.find(waiting.grant.viewer)
-        if viewer.host is None or viewer.port is None:
-            raise Unavailable("The viewer's peer is away.")
         data = encode(notice_of(waiting.record, waiting.grant.consumed), cap_bytes=MAX_MESSAGE_BYTES)
         waiting.viewer_key, waiting.heard = viewer.session_key, anyio.Event()
         for pause_s in _PAUSES_S[:SENDS]:
             if self._waiting.get(waiting.grant.grant) is not waiting:
                 raise Unavailable("A later change is told instead.")
-            session = await self._context.endpoint.connect((viewer.host, viewer.port), viewer.session_key)
+            session = await self._ways.reach(viewer, waiting.grant.grant)
             self._context.endpoint.post(session, data)
             with anyio.move_on_after(pause_s):
                 await waiting.heard.wait()

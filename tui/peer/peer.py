@@ -51,6 +51,7 @@ from tui.peer.models import (
     MyImage,
     OfferedImage,
     OutboxEntry,
+    PathFound,
     PeerImage,
     PeerStatus,
     Requests,
@@ -233,6 +234,13 @@ class Peer(PeerLifecycle):
     async def users(self, text: str = "", *, page: int = 0) -> UserPage:
         """Return one page of accounts whose name or id contains `text`, those online first."""
         return await self._offers.users(checked_text(text, "What is looked for")[:64], checked_page(page))
+
+    async def find_path(self, account: int) -> PathFound:
+        """Find a path to the peer of another account, as a copy on its way does, and say how it goes.
+
+        Raises `InvalidInput` where the two share no grant; `IdentityChanged`, `Refused`, `Unavailable` as a look-up.
+        """
+        return await self._ways.find(await self._people.find(checked_account(account)))
 
     async def images_of(self, account: int, *, page: int = 0) -> list[OfferedImage]:
         """Return images that an account offers."""

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import anyio
 
@@ -75,34 +76,24 @@ async def _try_all(endpoint: Endpoint, cluster: Cluster, answered: set[str]) -> 
 
 async def _why(nodes: list[NodeAddress]) -> str:
     """Return what the machines of silent nodes, and the paths to them, tell, in a sentence that says what to do."""
-    closed: list[NodeAddress] = []
-    unknown: list[NodeAddress] = []
-    narrow: list[Address] = []
+    found: dict[Address, Silence] = {}
 
-    async def ask(node: NodeAddress) -> None:
-        there = [one for address in node.addresses if (one := await _closed(address)) is not None]
-        if not there:
-            unknown.append(node)
-        elif all(there):
-            closed.append(node)
-        else:
-            for address in node.addresses:
-                again.start_soon(look, address)
+    async def ask(address: Address) -> None:
+        found[address] = await silence_of(address)
 
-    async def look(address: Address) -> None:
-        if await is_too_narrow(address):
-            narrow.append(address)
-
-    async with anyio.create_task_group() as again, anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
         for node in nodes:
-            group.start_soon(ask, node)
-    if narrow:
-        return narrow_path(narrow[0])
+            for address in node.addresses:
+                group.start_soon(ask, address)
+    for address, silence in found.items():
+        if silence is Silence.NARROW:
+            return narrow_path(address)
+    kinds = [{found[address] for address in node.addresses} - {Silence.NO_WAY} for node in nodes]
     where = " or ".join(map(shown_address, nodes[0].addresses))
-    if len(unknown) == len(nodes):
-        hosts = " or ".join(unknown[0].hosts)
+    if not any(kinds):
+        hosts = " or ".join(nodes[0].hosts)
         return f"There is no way to {hosts}; check the network, and the addresses in the cluster file."
-    if len(closed) == len(nodes):
+    if all(kind == {Silence.CLOSED} for kind in kinds):
         return f"Nothing runs at {where}; start the cluster with `glimpse up`, or ask its operator."
     if all(is_loopback(host) for node in nodes for host in node.hosts):
         return f"Something runs at {where}, but with other keys than the cluster file has; use a new copy of that file."
@@ -112,9 +103,23 @@ async def _why(nodes: list[NodeAddress]) -> str:
     )
 
 
-async def _closed(address: Address) -> bool | None:
-    """Return whether nobody listens there, None where there is no way to that host from here."""
+class Silence(Enum):
+    """What is known of an address at which no node answers."""
+
+    NO_WAY = auto()
+    """No route leads there, or the name is not known."""
+    CLOSED = auto()
+    """The machine says that nothing listens there."""
+    NARROW = auto()
+    """Only small datagrams get there."""
+    UNKNOWN = auto()
+
+
+async def silence_of(address: Address) -> Silence:
+    """Return what the machine at an address, and the path to it, tell; takes about a second."""
     try:
-        return await is_closed(address)
+        if await is_closed(address):
+            return Silence.CLOSED
     except OSError:
-        return None
+        return Silence.NO_WAY
+    return Silence.NARROW if await is_too_narrow(address) else Silence.UNKNOWN

@@ -95,5 +95,5 @@ class Whereabouts:
             found = await self.find(account, wait_s=_WAIT_S)
         except GlimpseError:
             return
-        if found.host is not None:
+        if found.is_there:
             self._on_there(account)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
+    from shared.wire.feed_messages import Traffic
     from tui.monitor.model.heartbeats import BeatRow
     from tui.monitor.model.nodes import Curves, NodeData
     from tui.monitor.model.series import Curve
@@ -205,9 +206,16 @@ def _figures(node: NodeData, palette: Palette, *, wide: bool) -> list[Text | tup
         _pair("in flight", thousands(work.in_flight), "requests" if wide else "", per_second(node.rates.requests))
     )
     rate = data_rate(node.rates.sent_bytes + node.rates.received_bytes)
-    lines.append(_pair("worker ports" if wide else "ports", str(traffic.worker_ports), "traffic" if wide else "", rate))
+    lines.append(_pair(*_carrying(traffic, wide=wide), "traffic" if wide else "", rate))
     lines.append(_last_line(node, palette, wide=wide))
     return lines
+
+
+def _carrying(traffic: Traffic, *, wide: bool) -> tuple[str, str]:
+    """Return name and value of what it carries: for pairs of peers that reach each other through it, else transfers."""
+    if traffic.relay_pairs:
+        return "relays pairs" if wide else "pairs", str(traffic.relay_pairs)
+    return "worker ports" if wide else "ports", str(traffic.worker_ports)
 
 
 def _where(node: NodeData, palette: Palette, *, wide: bool) -> Text | tuple[Text, Text]:

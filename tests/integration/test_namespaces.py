@@ -1,0 +1,50 @@
+"""Real peers behind the kernel's own address translators: a picture gets through, by the way that they allow, and
+`glimpse doctor` says what they are."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cluster import GLIMPSE
+from tests.namespaces.pairs import Cloud, cloud, give, goes_directly
+from tests.namespaces.world import Home, why_not, within
+from tui.peer.doctor import Mapping
+
+_REASON = why_not()
+pytestmark = pytest.mark.skipif(bool(_REASON), reason=_REASON or "can be run")
+PAIRS = (
+    (Home.RESTRICTED, Home.DOUBLE),
+    (Home.FULL_CONE, Home.SYMMETRIC),
+    (Home.SYMMETRIC, Home.RESTRICTED),
+    (Home.BLOCKED, Home.NONE),
+)
+MAPPINGS = {
+    Home.NONE: Mapping.NONE,
+    Home.RESTRICTED: Mapping.ENDPOINT_INDEPENDENT,
+    Home.SYMMETRIC: Mapping.DEPENDENT,
+    Home.BLOCKED: Mapping.ENDPOINT_INDEPENDENT,
+}
+_SEEN_FOR_S = 2.0
+"""How long it is watched that a pair without a direct way stays with a node; a direct way takes a fraction of it."""
+
+
+def test_every_home_is_reached_and_directly_where_its_router_allows_it(tmp_path: Path) -> None:
+    with cloud(tmp_path) as running:
+        people = [(running.person(owner), running.person(viewer)) for owner, viewer in PAIRS]
+        for homes, (owner, viewer) in zip(PAIRS, people, strict=True):
+            expected = goes_directly(*homes)
+            taken = give(running, owner, viewer, homes, within_s=30.0 if expected else _SEEN_FOR_S)
+            assert taken.whole, homes
+            assert taken.is_direct is expected, taken
+            if (mapping := MAPPINGS.get(homes[0])) is not None:
+                told = examined(running, owner.namespace)
+                assert (told["translator"], told["families"]) == (mapping.value, ["IPv4"]), homes[0]
+                assert all(node["answers"] for node in told["nodes"])
+
+
+def examined(running: Cloud, namespace: str) -> dict:
+    """Return what `glimpse doctor` says in a home."""
+    command = within(namespace, [*GLIMPSE, "doctor", "--json", "--cluster", str(running.file)])
+    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)

@@ -1,0 +1,181 @@
+"""Ways between peers: directly, through a node, and from one to the other while a picture is on its way."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from shared.errors import Refused, Unavailable
+from shared.secure.relayed import wrap
+from shared.wire import operations as ops
+from tests import photos
+from tests.integration.cluster import RunningCluster
+from tests.integration.test_peers import received
+from tests.patience import PATIENCE_S, until
+from tests.ports import free_ports
+from tui.commands.up import set_up
+from tui.peer.events import CopyProgress
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("ways"), pytest.mark.usefixtures("first_try")]
+
+
+SLOWLY = 600_000
+"""Bytes a second that these nodes carry for one account: a copy on its way has a middle in which things can happen."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """Three nodes that carry little."""
+    folder = tmp_path_factory.mktemp("cluster")
+    place = set_up(folder, base_port=free_ports(6))
+    for node in place.cluster.nodes:
+        with (folder / f"node-{node.name}.toml").open("a") as file:
+            file.write(f"\n[limits]\nrelayed_bytes_per_s = {SLOWLY}\n")
+    running = RunningCluster(folder)
+    yield running
+    running.stop()
+
+
+async def ways_of_a_copy(events: Any) -> list[str]:
+    """Return the ways that a copy went, in order, until all of it was there."""
+    ways: list[str] = []
+    with anyio.fail_after(PATIENCE_S):
+        async for event in events:
+            if isinstance(event, CopyProgress):
+                if event.way not in ways[-1:]:
+                    ways.append(event.way)
+                if event.done == event.total:
+                    return ways
+    raise AssertionError("the peer was closed")
+
+
+async def given(owner: Any, viewer: Any, photo: Path) -> list[str]:
+    """Give a picture that the viewer opens; return the ways that it went."""
+    image = await owner.encrypt(photo)
+    with owner.subscribe() as events:
+        await owner.grant(image.image, viewer.me.account, 1)
+        ways = await ways_of_a_copy(events)
+    held = await received(viewer, image.image)
+    assert (await viewer.view(held.image)).data == photo.read_bytes()
+    return ways
+
+
+async def test_whoever_hides_addresses_is_reached_through_a_node_and_never_directly(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    found = await owner._people.find(viewer.me.account)
+    assert (found.online, found.host, found.port) == (True, None, None)
+    [way] = await given(owner, viewer, photo)
+    assert way.startswith("through n")
+    hidden = viewer._context.endpoint.local_address[1]
+    assert all(session.address[1] != hidden for session in owner._context.endpoint.sessions)
+
+
+async def test_who_hides_addresses_does_not_show_them_by_sending(people: Any, photo: Path) -> None:
+    owner, viewer = await people("ada", relay_only=True), await people("ben")
+    [way] = await given(owner, viewer, photo)
+    assert way.startswith("through n")
+
+
+async def test_two_people_in_one_network_go_directly(people: Any, photo: Path) -> None:
+    assert await given(await people("ada"), await people("ben"), photo) == ["direct"]
+
+
+async def test_a_session_through_a_node_goes_over_to_a_direct_way(
+    people: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind two routers: no first message gets through, what both sides send at the same moment does."""
+    owner, viewer = await people("ada"), await people("ben")
+
+    async def no_way(*_: Any, **__: Any) -> Any:
+        raise Unavailable("Nobody answers.")
+
+    monkeypatch.setattr(owner._context.endpoint, "connect", no_way)
+    moved = anyio.Event()
+    monkeypatch.setattr(owner._context.endpoint, "on_moved", lambda _session: moved.set())
+    ways = await given(owner, viewer, photo)
+    assert ways[-1] in ("direct", ways[0])
+    with anyio.fail_after(PATIENCE_S):
+        await moved.wait()
+    assert await given(owner, viewer, photo) == ["direct"]
+
+
+async def test_nobody_is_carried_to_who_did_not_agree(people: Any, photo: Path) -> None:
+    """A grant is what two people agree by: who has none with somebody gets no way there, nor into another pair's."""
+    owner, viewer, mallory = await people("ada"), await people("ben", relay_only=True), await people("mallory")
+    await given(owner, viewer, photo)
+    [grant] = [row.grant for row in (await owner.my_images())[:1] for row in await owner.viewers(row.image)]
+    with pytest.raises(Refused, match="no such grant"):
+        await mallory._cloud.query(ops.Meet(grant=grant), ops.Met)
+    [way] = [
+        owner._context.endpoint._relayed_ways.at(session.address)
+        for session in owner._context.endpoint.sessions
+        if session.roams
+    ]
+    assert way is not None
+    junk = wrap(way.handle, bytes(100))
+    mallory._context.endpoint._send(mallory._context.cloud.session_to(owner._context.cloud.name_of(way.node)), junk)
+    await mallory.users()  # asked after that, and answered
+
+    async def junk_there() -> int:
+        return viewer._context.endpoint.statistics().dropped.get("malformed", 0)
+
+    assert await junk_there() == 0
+    owner._context.endpoint._send(way.node, junk)
+    await until(junk_there, lambda count: count == 1)
+
+
+async def test_an_account_sends_more_than_its_share_in_vain(people: Any, cluster: RunningCluster, photo: Path) -> None:
+    """Nothing of it waits at the node, and what other people do there goes on."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    [shown] = await given(owner, viewer, photo)
+    endpoint, name = owner._context.endpoint, shown.removeprefix("through ")
+
+    async def carried() -> tuple[int, int]:
+        status = await anyio.to_thread.run_sync(cluster.status)
+        [node] = [node for node in status["nodes"] if node["name"] == name]
+        return int(node["relayed_bytes"]), int(node["relay_refused"].get("beyond its share", 0))
+
+    before, _ = await carried()
+    began = anyio.current_time()
+    [session] = [session for session in endpoint.sessions if session.roams]
+    while (await carried())[1] < 1_000:
+        endpoint._carry(session.address, [bytes(1_100)] * 1_000)
+        await viewer.users()
+    through = (await carried())[0] - before
+    assert through <= SLOWLY * (1 + anyio.current_time() - began) + photo.stat().st_size
+
+
+async def test_the_copy_goes_on_over_another_node_when_the_one_that_carries_it_dies(
+    people: Any, cluster: RunningCluster, tmp_path: Path
+) -> None:
+    """What has arrived is not sent again: the transfer is the same one before and after."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    picture = tmp_path / "large.png"
+    picture.write_bytes(photos.resized("chelsea.png", (900, 700)))
+    image = await owner.encrypt(picture)
+    done: list[int] = []
+    ways: list[str] = []
+    killed = ""
+    with owner.subscribe() as events:
+        await owner.grant(image.image, viewer.me.account, 1)
+        with anyio.fail_after(PATIENCE_S):
+            async for event in events:
+                if not isinstance(event, CopyProgress):
+                    continue
+                done.append(event.done)
+                ways.append(event.way)
+                if not killed and event.done > event.total / 4:
+                    killed = event.way.removeprefix("through ")
+                    os.kill(cluster.pid(killed), signal.SIGKILL)
+                if event.done == event.total:
+                    break
+    assert killed
+    assert ways[-1] not in ("direct", f"through {killed}")
+    assert done == sorted(done), "it began anew"
+    held = await received(viewer, image.image)
+    assert (await viewer.view(held.image)).data == picture.read_bytes()
+    assert await until(owner.outbox, lambda rows: not rows) == []

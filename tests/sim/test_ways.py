@@ -1,0 +1,96 @@
+"""Two peers behind address translators of every kind: they always find a way, and the direct one where there is one."""
+
+import pytest
+
+from shared.secure.path_choice import PathChoice
+from tests.sim.nat import Depends, Kind
+from tests.sim.ways import NODES, SimPeer, World, journey, kill_node
+
+FULL_CONE = Kind(Depends.NOTHING, Depends.NOTHING)
+RESTRICTED = Kind(Depends.NOTHING, Depends.PORT)
+SYMMETRIC = Kind(Depends.PORT, Depends.PORT)
+BLOCKED = Kind(only_to=NODES)
+
+
+def met(world: World, seconds: float = 8.0) -> World:
+    world.begin()
+    world.run(seconds)
+    assert all(peer.heard_at for peer in world.peers)
+    return world
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_pair_is_without_a_way_and_none_goes_through_a_node_without_need(seed: int) -> None:
+    """Through lost datagrams, translators that forget, and the end of the node that carries them."""
+    journey(seed)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "direct"),
+    [
+        ((), (), True),
+        ((), (RESTRICTED,), True),
+        ((), (SYMMETRIC,), True),
+        ((FULL_CONE,), (SYMMETRIC,), True),
+        ((RESTRICTED,), (RESTRICTED,), True),
+        ((RESTRICTED, RESTRICTED), (RESTRICTED, RESTRICTED), True),
+        ((RESTRICTED,), (SYMMETRIC,), False),
+        ((SYMMETRIC,), (SYMMETRIC,), False),
+        ((BLOCKED,), (), False),
+        ((RESTRICTED,), (BLOCKED,), False),
+    ],
+)
+def test_what_translators_allow_is_what_is_taken(one: tuple[Kind, ...], other: tuple[Kind, ...], direct: bool) -> None:
+    for homes in ((one, other), (other, one)):
+        assert [peer.is_direct for peer in met(World(1, homes)).peers] == [direct, direct]
+
+
+def test_two_machines_behind_one_translator_meet_within_it() -> None:
+    world = met(World(1, ((RESTRICTED,), (RESTRICTED,)), shared=1))
+    assert all(peer.talk is not None and peer.talk.address[0].startswith("192.168.1.") for peer in world.peers)
+
+
+def test_a_peer_that_hides_its_addresses_sends_nothing_to_the_other_one() -> None:
+    world = World(1, ((), ()), hides=(True, False))
+    met(world)
+    assert not any(peer.is_direct for peer in world.peers)
+    nodes = {node.address for node in world.nodes}
+    assert all(peer.spoken_to == nodes for peer in world.peers)
+
+
+def test_a_node_that_dies_is_replaced_by_another_without_a_new_session() -> None:
+    world = met(World(1, ((SYMMETRIC,), (SYMMETRIC,))))
+    sessions = [peer.talk for peer in world.peers]
+    began = world.time.now
+    kill_node(world, world.random)
+    world.run(6.0)
+    world.check_talking(began)
+    assert [peer.talk for peer in world.peers] == sessions
+
+
+def test_a_router_that_is_switched_off_and_on_costs_about_a_second() -> None:
+    world = met(World(1, ((RESTRICTED,), (RESTRICTED,))))
+    assert all(peer.is_direct for peer in world.peers)
+    world.translators[0][0].forget()
+    world.run(6.0)
+    assert all(peer.is_direct for peer in world.peers)
+    for peer in world.peers:
+        gaps = [after - before for before, after in zip(peer.heard_at, peer.heard_at[1:], strict=False)]
+        assert max(gaps) < 1.5
+
+
+@pytest.mark.parametrize("without", ["probes of one side", "doubts"])
+def test_the_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+    """A check is worth what it finds: with a part of the search taken out, it must."""
+    if without == "doubts":
+        monkeypatch.setattr(PathChoice, "doubt", lambda *_, **__: None)
+    else:
+        told_of = SimPeer._told_of
+        monkeypatch.setattr(SimPeer, "_told_of", lambda self, told: [] if self.name == "b" else told_of(self, told))
+    wrong = 0
+    for seed in range(40):
+        try:
+            journey(seed)
+        except AssertionError:
+            wrong += 1
+    assert wrong

@@ -1,0 +1,291 @@
+"""The ways to other people's peers: directly, or through a node, whichever answers first.
+
+A direct way to where the cloud says that a peer is gets a head start. Then a node is asked for a meeting: it tells the
+other peer, which knows the grant that the two share, and carries their datagrams from then on. In the session that
+begins there both look for a direct way (`shared.secure.path_choice`). Where a way is lost, another node is asked for
+the next one.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+
+from shared.config import MAX_MESSAGE_BYTES
+from shared.errors import GlimpseError, InvalidInput, PathTooNarrow, Refused, Unavailable
+from shared.net.candidates import local_addresses, usable
+from shared.net.endpoint import Address, Session
+from shared.secure.path_choice import SEARCH_S
+from shared.secure.relayed import is_relayed
+from shared.text import clean
+from shared.wire import operations as ops
+from shared.wire.base import MAX_CANDIDATES, PathAddress
+from shared.wire.codec import encode
+from shared.wire.peer_messages import Meeting, MeetingAnswer
+from shared.wire.refusals import RefusalCode
+from tui.peer.asker import Asker
+from tui.peer.context import Context
+from tui.peer.models import PathFound
+from tui.peer.tending import attempt
+
+log = logging.getLogger(__name__)
+
+FOUND_S: Final = 5.0
+"""How long a way to somebody who is online is looked for."""
+_HEAD_START_S: Final = 0.1
+"""By how much a direct way is tried ahead of one through a node: some round trips in one's own network. That costs the
+cloud a request where the direct way is longer, and the first byte comes that much later where there is none."""
+_FRESH_S: Final = 5.0
+"""A session in which the other side was heard this lately is used again."""
+_MEETINGS: Final = 3
+"""How often a node is asked: the next one may be in touch with the other peer where the last one was not."""
+_ASK_AGAIN_S: Final = 0.3
+_SEEN_AFTER_S: Final = 0.5
+"""How long after a keep-alive this peer knows at the latest where nodes see it."""
+_MAIL_PAUSES_S: Final = (0.03, 0.05, 0.1, 0.2, 0.4)
+"""When it is looked again whether mail has told of a grant that somebody looks for a way over."""
+_REMEMBERED: Final = 256
+_ASKED_AT_ONCE: Final = 16
+"""Meetings that are looked into at a time; nodes repeat what is not answered."""
+_NOT_NOW: Final = frozenset({RefusalCode.BUSY, RefusalCode.NOT_FOUND})
+
+DIRECT: Final = "direct"
+
+Find = Callable[[], Awaitable[Session]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why there is a session that roams: with whom, over which grant."""
+
+    key: bytes
+    grant: str
+
+
+class Ways:
+    """Finds ways to other peers, and answers those that look for one here."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._cloud = Asker(context)
+        self._opened: OrderedDict[Session, _Reason] = OrderedDict()
+        """Sessions that this side opened through a node."""
+        self._seeking: set[Session] = set()
+        """Those for which another way is being looked for."""
+        self._looking_into = 0
+        self._move = anyio.Event()
+        """Set, and replaced, when any session has moved."""
+
+    # --- From here ---------------------------------------------------------------------------------------------------
+    async def reach(self, other: ops.Account, grant: str, *, timeout_s: float = FOUND_S) -> Session:
+        """Return an open session with the peer of the account on the other side of a grant.
+
+        Raises `Unavailable` where it is away, or no way was found within `timeout_s` seconds, as `PathTooNarrow` where
+        that is known to be why there is no direct one.
+        """
+        if not other.is_there:
+            raise Unavailable("The other side is away.")
+        endpoint = self._context.endpoint
+        for session in reversed(endpoint.sessions):
+            if session.remote_key == other.session_key and session.roams and endpoint.silent_s(session) < _FRESH_S:
+                return session
+        found: list[Session] = []
+        reasons: list[str] = []
+        narrow: list[PathTooNarrow] = []
+        direct = other.host is not None and other.port is not None and not self._context.relay_only
+        with anyio.move_on_after(timeout_s):
+            async with anyio.create_task_group() as group:
+
+                async def race(what: str, find: Find, after_s: float) -> None:
+                    await anyio.sleep(after_s)
+                    try:
+                        found.append(await find())
+                        group.cancel_scope.cancel()
+                    except GlimpseError as error:
+                        reasons.append(f"{what}: {error}")
+                        if isinstance(error, PathTooNarrow):
+                            narrow.append(error)
+
+                if direct:
+                    assert other.host is not None
+                    assert other.port is not None
+                    address = other.host, other.port
+                    straight = partial(endpoint.connect, address, other.session_key, timeout_s=timeout_s)
+                    group.start_soon(race, DIRECT, straight, 0.0)
+                through = partial(self._through_a_node, other.session_key, grant, timeout_s)
+                group.start_soon(race, "through a node", through, _HEAD_START_S if direct else 0.0)
+        if found:
+            return found[0]
+        if narrow:
+            raise narrow[0]
+        raise Unavailable(" ".join(reasons) or "No way was found in time.")
+
+    async def _through_a_node(self, key: bytes, grant: str, timeout_s: float) -> Session:
+        way, _ = await self._meet(grant)
+        session = await self._context.endpoint.connect_through(way, key, timeout_s=timeout_s)
+        self._opened[session] = _Reason(key, grant)
+        while len(self._opened) > _REMEMBERED:
+            self._opened.popitem(last=False)
+        return session
+
+    async def _meet(self, grant: str) -> tuple[Address, list[Address]]:
+        """Have a node bring this peer and the other one of a grant together; return the way, and where the other is.
+
+        Raises `Unavailable` where no node is in touch with it, `Refused` where the grant is over.
+        """
+        cloud, endpoint = self._context.cloud, self._context.endpoint
+        for _ in range(_MEETINGS):
+            try:
+                met = await self._cloud.query(
+                    ops.Meet(grant=grant, candidates=self.candidates()), ops.Met, at_once=_NOT_NOW
+                )
+            except Refused as refusal:
+                raise Unavailable(str(refusal)) from refusal
+            node = cloud.session_to(met.node)
+            if met.handle is not None and node is not None:
+                candidates = self._told(met.candidates)
+                return endpoint.add_way(node, met.handle, candidates), candidates
+            await anyio.sleep(_ASK_AGAIN_S)
+        raise Unavailable("No node is in touch with the other side.")
+
+    def candidates(self) -> tuple[PathAddress, ...]:
+        """Return where this peer may be reached directly, as far as others may know: as nodes see it, and here."""
+        context = self._context
+        if context.relay_only:
+            return ()
+        found = list(context.cloud.seen_at())
+        if context.share_local_addresses:
+            found += local_addresses(context.endpoint.local_address)
+        return tuple(PathAddress(*address) for address in dict.fromkeys(found))[:MAX_CANDIDATES]
+
+    def _told(self, candidates: tuple[PathAddress, ...]) -> list[Address]:
+        """Return which of the other side's addresses are probed: none where that would tell it this one's."""
+        if self._context.relay_only:
+            return []
+        return usable(((told.host, told.port) for told in candidates), self._context.endpoint.local_address)
+
+    # --- When a way is lost ------------------------------------------------------------------------------------------
+    def silent(self, session: Session) -> None:
+        """The other side answers on none of the ways of a session: a node is asked for one more, if that is this side's
+        to do."""
+        reason = self._opened.get(session)
+        if reason is not None and session not in self._seeking and session.alive:
+            self._seeking.add(session)
+            self._context.tasks.start_soon(attempt, "another way", partial(self._seek, session, reason))
+
+    async def _seek(self, session: Session, reason: _Reason) -> None:
+        try:
+            way, candidates = await self._meet(reason.grant)
+            self._context.endpoint.roam(session, [way, *candidates])
+        except GlimpseError as error:
+            log.info("no other way was found", extra={"grant": reason.grant, "reason": str(error)})
+        finally:
+            self._seeking.discard(session)
+
+    def moved(self, session: Session) -> None:
+        """A session goes another way. Where that leads through a node again, one of the two may have another address
+        outside, which nodes see by its next keep-alive: then the other side is told of it."""
+        self._move.set()
+        self._move = anyio.Event()
+        if session in self._opened and is_relayed(session.address):
+            self._context.tasks.start_soon(attempt, "fresh addresses", partial(self._renew, session))
+
+    async def _renew(self, session: Session) -> None:
+        await anyio.sleep(self._context.timing.keep_alive_s + _SEEN_AFTER_S)
+        if is_relayed(session.address):
+            self.silent(session)
+
+    def closed(self, session: Session) -> None:
+        """A session is over."""
+        self._opened.pop(session, None)
+
+    # --- To here -----------------------------------------------------------------------------------------------------
+    def asked(self, node: Session, meeting: Meeting) -> None:
+        """Somebody looks for a way here, says a node. Only who shares a grant with this account is answered."""
+        if self._looking_into < _ASKED_AT_ONCE:
+            self._looking_into += 1
+            self._context.tasks.start_soon(attempt, "meeting", partial(self._look_into, node, meeting))
+
+    async def _look_into(self, node: Session, meeting: Meeting) -> None:
+        try:
+            if not await self._shares(meeting.grant, meeting.key):
+                self._context.cloud.on_mail()  # which may tell of the grant at this very moment
+                if not await self._shares_soon(meeting.grant, meeting.key):
+                    return
+        finally:
+            self._looking_into -= 1
+        endpoint = self._context.endpoint
+        candidates = self._told(meeting.candidates)
+        way = endpoint.add_way(node, meeting.handle, candidates)
+        for session in endpoint.sessions:
+            if session.roams and session.remote_key == meeting.key:
+                endpoint.roam(session, [way, *candidates])
+        answer = MeetingAnswer(handle=meeting.handle, candidates=self.candidates())
+        endpoint.post(node, encode(answer, cap_bytes=MAX_MESSAGE_BYTES))
+
+    async def _shares_soon(self, grant: str, key: bytes) -> bool:
+        for pause_s in _MAIL_PAUSES_S:
+            await anyio.sleep(pause_s)
+            if await self._shares(grant, key):
+                return True
+        return False
+
+    async def _shares(self, grant: str, key: bytes) -> bool:
+        """Return whether this account gave this grant to, or holds it from, the account with this session key."""
+        row = await self._context.store.run(
+            lambda store: store.one(
+                "SELECT 1 AS found FROM accounts WHERE session_key = :key AND account IN ("
+                "SELECT owner FROM held WHERE grant_id = :grant UNION "
+                "SELECT viewer FROM given WHERE grant_id = :grant)",
+                key=key,
+                grant=grant,
+            )
+        )
+        return row is not None
+
+    # --- Looking only ------------------------------------------------------------------------------------------------
+    async def find(self, other: ops.Account) -> PathFound:
+        """Find a path to another account's peer, and give a direct one some seconds.
+
+        Raises `InvalidInput` where this account and the other one share no grant, for then nobody may look.
+        """
+        name = clean(other.name)
+        grant = await self._shared_with(other.account)
+        if grant is None:
+            raise InvalidInput(
+                f"You and {name} share no picture; a path is looked for once one of you has accepted a request."
+            )
+        began = self._context.clock()
+        try:
+            session = await self.reach(other, grant)
+        except Unavailable as error:
+            return PathFound(other.account, name, "", self._context.clock() - began, str(error))
+        took_s = self._context.clock() - began
+        with anyio.move_on_after(SEARCH_S):
+            while is_relayed(session.address) and session.alive:
+                await self._move.wait()
+        return PathFound(other.account, name, self.shown(session), took_s)
+
+    async def _shared_with(self, account: int) -> str | None:
+        """Return the newest grant between this account and another one."""
+        row = await self._context.store.run(
+            lambda store: store.one(
+                "SELECT grant_id FROM held WHERE owner = :account UNION ALL"
+                " SELECT grant_id FROM given WHERE viewer = :account LIMIT 1",
+                account=account,
+            )
+        )
+        return None if row is None else str(row["grant_id"])
+
+    # --- How it goes -------------------------------------------------------------------------------------------------
+    def shown(self, session: Session) -> str:
+        """Return how a session goes in a few words: `direct`, or through which node."""
+        if not is_relayed(session.address):
+            return DIRECT
+        node = self._context.endpoint.node_of_way(session.address)
+        name = "" if node is None else self._context.cloud.name_of(node)
+        return f"through {name}" if name else "through a node"
