@@ -9,7 +9,6 @@ the next one.
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -55,22 +54,14 @@ DIRECT: Final = "direct"
 Find = Callable[[], Awaitable[Session]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reason:
-    """Why there is a session that roams: with whom, over which grant."""
-
-    key: bytes
-    grant: str
-
-
 class Ways:
     """Finds ways to other peers, and answers those that look for one here."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._cloud = Asker(context)
-        self._opened: OrderedDict[Session, _Reason] = OrderedDict()
-        """Sessions that this side opened through a node."""
+        self._opened: OrderedDict[Session, str] = OrderedDict()
+        """Sessions that roam and that this side opened, and the grant that each was opened over."""
         self._seeking: set[Session] = set()
         """Those for which another way is being looked for."""
         self._looking_into = 0
@@ -110,16 +101,20 @@ class Ways:
                 through = partial(self._through_a_node, other.session_key, grant, timeout_s)
                 group.start_soon(race, "through a node", through, _HEAD_START_S if direct else 0.0)
         if found:
+            self._note(found[0], grant)
             return found[0]
         raise Unavailable(" ".join(reasons) or "No way was found in time.")
 
     async def _through_a_node(self, key: bytes, grant: str, timeout_s: float) -> Session:
         way, _ = await self._meet(grant)
-        session = await self._context.endpoint.connect_through(way, key, timeout_s=timeout_s)
-        self._opened[session] = _Reason(key, grant)
-        while len(self._opened) > _REMEMBERED:
-            self._opened.popitem(last=False)
-        return session
+        return await self._context.endpoint.connect_through(way, key, timeout_s=timeout_s)
+
+    def _note(self, session: Session, grant: str) -> None:
+        """Remember over which grant a session was opened: over that another way can be asked for."""
+        if session.roams:
+            self._opened[session] = grant
+            while len(self._opened) > _REMEMBERED:
+                self._opened.popitem(last=False)
 
     async def _meet(self, grant: str) -> tuple[Address, list[Address]]:
         """Have a node bring this peer and the other one of a grant together; return the way, and where the other is.
@@ -161,17 +156,17 @@ class Ways:
     def silent(self, session: Session) -> None:
         """The other side answers on none of the ways of a session: a node is asked for one more, if that is this side's
         to do."""
-        reason = self._opened.get(session)
-        if reason is not None and session not in self._seeking and session.alive:
+        grant = self._opened.get(session)
+        if grant is not None and session not in self._seeking and session.alive:
             self._seeking.add(session)
-            self._context.tasks.start_soon(attempt, "another way", partial(self._seek, session, reason))
+            self._context.tasks.start_soon(attempt, "another way", partial(self._seek, session, grant))
 
-    async def _seek(self, session: Session, reason: _Reason) -> None:
+    async def _seek(self, session: Session, grant: str) -> None:
         try:
-            way, candidates = await self._meet(reason.grant)
+            way, candidates = await self._meet(grant)
             self._context.endpoint.roam(session, [way, *candidates])
         except GlimpseError as error:
-            log.info("no other way was found", extra={"grant": reason.grant, "reason": str(error)})
+            log.info("no other way was found", extra={"grant": grant, "reason": str(error)})
         finally:
             self._seeking.discard(session)
 
