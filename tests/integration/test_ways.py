@@ -3,20 +3,24 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from shared.errors import Refused, Unavailable
 from shared.secure.relayed import wrap
 from shared.wire import operations as ops
 from tests import photos
-from tests.integration.cluster import RunningCluster
+from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.integration.test_peers import received
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_ports
+from tui.client.host import LocalHost
+from tui.client.settings import load_settings
 from tui.commands.up import set_up
 from tui.peer.events import CopyProgress
 
@@ -78,6 +82,45 @@ async def test_who_hides_addresses_does_not_show_them_by_sending(people: Any, ph
     owner, viewer = await people("ada", relay_only=True), await people("ben")
     [way] = await given(owner, viewer, photo)
     assert way.startswith("through n")
+
+
+async def test_an_agent_and_the_client_hide_where_they_are_if_told_to(
+    people: Any, cluster: RunningCluster, tmp_path: Path
+) -> None:
+    watcher = await people("ada")
+    settings = tmp_path / "client.toml"
+    settings.write_text("relay_only = true\nshare_local_addresses = false\n")
+    chosen = load_settings(settings)
+    host = LocalHost(
+        tmp_path / "profiles",
+        cluster.file,
+        on_failure=pytest.fail,
+        share_local_addresses=chosen.share_local_addresses,
+        relay_only=chosen.relay_only,
+    )
+    places = {f"XDG_{kind}_HOME": str(tmp_path / kind.lower()) for kind in ("DATA", "CONFIG", "STATE")}
+    options = ["--profile", "eve", "--accept", "none", "--relay-only", "--cluster", str(cluster.file)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(host.run)
+        await checkpoint()
+        peer = await host.open("dan")
+        me = await peer.register("dan")
+        await peer.sign_in()
+        agent = await anyio.open_process([*GLIMPSE, "agent", *options], env={**os.environ, **places})
+        try:
+            for name in ("dan", "eve"):
+                page = await until(partial(watcher.users, name), lambda found: any(row.online for row in found.rows))
+                [row] = page.rows
+                found = await watcher._people.find(row.account)
+                assert (found.online, found.host, found.port) == (True, None, None)
+        finally:
+            agent.terminate()
+            await agent.wait()
+            await agent.aclose()
+        assert me.account != watcher.me.account
+        assert peer._ways.candidates() == ()
+        await host.close()
+        tasks.cancel_scope.cancel()
 
 
 async def test_two_people_in_one_network_go_directly(people: Any, photo: Path) -> None:
