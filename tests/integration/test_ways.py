@@ -16,6 +16,7 @@ from shared.secure.relayed import wrap
 from shared.wire import operations as ops
 from tests import photos
 from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.integration.endpoints import until as turning_until
 from tests.integration.test_peers import received
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_ports
@@ -82,6 +83,28 @@ async def test_who_hides_addresses_does_not_show_them_by_sending(people: Any, ph
     owner, viewer = await people("ada", relay_only=True), await people("ben")
     [way] = await given(owner, viewer, photo)
     assert way.startswith("through n")
+
+
+async def test_however_many_look_for_one_person_there_is_one_session(people: Any, photo: Path) -> None:
+    """Each opened one of its own, and beyond eight the oldest are closed, with what is on its way in them."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    await given(owner, viewer, photo)
+    [grant] = [row.grant for row in (await owner.my_images())[:1] for row in await owner.viewers(row.image)]
+    account, endpoint = await owner._people.find(viewer.me.account), owner._context.endpoint
+    for session in endpoint.sessions:
+        if session.roams:
+            endpoint.close_session(session)
+    await turning_until(lambda: not any(session.roams for session in endpoint.sessions))
+    found = set()
+
+    async def look() -> None:
+        found.add(await owner._ways.reach(account, grant))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(12):
+            tasks.start_soon(look)
+    assert len(found) == 1
+    assert [session for session in endpoint.sessions if session.remote_key == account.session_key] == list(found)
 
 
 async def test_an_agent_and_the_client_hide_where_they_are_if_told_to(

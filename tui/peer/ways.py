@@ -9,6 +9,7 @@ the next one.
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -54,6 +55,15 @@ DIRECT: Final = "direct"
 Find = Callable[[], Awaitable[Session]]
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """A search for a way to one other peer; whoever needs one meanwhile waits for what comes of it."""
+
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    session: Session | None = None
+    failure: str = ""
+
+
 class Ways:
     """Finds ways to other peers, and answers those that look for one here."""
 
@@ -62,6 +72,8 @@ class Ways:
         self._cloud = Asker(context)
         self._opened: OrderedDict[Session, str] = OrderedDict()
         """Sessions that roam and that this side opened, and the grant that each was opened over."""
+        self._attempts: dict[bytes, _Attempt] = {}
+        """By session key of the other side."""
         self._seeking: set[Session] = set()
         """Those for which another way is being looked for."""
         self._looking_into = 0
@@ -70,10 +82,30 @@ class Ways:
     async def reach(self, other: ops.Account, grant: str, *, timeout_s: float = FOUND_S) -> Session:
         """Return an open session with the peer of the account on the other side of a grant.
 
-        Raises `Unavailable` where it is away, or no way was found within `timeout_s` seconds.
+        However many ask for one at a time, there is one search and one session. Raises `Unavailable` where the other
+        side is away, or no way was found within `timeout_s` seconds.
         """
         if not other.online and other.host is None:
             raise Unavailable("The other side is away.")
+        while (attempt := self._attempts.get(other.session_key)) is not None:
+            await attempt.ended.wait()
+            if attempt.session is not None and attempt.session.alive:
+                return attempt.session
+            if attempt.failure:
+                raise Unavailable(attempt.failure)
+        attempt = self._attempts[other.session_key] = _Attempt()
+        try:
+            attempt.session = await self._find(other, grant, timeout_s)
+        except Unavailable as error:
+            attempt.failure = str(error)
+            raise
+        finally:
+            del self._attempts[other.session_key]
+            attempt.ended.set()
+        return attempt.session
+
+    async def _find(self, other: ops.Account, grant: str, timeout_s: float) -> Session:
+        """Return a session that is open and was heard lately, or open one on the first way that answers."""
         endpoint = self._context.endpoint
         for session in reversed(endpoint.sessions):
             if session.remote_key == other.session_key and session.roams and endpoint.silent_s(session) < _FRESH_S:
