@@ -107,6 +107,21 @@ async def test_however_many_look_for_one_person_there_is_one_session(people: Any
     assert [session for session in endpoint.sessions if session.remote_key == account.session_key] == list(found)
 
 
+async def test_whoever_comes_back_after_a_crash_is_not_waited_for_in_the_session_before(
+    people: Any, photo: Path
+) -> None:
+    """Neither the session nor the way through the node were known to it any more, and nothing told its owner's peer."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    await given(owner, viewer, photo)
+    [session] = [session for session in owner._context.endpoint.sessions if session.roams]
+    crashed = viewer._context.endpoint
+    [forgotten] = [session for session in crashed.sessions if session.roams]
+    crashed._mux._connections.remove(crashed._mux._connections.get(forgotten.number))
+    crashed._relayed_ways.drop(forgotten.address)
+    await given(owner, viewer, photo)
+    assert not session.alive
+
+
 async def test_an_agent_and_the_client_hide_where_they_are_if_told_to(
     people: Any, cluster: RunningCluster, tmp_path: Path
 ) -> None:

@@ -45,6 +45,8 @@ _SEEN_AFTER_S: Final = 0.5
 """How long after a keep-alive this peer knows at the latest where nodes see it."""
 _MAIL_PAUSES_S: Final = (0.03, 0.05, 0.1, 0.2, 0.4)
 """When it is looked again whether mail has told of a grant that somebody looks for a way over."""
+_HEARD_WITHIN_S: Final = 1.5
+"""When a side that agreed to another way must have been heard on it."""
 _REMEMBERED: Final = 256
 _ASKED_AT_ONCE: Final = 16
 """Meetings that are looked into at a time; nodes repeat what is not answered."""
@@ -197,10 +199,23 @@ class Ways:
         try:
             way, candidates = await self._meet(grant)
             self._context.endpoint.roam(session, [way, *candidates])
+            await self._close_if_forgotten(session)
         except GlimpseError as error:
             log.info("no other way was found", extra={"grant": grant, "reason": str(error)})
         finally:
             self._seeking.discard(session)
+
+    async def _close_if_forgotten(self, session: Session) -> None:
+        """Close a session in which nothing is heard although its other side has just agreed to another way.
+
+        That side has begun anew, as after a crash. What was under way goes on in the next session.
+        """
+        endpoint = self._context.endpoint
+        began_s = endpoint.silent_s(session)
+        await anyio.sleep(_HEARD_WITHIN_S)
+        if session.alive and endpoint.silent_s(session) >= began_s + _HEARD_WITHIN_S / 2:
+            log.info("the other side has begun anew", extra={"session": session.number})
+            endpoint.close_session(session)
 
     def moved(self, session: Session) -> None:
         """A session goes another way. Where that leads through a node again, one of the two may have another address
