@@ -53,6 +53,8 @@ class RelayTable(Generic[S]):
         self._limits = limits
         self._pairs: OrderedDict[bytes, _Pair[S]] = OrderedDict()
         """The one that was silent longest comes first."""
+        self._of_session: dict[S, set[bytes]] = {}
+        """Handles of the pairs that a session is one of."""
         self._asked: Counter[int] = Counter()
         self._per_second = TokenBuckets[int](limits.relayed_bytes_per_s, capacity=_REMEMBERED)
         self._per_day = TokenBuckets[int](
@@ -79,21 +81,36 @@ class RelayTable(Generic[S]):
         elif len(self._pairs) >= self._limits.relays:
             self.unbind(next(iter(self._pairs)))
         self._pairs[handle] = _Pair(asker, other, now)
+        for party in (asker, other):
+            self._join(handle, party, party.session)
         self._asked[asker.account] += 1
 
     def unbind(self, handle: bytes) -> None:
         """Carry nothing under this handle any more."""
         if (pair := self._pairs.pop(handle, None)) is not None:
+            for party in (pair.asker, pair.other):
+                self._join(handle, party, None)
             self._asked[pair.asker.account] -= 1
             if not self._asked[pair.asker.account]:
                 del self._asked[pair.asker.account]
 
     def closed(self, session: S) -> None:
         """A session is over. Its peer may go on under the same handles in its next one."""
-        for pair in self._pairs.values():
+        for handle in tuple(self._of_session.get(session, ())):
+            pair = self._pairs[handle]
             for party in (pair.asker, pair.other):
                 if party.session == session:
-                    party.session = None
+                    self._join(handle, party, None)
+
+    def _join(self, handle: bytes, party: Party[S], session: S | None) -> None:
+        """Note that a party of this pair is in a session, or in none."""
+        if party.session is not None and (handles := self._of_session.get(party.session)) is not None:
+            handles.discard(handle)
+            if not handles:
+                del self._of_session[party.session]
+        party.session = session
+        if session is not None:
+            self._of_session.setdefault(session, set()).add(handle)
 
     def carry(self, handle: bytes, session: S, key: bytes, size: int, now: float) -> S | None:
         """Return the session that a datagram of `size` bytes goes on in; None, and counted, where it is dropped.
@@ -115,7 +132,8 @@ class RelayTable(Generic[S]):
         if (parties := _parties(pair, session, key)) is None:
             return None, "not of this pair"
         sender, target = parties
-        sender.session = session
+        if sender.session is None:
+            self._join(handle, sender, session)
         if target.session is None:
             return None, "the other peer is gone"
         if sender.credit >= size:

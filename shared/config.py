@@ -246,9 +246,9 @@ class RequestLimits:
     held_days: float = 14.0
     """How long such a copy waits at most."""
 
-    meetings_per_s: float = 2.0
+    meetings_per_s: float = 5.0
     """How often one account may ask for a way to another peer (each is told to somebody else, who then probes)."""
-    meetings_burst: float = 60.0
+    meetings_burst: float = 200.0
     """Ways that an account can save up: an owner may answer many requests at once."""
     relays: int = 4_096
     """Pairs of peers for whom a node carries datagrams; the pair that was silent longest goes first."""

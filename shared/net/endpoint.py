@@ -40,7 +40,7 @@ from shared.net.handles import EndpointStatistics, Incoming, IncomingOffer, Prog
 from shared.net.lazy_timer import LazyTimer
 from shared.net.partial_store import MemoryPartials, PartialStore
 from shared.net.path_probe import is_too_narrow, narrow_path
-from shared.net.paths import shown_address
+from shared.net.paths import is_loopback, shown_address
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.reaching import first_to_answer
 from shared.net.receiving import Receiving
@@ -122,6 +122,9 @@ class Endpoint:
         """Told of a session that goes another way from now on."""
         self.on_silent: Callable[[Session], None] = _ignore_session
         """Told of a session that roams and whose other side answers on none of the known ways."""
+        self.roams_with: Callable[[bytes], bool] = lambda _key: False
+        """Whether sessions with the side of this key may go over to other ways, where they begin directly as well. Both
+        sides of a session must think so. On one machine none needs to."""
         self.on_relay: Callable[[Session, list[bytes]], None] = self._take_relayed
         """Takes messages about datagrams for somebody else, without their first byte. A node replaces it."""
         self.is_translated = False
@@ -551,9 +554,9 @@ class Endpoint:
             event.session, event.remote_key, event.address, initiator=event.initiator, opened_at=self._clock()
         )
         self._sessions[event.session] = session
-        if is_relayed(event.address):
+        way = self._relayed_ways.at(event.address)
+        if is_relayed(event.address) or (self.roams_with(event.remote_key) and not is_loopback(event.address[0])):
             session.roams = True
-            way = self._relayed_ways.at(event.address)
             self._mux.roam(event.session, () if way is None else way.candidates, self._clock())
         if (opening := self._opening.pop(event.session, None)) is not None:
             opening.session = session

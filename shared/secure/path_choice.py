@@ -24,8 +24,10 @@ MAX_DIRECT: Final = 12
 them."""
 MAX_RELAYED: Final = 4
 """Ways through nodes; the one that was added last stays."""
-PROBES_PER_SEARCH: Final = 120
-"""At 40 bytes, what one search can send to addresses of the other side's choice: less than four first messages."""
+PROBES_AT_ONCE: Final = 120
+PROBES_PER_S: Final = 24.0
+"""What a session sends to addresses of the other side's choice, in a search and in the long run: at 40 bytes a probe
+less than four first messages, and a kilobyte a second."""
 PACE_S: Final = 0.005
 """Least pause between two probes (RFC 8445 section 14.2 allows no less)."""
 FIRST_ROUND_S: Final = 0.05
@@ -46,6 +48,8 @@ CHECK_PAUSE_S: Final = 0.5
 STRANDED_S: Final = 0.3
 """When none of the ways has answered for so long, the owner is asked for another one."""
 _REMEMBERED_PROBES: Final = 32
+_ROUNDING_S: Final = 1e-6
+"""So much later than computed there is a whole probe to be sent, however times are rounded."""
 
 
 class PathChoice:
@@ -65,7 +69,10 @@ class PathChoice:
         self._round_pause_s = FIRST_ROUND_S
         self._search_until: float | None = None
         self._search_again_at: float | None = None
-        self._left = 0
+        self._left = float(PROBES_AT_ONCE)
+        """Probes that may be sent, at `_left_at`."""
+        self._left_at = now
+        self._trigger_after = now
         self._heard_at = now
         """When anything was heard last, on any way."""
         self._doubted_at: float | None = None
@@ -88,8 +95,11 @@ class PathChoice:
 
     def add(self, addresses: Iterable[Address], now: float) -> None:
         """Take candidates of the other side and ways through nodes; begin to try them."""
+        known = {*self._direct, *self._relayed}
         for address in addresses:
             self._note(address)
+        if not known.issuperset((*self._direct, *self._relayed)):
+            self._search_until = None  # rounds begin anew for what is new
         if self._doubted_at is not None:
             self._try_others(now)
         elif not self.is_direct:
@@ -122,7 +132,8 @@ class PathChoice:
         """Probe an address that the other side was just heard from: its translator lets answers in now."""
         if self._search_until is None:
             self._search(now)
-        if address not in self._queue:
+        if now >= self._trigger_after and address not in self._queue:
+            self._trigger_after = now + FIRST_ROUND_S
             self._queue.appendleft(address)
 
     # --- Doubts ----------------------------------------------------------------------------------------------------
@@ -137,7 +148,6 @@ class PathChoice:
         self._stranded_at = self._others_at + STRANDED_S
         self._queue.appendleft(self.current)
         self._probe_at = min(self._probe_at, now)
-        self._left = max(self._left, 2)
 
     def lost(self, address: Address, now: float) -> None:
         """A way through a node is gone for good."""
@@ -166,12 +176,11 @@ class PathChoice:
 
     def _search(self, now: float) -> None:
         """Begin to probe everything that is better than, or may have to stand in for, the way in use."""
-        if self._search_until is not None and self._left:
+        if self._search_until is not None:
             self._queue.extend(address for address in self._targets(now) if address not in self._queue)
             return
         self._search_until = now + SEARCH_S
         self._search_again_at = None
-        self._left = PROBES_PER_SEARCH
         self._round_pause_s = FIRST_ROUND_S
         self._round_at = now
         self._probe_at = min(self._probe_at, now)
@@ -184,13 +193,14 @@ class PathChoice:
     def _end_search(self) -> None:
         self._search_until = self._search_again_at = None
         self._queue.clear()
-        self._left = 0
 
     def take_due(self, now: float) -> list[Address]:
         """Return the addresses to be probed now; `probed` must follow for each."""
         self._let_time_pass(now)
+        self._left = min(PROBES_AT_ONCE, self._left + (now - self._left_at) * PROBES_PER_S)
+        self._left_at = now
         due = []
-        while self._queue and self._left > 0 and self._probe_at <= now:
+        while self._queue and self._left >= 1.0 and self._probe_at <= now:
             due.append(self._queue.popleft())
             self._left -= 1
             self._probe_at = max(self._probe_at, now - PACE_S) + PACE_S
@@ -244,6 +254,7 @@ class PathChoice:
         times = [self._others_at, self._stranded_at, self._search_again_at]
         if self._search_until is not None:
             times += [self._search_until, self._round_at]
-        if self._queue and self._left > 0:
-            times.append(self._probe_at)
+        if self._queue:
+            lacking_s = max(0.0, 1.0 - self._left) / PROBES_PER_S
+            times.append(max(self._probe_at, self._left_at + lacking_s + _ROUNDING_S) if lacking_s else self._probe_at)
         return min((at for at in times if at is not None), default=None)

@@ -15,8 +15,8 @@ from tests.bench.rows import Row, not_measured
 from tests.namespaces.pairs import Cloud, Person, Taken, cloud, give, goes_directly
 from tests.namespaces.world import Home, why_not
 
-ROUNDS = 4
-LARGE_PX = (1_000, 800)
+ROUNDS = 3
+LARGE_PX = (1_400, 1_100)
 FIRST_BYTE_BARS_S = {"direct": 0.3, "punched": 1.0, "relayed": 1.0}
 RELAYED_BAR = 0.4
 

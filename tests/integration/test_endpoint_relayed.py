@@ -13,7 +13,7 @@ from shared.config import LOCAL, REQUEST_LIMITS
 from shared.errors import Unavailable
 from shared.net.endpoint import Session
 from shared.secure.relayed import is_relayed, wrap
-from tests.integration.endpoints import PATIENT, Owner, opened, until
+from tests.integration.endpoints import PATIENT, Owner, Relay, Weather, opened, until
 
 pytestmark = pytest.mark.anyio
 HANDLE, OTHER_HANDLE = b"12345678", b"87654321"
@@ -143,3 +143,32 @@ async def test_what_comes_for_no_known_way_is_dropped_and_harms_nobody():
         dropped = they.right.endpoint.statistics().dropped
         assert (dropped["no such way"], dropped["malformed"]) == (4, 1)
         assert they.meetings.table.refused["no such pair"] >= 1
+
+
+async def test_an_object_goes_on_through_a_node_when_its_direct_way_is_cut(monkeypatch: pytest.MonkeyPatch):
+    """The sessions began directly, beyond one machine; it was offered anew, ten seconds later."""
+    monkeypatch.setattr("shared.net.endpoint.is_loopback", lambda _host: False)
+    async with three() as they:
+        for peer in (they.left, they.right):
+            peer.endpoint.roams_with = lambda key: key != they.node.endpoint.public_key
+        weather = Weather()
+        async with Relay(they.right.endpoint.local_address, weather, seed=1) as road:
+            session = await they.left.endpoint.connect(road.address, they.right.endpoint.public_key)
+            data = bytes(index % 251 for index in range(2_000_000))
+            silent: list[Session] = []
+
+            def ask_a_node(one: Session) -> None:
+                silent.append(one)
+                they.left.endpoint.roam(one, [they.bind(HANDLE)])
+
+            def cut(received: int, total: int) -> None:
+                if received > total / 10:
+                    weather.loss = 1.0
+
+            they.left.endpoint.on_silent = ask_a_node
+            they.right.on_report = cut
+            await they.left.endpoint.send_object(session, b"large", data)
+            assert await they.right.object_of(b"large") == data
+        assert silent == [session]
+        assert is_relayed(session.address)
+        assert len(they.right.offers) == 1

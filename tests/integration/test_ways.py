@@ -3,20 +3,25 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from shared.errors import Refused, Unavailable
 from shared.secure.relayed import wrap
 from shared.wire import operations as ops
 from tests import photos
-from tests.integration.cluster import RunningCluster
+from tests.integration.cluster import GLIMPSE, RunningCluster
+from tests.integration.endpoints import until as turning_until
 from tests.integration.test_peers import received
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_ports
+from tui.client.host import LocalHost
+from tui.client.settings import load_settings
 from tui.commands.up import set_up
 from tui.peer.events import CopyProgress
 
@@ -78,6 +83,82 @@ async def test_who_hides_addresses_does_not_show_them_by_sending(people: Any, ph
     owner, viewer = await people("ada", relay_only=True), await people("ben")
     [way] = await given(owner, viewer, photo)
     assert way.startswith("through n")
+
+
+async def test_however_many_look_for_one_person_there_is_one_session(people: Any, photo: Path) -> None:
+    """Each opened one of its own, and beyond eight the oldest are closed, with what is on its way in them."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    await given(owner, viewer, photo)
+    [grant] = [row.grant for row in (await owner.my_images())[:1] for row in await owner.viewers(row.image)]
+    account, endpoint = await owner._people.find(viewer.me.account), owner._context.endpoint
+    for session in endpoint.sessions:
+        if session.roams:
+            endpoint.close_session(session)
+    await turning_until(lambda: not any(session.roams for session in endpoint.sessions))
+    found = set()
+
+    async def look() -> None:
+        found.add(await owner._ways.reach(account, grant))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(12):
+            tasks.start_soon(look)
+    assert len(found) == 1
+    assert [session for session in endpoint.sessions if session.remote_key == account.session_key] == list(found)
+
+
+async def test_whoever_comes_back_after_a_crash_is_not_waited_for_in_the_session_before(
+    people: Any, photo: Path
+) -> None:
+    """Neither the session nor the way through the node were known to it any more, and nothing told its owner's peer."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    await given(owner, viewer, photo)
+    [session] = [session for session in owner._context.endpoint.sessions if session.roams]
+    crashed = viewer._context.endpoint
+    [forgotten] = [session for session in crashed.sessions if session.roams]
+    crashed._mux._connections.remove(crashed._mux._connections.get(forgotten.number))
+    crashed._relayed_ways.drop(forgotten.address)
+    await given(owner, viewer, photo)
+    assert not session.alive
+
+
+async def test_an_agent_and_the_client_hide_where_they_are_if_told_to(
+    people: Any, cluster: RunningCluster, tmp_path: Path
+) -> None:
+    watcher = await people("ada")
+    settings = tmp_path / "client.toml"
+    settings.write_text("relay_only = true\nshare_local_addresses = false\n")
+    chosen = load_settings(settings)
+    host = LocalHost(
+        tmp_path / "profiles",
+        cluster.file,
+        on_failure=pytest.fail,
+        share_local_addresses=chosen.share_local_addresses,
+        relay_only=chosen.relay_only,
+    )
+    places = {f"XDG_{kind}_HOME": str(tmp_path / kind.lower()) for kind in ("DATA", "CONFIG", "STATE")}
+    options = ["--profile", "eve", "--accept", "none", "--relay-only", "--cluster", str(cluster.file)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(host.run)
+        await checkpoint()
+        peer = await host.open("dan")
+        me = await peer.register("dan")
+        await peer.sign_in()
+        agent = await anyio.open_process([*GLIMPSE, "agent", *options], env={**os.environ, **places})
+        try:
+            for name in ("dan", "eve"):
+                page = await until(partial(watcher.users, name), lambda found: any(row.online for row in found.rows))
+                [row] = page.rows
+                found = await watcher._people.find(row.account)
+                assert (found.online, found.host, found.port) == (True, None, None)
+        finally:
+            agent.terminate()
+            await agent.wait()
+            await agent.aclose()
+        assert me.account != watcher.me.account
+        assert peer._ways.candidates() == ()
+        await host.close()
+        tasks.cancel_scope.cancel()
 
 
 async def test_two_people_in_one_network_go_directly(people: Any, photo: Path) -> None:

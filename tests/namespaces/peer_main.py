@@ -65,23 +65,14 @@ class Told:
         return {"first": self.first.get(held.grant), "sha256": hashlib.sha256(view.data).hexdigest()}
 
     async def final(self, within_s: float) -> dict[str, Any]:
-        """Wait until the session with the other peer goes directly, or for so long; tell how it goes."""
-        began = time.time()
-        ways: list[str] = []
-        while time.time() < began + within_s:
-            ways = self._ways_now()
-            if "direct" in ways:
-                break
-            await anyio.sleep(0.02)
-        return {"way": "direct" if "direct" in ways else (ways or [""])[-1], "at": time.time()}
-
-    def _ways_now(self) -> list[str]:
+        """Wait until the youngest session with another peer goes directly, or for so long; tell how it goes."""
         context = self.peer._context
-        return [
-            self.peer._ways.shown(session)
-            for session in context.endpoint.sessions
-            if not context.cloud.is_node(session)
-        ]
+        others = [session for session in context.endpoint.sessions if not context.cloud.is_node(session)]
+        youngest = max(others, key=lambda session: session.opened_at)
+        end = time.time() + within_s
+        while (way := self.peer._ways.shown(youngest)) != "direct" and time.time() < end:  # noqa: ASYNC110 - who asks waits
+            await anyio.sleep(0.02)
+        return {"way": way, "at": time.time()}
 
     async def _until(self, holds: Any) -> None:
         with anyio.fail_after(_PATIENCE_S):

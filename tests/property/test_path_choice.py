@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.secure.path_choice import MAX_DIRECT, MAX_RELAYED, PACE_S, PROBES_PER_SEARCH, SEARCH_S, PathChoice
+from shared.secure.path_choice import MAX_DIRECT, MAX_RELAYED, PACE_S, PROBES_AT_ONCE, PROBES_PER_S, PathChoice
 from shared.secure.relayed import relayed_address
 
 RELAYS = [relayed_address(bytes([number]) * 32, bytes(8)) for number in range(8)]
@@ -60,4 +60,4 @@ def test_any_course_is_bounded(begins_at: tuple[str, int], steps: list[tuple[str
         choice.take_stranded()
     busiest = max((sum(1 for one in times if at <= one < at + 0.05) for at in times), default=0)
     assert busiest <= 0.05 / PACE_S + 2
-    assert len(times) <= (PROBES_PER_SEARCH + 4) * (len(steps) + 1) * (1 + now / SEARCH_S)
+    assert len(times) <= PROBES_AT_ONCE + PROBES_PER_S * now + 1

@@ -31,10 +31,14 @@ KEEP_ALIVE_S = 2.0
 ECHO_S = 0.25
 AWAITED_S = 0.5
 """As an endpoint's transfers: what stands still for so long may be on its way to where nobody is."""
-FOUND_WITHIN_S = 5.0
-DIRECT_WITHIN_S = 10.0
-GONE_FOR_S = 4.0
-"""How long a conversation may be silent at the most, after a fault."""
+HANDSHAKE_S = LOCAL.handshake_timeout_s + ASK_AGAIN_S
+"""After so long a handshake has failed, and a way is asked for again, as a copy that waits is tried again."""
+FOUND_WITHIN_S = 8.0
+"""At 5 % loss a first message and its answer cross four lossy networks; four such pairs in a row are lost once in a
+thousand times, and the fifth leaves after four seconds."""
+DIRECT_WITHIN_S = 13.0
+GONE_FOR_S = 5.0
+"""How long a conversation may be silent at the most, after a fault, in the worst weather."""
 
 _Incoming = Meet | Met | Meeting | MeetingAnswer | KeepAlive | CloudState
 
@@ -270,6 +274,7 @@ class SimPeer(_Shell):
                 way = self.ways.add(session, handle, candidates)
                 if self.talk is None or not self.talk.alive:
                     self.mux.connect(way, self.world.peers[1].mux.public_key, self.now)
+                    self.world.time.call_later(HANDSHAKE_S, lambda: self.ask() if self.talk is None else None)
                 else:
                     self.mux.roam(self.talk.number, [way, *candidates], self.now)
             case Meeting():

@@ -7,7 +7,8 @@ from shared.secure.path_choice import (
     HEAD_START_S,
     MAX_DIRECT,
     MAX_RELAYED,
-    PROBES_PER_SEARCH,
+    PROBES_AT_ONCE,
+    PROBES_PER_S,
     SEARCH_S,
     STRANDED_S,
     PathChoice,
@@ -81,7 +82,7 @@ def test_what_one_search_may_send_is_bounded_whatever_is_told_and_heard() -> Non
     for step in range(1, 50):
         at.run(SEARCH_S * step / 50)
         at.choice.heard((f"198.51.100.{step}", 7), at.now)
-    assert len(at.probes) <= PROBES_PER_SEARCH
+    assert len(at.probes) <= PROBES_AT_ONCE + PROBES_PER_S * SEARCH_S
     assert len({address for _, address, _ in at.probes}) <= MAX_DIRECT
 
 

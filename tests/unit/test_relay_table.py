@@ -102,3 +102,15 @@ def test_who_is_refused_for_what_others_send_loses_nothing_of_its_own_share() ->
     while made.carry(HANDLE, "ada", ADA, 1_000, 1.0):
         through += 1
     assert through >= 39, "a second later it has a second's worth again"
+
+
+def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
+    """Strangers may open and end any number of them: one that is of no pair costs nothing to forget."""
+    made = table()
+    made.closed("a stranger's")
+    for number in range(50):
+        made.closed("ben" if number == 0 else f"ben {number - 1}")
+        assert made.carry(HANDLE, f"ben {number}", BEN, 1, 0.0) == "ada"
+    assert set(made._of_session) == {"ada", "ben 49"}
+    made.unbind(HANDLE)
+    assert not made._of_session

@@ -147,7 +147,7 @@ class CloudLink:
     # --- State of the cloud ------------------------------------------------------------------------------------------
     def is_node(self, session: Session) -> bool:
         """Return whether the other side of a session is a node of this cluster."""
-        return session.remote_key in self._nodes
+        return self.is_node_key(session.remote_key)
 
     def session_to(self, name: str) -> Session | None:
         """Return the open session with the node of this name, None where there is none."""
@@ -162,6 +162,10 @@ class CloudLink:
         """Return where nodes see this peer, as they told last: several addresses if its router gives it several."""
         told = (state.seen for _, state in self._states.values())
         return list(dict.fromkeys((seen.host, seen.port) for seen in told if seen is not None))
+
+    def is_node_key(self, key: bytes) -> bool:
+        """Return whether a session key is a node's of this cluster."""
+        return key in self._nodes
 
     @property
     def reachable(self) -> bool:

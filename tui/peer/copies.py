@@ -60,8 +60,8 @@ SENT_AGAIN_PER_HOUR = 5
 """Times that one grant's copy is sent again for the asking: a viewer's peer cannot make its owner's send for ever."""
 _HOUR_S = 3600.0
 _REMEMBERED_WISHES = 10_000
-_OFFERS = 6
-_OFFER_AGAIN_S = 0.3
+_OFFER_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.5, 0.6)
+"""When a copy is offered again to a peer that does not know of its grant yet: its mail may be some round trips away."""
 GRACE_S = 3.0
 """How long a copy may be on its way by itself after a sign-in before it is asked for."""
 _ASK_AGAIN_S = 600.0
@@ -224,7 +224,7 @@ class Copies:
         held = self._held[task.grant] = anyio.Event()
         report = self._reporter(task.grant, session, sending=True)
         try:
-            for _ in range(_OFFERS):
+            for pause_s in _OFFER_PAUSES_S:
                 try:
                     # Cancelled only where this peer closes: the copy waits in the outbox and goes on at the next start.
                     await self._context.endpoint.send_object(session, label, data, progress=report, goes_on=True)
@@ -232,7 +232,7 @@ class Copies:
                     if refusal.code == HELD:
                         return
                     # Its mail tells the other side of the grant at this very moment.
-                    await anyio.sleep(_OFFER_AGAIN_S)
+                    await anyio.sleep(pause_s)
                     continue
                 with anyio.move_on_after(_STORED_S):
                     await held.wait()

@@ -132,6 +132,7 @@ class PeerLifecycle:
         stack.callback(tasks.cancel_scope.cancel)
         await stack.enter_async_context(endpoint)
         cloud = CloudLink(cluster, endpoint, tasks, clock=self._clock)
+        endpoint.roams_with = lambda key: not cloud.is_node_key(key)
         self._context = context = Context(
             profile,
             identity,

@@ -9,7 +9,6 @@ the next one.
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -30,6 +29,7 @@ from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.models import PathFound
+from tui.peer.single_flight import SingleFlight
 from tui.peer.tending import attempt
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ _SEEN_AFTER_S: Final = 0.5
 """How long after a keep-alive this peer knows at the latest where nodes see it."""
 _MAIL_PAUSES_S: Final = (0.03, 0.05, 0.1, 0.2, 0.4)
 """When it is looked again whether mail has told of a grant that somebody looks for a way over."""
+_HEARD_WITHIN_S: Final = 1.5
+"""When a side that agreed to another way must have been heard on it."""
 _REMEMBERED: Final = 256
 _ASKED_AT_ONCE: Final = 16
 """Meetings that are looked into at a time; nodes repeat what is not answered."""
@@ -58,22 +60,16 @@ DIRECT: Final = "direct"
 Find = Callable[[], Awaitable[Session]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reason:
-    """Why there is a session that roams: with whom, over which grant."""
-
-    key: bytes
-    grant: str
-
-
 class Ways:
     """Finds ways to other peers, and answers those that look for one here."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._cloud = Asker(context)
-        self._opened: OrderedDict[Session, _Reason] = OrderedDict()
-        """Sessions that this side opened through a node."""
+        self._opened: OrderedDict[Session, str] = OrderedDict()
+        """Sessions that roam and that this side opened, and the grant that each was opened over."""
+        self._searches: SingleFlight[bytes, Session] = SingleFlight()
+        """By session key of the other side."""
         self._seeking: set[Session] = set()
         """Those for which another way is being looked for."""
         self._looking_into = 0
@@ -84,11 +80,16 @@ class Ways:
     async def reach(self, other: ops.Account, grant: str, *, timeout_s: float = FOUND_S) -> Session:
         """Return an open session with the peer of the account on the other side of a grant.
 
-        Raises `Unavailable` where it is away, or no way was found within `timeout_s` seconds, as `PathTooNarrow` where
-        that is known to be why there is no direct one.
+        However many ask for one at a time, there is one search and one session. Raises `Unavailable` where the other
+        side is away, or no way was found within `timeout_s` seconds, as `PathTooNarrow` where that is known to be why
+        there is no direct one.
         """
         if not other.is_there:
             raise Unavailable("The other side is away.")
+        return await self._searches.ask(other.session_key, partial(self._find, other, grant, timeout_s))
+
+    async def _find(self, other: ops.Account, grant: str, timeout_s: float) -> Session:
+        """Return a session that is open and was heard lately, or open one on the first way that answers."""
         endpoint = self._context.endpoint
         for session in reversed(endpoint.sessions):
             if session.remote_key == other.session_key and session.roams and endpoint.silent_s(session) < _FRESH_S:
@@ -119,6 +120,7 @@ class Ways:
                 through = partial(self._through_a_node, other.session_key, grant, timeout_s)
                 group.start_soon(race, "through a node", through, _HEAD_START_S if direct else 0.0)
         if found:
+            self._note(found[0], grant)
             return found[0]
         if narrow:
             raise narrow[0]
@@ -126,11 +128,14 @@ class Ways:
 
     async def _through_a_node(self, key: bytes, grant: str, timeout_s: float) -> Session:
         way, _ = await self._meet(grant)
-        session = await self._context.endpoint.connect_through(way, key, timeout_s=timeout_s)
-        self._opened[session] = _Reason(key, grant)
-        while len(self._opened) > _REMEMBERED:
-            self._opened.popitem(last=False)
-        return session
+        return await self._context.endpoint.connect_through(way, key, timeout_s=timeout_s)
+
+    def _note(self, session: Session, grant: str) -> None:
+        """Remember over which grant a session was opened: over that another way can be asked for."""
+        if session.roams:
+            self._opened[session] = grant
+            while len(self._opened) > _REMEMBERED:
+                self._opened.popitem(last=False)
 
     async def _meet(self, grant: str) -> tuple[Address, list[Address]]:
         """Have a node bring this peer and the other one of a grant together; return the way, and where the other is.
@@ -172,19 +177,32 @@ class Ways:
     def silent(self, session: Session) -> None:
         """The other side answers on none of the ways of a session: a node is asked for one more, if that is this side's
         to do."""
-        reason = self._opened.get(session)
-        if reason is not None and session not in self._seeking and session.alive:
+        grant = self._opened.get(session)
+        if grant is not None and session not in self._seeking and session.alive:
             self._seeking.add(session)
-            self._context.tasks.start_soon(attempt, "another way", partial(self._seek, session, reason))
+            self._context.tasks.start_soon(attempt, "another way", partial(self._seek, session, grant))
 
-    async def _seek(self, session: Session, reason: _Reason) -> None:
+    async def _seek(self, session: Session, grant: str) -> None:
         try:
-            way, candidates = await self._meet(reason.grant)
+            way, candidates = await self._meet(grant)
             self._context.endpoint.roam(session, [way, *candidates])
+            await self._close_if_forgotten(session)
         except GlimpseError as error:
-            log.info("no other way was found", extra={"grant": reason.grant, "reason": str(error)})
+            log.info("no other way was found", extra={"grant": grant, "reason": str(error)})
         finally:
             self._seeking.discard(session)
+
+    async def _close_if_forgotten(self, session: Session) -> None:
+        """Close a session in which nothing is heard although its other side has just agreed to another way.
+
+        That side has begun anew, as after a crash. What was under way goes on in the next session.
+        """
+        endpoint = self._context.endpoint
+        began_s = endpoint.silent_s(session)
+        await anyio.sleep(_HEARD_WITHIN_S)
+        if session.alive and endpoint.silent_s(session) >= began_s + _HEARD_WITHIN_S / 2:
+            log.info("the other side has begun anew", extra={"session": session.number})
+            endpoint.close_session(session)
 
     def moved(self, session: Session) -> None:
         """A session goes another way. Where that leads through a node again, one of the two may have another address

@@ -13,20 +13,10 @@ from shared.wire.operations import Account
 from tui.peer.context import Context
 from tui.peer.people import People
 from tui.peer.retries import Retries
+from tui.peer.single_flight import SingleFlight
 
 _LONGEST_PAUSE_S = 30.0
 _WAIT_S = 5.0
-
-
-class _LookUp:
-    """One question to the cloud, for all who want its answer."""
-
-    __slots__ = ("ended", "error", "found")
-
-    def __init__(self) -> None:
-        self.ended = anyio.Event()
-        self.found: Account | None = None
-        self.error: GlimpseError | None = None
 
 
 class Whereabouts:
@@ -40,28 +30,13 @@ class Whereabouts:
         self._people = people
         self._is_awaited = is_awaited
         self._on_there = on_there
-        self._under_way: dict[int, _LookUp] = {}
+        self._look_ups: SingleFlight[int, Account] = SingleFlight()
         self._missed = Retries(context.timing.request_retry_s, _LONGEST_PAUSE_S)
         self._news = anyio.Event()
 
     async def find(self, account: int, *, wait_s: float) -> Account:
         """Return a person as `People.find` does; who asks meanwhile gets the same answer."""
-        while (running := self._under_way.get(account)) is not None:
-            await running.ended.wait()
-            if running.error is not None:
-                raise running.error
-            if running.found is not None:
-                return running.found
-        look_up = self._under_way[account] = _LookUp()
-        try:
-            look_up.found = await self._people.find(account, wait_s=wait_s)
-        except GlimpseError as error:
-            look_up.error = error
-            raise
-        finally:
-            del self._under_way[account]
-            look_up.ended.set()
-        return look_up.found
+        return await self._look_ups.ask(account, lambda: self._people.find(account, wait_s=wait_s))
 
     def missed(self, account: int) -> None:
         """Note that a person is away or out of reach; told for each copy, it counts once until the next look."""
