@@ -51,7 +51,10 @@ class ClusterView:
 
     def own_load(self, load1: float, cores: int, in_flight: int) -> None:
         """Note this machine's load, its cores and the requests that this node has in its hands."""
-        self._own = replace(self._own, load1=min(load1, 9_999.0), cores=cores, in_flight=in_flight)
+        own = self._own
+        load1 = min(load1, 9_999.0)
+        if (own.load1, own.cores, own.in_flight) != (load1, cores, in_flight):  # asked at every step, seldom new
+            self._own = replace(own, load1=load1, cores=cores, in_flight=in_flight)
 
     def live_on(self, incarnation: int) -> None:
         """Note a higher incarnation of this node."""

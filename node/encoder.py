@@ -6,7 +6,9 @@ process with limits decodes it first (`shared.decoding`), while no turn of a thr
 long holds up other such covers and nobody else.
 """
 
+from contextlib import nullcontext
 from time import perf_counter
+from typing import Final
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -14,13 +16,18 @@ from anyio import CapacityLimiter, to_thread
 from shared.decoding.cancelling import cancellable
 from shared.errors import LocalError, Refused
 from shared.stego import container
-from shared.stego.covers import owner_cover
+from shared.stego.covers import cover_bytes, owner_cover
 from shared.stego.rights_strip import Pixels
 from shared.wire.refusals import RefusalCode
+
+_LARGE_BYTES: Final = 8_000_000
+"""Covers whose pixels take this much and more: of sealed pictures from half a megabyte on."""
 
 
 class Encoder:
     """Hides payloads with at most `workers` at work at a time; further ones wait their turn in order of arrival.
+
+    Of large ones one is hidden at a time, so that what they take is bounded by one, and small ones pass meanwhile.
 
     `slowdown` is the failure simulation's knob: 1.0 works at full speed, 3.0 rests twice as long as each item took
     before it is handed over, which makes the node a third as fast. `in_flight` counts what waits or is worked on,
@@ -36,7 +43,9 @@ class Encoder:
         self.encoded = 0
         self._turns = anyio.Semaphore(workers)
         self._covers = anyio.Semaphore(workers)
-        """Covers that are decoded or wait to be used: as many as can be held at 48 MB each."""
+        """Covers that are decoded or wait to be used."""
+        self._one_large = anyio.Semaphore(1)
+        """Held for a picture whose pixels take up to 48 MB, and its file as much again: a node has room for one."""
         self._threads = CapacityLimiter(workers)
 
     async def hide(self, payload: bytes, record: bytes, image_id: bytes, cover: bytes | None) -> bytes:
@@ -47,12 +56,15 @@ class Encoder:
         """
         self.in_flight += 1
         try:
-            if cover is None:
-                png = await self._hide(payload, record, image_id, None)
-            else:
-                async with self._covers:
-                    pixels = await cancellable(owner_cover, cover, len(payload))
-                    png = await self._hide(payload, record, image_id, pixels)
+            is_large = cover_bytes(len(payload), is_drawn=cover is None) >= _LARGE_BYTES
+            async with self._one_large if is_large else nullcontext():
+                if cover is None:
+                    png = await self._hide(payload, record, image_id, None)
+                else:
+                    async with self._covers:
+                        pixels = await cancellable(owner_cover, cover, len(payload))
+                        del cover  # up to 11 MB that are of no more use
+                        png = await self._hide(payload, record, image_id, pixels)
         except LocalError as error:
             raise Refused(RefusalCode.INVALID, str(error)) from error
         finally:

@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 
 _ROUNDS = 3
 """Rounds of the event loop in which what has arrived is read before the machine is asked what is overdue."""
+_TRAFFIC_EVERY_S = 1.0
 
 
 class Lane:
@@ -93,7 +94,8 @@ class Lane:
         self.on_audited: Callable[[int], None] = _ignore
         """The number of the newest record of an order, as the directory has it."""
         self.traffic = _NO_TRAFFIC
-        """What went through the socket for other nodes, some moments ago."""
+        """What went through the socket for other nodes, up to about a second ago: it is copied in this thread, where
+        nothing counts on meanwhile, and not at every wake, of which a busy node has hundreds in a second."""
         self._me = me
         self._cluster = cluster
         self._timing: Timing = cluster.timing
@@ -105,7 +107,7 @@ class Lane:
         self._set_deaf = set_deaf
         node = cluster.node(me)
         self._address = shown_address((node.host, node.port))
-        self._armed_for = clock()
+        self._armed_for = self._traffic_due = clock()
         self._lease_answers = True
         self._stopping = False
         self._home: asyncio.AbstractEventLoop
@@ -189,7 +191,7 @@ class Lane:
     async def _drive(self) -> None:
         while not self._stopping:
             self._look()
-            self.traffic = self._endpoint.statistics()
+            self._copy_traffic()
             wake = self._wake
             if not wake.is_set():
                 with anyio.move_on_after(max(0.0, self._armed_for - self._clock())):
@@ -197,6 +199,12 @@ class Lane:
             self._wake = anyio.Event()
             for _ in range(_ROUNDS):
                 await anyio.lowlevel.checkpoint()
+
+    def _copy_traffic(self) -> None:
+        now = self._clock()
+        if now >= self._traffic_due:
+            self._traffic_due = now + _TRAFFIC_EVERY_S
+            self.traffic = self._endpoint.statistics()
 
     def _look(self) -> None:
         """Let time pass in the machine, and do what it wants."""

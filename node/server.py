@@ -41,6 +41,7 @@ from shared.decoding.children import CHILDREN
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.logs import log_to
 from shared.net.endpoint import Endpoint, Session
+from shared.net.partial_store import MemoryPartials
 from shared.parent_watch import until_orphaned
 from shared.wire.codec import decode
 from shared.wire.feed_messages import Unwatch, Watch, WatchMessage
@@ -298,6 +299,7 @@ class NodeServer:
             bound=bound,
             timing=self._cluster.timing,
             prologue=self._cluster.prologue,
+            partials=MemoryPartials(max_bytes=self._settings.limits.partial_bytes),
         )
 
     def _serve_metrics(self, stack: AsyncExitStack, stats: NodeStats) -> None:

@@ -232,8 +232,12 @@ class RequestLimits:
     writes_at_once: int = 128
     """Effects at a time: as many as share a commit."""
     upload_bytes: int = 48 * 1024 * 1024
-    """Uploads that a node holds at a time: a picture takes several times its size while it is hidden."""
+    """Uploads, and stego images on their way back, that a node holds at a time: of each picture as much as the larger
+    of the two may take. What is needed beside them while a picture is hidden is bounded by the encoder."""
     upload_bytes_per_account: int = 24 * 1024 * 1024
+    partial_bytes: int = 12 * 1024 * 1024
+    """Uploads that came in part, kept for an hour for peers that come back (uploads that are broken off again and
+    again would fill the memory of a node)."""
 
     held_bytes_per_account: int = 256 * 1024 * 1024
     """Copies that wait in the cloud for viewers who are away, of one owner."""

@@ -24,6 +24,7 @@ from shared.wire.base import Message
 from shared.wire.codec import decode, encode
 from shared.wire.feed_messages import (
     KEPT_NOTICES,
+    LINE_CHARS,
     MIN_INTERVAL_MS,
     WATCH_RENEW_MS,
     FeedMessage,
@@ -32,6 +33,7 @@ from shared.wire.feed_messages import (
     Notice,
     Unwatch,
     Watch,
+    WatchRefused,
 )
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
 from shared.wire.peer_messages import (
@@ -52,7 +54,8 @@ _ANSWER_S = 1.9
 _REPEAT_S = 0.4
 SILENT_S = 2.5
 """A node that pushes nothing for this long is connected to anew: it may have restarted and not know the session."""
-_CONNECT_S = 1.0
+_CONNECT_S = 2.0
+"""How long a handshake of a feed may take: long enough to find out whether it is the path that is in the way."""
 _RETRY_S = 0.25
 
 Deliver = Callable[[str, FeedMessage], None]
@@ -225,7 +228,9 @@ class Operator:
         while True:
             try:
                 session = await self._session(link.node, _CONNECT_S)
-            except GlimpseError:
+            except GlimpseError as error:
+                if isinstance(error, PathTooNarrow) and self._deliver is not None:
+                    self._deliver(link.node.name, WatchRefused(request=request, reason=str(error)[:LINE_CHARS]))
                 await anyio.sleep(_RETRY_S)
                 continue
             link.session, link.seq = session, 0

@@ -226,7 +226,7 @@ def sweep(tx: Tx) -> Step[int]:
     """End copies whose time is over, and delete some parts that belong to none; return how many parts went."""
     yield Query(
         "DELETE FROM held_copies WHERE expires <= :now OR (whole = 0 AND created <= :begun) "
-        "OR EXISTS (SELECT 1 FROM grants g WHERE g.id = held_copies.grant_id AND g.revoked = 1)",
+        "OR EXISTS (SELECT 1 FROM grants g WHERE g.id = held_copies.grant_id AND (g.revoked = 1 OR g.expires <= :now))",
         {"now": tx.now, "begun": tx.now - _UNFINISHED_KEPT_S},
     )
     rows = yield Query(

@@ -30,6 +30,7 @@ from node.services import (
     holdings,
     images,
     mail,
+    uploads,
     view_requests,
     views,
 )
@@ -38,14 +39,13 @@ from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import REQUEST_LIMITS, RequestLimits, Timing
-from shared.errors import LocalError, MalformedMessage, Refused, Unavailable
+from shared.errors import LocalError, Unavailable
 from shared.rates import network_of
 from shared.wire import operations as ops
 from shared.wire.base import Message
 from shared.wire.node_messages import RequestKey
 from shared.wire.operations import Operation, Outcome
 from shared.wire.refusals import RefusalCode
-from shared.wire.upload import decode_upload
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -78,7 +78,7 @@ class Cost(Enum):
     MEET = auto()
     """A snapshot of the directory, and the word of another peer, which may take seconds."""
     ENCODE = auto()
-    """An upload, a turn of the encoder, a commit, and the stego image on its way back."""
+    """An upload, a turn of the encoder, a commit, and the stego image on its way back: memory of the node."""
 
 
 Handler: TypeAlias = Callable[["Services", Call, Any], Awaitable[Served]]
@@ -152,9 +152,10 @@ class Services:
             Cost.READ: FairShare[Hashable](limits.reads_at_once, per_owner=limits.reads_at_once),
             Cost.WRITE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
             Cost.MEET: FairShare[Hashable](_MEETINGS_AT_ONCE, per_owner=_MEETINGS_OF_ONE),
-            Cost.ENCODE: FairShare[Hashable](limits.writes_at_once, per_owner=limits.writes_at_once),
         }
         self._uploads = FairShare[Hashable](limits.upload_bytes, per_owner=limits.upload_bytes_per_account)
+        self._least_upload = max(limits.upload_bytes // limits.writes_at_once, 1)
+        """The smallest counts as so much, which bounds how many there are at a time."""
         self._must_wait = must_wait
         self._remembered_commits = remembered_commits
         self._generation = 0
@@ -203,14 +204,18 @@ class Services:
         entry = REGISTRY[type(operation)]
         if entry.cost not in (Cost.READ, Cost.MEET):
             self._refuse_while_waiting()
-        async with self._turns[entry.cost].held(caller.account if caller.is_registered else network_of(caller.host)):
+        async with self._turn(entry.cost, caller, operation):
             if entry.permission is Permission.ACCOUNT:
                 caller = await self._registered(caller)
             return await entry.handler(self, Call(caller, request_id, self._environment, exchange), operation)
 
-    def room_for_upload(self, caller: Caller, size: int) -> AbstractAsyncContextManager[None]:
-        """Hold so many bytes of the node's memory while the block runs; wait for them before."""
-        return self._uploads.held(caller.account, size)
+    def _turn(self, cost: Cost, caller: Caller, operation: Operation) -> AbstractAsyncContextManager[None]:
+        """Wait for what serving an operation takes, and hold it while the block runs: a turn, or for an encryption the
+        bytes of the node's memory. Raises `Refused` for an upload that cannot be one."""
+        owner: Hashable = caller.account if caller.is_registered else network_of(caller.host)
+        if isinstance(operation, ops.Encrypt):
+            return self._uploads.held(owner, max(uploads.most_bytes(operation), self._least_upload))
+        return self._turns[cost].held(owner)
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run a transaction that changes nothing."""
@@ -232,14 +237,12 @@ class Services:
         stored = await self._directory.effect(key, run)
         return msgspec.json.decode(stored.answer, type=Served)
 
-    async def hide(self, upload: bytes, image: str) -> bytes:
+    async def hide(self, upload: bytes, operation: ops.Encrypt) -> bytes:
         """Return the stego image of an upload. Raises `Refused` for one that is damaged or cannot be hidden."""
-        try:
-            parts = decode_upload(upload)
-        except MalformedMessage as error:
-            raise Refused(RefusalCode.INVALID, f"The upload is damaged: {error}.") from error
-        del upload
-        return await self._encoder.hide(parts.sealed, parts.record, bytes.fromhex(image), parts.cover)
+        parts = uploads.opened(upload, operation)
+        hiding = self._encoder.hide(parts.sealed, parts.record, bytes.fromhex(operation.image), parts.cover)
+        del upload, parts  # up to 22 MB; the encoder lets go of each part as soon as it has done with it
+        return await hiding
 
     async def still_allowed(self, call: Call) -> Call:
         """Check again, for a call that took long, what `serve` checks; return the call with its caller as it is now."""
@@ -303,17 +306,11 @@ async def _encrypt(services: Services, call: Call, operation: ops.Encrypt) -> Se
     The row is made once per image id. The outcome names the stego image that was made now: hiding again gives the same
     payload, not always the same bytes.
     """
-    if call.exchange is None:
+    exchange = call.exchange
+    if exchange is None:
         raise LocalError("A picture is encrypted over a session.")
-    async with services.room_for_upload(call.caller, operation.upload_size):
-        return await _hide_and_send(services, call, operation, call.exchange)
-
-
-async def _hide_and_send(services: Services, call: Call, operation: ops.Encrypt, exchange: Exchange) -> Served:
     # Nothing here keeps the upload while it is hidden: it has up to 22 MB.
-    stego = await services.hide(
-        await exchange.pull_upload(operation.upload_size, operation.upload_sha256), operation.image
-    )
+    stego = await services.hide(await exchange.pull_upload(operation.upload_size, operation.upload_sha256), operation)
     hidden = images.Hidden(await _sha256(stego), len(stego))
     call = await services.still_allowed(call)
     served = await services.effect(call, operation, images.ready(call, operation, hidden))

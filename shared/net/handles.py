@@ -106,6 +106,7 @@ class Incoming:
         """The transfer has ended; only the first outcome counts."""
         if self.done:
             return
+        self._cancel = None  # it knows the transfer, which knows this: nothing would free the object for a long time
         if isinstance(outcome, GlimpseError):
             self._failure = outcome
         else:

@@ -375,12 +375,12 @@ class Receiving:
             return context.parent
 
     def _driver(self, arrival: Arrival, port: Port, partial: PartialObject | None) -> ReceivingDriver:
-        context, session, offer = self._context, arrival.session, arrival.offer
+        context, session, offer, cipher = self._context, arrival.session, arrival.offer, arrival.cipher
         size = context.largest_datagram(session)
         machine = ReceivingTransfer(
             size=offer.size,
             sha256=offer.sha256,
-            cipher=arrival.cipher,
+            cipher=cipher,
             settings=transfer_settings(context.timing, size),
             now=context.clock(),
             buffer_bytes=port.socket.receive_buffer_bytes,
@@ -394,24 +394,33 @@ class Receiving:
             clock=context.clock,
             datagram_bytes=size,
             release=context.release_to(session.remote_key),
-            on_finished=lambda: self._finished(arrival, driver),
+            on_finished=lambda: self._finished(session, offer.transfer_id, cipher, driver),
         )
         driver.follow(session.address, roams=session.roams)
         window_s = pace_window_s(context.timing)
         arrival.pace = Pace(context.clock(), machine.progress[0], window_s=window_s)
         driver.on_progress = arrival.incoming.report
-        context.routes[arrival.cipher.token] = driver
+        context.routes[cipher.token] = driver
         return driver
 
-    def _finished(self, arrival: Arrival, driver: ReceivingDriver) -> None:
+    def _finished(self, session: Session, transfer: int, cipher: PacketCipher, driver: ReceivingDriver) -> None:
+        """Nothing is left to say. A driver goes on for a second after its object is here; it knows no `Arrival`, which
+        would keep the object for as long."""
         context, machine = self._context, driver.machine
-        context.forget_route(arrival.cipher.token)
+        context.forget_route(cipher.token)
         if machine.state is TransferState.DONE and context.clock() - driver.ended_at >= LINGER_S / 2:
             # The sender never confirmed that it knows: it may still be sending to a port that is gone.
-            context.post(arrival.session, Complete(transfer=arrival.offer.transfer_id))
+            context.post(session, Complete(transfer=transfer))
 
     async def _follow(self, arrival: Arrival, driver: ReceivingDriver) -> bytes:
-        """Wait for the end of the transfer; keep what arrived if that is not all."""
+        """Wait for the end of the transfer; keep what arrived if that is not all. The driver keeps nothing of it."""
+        try:
+            return await self._followed(arrival, driver)
+        finally:
+            driver.on_progress = None
+            driver.machine.let_go()
+
+    async def _followed(self, arrival: Arrival, driver: ReceivingDriver) -> bytes:
         context, machine = self._context, driver.machine
         store = context.partials
         kept_bytes = machine.progress[0]

@@ -314,7 +314,8 @@ class Sending:
         )
         driver.fall_back(session.address, FALL_BACK_S + FALL_BACK_RTTS * context.timing.initial_rtt_s)
         if progress is not None:
-            driver.on_progress = lambda done: progress(done, len(data))
+            total = len(data)  # not `data` itself: the driver outlives the transfer
+            driver.on_progress = lambda done: progress(done, total)
         outgoing.driver = driver
         context.routes[cipher.token] = driver
         return driver

@@ -88,6 +88,15 @@ def tier_for(payload_bytes: int) -> Size:
     raise InvalidInput(f"{payload_bytes} bytes are more than the largest cover holds; make the picture smaller.")
 
 
+def cover_bytes(payload_bytes: int, *, is_drawn: bool) -> int:
+    """Return about how many bytes the pixels of a cover take that holds such a payload. Raises as `tier_for`.
+
+    One of the owner's choice may be a few percent larger, for its shape.
+    """
+    tier = tier_for(payload_bytes)
+    return 3 * (tier.pixels if is_drawn else max(tier.pixels, DEFAULT_TIER.pixels))
+
+
 def owner_cover(picture_bytes: bytes, payload_bytes: int) -> Pixels:
     """Return the owner's picture as a cover for a payload: aspect kept, opaque, at most 16 megapixels.
 

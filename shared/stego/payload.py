@@ -17,7 +17,6 @@ bit each, and the payload in the rest.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -190,12 +189,16 @@ def _to_symbols(data: bytes, bits: int) -> NDArray[np.uint8]:
 
 def _from_symbols(symbols: NDArray[np.uint8], bits: int) -> bytes:
     """Put symbols together to bytes; what does not fill a byte at the end is left out."""
-    each = (
-        symbols
-        if bits == 1
-        else np.unpackbits((symbols << np.uint8(8 - bits))[:, None], axis=1, count=bits).reshape(-1)
-    )
-    return np.packbits(each[: len(each) // 8 * 8]).tobytes()
+    whole = len(symbols) * bits // 8
+    if bits == 1:
+        return np.packbits(symbols).tobytes()[:whole]
+    if missing := -len(symbols) % 8:
+        symbols = np.append(symbols, np.zeros(missing, dtype=np.uint8))
+    together = symbols[0::8].astype(">u8")  # eight symbols are `bits` bytes, the lowest of a number
+    for place in range(1, 8):
+        together = together << np.uint64(bits) | symbols[place::8]
+    each = together.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 8 - bits :]
+    return each.tobytes()[:whole]
 
 
 def _carried(groups: Channels, bits: int) -> NDArray[np.uint8]:
@@ -215,23 +218,19 @@ def _write(groups: Channels, symbols: NDArray[np.uint8], bits: int, coins: Strea
     The last channel of a group may go either way, as a coin says. Where a channel is 0 and would have to go down, or
     255 and up, it goes the other way, and the group is looked at again.
     """
+    numbers = np.arange(1, len(groups) + 1, dtype=np.uint8)[:, None]
     missing = _missing(groups, symbols, bits)
-    columns = np.flatnonzero(missing)
-    while len(columns):
-        steps = missing[columns]
-        down = (steps > len(groups)).view(np.uint8)
-        either = np.flatnonzero(steps == len(groups))
+    while missing.any():
+        down = (missing > len(groups)).view(np.uint8)
+        either = np.flatnonzero(missing == len(groups))
         down[either] = coins.bits(len(either))
-        number = np.where(down, np.uint8(0) - steps, steps) & np.uint8((1 << bits) - 1)
-        where = (number - 1).astype(np.intp), columns
-        values = groups[where]
-        stuck = values == down - np.uint8(1)  # 255 for those that go up, 0 for those that go down
-        down[stuck] ^= 1
-        groups[where] = values + np.uint8(1) - down - down
+        chosen = np.where(down, np.uint8(0) - missing, missing) & np.uint8((1 << bits) - 1) == numbers
+        stuck = (chosen & (groups == down - np.uint8(1))).any(axis=0)  # 255 for those that go up, 0 for the others
+        down ^= stuck
+        groups += chosen * (np.uint8(1) - down - down)
         if not stuck.any():
             return
         missing = _missing(groups, symbols, bits)
-        columns = np.flatnonzero(missing)
 
 
 def _missing(groups: Channels, symbols: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -241,31 +240,17 @@ def _missing(groups: Channels, symbols: NDArray[np.uint8], bits: int) -> NDArray
 
 # --- Low bits --------------------------------------------------------------------------------------------------------
 def _match(channels: Channels, symbols: NDArray[np.uint8], bits: int, coins: Stream) -> None:
-    """Move channels by the smallest steps so that their low bits are `symbols`; coins decide up or down."""
-    index = channels.astype(np.uint16)
-    index <<= bits
-    index |= symbols
-    index |= coins.bits(len(symbols)).astype(np.uint16) << (8 + bits)
-    channels[:] = _matching_table(bits)[index]
+    """Move channels by the smallest steps so that their low bits are `symbols`; coins decide up or down.
 
-
-@lru_cache(maxsize=2)
-def _matching_table(bits: int) -> NDArray[np.uint8]:
-    """Return the new value for every coin, old value and symbol, the index made of these three in this order.
-
-    The new value is the nearest one with the wanted low bits; the coin decides between two that are equally near.
+    A channel that would come below 0 or above 255 goes the other way.
     """
     modulus = 1 << bits
-    values, symbols = np.arange(256)[:, None], np.arange(modulus)
-    up, down = (symbols - values) % modulus, (values - symbols) % modulus
-    table = np.empty((2, 256, modulus), dtype=np.uint8)
-    for coin in range(2):
-        climbs = (up < down) | ((up == down) & (coin == 1))
-        climbs = np.where(values + up > 255, False, np.where(values - down < 0, True, climbs))
-        table[coin] = np.where(climbs, values + up, values - down)
-    flat = table.reshape(-1)
-    flat.setflags(write=False)
-    return flat
+    steps = (symbols - channels) & np.uint8(modulus - 1)
+    falls = steps + (coins.bits(len(symbols)) ^ 1) > modulus // 2
+    moved = channels + steps - (falls.view(np.uint8) << np.uint8(bits))
+    stuck = np.flatnonzero(((moved > channels) == falls) & (steps != 0))
+    moved[stuck] += np.where(falls[stuck], np.uint8(modulus), np.uint8(256 - modulus))
+    channels[:] = moved
 
 
 # --- Version 1, which is only read -----------------------------------------------------------------------------------

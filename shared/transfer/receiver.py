@@ -99,7 +99,10 @@ class ReceivingTransfer(TransferSide):
 
     @property
     def partial(self) -> PartialObject:
-        """What is held, for a later transfer; it shares its memory with this one. Empty after a hash mismatch."""
+        """What is held, for a later transfer; it shares its memory with this one. Empty after a hash mismatch.
+
+        Not to be asked for after `let_go`.
+        """
         return PartialObject(self._size, self._sha256, self._data, self._held.copy())
 
     @property
@@ -112,6 +115,11 @@ class ReceivingTransfer(TransferSide):
         if self.state is not TransferState.DONE:
             raise LocalError("the object has not arrived")
         return bytes(self._data)
+
+    def let_go(self) -> None:
+        """Let go of the bytes, once whoever wants them has them: this machine lives on for its closing frame."""
+        self._data = bytearray()
+        self._view = memoryview(self._data)
 
     def receive(self, datagram: bytes | memoryview, now: float) -> None:
         """Take a datagram of the sender. Bad ones are counted and dropped; nothing is raised."""

@@ -185,6 +185,11 @@ class SendingTransfer(TransferSide):
             deadline = min(deadline, self._pacer.ready_at(self._congestion.pacing_rate))
         return deadline
 
+    def _end(self, state: TransferState, failure: str | None = None) -> None:
+        """End, and let go of the object: this machine lives on for a frame or two, and an object has many megabytes."""
+        super()._end(state, failure)
+        self._data = memoryview(b"")
+
     # --- What to send ------------------------------------------------------------------------------------------------
 
     def _mark_held(self, have: Ranges) -> deque[tuple[int, int]]:

@@ -63,7 +63,8 @@ Prefix = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$")]
 """The first four bytes of a key or id, in hexadecimal digits: enough to tell them apart on a screen."""
 RoleName = Annotated[str, msgspec.Meta(pattern=r"^(follower|probe|elect|wait|claim|leader)$")]
 Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{0,24}$")]
-Line = Annotated[str, msgspec.Meta(max_length=160)]
+LINE_CHARS: Final = 160
+Line = Annotated[str, msgspec.Meta(max_length=LINE_CHARS)]
 """A text of the node's. It may quote what came from elsewhere: clean it before it is shown."""
 Word = Annotated[str, msgspec.Meta(max_length=24)]
 

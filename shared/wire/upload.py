@@ -6,11 +6,13 @@ means that the node takes one of its own.
 
 import struct
 from dataclasses import dataclass
+from typing import Final
 
 from shared.config import MAX_ORIGINAL_BYTES, MAX_SEALED_BYTES, RIGHTS_RECORD_BYTES
 from shared.errors import LocalError, MalformedMessage
 
 _LENGTHS = struct.Struct(">III")
+HEADER_BYTES: Final = _LENGTHS.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.config import REQUEST_LIMITS
 from shared.wire.refusals import FINAL_CODES
 from tests.chaos.journal import Effect, Line, effects
 from tests.chaos.pairs import MAYBE, NEVER, SURE, Change, Right, Row, after, compare, possible
@@ -27,6 +28,7 @@ MAY_HAVE_SPENT = frozenset({"revoked", "expired", "repeat_over", "frozen"})
 NOT_SOON_S = 2 * 86_400.0
 """An expiry that is further away than this is not reached, whatever the clocks were set to."""
 _EXPIRY_MARGIN_S = 0.5
+_HELD_S = REQUEST_LIMITS.held_days * 86_400.0 + 1.0
 
 Tables = dict[str, list[dict[str, Any]]]
 Pair = tuple[str, int]
@@ -104,7 +106,7 @@ class Evidence:
 def check(lines: list[Line], directory: Tables, stores: dict[str, Tables]) -> list[Fault]:
     """Return all faults, in the order of the checks."""
     evidence = Evidence(lines, directory, stores)
-    for examine in (_accounts, _images, _asks, _rights, _looks, _counts, _rest, _stores, _told):
+    for examine in (_accounts, _images, _asks, _rights, _looks, _counts, _rest, _stores, _held_copies, _told):
         examine(evidence)
     return evidence.faults
 
@@ -508,6 +510,23 @@ def _stores(evidence: Evidence) -> None:
             for row in store[name]:
                 if row["grant_id"] not in known:
                     evidence.report("lost", f"{who} knows grant {row['grant_id'][:8]} ({name}), the directory does not")
+
+
+def _held_copies(evidence: Evidence) -> None:
+    """What the cloud held goes when its viewer has it, and stays no longer than was promised."""
+    grants = {row["id"]: row for row in evidence.directory["grants"]}
+    names = {account: who for who, account in evidence.accounts.items()}
+    for row in evidence.directory["held_copies"]:
+        grant = grants.get(row["grant_id"])
+        label = f"the held copy of grant {row['grant_id'][:8]}"
+        if grant is None:
+            evidence.report("stuck", f"{label}: there is no such grant")
+            continue
+        if row["expires"] > row["created"] + _HELD_S:
+            evidence.report("stuck", f"{label} is to stay longer than was promised")
+        held = _row(evidence.stores.get(names.get(grant["viewer_id"], ""), {}).get("held", []), row["grant_id"])
+        if row["whole"] and held is not None and held["received"] and not _is_over(evidence, row["grant_id"]):
+            evidence.report("stuck", f"{label} stays though its viewer has it")
 
 
 def _row(rows: list[dict[str, Any]], grant: str) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ FIRST_NODE = 101
 DISK_MB = 96
 START_S = 90.0
 STOP_S = 60.0
-DIRECTORY_TABLES = ("meta", "accounts", "images", "asks", "grants", "views", "lease")
+DIRECTORY_TABLES = ("meta", "accounts", "images", "asks", "grants", "views", "lease", "held_copies", "held_parts")
 _BACKUP = (
     "import contextlib, sqlite3, sys\n"
     "with contextlib.closing(sqlite3.connect(sys.argv[1], timeout=30)) as a:\n"

@@ -65,6 +65,7 @@ class Faults:
             "one-way": (self.cut_one_way, 2),
             "kill-person": (self.kill_person, 4),
             "close-person": (self.close_person, 2),
+            "sleep-person": (self.put_to_sleep, 2),
             "copied-profile": (self.copied_look, 1.5),
             "lost-answer": (self.lost_answer, 2),
         }
@@ -309,6 +310,14 @@ class Faults:
         if (person := self._person()) is not None:
             self._world.fault("kill person", who=person.name)
             await person.kill()
+
+    async def put_to_sleep(self) -> None:
+        """SIGSTOP somebody's peer for a while, as a laptop that sleeps: presence lapses, transfers stand still."""
+        if (person := self._person()) is not None:
+            seconds = self._rng.uniform(1, 20)
+            self._world.fault("sleep person", who=person.name, seconds=round(seconds, 1))
+            with person.asleep():
+                await asyncio.sleep(seconds)
 
     async def close_person(self) -> None:
         """Close somebody's peer cleanly."""

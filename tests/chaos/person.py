@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,20 @@ class Person:
             return False
         await self._end()
         return True
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """SIGSTOP the process for the length of a block; nothing where it ends meanwhile."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            yield
+            return
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
         """SIGKILL."""

@@ -157,6 +157,7 @@ class Device:
 
     async def turn(self) -> None:
         """Try everything whose turn it is, once. A crash restarts the device."""
+        self.outbox.retry()  # as after the longest of pauses
         await self.outbox._sweep()
         try:
             while self.tasks.begun:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from node.directory import Directory, Query, Step, Tx, open_directory
 from node.services.common import Caller, Served
 from node.services.operations import Services
-from shared.config import LOCAL, Timing
+from shared.config import LOCAL, REQUEST_LIMITS, RequestLimits, Timing
 from shared.errors import Refused
 from shared.identity import Identity
 from shared.records import RightsRecord, encode_record
@@ -234,9 +234,18 @@ class Town:
         await self.run("DELETE FROM requests")
 
 
-def services_on(directory: Directory, *, timing: Timing = LOCAL, node: str = "north") -> Services:
+def services_on(
+    directory: Directory, *, timing: Timing = LOCAL, node: str = "north", limits: RequestLimits = REQUEST_LIMITS
+) -> Services:
     return Services(
-        directory, Letters(), cluster_id=CLUSTER, share_key=SHARE_KEY, entropy=os.urandom, timing=timing, node_name=node
+        directory,
+        Letters(),
+        cluster_id=CLUSTER,
+        share_key=SHARE_KEY,
+        entropy=os.urandom,
+        timing=timing,
+        node_name=node,
+        limits=limits,
     )
 
 

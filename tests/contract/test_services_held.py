@@ -180,6 +180,15 @@ async def test_a_copy_ends_with_its_time_its_grant_and_its_rights(place, ann, bo
     assert await place.rows("SELECT part FROM held_parts") == []
 
 
+async def test_a_grant_that_ends_sooner_than_it_did_ends_its_copy(place, ann, bob):
+    """The copy had its own time from the grant as it was when room was made for it."""
+    grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
+    await Copy(ann, grant).leave()
+    await place.run("UPDATE grants SET expires = 1 WHERE id = :grant", grant=grant)
+    await place.services.sweep()
+    assert await place.rows("SELECT grant_id FROM held_copies") == []
+
+
 async def test_room_for_parts_that_do_not_come_is_given_back(place, ann, bob):
     grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
     copy = Copy(ann, grant)

@@ -1,14 +1,17 @@
 """Images, previews, and asks for them, on both directories."""
 
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import anyio
 import pytest
 
 from node.services import images, view_requests
-from shared.config import MAILBOX_PER_SENDER
+from shared.config import MAILBOX_PER_SENDER, REQUEST_LIMITS
 from shared.wire import operations as ops
+from shared.wire.upload import Upload, encode_upload
 from tests.contract.people import HOST, Sending, encrypt, new_id, refused, services_on
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +34,38 @@ async def test_an_image_is_made_once_however_often_it_is_hidden(place, ann):
         hidden_now = sending.stegos[0]
         assert served.outcome.stego_sha256 == sha256(hidden_now).digest()
         assert served.outcome.stego_size == len(hidden_now)
+
+
+@dataclass(slots=True)
+class Slow(Sending):
+    """A peer that sends its upload when it is told to."""
+
+    pulled: anyio.Event = field(default_factory=anyio.Event)
+    gate: anyio.Event = field(default_factory=anyio.Event)
+
+    async def pull_upload(self, size: int, sha256: bytes) -> bytes:
+        self.pulls += 1
+        self.pulled.set()
+        await self.gate.wait()
+        return encode_upload(Upload(b"record", self.sealed))
+
+
+async def test_encryptions_that_wait_for_memory_take_nobodys_turn(place, ann, bob):
+    """With as many as there were turns, one account held up all others for as long as it took to send."""
+    limits = replace(REQUEST_LIMITS, writes_at_once=2, upload_bytes=1_000_000, upload_bytes_per_account=500_000)
+    services, slow = services_on(place.directory, limits=limits), Slow()
+    hers, his = [await services.caller(person.key, HOST) for person in (ann, bob)]
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(services.serve, hers, new_id(), encrypt(new_id()), slow)
+        await slow.pulled.wait()
+        quick = Sending()
+        with anyio.fail_after(PATIENCE_S):
+            await services.serve(his, new_id(), encrypt(new_id()), quick)
+        assert quick.stegos == [b"<sealed>"]
+        assert slow.pulls == 1, "her others wait for her share"
+        slow.gate.set()
+    assert (slow.pulls, len(slow.stegos)) == (4, 4)
 
 
 async def test_an_image_id_belongs_to_one_owner_and_one_picture(place, ann, bob):

@@ -3,70 +3,27 @@
 import hashlib
 import os
 import socket
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
 
 import anyio
 
 from node.settings import load_node_settings
-from shared.cluster import Cluster, load_cluster
 from shared.config import MAX_MESSAGE_BYTES, MIN_PATH_DATAGRAM_BYTES
 from shared.errors import GlimpseError
-from shared.identity import Identity
-from shared.net.endpoint import Endpoint, Session
+from shared.net.endpoint import Session
 from shared.secure.datagrams import DatagramType, routing_header
 from shared.wire import node_messages
 from shared.wire import operations as ops
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, OperationObject
 from shared.wire.peer_messages import NodeToPeer, Pull, Request
-from tui.peer.cloud import CloudLink, monotonic
+from tests.hostile.attacker import attack
+from tests.hostile.intruder import PAUSE_S, Run, Target, account, intruder, new_id, sessions
 
 STOLEN_TERM = 2**53
 _STRANGERS = 4
 _LARGE_BYTES = 2_000_000
-_PAUSE_S = 0.01
-"""Between bursts of a flood, so that an attacker within the test's own process leaves it room."""
-
-
-@dataclass
-class Target:
-    """The cluster that is attacked."""
-
-    folder: Path
-    per_s: float
-    """How much of a flood per second, over all nodes."""
-    sent: Counter[str] = field(default_factory=Counter)
-    """What the attacker did, and got others to do."""
-
-    @property
-    def cluster(self) -> Cluster:
-        return load_cluster(self.folder / "cluster.toml")
-
-    @property
-    def burst(self) -> int:
-        """How much of a flood goes to one node between two pauses."""
-        return max(int(self.per_s * _PAUSE_S / len(self.cluster.nodes)), 1)
-
-
-Attack = Callable[[Target], Awaitable[None]]
-
-
-@asynccontextmanager
-async def _intruder(target: Target, private: bytes) -> AsyncIterator[Endpoint]:
-    async with Endpoint(private, timing=target.cluster.timing, prologue=target.cluster.prologue) as endpoint:
-        yield endpoint
-
-
-async def _sessions(target: Target, endpoint: Endpoint) -> list[Session]:
-    return [await endpoint.connect((node.host, node.port), node.key) for node in target.cluster.nodes]
-
-
-def _id() -> str:
-    return os.urandom(16).hex()
 
 
 # --- From outside, without an account --------------------------------------------------------------------------------
@@ -81,7 +38,7 @@ async def first_messages(target: Target) -> None:
                     head = routing_header(DatagramType.INIT, os.urandom(8))
                     attacker.sendto(head + os.urandom(MIN_PATH_DATAGRAM_BYTES - len(head)), (node.host, node.port))
                     target.sent["first messages"] += 1
-        await anyio.sleep(_PAUSE_S)
+        await anyio.sleep(PAUSE_S)
 
 
 async def strangers(target: Target) -> None:
@@ -93,7 +50,7 @@ async def strangers(target: Target) -> None:
 
 async def _stranger(target: Target) -> None:
     data = os.urandom(_LARGE_BYTES)
-    async with _intruder(target, os.urandom(32)) as endpoint, anyio.create_task_group() as group:
+    async with intruder(target, os.urandom(32)) as endpoint, anyio.create_task_group() as group:
 
         async def drip(session: Session, request: str) -> None:
             target.sent["pulled"] += 1
@@ -107,11 +64,11 @@ async def _stranger(target: Target) -> None:
                 group.start_soon(drip, session, message.request)
 
         endpoint.on_message = take
-        sessions, digest = await _sessions(target, endpoint), hashlib.sha256(data).digest()
+        open_sessions, digest = await sessions(target, endpoint), hashlib.sha256(data).digest()
         while True:
             endpoint.pause(False)
-            for session in sessions:
-                message = Request(request=_id(), large_sha256=digest, large_size=len(data))
+            for session in open_sessions:
+                message = Request(request=new_id(), large_sha256=digest, large_size=len(data))
                 endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
                 target.sent["announced"] += 1
             await anyio.sleep(0.2)
@@ -121,44 +78,26 @@ async def ends_in_batches(target: Target) -> None:
     """Sessions that say something of a transfer and end, in one batch of datagrams."""
     while True:
         with suppress(GlimpseError):
-            async with _intruder(target, os.urandom(32)) as endpoint:
-                for session in await _sessions(target, endpoint):
+            async with intruder(target, os.urandom(32)) as endpoint:
+                for session in await sessions(target, endpoint):
                     endpoint._mux.send(session.number, b"\x01{}", 0.0)
                     endpoint.close_session(session)
                     target.sent["ended"] += 1
-        await anyio.sleep(_PAUSE_S)
+        await anyio.sleep(PAUSE_S)
 
 
 # --- With an account and a modified client ---------------------------------------------------------------------------
 async def list_flood(target: Target) -> None:
     """One account that asks every node for the list of users, without waiting for an answer."""
-    identity = Identity.generate()
-    async with _intruder(target, identity.session_private) as endpoint, anyio.create_task_group() as tasks:
-        cloud = CloudLink(target.cluster, endpoint, tasks, clock=monotonic)
-        endpoint.on_message = cloud.receive
-        endpoint.on_closed = lambda session, _reason: cloud.session_closed(session)
-        cloud.start()
-        await cloud.ask(_registration(target, identity), request=_id(), wait_s=60.0)
-        sessions, burst = await _sessions(target, endpoint), target.burst
+    async with account(target) as (_, endpoint, _):
+        open_sessions, burst = await sessions(target, endpoint), target.burst
         while True:
-            for session in sessions:
+            for session in open_sessions:
                 for _ in range(burst):
-                    message = Request(request=_id(), operation=ops.ListUsers())
+                    message = Request(request=new_id(), operation=ops.ListUsers())
                     endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
                     target.sent["lists"] += 1
-            await anyio.sleep(_PAUSE_S)
-
-
-def _registration(target: Target, identity: Identity) -> ops.Register:
-    public = identity.public
-    proof = identity.sign("register", target.cluster.cluster_id.encode(), b"mallory", public.session_key)
-    return ops.Register(
-        name="mallory",
-        signing_key=public.signing_key,
-        session_key=public.session_key,
-        session_signature=public.session_signature,
-        proof=proof,
-    )
+            await anyio.sleep(PAUSE_S)
 
 
 # --- With a stolen node key ------------------------------------------------------------------------------------------
@@ -166,7 +105,7 @@ async def stolen_term(target: Target) -> None:
     """Messages under the key of a node, of a term that no claim of the lease could ever reach."""
     thief, *others = target.cluster.nodes[::-1]
     private = load_node_settings(target.folder / f"node-{thief.name}.toml").private_key
-    async with _intruder(target, private) as endpoint:
+    async with intruder(target, private) as endpoint:
         while True:
             for node in others:
                 with suppress(GlimpseError):
@@ -177,6 +116,24 @@ async def stolen_term(target: Target) -> None:
             await anyio.sleep(0.2)
 
 
+@dataclass(frozen=True)
+class Attack:
+    """What is done, and what an honest person beside it is promised."""
+
+    run: Run
+    cheap_times: float = 2.0
+    """How many times as long as before a cheap request may take, at the 99th percentile."""
+    until: str = ""
+    """What of `Target.sent` must have happened before the attack ends."""
+
+
 ATTACKS: dict[str, Attack] = {
-    attack.__name__: attack for attack in (first_messages, strangers, ends_in_batches, list_flood, stolen_term)
+    "first_messages": Attack(first_messages, cheap_times=5.0),
+    "strangers": Attack(strangers),
+    "ends_in_batches": Attack(ends_in_batches),
+    "list_flood": Attack(list_flood),
+    "hostile_covers": Attack(attack("hostile_covers"), until="covers refused"),
+    "hostile_shares": Attack(attack("hostile_shares"), until="looks told that it cannot be shown"),
+    "many_pictures": Attack(attack("many_pictures"), until="rounds"),
+    "stolen_term": Attack(stolen_term),
 }

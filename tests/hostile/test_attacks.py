@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.honest import course, running
+from tests.hostile.intruder import Target
 from tests.integration.cluster import RunningCluster
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("hostile"), pytest.mark.timeout(300)]
@@ -30,10 +31,13 @@ def picture(tmp_path: Path) -> Path:
 async def test_an_honest_person_is_served_and_the_attacker_wins_nothing(
     name: str, cluster: RunningCluster, tmp_path: Path, picture: Path
 ) -> None:
-    found = await course(cluster, tmp_path, picture, ATTACKS[name], per_s=300.0, rest_s=1.0)
-    print("\n".join(found.lines()))
+    attack, target = ATTACKS[name], Target(cluster.folder, 300.0, pictures=3, picture_bytes=4_000_000)
+    found = await course(cluster, tmp_path, picture, attack, target, rest_s=1.0)
+    print("\n".join([*found.lines(), *(bar.line() for bar in found.bars(attack))]))
     assert sum(found.sent.values()) > 3
-    assert not found.sent.get("pulled"), "whoever is not known pulls nothing"
+    for never in ("pulled", "covers hidden", "looks shown", "pictures refused", "pictures not served"):
+        assert not found.sent.get(never)
+    assert max(found.during.peak_mb, found.after.peak_mb) <= 200
     if name != "stolen_term":  # a busy machine may take a leader for silent; a lie about terms may not
         return
     assert found.during.leader is not None

@@ -488,12 +488,11 @@ async def _until_other(events: Any) -> AsyncIterator[Any]:
 # --- Transfers that are cut in the middle ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    """A picture of about 10 MB."""
-    path = tmp_path / "large.png"
-    Image.effect_noise((3100, 3100), 90).save(path, compress_level=1)
-    assert 9_000_000 < path.stat().st_size < 11_000_000
+def noise(path: Path, megabytes: int) -> Path:
+    """Save a picture of about that size."""
+    edge = round(980 * megabytes**0.5)
+    Image.effect_noise((edge, edge), 90).save(path, compress_level=1)
+    assert 0.9e6 * megabytes < path.stat().st_size < 1.1e6 * megabytes
     return path
 
 
@@ -511,12 +510,16 @@ async def begun(events: Any, *, sending: bool) -> tuple[int, int]:
     raise AssertionError("the peer closed")
 
 
-@pytest.mark.parametrize(("number", "held"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGKILL, True)])
+@pytest.mark.parametrize(
+    ("number", "held", "megabytes"),
+    [(signal.SIGKILL, False, 10), (signal.SIGTERM, False, 3), (signal.SIGKILL, True, 3)],
+)
 async def test_a_transfer_goes_on_where_it_was_when_the_receiver_ends(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals, held: bool
+    people: Any, cluster: RunningCluster, tmp_path: Path, number: signal.Signals, held: bool, megabytes: int
 ) -> None:
     """What had arrived was kept in memory only: a client that was closed or killed began every picture anew. Also from
     the cloud, where it waits for a viewer who is away."""
+    large = noise(tmp_path / "large.png", megabytes)
     owner = await people("ada", holds_copies=held)
     image = await owner.encrypt(large)
     async with Peer(tmp_path / "ben", cluster.file) as viewer:
@@ -540,10 +543,11 @@ async def test_a_transfer_goes_on_where_it_was_when_the_receiver_ends(
         assert list(parts.iterdir()) == []
 
 
-@ENDS
+@pytest.mark.parametrize(("number", "megabytes"), [(signal.SIGKILL, 10), (signal.SIGTERM, 3)])
 async def test_a_transfer_goes_on_where_it_was_when_the_sender_ends(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path, number: signal.Signals
+    people: Any, cluster: RunningCluster, tmp_path: Path, number: signal.Signals, megabytes: int
 ) -> None:
+    large = noise(tmp_path / "large.png", megabytes)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.register("ada")
         await owner.sign_in()
@@ -565,8 +569,9 @@ async def test_a_transfer_goes_on_where_it_was_when_the_sender_ends(
 
 
 async def test_a_part_that_was_damaged_on_disk_is_received_anew(
-    people: Any, cluster: RunningCluster, tmp_path: Path, large: Path
+    people: Any, cluster: RunningCluster, tmp_path: Path
 ) -> None:
+    large = noise(tmp_path / "large.png", 3)
     owner = await people("ada", holds_copies=False)
     image = await owner.encrypt(large)
     async with Peer(tmp_path / "ben", cluster.file) as viewer:

@@ -1,7 +1,9 @@
 """Objects between real endpoints: byte-exact, concurrent, refused, cancelled, queued, resumed."""
 
+import gc
 import hashlib
 import random
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +51,24 @@ async def test_objects_arrive_byte_exact(size: int, ride_along_bytes: int, datag
             assert reports == sorted(set(reports)) or size == 0
             assert size == 0 or reports[-1] == (size, size)
         await until(lambda: idle(left, right))
+
+
+@pytest.mark.parametrize("size", [9_000, 3_000_000])
+async def test_nobody_keeps_an_object_that_is_here(size: int):
+    """An upload and a stego image of many megabytes stayed until the linger time was over, or the garbage collector
+    came by; the next ones came on top of them."""
+    gc.disable()
+    try:
+        async with pair() as (left, right, session):
+            held = [payload(size)]
+            await left.endpoint.send_object(session, b"it", held[0])
+            held.append(await right.object_of(b"it"))
+            assert held[0] == held[1]
+            right.incoming.clear()
+            for which in (0, 1):  # the list and the question itself refer to it
+                await until(lambda which=which: sys.getrefcount(held[which]) == 2)
+    finally:
+        gc.enable()
 
 
 async def test_both_sides_may_have_different_ways_of_sending():

@@ -208,15 +208,9 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
     """Drain the leader while requests come: it serves no new ones and goes on running; undrained it serves again."""
     async with watching(cluster) as seen:
         leader = next(name for name in seen.names if seen.standing(name).role == "leader")
-        outcome: list[dict] = []
 
-        async def load() -> None:
-            def run() -> None:
-                result = cluster.glimpse("load", "--requests", "300", "--clients", "3", "--json")
-                assert result.returncode == 0, result.stdout + result.stderr
-                outcome.append(json.loads(result.stdout))
-
-            await anyio.to_thread.run_sync(run)
+        async def load(requests: int) -> None:
+            await anyio.to_thread.run_sync(cluster.load, requests, 3)
 
         def done(name: str) -> int:
             state = seen.last(name, FeedState)
@@ -224,26 +218,24 @@ async def test_a_rolling_restart_under_load(cluster: RunningCluster) -> None:
             return state.work.requests_done
 
         async with anyio.create_task_group() as group:
-            group.start_soon(load)
-            await seen.until(lambda: sum(map(done, seen.names)) > 60, 60)
+            group.start_soon(load, 200)
+            await seen.until(lambda: sum(map(done, seen.names)) > 40, 60)
             await seen.operator.command(leader, "drain")
             await seen.until(lambda: seen.standing(leader).draining)
             await seen.until(
                 lambda: any(seen.standing(n).role == "leader" and seen.standing(n).trusts_lease for n in seen.names)
             )
             assert seen.standing(leader).role != "leader"
-        stats = outcome[0]
-        assert (stats["ok"], stats["failed"], stats["duplicates"]) == (300, 0, 0)
         while_drained = done(leader)
-        await load()
-        await seen.until(lambda: sum(map(done, seen.names)) > 600)
+        await load(60)
+        await seen.until(lambda: sum(map(done, seen.names)) > 260)
         assert done(leader) - while_drained <= 6, "registration and the like may be taken over; work is not assigned"
         assert cluster.status()["nodes"][seen.names.index(leader)]["draining"] is True
         await seen.operator.command(leader, "undrain")
         await seen.until(lambda: not seen.standing(leader).draining and seen.standing(leader).fit)
         undrained = done(leader)
-        await load()
-        await seen.until(lambda: done(leader) - undrained > 30)
+        await load(60)
+        await seen.until(lambda: done(leader) - undrained > 6)
         counted = seen.last(leader, feed.FeedDispatch)
         assert counted is not None
         assert sum(counted.latency) == done(leader)

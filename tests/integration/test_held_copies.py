@@ -12,6 +12,7 @@ from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import received
 from tests.patience import PATIENCE_S, until
 from tui.peer import Peer, held_copies
+from tui.peer.cloud import CloudLink
 from tui.peer.events import CopyWaits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("held"), pytest.mark.usefixtures("first_try")]
@@ -58,6 +59,7 @@ async def test_a_picture_reaches_somebody_who_is_never_online_together_with_its_
         await peer.sign_in()
         held = await received(peer, image)
         assert (await peer.view(held.image)).data == photo.read_bytes()
+        await until(peer.outbox, lambda rows: not rows)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
         await owner.sign_in()
         [told] = await owner.viewers(image)
@@ -123,3 +125,49 @@ async def test_an_answer_that_was_lost_costs_one_part_at_most(
         await peer.sign_in()
         held = await received(peer, image)
         assert (await peer.view(held.image)).data == photo.read_bytes()
+
+
+async def test_what_its_viewer_has_waits_no_more_though_the_cloud_did_not_hear_so(
+    cluster: RunningCluster, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was awaited once, and the copy stayed for two weeks where it did not come."""
+    viewer = await away(cluster, tmp_path / "ben")
+    ask = CloudLink.ask
+
+    async def deaf(self: Any, operation: ops.Operation, **more: Any) -> Any:
+        if isinstance(operation, ops.DropHeld):
+            raise Unavailable("The cloud did not answer.")
+        return await ask(self, operation, **more)
+
+    async with Peer(tmp_path / "ada", cluster.file) as owner:
+        await owner.register("ada")
+        await owner.sign_in()
+        image, _ = await left_by(owner, photo, viewer)
+        with monkeypatch.context() as patched:
+            patched.setattr(CloudLink, "ask", deaf)
+            async with Peer(tmp_path / "ben", cluster.file) as peer:
+                await peer.sign_in()
+                await received(peer, image)
+                await until(peer.outbox, lambda rows: any(row.trouble for row in rows))
+        [told] = await owner.viewers(image)
+        assert told.held_until is not None
+        async with Peer(tmp_path / "ben", cluster.file) as peer:
+            await peer.sign_in()
+            await until(peer.outbox, lambda rows: not rows)
+        [told] = await owner.viewers(image)
+        assert told.held_until is None
+
+
+async def test_a_copy_that_was_left_for_somebody_who_has_one_already_goes(
+    people: Any, photo: Path, tmp_path: Path
+) -> None:
+    """As when a way to the viewer was lost just after all of it had come."""
+    owner, viewer = await people("ada"), await people("ben")
+    image = await owner.encrypt(photo)
+    await owner.grant(image.image, viewer.me.account, 1)
+    await received(viewer, image.image)
+    [told] = await owner.viewers(image.image)
+    await owner._copies._waiting.leave(told.grant, photo.read_bytes(), lambda _done, _total: None)
+    await until(lambda: owner.viewers(image.image), lambda rows: [row.held_until for row in rows] == [None])
+    held = await received(viewer, image.image)
+    assert (await viewer.view(held.image)).data == photo.read_bytes()

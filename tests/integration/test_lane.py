@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,17 +15,15 @@ pytestmark = pytest.mark.xdist_group("lane")
 
 
 class Held:
-    """A cluster whose leader is a process of `tests.integration.held_node`."""
+    """A cluster's leader that is a process of `tests.integration.held_node`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.cluster = RunningCluster(folder)
-        self.name = str(self.cluster.status()["leader"])
-        os.kill(self.cluster.pid(self.name), signal.SIGKILL)
-        wait_until(lambda: self.leader() not in (None, self.name))
-        command = ["node", "--cluster", str(self.cluster.file), "--name", self.name]
+    def __init__(self, cluster: RunningCluster, name: str) -> None:
+        self.cluster = cluster
+        self.name = name
+        command = ["node", "--cluster", str(cluster.file), "--name", name]
         self.process = subprocess.Popen([sys.executable, "-m", "tests.integration.held_node", *command])
         wait_until(lambda: self.role() == "follower")
-        wait_until(lambda: self.lead() == self.name)
+        wait_until(lambda: self.lead() == name)
 
     def lead(self) -> str | None:
         """Ask it to lead; return who does. The order is refused while another election goes on."""
@@ -45,12 +42,23 @@ class Held:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def two_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningCluster, str]]:
+    """A cluster one of whose nodes was killed, and that node's name."""
+    cluster = RunningCluster(tmp_path_factory.mktemp("lane") / "cluster")
+    name = str(cluster.status()["leader"])
+    os.kill(cluster.pid(name), signal.SIGKILL)
+    yield cluster, name
+    cluster.stop()
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Iterator[Held]:
-    held = Held(tmp_path / "cluster")
+def held(two_of_three: tuple[RunningCluster, str]) -> Iterator[Held]:
+    cluster, name = two_of_three
+    wait_until(lambda: cluster.status()["leader"] not in (None, name))
+    held = Held(cluster, name)
     yield held
     held.end()
 

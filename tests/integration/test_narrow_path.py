@@ -10,8 +10,10 @@ import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from shared.cluster import load_cluster
@@ -20,11 +22,19 @@ from shared.errors import PathTooNarrow, Unavailable
 from shared.identity import Identity
 from shared.net.endpoint import Endpoint
 from shared.net.path_probe import is_too_narrow
+from shared.wire.codec import decode, encode
+from shared.wire.feed_messages import FeedMessage
+from shared.wire.operations import Account
 from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.integration.relay import Relay, relay
+from tests.integration.test_held_copies import heard
 from tests.integration.test_host import running_host
 from tests.patience import until
+from tui.monitor.model import Model
+from tui.monitor.node_index import NodeIndex
+from tui.operator import Operator
 from tui.peer import Peer
+from tui.peer.events import CopyWaits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
 MTU_576 = 576 - 28
@@ -58,9 +68,68 @@ async def test_an_agent_and_status_say_which_size_is_needed(narrow: Relay, tmp_p
     assert status.stdout.decode().count(SENTENCE) == 3
     order = await glimpse(tmp_path, "order", "n1", "drain", "--cluster", narrow.file)
     assert SENTENCE in order.stderr.decode()
+    load = await glimpse(tmp_path, "load", "--requests", "1", "--clients", "1", "--cluster", narrow.file)
+    assert load.returncode == 1
+    assert SENTENCE in load.stderr.decode()
+    assert "Traceback" not in load.stderr.decode()
     narrow.max_bytes = 65_536
     status = await glimpse(tmp_path, "status", "--cluster", narrow.file)
     assert (status.returncode, SENTENCE in status.stdout.decode()) == (0, False)
+
+
+async def test_the_monitor_says_it_of_each_node_until_its_feed_comes(narrow: Relay) -> None:
+    """Its panels said of each node that it had not been heard yet."""
+    known = load_cluster(narrow.file)
+    index = NodeIndex.of(known)
+    model = Model(index)
+
+    def deliver(name: str, message: FeedMessage) -> None:
+        decode(encode(message, cap_bytes=65_536), FeedMessage, cap_bytes=65_536)  # it is recorded, and read again
+        model.take(index.names.index(name), message, anyio.current_time())
+
+    async def troubles() -> list[str]:
+        return [model.node(place, anyio.current_time()).trouble for place in index.places]
+
+    async with Operator(known, narrow.file) as operator, anyio.create_task_group() as group:
+        group.start_soon(operator.watch, deliver)
+        for said in await until(troubles, all):
+            assert SENTENCE in said
+            assert REMEDY in said
+        narrow.max_bytes = 65_536
+        await until(troubles, lambda found: not any(found))
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_an_owner_is_told_why_a_copy_does_not_go_directly(
+    people: Any, photo: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """Only a log said it."""
+    owner, viewer = await people("ada", holds_copies=held), await people("ben")
+    async with _relayed(viewer._context.endpoint) as (address, made):
+        made.max_bytes = MTU_576
+        find = owner._people.find
+
+        async def found(account: int, **options: Any) -> Account:
+            there = await find(account, **options)
+            is_viewer = account == viewer.me.account
+            return msgspec.structs.replace(there, host=address[0], port=address[1]) if is_viewer else there
+
+        async def not_in_touch(*_: Any) -> Any:
+            raise Unavailable("No node is in touch with the other side.")
+
+        monkeypatch.setattr(owner._people, "find", found)
+        monkeypatch.setattr(owner._ways, "_meet", not_in_touch)
+        image = await owner.encrypt(photo)
+        with owner.subscribe() as events:
+            await owner.grant(image.image, viewer.me.account, 3)
+            if held:
+                waits = await heard(events, CopyWaits)
+                assert SENTENCE in waits.trouble
+                assert waits.viewer_words == viewer.me.words
+                return
+        waiting = await until(owner.outbox, lambda rows: any(SENTENCE in row.trouble for row in rows))
+        assert REMEDY in next(row.trouble for row in waiting if row.trouble)
 
 
 async def test_the_client_says_it_before_and_after_a_profile_is_open(

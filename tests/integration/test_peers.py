@@ -20,6 +20,7 @@ from shared.errors import DamagedStego, GlimpseError, InvalidInput, ProfileError
 from shared.records import RightsRecord, encode_record
 from shared.rights import create_grant, spend_signature, with_left
 from shared.sealed_record import seal_record
+from shared.stego.container import read_record
 from shared.stego.rights_strip import _stegano_lsb, strip_rows
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
@@ -135,6 +136,26 @@ async def test_the_rights_are_in_the_image_for_its_two_parties_and_say_nothing_t
         assert held.image.encode() not in raw
         assert bytes.fromhex(held.image) not in raw
     assert sum(a == b for a, b in zip(*texts, strict=False)) < 40, "nothing in one that is in the other"
+
+
+async def test_a_copy_that_names_its_parties_in_clear_is_sealed_at_the_next_sign_in(people: Any, photo: Path) -> None:
+    """Versions before wrote the record as it is, and galleries are full of such copies."""
+    owner, viewer = await people("ada"), await people("ben")
+    held = await shared_image(owner, viewer, photo, 3)
+    path, image_id = held.path, bytes.fromhex(held.image)
+    assert path is not None
+    at_owner, at_viewer = owner._context.identity, viewer._context.identity
+    record = record_shown(path, at_viewer, at_owner)
+    clear = encode_record(record)
+    await anyio.to_thread.run_sync(lambda: rewrite_record(path, clear, image_id=image_id))
+    shown = read_record(path)
+    assert shown == clear
+    for who in (at_owner, at_viewer):
+        assert base64.b64encode(who.public.signing_key) in shown
+    await viewer.sign_in()
+    assert record_shown(path, at_viewer, at_owner) == record
+    assert base64.b64encode(at_owner.public.signing_key) not in read_record(path)
+    assert (await viewer.view(held.image)).left == 2
 
 
 async def test_an_edited_strip_and_store_win_no_view(people: Any, photo: Path, tmp_path: Path) -> None:

@@ -82,6 +82,28 @@ def test_full_datagrams_are_equal_and_the_short_one_comes_last():
     assert lengths[-1] < 1200
 
 
+@pytest.mark.parametrize("end", ["done", "cancel", "give_up", "idle"])
+def test_a_transfer_that_has_ended_keeps_nothing_of_its_object(end):
+    """Both sides live on for a second and more, to say so again; an object of 45 MB stayed in memory for as long."""
+    flow = flow_over(1_000_000)
+    flow.start()
+    data = bytearray(flow.data)
+    flow.sender._data = memoryview(data)
+    flow.time.run_until(0.1)
+    assert flow.sender.state is TransferState.OPEN
+    if end == "done":
+        while flow.sender.state is TransferState.OPEN:
+            assert flow.time.step(300.0)
+    elif end == "idle":
+        flow.sender.tick(3_600.0)
+    else:
+        getattr(flow.sender, end)("over", flow.time.now)
+    data.append(0)  # raises `BufferError` while anybody looks at it
+    received = flow.receiver._data
+    flow.receiver.let_go()
+    received.append(0)
+
+
 # --- Ends that are not the good one ----------------------------------------------------------------------------------
 
 

@@ -173,7 +173,8 @@ async def test_what_arrives_is_toasted_and_every_tab_hears_of_it(make_client, mo
         event = RequestArrived("1" * 32, "2" * 32, "[red]Ben[/red]", 3)
         peer.emit(event)
         await settled(pilot)
-        assert [toast.message for toast in notifications(app)] == ["[red]Ben[/red] asks for 3 views"]
+        said = [toast.message for toast in notifications(app)]
+        assert said == ["[red]Ben[/red] (so the cloud says) asks for 3 views"]
         assert rung == [True]
         assert heard == [event] * 4
         peer.emit(Delivered("1" * 32, "request"))

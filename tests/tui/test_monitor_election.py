@@ -212,6 +212,21 @@ async def test_in_a_narrow_terminal_the_state_machine_is_in_its_window():
 
 
 @pytest.mark.anyio
+async def test_a_window_that_is_being_taken_apart_is_painted_no_more():
+    """The screen behind it goes on painting, as it does while the program ends."""
+    app = make_monitor("one_down")
+    async with running(app, size=(60, 20)) as pilot:
+        await opened(pilot, "2")
+        part(app, Succession).focus()
+        await pilot.press("enter")
+        await repainted(pilot)
+        window = app.screen
+        await window.query("*").remove()
+        await window.remove()
+        app.repaint()
+
+
+@pytest.mark.anyio
 async def test_where_there_is_little_room_the_reason_stands_before_the_time():
     app = make_monitor("directory_gone")
     async with running(app, size=(80, 24)) as pilot:

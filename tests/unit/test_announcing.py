@@ -1,7 +1,10 @@
 """Which events are worth a toast, and that no remote text in one can do harm."""
 
+from dataclasses import replace
+
 import pytest
 
+from shared.net.path_probe import narrow_path
 from tui.client.announcing import announcement
 from tui.peer import events
 
@@ -10,13 +13,13 @@ HOSTILE = "\x1b[31mred\x1b[0m \u202eevil [@click=app.quit]quit[/] " + "x" * 10_0
 
 
 def test_a_request_rings_the_bell():
-    said = announcement(events.RequestArrived(REQUEST, IMAGE, "Ben", 1))
+    said = announcement(events.RequestArrived(REQUEST, IMAGE, "Ben", 1, viewer_words="cedar delta"))
     assert said is not None
-    assert said.text == "Ben asks for 1 view"
+    assert said.text == "Ben (cedar delta) asks for 1 view"
     assert said.bell
     said = announcement(events.RequestArrived(REQUEST, IMAGE, "Ben", 2, "Lake"))
     assert said is not None
-    assert said.text == "Ben asks for 2 views of “Lake”"
+    assert said.text == "Ben (so the cloud says) asks for 2 views of “Lake”"
 
 
 @pytest.mark.parametrize(
@@ -26,7 +29,14 @@ def test_a_request_rings_the_bell():
         (events.RequestAnswered(REQUEST, IMAGE, False, title="Lake"), "Your request for “Lake” was rejected"),
         (events.ImageReceived(IMAGE, GRANT, "Lake"), "“Lake” arrived; it is in Peer images"),
         (events.ImageReceived(IMAGE, GRANT), "A picture arrived; it is in Peer images"),
-        (events.ViewSpentEvent(IMAGE, "Ben", 0.0, 2, "Lake"), "Ben looked at “Lake”; 2 views left"),
+        (
+            events.ViewSpentEvent(IMAGE, "Ben", 0.0, 2, "Lake"),
+            "Ben (so the cloud says) looked at “Lake”; 2 views left",
+        ),
+        (
+            events.ViewSpentEvent(IMAGE, "Ben", 0.0, 2, "Lake", "cedar delta"),
+            "Ben (cedar delta) looked at “Lake”; 2 views left",
+        ),
         (
             events.RightsUpdated(IMAGE, GRANT, 0, True, "Lake", owner_name="Ada", owner_words="amber basil"),
             "Ada (amber basil) revoked your rights on “Lake”",
@@ -51,6 +61,19 @@ def test_a_toast_names_the_picture(event, text):
     said = announcement(event)
     assert said is not None
     assert said.text == text
+
+
+def test_a_copy_that_waits_says_what_keeps_it_from_going_directly():
+    """A path that lets through small datagrams only was told between clients and nodes, and not between clients."""
+    known = events.CopyWaits(IMAGE, GRANT, "Ben", 0.0, "cedar delta")
+    said = announcement(known)
+    assert said is not None
+    assert said.text.startswith("The picture waits in the cloud for Ben (cedar delta), until ")
+    assert said.text.endswith("at most")
+    trouble = narrow_path(("198.51.100.23", 47_600))
+    said = announcement(replace(known, trouble=trouble))
+    assert said is not None
+    assert said.text.endswith(f"It did not go directly: {trouble}")
 
 
 def test_an_answer_says_which_and_why():
@@ -104,7 +127,10 @@ def test_what_the_screens_show_anyway_is_no_toast(event):
         events.ImageReceived(IMAGE, GRANT, HOSTILE),
         events.RightsUpdated(IMAGE, GRANT, 0, True, HOSTILE, owner_name=HOSTILE, owner_words=HOSTILE),
         events.RequestAnswered(REQUEST, IMAGE, accepted=False, reason=HOSTILE),
+        events.RequestArrived(REQUEST, IMAGE, HOSTILE, 3, HOSTILE, HOSTILE),
         events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1),
+        events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1, HOSTILE, HOSTILE),
+        events.CopyWaits(IMAGE, GRANT, HOSTILE, 0.0, HOSTILE),
         events.Undeliverable(REQUEST, HOSTILE, HOSTILE),
         events.KeyChanged(9, HOSTILE),
         events.RightsHeard(IMAGE, GRANT, HOSTILE, 0, True, HOSTILE),

@@ -75,6 +75,7 @@ def sound() -> tuple[Story, dict[str, Any], dict[str, Any]]:
         "asks": [{"id": ASK, "viewer_id": VIEWER, "image_id": IMAGE, "state": "rejected"}],
         "grants": [grant],
         "views": [{"id": VIEW, "grant_id": GRANT}, {"id": "f" * 32, "grant_id": GRANT}],
+        "held_copies": [],
     }
     empty: dict[str, list[dict[str, Any]]] = {
         "held": [],
@@ -125,6 +126,24 @@ def test_an_image_that_is_offered_although_it_was_withdrawn() -> None:
     told, directory, stores = sound()
     told.did("withdraw", "ada", {}, image=IMAGE)
     assert kinds(told, directory, stores) == {"lost": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "received", "found"),
+    [
+        pytest.param({}, 0, {"stuck": 1}, id="its viewer has not got it, which is a fault of its own"),
+        pytest.param({}, 1, {"stuck": 1}, id="its viewer has it"),
+        pytest.param({"whole": 0}, 1, {}, id="parts of one that is needed no more"),
+        pytest.param({"whole": 0, "expires": 5.0 + 15 * 86_400}, 1, {"stuck": 1}, id="for too long"),
+        pytest.param({"grant_id": "9" * 32}, 1, {"stuck": 1}, id="of no grant"),
+    ],
+)
+def test_a_copy_that_the_cloud_still_holds(row: dict[str, Any], received: int, found: dict[str, int]) -> None:
+    told, directory, stores = sound()
+    held = {"grant_id": GRANT, "copy_id": "7" * 32, "whole": 1, "created": 5.0, "expires": 5.0 + 14 * 86_400}
+    directory["held_copies"].append({**held, **row})
+    stores["ben"]["held"][0]["received"] = received
+    assert kinds(told, directory, stores) == found
 
 
 @pytest.mark.parametrize("cut_off", [False, True])

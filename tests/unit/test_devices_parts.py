@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from shared.config import LOCAL
 from shared.wire import operations as ops
 from tui.peer.copies import SENT_AGAIN_PER_HOUR, Copies
 from tui.peer.encrypting import Encrypting
@@ -36,7 +37,8 @@ class Clock:
 
 
 def context_of(store: Store, clock: Clock) -> Any:
-    return SimpleNamespace(store=store, clock=clock, wall=lambda: 1_000.0, cloud=SimpleNamespace(reachable=False))
+    cloud = SimpleNamespace(reachable=False)
+    return SimpleNamespace(store=store, clock=clock, wall=lambda: 1_000.0, cloud=cloud, timing=LOCAL)
 
 
 async def test_a_viewer_cannot_make_an_owner_send_for_ever(store: Store) -> None:

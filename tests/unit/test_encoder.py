@@ -162,6 +162,45 @@ async def test_an_encryption_that_nobody_waits_for_ends_with_its_cover(monkeypat
     assert (encoder.encoded, encoder.in_flight) == (0, 0)
 
 
+@pytest.mark.parametrize("cover", [None, photos.photo("coffee.png")])
+async def test_large_pictures_are_hidden_one_at_a_time_and_small_ones_pass(cover, monkeypatch):
+    """Two at once, or covers of more that waited for their turn, were twice what a node may take of memory."""
+    begun, gate, at_work = anyio.Event(), anyio.Event(), []
+
+    def timed_hide(payload, *_):
+        at_work.append(len(payload))
+        if len(payload) > len(PAYLOAD):
+            anyio.from_thread.run_sync(begun.set)
+            anyio.from_thread.run(gate.wait)
+        return b"png", 0.0
+
+    monkeypatch.setattr(module, "_timed_hide", timed_hide)
+    encoder, large = Encoder(workers=2), bytes(1_500_000)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(encoder.hide, large, RECORD, IMAGE_ID, cover)
+        await begun.wait()
+        for _ in range(3):
+            assert await encoder.hide(PAYLOAD, RECORD, IMAGE_ID, None)
+        await anyio.wait_all_tasks_blocked()
+        assert at_work == [len(large)] + 3 * [len(PAYLOAD)]
+        gate.set()
+    assert encoder.encoded == 6
+
+
+async def test_a_cover_is_let_go_as_soon_as_it_is_decoded(monkeypatch):
+    held, seen = [photos.photo("coffee.png")], []
+
+    def timed_hide(*_):
+        seen.append(sys.getrefcount(held[0]))
+        return b"png", 0.0
+
+    monkeypatch.setattr(module, "_timed_hide", timed_hide)
+    hiding = Encoder(workers=1).hide(PAYLOAD, RECORD, IMAGE_ID, held[0])
+    await hiding
+    assert seen == [2], "only this list has it, and the question itself"
+
+
 async def test_the_cover_that_stopped_the_cluster_is_refused():
     with pytest.raises(Refused, match="The cover is made of more than 50 scans") as caught:
         await Encoder(workers=1).hide(PAYLOAD, RECORD, IMAGE_ID, repeated_scans(6_000))

@@ -82,7 +82,7 @@ class Broken(Endpoint):
 
     def statistics(self) -> EndpointStatistics:
         self.looks += 1
-        if self.looks > 2:
+        if self.looks > 1:
             raise ZeroDivisionError
         return super().statistics()
 
@@ -110,3 +110,38 @@ async def test_a_lane_that_is_stopped_at_once_ends(directory: Directory, tmp_pat
 
     await until(looked, lambda found: not found)
     await running.until_ended()
+
+
+class Counting(Endpoint):
+    """An endpoint that counts how often its traffic is copied."""
+
+    looks = 0
+
+    def statistics(self) -> EndpointStatistics:
+        Counting.looks += 1
+        return super().statistics()
+
+
+async def test_traffic_is_copied_once_a_second_however_often_the_lane_wakes(
+    directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was copied, with all counters, at each of hundreds of wakes in a second."""
+    monkeypatch.setattr(Counting, "looks", 0)
+    running = lane(directory, tmp_path, Counting)
+    ticks, tick = 0, running.machine.tick
+
+    def counted(now: float) -> None:
+        nonlocal ticks
+        ticks += 1
+        tick(now)
+
+    monkeypatch.setattr(running.machine, "tick", counted)
+    began = time.monotonic()
+    async with running.running():
+
+        async def woken() -> int:
+            running.wake()
+            return ticks
+
+        await until(woken, lambda times: times > 30)
+    assert 1 <= Counting.looks <= 2 + time.monotonic() - began

@@ -86,6 +86,24 @@ def test_the_next_in_line_leads_without_a_round(order):
     assert [step.at for step in election.steps] == sorted(step.at for step in election.steps)
 
 
+@pytest.mark.parametrize(
+    ("heard_at", "last_word"),
+    [
+        pytest.param(9.5, 9.5, id="before the others missed it"),
+        pytest.param(10.3, 10.0, id="by a busy monitor, after that"),
+        pytest.param(11.0, None, id="after its successor led"),
+        pytest.param(0.5, None, id="long before"),
+    ],
+)
+def test_the_former_leader_s_last_word_is_what_the_election_began_with(heard_at, last_word):
+    elections = Elections(3, LOCAL)
+    for number, (at, place, body) in enumerate(NEXT_IN_LINE):
+        elections.take(ElectionEntry(place, 1, number, 1000 * at, NodeClock(), body))
+    elections.fell_silent(0, heard_at)
+    (election,) = elections.newest_first(20.0)
+    assert election.former_last_word == last_word
+
+
 def test_notices_before_and_after_belong_to_no_election():
     told = [
         *NEXT_IN_LINE,

@@ -24,7 +24,7 @@ from shared.errors import (
 )
 from shared.wire.refusals import FINAL_CODES, RefusalCode
 from tui.peer.events import Delivered, Undeliverable
-from tui.peer.outbox import Outbox, OutboxRow, Unreadable, is_passing
+from tui.peer.outbox import Outbox, OutboxRow, Unreadable, WaitsFor, is_passing
 from tui.peer.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +84,14 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     store, events, errors = Store(tmp_path / "store.sqlite"), Events(), []
     async with anyio.create_task_group() as tasks:
         context = SimpleNamespace(
-            store=store, events=events, tasks=tasks, timing=LOCAL, wall=lambda: 1.0, signed_in=True, cloud=None
+            store=store,
+            events=events,
+            tasks=tasks,
+            timing=LOCAL,
+            wall=lambda: 1.0,
+            clock=lambda: 0.0,
+            signed_in=True,
+            cloud=None,
         )
         made = Bench(Outbox(cast("Any", context)), store, events, errors)
 
@@ -124,7 +131,7 @@ async def test_what_fails_for_now_waits_with_its_reason_and_is_delivered_in_the_
                 await anyio.lowlevel.checkpoint()
             assert (entries[0].trouble, entries[0].attempts) == (str(error), 1)
             assert not bench.events.seen
-            bench.outbox.wake()
+            bench.outbox.retry()
             await bench.until(Delivered)
         assert await bench.outbox.entries() == []
 
@@ -155,7 +162,7 @@ async def test_what_is_missing_only_for_now_waits_with_its_reason_and_is_deliver
                     await anyio.lowlevel.checkpoint()
                 [entry] = await bench.outbox.entries()
                 assert (entry.trouble, bench.events.seen) == ("It is not back yet.", [])
-                bench.outbox.wake()
+                bench.outbox.retry()
             await bench.until(Delivered)
     assert asked == [(REQUEST, "There is no such account.")] * 2
     assert await bench.outbox.entries() == []
@@ -172,7 +179,7 @@ async def test_a_no_that_comes_before_the_row_is_known_to_be_stored_is_told(
         result = await real(call)
         if not stored:  # the row is in the store, and its caller does not know yet
             stored.append(result)
-            bench.outbox.wake()
+            bench.outbox.retry()
             await bench.until(Undeliverable)
         return result
 
@@ -181,3 +188,50 @@ async def test_a_no_that_comes_before_the_row_is_known_to_be_stored_is_told(
     monkeypatch.setattr(bench.store, "run", run)
     with anyio.fail_after(60), pytest.raises(Refused, match="withdrawn"):
         await bench.outbox.submit("test", "a grant", b"", REQUEST)
+
+
+async def test_a_new_row_has_none_of_those_tried_that_failed_just_before(bench: Bench) -> None:
+    """With 700 rows that waited for somebody, each new one had all of them tried again."""
+    failing = [f"{number:032x}" for number in range(40)]
+    bench.errors += [Unavailable("Nobody there.")] * len(failing)
+    with anyio.fail_after(60):
+        for request in failing:
+            await bench.outbox.put("test", "a row", b"", request)
+        while sum(entry.attempts for entry in await bench.outbox.entries()) < len(failing):
+            await anyio.lowlevel.checkpoint()
+        tries = len(bench.tried)
+        await bench.outbox.submit("test", "another", b"", REQUEST.replace("5", "f"))
+    assert bench.tried[tries:].count(REQUEST.replace("5", "f")) == 1
+    assert len(bench.tried) < tries + len(failing)
+
+
+async def test_what_waits_for_something_is_not_tried_before_it_has_come(bench: Bench) -> None:
+    bench.errors += [WaitsFor("ben", "Ben is away."), WaitsFor("ann", "Ann is away.")]
+    requests = [f"{number:032x}" for number in (1, 2)]
+    with anyio.fail_after(60):
+        for request in requests:
+            await bench.outbox.put("test", "a copy", b"", request)
+        while [entry.trouble for entry in await bench.outbox.entries()] != ["Ben is away.", "Ann is away."]:
+            await anyio.lowlevel.checkpoint()
+        assert bench.outbox.is_awaited("ben")
+        bench.outbox.release("carl")
+        await anyio.wait_all_tasks_blocked()
+        assert bench.tried == requests
+        bench.outbox.release("ann")
+        assert (await bench.until(Delivered)).request_id == requests[1]
+        assert not bench.outbox.is_awaited("ann")
+        assert bench.tried == [*requests, requests[1]]
+        bench.outbox.retry()
+        while await bench.outbox.entries():
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_row_that_is_asked_for_again_is_tried_at_once(bench: Bench) -> None:
+    """The device of its viewer came, and says that it lacks the copy."""
+    bench.errors.append(WaitsFor("ben", "Ben is away."))
+    with anyio.fail_after(60):
+        await bench.outbox.put("test", "a copy", b"", REQUEST)
+        while not (await bench.outbox.entries())[0].trouble:
+            await anyio.lowlevel.checkpoint()
+        assert not await bench.outbox.put("test", "a copy", b"", REQUEST)
+        await bench.until(Delivered)

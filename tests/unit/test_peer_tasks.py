@@ -79,7 +79,7 @@ async def test_a_row_left_by_an_older_version_bricks_nothing(tmp_path: Path, cap
     async with Peer(tmp_path / "profile", NOWHERE) as peer:
         with peer.subscribe() as events:
             peer._context.signed_in = True
-            peer._outbox.wake()
+            peer._outbox.retry()
             with anyio.fail_after(PATIENCE_S):
                 while type(event := await anext(events)).__name__ != "Undeliverable":
                     pass

@@ -91,17 +91,19 @@ def test_steps_go_up_as_often_as_down_for_even_and_odd_values():
 
 @pytest.mark.parametrize("bits", [1, 2])
 def test_every_step_is_the_smallest_that_gives_the_low_bits(bits):
-    modulus = 1 << bits
-    table = hidden._matching_table(bits).reshape(2, 256, modulus).astype(int)
+    modulus, coins = 1 << bits, 64
+    values, symbols = np.meshgrid(np.arange(256), np.arange(modulus), indexing="ij")
+    before, wanted = (np.repeat(grid.reshape(-1), coins).astype(np.uint8) for grid in (values, symbols))
+    after = before.copy()
+    hidden._match(after, wanted, bits, Stream(KEY, b"coins"))
+    assert np.array_equal(after % modulus, wanted)
+    steps = (after.astype(int) - before).reshape(256, modulus, coins)
     for value in range(256):
         for symbol in range(modulus):
             nearest = min(abs(new - value) for new in range(symbol, 256, modulus))
-            for coin in (0, 1):
-                new = table[coin, value, symbol]
-                assert new % modulus == symbol
-                assert abs(new - value) == nearest
+            assert np.abs(steps[value, symbol]).tolist() == [nearest] * coins
     halfway = modulus // 2
-    assert (table[0, 128, halfway], table[1, 128, halfway]) == (128 - halfway, 128 + halfway)
+    assert set(steps[128, halfway].tolist()) == {-halfway, halfway}, "a coin decides where both are as near"
 
 
 @pytest.mark.parametrize("value", [0, 255])

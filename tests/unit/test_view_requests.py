@@ -186,6 +186,9 @@ def test_progress_belongs_to_accepted_requests_of_its_grant_and_way() -> None:
     assert {number: ask.arrived for number, ask in by_id.items()} == {"1": 0.42, "2": None, "3": None, "4": None}
     assert state_words(by_id["1"]) == "↑ sending 42 %"
     assert describe(by_id["1"], NOW).state == "Accepted; the picture is on its way to Ben: 42 %."
+    slow = replace(by_id["1"], left_s=130.0)
+    assert describe(slow, NOW).state == "Accepted; the picture is on its way to Ben: 42 %, about 3 min left."
+
     sent = arranged(replace(found, incoming=(replace(accepted, waits=False),)), {}, known)
     assert state_words(sent.incoming[0]) == "✓ accepted"
     assert asks.of_grant(GRANT) is not None
@@ -195,6 +198,19 @@ def test_progress_belongs_to_accepted_requests_of_its_grant_and_way() -> None:
     assert told == "Accepted; the picture is on its way to Ben: 50 % (through n2)."
     received = arranged(found, {}, transfers(CopyProgress(GRANT, sending=False, done=42, total=100)))
     assert state_words(received.outgoing[0]) == "↓ receiving 42 %"
+
+
+def test_how_long_a_transfer_takes_is_told_by_its_speed() -> None:
+    now = 0.0
+    known = Transfers(lambda: now)
+    known.hear(CopyProgress(GRANT, sending=True, done=0, total=100))
+    now = 4.0
+    known.hear(CopyProgress(GRANT, sending=True, done=20, total=100))
+    assert known.left_s(GRANT, sending=True) == 16.0
+    assert known.left_s(GRANT, sending=False) is None
+    accepted = request(1, state=AskState.ACCEPTED, grant=GRANT, waits=True)
+    [ask] = arranged(Requests((accepted,), (), True), {}, known).incoming
+    assert (ask.arrived, ask.left_s) == (0.2, 16.0)
 
 
 def test_a_transfer_of_which_nothing_more_is_heard_is_not_told_as_going_on() -> None:

@@ -24,8 +24,8 @@ class Announcement:
 def announcement(event: events.Event) -> Announcement | None:
     """Return what to say about an event, None where the screens show it anyway."""
     match event:
-        case events.RequestArrived(viewer_name=name, views=asked, title=title):
-            return Announcement(f"{plain(name, 48)} asks for {views(asked)}{_of(title)}", "A request", bell=True)
+        case events.RequestArrived(viewer_name=name, viewer_words=words, views=asked, title=title):
+            return Announcement(f"{_told_as(name, words)} asks for {views(asked)}{_of(title)}", "A request", bell=True)
         case events.RequestWithdrawn():
             return Announcement("A request was taken back")
         case events.RequestAnswered(accepted=True, title=title):
@@ -35,11 +35,13 @@ def announcement(event: events.Event) -> Announcement | None:
             return Announcement(f"Your request{_for(title)} was rejected{because}", "Rejected", "warning")
         case events.ImageReceived(title=title):
             return Announcement(f"{_named(title) or 'A picture'} arrived; it is in Peer images", "Received")
-        case events.CopyWaits(viewer_name=name, until=until):
-            return Announcement(f"The picture waits in the cloud for {plain(name, 48)}, until {moment(until)} at most")
-        case events.ViewSpentEvent(viewer_name=name, left=left, title=title):
+        case events.CopyWaits(viewer_name=name, viewer_words=words, until=until, trouble=trouble):
+            why = f". It did not go directly: {plain(trouble, 240)}" if trouble else ""
+            waits = f"The picture waits in the cloud for {_told_as(name, words)}, until {moment(until)} at most"
+            return Announcement(waits + why)
+        case events.ViewSpentEvent(viewer_name=name, viewer_words=words, left=left, title=title):
             seen = _named(title) or "a picture of yours"
-            return Announcement(f"{plain(name, 48)} looked at {seen}; {views(left)} left")
+            return Announcement(f"{_told_as(name, words)} looked at {seen}; {views(left)} left")
         case events.Undeliverable(what=what, reason=reason):
             return Announcement(
                 f"The {plain(what, 40)} was refused: {plain(reason, 200)}", "Refused", "error", bell=True
@@ -116,6 +118,11 @@ def set_aside(count: int, newest: str) -> str:
 def _known_as(name: str, words: str) -> str:
     """Name a person as this device knows them, with the fingerprint that tells them from others of that name."""
     return f"{plain(name, 48) or 'Its owner'} ({plain(words, 80)})" if words else plain(name, 48) or "Its owner"
+
+
+def _told_as(name: str, words: str) -> str:
+    """Name a person as `_known_as` does; one whom this device does not know, as the cloud does, and say so."""
+    return _known_as(name, words) if words else f"{plain(name, 48)} (so the cloud says)"
 
 
 def _named(title: str) -> str:

@@ -57,6 +57,11 @@ class Stages:
         """The stages with what they are called."""
         return {**STAGES, PUBLISHING: _PUBLISH} if self.publishes else STAGES
 
+    @property
+    def is_transfer(self) -> bool:
+        """Whether bytes are on their way in the present stage."""
+        return self.stage in (SENDING, RECEIVING) and self._total > 0
+
     def report(self, stage: str, done: int, total: int) -> bool:
         """Take a report of the peer: bytes done, and in all. Return whether the stage became another one.
 
@@ -87,7 +92,7 @@ class Stages:
     def _under_way(self, name: str) -> Line:
         if self.failed:
             return Line(name, StageState.FAILED)
-        if self.stage not in (SENDING, RECEIVING) or not self._total:
+        if not self.is_transfer:
             return Line(name, StageState.UNDER_WAY)
         share = min(1.0, self._done / self._total)
         return Line(name, StageState.UNDER_WAY, share, f"{size(self._done)} of {size(self._total)}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tui.client.time_left import TimeLeft
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,6 +21,7 @@ class _Progress:
     sending: bool
     share: float
     heard: float
+    left: TimeLeft
     way: str
 
 
@@ -34,7 +37,10 @@ class Transfers:
         now = self._clock()
         self._known = {grant: progress for grant, progress in self._known.items() if now - progress.heard < STALE_S}
         share = min(1.0, event.done / event.total) if event.total > 0 else 0.0
-        self._known[event.grant] = _Progress(event.sending, share, now, event.way)
+        before = self._known.get(event.grant)
+        left = TimeLeft() if before is None or before.sending is not event.sending else before.left
+        left.note(event.done, event.total, now)
+        self._known[event.grant] = _Progress(event.sending, share, now, left, event.way)
 
     def end(self, grant: str) -> None:
         """Forget a transfer that is over."""
@@ -55,3 +61,8 @@ class Transfers:
         if progress is None or progress.sending is not sending or self._clock() - progress.heard >= STALE_S:
             return None
         return progress
+
+    def left_s(self, grant: str, *, sending: bool) -> float | None:
+        """Return how many seconds it will still take, None where that is not known."""
+        progress = self._current(grant, sending=sending)
+        return None if progress is None else progress.left.seconds(self._clock())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from tui.client.time_left import about
 from tui.common.wording import ago, moment, plain, views
 from tui.peer.models import AskState
 
@@ -43,6 +44,8 @@ class Ask:
     """What its person has just decided, while the peer is at it."""
     arrived: float | None = None
     """How much of the stego image was sent or received, from 0 to 1; None while nothing is on its way."""
+    left_s: float | None = None
+    """How long that will still take; None where it is not known."""
     way: str = ""
     """How it goes between the two peers: `direct`, or through which node."""
 
@@ -116,26 +119,19 @@ def arranged(found: Requests, actions: Mapping[str, RequestDecision], transfers:
     """Return what a peer told as rows. `actions` are under way, by request id."""
 
     def rows(requests: Iterable[ViewRequest], *, incoming: bool) -> tuple[Ask, ...]:
-        asks = [
-            Ask(
-                row,
-                incoming,
-                actions.get(row.request_id),
-                _arrived(row, transfers, incoming=incoming),
-                "" if row.grant is None else transfers.way(row.grant, sending=incoming),
-            )
-            for row in requests
-        ]
+        asks = [_ask(row, actions.get(row.request_id), transfers, incoming=incoming) for row in requests]
         return tuple(sorted(asks, key=lambda ask: (not ask.open, -ask.request.created)))
 
     return RequestBook(rows(found.incoming, incoming=True), rows(found.outgoing, incoming=False), found.complete)
 
 
-def _arrived(row: ViewRequest, transfers: Transfers, *, incoming: bool) -> float | None:
+def _ask(row: ViewRequest, action: RequestDecision | None, transfers: Transfers, *, incoming: bool) -> Ask:
     over = incoming and not row.waits  # the stego image has left the outbox
     if row.state is not AskState.ACCEPTED or row.grant is None or over:
-        return None
-    return transfers.share(row.grant, sending=incoming)
+        return Ask(row, incoming, action)
+    arrived = transfers.share(row.grant, sending=incoming)
+    left_s, way = transfers.left_s(row.grant, sending=incoming), transfers.way(row.grant, sending=incoming)
+    return Ask(row, incoming, action, arrived, left_s, way)
 
 
 # --- In words --------------------------------------------------------------------------------------------------------
@@ -220,8 +216,9 @@ def _sentence(ask: Ask, now: float) -> str:
         return "Telling the cloud…"
     if ask.arrived is not None:
         way = f"on its way to {ask.name}" if ask.incoming else "on its way to you"
+        left = about(ask.left_s)
         how = f" ({plain(ask.way, 24)})" if ask.way else ""
-        return f"Accepted; the picture is {way}: {percent(ask.arrived)}{how}."
+        return f"Accepted; the picture is {way}: {percent(ask.arrived)}{left and f', {left}'}{how}."
     return _incoming_sentence(ask, now) if ask.incoming else _outgoing_sentence(ask, now)
 
 

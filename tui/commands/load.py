@@ -90,7 +90,7 @@ async def _status_with_leader(operator: Operator) -> dict[str, Any]:
             if status["leader"] is not None:
                 return status
             await anyio.sleep(0.1)
-    raise Unavailable("The cluster has no leader; see `glimpse status`.")
+    raise Unavailable(next(iter(operator.troubles.values()), "The cluster has no leader; see `glimpse status`."))
 
 
 @dataclass

@@ -89,6 +89,7 @@ class Client:
                 bind=(self._cluster.bind_host, 0),
                 timing=self._cluster.timing,
                 prologue=self._cluster.prologue,
+                looks_at_paths=True,
             )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)

@@ -141,7 +141,7 @@ class AccountSession:
         return self._registered()
 
     def _resume(self) -> None:
-        self._outbox.wake()
+        self._outbox.retry()
         self._wanting.signed_in()
 
     async def _prove(self) -> None:

@@ -8,6 +8,7 @@ restored, or one whose file no longer opens gets it by asking: the cloud tells t
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -20,12 +21,13 @@ from shared.errors import (
     DamagedStego,
     GlimpseError,
     MalformedMessage,
+    PathTooNarrow,
     Refused,
     StorageError,
     TransferCancelled,
     Unavailable,
 )
-from shared.identity import Identity
+from shared.identity import Identity, words_of
 from shared.net.endpoint import Incoming, IncomingOffer, Session
 from shared.records import decode_record
 from shared.rights import verify_record, with_left
@@ -43,10 +45,11 @@ from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, CopyWaits, ImageReceived
 from tui.peer.held_copies import HeldCopies
-from tui.peer.outbox import Outbox, Unreadable, packed, unpacked
+from tui.peer.outbox import OPERATION, Outbox, Unreadable, WaitsFor, insert, packed, unpacked
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
 from tui.peer.ways import Ways
+from tui.peer.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +100,7 @@ class Copies:
         self._held: dict[str, anyio.Event] = {}
         self._expected: dict[str, tuple[bytes, bool]] = {}
         self._waiting = HeldCopies(context)
+        self.whereabouts = Whereabouts(context, people, is_awaited=outbox.is_awaited, on_there=outbox.release)
         outbox.handle(COPY, self._deliver)
 
     # --- As the owner ------------------------------------------------------------------------------------------------
@@ -159,28 +163,39 @@ class Copies:
             if found is None:
                 return
             task = found
-        viewer = await self._people.find(task.viewer, wait_s=wait_s)
+        viewer = await self.whereabouts.find(task.viewer, wait_s=wait_s)
         if viewer.host is None and not viewer.online and not context.holds_copies:
-            raise _unreachable(viewer.name)
+            raise self._missed(viewer)
         path = files.own_path(context.profile.images, task.image)
         data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
-        session = await self._way_to(viewer, task.grant)
+        session, trouble = await self._way_to(viewer, task.grant)
         if session is not None:
+            self.whereabouts.reached(viewer.account)
             await self._offer(session, task, data, viewer.name)
         elif context.holds_copies:
-            await self._leave(task, data, viewer.name)
+            await self._leave(task, data, viewer, trouble)
         else:
-            raise _unreachable(viewer.name)
+            raise self._missed(viewer, trouble)
 
-    async def _way_to(self, viewer: ops.Account, grant: str) -> Session | None:
-        """Return a session with a viewer's peer, None for one who is away or cannot be reached from here."""
+    def _missed(self, viewer: ops.Account, trouble: str = "") -> WaitsFor:
+        """Note that a viewer is away or out of reach; return what becomes of copies for such a one."""
+        self.whereabouts.missed(viewer.account)
+        name = clean(viewer.name)
+        return WaitsFor(
+            viewer.account, f"{name} cannot be reached; {trouble or 'the image goes when both are online.'}"
+        )
+
+    async def _way_to(self, viewer: ops.Account, grant: str) -> tuple[Session | None, str]:
+        """Return a session with a viewer's peer, None for one who is away or cannot be reached from here; and why not,
+        where something can be done about it."""
         try:
-            return await self._ways.reach(viewer, grant)
+            session = await self._ways.reach(viewer, grant)
         except Unavailable as error:
             log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
-            return None
+            return None, str(error) if isinstance(error, PathTooNarrow) else ""
+        return session, ""
 
-    async def _leave(self, task: CopyTask, data: bytes, name: str) -> None:
+    async def _leave(self, task: CopyTask, data: bytes, viewer: ops.Account, trouble: str) -> None:
         """Have the cloud hold a copy. One that nobody may look at any more is not needed."""
         try:
             until = await self._waiting.leave(task.grant, data, self._reporter(task.grant, None, sending=True))
@@ -189,7 +204,8 @@ class Copies:
                 raise
             log.info("a copy is not left with the cloud", extra={"grant": task.grant, "reason": str(refusal)})
             return
-        self._context.events.emit(CopyWaits(task.image, task.grant, clean(name), until))
+        name, words = clean(viewer.name), words_of(viewer.signing_key)
+        self._context.events.emit(CopyWaits(task.image, task.grant, name, until, words, trouble))
 
     def _reporter(self, grant: str, session: Session | None, *, sending: bool) -> Callable[[int, int], None]:
         """Return what tells of a copy's progress: in a session with the other peer, or with the cloud if None."""
@@ -309,13 +325,14 @@ class Copies:
         if session.alive:
             self._context.endpoint.post(session, encode(CopyHeld(grant=label.grant), cap_bytes=MAX_MESSAGE_BYTES))
 
-    async def fetch(self, grant: str) -> bool:
+    async def fetch(self, grant: str, *, waits: bool = False) -> bool:
         """Take the copy of a grant that the cloud holds; return whether it is here, or on its way by itself.
 
+        With `waits` the cloud has said that it holds one: it is told to let go of it also where a copy is here already.
         Raises `Unavailable` without the cloud, `StorageError` where there is no room for it.
         """
         owner, received = self._expected.get(grant, (bytes(32), False))
-        if received or grant in self._taking:
+        if self.is_coming(grant) or (received and not waits):
             return True
         row = await self._context.store.run(
             lambda s: s.one("SELECT image FROM held WHERE grant_id = :grant", grant=grant)
@@ -324,23 +341,42 @@ class Copies:
             return False
         self._taking.add(grant)
         try:
-            found = await self._waiting.fetch(grant, owner, self._reporter(grant, None, sending=False))
-            if found is None:
-                return False
-            copy, data = found
-            try:
-                await self._keep(CopyObject(grant=grant, image=str(row["image"])), data, owner)
-            except (DamagedStego, MalformedMessage) as error:
-                log.warning("a copy from the cloud does not open", extra={"grant": grant, "reason": str(error)})
-                await self._waiting.drop(grant, copy)
-                return False
-            self._expected[grant] = (owner, True)
-            await self._waiting.drop(grant, copy)
-            return True
+            found = await self._waiting.find(grant)
+            if found is None or (not received and await self._taken(found, str(row["image"]), owner)):
+                return received or found is not None
+            # One that is damaged does not open later either; without it the owner's device sends another.
+            await self._context.store.run(partial(self._let_go, found=found))
+            self._outbox.added()
+            return received
         finally:
             self._taking.discard(grant)
 
-    async def _keep(self, label: CopyObject, data: bytes, owner_key: bytes) -> None:
+    def is_coming(self, grant: str) -> bool:
+        """Whether the copy of a grant is being taken at this moment, from wherever."""
+        return grant in self._taking
+
+    async def _taken(self, found: ops.HeldCopy, image: str, owner: bytes) -> bool:
+        """Keep a copy from the cloud, which is told so; return whether it opens."""
+        data = await self._waiting.fetch(found, owner, self._reporter(found.grant, None, sending=False))
+        if data is None:
+            return False
+        try:
+            await self._keep(CopyObject(grant=found.grant, image=image), data, owner, found)
+        except (DamagedStego, MalformedMessage) as error:
+            log.warning("a copy from the cloud does not open", extra={"grant": found.grant, "reason": str(error)})
+            return False
+        self._expected[found.grant] = (owner, True)
+        self._outbox.added()
+        return True
+
+    def _let_go(self, store: Store, found: ops.HeldCopy) -> None:
+        """Have the cloud told that it need not hold a copy any more; that waits in the outbox until it has heard."""
+        body = encode(ops.DropHeld(grant=found.grant, copy=found.copy), cap_bytes=MAX_MESSAGE_BYTES)
+        request = hashlib.sha256(b"let go" + bytes.fromhex(found.grant + found.copy)).digest()[:16].hex()
+        insert(store, request, OPERATION, "a copy in the cloud", body, since=self._context.wall())
+
+    async def _keep(self, label: CopyObject, data: bytes, owner_key: bytes, found: ops.HeldCopy | None = None) -> None:
+        """Write a copy to the profile; one that was `found` in the cloud need not be held there any more."""
         context, image_id = self._context, bytes.fromhex(label.image)
         row = await context.store.run(
             lambda store: store.one(
@@ -357,23 +393,23 @@ class Copies:
         text = seal_record(with_left(record, left), context.identity.session_private, owner_key)
         current = await cancellable(lambda: container.replace_record(data, text, image_id=image_id))
         await files.write_whole(path, current)
-        await context.store.run(
-            lambda store: store.do(
+
+        def note(store: Store) -> None:
+            store.do(
                 "UPDATE held SET received = 1, sealed_sha256 = :digest WHERE grant_id = :grant",
                 digest=digest,
                 grant=label.grant,
             )
-        )
+            if found is not None:
+                self._let_go(store, found)
+
+        await context.store.run(note)
         context.events.emit(ImageReceived(label.image, label.grant, str(row["title"])))
 
 
 def copy_request(grant: str) -> str:
     """Return the id in the outbox of a grant's copy: it waits there once, however often it is queued."""
     return hashlib.sha256(b"copy" + bytes.fromhex(grant)).digest()[:16].hex()
-
-
-def _unreachable(name: str) -> Unavailable:
-    return Unavailable(f"{name} cannot be reached; the image goes when both are online.")
 
 
 def _copy_of(path: Path, task: CopyTask, owner: Identity, viewer_key: bytes) -> bytes:
@@ -400,8 +436,8 @@ class Wanting:
         self._context = context
         self._copies = copies
         self._wanted = anyio.Event()
-        self._waits = False
-        """Whether the cloud has just said that it holds a copy."""
+        self._held: set[str] = set()
+        """Grants whose copies the cloud has said that it holds."""
         self._asked: dict[str, float] = {}
         """When each copy was asked for, by `clock`."""
 
@@ -417,7 +453,7 @@ class Wanting:
 
     def waits(self, grant: str) -> None:
         """The cloud holds the copy of this grant."""
-        self._waits = True
+        self._held.add(grant)
         self.lacks(grant)
 
     async def run(self) -> None:
@@ -426,11 +462,21 @@ class Wanting:
             with anyio.move_on_after(_ASK_AGAIN_S):
                 await self._wanted.wait()
             self._wanted = anyio.Event()
-            if not self._waits:
+            if not self._held:
                 await anyio.sleep(GRACE_S)
-            self._waits = False
             if self._context.signed_in and not self._context.cloud.other_device:
-                await self._ask_for_all()
+                try:
+                    await self._take_held()
+                    await self._ask_for_all()
+                except GlimpseError as error:
+                    log.info("copies are asked for later", extra={"reason": str(error)})
+
+    async def _take_held(self) -> None:
+        """Take what the cloud holds. What is just coming from elsewhere is looked at again later."""
+        for grant in list(self._held):
+            if not self._copies.is_coming(grant):
+                await self._copies.fetch(grant, waits=True)
+                self._held.discard(grant)
 
     async def _ask_for_all(self) -> None:
         now = self._context.clock()

@@ -25,13 +25,18 @@ class CloudChanged:
 
 @dataclass(frozen=True, slots=True)
 class RequestArrived:
-    """Somebody asks for views of one's own image."""
+    """Somebody asks for views of one's own image.
+
+    With `viewer_words`, the fingerprint, the viewer is named as this device knows the key; without, it does not know
+    the key, and the name is what the cloud says.
+    """
 
     request_id: str
     image: str
     viewer_name: str
     views: int
     title: str = ""
+    viewer_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,14 @@ class LookWaits:
 
 @dataclass(frozen=True, slots=True)
 class ViewSpentEvent:
-    """Somebody looked at one's own image."""
+    """Somebody looked at one's own image. The viewer is named as in `RequestArrived`."""
 
     image: str
     viewer_name: str
     at: float
     left: int
     title: str = ""
+    viewer_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +160,19 @@ class CopyProgress:
 
 @dataclass(frozen=True, slots=True)
 class CopyWaits:
-    """The cloud holds the stego image of one's own for a viewer who could not be reached, until then at most."""
+    """The cloud holds the stego image of one's own for a viewer who could not be reached, until then at most.
+
+    The viewer is named as this device knows the key that the copy is sealed for.
+    """
 
     image: str
     grant: str
     viewer_name: str
     until: float
     """Seconds since 1970."""
+    viewer_words: str = ""
+    trouble: str = ""
+    """Why no direct way leads there, in a sentence that says what to do, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,22 +62,20 @@ class HeldCopies:
                 report(min(at + HELD_PART_BYTES, len(data)), len(data))
         raise Unavailable("The cloud lost parts of the image; it goes on later.")
 
-    async def fetch(self, grant: str, owner_key: bytes, report: Report) -> tuple[str, bytes] | None:
-        """Return the copy that waits for a grant, and its id; None where there is none. Raises `Unavailable`.
+    async def fetch(self, found: ops.HeldCopy, owner_key: bytes, report: Report) -> bytes | None:
+        """Return a copy that waits; None where it is damaged, or gone meanwhile. Raises `Unavailable`.
 
         What has come is kept on disk beside what owners' peers (with the session key `owner_key`) send directly.
         """
         try:
-            found = await self._cloud.query(ops.FindHeld(grant=grant), ops.HeldCopy)
             for _ in range(2):  # parts that were damaged on disk spoil the whole once
                 data = await self._parts(found, PartialKey(found.sha256, found.size, owner_key), report)
                 if data is not None:
-                    return found.copy, data
+                    return data
         except Refused as refusal:
-            log.info("no copy waits in the cloud", extra={"grant": grant, "reason": str(refusal)})
+            log.info("a copy waits in the cloud no more", extra={"grant": found.grant, "reason": str(refusal)})
             return None
-        log.warning("the copy in the cloud is damaged", extra={"grant": grant})
-        await self.drop(grant, found.copy)
+        log.warning("the copy in the cloud is damaged", extra={"grant": found.grant})
         return None
 
     async def _parts(self, found: ops.HeldCopy, key: PartialKey, report: Report) -> bytes | None:
@@ -101,9 +99,10 @@ class HeldCopies:
         digest = await anyio.to_thread.run_sync(lambda: hashlib.sha256(partial.data).digest())
         return bytes(partial.data) if digest == found.sha256 else None
 
-    async def drop(self, grant: str, copy: str) -> None:
-        """Say that a copy need not wait any more. Raises `Unavailable`."""
+    async def find(self, grant: str) -> ops.HeldCopy | None:
+        """Return what waits for a grant, None where nothing does. Raises `Unavailable`."""
         try:
-            await self._cloud.query(ops.DropHeld(grant=grant, copy=copy), ops.Done)
+            return await self._cloud.query(ops.FindHeld(grant=grant), ops.HeldCopy)
         except Refused as refusal:
-            log.info("a copy in the cloud is not dropped", extra={"grant": grant, "reason": str(refusal)})
+            log.info("no copy waits in the cloud", extra={"grant": grant, "reason": str(refusal)})
+            return None

@@ -206,6 +206,7 @@ class PeerLifecycle:
     def _start_tasks(self, tasks: TaskGroup) -> None:
         for what, task in (
             ("outbox", self._outbox.run),
+            ("whereabouts", self._copies.whereabouts.run),
             ("mailbox", self._mailbox.run),
             ("encrypting", self._encrypting.run),
             ("restoring", self._restoring.run),
@@ -261,7 +262,7 @@ class PeerLifecycle:
         cloud = self._context.cloud
         self._hub.emit(CloudChanged(cloud.reachable, cloud.leader, cloud.term))
         if cloud.reachable:
-            self._outbox.wake()
+            self._outbox.retry()
             self._encrypting.settle_soon()
 
     def _closed(self, session: Session, _reason: str) -> None:

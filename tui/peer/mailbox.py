@@ -9,6 +9,7 @@ from collections.abc import Callable
 import anyio
 
 from shared.errors import GlimpseError, IdentityChanged, MalformedMessage, Refused, RemoteError, Unavailable, UserError
+from shared.identity import words_of
 from shared.records import decode_record
 from shared.text import clean
 from shared.wire import operations as ops
@@ -144,7 +145,8 @@ class Mailbox:
                 if (await self._asks.arrived(ask)).state != ask.state:
                     self.on_reopened()
                     return
-                emit(RequestArrived(ask.ask, ask.image, clean(ask.viewer_name), ask.views, clean(ask.title)))
+                name, words = await self._known(ask.viewer_key, ask.viewer_name)
+                emit(RequestArrived(ask.ask, ask.image, name, ask.views, clean(ask.title), words))
             case ops.AskAnswered(ask=ask):
                 await self._asks.answered(ask)
                 accepted = ask.state == "accepted"
@@ -162,13 +164,22 @@ class Mailbox:
                 )
                 title = "" if own is None else str(own["title"])
                 await self._given.saw_view(image, view)
-                emit(ViewSpentEvent(image, clean(view.viewer_name), view.at, view.left, title))
+                name, words = await self._known(await self._given.viewer_key(image, view), view.viewer_name)
+                emit(ViewSpentEvent(image, name, view.at, view.left, title, words))
             case ops.CopyWanted(grant=wanted, image=image, viewer=viewer):
                 await self._copies.wanted(wanted, image, viewer)
             case ops.CopyWaits(grant=waiting):
                 self._copies.on_waiting(waiting)
             case ops.GrantFrozen(grant=frozen):
                 self.on_frozen(frozen)
+
+    async def _known(self, signing_key: bytes | None, told: str) -> tuple[str, str]:
+        """Return how this device knows whoever has a key: name and fingerprint. For a key that it does not know, or
+        none, that is the name that the cloud tells, and no fingerprint: anything may stand there."""
+        name = "" if signing_key is None else await self._people.known_as(signing_key)
+        if signing_key is None or not name:
+            return clean(told), ""
+        return name, words_of(signing_key)
 
     async def take_grant(self, grant: ops.GrantRow, *, asked: float | None = None) -> None:
         """Apply a grant or its change, if its record is the owner's word; the higher version and count hold.

@@ -19,7 +19,7 @@ import anyio
 import msgspec
 
 from shared.config import MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, StorageError
+from shared.errors import GlimpseError, LocalError, MalformedMessage, Refused, StorageError, Unavailable
 from shared.wire.codec import decode, encode
 from shared.wire.operations import Operation, Outcome, RejectAsk
 from shared.wire.refusals import FINAL_CODES
@@ -27,6 +27,7 @@ from tui.peer.context import Context
 from tui.peer.events import Delivered, Undeliverable
 from tui.peer.lanes import due
 from tui.peer.models import OutboxEntry
+from tui.peer.retries import Retries
 from tui.peer.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ FIRST_TRY_S = 4.0
 """How long a caller waits for the first delivery before it is told that the matter is queued."""
 OPERATION = "operation"
 _TRY_S = 10.0
-_PAUSE_MAX_S = 8.0
+_LONGEST_PAUSE_S = 30.0
 _FAULTS = 5
 """So often may delivering a row fail by a fault of this program before the row is set aside. Some faults pass."""
 
@@ -46,6 +47,22 @@ T = TypeVar("T")
 
 class Unreadable(LocalError):
     """A stored row is not what it must be; it will never be."""
+
+
+class WaitsFor(Unavailable):
+    """A row cannot go before something happens; until `Outbox.release` tells of that it is not tried."""
+
+    def __init__(self, what: object, text: str) -> None:
+        """`what` names what it waits for."""
+        super().__init__(text)
+        self.what = what
+
+
+@dataclass(slots=True)
+class _Awaited:
+    what: object
+    has_come: bool = False
+    """It is worth trying again."""
 
 
 class Taken(Enum):
@@ -91,6 +108,11 @@ class Outbox:
         self._untold: set[str] = set()
         """Requests of this session that were not tried yet: nobody can have heard of them."""
         self._faults: dict[str, int] = {}
+        self._retries = Retries(context.timing.request_retry_s, _LONGEST_PAUSE_S)
+        self._awaited: dict[str, _Awaited] = {}
+        """What rows wait for that need not be tried before, by request."""
+        self._looks_at = -math.inf
+        """When the rows are looked through next, by the context's clock."""
         self.count = 0
         self.holds_back: Callable[[OutboxRow], bool] = lambda _row: False
         """Says of a row that it has to wait for now."""
@@ -107,9 +129,22 @@ class Outbox:
         if urgent:
             self._urgent.add(kind)
 
-    def wake(self) -> None:
-        """Try again now: the cloud may be back."""
+    def retry(self) -> None:
+        """Try everything again now: the cloud may be back."""
+        self._retries.forget_all()
+        for awaited in self._awaited.values():
+            awaited.has_come = True
         self._work.set()
+
+    def release(self, what: object) -> None:
+        """Try those rows again that wait for this."""
+        for awaited in self._awaited.values():
+            awaited.has_come |= awaited.what == what
+        self._work.set()
+
+    def is_awaited(self, what: object) -> bool:
+        """Whether any row waits for this, or did when it was last tried."""
+        return any(awaited.what == what for awaited in self._awaited.values())
 
     # --- What waits --------------------------------------------------------------------------------------------------
     async def entries(self) -> list[OutboxEntry]:
@@ -158,21 +193,16 @@ class Outbox:
         """
         since = self._context.wall()
         added = await self._context.store.run(
-            lambda store: store.do(
-                "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane, ask)"
-                " VALUES (:request, :kind, :what, :body, :since, :lane, :ask)",
-                request=request,
-                kind=kind,
-                what=what,
-                body=body,
-                since=since,
-                lane=lane,
-                ask=ask,
-            )
+            lambda store: insert(store, request, kind, what, body, since=since, lane=lane, ask=ask)
         )
         self.count += added
-        self.wake()
+        self._try_at_once(request)
+        self._work.set()
         return added > 0
+
+    def added(self) -> None:
+        """Deliver what `insert` has stored together with something else."""
+        self._work.set()
 
     async def take_back(self, request: str) -> Taken:
         """Take back what nobody can have heard of yet; anything else stays, to be delivered whole."""
@@ -212,26 +242,39 @@ class Outbox:
     # --- Delivering --------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Deliver for ever. One row that cannot go does not hold up others, unless they are of its lane."""
-        pause = self._context.timing.request_retry_s
         while True:
             self._work = anyio.Event()
-            rows = await self._sweep()
-            pause = min(2 * pause, _PAUSE_MAX_S) if rows else self._context.timing.request_retry_s
-            with anyio.move_on_after(pause if rows else math.inf):
+            self._looks_at = await self._sweep()
+            with anyio.move_on_after(max(0.0, self._looks_at - self._context.clock())):
                 await self._work.wait()
-                pause = self._context.timing.request_retry_s
 
-    async def _sweep(self) -> int:
-        """Begin to deliver all rows whose turn it is; return how many wait in all."""
+    async def _sweep(self) -> float:
+        """Begin to deliver all rows whose turn it is; return when the next of those that pause may be tried again."""
         rows = await self._context.store.run(lambda store: store.outbox())
         self.count = len(rows)
-        if self._context.signed_in:
-            for row in due(rows, self._under_way, self._urgent):
-                if self.holds_back(row):
-                    continue
-                self._under_way[row.request] = row.lane
-                self._context.tasks.start_soon(self._try, row)
-        return len(rows)
+        next_at = math.inf
+        if not self._context.signed_in:
+            return next_at
+        now = self._context.clock()
+        for row in due(rows, self._under_way, self._urgent):
+            if self.holds_back(row) or not self._may_go(row.request):
+                continue
+            if (at := self._retries.due_at(row.request)) > now:
+                next_at = min(next_at, at)
+                continue
+            self._under_way[row.request] = row.lane
+            self._context.tasks.start_soon(self._try, row)
+        return next_at
+
+    def _may_go(self, request: str) -> bool:
+        """Whether nothing is awaited before a row is tried."""
+        awaited = self._awaited.get(request)
+        return awaited is None or awaited.has_come
+
+    def _try_at_once(self, request: str) -> None:
+        """Let a row be tried at once when it is looked at next."""
+        self._retries.forget(request)
+        self._awaited.pop(request, None)
 
     async def _try(self, seen: OutboxRow) -> None:
         """Try to deliver a row, as it stands now: an attempt that ended just before may have signed or removed it."""
@@ -243,8 +286,11 @@ class Outbox:
         except Exception:
             # What one row does must end neither the peer nor the delivery of the others.
             log.exception("a row of the outbox could not be seen to", extra={"what": seen.what})
+            self._pause(seen.request)
         finally:
             self._under_way.pop(seen.request, None)
+            if self._may_go(seen.request) and self._retries.due_at(seen.request) < self._looks_at:
+                self._work.set()
 
     async def _deliver(self, row: OutboxRow) -> None:
         try:
@@ -257,7 +303,10 @@ class Outbox:
 
     async def _failed(self, row: OutboxRow, error: Exception) -> None:
         """Keep a row that may still succeed; give up one that the cloud refused for good or that cannot be used."""
-        if is_passing(error):
+        if isinstance(error, WaitsFor):
+            self._awaited[row.request] = _Awaited(error.what)
+            await self._note(row, str(error))
+        elif is_passing(error):
             await self._wait(row, str(error))
         elif isinstance(error, Unreadable) or not isinstance(error, GlimpseError):
             await self._fault(row, error)
@@ -281,6 +330,15 @@ class Outbox:
         await self._end(row, error=LocalError(f"It cannot be carried out and was set aside: {reason}."))
 
     async def _wait(self, row: OutboxRow, text: str) -> None:
+        """Have a row tried again after a pause, which doubles."""
+        self._pause(row.request)
+        await self._note(row, text)
+
+    def _pause(self, request: str) -> None:
+        self._awaited.pop(request, None)
+        self._retries.failed(request, self._context.clock())
+
+    async def _note(self, row: OutboxRow, text: str) -> None:
         """Note why a row waits on; where even that cannot be written, it waits without."""
         try:
             await self._context.store.run(
@@ -300,12 +358,13 @@ class Outbox:
         gone = await self._context.store.run(remove)
         self.count -= gone
         if gone:
-            self.wake()  # the next of its lane may go
+            self._work.set()  # the next of its lane may go
         return gone
 
     async def _end(self, row: OutboxRow, *, result: object = None, error: GlimpseError | None = None) -> None:
         """Tell how a row ended: whoever still waits for it, and all who listen."""
         self._faults.pop(row.request, None)
+        self._try_at_once(row.request)
         try:
             await self.on_settled(row, error is not None)
         except Exception:
@@ -327,6 +386,31 @@ class Outbox:
         outcome, _ = await self._context.cloud.ask(operation, request=row.request, wait_s=wait_s)
         await self.answered(operation, row.request, outcome)
         return outcome
+
+
+def insert(
+    store: Store,
+    request: str,
+    kind: str,
+    what: str,
+    body: bytes,
+    *,
+    since: float,
+    lane: str = "",
+    ask: str | None = None,
+) -> int:
+    """Store a row; return 0 where one with its id waits already. For a transaction that stores more than the row."""
+    return store.do(
+        "INSERT OR IGNORE INTO outbox (request, kind, what, body, since, lane, ask)"
+        " VALUES (:request, :kind, :what, :body, :since, :lane, :ask)",
+        request=request,
+        kind=kind,
+        what=what,
+        body=body,
+        since=since,
+        lane=lane,
+        ask=ask,
+    )
 
 
 async def _ignore(_row: OutboxRow, _refused: bool) -> None:

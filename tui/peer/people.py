@@ -87,6 +87,15 @@ class People:
                 session_signature=row["session_signature"],
             )
 
+    async def known_as(self, signing_key: bytes) -> str:
+        """Return the name by which this device knows whoever has a key; empty where it does not know the key."""
+        row = await self._context.store.run(
+            lambda store: store.one(
+                "SELECT name FROM accounts WHERE signing_key = :key ORDER BY first_seen LIMIT 1", key=signing_key
+            )
+        )
+        return "" if row is None else clean(str(row["name"]))
+
     async def check(self, account: int, signing_key: bytes) -> None:
         """Raise `IdentityChanged` if this account was first seen with another key."""
         row = await self._context.store.run(

@@ -275,7 +275,7 @@ class Restoring:
                 self._comparing = False
             failures = 0
             self._busy = self._reasons.all
-            self._outbox.wake()
+            self._outbox.retry()
             waits = left_over.grants or left_over.asks
             pause = min(2 * pause, _PAUSE_S[1]) if waits else _PAUSE_S[0]
             self._reasons.add(left_over)

@@ -16,7 +16,7 @@ from typing import Final
 import anyio
 
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, Refused, Unavailable
+from shared.errors import GlimpseError, PathTooNarrow, Refused, Unavailable
 from shared.net.candidates import local_addresses, usable
 from shared.net.endpoint import Address, Session
 from shared.secure.relayed import is_relayed
@@ -45,6 +45,8 @@ _SEEN_AFTER_S: Final = 0.5
 """How long after a keep-alive this peer knows at the latest where nodes see it."""
 _MAIL_PAUSES_S: Final = (0.03, 0.05, 0.1, 0.2, 0.4)
 """When it is looked again whether mail has told of a grant that somebody looks for a way over."""
+_RENEWALS: Final = 3
+"""How often fresh addresses are exchanged: a node answers where it saw a peer before until it has seen it twice."""
 _HEARD_WITHIN_S: Final = 1.5
 """When a side that agreed to another way must have been heard on it."""
 _REMEMBERED: Final = 256
@@ -63,7 +65,7 @@ class _Attempt:
 
     ended: anyio.Event = field(default_factory=anyio.Event)
     session: Session | None = None
-    failure: str = ""
+    failure: Unavailable | None = None
 
 
 class Ways:
@@ -85,7 +87,7 @@ class Ways:
         """Return an open session with the peer of the account on the other side of a grant.
 
         However many ask for one at a time, there is one search and one session. Raises `Unavailable` where the other
-        side is away, or no way was found within `timeout_s` seconds.
+        side is away, or no way was found within `timeout_s` seconds, as `PathTooNarrow` where that is why.
         """
         if not other.online and other.host is None:
             raise Unavailable("The other side is away.")
@@ -93,13 +95,13 @@ class Ways:
             await attempt.ended.wait()
             if attempt.session is not None and attempt.session.alive:
                 return attempt.session
-            if attempt.failure:
-                raise Unavailable(attempt.failure)
+            if attempt.failure is not None:
+                raise attempt.failure
         attempt = self._attempts[other.session_key] = _Attempt()
         try:
             attempt.session = await self._find(other, grant, timeout_s)
         except Unavailable as error:
-            attempt.failure = str(error)
+            attempt.failure = error
             raise
         finally:
             del self._attempts[other.session_key]
@@ -113,31 +115,34 @@ class Ways:
             if session.remote_key == other.session_key and session.roams and endpoint.silent_s(session) < _FRESH_S:
                 return session
         found: list[Session] = []
-        reasons: list[str] = []
+        reasons: list[GlimpseError] = []
         direct = other.host is not None and other.port is not None and not self._context.relay_only
         with anyio.move_on_after(timeout_s):
             async with anyio.create_task_group() as group:
 
-                async def race(what: str, find: Find, after_s: float) -> None:
+                async def race(find: Find, after_s: float) -> None:
                     await anyio.sleep(after_s)
                     try:
                         found.append(await find())
                         group.cancel_scope.cancel()
                     except GlimpseError as error:
-                        reasons.append(f"{what}: {error}")
+                        reasons.append(error)
 
                 if direct:
                     assert other.host is not None
                     assert other.port is not None
                     address = other.host, other.port
                     straight = partial(endpoint.connect, address, other.session_key, timeout_s=timeout_s)
-                    group.start_soon(race, DIRECT, straight, 0.0)
+                    group.start_soon(race, straight, 0.0)
                 through = partial(self._through_a_node, other.session_key, grant, timeout_s)
-                group.start_soon(race, "through a node", through, _HEAD_START_S if direct else 0.0)
+                group.start_soon(race, through, _HEAD_START_S if direct else 0.0)
         if found:
             self._note(found[0], grant)
             return found[0]
-        raise Unavailable(" ".join(reasons) or "No way was found in time.")
+        for error in reasons:
+            if isinstance(error, PathTooNarrow):
+                raise error
+        raise Unavailable(" ".join(map(str, reasons)) or "No way was found in time.")
 
     async def _through_a_node(self, key: bytes, grant: str, timeout_s: float) -> Session:
         way, _ = await self._meet(grant)
@@ -224,8 +229,10 @@ class Ways:
             self._context.tasks.start_soon(attempt, "fresh addresses", partial(self._renew, session))
 
     async def _renew(self, session: Session) -> None:
-        await anyio.sleep(self._context.timing.keep_alive_s + _SEEN_AFTER_S)
-        if is_relayed(session.address):
+        for _ in range(_RENEWALS):
+            await anyio.sleep(self._context.timing.keep_alive_s + _SEEN_AFTER_S)
+            if not session.alive or not is_relayed(session.address):
+                return
             self.silent(session)
 
     def closed(self, session: Session) -> None:

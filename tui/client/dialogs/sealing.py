@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from textual.widgets import Button, Static
 from shared.errors import GlimpseError
 from tui.client.dialogs.base import ClientDialog
 from tui.client.stages import PUBLISHING, Line, Stages, StageState
+from tui.client.time_left import TimeLeft, about
 from tui.common.wording import plain
 from tui.common.working import work
 
@@ -59,6 +61,7 @@ class SealingDialog(ClientDialog["MyImage"]):
         self._scope = anyio.CancelScope()
         self._under_way = False
         self._since = 0.0
+        self._left = TimeLeft()
 
     # --- What is to be seen ------------------------------------------------------------------------------------------
     def heading(self) -> str:
@@ -78,6 +81,7 @@ class SealingDialog(ClientDialog["MyImage"]):
 
     def _start(self) -> None:
         self._stages = Stages(publishes=self._form.preview is not None)
+        self._left = TimeLeft()
         self._scope = anyio.CancelScope()
         self._since = self.client.wall()
         self._under_way = True
@@ -96,7 +100,9 @@ class SealingDialog(ClientDialog["MyImage"]):
             return
         note = "  Another node took over; sending again." if self._stages.again else ""
         passed = max(0, round(self.client.wall() - self._since))
-        self.query_one("#sealing-elapsed", Static).update(f"{passed // 60}:{passed % 60:02} elapsed{note}")
+        left = about(self._left.seconds(time.monotonic()) if self._stages.is_transfer else None)
+        elapsed = f"{passed // 60}:{passed % 60:02} elapsed{left and f', {left}'}{note}"
+        self.query_one("#sealing-elapsed", Static).update(elapsed)
 
     def _drawn(self) -> Text:
         text = Text("\n", end="").join(self._line(line) for line in self._stages.lines())
@@ -150,7 +156,9 @@ class SealingDialog(ClientDialog["MyImage"]):
     def _report(self, stage: str, done: int, total: int) -> None:
         # Only numbers are noted here; a timer paints them. Another stage is shown at once.
         if self._stages.report(stage, done, total):
+            self._left = TimeLeft()
             self.post_message(self.Moved())
+        self._left.note(done, total, time.monotonic())
 
     @on(Moved)
     def _show_stage(self) -> None:

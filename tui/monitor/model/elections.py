@@ -7,6 +7,7 @@ same notices give the same elections in whatever order they arrive.
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import Counter
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ class Elections:
             group.term if group.ended is not None else group.former_term,
             group.former,
             group.former_term,
-            self._last_word(group.former, opening.at),
+            self._last_word(group),
             tuple(sent.most_common()),
             best,
             worst,
@@ -199,12 +200,18 @@ class Elections:
             left_out,
         )
 
-    def _last_word(self, place: int | None, began: float) -> float | None:
-        """Return when a node fell silent, if that is why the election began."""
+    def _last_word(self, group: Group) -> float | None:
+        """Return when the former leader fell silent, if that is why the election began.
+
+        A busy monitor reads a leader's last words late, even after the others have missed it. So a silence counts that
+        began before there was a successor, and is told as the begin of the election at the latest.
+        """
+        began = group.entries[0][0].at
         earliest = began - 2 * (self._timing.suspect_s + self._timing.lease_s)
-        latest = began + self._timing.heartbeat_s
-        found = [silence.since for silence in self._silences if silence.place == place]
-        return max((since for since in found if earliest <= since <= latest), default=None)
+        latest = max(began + self._timing.heartbeat_s, math.inf if group.ended is None else group.ended)
+        found = [silence.since for silence in self._silences if silence.place == group.former]
+        last = max((since for since in found if earliest <= since <= latest), default=None)
+        return None if last is None else min(last, began)
 
     # --- Room --------------------------------------------------------------------------------------------------------
     def _make_room(self) -> None:

@@ -148,7 +148,7 @@ class RequestsPane(MonitorPane):
     def _paint_details(self, requests: tuple[RequestData, ...]) -> None:
         """Keep a window that is open up to date."""
         window = self.app.screen
-        if isinstance(window, RequestDetails) and window.is_mounted:
+        if isinstance(window, RequestDetails) and window.is_shown:
             for request in requests:
                 if request_key(request) == window.key:
                     window.paint(request, self._names, self.monitor.time_of_day)
