@@ -255,11 +255,16 @@ class SimPeer(_Shell):
     def moved(self, session: Session) -> None:
         """Back to a way through a node: one of the two may have another address outside, and tells the other."""
         if session.initiator and is_relayed(session.address):
-            self.world.time.call_later(KEEP_ALIVE_S + 0.5, lambda: self._renew(session))
+            self._renew_later(session, 3)
 
-    def _renew(self, session: Session) -> None:
-        if session is self.talk and not self.is_direct and not self._asking:
-            self.ask()
+    def _renew_later(self, session: Session, times: int) -> None:
+        def renew() -> None:
+            if session is self.talk and not self.is_direct and times:
+                if not self._asking:
+                    self.ask()
+                self._renew_later(session, times - 1)
+
+        self.world.time.call_later(KEEP_ALIVE_S + 0.5, renew)
 
     def _told_of(self, candidates: tuple[PathAddress, ...]) -> list[Address]:
         return [] if self.hides else [(told.host, told.port) for told in candidates]

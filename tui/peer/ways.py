@@ -39,6 +39,8 @@ FOUND_S: Final = 5.0
 _HEAD_START_S: Final = 0.1
 """By how much a direct way is tried ahead of one through a node: some round trips in one's own network. That costs the
 cloud a request where the direct way is longer, and the first byte comes that much later where there is none."""
+_RENEWALS: Final = 3
+"""How often fresh addresses are exchanged: a node answers where it saw a peer before until it has seen it twice."""
 _FRESH_S: Final = 5.0
 """A session in which the other side was heard this lately is used again."""
 _MEETINGS: Final = 3
@@ -95,36 +97,34 @@ class Ways:
             if session.remote_key == other.session_key and session.roams and endpoint.silent_s(session) < _FRESH_S:
                 return session
         found: list[Session] = []
-        reasons: list[str] = []
-        narrow: list[PathTooNarrow] = []
+        reasons: list[GlimpseError] = []
         direct = other.host is not None and other.port is not None and not self._context.relay_only
         with anyio.move_on_after(timeout_s):
             async with anyio.create_task_group() as group:
 
-                async def race(what: str, find: Find, after_s: float) -> None:
+                async def race(find: Find, after_s: float) -> None:
                     await anyio.sleep(after_s)
                     try:
                         found.append(await find())
                         group.cancel_scope.cancel()
                     except GlimpseError as error:
-                        reasons.append(f"{what}: {error}")
-                        if isinstance(error, PathTooNarrow):
-                            narrow.append(error)
+                        reasons.append(error)
 
                 if direct:
                     assert other.host is not None
                     assert other.port is not None
                     address = other.host, other.port
                     straight = partial(endpoint.connect, address, other.session_key, timeout_s=timeout_s)
-                    group.start_soon(race, DIRECT, straight, 0.0)
+                    group.start_soon(race, straight, 0.0)
                 through = partial(self._through_a_node, other.session_key, grant, timeout_s)
-                group.start_soon(race, "through a node", through, _HEAD_START_S if direct else 0.0)
+                group.start_soon(race, through, _HEAD_START_S if direct else 0.0)
         if found:
             self._note(found[0], grant)
             return found[0]
-        if narrow:
-            raise narrow[0]
-        raise Unavailable(" ".join(reasons) or "No way was found in time.")
+        for error in reasons:
+            if isinstance(error, PathTooNarrow):
+                raise error
+        raise Unavailable(" ".join(map(str, reasons)) or "No way was found in time.")
 
     async def _through_a_node(self, key: bytes, grant: str, timeout_s: float) -> Session:
         way, _ = await self._meet(grant)
@@ -213,8 +213,10 @@ class Ways:
             self._context.tasks.start_soon(attempt, "fresh addresses", partial(self._renew, session))
 
     async def _renew(self, session: Session) -> None:
-        await anyio.sleep(self._context.timing.keep_alive_s + _SEEN_AFTER_S)
-        if is_relayed(session.address):
+        for _ in range(_RENEWALS):
+            await anyio.sleep(self._context.timing.keep_alive_s + _SEEN_AFTER_S)
+            if not session.alive or not is_relayed(session.address):
+                return
             self.silent(session)
 
     def closed(self, session: Session) -> None:
