@@ -56,7 +56,7 @@ docs: install
 # Real nodes under attack, and real nodes and peers under every fault there is; docs/testing.md tells how to read it.
 soak: install
 	$(BIN)/python -m tests.sim --seeds $(SOAK_STORMS)
-	$(BIN)/python -m tests.sim --world ways --seeds $(SOAK_STORMS)
+	$(BIN)/python -m tests.sim --world paths --seeds $(SOAK_STORMS)
 	$(BIN)/python -m tests.hostile
 	$(BIN)/python -m tests.chaos --minutes $(SOAK_MINUTES) $(addprefix --seed ,$(SOAK_SEEDS))
 

@@ -1,4 +1,4 @@
-"""Peers that look for a way to each other: a node tells one of the other, and carries datagrams between the two.
+"""Peers that look for a path to each other: a node tells one of the other, and carries datagrams between the two.
 
 Which pairs there are and how much each account may send is the table's to say (`node.relay_table`). A datagram waits
 nowhere here: what does not fit the socket's queue is lost, as on any path.
@@ -26,7 +26,7 @@ from shared.wire.refusals import RefusalCode
 ANSWER_S: Final = 3.0
 """How long the other peer has to answer: it may have to fetch its mail first."""
 _REMEMBERED: Final = 16_384
-_TOO_OFTEN = "This account looks for ways to others more often than a node takes from one; try again in a moment."
+_TOO_OFTEN = "This account looks for paths to others more often than a node takes from one; try again in a moment."
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ PROTOCOL_VERSION: Final = 1
 MIN_PATH_DATAGRAM_BYTES: Final = 1200
 """A datagram that every path is expected to carry (RFC 9000 section 14); handshakes are padded to it."""
 RELAYED_DATAGRAM_BYTES: Final = 1_152
-"""A datagram that a node carries from peer to peer: sealed once more for the way to the node and back, it still fits
+"""A datagram that a node carries from peer to peer: sealed once more for the path to the node and back, it still fits
 `MIN_PATH_DATAGRAM_BYTES`."""
 MAX_DATAGRAM_BYTES: Final = 65_000
 """The largest datagram ever sent, where the path is the loopback interface."""
@@ -247,9 +247,9 @@ class RequestLimits:
     """How long such a copy waits at most."""
 
     meetings_per_s: float = 5.0
-    """How often one account may ask for a way to another peer (each is told to somebody else, who then probes)."""
+    """How often one account may ask for a path to another peer (each is told to somebody else, who then probes)."""
     meetings_burst: float = 200.0
-    """Ways that an account can save up: an owner may answer many requests at once."""
+    """Paths that an account can save up: an owner may answer many requests at once."""
     relays: int = 4_096
     """Pairs of peers for whom a node carries datagrams; the pair that was silent longest goes first."""
     relays_per_account: int = 64

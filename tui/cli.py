@@ -143,7 +143,7 @@ def status(cluster: Path | None, as_json: bool) -> None:
 @_passphrase_file
 @_as_json
 def doctor(cluster: Path | None, peer: int | None, profile: str, passphrase_file: Path | None, as_json: bool) -> None:
-    """Test the way from this machine to every node, and say what to change.
+    """Test the path from this machine to every node, and say what to change.
 
     Names, ports, address families, the router in front of this machine, the clock. With --peer also how that account's
     peer is reached from a profile here: directly, or through which node. No client may have that profile open.

@@ -1,5 +1,5 @@
 """Copies of stego images: a viewer's device that lacks one has its owner's peer told, which alone can send it; and who
-of the two may look for a way to the other."""
+of the two may look for a path to the other."""
 
 from typing import Final
 

@@ -30,7 +30,7 @@ FOR_OWNER: Final = b"\x00"
 FOR_TRANSFERS: Final = b"\x01"
 """First byte of a message about transfers."""
 MAX_CONTROL_BYTES: Final = 1_110
-"""With first byte, frame kind, header and tag it fits the smallest datagram, that of a relayed way included."""
+"""With first byte, frame kind, header and tag it fits the smallest datagram, that of a relayed path included."""
 MAX_RANGES_BYTES: Final = 600
 """Encoded ranges in an ACCEPT; what does not fit is sent again."""
 

@@ -218,7 +218,7 @@ class SendingDriver(TransferDriver):
 class ReceivingDriver(TransferDriver):
     """Answers to where the last authentic datagram of the sender came from, if that is the host of the session.
 
-    In a session that roams each side chooses its own way: what is authentic counts wherever it comes from, and answers
+    In a session that roams each side chooses its own path: what is authentic counts wherever it comes from, and answers
     go where the session goes.
     """
 

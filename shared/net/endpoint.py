@@ -44,7 +44,7 @@ from shared.net.paths import is_loopback, shown_address
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.reaching import first_to_answer
 from shared.net.receiving import Receiving
-from shared.net.relays import RelayedWays
+from shared.net.relays import RelayedPaths
 from shared.net.sending import Sending
 from shared.net.transfer_context import TransferContext
 from shared.net.udp import ANY_HOST, Address, Batch, UdpSocket
@@ -119,18 +119,18 @@ class Endpoint:
         self.on_closed: Callable[[Session, str], None] = _ignore_closed
         self.on_offer: Callable[[Session, IncomingOffer], Incoming | None] = _refuse_offer
         self.on_moved: Callable[[Session], None] = _ignore_session
-        """Told of a session that goes another way from now on."""
+        """Told of a session that takes another path from now on."""
         self.on_silent: Callable[[Session], None] = _ignore_session
-        """Told of a session that roams and whose other side answers on none of the known ways."""
+        """Told of a session that roams and whose other side answers on none of the known paths."""
         self.roams_with: Callable[[bytes], bool] = lambda _key: False
-        """Whether sessions with the side of this key may go over to other ways, where they begin directly as well. Both
-        sides of a session must think so. On one machine none needs to."""
+        """Whether sessions with the side of this key may go over to other paths, where they begin directly as well.
+        Both sides of a session must think so. On one machine none needs to."""
         self.on_relay: Callable[[Session, list[bytes]], None] = self._take_relayed
         """Takes messages about datagrams for somebody else, without their first byte. A node replaces it."""
         self.is_translated = False
         """Whether an address translator stands before this endpoint, as its owner knows: then only the endpoint's own
         port is announced to others."""
-        self._relayed_ways = RelayedWays()
+        self._relayed_paths = RelayedPaths()
         self._relayed_transfers: dict[bytes, Batch] = {}
         """What came through nodes and belongs to transfers, by their tokens."""
         self._bind = bind
@@ -335,41 +335,41 @@ class Endpoint:
             self._narrow[address] = (self._clock(), found)
         return found
 
-    # --- Ways through nodes ------------------------------------------------------------------------------------------
+    # --- Paths through nodes ------------------------------------------------------------------------------------------
 
-    def add_way(self, node: Session, handle: bytes, candidates: Sequence[Address] = ()) -> Address:
-        """Return the address of a way through a node to another side, who may open a session on it from now on.
+    def add_path(self, node: Session, handle: bytes, candidates: Sequence[Address] = ()) -> Address:
+        """Return the address of a path through a node to another side, who may open a session on it from now on.
 
-        Such a session looks for better ways, the other side's `candidates` first; see `shared.secure.path_choice`.
+        Such a session looks for better paths, the other side's `candidates` first; see `shared.secure.path_choice`.
         """
-        return self._relayed_ways.add(node, handle, candidates)
+        return self._relayed_paths.add(node, handle, candidates)
 
-    async def connect_through(self, way: Address, remote_key: bytes, *, timeout_s: float) -> Session:
-        """Return an open session with the side that has this key, on a way that `add_way` returned.
+    async def connect_through(self, path: Address, remote_key: bytes, *, timeout_s: float) -> Session:
+        """Return an open session with the side that has this key, on a path that `add_path` returned.
 
         Raises `Unavailable` where nobody answers in time, `InvalidInput` where the key cannot be one.
         """
         if not self._is_open:
             raise Unavailable("The endpoint is closed.")
         with anyio.move_on_after(timeout_s):
-            return await self._open_session(remote_key, way, looks=False)
+            return await self._open_session(remote_key, path, looks=False)
         raise Unavailable("Nobody answers through the node.")
 
     def roam(self, session: Session, addresses: Sequence[Address]) -> None:
-        """Tell a session that roams of more ways: through nodes, and where the other side might be reached."""
+        """Tell a session that roams of more paths: through nodes, and where the other side might be reached."""
         if session.roams:
             self._mux.roam(session.number, addresses, self._clock())
             self._settle_soon()
 
     def doubt_path(self, session: Session) -> None:
-        """Something is awaited in a session and does not come: one that roams goes another way if it has to."""
+        """Something is awaited in a session and does not come: one that roams takes another path if it has to."""
         if session.roams:
             self._mux.doubt_path(session.number, self._clock())
             self._settle_soon()
 
-    def node_of_way(self, way: Address) -> Session | None:
-        """Return the session with the node that a way leads through, None where there is no such way any more."""
-        return None if (known := self._relayed_ways.at(way)) is None else known.node
+    def node_of_path(self, path: Address) -> Session | None:
+        """Return the session with the node that a path leads through, None where there is no such path any more."""
+        return None if (known := self._relayed_paths.at(path)) is None else known.node
 
     def silent_s(self, session: Session) -> float:
         """Return for how many seconds nothing was heard in an open session. Raises `Unavailable` where it is over."""
@@ -382,19 +382,19 @@ class Endpoint:
 
     def _carry(self, address: Address, datagrams: list[bytes]) -> None:
         """Send datagrams through a node."""
-        way = self._relayed_ways.at(address)
-        if way is None:
-            self._dropped["no such way"] += len(datagrams)
+        path = self._relayed_paths.at(address)
+        if path is None:
+            self._dropped["no such path"] += len(datagrams)
             return
-        self._mux.carry(way.node.number, [wrap(way.handle, datagram) for datagram in datagrams], self._clock())
+        self._mux.carry(path.node.number, [wrap(path.handle, datagram) for datagram in datagrams], self._clock())
         self._settle_soon()
 
     def _take_relayed(self, session: Session, bodies: list[bytes]) -> None:
         """Take datagrams that came through a node as those from the socket are taken."""
         now = self._clock()
         for body in bodies:
-            if (found := self._relayed_ways.received(session, body)) is None:
-                self._dropped["no such way"] += 1
+            if (found := self._relayed_paths.received(session, body)) is None:
+                self._dropped["no such path"] += 1
                 continue
             address, datagram = found
             if datagram[:2] == _TRANSFER_HEAD:
@@ -554,10 +554,10 @@ class Endpoint:
             event.session, event.remote_key, event.address, initiator=event.initiator, opened_at=self._clock()
         )
         self._sessions[event.session] = session
-        way = self._relayed_ways.at(event.address)
+        path = self._relayed_paths.at(event.address)
         if is_relayed(event.address) or (self.roams_with(event.remote_key) and not is_loopback(event.address[0])):
             session.roams = True
-            self._mux.roam(event.session, () if way is None else way.candidates, self._clock())
+            self._mux.roam(event.session, () if path is None else path.candidates, self._clock())
         if (opening := self._opening.pop(event.session, None)) is not None:
             opening.session = session
             opening.ended.set()
@@ -589,14 +589,14 @@ class Endpoint:
         reason = str(event.reason)
         self._guard(lambda: self._sending.session_closed(session, reason))
         self._guard(lambda: self._receiving.session_closed(session, reason))
-        self._lose_ways(session)
+        self._lose_paths(session)
         self.on_closed(session, reason)
 
-    def _lose_ways(self, node: Session) -> None:
-        """The session with a node is over, and with it all ways through it."""
+    def _lose_paths(self, node: Session) -> None:
+        """The session with a node is over, and with it all paths through it."""
         now = self._clock()
-        for address in self._relayed_ways.of_node(node):
-            self._relayed_ways.drop(address)
+        for address in self._relayed_paths.of_node(node):
+            self._relayed_paths.drop(address)
             self._mux.lose_path(address, now)
 
     def _take_message(self, session: Session, plaintext: bytes) -> None:

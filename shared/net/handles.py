@@ -29,8 +29,8 @@ class Session:
         self.opened_at = opened_at
         """In seconds of the endpoint's clock."""
         self.roams = False
-        """Whether it goes over to other ways by itself, also through nodes: its transfers then use the endpoint's own
-        port and datagrams that every way carries."""
+        """Whether it goes over to other paths by itself, also through nodes: its transfers then use the endpoint's own
+        port and datagrams that every path carries."""
         self.alive = True
         """False once it is over; a new session to the same side is a new object."""
 

@@ -51,7 +51,7 @@ class Port:
         self.on_writable: list[Callable[[], None]] = []
         """Called once each when the backlog is gone, then forgotten."""
         self.carry: Callable[[Address, list[bytes]], None] | None = None
-        """Takes what goes to addresses that no socket reaches: ways through nodes."""
+        """Takes what goes to addresses that no socket reaches: paths through nodes."""
         self._switches = switches
         self._traffic = traffic
         self._is_worker = is_worker

@@ -56,7 +56,7 @@ class TransferContext:
     flush: Callable[[], None]
     """Send at once what was posted."""
     doubt_path: Callable[[Session], None]
-    """Something is awaited in a session and does not come: it may have to go another way."""
+    """Something is awaited in a session and does not come: it may have to take another path."""
     is_translated: Callable[[], bool]
     """Whether this side is known to be behind an address translator: others reach it at its parent port alone."""
     has_younger: Callable[[Session], bool]

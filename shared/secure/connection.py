@@ -2,7 +2,7 @@
 
 PING is the only probe. It confirms the keys to the responder, finds out whether a silent or suspected other side still
 knows the session, confirms a key epoch, and validates a new address of the other side (RFC 9000 section 8.2). A session
-that roams (`shared.secure.path_choice`) also looks for better ways with it.
+that roams (`shared.secure.path_choice`) also looks for better paths with it.
 """
 
 from collections.abc import Iterable
@@ -80,7 +80,7 @@ class Connection:
         self._challenged: tuple[Address, int] | None = None
         self._challenge_after = now
         self.paths: PathChoice | None = None
-        """Of a session that roams: all ways that it may go on."""
+        """Of a session that roams: all paths that it may go on."""
         self._next_transfer = 0 if keys.initiator else 1
         self._transfers_used = (ReplayWindow(), ReplayWindow())
 
@@ -205,10 +205,10 @@ class Connection:
             self._challenge_after = now + CHALLENGE_PAUSE_S
             self._challenged = (address, self._ping(now, address))
 
-    # --- Ways ------------------------------------------------------------------------------------------------------
+    # --- Paths ------------------------------------------------------------------------------------------------------
 
     def roam(self, addresses: Iterable[Address], now: float) -> None:
-        """Look for the best of the known ways and these, and change over as they come and go.
+        """Look for the best of the known paths and these, and change over as they come and go.
 
         PING is answered to where it came from then, as RFC 9000 section 8.2.2 asks: with a PONG that is as long.
         """
@@ -224,7 +224,7 @@ class Connection:
             self._attend_paths(now)
 
     def lose_path(self, address: Address, now: float) -> None:
-        """A way is gone for good."""
+        """A path is gone for good."""
         if self.paths is not None:
             self.paths.lost(address, now)
             self._attend_paths(now)

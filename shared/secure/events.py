@@ -56,7 +56,7 @@ class PathValidated:
 
 @dataclass(frozen=True, slots=True)
 class PathsSilent:
-    """The other side of a session that roams answers on none of the known ways: another one is needed."""
+    """The other side of a session that roams answers on none of the known paths: another one is needed."""
 
     session: int
 

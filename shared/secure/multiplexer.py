@@ -163,7 +163,7 @@ class SecureMultiplexer:
         return self._open_connection(session).transfer_keys(transfer_id, sender_is_me=sender_is_me)
 
     def roam(self, session: int, addresses: Iterable[Address], now: float) -> None:
-        """Let an open session look for better ways to the other side, these among them (`shared.secure.path_choice`).
+        """Let an open session look for better paths to the other side, these among them (`shared.secure.path_choice`).
 
         `PathValidated` follows whenever it goes over to another one. Both sides of the session must roam. Without
         effect on a session that is over, as the next two.
@@ -172,7 +172,7 @@ class SecureMultiplexer:
             connection.roam(addresses, now)
 
     def doubt_path(self, session: int, now: float) -> None:
-        """Something is awaited in a session and does not come: try other ways if the one in use does not answer.
+        """Something is awaited in a session and does not come: try other paths if the one in use does not answer.
 
         `PathsSilent` follows where none does.
         """
@@ -180,7 +180,7 @@ class SecureMultiplexer:
             connection.doubt_path(now)
 
     def lose_path(self, address: Address, now: float) -> None:
-        """A way through a node is gone: sessions that use it look for another at once."""
+        """A path through a node is gone: sessions that use it look for another at once."""
         for connection in self._connections:
             connection.lose_path(address, now)
 

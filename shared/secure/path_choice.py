@@ -1,13 +1,13 @@
-"""The ways on which one session can go: which is in use, which are being tried, when the session goes over to another.
+"""The paths on which one session can go: which is in use, which are being tried, when the session goes over to another.
 
-A session between two peers often begins on a way through a node. Both sides have told each other where they might be
+A session between two peers often begins on a path through a node. Both sides have told each other where they might be
 reached directly (their candidates), and both send probes there at the same time, in the open session: so each opens
 its own address translator for the other (the idea of RFC 8445, here with the session's PING and PONG in place of STUN).
 A probe that is answered from where it went proves that address (RFC 9000 section 8.2), and the session goes over to it.
 
-A direct way is not left because something comes in on another one. Only when it stays silent while something is awaited
-are all ways tried anew, and the first that answers is taken; from one through a node the search for a direct one begins
-again. All that is sent is small, goes to addresses of an authenticated peer only, and is bounded in number.
+A direct path is not left because something comes in on another one. Only when it stays silent while something is
+awaited are all paths tried anew, and the first that answers is taken; from one through a node the search for a direct
+one begins again. All that is sent is small, goes to addresses of an authenticated peer only, and is bounded in number.
 
 Pure: `now` is handed in, in seconds of any monotonic clock; what is due to be probed is taken out.
 """
@@ -23,7 +23,7 @@ MAX_DIRECT: Final = 12
 """Direct candidates of one session: those that were told, and those that probes came from. The other side names
 them."""
 MAX_RELAYED: Final = 4
-"""Ways through nodes; the one that was added last stays."""
+"""Paths through nodes; the one that was added last stays."""
 PROBES_AT_ONCE: Final = 120
 PROBES_PER_S: Final = 24.0
 """What a session sends to addresses of the other side's choice, in a search and in the long run: at 40 bytes a probe
@@ -40,20 +40,20 @@ AGAIN_S: Final = 30.0
 """After how long another one begins while the session is in use."""
 HEAD_START_S: Final = 0.1
 HEAD_START_RTTS: Final = 2
-"""How long the way in use may take to answer, when it is doubted, before the others are tried as well."""
+"""How long the path in use may take to answer, when it is doubted, before the others are tried as well."""
 RELAYS_LATER_S: Final = 0.1
-"""By how much later than direct ones, ways through nodes are tried in place of a direct one that is silent."""
+"""By how much later than direct ones, paths through nodes are tried in place of a direct one that is silent."""
 CHECK_PAUSE_S: Final = 0.5
 """Least time between two doubts."""
 STRANDED_S: Final = 0.3
-"""When none of the ways has answered for so long, the owner is asked for another one."""
+"""When none of the paths has answered for so long, the owner is asked for another one."""
 _REMEMBERED_PROBES: Final = 32
 _ROUNDING_S: Final = 1e-6
 """So much later than computed there is a whole probe to be sent, however times are rounded."""
 
 
 class PathChoice:
-    """The ways of one session, seen from one of its sides."""
+    """The paths of one session, seen from one of its sides."""
 
     def __init__(self, current: Address, now: float) -> None:
         self.current = current
@@ -74,13 +74,13 @@ class PathChoice:
         self._left_at = now
         self._trigger_after = now
         self._heard_at = now
-        """When anything was heard last, on any way."""
+        """When anything was heard last, on any path."""
         self._doubted_at: float | None = None
-        """Since when the way in use is doubted."""
+        """Since when the path in use is doubted."""
         self._others_at: float | None = None
         """When the others are tried as well."""
         self._relays_at = now
-        """When, while there is doubt, ways through nodes are."""
+        """When, while there is doubt, paths through nodes are."""
         self._next_doubt_at = now
         self._stranded_at: float | None = None
         self._stranded = False
@@ -94,7 +94,7 @@ class PathChoice:
     # --- What is known ---------------------------------------------------------------------------------------------
 
     def add(self, addresses: Iterable[Address], now: float) -> None:
-        """Take candidates of the other side and ways through nodes; begin to try them."""
+        """Take candidates of the other side and paths through nodes; begin to try them."""
         known = {*self._direct, *self._relayed}
         for address in addresses:
             self._note(address)
@@ -139,7 +139,7 @@ class PathChoice:
     # --- Doubts ----------------------------------------------------------------------------------------------------
 
     def doubt(self, now: float, *, rtt_s: float = 0.0) -> None:
-        """Something is awaited and does not come: see whether the way in use still leads there."""
+        """Something is awaited and does not come: see whether the path in use still leads there."""
         if self._doubted_at is not None or now < self._next_doubt_at:
             return
         self._doubted_at = now
@@ -150,7 +150,7 @@ class PathChoice:
         self._probe_at = min(self._probe_at, now)
 
     def lost(self, address: Address, now: float) -> None:
-        """A way through a node is gone for good."""
+        """A path through a node is gone for good."""
         self._relayed.pop(address, None)
         if address == self.current and self._doubted_at is None:
             self._doubted_at = self._relays_at = self._stranded_at = now
@@ -168,14 +168,14 @@ class PathChoice:
             self._end_search()
 
     def take_stranded(self) -> bool:
-        """Whether no known way leads to the other side; told once for each doubt."""
+        """Whether no known path leads to the other side; told once for each doubt."""
         stranded, self._stranded = self._stranded, False
         return stranded
 
     # --- Searches --------------------------------------------------------------------------------------------------
 
     def _search(self, now: float) -> None:
-        """Begin to probe everything that is better than, or may have to stand in for, the way in use."""
+        """Begin to probe everything that is better than, or may have to stand in for, the path in use."""
         if self._search_until is not None:
             self._queue.extend(address for address in self._targets(now) if address not in self._queue)
             return

@@ -1,8 +1,8 @@
-"""Ways that lead through a node: what two peers send each other travels inside their sessions with it.
+"""Paths that lead through a node: what two peers send each other travels inside their sessions with it.
 
     message in a session with a node = first byte 02 | handle 8 | datagram from peer to peer
 
-The handle names the pair of peers at that node. To sessions and transfers such a way is one more address: its host is
+The handle names the pair of peers at that node. To sessions and transfers such a path is one more address: its host is
 no name and no number, so no socket can be asked to send there. What is inside is sealed from end to end; the node sees
 who talks to whom, when and how much.
 """
@@ -23,24 +23,24 @@ assert DATA_OVERHEAD_BYTES + len(FOR_RELAY) + HANDLE_BYTES + RELAYED_DATAGRAM_BY
 
 
 def relayed_address(node_key: bytes, handle: bytes) -> Address:
-    """Return the address of the way with this handle through the node with this key."""
+    """Return the address of the path with this handle through the node with this key."""
     return f"{_HOST}{node_key.hex()}/{handle.hex()}", _PORT
 
 
 def is_relayed(address: Address) -> bool:
-    """Whether a way leads through a node."""
+    """Whether a path leads through a node."""
     return address[0].startswith(_HOST)
 
 
 def datagram_bytes(address: Address) -> int:
-    """Return the size of the datagrams that every way to this address carries."""
+    """Return the size of the datagrams that every path to this address carries."""
     return RELAYED_DATAGRAM_BYTES if is_relayed(address) else MIN_PATH_DATAGRAM_BYTES
 
 
 def init_bytes(address: Address) -> int:
     """Return the exact size of a first handshake message to or from this address.
 
-    No answer to it is as long, so a forged source address gains nothing. On a way through a node nobody can forge one.
+    No answer to it is as long, so a forged source address gains nothing. On a path through a node nobody can forge one.
     """
     return datagram_bytes(address)
 

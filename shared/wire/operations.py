@@ -380,8 +380,8 @@ class DropHeld(Message, frozen=True, tag=142):
 
 
 class Meet(Message, frozen=True, tag=143):
-    """Owner or viewer of a grant looks for a way to the other one's peer. The node that serves this tells that peer,
-    and carries datagrams between the two until they find a better way.
+    """Owner or viewer of a grant looks for a path to the other one's peer. The node that serves this tells that peer,
+    and carries datagrams between the two until they find a better path.
 
     `candidates` are where the asking peer may be reached directly, the likeliest first; none where it hides them.
     """
@@ -732,7 +732,7 @@ class AskMade(Message, frozen=True, tag=164):
 
 
 class Met(Message, frozen=True, tag=167):
-    """The other peer knows of the way with this handle through this node, and may be reached directly at `candidates`.
+    """The other peer knows of the path with this handle through this node, and may be reached directly at `candidates`.
 
     Without a handle it is not in touch with this node.
     """

@@ -111,7 +111,7 @@ class NoLeader(Message, frozen=True, tag=57):
 
 
 class Meeting(Message, frozen=True, tag=58):
-    """From a node: the peer with this session key, owner or viewer of this grant, looks for a way here.
+    """From a node: the peer with this session key, owner or viewer of this grant, looks for a path here.
 
     Datagrams under the handle lead to it through this node; `candidates` are where it may be reached directly. Repeated
     until it is answered; a peer that knows no such grant does not answer.

@@ -29,7 +29,7 @@ SECTIONS = {
     "hiding": "tests.bench.hiding:rows",
     "quality": "tests.bench.quality:rows",
     "transfer": "tests.bench.moving:rows",
-    "ways": "tests.bench.ways:rows",
+    "paths": "tests.bench.paths:rows",
     "directory": "tests.bench.cloud:directory_rows",
     "election": "tests.bench.cloud:election_rows",
     "load": "tests.bench.load:rows",

@@ -160,7 +160,7 @@ async def tell_events(peer: Peer) -> None:
 
 async def serve(profile: Path, cluster: Path, host: str) -> None:
     """Serve commands until the input ends."""
-    # The private address is not told: a way past the harness's network would escape its weather.
+    # The private address is not told: a path past the harness's network would escape its weather.
     async with (
         Peer(profile, cluster, bind_host=host, share_local_addresses=False) as peer,
         anyio.create_task_group() as tasks,

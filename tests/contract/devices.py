@@ -22,9 +22,9 @@ from tui.peer.events import Delivered, Event, EventHub, Undeliverable
 from tui.peer.given import GivenGrants
 from tui.peer.granting import Granting
 from tui.peer.outbox import Outbox
+from tui.peer.paths import Paths
 from tui.peer.people import People
 from tui.peer.store import Store
-from tui.peer.ways import Ways
 
 CONTENT_KEY = b"k" * 32
 SENT = (ops.Grant, ops.ChangeRights)
@@ -125,7 +125,7 @@ class Device:
         self.outbox = Outbox(self.context)
         looked = anyio.Event()
         looked.set()
-        self.copies = Copies(self.context, self.people, self.outbox, Ways(self.context), looked)
+        self.copies = Copies(self.context, self.people, self.outbox, Paths(self.context), looked)
         self.given = GivenGrants(self.context)
         self.confirming = Confirming(self.context, self.given)
         self.granting = Granting(self.context, self.people, self.outbox, self.copies, self.given, self.confirming)

@@ -1,4 +1,4 @@
-"""Who may look for a way to whom: the two parties of a grant that is not over; and what is told of who hides."""
+"""Who may look for a path to whom: the two parties of a grant that is not over; and what is told of who hides."""
 
 from dataclasses import dataclass, field
 

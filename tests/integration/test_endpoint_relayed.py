@@ -1,4 +1,4 @@
-"""Endpoints whose datagrams a node carries: sessions, objects, and a change of ways in the middle of one."""
+"""Endpoints whose datagrams a node carries: sessions, objects, and a change of paths in the middle of one."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,15 +33,15 @@ class Three:
     from_right: Session
 
     def bind(self, handle: bytes) -> tuple[str, int]:
-        """Make a way through the node; return its address at the left one."""
+        """Make a path through the node; return its address at the left one."""
         self.meetings.table.bind(
             handle,
             Party(1, self.left.endpoint.public_key, self.to_left),
             Party(2, self.right.endpoint.public_key, self.to_right),
             0.0,
         )
-        self.right.endpoint.add_way(self.from_right, handle)
-        return self.left.endpoint.add_way(self.from_left, handle)
+        self.right.endpoint.add_path(self.from_right, handle)
+        return self.left.endpoint.add_path(self.from_left, handle)
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ async def test_what_comes_for_no_known_way_is_dropped_and_harms_nobody():
             they.node.endpoint.relay(they.to_right, [body])
         with pytest.raises(Unavailable):
             await they.left.endpoint.connect_through(
-                they.left.endpoint.add_way(they.from_left, OTHER_HANDLE),
+                they.left.endpoint.add_path(they.from_left, OTHER_HANDLE),
                 they.right.endpoint.public_key,
                 timeout_s=0.05,
             )
@@ -141,7 +141,7 @@ async def test_what_comes_for_no_known_way_is_dropped_and_harms_nobody():
         they.node.endpoint.post(they.to_right, b"end")
         await they.right.message_count(1)
         dropped = they.right.endpoint.statistics().dropped
-        assert (dropped["no such way"], dropped["malformed"]) == (4, 1)
+        assert (dropped["no such path"], dropped["malformed"]) == (4, 1)
         assert they.meetings.table.refused["no such pair"] >= 1
 
 

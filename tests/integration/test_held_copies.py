@@ -75,7 +75,7 @@ async def test_somebody_online_whom_no_way_leads_to_gets_it_from_the_cloud_at_on
     async def no_way(*_: Any, **__: Any) -> Any:
         raise Unavailable("Nobody answers.")
 
-    monkeypatch.setattr(owner._ways, "reach", no_way)
+    monkeypatch.setattr(owner._paths, "reach", no_way)
     image = await owner.encrypt(photo)
     await owner.grant(image.image, viewer.me.account, 1)
     held = await received(viewer, image.image)

@@ -27,7 +27,7 @@ MAPPINGS = {
     Home.BLOCKED: Mapping.ENDPOINT_INDEPENDENT,
 }
 _SEEN_FOR_S = 2.0
-"""How long it is watched that a pair without a direct way stays with a node; a direct way takes a fraction of it."""
+"""How long it is watched that a pair without a direct path stays with a node; a direct path takes a fraction of it."""
 
 
 def test_every_home_is_reached_and_directly_where_its_router_allows_it(tmp_path: Path) -> None:

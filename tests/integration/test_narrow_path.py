@@ -120,12 +120,12 @@ async def test_a_copy_that_cannot_go_directly_goes_through_a_node_or_its_owner_i
 
         monkeypatch.setattr(owner._people, "find", found)
         if held is not None:
-            monkeypatch.setattr(owner._ways, "_through_a_node", nobody)
+            monkeypatch.setattr(owner._paths, "_through_a_node", nobody)
         image = await owner.encrypt(photo)
         with owner.subscribe() as events:
             await owner.grant(image.image, viewer.me.account, 3)
             if held is None:
-                assert (await heard(events, CopyProgress)).way.startswith("through n")
+                assert (await heard(events, CopyProgress)).path.startswith("through n")
                 return
             if held:
                 waits = await heard(events, CopyWaits)

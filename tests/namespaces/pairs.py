@@ -1,4 +1,4 @@
-"""What two peers in their homes do: one gives a picture, the other opens it, and it is seen which way it took."""
+"""What two peers in their homes do: one gives a picture, the other opens it, and it is seen which path it took."""
 
 import hashlib
 import json
@@ -28,8 +28,8 @@ class Taken:
     viewer: Home
     first_byte_s: float
     """From the grant until its first bytes were at the viewer's."""
-    first_way: str
-    final_way: str
+    first_path: str
+    final_path: str
     upgraded_s: float | None
     """From the grant until the session went directly; None where it never did."""
     whole: bool
@@ -38,7 +38,7 @@ class Taken:
     @property
     def is_direct(self) -> bool:
         """Whether no node was in between in the end."""
-        return self.final_way == "direct"
+        return self.final_path == "direct"
 
 
 class Person:
@@ -130,7 +130,7 @@ def cloud(folder: Path) -> Iterator[Cloud]:
 
 
 def goes_directly(one: Home, other: Home) -> bool:
-    """Return whether two homes allow a direct way."""
+    """Return whether two homes allow a direct path."""
     homes = {one, other}
     if Home.BLOCKED in homes or homes == {Home.SYMMETRIC}:
         return False
@@ -145,7 +145,7 @@ def give(
     *,
     within_s: float = UPGRADED_WITHIN_S,
 ) -> Taken:
-    """Have one give the other a picture, and see which way it goes within so many seconds."""
+    """Have one give the other a picture, and see which path it takes within so many seconds."""
     image = owner.ask("encrypt", path=str(cloud.photo))["image"]
     viewer.tell("open", image=image)
     sent = owner.ask("grant", image=image, viewer=viewer.account)
@@ -154,8 +154,8 @@ def give(
     return Taken(
         *homes,
         first_byte_s=opened["first"] - sent["began"],
-        first_way=sent["ways"][0],
-        final_way=final["way"],
-        upgraded_s=final["at"] - sent["began"] if final["way"] == "direct" else None,
+        first_path=sent["paths"][0],
+        final_path=final["path"],
+        upgraded_s=final["at"] - sent["began"] if final["path"] == "direct" else None,
         whole=opened["sha256"] == hashlib.sha256(cloud.photo.read_bytes()).hexdigest(),
     )

@@ -27,7 +27,7 @@ class Told:
         """When the first bytes of a grant's copy were here or there, in seconds since 1970."""
         self.last: dict[str, float] = {}
         """When the last ones were."""
-        self.ways: dict[str, list[str]] = {}
+        self.paths: dict[str, list[str]] = {}
         self.here: set[str] = set()
         self._news = anyio.Event()
 
@@ -35,9 +35,9 @@ class Told:
         async for event in self.peer.events():
             if isinstance(event, CopyProgress) and event.done:
                 self.first.setdefault(event.grant, time.time())
-                ways = self.ways.setdefault(event.grant, [])
-                if event.way not in ways[-1:]:
-                    ways.append(event.way)
+                paths = self.paths.setdefault(event.grant, [])
+                if event.path not in paths[-1:]:
+                    paths.append(event.path)
                 if event.done == event.total:
                     self.last[event.grant] = time.time()
             elif isinstance(event, ImageReceived):
@@ -55,7 +55,7 @@ class Told:
         await self.peer.grant(image, viewer, 5)
         [grant] = [row.grant for row in await self.peer.viewers(image) if row.account == viewer]
         await self._until(lambda: grant in self.last)
-        return {"began": began, "last": self.last[grant], "ways": self.ways[grant]}
+        return {"began": began, "last": self.last[grant], "paths": self.paths[grant]}
 
     async def open(self, image: str) -> dict[str, Any]:
         """Wait for a copy and look at it."""
@@ -70,9 +70,9 @@ class Told:
         others = [session for session in context.endpoint.sessions if not context.cloud.is_node(session)]
         youngest = max(others, key=lambda session: session.opened_at)
         end = time.time() + within_s
-        while (way := self.peer._ways.shown(youngest)) != "direct" and time.time() < end:  # noqa: ASYNC110 - who asks waits
+        while (path := self.peer._paths.shown(youngest)) != "direct" and time.time() < end:  # noqa: ASYNC110 - who asks waits
             await anyio.sleep(0.02)
-        return {"way": way, "at": time.time()}
+        return {"path": path, "at": time.time()}
 
     async def _until(self, holds: Any) -> None:
         with anyio.fail_after(_PATIENCE_S):

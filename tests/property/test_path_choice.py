@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order: the choice of ways never spins, never floods, and keeps to a way that it knows."""
+"""Whatever comes in whatever order: the choice of paths never spins, never floods, and keeps to one that it knows."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,6 +1,6 @@
 """More seeds of the simulated cloud than the suite has time for: `python -m tests.sim --seeds N [--first F]`.
 
-`--world ways` is about two peers behind address translators instead.
+`--world paths` is about two peers behind address translators instead.
 """
 
 import argparse
@@ -12,10 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from tests.sim.chaos import storm
-from tests.sim.ways import journey
+from tests.sim.paths import journey
 
 _SEEDS_PER_JOB = 50
-WORLDS = {"cloud": storm, "ways": journey}
+WORLDS = {"cloud": storm, "paths": journey}
 
 
 def broken(world: str, seeds: range) -> list[tuple[int, str]]:

@@ -58,7 +58,7 @@ def test_all_is_well() -> None:
 
 
 def test_what_is_wrong_is_told_with_what_to_change() -> None:
-    silent = {"address": "[2001:db8::1]:47600", "hosts": ["2001:db8::1"], "rtt_ms": None, "trouble": "No way."}
+    silent = {"address": "[2001:db8::1]:47600", "hosts": ["2001:db8::1"], "rtt_ms": None, "trouble": "No path."}
     found = told(
         nodes=[{"name": "n1", "answers": False, "addresses": [silent], "seen": None}],
         translator="unknown",
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_told_with_what_to_change() -> None:
         clock_ahead_s=-90.0,
         families=[],
         peer={"account": 7, "name": "be\x1bn", "path": "", "took_s": 5.0, "trouble": "Ben is away."},
-        advice=["n1, [2001:db8::1]:47600: No way."],
+        advice=["n1, [2001:db8::1]:47600: No path."],
     )
     assert not is_well(found)
     lines = show(found, as_json=False).splitlines()
@@ -74,4 +74,4 @@ def test_what_is_wrong_is_told_with_what_to_change() -> None:
     assert "families  none that others could reach" in lines
     assert "clock     90 s ahead of the cloud's" in lines
     assert "\x1b" not in "".join(lines)
-    assert lines[-2:] == ["What to change:", "- n1, [2001:db8::1]:47600: No way."]
+    assert lines[-2:] == ["What to change:", "- n1, [2001:db8::1]:47600: No path."]

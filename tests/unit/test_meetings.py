@@ -105,7 +105,7 @@ async def test_who_is_in_touch_with_no_one_here_is_told_so_at_once(posts: Posts)
     assert (met.handle, met.node, posts.told) == (None, "n1", [])
 
 
-async def test_an_account_looks_for_ways_so_often_and_no_more(posts: Posts) -> None:
+async def test_an_account_looks_for_paths_so_often_and_no_more(posts: Posts) -> None:
     made = meetings(posts, meetings_burst=2.0)
     for _ in range(2):
         await made.meet(ADA, CALLER, 3, GRANT, HERE)

@@ -1,4 +1,4 @@
-"""The choice of ways by itself: what is probed, when, and when a session goes over to another way."""
+"""The choice of paths by itself: what is probed, when, and when a session goes over to another path."""
 
 from itertools import pairwise
 
@@ -167,9 +167,9 @@ def test_the_end_of_the_session_with_a_node_is_the_end_of_the_way_through_it() -
     assert at.choice.take_stranded()
 
 
-def test_ways_through_nodes_are_bounded_and_the_newest_stay() -> None:
+def test_peer_paths_through_nodes_are_bounded_and_the_newest_stay() -> None:
     at = relayed()
-    ways = [relayed_address(bytes([number]) * 32, bytes(8)) for number in range(3, 13)]
-    at.choice.add(ways, 0.0)
+    paths = [relayed_address(bytes([number]) * 32, bytes(8)) for number in range(3, 13)]
+    at.choice.add(paths, 0.0)
     at.choice.doubt(0.0)
-    assert set(at.run(1.0)) == {RELAY, *ways[-(MAX_RELAYED - 1) :]}
+    assert set(at.run(1.0)) == {RELAY, *paths[-(MAX_RELAYED - 1) :]}

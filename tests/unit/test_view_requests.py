@@ -193,7 +193,7 @@ def test_progress_belongs_to_accepted_requests_of_its_grant_and_way() -> None:
     assert state_words(sent.incoming[0]) == "✓ accepted"
     assert asks.of_grant(GRANT) is not None
     assert asks.of_grant("9" * 32) is None
-    relayed = arranged(found, {}, transfers(CopyProgress(GRANT, sending=True, done=1, total=2, way="through n2")))
+    relayed = arranged(found, {}, transfers(CopyProgress(GRANT, sending=True, done=1, total=2, path="through n2")))
     [told] = [describe(ask, NOW).state for ask in relayed.incoming if ask.arrived is not None]
     assert told == "Accepted; the picture is on its way to Ben: 50 % (through n2)."
     received = arranged(found, {}, transfers(CopyProgress(GRANT, sending=False, done=42, total=100)))

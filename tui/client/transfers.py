@@ -22,7 +22,7 @@ class _Progress:
     share: float
     heard: float
     left: TimeLeft
-    way: str
+    path: str
 
 
 class Transfers:
@@ -40,7 +40,7 @@ class Transfers:
         before = self._known.get(event.grant)
         left = TimeLeft() if before is None or before.sending is not event.sending else before.left
         left.note(event.done, event.total, now)
-        self._known[event.grant] = _Progress(event.sending, share, now, left, event.way)
+        self._known[event.grant] = _Progress(event.sending, share, now, left, event.path)
 
     def end(self, grant: str) -> None:
         """Forget a transfer that is over."""
@@ -51,10 +51,10 @@ class Transfers:
         progress = self._current(grant, sending=sending)
         return None if progress is None else progress.share
 
-    def way(self, grant: str, *, sending: bool) -> str:
+    def path(self, grant: str, *, sending: bool) -> str:
         """Return how a grant's stego image goes between two peers, in a few words; empty where that is not known."""
         progress = self._current(grant, sending=sending)
-        return "" if progress is None else progress.way
+        return "" if progress is None else progress.path
 
     def left_s(self, grant: str, *, sending: bool) -> float | None:
         """Return how many seconds it will still take, None where that is not known."""

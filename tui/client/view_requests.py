@@ -46,7 +46,7 @@ class Ask:
     """How much of the stego image was sent or received, from 0 to 1; None while nothing is on its way."""
     left_s: float | None = None
     """How long that will still take; None where it is not known."""
-    way: str = ""
+    path: str = ""
     """How it goes between the two peers: `direct`, or through which node."""
 
     @property
@@ -135,7 +135,7 @@ def _ask(row: ViewRequest, action: RequestDecision | None, transfers: Transfers,
         action,
         transfers.share(row.grant, sending=incoming),
         transfers.left_s(row.grant, sending=incoming),
-        transfers.way(row.grant, sending=incoming),
+        transfers.path(row.grant, sending=incoming),
     )
 
 
@@ -222,7 +222,7 @@ def _sentence(ask: Ask, now: float) -> str:
     if ask.arrived is not None:
         way = f"on its way to {ask.name}" if ask.incoming else "on its way to you"
         left = about(ask.left_s)
-        how = f" ({plain(ask.way, 24)})" if ask.way else ""
+        how = f" ({plain(ask.path, 24)})" if ask.path else ""
         return f"Accepted; the picture is {way}: {percent(ask.arrived)}{how}{left and f', {left}'}."
     return _incoming_sentence(ask, now) if ask.incoming else _outgoing_sentence(ask, now)
 

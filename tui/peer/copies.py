@@ -46,9 +46,9 @@ from tui.peer.context import Context
 from tui.peer.events import CopyProgress, CopyWaits, ImageReceived
 from tui.peer.held_copies import HeldCopies
 from tui.peer.outbox import OPERATION, Outbox, Unreadable, WaitsFor, insert, packed, unpacked
+from tui.peer.paths import Paths
 from tui.peer.people import People
 from tui.peer.store import OutboxRow, Store
-from tui.peer.ways import Ways
 from tui.peer.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
@@ -83,12 +83,12 @@ class CopyTask(msgspec.Struct, frozen=True):
 class Copies:
     """Sends copies as an owner, takes them as a viewer."""
 
-    def __init__(self, context: Context, people: People, outbox: Outbox, ways: Ways, looked: anyio.Event) -> None:
+    def __init__(self, context: Context, people: People, outbox: Outbox, paths: Paths, looked: anyio.Event) -> None:
         """`looked` is set once it is known which pictures of one's own lie in the profile."""
         self._context = context
         self._cloud = Asker(context)
         self._outbox = outbox
-        self._ways = ways
+        self._paths = paths
         self._looked = looked
         self._sent_again: dict[str, list[float]] = {}
         self.on_lacking: Callable[[str], None] = lambda _grant: None
@@ -167,7 +167,7 @@ class Copies:
             raise self._missed(viewer)
         path = files.own_path(context.profile.images, task.image)
         data = await cancellable(_copy_of, path, task, context.identity, viewer.session_key)
-        session, trouble = await self._way_to(viewer, task.grant)
+        session, trouble = await self._path_to(viewer, task.grant)
         if session is not None:
             self.whereabouts.reached(viewer.account)
             await self._offer(session, task, data, viewer.name)
@@ -184,11 +184,11 @@ class Copies:
             viewer.account, f"{name} cannot be reached; {trouble or 'the image goes when both are online.'}"
         )
 
-    async def _way_to(self, viewer: ops.Account, grant: str) -> tuple[Session | None, str]:
+    async def _path_to(self, viewer: ops.Account, grant: str) -> tuple[Session | None, str]:
         """Return a session with a viewer's peer, None for one who is away or cannot be reached from here; and why not,
         where something can be done about it."""
         try:
-            session = await self._ways.reach(viewer, grant)
+            session = await self._paths.reach(viewer, grant)
         except Unavailable as error:
             log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
             return None, str(error) if isinstance(error, PathTooNarrow) else ""
@@ -210,8 +210,8 @@ class Copies:
         """Return what tells of a copy's progress: in a session with the other peer, or with the cloud if None."""
 
         def report(done: int, total: int) -> None:
-            way = "" if session is None else self._ways.shown(session)
-            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total, way=way))
+            path = "" if session is None else self._paths.shown(session)
+            self._context.events.emit(CopyProgress(grant, sending=sending, done=done, total=total, path=path))
 
         return report
 

@@ -191,7 +191,7 @@ async def _why_silent(address: Address) -> str:
     host, port = address
     match await silence_of(address):
         case Silence.NO_WAY:
-            return f"No way leads to {host} from here; check this machine's network and the address."
+            return f"No path leads to {host} from here; check this machine's network and the address."
         case Silence.CLOSED:
             return f"That machine says that nothing listens at UDP port {port}: start the node, or correct the port."
         case Silence.NARROW:

@@ -154,7 +154,7 @@ class CopyProgress:
     sending: bool
     done: int
     total: int
-    way: str = ""
+    path: str = ""
     """How it goes between the two peers: `direct`, or through which node; empty where the cloud holds it."""
 
 

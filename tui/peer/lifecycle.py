@@ -42,6 +42,7 @@ from tui.peer.image_lists import ImageLists
 from tui.peer.mailbox import Mailbox
 from tui.peer.notices import DirectNotices
 from tui.peer.outbox import Outbox
+from tui.peer.paths import Paths
 from tui.peer.people import Offers, People
 from tui.peer.profile import Profile
 from tui.peer.restoring import Restoring
@@ -49,7 +50,6 @@ from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
 from tui.peer.view_requests import ViewRequests
 from tui.peer.viewing import Viewing
-from tui.peer.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -126,8 +126,8 @@ class PeerLifecycle:
         endpoint.on_message = self._receive
         endpoint.on_offer = self._offered
         endpoint.on_closed = self._closed
-        endpoint.on_silent = lambda session: self._ways.silent(session)
-        endpoint.on_moved = lambda session: self._ways.moved(session)
+        endpoint.on_silent = lambda session: self._paths.silent(session)
+        endpoint.on_moved = lambda session: self._paths.moved(session)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         await stack.enter_async_context(endpoint)
@@ -168,13 +168,13 @@ class PeerLifecycle:
         self._outbox = Outbox(context)
         self._adopting = Adopting(context)
         self._asks = ViewRequests(context)
-        self._ways = Ways(context)
-        self._copies = Copies(context, self._people, self._outbox, self._ways, self._adopting.looked)
+        self._paths = Paths(context)
+        self._copies = Copies(context, self._people, self._outbox, self._paths, self._adopting.looked)
         self._given = GivenGrants(context)
         self._confirming = Confirming(context, self._given)
         self._granting = Granting(context, self._people, self._outbox, self._copies, self._given, self._confirming)
         self._holding = Holding(context)
-        self._notices = DirectNotices(context, self._people, self._ways, self._copies, self._holding)
+        self._notices = DirectNotices(context, self._people, self._paths, self._copies, self._holding)
         self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
         self._restoring = Restoring(context, self._outbox, self._given, self._confirming, self._mailbox, self._asks)
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
@@ -197,7 +197,7 @@ class PeerLifecycle:
         self._outbox.on_settled = self._settled
         cloud = context.cloud
         cloud.on_other_device = self._other_device
-        cloud.on_meeting = self._ways.asked
+        cloud.on_meeting = self._paths.asked
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._account.lapsed
@@ -267,7 +267,7 @@ class PeerLifecycle:
 
     def _closed(self, session: Session, _reason: str) -> None:
         self._context.cloud.session_closed(session)
-        self._ways.closed(session)
+        self._paths.closed(session)
 
     def _receive(self, session: Session, data: bytes) -> None:
         if self._context.cloud.is_node(session):

@@ -29,9 +29,9 @@ from tui.peer.context import Context
 from tui.peer.copies import Copies
 from tui.peer.events import RightsHeard
 from tui.peer.holding import Holding, Right
+from tui.peer.paths import Paths
 from tui.peer.people import People
 from tui.peer.tending import attempt
-from tui.peer.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class _Waiting:
 class DirectNotices:
     """Sends notices as an owner, takes them as a viewer."""
 
-    def __init__(self, context: Context, people: People, ways: Ways, copies: Copies, holding: Holding) -> None:
+    def __init__(self, context: Context, people: People, paths: Paths, copies: Copies, holding: Holding) -> None:
         self._context = context
         self._people = people
-        self._ways = ways
+        self._paths = paths
         self._copies = copies
         self._holding = holding
         self._waiting: dict[str, _Waiting] = {}
@@ -107,7 +107,7 @@ class DirectNotices:
         for pause_s in _PAUSES_S[:SENDS]:
             if self._waiting.get(waiting.grant.grant) is not waiting:
                 raise Unavailable("A later change is told instead.")
-            session = await self._ways.reach(viewer, waiting.grant.grant)
+            session = await self._paths.reach(viewer, waiting.grant.grant)
             self._context.endpoint.post(session, data)
             with anyio.move_on_after(pause_s):
                 await waiting.heard.wait()

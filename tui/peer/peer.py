@@ -240,7 +240,7 @@ class Peer(PeerLifecycle):
 
         Raises `InvalidInput` where the two share no grant; `IdentityChanged`, `Refused`, `Unavailable` as a look-up.
         """
-        return await self._ways.find(await self._people.find(checked_account(account)))
+        return await self._paths.find(await self._people.find(checked_account(account)))
 
     async def images_of(self, account: int, *, page: int = 0) -> list[OfferedImage]:
         """Return images that an account offers."""

@@ -1,4 +1,4 @@
-"""Which way a picture takes between any two homes, how soon, and how fast through a node beside a direct way.
+"""Which path a picture takes between any two homes, how soon, and how fast through a node beside a direct path.
 
 Everything runs in network namespaces of this machine (`tests.namespaces`): three real nodes, a peer in each home.
 """
@@ -24,7 +24,7 @@ RELAYED_BAR = 0.4
 def rows() -> list[Row]:
     """Measure all of it."""
     if reason := why_not():
-        return [not_measured("ways between homes", "", None, reason)]
+        return [not_measured("paths between homes", "", None, reason)]
     place = Path("/dev/shm")
     with (
         tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder,
@@ -60,10 +60,10 @@ def _table(running: Cloud) -> list[Row]:
 
 def shown(taken: Taken) -> str:
     """Return a pair as a line of the table."""
-    upgraded = "" if taken.upgraded_s is None or taken.first_way == "direct" else f"after {taken.upgraded_s:.2f} s"
+    upgraded = "" if taken.upgraded_s is None or taken.first_path == "direct" else f"after {taken.upgraded_s:.2f} s"
     return (
-        f"  {taken.owner.value:16} {taken.viewer.value:16} first byte {taken.first_byte_s:5.2f} s {taken.first_way:12}"
-        f" then {taken.final_way:12} {upgraded:14} {'' if taken.whole else 'NOT WHOLE'}"
+        f"  {taken.owner.value:16} {taken.viewer.value:16} first byte {taken.first_byte_s:5.2f} s {taken.first_path:12}"
+        f" then {taken.final_path:12} {upgraded:14} {'' if taken.whole else 'NOT WHOLE'}"
     ).rstrip()
 
 
@@ -81,7 +81,7 @@ def _first_bytes(found: list[Taken], kind: str) -> Row:
 
 
 def _speed(running: Cloud) -> Row:
-    """Send large pictures in turn on a punched way and through a node, of the same sizes of datagrams."""
+    """Send large pictures in turn on a punched path and through a node, of the same sizes of datagrams."""
     large = running.folder / "large.png"
     Image.frombytes("RGB", LARGE_PX, os.urandom(3 * LARGE_PX[0] * LARGE_PX[1])).save(large)
     pairs = [(running.person(home), running.person(home)) for home in (Home.RESTRICTED, Home.SYMMETRIC)]

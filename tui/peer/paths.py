@@ -1,8 +1,8 @@
-"""The ways to other people's peers: directly, or through a node, whichever answers first.
+"""The paths to other people's peers: directly, or through a node, whichever answers first.
 
-A direct way to where the cloud says that a peer is gets a head start. Then a node is asked for a meeting: it tells the
+A direct path to where the cloud says that a peer is gets a head start. Then a node is asked for a meeting: it tells the
 other peer, which knows the grant that the two share, and carries their datagrams from then on. In the session that
-begins there both look for a direct way (`shared.secure.path_choice`). Where a way is lost, another node is asked for
+begins there both look for a direct path (`shared.secure.path_choice`). Where a path is lost, another node is asked for
 the next one.
 """
 
@@ -35,10 +35,10 @@ from tui.peer.tending import attempt
 log = logging.getLogger(__name__)
 
 FOUND_S: Final = 5.0
-"""How long a way to somebody who is online is looked for."""
+"""How long a path to somebody who is online is looked for."""
 _HEAD_START_S: Final = 0.1
-"""By how much a direct way is tried ahead of one through a node: some round trips in one's own network. That costs the
-cloud a request where the direct way is longer, and the first byte comes that much later where there is none."""
+"""By how much a direct path is tried ahead of one through a node: some round trips in one's own network. That costs the
+cloud a request where the direct path is longer, and the first byte comes that much later where there is none."""
 _RENEWALS: Final = 3
 """How often fresh addresses are exchanged: a node answers where it saw a peer before until it has seen it twice."""
 _FRESH_S: Final = 5.0
@@ -49,9 +49,9 @@ _ASK_AGAIN_S: Final = 0.3
 _SEEN_AFTER_S: Final = 0.5
 """How long after a keep-alive this peer knows at the latest where nodes see it."""
 _MAIL_PAUSES_S: Final = (0.03, 0.05, 0.1, 0.2, 0.4)
-"""When it is looked again whether mail has told of a grant that somebody looks for a way over."""
+"""When it is looked again whether mail has told of a grant that somebody looks for a path over."""
 _HEARD_WITHIN_S: Final = 1.5
-"""When a side that agreed to another way must have been heard on it."""
+"""When a side that agreed to another path must have been heard on it."""
 _REMEMBERED: Final = 256
 _ASKED_AT_ONCE: Final = 16
 """Meetings that are looked into at a time; nodes repeat what is not answered."""
@@ -62,8 +62,8 @@ DIRECT: Final = "direct"
 Find = Callable[[], Awaitable[Session]]
 
 
-class Ways:
-    """Finds ways to other peers, and answers those that look for one here."""
+class Paths:
+    """Finds paths to other peers, and answers those that look for one here."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -73,7 +73,7 @@ class Ways:
         self._searches: SingleFlight[bytes, Session] = SingleFlight()
         """By session key of the other side."""
         self._seeking: set[Session] = set()
-        """Those for which another way is being looked for."""
+        """Those for which another path is being looked for."""
         self._looking_into = 0
         self._move = anyio.Event()
         """Set, and replaced, when any session has moved."""
@@ -83,7 +83,7 @@ class Ways:
         """Return an open session with the peer of the account on the other side of a grant.
 
         However many ask for one at a time, there is one search and one session. Raises `Unavailable` where the other
-        side is away, or no way was found within `timeout_s` seconds, as `PathTooNarrow` where that is known to be why
+        side is away, or no path was found within `timeout_s` seconds, as `PathTooNarrow` where that is known to be why
         there is no direct one.
         """
         if not other.is_there:
@@ -91,7 +91,7 @@ class Ways:
         return await self._searches.ask(other.session_key, partial(self._find, other, grant, timeout_s))
 
     async def _find(self, other: ops.Account, grant: str, timeout_s: float) -> Session:
-        """Return a session that is open and was heard lately, or open one on the first way that answers."""
+        """Return a session that is open and was heard lately, or open one on the first path that answers."""
         endpoint = self._context.endpoint
         for session in reversed(endpoint.sessions):
             if session.remote_key == other.session_key and session.roams and endpoint.silent_s(session) < _FRESH_S:
@@ -124,21 +124,21 @@ class Ways:
         for error in reasons:
             if isinstance(error, PathTooNarrow):
                 raise error
-        raise Unavailable(" ".join(map(str, reasons)) or "No way was found in time.")
+        raise Unavailable(" ".join(map(str, reasons)) or "No path was found in time.")
 
     async def _through_a_node(self, key: bytes, grant: str, timeout_s: float) -> Session:
-        way, _ = await self._meet(grant)
-        return await self._context.endpoint.connect_through(way, key, timeout_s=timeout_s)
+        path, _ = await self._meet(grant)
+        return await self._context.endpoint.connect_through(path, key, timeout_s=timeout_s)
 
     def _note(self, session: Session, grant: str) -> None:
-        """Remember over which grant a session was opened: over that another way can be asked for."""
+        """Remember over which grant a session was opened: over that another path can be asked for."""
         if session.roams:
             self._opened[session] = grant
             while len(self._opened) > _REMEMBERED:
                 self._opened.popitem(last=False)
 
     async def _meet(self, grant: str) -> tuple[Address, list[Address]]:
-        """Have a node bring this peer and the other one of a grant together; return the way, and where the other is.
+        """Have a node bring this peer and the other one of a grant together; return the path, and where the other is.
 
         Raises `Unavailable` where no node is in touch with it, `Refused` where the grant is over.
         """
@@ -153,7 +153,7 @@ class Ways:
             node = cloud.session_to(met.node)
             if met.handle is not None and node is not None:
                 candidates = self._told(met.candidates)
-                return endpoint.add_way(node, met.handle, candidates), candidates
+                return endpoint.add_path(node, met.handle, candidates), candidates
             await anyio.sleep(_ASK_AGAIN_S)
         raise Unavailable("No node is in touch with the other side.")
 
@@ -173,27 +173,27 @@ class Ways:
             return []
         return usable(((told.host, told.port) for told in candidates), self._context.endpoint.local_address)
 
-    # --- When a way is lost ------------------------------------------------------------------------------------------
+    # --- When a path is lost ------------------------------------------------------------------------------------------
     def silent(self, session: Session) -> None:
-        """The other side answers on none of the ways of a session: a node is asked for one more, if that is this side's
-        to do."""
+        """The other side answers on none of the paths of a session: a node is asked for one more, if that is for this
+        side to do."""
         grant = self._opened.get(session)
         if grant is not None and session not in self._seeking and session.alive:
             self._seeking.add(session)
-            self._context.tasks.start_soon(attempt, "another way", partial(self._seek, session, grant))
+            self._context.tasks.start_soon(attempt, "another path", partial(self._seek, session, grant))
 
     async def _seek(self, session: Session, grant: str) -> None:
         try:
-            way, candidates = await self._meet(grant)
-            self._context.endpoint.roam(session, [way, *candidates])
+            path, candidates = await self._meet(grant)
+            self._context.endpoint.roam(session, [path, *candidates])
             await self._close_if_forgotten(session)
         except GlimpseError as error:
-            log.info("no other way was found", extra={"grant": grant, "reason": str(error)})
+            log.info("no other path was found", extra={"grant": grant, "reason": str(error)})
         finally:
             self._seeking.discard(session)
 
     async def _close_if_forgotten(self, session: Session) -> None:
-        """Close a session in which nothing is heard although its other side has just agreed to another way.
+        """Close a session in which nothing is heard although its other side has just agreed to another path.
 
         That side has begun anew, as after a crash. What was under way goes on in the next session.
         """
@@ -205,7 +205,7 @@ class Ways:
             endpoint.close_session(session)
 
     def moved(self, session: Session) -> None:
-        """A session goes another way. Where that leads through a node again, one of the two may have another address
+        """A session takes another path. Where that leads through a node again, one of the two may have another address
         outside, which nodes see by its next keep-alive: then the other side is told of it."""
         self._move.set()
         self._move = anyio.Event()
@@ -225,7 +225,7 @@ class Ways:
 
     # --- To here -----------------------------------------------------------------------------------------------------
     def asked(self, node: Session, meeting: Meeting) -> None:
-        """Somebody looks for a way here, says a node. Only who shares a grant with this account is answered."""
+        """Somebody looks for a path here, says a node. Only who shares a grant with this account is answered."""
         if self._looking_into < _ASKED_AT_ONCE:
             self._looking_into += 1
             self._context.tasks.start_soon(attempt, "meeting", partial(self._look_into, node, meeting))
@@ -240,10 +240,10 @@ class Ways:
             self._looking_into -= 1
         endpoint = self._context.endpoint
         candidates = self._told(meeting.candidates)
-        way = endpoint.add_way(node, meeting.handle, candidates)
+        path = endpoint.add_path(node, meeting.handle, candidates)
         for session in endpoint.sessions:
             if session.roams and session.remote_key == meeting.key:
-                endpoint.roam(session, [way, *candidates])
+                endpoint.roam(session, [path, *candidates])
         answer = MeetingAnswer(handle=meeting.handle, candidates=self.candidates())
         endpoint.post(node, encode(answer, cap_bytes=MAX_MESSAGE_BYTES))
 
@@ -306,6 +306,6 @@ class Ways:
         """Return how a session goes in a few words: `direct`, or through which node."""
         if not is_relayed(session.address):
             return DIRECT
-        node = self._context.endpoint.node_of_way(session.address)
+        node = self._context.endpoint.node_of_path(session.address)
         name = "" if node is None else self._context.cloud.name_of(node)
         return f"through {name}" if name else "through a node"

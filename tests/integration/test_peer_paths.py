@@ -1,4 +1,4 @@
-"""Ways between peers: directly, through a node, and from one to the other while a picture is on its way."""
+"""Paths between peers: directly, through a node, and from one to the other while a picture is on its way."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from tui.client.settings import load_settings
 from tui.commands.up import set_up
 from tui.peer.events import CopyProgress
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("ways"), pytest.mark.usefixtures("first_try")]
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("paths"), pytest.mark.usefixtures("first_try")]
 
 
 SLOWLY = 600_000
@@ -45,44 +45,44 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
     running.stop()
 
 
-async def ways_of_a_copy(events: Any) -> list[str]:
-    """Return the ways that a copy went, in order, until all of it was there."""
-    ways: list[str] = []
+async def paths_of_a_copy(events: Any) -> list[str]:
+    """Return the paths that a copy took, in order, until all of it was there."""
+    paths: list[str] = []
     with anyio.fail_after(PATIENCE_S):
         async for event in events:
             if isinstance(event, CopyProgress):
-                if event.way not in ways[-1:]:
-                    ways.append(event.way)
+                if event.path not in paths[-1:]:
+                    paths.append(event.path)
                 if event.done == event.total:
-                    return ways
+                    return paths
     raise AssertionError("the peer was closed")
 
 
 async def given(owner: Any, viewer: Any, photo: Path) -> list[str]:
-    """Give a picture that the viewer opens; return the ways that it went."""
+    """Give a picture that the viewer opens; return the paths that it took."""
     image = await owner.encrypt(photo)
     with owner.subscribe() as events:
         await owner.grant(image.image, viewer.me.account, 1)
-        ways = await ways_of_a_copy(events)
+        paths = await paths_of_a_copy(events)
     held = await received(viewer, image.image)
     assert (await viewer.view(held.image)).data == photo.read_bytes()
-    return ways
+    return paths
 
 
 async def test_whoever_hides_addresses_is_reached_through_a_node_and_never_directly(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada"), await people("ben", relay_only=True)
     found = await owner._people.find(viewer.me.account)
     assert (found.online, found.host, found.port) == (True, None, None)
-    [way] = await given(owner, viewer, photo)
-    assert way.startswith("through n")
+    [path] = await given(owner, viewer, photo)
+    assert path.startswith("through n")
     hidden = viewer._context.endpoint.local_address[1]
     assert all(session.address[1] != hidden for session in owner._context.endpoint.sessions)
 
 
 async def test_who_hides_addresses_does_not_show_them_by_sending(people: Any, photo: Path) -> None:
     owner, viewer = await people("ada", relay_only=True), await people("ben")
-    [way] = await given(owner, viewer, photo)
-    assert way.startswith("through n")
+    [path] = await given(owner, viewer, photo)
+    assert path.startswith("through n")
 
 
 async def test_however_many_look_for_one_person_there_is_one_session(people: Any, photo: Path) -> None:
@@ -98,7 +98,7 @@ async def test_however_many_look_for_one_person_there_is_one_session(people: Any
     found = set()
 
     async def look() -> None:
-        found.add(await owner._ways.reach(account, grant))
+        found.add(await owner._paths.reach(account, grant))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(12):
@@ -110,14 +110,14 @@ async def test_however_many_look_for_one_person_there_is_one_session(people: Any
 async def test_whoever_comes_back_after_a_crash_is_not_waited_for_in_the_session_before(
     people: Any, photo: Path
 ) -> None:
-    """Neither the session nor the way through the node were known to it any more, and nothing told its owner's peer."""
+    """It knew neither the session nor the path through the node any more, and nothing told its owner's peer."""
     owner, viewer = await people("ada"), await people("ben", relay_only=True)
     await given(owner, viewer, photo)
     [session] = [session for session in owner._context.endpoint.sessions if session.roams]
     crashed = viewer._context.endpoint
     [forgotten] = [session for session in crashed.sessions if session.roams]
     crashed._mux._connections.remove(crashed._mux._connections.get(forgotten.number))
-    crashed._relayed_ways.drop(forgotten.address)
+    crashed._relayed_paths.drop(forgotten.address)
     await given(owner, viewer, photo)
     assert not session.alive
 
@@ -156,7 +156,7 @@ async def test_an_agent_and_the_client_hide_where_they_are_if_told_to(
             await agent.wait()
             await agent.aclose()
         assert me.account != watcher.me.account
-        assert peer._ways.candidates() == ()
+        assert peer._paths.candidates() == ()
         await host.close()
         tasks.cancel_scope.cancel()
 
@@ -171,41 +171,41 @@ async def test_a_session_through_a_node_goes_over_to_a_direct_way(
     """As behind two routers: no first message gets through, what both sides send at the same moment does."""
     owner, viewer = await people("ada"), await people("ben")
 
-    async def no_way(*_: Any, **__: Any) -> Any:
+    async def no_path(*_: Any, **__: Any) -> Any:
         raise Unavailable("Nobody answers.")
 
-    monkeypatch.setattr(owner._context.endpoint, "connect", no_way)
+    monkeypatch.setattr(owner._context.endpoint, "connect", no_path)
     moved = anyio.Event()
     monkeypatch.setattr(owner._context.endpoint, "on_moved", lambda _session: moved.set())
-    ways = await given(owner, viewer, photo)
-    assert ways[-1] in ("direct", ways[0])
+    paths = await given(owner, viewer, photo)
+    assert paths[-1] in ("direct", paths[0])
     with anyio.fail_after(PATIENCE_S):
         await moved.wait()
     assert await given(owner, viewer, photo) == ["direct"]
 
 
 async def test_nobody_is_carried_to_who_did_not_agree(people: Any, photo: Path) -> None:
-    """A grant is what two people agree by: who has none with somebody gets no way there, nor into another pair's."""
+    """A grant is what two people agree by: who has none with somebody gets no path there, nor into another pair's."""
     owner, viewer, mallory = await people("ada"), await people("ben", relay_only=True), await people("mallory")
     await given(owner, viewer, photo)
     [grant] = [row.grant for row in (await owner.my_images())[:1] for row in await owner.viewers(row.image)]
     with pytest.raises(Refused, match="no such grant"):
         await mallory._cloud.query(ops.Meet(grant=grant), ops.Met)
-    [way] = [
-        owner._context.endpoint._relayed_ways.at(session.address)
+    [path] = [
+        owner._context.endpoint._relayed_paths.at(session.address)
         for session in owner._context.endpoint.sessions
         if session.roams
     ]
-    assert way is not None
-    junk = wrap(way.handle, bytes(100))
-    mallory._context.endpoint._send(mallory._context.cloud.session_to(owner._context.cloud.name_of(way.node)), junk)
+    assert path is not None
+    junk = wrap(path.handle, bytes(100))
+    mallory._context.endpoint._send(mallory._context.cloud.session_to(owner._context.cloud.name_of(path.node)), junk)
     await mallory.users()  # asked after that, and answered
 
     async def junk_there() -> int:
         return viewer._context.endpoint.statistics().dropped.get("malformed", 0)
 
     assert await junk_there() == 0
-    owner._context.endpoint._send(way.node, junk)
+    owner._context.endpoint._send(path.node, junk)
     await until(junk_there, lambda count: count == 1)
 
 
@@ -239,7 +239,7 @@ async def test_the_copy_goes_on_over_another_node_when_the_one_that_carries_it_d
     picture.write_bytes(photos.resized("chelsea.png", (900, 700)))
     image = await owner.encrypt(picture)
     done: list[int] = []
-    ways: list[str] = []
+    paths: list[str] = []
     killed = ""
     with owner.subscribe() as events:
         await owner.grant(image.image, viewer.me.account, 1)
@@ -248,14 +248,14 @@ async def test_the_copy_goes_on_over_another_node_when_the_one_that_carries_it_d
                 if not isinstance(event, CopyProgress):
                     continue
                 done.append(event.done)
-                ways.append(event.way)
+                paths.append(event.path)
                 if not killed and event.done > event.total / 4:
-                    killed = event.way.removeprefix("through ")
+                    killed = event.path.removeprefix("through ")
                     os.kill(cluster.pid(killed), signal.SIGKILL)
                 if event.done == event.total:
                     break
     assert killed
-    assert ways[-1] not in ("direct", f"through {killed}")
+    assert paths[-1] not in ("direct", f"through {killed}")
     assert done == sorted(done), "it began anew"
     held = await received(viewer, image.image)
     assert (await viewer.view(held.image)).data == picture.read_bytes()

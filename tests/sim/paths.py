@@ -1,7 +1,7 @@
-"""Two peers and some nodes with address translators between them: do they find a way, and the direct one where there is
-one? Everything follows from the seed.
+"""Two peers and some nodes with address translators between them: do they find a path, and the direct one where there
+is one? Everything follows from the seed.
 
-The machines are the real ones: sessions, the choice of ways, a node's table of pairs, the messages of a meeting. The
+The machines are the real ones: sessions, the choice of paths, a node's table of pairs, the messages of a meeting. The
 shell around them is as thin as the endpoint's.
 """
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 from node.relay_table import Party, RelayTable
 from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES, REQUEST_LIMITS
 from shared.net.handles import Session
-from shared.net.relays import RelayedWays
+from shared.net.relays import RelayedPaths
 from shared.secure.datagrams import Address
 from shared.secure.events import MessageReceived, PathsSilent, PathValidated, SessionClosed, SessionOpened
 from shared.secure.multiplexer import SecureMultiplexer
@@ -32,7 +32,7 @@ ECHO_S = 0.25
 AWAITED_S = 0.5
 """As an endpoint's transfers: what stands still for so long may be on its way to where nobody is."""
 HANDSHAKE_S = LOCAL.handshake_timeout_s + ASK_AGAIN_S
-"""After so long a handshake has failed, and a way is asked for again, as a copy that waits is tried again."""
+"""After so long a handshake has failed, and a path is asked for again, as a copy that waits is tried again."""
 FOUND_WITHIN_S = 8.0
 """At 5 % loss a first message and its answer cross four lossy networks; four such pairs in a row are lost once in a
 thousand times, and the fifth leaves after four seconds."""
@@ -191,7 +191,7 @@ class SimPeer(_Shell):
     def __init__(self, world: "World", realm: Realm, host: str, name: str, *, hides: bool) -> None:
         super().__init__(world, realm, (host, 5_000), name)
         self.hides = hides
-        self.ways = RelayedWays()
+        self.paths = RelayedPaths()
         self.nodes: dict[bytes, Session] = {}
         self.seen: dict[bytes, Address] = {}
         self.talk: Session | None = None
@@ -214,26 +214,26 @@ class SimPeer(_Shell):
             self.nodes[session.remote_key] = session
         elif is_relayed(session.address):
             session.roams = True
-            way = self.ways.at(session.address)
-            self.mux.roam(session.number, () if way is None else way.candidates, self.now)
+            path = self.paths.at(session.address)
+            self.mux.roam(session.number, () if path is None else path.candidates, self.now)
             self.talk = session
 
     def closed(self, session: Session) -> None:
         if self.nodes.get(session.remote_key) is session:
             del self.nodes[session.remote_key]
-            for address in self.ways.of_node(session):
-                self.ways.drop(address)
+            for address in self.paths.of_node(session):
+                self.paths.drop(address)
                 self.mux.lose_path(address, self.now)
 
-    # --- Ways --------------------------------------------------------------------------------------------------------
+    # --- Paths --------------------------------------------------------------------------------------------------------
     def carry(self, address: Address, datagram: bytes) -> None:
         if not is_relayed(address):
             super().carry(address, datagram)
-        elif (way := self.ways.at(address)) is not None:
-            self.send(way.node, wrap(way.handle, datagram))
+        elif (path := self.paths.at(address)) is not None:
+            self.send(path.node, wrap(path.handle, datagram))
 
     def relayed(self, session: Session, body: bytes) -> None:
-        if (found := self.ways.received(session, body)) is not None:
+        if (found := self.paths.received(session, body)) is not None:
             self.mux.receive(*found, self.now)
 
     def candidates(self) -> tuple[PathAddress, ...]:
@@ -242,7 +242,7 @@ class SimPeer(_Shell):
         )
 
     def ask(self) -> None:
-        """Ask all nodes for a way, as every request goes to all, until one is found."""
+        """Ask all nodes for a path, as every request goes to all, until one is found."""
         self._asking = True
         for node in list(self.nodes.values()):
             self.post(node, Meet(grant=GRANT, candidates=self.candidates()))
@@ -253,7 +253,7 @@ class SimPeer(_Shell):
             self.ask()
 
     def moved(self, session: Session) -> None:
-        """Back to a way through a node: one of the two may have another address outside, and tells the other."""
+        """Back to a path through a node: one of the two may have another address outside, and tells the other."""
         if session.initiator and is_relayed(session.address):
             self._renew_later(session, 3)
 
@@ -276,17 +276,17 @@ class SimPeer(_Shell):
             case Met(handle=bytes() as handle) if self._asking:
                 self._asking = False
                 candidates = self._told_of(message.candidates)
-                way = self.ways.add(session, handle, candidates)
+                path = self.paths.add(session, handle, candidates)
                 if self.talk is None or not self.talk.alive:
-                    self.mux.connect(way, self.world.peers[1].mux.public_key, self.now)
+                    self.mux.connect(path, self.world.peers[1].mux.public_key, self.now)
                     self.world.time.call_later(HANDSHAKE_S, lambda: self.ask() if self.talk is None else None)
                 else:
-                    self.mux.roam(self.talk.number, [way, *candidates], self.now)
+                    self.mux.roam(self.talk.number, [path, *candidates], self.now)
             case Meeting():
                 candidates = self._told_of(message.candidates)
-                way = self.ways.add(session, message.handle, candidates)
+                path = self.paths.add(session, message.handle, candidates)
                 if self.talk is not None and self.talk.alive:
-                    self.mux.roam(self.talk.number, [way, *candidates], self.now)
+                    self.mux.roam(self.talk.number, [path, *candidates], self.now)
                 self.post(session, MeetingAnswer(handle=message.handle, candidates=self.candidates()))
         self.flush()
 
@@ -365,7 +365,7 @@ class World:
 
     @property
     def must_be_direct(self) -> bool:
-        """Whether a direct way is there for certain: mappings do not depend on whom they lead to, nothing is blocked,
+        """Whether a direct path is there for certain: mappings do not depend on whom they lead to, nothing is blocked,
         and whoever is behind the same translator can reach the other within it or at its outer address."""
         if any(self.hides):
             return False
@@ -377,7 +377,7 @@ class World:
 
     @property
     def cannot_be_direct(self) -> bool:
-        """Whether no direct way can be."""
+        """Whether no direct path can be."""
         if any(self.hides):
             return True
         if self.shared:
@@ -427,13 +427,13 @@ def any_world(seed: int) -> World:
 
 
 def journey(seed: int) -> World:
-    """Let two peers meet, and bad things happen to their ways. Raises `AssertionError` where they lose each other, and
+    """Let two peers meet, and bad things happen to their paths. Raises `AssertionError` where they lose each other, and
     where they do not go directly though they could."""
     world = any_world(seed)
     rng = random.Random(seed + 1)
     world.begin()
     world.run(FOUND_WITHIN_S)
-    assert all(peer.heard_at for peer in world.peers), "no way was found"
+    assert all(peer.heard_at for peer in world.peers), "no path was found"
     began = world.time.now
     world.run(DIRECT_WITHIN_S - FOUND_WITHIN_S)
     check_directness(world)
@@ -452,13 +452,13 @@ def kill_node(world: World, rng: random.Random) -> None:
     """End the node that carries the conversation, or else any."""
     talk = world.peers[0].talk
     assert talk is not None
-    way = world.peers[0].ways.at(talk.address)
-    doomed = [node for node in world.nodes if way is not None and node.mux.public_key == way.node.remote_key]
+    path = world.peers[0].paths.at(talk.address)
+    doomed = [node for node in world.nodes if path is not None and node.mux.public_key == path.node.remote_key]
     (doomed or [rng.choice(world.nodes)])[0].alive = False
 
 
 def check_directness(world: World) -> None:
-    """Raise where a direct way is not taken, or one is that cannot be."""
-    ways = [peer.is_direct for peer in world.peers]
-    assert all(ways) or not world.must_be_direct, f"not direct: {world.homes} shared {world.shared}, {ways}"
-    assert not (world.cannot_be_direct and any(ways)), f"direct by what there is not: {world.homes}, {ways}"
+    """Raise where a direct path is not taken, or one is that cannot be."""
+    paths = [peer.is_direct for peer in world.peers]
+    assert all(paths) or not world.must_be_direct, f"not direct: {world.homes} shared {world.shared}, {paths}"
+    assert not (world.cannot_be_direct and any(paths)), f"direct by what there is not: {world.homes}, {paths}"

@@ -1,10 +1,10 @@
-"""Two peers behind address translators of every kind: they always find a way, and the direct one where there is one."""
+"""Two peers behind address translators of every kind: they always find a path, the direct one where there is one."""
 
 import pytest
 
 from shared.secure.path_choice import PathChoice
 from tests.sim.nat import Depends, Kind
-from tests.sim.ways import NODES, SimPeer, World, journey, kill_node
+from tests.sim.paths import NODES, SimPeer, World, journey, kill_node
 
 FULL_CONE = Kind(Depends.NOTHING, Depends.NOTHING)
 RESTRICTED = Kind(Depends.NOTHING, Depends.PORT)
