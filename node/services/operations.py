@@ -335,7 +335,7 @@ async def _spend(services: Services, call: Call, operation: ops.SpendView) -> Se
 
 
 async def _meet(services: Services, call: Call, operation: ops.Meet) -> Served:
-    """Bring owner and viewer of a living grant together. Nothing is stored: a repeat makes one more path, or none."""
+    """Bring owner and viewer of a living grant together. Nothing is stored; a repeat makes one more path."""
     if call.exchange is None:
         raise LocalError("Peers meet over sessions.")
     other = await services.read(copies.other_party(call, operation.grant))
