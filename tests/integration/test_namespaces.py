@@ -10,6 +10,7 @@ import pytest
 from tests.integration.cluster import GLIMPSE
 from tests.namespaces.pairs import Cloud, cloud, give, goes_directly
 from tests.namespaces.world import Home, why_not, within
+from tests.patience import wait_until
 from tui.peer.doctor import Mapping
 
 _REASON = why_not()
@@ -39,12 +40,15 @@ def test_every_home_is_reached_and_directly_where_its_router_allows_it(tmp_path:
             assert taken.whole, homes
             assert taken.is_direct is expected, taken
             if (mapping := MAPPINGS.get(homes[0])) is not None:
-                told = examined(running, owner.namespace)
-                assert (told["translator"], told["families"]) == (mapping.value, ["IPv4"]), homes[0]
-                assert all(node["answers"] for node in told["nodes"])
+                wait_until(
+                    lambda owner=owner, mapping=mapping: examined(running, owner.namespace) == (mapping, ["IPv4"])
+                )
 
 
-def examined(running: Cloud, namespace: str) -> dict:
-    """Return what `glimpse doctor` says in a home."""
+def examined(running: Cloud, namespace: str) -> tuple[Mapping, list[str]] | None:
+    """Return which translator and which families `glimpse doctor` finds in a home; None where a busy node was too slow
+    for a person's patience, and it said so."""
     command = within(namespace, [*GLIMPSE, "doctor", "--json", "--cluster", str(running.file)])
-    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    told = json.loads(done.stdout)
+    return (Mapping(told["translator"]), told["families"]) if done.returncode == 0 else None

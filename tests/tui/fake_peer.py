@@ -24,6 +24,7 @@ from tui.peer.models import (
     MyImage,
     OfferedImage,
     OutboxEntry,
+    PathFound,
     PeerImage,
     PeerStatus,
     Requests,
@@ -222,6 +223,10 @@ class FakePeer:
         await self._note("users", text, page=page)
         found = [user for user in self.people if text.lower() in user.name.lower() or text == str(user.account)]
         return UserPage(tuple(found[page * PAGE_ROWS : (page + 1) * PAGE_ROWS]), len(found))
+
+    async def find_path(self, account: int) -> PathFound:
+        await self._note("find_path", account)
+        return PathFound(account, next(one.name for one in self.people if one.account == account), "direct", 0.1)
 
     async def images_of(self, account: int, *, page: int = 0) -> list[OfferedImage]:
         await self._note("images_of", account, page=page)
