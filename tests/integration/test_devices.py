@@ -23,7 +23,7 @@ from tests.integration.cluster import RunningCluster
 from tests.integration.test_peers import _event, received, shared_image
 from tests.patience import PATIENCE_S, until
 from tui.commands.agent import agent
-from tui.peer import Peer, copies, files
+from tui.peer import Peer, files, wanting
 from tui.peer.events import CopyProgress, OtherDevice
 from tui.peer.models import AskState
 
@@ -593,4 +593,4 @@ async def test_a_part_that_was_damaged_on_disk_is_received_anew(
 
 def test_the_grace_for_copies_on_their_way_is_short() -> None:
     """A person waits for a picture: seconds, not minutes."""
-    assert copies.GRACE_S <= 5.0
+    assert wanting.GRACE_S <= 5.0

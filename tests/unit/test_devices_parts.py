@@ -9,7 +9,10 @@ import anyio
 import pytest
 
 from shared.config import LOCAL
+from shared.errors import Refused, Unavailable
 from shared.wire import operations as ops
+from shared.wire.refusals import RefusalCode
+from tui.peer import files
 from tui.peer.copies import SENT_AGAIN_PER_HOUR, Copies
 from tui.peer.encrypting import Encrypting
 from tui.peer.mailbox import _begin_to_catch_up
@@ -63,6 +66,35 @@ async def test_a_viewer_cannot_make_an_owner_send_for_ever(store: Store) -> None
     await copies.wanted(GRANT, IMAGE, 7)
     await copies.wanted(GRANT, IMAGE, 7)
     assert await queued() == 1, "what is queued already is queued once"
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+async def test_a_wish_for_a_copy_waits_while_a_restored_cloud_lacks_the_grant(
+    store: Store, tmp_path: Path, is_given: bool
+) -> None:
+    """The owner's peer took "there is no such grant" for its end, and the viewer went without the picture."""
+
+    async def grant(_grant: str, *, wait_s: float) -> None:
+        raise Refused(RefusalCode.NOT_FOUND, "There is no such grant.")
+
+    context = context_of(store, Clock())
+    context.profile = SimpleNamespace(images=tmp_path)
+    looked = anyio.Event()
+    looked.set()
+    copies = Copies(context, None, Outbox(context), None, looked)  # type: ignore[arg-type]
+    copies._cloud = SimpleNamespace(grant=grant)  # type: ignore[assignment]
+    files.own_path(tmp_path, IMAGE).touch()
+    if is_given:
+        await store.run(
+            lambda s: s.put("given", grant_id=GRANT, image=IMAGE, viewer=7, record=b"", version=1, consumed=0)
+        )
+    await copies.wanted(GRANT, IMAGE, 7)
+    [row] = await store.run(lambda s: s.outbox())
+    if is_given:
+        with pytest.raises(Unavailable, match="does not know these rights just now"):
+            await copies._deliver(row, 1.0)
+    else:
+        await copies._deliver(row, 1.0)
 
 
 async def test_an_attempt_is_not_withdrawn_before_its_file_was_looked_for(store: Store) -> None:

@@ -11,7 +11,6 @@ from shared.wire import operations as ops
 from shared.wire.refusals import RefusalCode
 from tui.peer.asker import Asker
 from tui.peer.context import Context
-from tui.peer.copies import Wanting
 from tui.peer.encrypting import Encrypting
 from tui.peer.events import OtherDevice
 from tui.peer.mailbox import Mailbox
@@ -20,6 +19,7 @@ from tui.peer.outbox import Outbox
 from tui.peer.restoring import RECEIPT, Restoring
 from tui.peer.store import Store
 from tui.peer.view_requests import ViewRequests
+from tui.peer.wanting import Wanting
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class AccountSession:
 
     def _resume(self) -> None:
         self._outbox.retry()
-        self._wanting.signed_in()
+        self._wanting.ask_anew()
 
     async def _prove(self) -> None:
         """Prove to the cloud that this device has the account's keys, and take what it answers."""

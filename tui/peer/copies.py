@@ -62,10 +62,6 @@ _HOUR_S = 3600.0
 _REMEMBERED_WISHES = 10_000
 _OFFER_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.5, 0.6)
 """When a copy is offered again to a peer that does not know of its grant yet: its mail may be some round trips away."""
-GRACE_S = 3.0
-"""How long a copy may be on its way by itself after a sign-in before it is asked for."""
-_ASK_AGAIN_S = 600.0
-"""When a copy that has not come is asked for again."""
 _STORED_S = 10.0
 """How long the other side may take to check and store a copy."""
 
@@ -138,6 +134,10 @@ class Copies:
         try:
             grant = await self._cloud.grant(task.grant, wait_s=wait_s)
         except Refused as refusal:
+            if refusal.code == RefusalCode.NOT_FOUND and await self._has_given(task.grant):
+                raise Unavailable(
+                    "The cloud does not know these rights just now; the image goes when it does."
+                ) from None
             log.info("a copy is not sent again", extra={"grant": task.grant, "reason": str(refusal)})
             return None
         record = decode_record(grant.record)
@@ -153,6 +153,13 @@ class Copies:
             lambda s: s.do("UPDATE outbox SET body = :body WHERE request = :request", body=body, request=row.request)
         )
         return whole
+
+    async def _has_given(self, grant: str) -> bool:
+        """Whether this account has given a grant: one that the cloud lacks then comes back after a restore."""
+        row = await self._context.store.run(
+            lambda s: s.one("SELECT 1 AS found FROM given WHERE grant_id = :grant", grant=grant)
+        )
+        return row is not None
 
     async def _deliver(self, row: OutboxRow, wait_s: float) -> None:
         context = self._context
@@ -425,82 +432,3 @@ def _copy_of(path: Path, task: CopyTask, owner: Identity, viewer_key: bytes) -> 
         raise Unreadable(f"its rights record cannot be read ({error})") from error
     text = seal_record(with_left(record, task.left), owner.session_private, viewer_key)
     return container.replace_record(png, text, image_id=bytes.fromhex(task.image))
-
-
-# --- Copies that this device lacks -----------------------------------------------------------------------------------
-class Wanting:
-    """Gets copies that are missing, as long as the peer is open: from the cloud, or by asking their owners."""
-
-    def __init__(self, context: Context, copies: Copies) -> None:
-        self._context = context
-        self._copies = copies
-        self._wanted = anyio.Event()
-        self._held: set[str] = set()
-        """Grants whose copies the cloud has said that it holds."""
-        self._asked: dict[str, float] = {}
-        """When each copy was asked for, by `clock`."""
-
-    def signed_in(self) -> None:
-        """This device is the one that others are sent to: what it lacks can come now."""
-        self._asked.clear()
-        self._wanted.set()
-
-    def lacks(self, grant: str) -> None:
-        """The copy of this grant does not open any more."""
-        self._asked.pop(grant, None)
-        self._wanted.set()
-
-    def waits(self, grant: str) -> None:
-        """The cloud holds the copy of this grant."""
-        self._held.add(grant)
-        self.lacks(grant)
-
-    async def run(self) -> None:
-        """Ask whenever something is missing, until cancelled."""
-        while True:
-            with anyio.move_on_after(_ASK_AGAIN_S):
-                await self._wanted.wait()
-            self._wanted = anyio.Event()
-            if not self._held:
-                await anyio.sleep(GRACE_S)
-            if self._context.signed_in and not self._context.cloud.other_device:
-                try:
-                    await self._take_held()
-                    await self._ask_for_all()
-                except GlimpseError as error:
-                    log.info("copies are asked for later", extra={"reason": str(error)})
-
-    async def _take_held(self) -> None:
-        """Take what the cloud holds. What is just coming from elsewhere is looked at again later."""
-        for grant in list(self._held):
-            if not self._copies.is_coming(grant):
-                await self._copies.fetch(grant, waits=True)
-                self._held.discard(grant)
-
-    async def _ask_for_all(self) -> None:
-        now = self._context.clock()
-        for grant in await self._missing():
-            if now - self._asked.get(grant, now - _ASK_AGAIN_S) < _ASK_AGAIN_S:
-                continue
-            try:
-                if await self._copies.fetch(grant):
-                    continue
-                await self._context.cloud.ask(ops.WantCopy(grant=grant), request=self._context.new_id())
-            except Refused as refusal:
-                log.info("a copy cannot be asked for", extra={"grant": grant, "reason": str(refusal)})
-            except GlimpseError as error:
-                log.info("copies are asked for later", extra={"reason": str(error)})
-                return  # the next sign-in, or the clock, wakes this again
-            self._asked[grant] = now
-
-    async def _missing(self) -> list[str]:
-        """Return the grants whose stego image is not here although they may still open it."""
-        now = self._context.now()
-        rows = await self._context.store.run(
-            lambda s: s.all(
-                "SELECT grant_id FROM held WHERE received = 0 AND revoked = 0 AND (expires IS NULL OR expires > :now)"
-                " ORDER BY rowid DESC",
-                now=now,
-            )
-        )
-        return [str(row["grant_id"]) for row in rows]

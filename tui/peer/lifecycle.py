@@ -31,7 +31,7 @@ from tui.peer.checks import checked_path
 from tui.peer.cloud import CloudLink, monotonic
 from tui.peer.confirming import Confirming
 from tui.peer.context import Context
-from tui.peer.copies import Copies, Wanting
+from tui.peer.copies import Copies
 from tui.peer.damaged_rows import DamagedRows
 from tui.peer.encrypting import Encrypting
 from tui.peer.events import CloudChanged, EventHub, OtherDevice
@@ -50,6 +50,7 @@ from tui.peer.store import OutboxRow, Store
 from tui.peer.tending import tend
 from tui.peer.view_requests import ViewRequests
 from tui.peer.viewing import Viewing
+from tui.peer.wanting import Wanting
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ class PeerLifecycle:
         cloud.on_mail = self._mailbox.wake
         cloud.on_change = self._cloud_changed
         cloud.on_signed_out = self._account.lapsed
-        cloud.on_epoch = self._restoring.heard
+        cloud.on_epoch = self._epoch_heard
 
     def _start_tasks(self, tasks: TaskGroup) -> None:
         for what, task in (
@@ -257,6 +258,10 @@ class PeerLifecycle:
     def _other_device(self) -> None:
         """Another device of this account came after this one. Neither takes the other's place while both are there."""
         self._hub.emit(OtherDevice(newer=True))
+
+    def _epoch_heard(self, epoch: int) -> None:
+        if self._restoring.heard(epoch):
+            self._wanting.ask_anew()  # the wish may have been in mail that the restored directory lacks
 
     def _cloud_changed(self) -> None:
         cloud = self._context.cloud

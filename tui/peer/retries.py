@@ -4,6 +4,7 @@ Pure. Times and pauses in seconds of any clock that does not go back.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -44,6 +45,11 @@ class Retries:
     def forget(self, name: object) -> None:
         """Let a thing be tried at once, because it went well or because something has changed."""
         self._pauses.pop(name, None)
+
+    def keep(self, names: Collection[object]) -> None:
+        """Forget all but these."""
+        for name in self._pauses.keys() - set(names):
+            del self._pauses[name]
 
     def forget_all(self) -> None:
         """Let everything be tried at once."""
