@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from shared.errors import GlimpseError, InvalidInput, Unavailable
+from shared.errors import GlimpseError, InvalidInput, Refused, Unavailable
 from tests.chaos.network import Net
 from tests.chaos.relay import announce
 from tests.chaos.without import take_out
@@ -91,7 +91,7 @@ class Served:
         if viewer not in self._met:
             try:
                 listed = await self.peer.users(str(viewer))
-            except Unavailable as error:
+            except (Refused, Unavailable) as error:  # a restored directory may lack this account itself
                 raise InvalidInput("Nobody can be listed now.") from error
             self._met.update(user.account for user in listed.rows)
         if viewer not in self._met:

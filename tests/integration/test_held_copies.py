@@ -171,3 +171,25 @@ async def test_a_copy_that_was_left_for_somebody_who_has_one_already_goes(
     await until(lambda: owner.viewers(image.image), lambda rows: [row.held_until for row in rows] == [None])
     held = await received(viewer, image.image)
     assert (await viewer.view(held.image)).data == photo.read_bytes()
+
+
+async def test_a_copy_of_which_no_mail_tells_goes_at_the_next_sign_in(
+    people: Any, photo: Path, cluster: RunningCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restore to a time at which the directory held what has come since: the mail was read long ago."""
+    viewer = await away(cluster, tmp_path / "ben")
+    owner = await people("ada")
+    image, _ = await left_by(owner, photo, viewer)
+    async with Peer(tmp_path / "ben", cluster.file) as peer:
+        await peer.sign_in()
+        await received(peer, image)
+        await until(peer.outbox, lambda rows: not rows)
+        [told] = await owner.viewers(image)
+        monkeypatch.setattr(peer._wanting, "waits", lambda _grant: None)
+        peer._copies.on_waiting = peer._wanting.waits
+        await owner._copies._waiting.leave(told.grant, photo.read_bytes(), lambda _done, _total: None)
+    [told] = await owner.viewers(image)
+    assert told.held_until is not None
+    async with Peer(tmp_path / "ben", cluster.file) as peer:
+        await peer.sign_in()
+        await until(lambda: owner.viewers(image), lambda rows: [row.held_until for row in rows] == [None])

@@ -222,6 +222,8 @@ class Mailbox:
                     log.warning("a grant was not taken over", extra={"grant": row.grant, "reason": str(error)})
                 else:
                     taken.append(row)
+                    if row.held_until is not None:  # the mail that says so may have been read before a restore
+                        self._copies.on_waiting(row.grant)
             asked = self._context.clock()  # the next page is asked for now
         held = await self._context.store.run(lambda s: s.all("SELECT grant_id FROM held WHERE revoked = 0"))
         # What the cloud does not list was forgotten in a restore; its owner's peer makes it known again.
