@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from shared.cluster import load_cluster
 from shared.config import LOCAL
 from shared.errors import PathTooNarrow, Unavailable
 from shared.identity import Identity
+from shared.net import path_probe
 from shared.net.endpoint import Endpoint, Session
 from shared.net.path_probe import is_too_narrow
 from shared.wire.codec import decode, encode
@@ -29,7 +31,7 @@ from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.integration.relay import Relay, relay
 from tests.integration.test_held_copies import heard
 from tests.integration.test_host import running_host
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 from tui.monitor.model import Model
 from tui.monitor.node_index import NodeIndex
 from tui.operator import Operator
@@ -119,6 +121,8 @@ async def test_a_copy_that_cannot_go_directly_goes_through_a_node_or_its_owner_i
             raise Unavailable("No node is in touch with the other side.")
 
         monkeypatch.setattr(owner._people, "find", found)
+        monkeypatch.setattr(path_probe, "LASTS_S", 4.0)  # a busy machine answers small datagrams late, too
+        monkeypatch.setattr(owner._paths, "reach", partial(owner._paths.reach, timeout_s=PATIENCE_S))
         if held is not None:
             monkeypatch.setattr(owner._paths, "_through_a_node", nobody)
         image = await owner.encrypt(photo)

@@ -291,11 +291,12 @@ class Paths:
         return PathFound(other.account, name, self.shown(session), took_s)
 
     async def _shared_with(self, account: int) -> str | None:
-        """Return the newest grant between this account and another one."""
+        """Return a grant between this account and another one, if there is any; one that this account may still use
+        first."""
         row = await self._context.store.run(
             lambda store: store.one(
-                "SELECT grant_id FROM held WHERE owner = :account UNION ALL"
-                " SELECT grant_id FROM given WHERE viewer = :account LIMIT 1",
+                "SELECT grant_id FROM (SELECT grant_id, revoked FROM held WHERE owner = :account"
+                " UNION ALL SELECT grant_id, 0 FROM given WHERE viewer = :account) ORDER BY revoked LIMIT 1",
                 account=account,
             )
         )
