@@ -16,7 +16,10 @@ CONTROLS = {
         "nodes forget what they have seen, so that no restored directory is found out",
     ),
     "taken": ("tests.chaos.without_nodes", "every TAKEN of a view is answered with yes, not only the first"),
-    "more": ("tests.chaos.without_more", "a change of rights whose answer was lost is signed anew, not sent again"),
+    "more": (
+        "tests.chaos.without_more",
+        "a change of rights whose answer was lost is signed anew, as another one, not sent again",
+    ),
 }
 """By name of the control: the module whose function of that name takes the fix out, and what is then wrong."""
 

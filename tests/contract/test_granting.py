@@ -8,11 +8,12 @@ import pytest
 from shared.errors import Refused, ViewRefused
 from shared.records import decode_record
 from shared.wire import operations as ops
+from tests.chaos import without_more
 from tests.contract.devices import Device, do_not_wait
 from tests.contract.people import Person, new_id, refused
 from tui.peer.copies import CopyTask
 from tui.peer.events import Delivered, Undeliverable
-from tui.peer.granting import RightsIntent
+from tui.peer.granting import Granting, RightsIntent
 from tui.peer.outbox import Taken
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +76,21 @@ async def test_three_more_whose_answer_was_lost_are_three_more(ann, bob, image, 
         row = await standing(ann, image)
         assert (row.granted, row.expires, row.version) == (5, 4e9, 3)
         assert len(device.ended(Delivered)) == 2
+
+
+async def test_a_change_whose_answer_was_lost_is_made_twice_by_the_control_of_the_chaos_runs(
+    ann, bob, image, device, monkeypatch
+):
+    """A control that another defence had made harmless would prove nothing."""
+    for name in ("_give", "_change"):
+        monkeypatch.setattr(Granting, name, getattr(Granting, name))  # put back at the end
+    without_more.more()
+    async with device:
+        await ann.give(bob, image, 2)
+        device.link.fates = ["lost answer"]
+        await device.granting.change(RightsIntent(image, bob.account, more=3))
+        await _turns(device, 3)
+        assert (await standing(ann, image)).granted == 2 + 3 + 3
 
 
 async def test_what_was_signed_is_sent_again_byte_for_byte(ann, bob, image, device):
