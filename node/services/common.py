@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from node.directory.interface import Query, Row, Step, Value
+from node.directory.interface import Query, Row, Step, Tx, Value
 from node.services.receipts import Receipts
 from node.services.shares import ShareBox
 from shared.config import RequestLimits
@@ -129,6 +129,19 @@ def required(what: str, sql: str, parameters: Mapping[str, Value]) -> Step[Row]:
     row = (yield Query(sql, parameters)).one()
     if row is None:
         raise not_found(what)
+    return row
+
+
+def living_grant(tx: Tx, sql: str, parameters: Mapping[str, Value]) -> Step[Row]:
+    """Return the grant that a query finds, as `required` does; refuses one that is over.
+
+    The query reads `revoked` and `expires` among others.
+    """
+    row = yield from required("grant", sql, parameters)
+    if row["revoked"]:
+        raise refused(RefusalCode.REVOKED)
+    if row["expires"] is not None and row["expires"] <= tx.now:
+        raise refused(RefusalCode.EXPIRED)
     return row
 
 

@@ -5,10 +5,9 @@ from typing import Final
 
 from node.directory.interface import Query, Step, Transaction, Tx
 from node.services import mail
-from node.services.common import Call, Caller, Served, count, mail_id, refused, required
+from node.services.common import Call, Caller, Served, count, living_grant, mail_id
 from node.services.mail import MailKind, Post
 from shared.wire.operations import CopyWanted, Done, WantCopy
-from shared.wire.refusals import RefusalCode
 
 WANTED_PER_GRANT: Final = 3
 """Unread wishes for the copy of one grant in its owner's mailbox; one is enough, devices may each have their own."""
@@ -23,15 +22,11 @@ def want(call: Call, operation: WantCopy) -> Transaction[Served]:
     caller = call.caller
 
     def run(tx: Tx) -> Step[Served]:
-        row = yield from required(
-            "grant",
+        row = yield from living_grant(
+            tx,
             "SELECT image_id, owner_id, revoked, expires FROM grants WHERE id = :grant AND viewer_id = :viewer",
             {"grant": operation.grant, "viewer": caller.account},
         )
-        if row["revoked"]:
-            raise refused(RefusalCode.REVOKED)
-        if row["expires"] is not None and row["expires"] <= tx.now:
-            raise refused(RefusalCode.EXPIRED)
         owner = int(row["owner_id"])
         letter = CopyWanted(grant=operation.grant, image=row["image_id"], viewer=caller.account)
         if (yield from _is_mailed_enough(letter, owner, caller)):
@@ -48,16 +43,12 @@ def other_party(call: Call, grant: str) -> Transaction[int]:
     """Return the account on the other side of a grant that the caller gave or holds. Refuses one that is over."""
 
     def run(tx: Tx) -> Step[int]:
-        row = yield from required(
-            "grant",
+        row = yield from living_grant(
+            tx,
             "SELECT owner_id, viewer_id, revoked, expires FROM grants "
             "WHERE id = :grant AND (owner_id = :caller OR viewer_id = :caller)",
             {"grant": grant, "caller": call.caller.account},
         )
-        if row["revoked"]:
-            raise refused(RefusalCode.REVOKED)
-        if row["expires"] is not None and row["expires"] <= tx.now:
-            raise refused(RefusalCode.EXPIRED)
         owner, viewer = int(row["owner_id"]), int(row["viewer_id"])
         return viewer if owner == call.caller.account else owner
 

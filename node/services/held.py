@@ -11,7 +11,7 @@ from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value
 from node.services import mail
-from node.services.common import Call, Served, count, mail_id, not_found, refused, required
+from node.services.common import Call, Served, count, living_grant, mail_id, not_found, required
 from node.services.mail import MailKind, Post
 from shared.config import HELD_PART_BYTES
 from shared.errors import Refused
@@ -76,16 +76,13 @@ def hold(call: Call, operation: HoldCopy) -> Transaction[Served]:
 
 
 def _live_grant(tx: Tx, call: Call, grant: str) -> Step[Row]:
-    row = yield from required(
-        "grant",
-        "SELECT viewer_id, revoked, expires FROM grants WHERE id = :grant AND owner_id = :owner" + tx.for_update,
-        {"grant": grant, "owner": call.caller.account},
+    return (
+        yield from living_grant(
+            tx,
+            "SELECT viewer_id, revoked, expires FROM grants WHERE id = :grant AND owner_id = :owner" + tx.for_update,
+            {"grant": grant, "owner": call.caller.account},
+        )
     )
-    if row["revoked"]:
-        raise refused(RefusalCode.REVOKED)
-    if row["expires"] is not None and row["expires"] <= tx.now:
-        raise refused(RefusalCode.EXPIRED)
-    return row
 
 
 def _make_room(tx: Tx, call: Call, operation: HoldCopy, grant: Row) -> Step[float]:

@@ -11,6 +11,7 @@ from shared.identity import Identity, words_of
 from shared.rights import change_rights
 from shared.wire import operations as ops
 from tests.unit.rights_samples import GRANT, IMAGE, OWNER, STRANGER, VIEWER, grant_row, new_record
+from tests.unit.test_notices import meet
 from tui.client.announcing import announcement
 from tui.peer.events import Event
 from tui.peer.given import GivenGrants
@@ -37,18 +38,7 @@ class Device:
 
     async def knows(self, account: int, name: str, who: Identity) -> None:
         """Note somebody as met before."""
-        public = who.public
-        await self._context.store.run(
-            lambda s: s.put(
-                "accounts",
-                account=account,
-                name=name,
-                signing_key=public.signing_key,
-                session_key=public.session_key,
-                session_signature=public.session_signature,
-                first_seen=1.0,
-            )
-        )
+        await self._context.store.run(lambda s: meet(s, account, name, who))
 
     async def gets(self, letter: ops.Letter) -> Any:
         """Take a letter; return what is told of it."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from shared.cluster import load_cluster
-from shared.net.paths import is_loopback, shown_address
+from shared.net.paths import shown_address
 from shared.text import clean
 from tui.common.user_paths import find_cluster
 from tui.peer import Peer
@@ -35,9 +35,7 @@ async def diagnose(
     `folder` is the profile that looks for it. Raises `GlimpseError` where that profile, or the account, cannot be used.
     """
     file = find_cluster(cluster)
-    known = load_cluster(file)
-    found = await examine(known)
-    told = _told(found, is_local=all(is_loopback(host) for node in known.nodes for host in node.hosts))
+    told = _told(await examine(load_cluster(file)))
     if peer is not None:
         assert folder is not None
         async with _signed_in(folder, file, passphrase) as person:
@@ -53,7 +51,7 @@ async def _signed_in(folder: Path, cluster: Path, passphrase: str | None) -> Asy
         yield peer
 
 
-def _told(found: Examination, *, is_local: bool) -> dict[str, Any]:
+def _told(found: Examination) -> dict[str, Any]:
     return {
         "nodes": [
             {
@@ -68,7 +66,6 @@ def _told(found: Examination, *, is_local: bool) -> dict[str, Any]:
         "translator": found.mapping.value,
         "seen": [shown_address(address) for address in found.seen],
         "clock_ahead_s": None if found.ahead_s is None else round(found.ahead_s, 3),
-        "local": is_local,
     }
 
 

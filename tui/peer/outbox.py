@@ -108,7 +108,7 @@ class Outbox:
         self._untold: set[str] = set()
         """Requests of this session that were not tried yet: nobody can have heard of them."""
         self._faults: dict[str, int] = {}
-        self._retries = Retries(context.timing.request_retry_s, _LONGEST_PAUSE_S)
+        self._retries: Retries[str] = Retries(context.timing.request_retry_s, _LONGEST_PAUSE_S)
         self._awaited: dict[str, _Awaited] = {}
         """What rows wait for that need not be tried before, by request."""
         self._looks_at = -math.inf

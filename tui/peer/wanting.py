@@ -34,7 +34,7 @@ class Wanting:
         self._wanted = anyio.Event()
         self._held: set[str] = set()
         """Grants whose copies the cloud has said that it holds."""
-        self._asked = Retries(_ASK_AGAIN_S, _LONGEST_PAUSE_S)
+        self._asked: Retries[str] = Retries(_ASK_AGAIN_S, _LONGEST_PAUSE_S)
         """When each copy may be asked for again, by grant."""
 
     def ask_anew(self) -> None:

@@ -31,7 +31,7 @@ class Whereabouts:
         self._is_awaited = is_awaited
         self._on_there = on_there
         self._look_ups: SingleFlight[int, Account] = SingleFlight()
-        self._missed = Retries(context.timing.request_retry_s, _LONGEST_PAUSE_S)
+        self._missed: Retries[int] = Retries(context.timing.request_retry_s, _LONGEST_PAUSE_S)
         self._news = anyio.Event()
 
     async def find(self, account: int, *, wait_s: float) -> Account:
@@ -56,7 +56,6 @@ class Whereabouts:
             with anyio.move_on_after(max(0.0, self._missed.next() - self._context.clock())):
                 await self._news.wait()
             for account in self._missed.due(self._context.clock()):
-                assert isinstance(account, int)
                 await self._look_for(account)
 
     async def _look_for(self, account: int) -> None:
