@@ -8,23 +8,31 @@ SIGKILL ends it as a crash would. SIGTERM closes the peer, as it does in the cli
 with code 0.
 
 `encrypt` dies at a stage of an encryption (`written`: the stego image is in the profile, the store does not know it),
-`receive` and `send` die when a good part of a stego image has come or gone.
+`receive` and `send` die when a good part of a stego image has come or gone. That every transfer has such a middle is
+seen to here: a fast one could pass it between two looks.
 """
 
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 
+from shared.config import Timing
+from shared.net import sending
 from shared.net.partial_store import FolderPartials, PartialKey
-from shared.transfer.receiver import PartialObject
+from shared.transfer import PartialObject, ReceivingTransfer, TransferSettings
 from tui.peer import Peer, files
 from tui.peer.events import CopyProgress, Event, EventHub
 
 _FROM, _TO = 0.25, 0.9
 """The part of an object in which a process dies."""
+_LARGE_BYTES = 1_000_000
+"""Smaller objects are none of those that are cut short."""
+_WINDOW_BYTES = 256 * 1024
+"""Most that goes at one look of a sender: less than the part in which it dies."""
 
 
 _number = signal.SIGKILL
@@ -36,26 +44,39 @@ def die() -> None:
 
 
 def die_while_receiving() -> None:
-    """Die right after a part was written to disk, which is often, so that a fast transfer has a middle."""
-    keep = FolderPartials.keep
-    FolderPartials.checkpoint_s = 0.005
+    """Die right after a part was written to disk. Nothing more is taken until then."""
+    keep, receive = FolderPartials.keep, ReceivingTransfer.receive
+    FolderPartials.checkpoint_s = 0.05
+
+    def received(self: ReceivingTransfer, datagram: bytes | memoryview, now: float) -> None:
+        held, size = self.progress
+        if size < _LARGE_BYTES or held < 2 * _FROM * size:
+            receive(self, datagram, now)
 
     async def kept(self: FolderPartials, key: PartialKey, partial: PartialObject) -> None:
         await keep(self, key, partial)
-        if key.size > 1_000_000 and _FROM * key.size < partial.have.total < _TO * key.size:
+        if key.size > _LARGE_BYTES and _FROM * key.size < partial.have.total < _TO * key.size:
             die()
 
+    ReceivingTransfer.receive = received  # type: ignore[method-assign]
     FolderPartials.keep = kept  # type: ignore[method-assign]
 
 
 def die_while_sending() -> None:
-    emit = EventHub.emit
+    """Die at a look at how much has gone."""
+    emit, settings = EventHub.emit, sending.transfer_settings
+
+    def narrow(timing: Timing, datagram_bytes: int) -> TransferSettings:
+        return replace(
+            settings(timing, datagram_bytes), initial_window_bytes=_WINDOW_BYTES, max_window_bytes=_WINDOW_BYTES
+        )
 
     def emitted(self: EventHub, event: Event) -> None:
         if isinstance(event, CopyProgress) and event.sending and _FROM * event.total < event.done < _TO * event.total:
             die()
         emit(self, event)
 
+    sending.transfer_settings = narrow
     EventHub.emit = emitted  # type: ignore[method-assign]
 
 
