@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import asyncmy
@@ -45,12 +46,15 @@ def find_program(*names: str) -> str | None:
 class MariaDb:
     """A private server in a folder of its own, a child of this process. It can be killed and started again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, user: str = "root") -> None:
+        """Make the server's data. `user` is whose rights it has where this process has root's."""
         self.folder = folder
+        self._user = user
         self.port = free_ports()
         # A server that starts clears its temporary folder of tables, also of those that belong to another server.
         self._environment = os.environ | {"TMPDIR": str(folder / "tmp")}
         (folder / "tmp").mkdir(parents=True)
+        self.give(folder, folder / "tmp")
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self._drain: threading.Thread | None = None
@@ -76,33 +80,19 @@ class MariaDb:
         if installed.returncode != 0:
             raise RuntimeError("The database server's data could not be made:\n" + installed.stdout[-4000:])
 
-    @staticmethod
-    def _as_user() -> list[str]:
-        return ["--user=root"] if os.geteuid() == 0 else []
+    def give(self, *paths: Path) -> None:
+        """Let the server's user own files that this process made."""
+        if os.geteuid() == 0:
+            for path in paths:
+                shutil.chown(path, self._user)
 
-    def start(self) -> None:
-        """Start the server and wait until it says that it is ready."""
-        program = find_program("mariadbd", "mysqld")
-        assert program is not None
-        command = [
-            program,
-            "--no-defaults",
-            *self._as_user(),
-            f"--datadir={self.folder / 'data'}",
-            # The path of a socket has little room, and nobody needs it.
-            f"--socket=@glimpse-{self.port}",
-            f"--pid-file={self.folder / 'pid'}",
-            "--bind-address=127.0.0.1",
-            f"--port={self.port}",
-            "--skip-log-bin",
-            "--skip-name-resolve",
-            "--innodb-buffer-pool-size=32M",
-            "--innodb-log-file-size=16M",
-            "--max-connections=400",
-            *self._options,
-        ]
+    def _as_user(self) -> list[str]:
+        return [f"--user={self._user}"] if os.geteuid() == 0 else []
+
+    def start(self, *options: str) -> None:
+        """Start the server, with these options for this time, and wait until it says that it is ready."""
         self._process = subprocess.Popen(
-            command,
+            [*self._command(), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -120,6 +110,27 @@ class MariaDb:
             raise RuntimeError("The database server did not start:\n" + "".join(said[-20:]))
         self._drain = threading.Thread(target=lambda: [None for _ in stderr], daemon=True)
         self._drain.start()
+
+    def _command(self) -> list[str]:
+        program = find_program("mariadbd", "mysqld")
+        assert program is not None
+        return [
+            program,
+            "--no-defaults",
+            *self._as_user(),
+            f"--datadir={self.folder / 'data'}",
+            # The path of a socket has little room, and nobody needs it.
+            f"--socket=@glimpse-{self.port}",
+            f"--pid-file={self.folder / 'pid'}",
+            "--bind-address=127.0.0.1",
+            f"--port={self.port}",
+            "--skip-log-bin",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=32M",
+            "--innodb-log-file-size=16M",
+            "--max-connections=400",
+            *self._options,
+        ]
 
     def kill(self) -> None:
         """End the server as a loss of power would end it."""
@@ -170,6 +181,21 @@ def run_sql(port: int, *statements: str) -> None:
             await connection.ensure_closed()
 
     asyncio.run(run())
+
+
+def query(port: int, statement: str) -> list[tuple[Any, ...]]:
+    """Return the rows of one statement of the server's root."""
+
+    async def run() -> list[tuple[Any, ...]]:
+        connection = await asyncmy.connect(host="127.0.0.1", port=port, user="root")
+        try:
+            cursor = connection.cursor()
+            await cursor.execute(statement)
+            return list(await cursor.fetchall())
+        finally:
+            await connection.ensure_closed()
+
+    return asyncio.run(run())
 
 
 @contextmanager

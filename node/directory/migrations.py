@@ -2,14 +2,15 @@
 
 The steps are written once as a generator, like every transaction. The engine makes sure that only one runs at a time:
 SQLite in one transaction, MySQL under a named lock, because there every change of a table commits by itself. So each
-step leaves alone what is already there, and a start that was cut off is completed by the next.
+step leaves alone what is already there, and a start that was cut off is completed by the next. The lock of a MySQL
+server is not known to others that replicate the same database: there each step also bears that another node makes it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from node.directory.interface import EngineName, Query, Step, Tx
-from node.directory.schema import META, MIGRATIONS, Column, Migration, Renamed, Seed, Table
+from node.directory.interface import EngineName, Query, StatementFailed, Step, Tx
+from node.directory.schema import META, MIGRATIONS, Column, Index, Migration, Renamed, Seed, Table
 from shared.errors import UserError
 
 _SQLITE_TYPES = {
@@ -32,6 +33,9 @@ _MYSQL_TYPES = {
     "time": "DOUBLE",
     "number": "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
 }
+_MYSQL_NAMES = (
+    "SELECT {what}_name AS name FROM information_schema.{view} WHERE table_schema = DATABASE() AND table_name = :table"
+)
 _TYPED_COLUMN = re.compile(r"(?P<column>\w+) \{(?P<word>\w+)(:(?P<size>\d+))?\}")
 
 
@@ -60,6 +64,8 @@ def migrate(engine: EngineName, migrations: Sequence[Migration] = MIGRATIONS) ->
                 yield from _add(engine, step)
             elif isinstance(step, Renamed):
                 yield from _rename(engine, step)
+            elif isinstance(step, Index):
+                yield from _index(engine, step)
             else:
                 yield from _plant(tx, step)
         yield tx.upsert("meta", {"name": "schema_version", "value": migration.version}, keys=("name",))
@@ -80,25 +86,50 @@ def _create(engine: EngineName, table: Table) -> Step[None]:
 
 
 def _add(engine: EngineName, column: Column) -> Step[None]:
-    if column.line.partition(" ")[0] not in (yield from _columns_of(engine, column.table)):
-        yield Query(f"ALTER TABLE {column.table} ADD COLUMN {typed(engine, column.line)}")
+    change = Query(f"ALTER TABLE {column.table} ADD COLUMN {typed(engine, column.line)}")
+    name = column.line.partition(" ")[0]
+    yield from _unless_done(change, lambda: _has(_columns_of(engine, column.table), name))
 
 
 def _rename(engine: EngineName, renamed: Renamed) -> Step[None]:
-    if renamed.old in (yield from _columns_of(engine, renamed.table)):
-        yield Query(f"ALTER TABLE {renamed.table} RENAME COLUMN {renamed.old} TO {renamed.new}")
+    change = Query(f"ALTER TABLE {renamed.table} RENAME COLUMN {renamed.old} TO {renamed.new}")
+    yield from _unless_done(change, lambda: _has(_columns_of(engine, renamed.table), renamed.new))
+
+
+def _index(engine: EngineName, index: Index) -> Step[None]:
+    change = Query(f"CREATE INDEX {index.name} ON {index.table} ({index.columns})")
+    yield from _unless_done(change, lambda: _has(_indexes_of(engine, index.table), index.name))
+
+
+def _unless_done(change: Query, is_done: Callable[[], Step[bool]]) -> Step[None]:
+    """Make a change that is not there. A node on another server of the same database may be faster: the lock that keeps
+    nodes apart is known to one server only."""
+    if not (yield from is_done()):
+        try:
+            yield change
+        except StatementFailed:
+            if not (yield from is_done()):
+                raise
+
+
+def _has(names: Step[set[str]], name: str) -> Step[bool]:
+    return name in (yield from names)
 
 
 def _columns_of(engine: EngineName, table: str) -> Step[set[str]]:
     if engine == "sqlite":
-        columns = yield Query(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608 - own names
+        found = yield Query(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608 - own names
     else:
-        columns = yield Query(
-            "SELECT column_name AS name FROM information_schema.columns "
-            "WHERE table_schema = DATABASE() AND table_name = :table",
-            {"table": table},
-        )
-    return {row["name"] for row in columns.rows}
+        found = yield Query(_MYSQL_NAMES.format(what="column", view="columns"), {"table": table})
+    return {row["name"] for row in found.rows}
+
+
+def _indexes_of(engine: EngineName, table: str) -> Step[set[str]]:
+    if engine == "sqlite":
+        found = yield Query(f"SELECT name FROM pragma_index_list('{table}')")  # noqa: S608 - own names
+    else:
+        found = yield Query(_MYSQL_NAMES.format(what="index", view="statistics"), {"table": table})
+    return {row["name"] for row in found.rows}
 
 
 def _plant(tx: Tx, seed: Seed) -> Step[None]:

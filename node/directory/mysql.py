@@ -2,7 +2,8 @@
 
 One connection writes, in groups; a few read, each on a consistent snapshot; one is for the lease and the node rows, in
 each event loop that asks for them.
-Every connection is found out to be alive before anything depends on it.
+Every connection is found out to be alive before anything depends on it. Where the URL names several servers, all of a
+node's connections go to one of them, see `servers`; one that says nothing is found out by looking every half second.
 
 Groups run at READ COMMITTED and lock what they decide upon (`FOR UPDATE`, compare-and-set updates, unique keys). At
 the server's default, REPEATABLE READ, inserts beside each other would block or deadlock on the gaps between rows, and
@@ -12,9 +13,10 @@ run again in halves, so that two nodes which met crosswise come apart; its trans
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Final
 
 import anyio
@@ -36,9 +38,12 @@ from node.directory.interface import EngineName, Jitter, Query, T, Transaction, 
 from node.directory.migrations import migrate
 from node.directory.mysql_errors import Lost
 from node.directory.mysql_link import CLOCK, Link, NoConnection, close_all, tls_context
-from node.directory.url import MysqlUrl
+from node.directory.servers import ServerChoice, in_order
+from node.directory.url import MysqlUrl, Server
 from shared.config import Timing
 from shared.errors import StorageError, Unavailable
+
+log = logging.getLogger(__name__)
 
 _READERS: Final = 3
 _MIGRATION_S: Final = 30
@@ -47,6 +52,11 @@ _ATTEMPTS: Final = 7
 """Runs of a transaction in all. With the waits between them they outlast the restart of a server (0.3 s)."""
 _BACKOFF_S: Final = 0.010
 """Wait before the second run, doubled each time; 50 % jitter so that nodes do not retry together."""
+
+_WATCH_EVERY_S: Final = 0.5
+"""Between looks at the server in use, where there is another to go to."""
+_WATCH_S: Final = 1.0
+"""Within this a server answers a look, however long it takes for other things."""
 
 _SILENT: Final = "The directory's server did not answer in time: try again."
 _BEGIN: Final = Query("START TRANSACTION", deferred=True)
@@ -72,17 +82,26 @@ class MysqlDirectory(Directory):
         super().__init__(timing, CLOCK, writer)
         self._jitter = jitter
         self._closed = False
-        context = tls_context(url)
-        self._url, self._context = url, context
-        self._writer = Link(url, context, "READ COMMITTED")
+        self._url, self._context = url, tls_context(url)
+        self._choice = ServerChoice(in_order(url.servers, url.order, writer))
+        self._writer = self._link("READ COMMITTED")
         self._standing: dict[asyncio.AbstractEventLoop, _Standing] = {}
-        readers = [Link(url, context, "REPEATABLE READ", reads_only=True) for _ in range(_READERS)]
+        readers = [self._link("REPEATABLE READ", reads_only=True) for _ in range(_READERS)]
         self._links = [self._writer, *readers]
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue()
         self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         for link in readers:
             self._idle.put_nowait(link)
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    def _link(self, isolation: str, *, reads_only: bool = False) -> Link:
+        return Link(self._url, self._context, self._choice, isolation, reads_only=reads_only)
+
+    @property
+    def server(self) -> Server:
+        """The server that this node uses now."""
+        return self._choice.current
 
     @staticmethod
     async def open(url: MysqlUrl, timing: Timing, jitter: Jitter, writer: str = "") -> "MysqlDirectory":
@@ -105,18 +124,65 @@ class MysqlDirectory(Directory):
             directory._writer.drop()
             raise
         directory._task = asyncio.create_task(directory._run_writer(), name="directory-writer")
+        if len(url.servers) > 1:
+            directory._watching = asyncio.create_task(directory._watch(), name="directory-servers")
         return directory
 
     async def _migrate(self) -> None:
         """Migrate under a named lock: statements about tables commit by themselves, so nothing else would keep two
-        starting nodes apart."""
+        starting nodes apart. Those that meet all the same, because each has a server of its own, begin again."""
         name = "glimpse:" + hashlib.sha256(self._url.database.encode()).hexdigest()[:32]
         lock: dict[str, Value] = {"name": name, "wait_s": _MIGRATION_S}
-        got = await self._writer.execute(Query("SELECT GET_LOCK(:name, :wait_s) AS got", lock))
-        if got.scalar() != 1:
-            raise Unavailable("Another node is still preparing the directory: try again.")
-        await drive_async(migrate(self.engine), self._writer.execute)
-        await self._writer.execute(Query("SELECT RELEASE_LOCK(:name) AS released", lock))
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                got = await self._writer.execute(Query("SELECT GET_LOCK(:name, :wait_s) AS got", lock))
+                if got.scalar() != 1:
+                    raise Unavailable("Another node is still preparing the directory: try again.")
+                await drive_async(migrate(self.engine), self._writer.execute)
+                await self._writer.execute(Query("SELECT RELEASE_LOCK(:name) AS released", lock))
+            except Interrupted:
+                if attempt == _ATTEMPTS:
+                    raise
+                self._writer.drop()  # and with it the lock
+                await self._back_off(attempt)
+                await self._writer.open()
+            else:
+                return
+
+    # --- servers
+
+    async def _watch(self) -> None:
+        """Leave a server that says nothing, which would hold every statement until its deadline, and go back to the
+        preferred one when it is well again; runs until cancelled."""
+        link, used = self._link("READ COMMITTED", reads_only=True), self.server
+        try:
+            while True:
+                await anyio.sleep(_WATCH_EVERY_S)
+                looked_at = self.server
+                try:
+                    async with asyncio.timeout(_WATCH_S):
+                        await link.ping()
+                except TimeoutError:
+                    self._choice.failed(looked_at, time.monotonic())
+                    for each in self._links:
+                        if each.server == looked_at:
+                            each.drop()
+                except (Interrupted, Unavailable, StorageError, NoConnection):
+                    pass  # a refusal says so itself to whoever needs the server
+                await self._look_at_preferred(link)
+                if self.server != used:
+                    used = self.server
+                    log.warning("another server of the directory is used", extra={"server": str(used)})
+        finally:
+            link.drop()
+
+    async def _look_at_preferred(self, link: Link) -> None:
+        if (server := self._choice.preferred) is not None:
+            well = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_S):
+                    well = await link.is_well(server)
+            self._choice.checked(server, well=well)
 
     # --- reads
 
@@ -166,7 +232,7 @@ class MysqlDirectory(Directory):
         loop = asyncio.get_running_loop()
         standing = self._standing.get(loop)
         if standing is None:
-            standing = self._standing[loop] = _Standing(Link(self._url, self._context, "READ COMMITTED"))
+            standing = self._standing[loop] = _Standing(self._link("READ COMMITTED"))
         async with self._within(min(self._timing.directory_deadline_s, self._timing.lease_s)), standing.turn:
             await standing.link.ping()
             yield standing.link
@@ -282,6 +348,9 @@ class MysqlDirectory(Directory):
             return
         self._closed = True
         with anyio.CancelScope(shield=True):
+            if self._watching is not None:
+                self._watching.cancel()
+                await asyncio.wait([self._watching])
             self._queue.put_nowait(None)
             if self._task is not None:
                 await self._task

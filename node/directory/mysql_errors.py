@@ -98,6 +98,8 @@ SENTENCES: Final = MappingProxyType(
     }
 )
 """What passes by itself or by what an operator does, in one sentence each."""
+_CANNOT_SERVE: Final = frozenset({1036, 1047, 1290, 1792, 1836, 4166})
+"""The server is read-only or without quorum."""
 _OTHERWISE: Final = "The directory's server cannot do this now (its error {code}): see its log; it is tried again."
 
 _OURS: Final = frozenset(
@@ -110,6 +112,13 @@ def code_of(error: BaseException) -> int:
     """Return the code of a server's or the driver's error; 0 where it has none."""
     first = error.args[0] if error.args else 0
     return first if isinstance(first, int) else 0
+
+
+def cannot_serve(error: MySQLError, *, reads_only: bool = False) -> bool:
+    """Tell whether the server is of no use to a node now, so that another of its database should be used. On a
+    connection that `reads_only`, a refused write says nothing of the server."""
+    code = code_of(error)
+    return code in _CANNOT_SERVE and not (code == 1792 and reads_only)
 
 
 def translate(error: MySQLError, *, reads_only: bool = False) -> Exception:

@@ -1,5 +1,7 @@
 """One connection to a MySQL or MariaDB server the way the directory needs it, and what its errors mean.
 
+Where there are several servers, a link goes to the one that the node uses now; it changes between transactions only.
+
 A link that was interrupted in the middle of anything (an error of the network, a deadline, a cancelled caller) is
 closed: the rows still on their way would otherwise be taken for the next statement's.
 """
@@ -7,6 +9,7 @@ closed: the rows still on their way would otherwise be taken for the next statem
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,9 +21,10 @@ from asyncmy.errors import Error, MySQLError
 
 from node.directory.groups import Interrupted
 from node.directory.interface import DuplicateKey, Query, Rows, StatementFailed
-from node.directory.mysql_errors import SENTENCES, Lost, code_of, translate
+from node.directory.mysql_errors import SENTENCES, Lost, cannot_serve, code_of, translate
 from node.directory.mysql_text import render
-from node.directory.url import MysqlUrl
+from node.directory.servers import ServerChoice
+from node.directory.url import MysqlUrl, Server
 from shared.errors import InvalidInput, StorageError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,8 @@ _SESSION: Final = (
 )
 
 _NOT_ALLOWED: Final = {1044, 1045, 1049, 1130, 1698}
+_CONNECT_S: Final = 2.0
+"""How long one of several servers may take to let a connection in; where there is one, the caller's deadline counts."""
 
 
 def _number(text: str | bytes) -> int | float:
@@ -76,46 +82,74 @@ class Link:
     """
 
     def __init__(
-        self, url: MysqlUrl, context: ssl.SSLContext | None, isolation: str, *, reads_only: bool = False
+        self,
+        url: MysqlUrl,
+        context: ssl.SSLContext | None,
+        choice: ServerChoice,
+        isolation: str,
+        *,
+        reads_only: bool = False,
     ) -> None:
         self._url = url
         self._context = context
+        self._choice = choice
         self._isolation = isolation
         self._reads_only = reads_only
         self._connection: Connection | None = None
+        self.server = choice.current
+        """Where the connection goes, or went."""
         self._deferred: list[str] = []
 
     async def open(self) -> None:
-        """Connect if there is no connection. Raises NoConnection."""
-        if self._connection is not None:
+        """Connect if there is no connection to the server that is used now, or to the next that lets this node in.
+
+        Not to be called within a transaction. Raises NoConnection where no server does.
+        """
+        if self._connection is not None and self.server == self._choice.current:
             return
+        self.drop()
+        for attempts_left in reversed(range(len(self._choice.servers))):
+            self.server = self._choice.current
+            try:
+                self._connection = await self._connect(self.server)
+            except NoConnection:
+                self._choice.failed(self.server, time.monotonic())
+                if not attempts_left:
+                    raise
+            else:
+                self._choice.served(self.server)
+                return
+
+    async def _connect(self, server: Server) -> Any:
+        """Return a connection to a server. Raises NoConnection."""
         connection: Any = None
         try:
-            connection = await connect(
-                host=self._url.host,
-                port=self._url.port,
-                user=self._url.user,
-                password=self._url.password.encode(),
-                database=self._url.database,
-                charset="utf8mb4",
-                conv=_CONVERSIONS,
-                client_flag=CLIENT.FOUND_ROWS,  # rows matched by an update, as SQLite counts them
-                autocommit=True,
-                ssl=self._context,
-            )
-            for statement in (*_SESSION, f"SET SESSION TRANSACTION ISOLATION LEVEL {self._isolation}"):
-                await connection.query(statement)
+            async with asyncio.timeout(_CONNECT_S if len(self._choice.servers) > 1 else None):
+                connection = await connect(
+                    host=server.host,
+                    port=server.port,
+                    user=self._url.user,
+                    password=self._url.password.encode(),
+                    database=self._url.database,
+                    charset="utf8mb4",
+                    conv=_CONVERSIONS,
+                    client_flag=CLIENT.FOUND_ROWS,  # rows matched by an update, as SQLite counts them
+                    autocommit=True,
+                    ssl=self._context,
+                )
+                for statement in (*_SESSION, f"SET SESSION TRANSACTION ISOLATION LEVEL {self._isolation}"):
+                    await connection.query(statement)
         except BaseException as error:
             if connection is not None:
                 connection.close()
             if isinstance(error, (MySQLError, OSError, EOFError)):
-                raise NoConnection(_refused(self._url, error)) from None
+                raise NoConnection(_refused(self._url, server, error)) from None
             raise
-        self._connection = connection
+        return connection
 
     async def ping(self) -> None:
         """Find out that the connection is alive, or make a new one. Raises NoConnection or what `execute` raises."""
-        if self._connection is not None:
+        if self._connection is not None and self.server == self._choice.current:
             try:
                 await self.execute(Query("SELECT 1 AS one"))
             except Interrupted:
@@ -148,6 +182,8 @@ class Link:
                 before = before[1:]
                 await cursor.nextset()
         except Error as error:
+            if cannot_serve(error, reads_only=self._reads_only):
+                self._choice.failed(self.server, time.monotonic())
             translated = translate(error, reads_only=self._reads_only)
             if before and isinstance(translated, StatementFailed):
                 # Nobody waited for its result, so the transaction fails as a whole, and is run again by itself.
@@ -174,6 +210,22 @@ class Link:
         except BaseException:
             self.drop()
             raise
+
+    async def is_well(self, server: Server) -> bool:
+        """Tell whether a server, whichever is in use, lets this node in, answers, and can be written."""
+        try:
+            connection = await self._connect(server)
+        except NoConnection:
+            return False
+        try:
+            cursor = connection.cursor()
+            await cursor.execute("SELECT @@global.read_only, (SELECT COUNT(*) FROM meta)")
+            (row,) = await cursor.fetchall()
+        except (MySQLError, OSError, EOFError):
+            return False
+        finally:
+            connection.close()
+        return not row[0]
 
     def drop(self) -> None:
         """Close the connection at once; the server undoes what was not committed."""
@@ -211,29 +263,30 @@ class NoConnection(Exception):
         self.shown = shown
 
 
-def _refused(url: MysqlUrl, error: BaseException) -> InvalidInput | Unavailable:
-    """Say why no connection came about, without the password."""
+def _refused(url: MysqlUrl, server: Server, error: BaseException) -> InvalidInput | Unavailable:
+    """Say why no connection to a server came about, without the password."""
+    place = f"{server}/{url.database}"
     code = code_of(error)
     causes = (error, error.__cause__, error.__context__)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return InvalidInput(
-            f"The certificate of the directory's server {url.place} cannot be verified: name its authority with "
+            f"The certificate of the directory's server {place} cannot be verified: name its authority with "
             "ca=..., or accept any with tls=required."
         )
     if code in _NOT_ALLOWED and isinstance(error, MySQLError):
         if code == 1049:
-            return InvalidInput(f"The directory's server {url.host}:{url.port} has no database {url.database!r}.")
+            return InvalidInput(f"The directory's server {server} has no database {url.database!r}.")
         if code == 1044:
             return InvalidInput(
-                f"The directory's server {url.host}:{url.port} has no database {url.database!r}, or its user no rights "
+                f"The directory's server {server} has no database {url.database!r}, or its user no rights "
                 "on it: make it, or grant them."
             )
-        return InvalidInput(f"The directory's server {url.place} does not accept the user and password of the URL.")
+        return InvalidInput(f"The directory's server {place} does not accept the user and password of the URL.")
     if url.tls != "off" and (code == 1043 or any(isinstance(cause, (ssl.SSLError, EOFError)) for cause in causes)):
-        return Unavailable(f"The directory's server {url.place} does not speak TLS (tls=off would not encrypt).")
+        return Unavailable(f"The directory's server {place} does not speak TLS (tls=off would not encrypt).")
     if code in SENTENCES:
         return Unavailable(SENTENCES[code])
-    return Unavailable(f"The directory's server {url.place} cannot be reached: is it running?")
+    return Unavailable(f"The directory's server {place} cannot be reached: is it running?")
 
 
 async def close_all(links: list[Link], deadline_s: float) -> None:

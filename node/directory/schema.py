@@ -47,11 +47,20 @@ class Renamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a released table gets; `columns` is written as in `Table.indexes`."""
+
+    table: str
+    name: str
+    columns: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """The steps from the schema before `version` to `version`; each may be repeated after a crash in between."""
 
     version: int
-    steps: tuple[Table | Column | Renamed | Seed, ...]
+    steps: tuple[Table | Column | Renamed | Index | Seed, ...]
 
 
 META: Final = Table("meta", ("name {text:32} NOT NULL PRIMARY KEY", "value {big} NOT NULL"))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 import asyncmy
 import pytest
 from cryptography import x509
@@ -26,6 +27,7 @@ from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from tests.contract.directory_process import count_up, effect_key, request_id
 from tests.databases import PASSWORD, PATIENT, USER, MariaDb, run_sql, skip_or_fail_without_server
+from tests.patience import until
 from tests.ports import free_ports
 
 pytestmark = [pytest.mark.anyio, pytest.mark.mysql]
@@ -157,6 +159,41 @@ async def test_a_server_that_hangs_is_given_up_and_found_again(
         assert await counter(directory) == 1
         assert not await directory.renew_lease("a#1", 0, 60.0)
         assert directory.ok
+
+
+@pytest.fixture
+def other_url(private_url: str, private_server: MariaDb, mysql_port: int, mysql_url: str) -> Iterator[str]:
+    """URL of a database of the same name on another server, which is no copy of it."""
+    name = private_url.rsplit("/", 1)[1]
+    run_sql(mysql_port, f"CREATE DATABASE {name}", f"GRANT ALL ON {name}.* TO '{USER}'@'127.0.0.1'")
+    yield private_url.replace(f":{private_server.port}/", f":{mysql_port}/")
+    run_sql(mysql_port, f"DROP DATABASE {name}")
+
+
+async def test_a_server_that_hangs_is_left_for_another(
+    private_url: str, private_server: MariaDb, other_url: str, mysql_port: int
+) -> None:
+    """Nobody waits for the deadline of a statement that the server will not answer. That the other server is no copy
+    shows where the answers come from."""
+    both = private_url.replace(f":{private_server.port}/", f":{private_server.port},127.0.0.1:{mysql_port}/")
+    async with open_directory(other_url, timing=PATIENT) as other:
+        await start_counter(other)
+        await other.write(count_up("counter", ""))
+    async with open_directory(both, timing=PATIENT) as directory:
+        assert isinstance(directory, MysqlDirectory)
+        await start_counter(directory)
+        assert await counter(directory) == 0
+        private_server.pause()
+        try:
+            written = directory.effect(effect_key(request_id(1)), count_up("counter", "")), counter(directory)
+            with anyio.fail_after(PATIENT.directory_deadline_s / 2):
+                await asyncio.gather(*written)
+            assert await counter(directory) == 2
+            assert directory.server.port == mysql_port
+        finally:
+            private_server.resume()
+        await until(lambda: counter(directory), lambda found: found == 0)
+        assert directory.server.port == private_server.port
 
 
 async def test_a_cancelled_call_leaves_no_rows_for_the_next(mysql_url: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from node.directory.interface import StatementFailed
 from node.directory.mysql_text import literal, render
-from node.directory.url import MysqlUrl, SqliteUrl, parse_directory_url
+from node.directory.url import MysqlUrl, Server, SqliteUrl, parse_directory_url
 from shared.errors import InvalidInput
 from shared.net.paths import is_loopback
 
@@ -18,7 +18,7 @@ def test_sqlite_paths() -> None:
 
 def test_mysql_parts_are_decoded() -> None:
     url = parse_directory_url("mysql://us%40er:p%3Aa%2Fs%C3%A9@db.example:3307/glimpse?tls=required")
-    assert url == MysqlUrl("db.example", 3307, "us@er", "p:a/sé", "glimpse", "required", None)
+    assert url == MysqlUrl((Server("db.example", 3307),), "us@er", "p:a/sé", "glimpse", "required", None)
     assert "p:a/sé" not in repr(url)
     assert "p:a/sé" not in url.place
 
@@ -36,13 +36,24 @@ def test_mysql_parts_are_decoded() -> None:
 def test_tls_is_on_unless_the_server_is_this_machine(place: str, tls: str) -> None:
     url = parse_directory_url(f"mysql://u:p@{place}/d")
     assert isinstance(url, MysqlUrl)
-    assert (url.tls, url.port) == (tls, 3306)
+    assert (url.tls, url.servers[0].port) == (tls, 3306)
 
 
 def test_an_authority_turns_checking_on() -> None:
     url = parse_directory_url("mysql://u:p@127.0.0.1/d?ca=/etc/ca.pem")
     assert isinstance(url, MysqlUrl)
     assert (url.tls, url.ca) == ("verify", "/etc/ca.pem")
+
+
+def test_several_servers_of_one_database() -> None:
+    url = parse_directory_url("mysql://u:p@a.example,b.example:3307,[2001:db8::1]:3308/d?order=spread")
+    assert isinstance(url, MysqlUrl)
+    assert url.servers == (Server("a.example", 3306), Server("b.example", 3307), Server("2001:db8::1", 3308))
+    assert (url.order, url.tls) == ("spread", "verify")
+    assert url.place == "a.example:3306,b.example:3307,[2001:db8::1]:3308/d"
+    local = parse_directory_url("mysql://u:p@127.0.0.1:1,[::1]:2/d")
+    assert isinstance(local, MysqlUrl)
+    assert (local.tls, local.order) == ("off", "listed")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +81,10 @@ def test_an_authority_turns_checking_on() -> None:
         "mysql://u:hunter2@h/d?speed=9",
         "mysql://u:hunter2@h/d?tls=off&ca=/x",
         "mysql://u:hunter2@[::1/d",
+        "mysql://u:hunter2@a,/d",
+        "mysql://u:hunter2@a,b,a:3306/d",
+        f"mysql://u:hunter2@{','.join(f'h{number}' for number in range(17))}/d",
+        "mysql://u:hunter2@a,b/d?order=random",
         "mysql://u:hunter2@h/d#part",
     ],
 )

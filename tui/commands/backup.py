@@ -137,4 +137,5 @@ def load_command(place: MysqlUrl, file: Path) -> str:
 
 
 def _connection(place: MysqlUrl) -> list[str]:
-    return [f"--host={place.host}", f"--port={place.port}", f"--user={place.user}", "--password"]
+    host, port = place.servers[0]
+    return [f"--host={host}", f"--port={port}", f"--user={place.user}", "--password"]
