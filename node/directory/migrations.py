@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from node.directory.interface import EngineName, Query, StatementFailed, Step, Tx
-from node.directory.schema import META, MIGRATIONS, Column, Index, Migration, Renamed, Seed, Table
+from node.directory.schema import META, MIGRATIONS, Column, Filled, Index, Migration, Renamed, Seed, Table
 from shared.errors import UserError
 
 _SQLITE_TYPES = {
@@ -62,6 +62,8 @@ def migrate(engine: EngineName, migrations: Sequence[Migration] = MIGRATIONS) ->
                 yield from _create(engine, step)
             elif isinstance(step, Column):
                 yield from _add(engine, step)
+            elif isinstance(step, Filled):
+                yield Query(f"UPDATE {step.table} SET {step.column} = {step.value} WHERE {step.column} IS NULL")  # noqa: S608
             elif isinstance(step, Renamed):
                 yield from _rename(engine, step)
             elif isinstance(step, Index):

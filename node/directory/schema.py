@@ -38,6 +38,15 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """A column that a released table got, with its values for the rows that have none."""
+
+    table: str
+    column: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Renamed:
     """A column of a released table that has another name from now on."""
 
@@ -60,7 +69,7 @@ class Migration:
     """The steps from the schema before `version` to `version`; each may be repeated after a crash in between."""
 
     version: int
-    steps: tuple[Table | Column | Renamed | Index | Seed, ...]
+    steps: tuple[Table | Column | Filled | Renamed | Index | Seed, ...]
 
 
 META: Final = Table("meta", ("name {text:32} NOT NULL PRIMARY KEY", "value {big} NOT NULL"))
@@ -80,6 +89,7 @@ ACCOUNTS: Final = Table(
     ),
     (("accounts_by_name", "name, id"),),
 )
+"""From version 7 on there is `sort_name`, the name without differences of case."""
 
 PRESENCE: Final = Table(
     "presence",
@@ -388,4 +398,18 @@ MIGRATIONS: Final = (
         ),
     ),
     Migration(6, (HELD_COPIES, HELD_PARTS)),
+    Migration(
+        7,
+        (
+            Column("accounts", "sort_name {text:128}"),
+            Filled("accounts", "sort_name", "LOWER(name)"),
+            Index("accounts", "accounts_by_sort_name", "sort_name, id"),
+            Index("images", "images_offered", "owner_id, state, created, id"),
+            Index("images", "images_owned", "owner_id, created, id"),
+            Index("asks", "asks_received", "owner_id, created, id"),
+            Index("asks", "asks_made", "viewer_id, created, id"),
+            Index("grants", "grants_held", "viewer_id, created, id"),
+            Index("grants", "grants_given", "owner_id, created, id"),
+        ),
+    ),
 )

@@ -2,12 +2,13 @@
 
 # ruff: noqa: S608 - what is put into statements here are this package's own names; values are bound.
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from node.directory.interface import Query, Row, Step, Transaction, Tx, Value, in_list
 from node.services import holdings, mail
-from node.services.common import Call, Caller, Served, not_found, page_of, read_epoch
+from node.services.common import Call, Caller, Served, count, not_found, read_epoch
 from shared.errors import Refused, RemoteError
 from shared.identity import PublicIdentity, verify_signature
 from shared.text import is_clean
@@ -26,6 +27,8 @@ from shared.wire.operations import (
 )
 from shared.wire.refusals import RefusalCode
 
+_SORT_NAME_CHARACTERS: Final = 128
+"""What `accounts.sort_name` has room for: folding makes up to three characters of one."""
 _LAST_SEEN_STEP_S: Final = 60.0
 """How exactly keep-alives record when an account was last seen; finer would be a write each time."""
 _PRESENT: Final = "expires > :clock AND expires <= :furthest"
@@ -109,6 +112,7 @@ def register(call: Call, operation: Register) -> Transaction[Served]:
     def run(tx: Tx) -> Step[Served]:
         row: dict[str, Value] = {
             "name": name,
+            "sort_name": name.casefold()[:_SORT_NAME_CHARACTERS],
             "signing_key": operation.signing_key,
             "session_key": operation.session_key,
             "session_signature": operation.session_signature,
@@ -248,35 +252,67 @@ def refresh(caller: Caller, device: str, port: int, *, presence_s: float) -> Tra
 
 
 def list_users(call: Call, operation: ListUsers) -> Transaction[Users]:
-    """Return a page of the accounts that match, online ones first, then by name."""
+    """Return a page of the accounts that match, online ones first, then by name.
+
+    Those online are few and are found from their presence; the others are read in the order of an index, so that a page
+    of a large cloud costs no more than one of a small cloud. Together in one statement they would all be sorted.
+    """
+    first, page_rows = operation.page * operation.page_rows, operation.page_rows
 
     def run(tx: Tx) -> Step[Users]:
-        where, parameters = _matching(operation.text)
-        total = (yield Query(f"SELECT COUNT(*) AS n FROM accounts a{where}", parameters)).scalar()
-        rows = yield Query(
-            "SELECT a.id, a.name, a.signing_key, a.last_seen, "
-            "CASE WHEN p.account_id IS NULL THEN 0 ELSE 1 END AS online "
-            f"FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND {_PRESENT}"
-            f"{where} ORDER BY online DESC, LOWER(a.name), a.id" + page_of(operation.page, operation.page_rows),
-            {**parameters, **_span(tx.clock, call.environment.presence_s)},
+        matching, parameters = _matching(operation.text)
+        parameters |= _span(tx.clock, call.environment.presence_s)
+        online = f"FROM presence p JOIN accounts a ON a.id = p.account_id WHERE {_PRESENT}{matching}"
+        offline = (
+            f"FROM accounts a WHERE NOT EXISTS (SELECT 1 FROM presence p WHERE p.account_id = a.id AND {_PRESENT})"
+            f"{matching}"
         )
-        images = yield from _image_counts([row["id"] for row in rows.rows])
-        return Users(rows=[_user_row(row, images, tx.now) for row in rows.rows], total=int(total))
+        present = yield from count(Query(f"SELECT COUNT(*) AS n {online}", parameters))
+        shown = (yield _listed(online, first, page_rows, parameters)).rows if first < present else []
+        listed = [(int(row["id"]), True) for row in shown]
+        if len(listed) < page_rows:
+            shown = (yield _listed(offline, max(0, first - present), page_rows - len(listed), parameters)).rows
+            listed += [(int(row["id"]), False) for row in shown]
+        total = first + len(listed)
+        if len(listed) == page_rows or (first and not listed):
+            everybody = f"SELECT COUNT(*) AS n FROM accounts a WHERE a.id > 0{matching}"
+            total = yield from count(Query(everybody, parameters))
+        rows = yield from _rows_of([account for account, _ in listed])
+        images = yield from _image_counts(list(rows))
+        users = [_user_row(rows[account], images.get(account, 0), tx.now, online=at) for account, at in listed]
+        return Users(rows=users, total=total)
 
     return run
 
 
-def _matching(text: str) -> tuple[str, dict[str, Value]]:
-    """Return the WHERE clause for a text in name or id. The text's own wildcards stand for themselves.
+def _listed(source: str, first: int, rows: int, parameters: Mapping[str, Value]) -> Query:
+    """Return the statement for some numbers of a list of accounts, in the order of their names; an index holds both."""
+    return Query(
+        f"SELECT a.id, a.sort_name {source} ORDER BY a.sort_name, a.id LIMIT {int(rows)} OFFSET {int(first)}",
+        parameters,
+    )
 
-    Case is ignored as far as the engine can: SQLite lowers ASCII letters only, hence also the text as it was typed.
+
+def _rows_of(accounts: list[int]) -> Step[dict[int, Row]]:
+    if not accounts:
+        return {}
+    inside, parameters = in_list("account", accounts)
+    rows = yield Query(f"SELECT id, name, signing_key, last_seen FROM accounts WHERE id IN ({inside})", parameters)
+    return {int(row["id"]): row for row in rows.rows}
+
+
+def _matching(text: str) -> tuple[str, dict[str, Value]]:
+    """Return what a WHERE clause goes on with for a text in name or id. The text's own wildcards stand for themselves.
+
+    Case is ignored; of names that were registered before `sort_name` was kept, SQLite knows only that of ASCII letters,
+    hence also the text as it was typed.
     """
     if not text:
         return "", {}
-    clauses = ["LOWER(a.name) LIKE :lowered ESCAPE '!'", "a.name LIKE :typed ESCAPE '!'"]
+    clauses = ["a.sort_name LIKE :folded ESCAPE '!'", "a.name LIKE :typed ESCAPE '!'"]
     if text.isascii() and text.isdigit():
         clauses.append("CAST(a.id AS CHAR) LIKE :typed ESCAPE '!'")
-    return f" WHERE ({' OR '.join(clauses)})", {"lowered": _containing(text.lower()), "typed": _containing(text)}
+    return f" AND ({' OR '.join(clauses)})", {"folded": _containing(text.casefold()), "typed": _containing(text)}
 
 
 def _containing(text: str) -> str:
@@ -297,15 +333,14 @@ def _image_counts(accounts: list[int]) -> Step[dict[int, int]]:
     return {row["owner_id"]: int(row["n"]) for row in rows.rows}
 
 
-def _user_row(row: Row, images: dict[int, int], now: float) -> UserRow:
-    online = bool(row["online"])
+def _user_row(row: Row, images: int, now: float, *, online: bool) -> UserRow:
     last_seen = now if online else row["last_seen"] or None
     return UserRow(
         account=row["id"],
         name=row["name"],
         signing_key=bytes(row["signing_key"]),
         online=online,
-        images=images.get(row["id"], 0),
+        images=images,
         last_seen=last_seen,
     )
 

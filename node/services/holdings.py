@@ -138,7 +138,7 @@ def listed(call: Call, operation: ListGrants) -> Transaction[Grants]:
             where += " AND g.image_id = :image"
         total = yield from count(Query(f"SELECT COUNT(*) AS n FROM grants g {where}", parameters))
         rows = yield Query(
-            f"SELECT {_COLUMNS} FROM {_TABLES} {where} ORDER BY g.created DESC, g.id{page_of(operation.page)}",
+            f"SELECT {_COLUMNS} FROM {_TABLES} {where} ORDER BY g.created DESC, g.id DESC{page_of(operation.page)}",
             parameters,
         )
         epoch = yield from read_epoch()

@@ -183,7 +183,9 @@ def offered(_call: Call, operation: OfferedImages) -> Transaction[Images]:
         parameters: dict[str, Value] = {"owner": operation.owner, "ready": READY}
         where = "FROM images WHERE owner_id = :owner AND state = :ready"
         total = yield from count(Query(f"SELECT COUNT(*) AS n {where}", parameters))
-        rows = yield Query(f"SELECT {_COLUMNS} {where} ORDER BY created DESC, id{page_of(operation.page)}", parameters)
+        rows = yield Query(
+            f"SELECT {_COLUMNS} {where} ORDER BY created DESC, id DESC{page_of(operation.page)}", parameters
+        )
         return Images(owner=operation.owner, rows=[_image_row(row) for row in rows.rows], total=total)
 
     return run
@@ -197,7 +199,8 @@ def mine(call: Call, operation: MyImages) -> Transaction[Images]:
         parameters: dict[str, Value] = {"owner": call.caller.account}
         total = yield from count(Query("SELECT COUNT(*) AS n FROM images WHERE owner_id = :owner", parameters))
         rows = yield Query(
-            f"SELECT {_COLUMNS} FROM images WHERE owner_id = :owner ORDER BY created DESC, id{page_of(operation.page)}",
+            f"SELECT {_COLUMNS} FROM images WHERE owner_id = :owner "
+            f"ORDER BY created DESC, id DESC{page_of(operation.page)}",
             parameters,
         )
         totals = yield from _totals([row["id"] for row in rows.rows])

@@ -281,7 +281,7 @@ def listed(call: Call, operation: ListAsks) -> Transaction[Asks]:
         total = yield from count(Query(f"SELECT COUNT(*) AS n FROM asks k WHERE k.{party} = :caller{only}", mine))
         rows = yield Query(
             f"SELECT {_COLUMNS} FROM {_TABLES} WHERE k.{party} = :caller{only} "
-            f"ORDER BY k.created DESC, k.id{page_of(operation.page)}",
+            f"ORDER BY k.created DESC, k.id DESC{page_of(operation.page)}",
             mine,
         )
         return Asks(rows=[ask_row(row) for row in rows.rows], total=total)
