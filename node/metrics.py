@@ -1,6 +1,9 @@
-"""Prometheus metrics of one node, served over HTTP by threads of their own; for whoever runs the node.
+"""Prometheus metrics and health of one node, served over HTTP by threads of their own; for whoever runs the node.
 
-Figures are taken in the event loop when they are scraped, which costs it well under a millisecond; text is made and
+`/metrics` has the figures. `/healthz` is 200 while the node's event loop answers: a supervisor restarts one that does
+not. `/readyz` is 200 while requests should come here, and otherwise 503 with the reasons, a line each.
+
+Figures are taken in the event loop when they are asked for, which costs it well under a millisecond; text is made and
 sent elsewhere. There is no key to it, hence loopback unless told otherwise, and nothing in it names a person.
 """
 
@@ -10,16 +13,20 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from node.health import hindrances
 from node.node_stats import NodeSnapshot, NodeStats
 from node.roles import Role
+from shared.config import PROTOCOL_VERSION
 from shared.errors import InvalidInput
 from shared.wire import operations
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
@@ -32,6 +39,7 @@ IDLE_CLIENT_S = 5.0
 """A client that sends nothing for this long is let go."""
 MAX_SCRAPES = 8
 """Requests in hand at once; further ones are turned away."""
+_VERSION = version("glimpse")
 _OPERATIONS = {kind.__struct_config__.tag: kind.__name__ for kind in operations.Operation.__args__}
 
 
@@ -44,8 +52,15 @@ class NodeCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all families. Raises `TimeoutError` where the node is stuck, which makes the scrape fail."""
-        asked = asyncio.run_coroutine_threadsafe(self._snapshot(), self._loop)
-        return families(asked.result(SCRAPE_PATIENCE_S))
+        return families(self.snapshot())
+
+    def snapshot(self) -> NodeSnapshot:
+        """Return the node as it is now. Raises `TimeoutError` where it is stuck."""
+        return asyncio.run_coroutine_threadsafe(self._snapshot(), self._loop).result(SCRAPE_PATIENCE_S)
+
+    def beat(self) -> None:
+        """Return once the event loop has had a turn. Raises `TimeoutError` where it is stuck."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(SCRAPE_PATIENCE_S)
 
     async def _snapshot(self) -> NodeSnapshot:
         await self._stats.ping()
@@ -91,6 +106,10 @@ def _histogram(name: str, text: str, node: str, counts: Sequence[int], sum_ms: f
 
 
 def _election(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
+    text = "1; the version of Glimpse and the protocol that it speaks are labels."
+    labels = (_VERSION, str(PROTOCOL_VERSION))
+    yield _labelled(GaugeMetricFamily, "glimpse_build_info", text, ("version", "protocol"), node, [(labels, 1.0)])
+    yield _gauge("glimpse_node_uptime_seconds", "Since this life of the node began.", node, taken.uptime_s)
     yield _labelled(
         GaugeMetricFamily,
         "glimpse_election_role",
@@ -246,6 +265,37 @@ def _network(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     )
 
 
+# --- Health ----------------------------------------------------------------------------------------------------------
+def _health(collector: NodeCollector, path: str) -> tuple[str, str]:
+    """Return the status and the text for a path of `_app`."""
+    if path not in ("/healthz", "/readyz"):
+        return "404 Not Found", "There are /metrics, /healthz and /readyz.\n"
+    try:
+        if path == "/healthz":
+            collector.beat()
+            return "200 OK", "ok\n"
+        found = hindrances(collector.snapshot())
+    except TimeoutError:
+        return "503 Service Unavailable", f"The node has not answered for {SCRAPE_PATIENCE_S:.0f} s.\n"
+    return ("503 Service Unavailable", "\n".join(found) + "\n") if found else ("200 OK", "ok\n")
+
+
+def _app(collector: NodeCollector) -> WSGIApplication:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    metrics = make_wsgi_app(registry)
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/metrics":
+            return metrics(environ, start_response)  # type: ignore[no-any-return]
+        status, text = _health(collector, environ["PATH_INFO"])
+        body = text.encode()
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return serve
+
+
 # --- The server ------------------------------------------------------------------------------------------------------
 class _Handler(WSGIRequestHandler):
     timeout = IDLE_CLIENT_S
@@ -282,11 +332,9 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 @contextmanager
 def serving_metrics(stats: NodeStats, loop: asyncio.AbstractEventLoop, host: str, port: int) -> Iterator[None]:
-    """Serve /metrics for the length of a `with` block. Raises `InvalidInput` where the address cannot be had."""
-    registry = CollectorRegistry()
-    registry.register(NodeCollector(stats, loop))
+    """Serve them for the length of a `with` block. Raises `InvalidInput` where the address cannot be had."""
     try:
-        server = make_server(host, port, make_wsgi_app(registry), _Server, handler_class=_Handler)
+        server = make_server(host, port, _app(NodeCollector(stats, loop)), _Server, handler_class=_Handler)
     except (OSError, OverflowError) as error:
         raise InvalidInput(f"Metrics cannot be served at {host}:{port}: {error}.") from None
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)

@@ -1,6 +1,9 @@
-"""Metrics of real nodes, scraped over HTTP."""
+"""Metrics and health of real nodes, scraped over HTTP."""
 
+import os
+import signal
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.cluster import RunningCluster
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, wait_until
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.xdist_group("nodes")
@@ -55,6 +58,34 @@ def test_nodes_tell_prometheus_what_they_do(cluster: RunningCluster, base_port: 
         assert found["glimpse_network_bytes_total"] > 0
         assert found["glimpse_process_cpu_seconds_total"] > 0
     assert sum(found["glimpse_requests_total"] for found in scraped) >= 60
+
+
+def look(port: int, path: str) -> tuple[int, str]:
+    """Return the status and the text of a page."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+def test_health_and_readiness_are_told_apart(cluster: RunningCluster, base_port: int) -> None:
+    """A drained node and one without quorum live, but are not ready; a node that hangs is neither."""
+    wait_until(lambda: look(base_port, "/readyz") == (200, "ok\n"))
+    assert look(base_port, "/healthz") == (200, "ok\n")
+    assert look(base_port, "/")[0] == look(base_port, "/metrics/x")[0] == 404
+    assert cluster.glimpse("order", "n1", "drain").returncode == 0
+    wait_until(lambda: look(base_port, "/readyz")[0] == 503)
+    assert look(base_port, "/readyz")[1] == "An operator's order keeps work from this node.\n"
+    assert look(base_port, "/healthz")[0] == 200
+    assert cluster.glimpse("order", "n1", "undrain").returncode == 0
+    wait_until(lambda: look(base_port, "/readyz")[0] == 200)
+    for pid in [cluster.pid(name) for name in ("n2", "n3")]:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: look(base_port, "/readyz")[0] == 503)
+    assert look(base_port, "/readyz")[1].startswith("No leader is known")
+    assert look(base_port, "/healthz")[0] == 200
 
 
 def test_slow_clients_hold_nothing_up(cluster: RunningCluster, base_port: int) -> None:
