@@ -3,7 +3,7 @@ of the two may look for a path to the other."""
 
 from typing import Final
 
-from node.directory.interface import Query, Step, Transaction, Tx
+from node.directory.interface import Query, Step, Transaction, Tx, Value
 from node.services import mail
 from node.services.common import Call, Caller, Served, count, living_grant, mail_id
 from node.services.mail import MailKind, Post
@@ -11,6 +11,8 @@ from shared.wire.operations import CopyWanted, Done, WantCopy
 
 WANTED_PER_GRANT: Final = 3
 """Unread wishes for the copy of one grant in its owner's mailbox; one is enough, devices may each have their own."""
+TOLD_WITHIN_S: Final = 60.0
+"""How long after its last change an owner may still look for a path over a grant that is over: to tell that it is."""
 
 
 def want(call: Call, operation: WantCopy) -> Transaction[Served]:
@@ -40,17 +42,21 @@ def want(call: Call, operation: WantCopy) -> Transaction[Served]:
 
 
 def other_party(call: Call, grant: str) -> Transaction[int]:
-    """Return the account on the other side of a grant that the caller gave or holds. Refuses one that is over."""
+    """Return the account on the other side of a grant that the caller gave or holds.
+
+    Refuses one that is over, but to its owner right after a change: a running look ends when the viewer's peer is told.
+    """
+    caller = call.caller.account
+    sql = "SELECT owner_id, viewer_id, revoked, expires, updated FROM grants WHERE id = :grant AND "
+    parameters: dict[str, Value] = {"grant": grant, "caller": caller}
 
     def run(tx: Tx) -> Step[int]:
-        row = yield from living_grant(
-            tx,
-            "SELECT owner_id, viewer_id, revoked, expires FROM grants "
-            "WHERE id = :grant AND (owner_id = :caller OR viewer_id = :caller)",
-            {"grant": grant, "caller": call.caller.account},
-        )
+        given = (yield Query(sql + "owner_id = :caller", parameters)).one()
+        if given is not None and tx.now < given["updated"] + TOLD_WITHIN_S:
+            return int(given["viewer_id"])
+        row = yield from living_grant(tx, sql + "(owner_id = :caller OR viewer_id = :caller)", parameters)
         owner, viewer = int(row["owner_id"]), int(row["viewer_id"])
-        return viewer if owner == call.caller.account else owner
+        return viewer if owner == caller else owner
 
     return run
 

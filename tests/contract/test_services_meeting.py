@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from node.services.common import Caller
+from node.services.copies import TOLD_WITHIN_S
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
@@ -42,17 +43,18 @@ async def test_the_two_parties_of_a_grant_may_meet_and_nobody_else(place, ann, b
     assert await refused(meets(place.stranger(), grant)) == "unknown_account"
 
 
-async def test_nobody_meets_over_rights_that_are_over(place, ann, bob) -> None:
-    image = await ann.image()
-    grant = (await ann.give(bob, image, 3)).operation.grant
-    await place.run("UPDATE grants SET expires = 1 WHERE id = :grant", grant=grant)
-    assert await refused(meets(ann, grant)) == "expired"
-    other = await ann.give(bob, await ann.image(), 3)
-    row = (await ann.get(ops.GetGrant(grant=other.operation.grant))).grant
+async def test_over_rights_that_are_over_only_their_owner_meets_and_only_to_tell_it(place, ann, bob) -> None:
+    grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
+    other = (await ann.give(bob, await ann.image(), 3)).operation.grant
+    row = (await ann.get(ops.GetGrant(grant=grant))).grant
     record = encode_record(change_rights(ann.identity, decode_record(row.record), revoked=True))
-    await ann.ask(ops.ChangeRights(grant=row.grant, record=record, met_version=1, met_consumed=0))
-    for person in (ann, bob):
-        assert await refused(meets(person, row.grant)) == "revoked"
+    await ann.ask(ops.ChangeRights(grant=grant, record=record, met_version=1, met_consumed=0))
+    await place.run("UPDATE grants SET expires = 1 WHERE id = :grant", grant=other)
+    for over, code in ((grant, "revoked"), (other, "expired")):
+        assert await meets(ann, over) == [(ann.account, bob.account, over, HERE)]
+        assert await refused(meets(bob, over)) == code
+        await place.run("UPDATE grants SET updated = updated - :told WHERE id = :grant", grant=over, told=TOLD_WITHIN_S)
+        assert await refused(meets(ann, over)) == code
 
 
 async def test_who_hides_is_online_without_an_address(place, ann, bob) -> None:

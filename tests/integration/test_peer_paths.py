@@ -17,13 +17,14 @@ from shared.wire import operations as ops
 from tests import photos
 from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.integration.endpoints import until as turning_until
+from tests.integration.test_looks import heard
 from tests.integration.test_peers import received
 from tests.patience import PATIENCE_S, until
 from tests.ports import free_ports
 from tui.client.host import LocalHost
 from tui.client.settings import load_settings
 from tui.commands.up import set_up
-from tui.peer.events import CopyProgress
+from tui.peer.events import CopyProgress, RightsHeard, RightsUpdated
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("paths"), pytest.mark.usefixtures("first_try")]
 
@@ -159,6 +160,30 @@ async def test_an_agent_and_the_client_hide_where_they_are_if_told_to(
         assert peer._paths.candidates() == ()
         await host.close()
         tasks.cancel_scope.cancel()
+
+
+async def test_a_revocation_reaches_a_peer_behind_a_node_at_once(
+    people: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look ends when its viewer's peer hears of it. The two may not have spoken for hours, and no mail comes here."""
+    owner, viewer = await people("ada"), await people("ben", relay_only=True)
+    await given(owner, viewer, photo)
+    [image] = [row.image for row in await viewer.peer_images()]
+    for session in owner._context.endpoint.sessions:
+        if session.roams:
+            owner._context.endpoint.close_session(session)
+
+    async def no_mail() -> None:
+        """Nothing comes."""
+
+    monkeypatch.setattr(viewer._mailbox, "fetch", no_mail)
+    with owner.subscribe() as told, viewer.subscribe() as changed:
+        await owner.revoke(image, viewer.me.account)
+        await heard(changed, RightsUpdated, lambda event: event.revoked)
+        await heard(told, RightsHeard, lambda event: event.revoked)
+    assert all(
+        session.address[1] != viewer._context.endpoint.local_address[1] for session in owner._context.endpoint.sessions
+    )
 
 
 async def test_two_people_in_one_network_go_directly(people: Any, photo: Path) -> None:
