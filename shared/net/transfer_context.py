@@ -116,7 +116,9 @@ class TransferContext:
         before the other side's latest one has lost whom it was with.
         """
         alive_s = self.timing.session_idle_s / 3
-        with anyio.move_on_after(min(STANDS_STILL_S, alive_s, math.inf if every_s is None else every_s)):
+        still_s = self.clock() - driver.moved_at
+        pause_s = STANDS_STILL_S - still_s if still_s < STANDS_STILL_S else STANDS_STILL_S
+        with anyio.move_on_after(min(pause_s, alive_s, math.inf if every_s is None else every_s)):
             await driver.ended.wait()
             return True
         now = self.clock()

@@ -46,7 +46,8 @@ RELAYS_LATER_S: Final = 0.1
 CHECK_PAUSE_S: Final = 0.5
 """Least time between two doubts."""
 STRANDED_S: Final = 0.3
-"""When none of the paths has answered for so long, the owner is asked for another one."""
+"""When none of the paths has answered for so long, the owner is asked for another one; at once where a session that
+goes through a node knows no path through another."""
 _REMEMBERED_PROBES: Final = 32
 _ROUNDING_S: Final = 1e-6
 """So much later than computed there is a whole probe to be sent, however times are rounded."""
@@ -145,7 +146,8 @@ class PathChoice:
         self._doubted_at = now
         self._others_at = now + max(HEAD_START_S, HEAD_START_RTTS * rtt_s)
         self._relays_at = self._others_at + (RELAYS_LATER_S if self.is_direct else 0.0)
-        self._stranded_at = self._others_at + STRANDED_S
+        has_another = self.is_direct or len(self._relayed) > 1
+        self._stranded_at = self._others_at + (STRANDED_S if has_another else 0.0)
         self._queue.appendleft(self.current)
         self._probe_at = min(self._probe_at, now)
 

@@ -4,6 +4,7 @@ Everything runs in network namespaces of this machine (`tests.namespaces`): thre
 """
 
 import os
+import signal
 import tempfile
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,10 @@ ROUNDS = 3
 LARGE_PX = (1_400, 1_100)
 FIRST_BYTE_BARS_S = {"direct": 0.3, "punched": 1.0, "relayed": 1.0}
 RELAYED_BAR = 0.4
+MOVE_BAR_S = 1.0
+DEATHS = 5
+DYING_MBIT_PER_S = 12
+"""A picture takes some seconds then."""
 
 
 def rows() -> list[Row]:
@@ -30,7 +35,7 @@ def rows() -> list[Row]:
         tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder,
         cloud(Path(folder)) as running,
     ):
-        return [*_table(running), _speed(running)]
+        return [*_table(running), _speed(running), _dying(running)]
 
 
 def _table(running: Cloud) -> list[Row]:
@@ -80,10 +85,16 @@ def _first_bytes(found: list[Taken], kind: str) -> Row:
     return Row(f"first byte, {kind}", middle, "s", "", None, middle, "at most", FIRST_BYTE_BARS_S[kind], note)
 
 
+def _large(running: Cloud) -> Path:
+    large = running.folder / "large.png"
+    if not large.exists():
+        Image.frombytes("RGB", LARGE_PX, os.urandom(3 * LARGE_PX[0] * LARGE_PX[1])).save(large)
+    return large
+
+
 def _speed(running: Cloud) -> Row:
     """Send large pictures in turn on a punched path and through a node, of the same sizes of datagrams."""
-    large = running.folder / "large.png"
-    Image.frombytes("RGB", LARGE_PX, os.urandom(3 * LARGE_PX[0] * LARGE_PX[1])).save(large)
+    large = _large(running)
     pairs = [(running.person(home), running.person(home)) for home in (Home.RESTRICTED, Home.SYMMETRIC)]
     give(running, *pairs[0], (Home.RESTRICTED, Home.RESTRICTED))
     speeds: list[list[float]] = [[], []]
@@ -93,6 +104,29 @@ def _speed(running: Cloud) -> Row:
     direct, relayed = map(median, speeds)
     what, against = f"{large.stat().st_size / 1e6:.0f} MB picture through a node", "punched"
     return Row(what, relayed, "MB/s", against, direct, relayed / direct, "at least", RELAYED_BAR)
+
+
+def _dying(running: Cloud) -> Row:
+    """Kill the node that carries a picture, again and again."""
+    large = _large(running)
+    owner, viewer = (running.person(Home.SYMMETRIC) for _ in range(2))
+    running.internet.narrow(owner.namespace, DYING_MBIT_PER_S)
+    silent, led = [], []
+    for _ in range(DEATHS):
+        image = owner.ask("encrypt", path=str(large))["image"]
+        status = running.status()
+        owner.tell("grant", image=image, viewer=viewer.account)
+        carries = viewer.ask("coming", share=0.4)["path"].removeprefix("through ")
+        os.kill(next(node["pid"] for node in status["nodes"] if node["name"] == carries), signal.SIGKILL)
+        silent.append(viewer.ask("open", image=image)["silent"])
+        owner.answer()
+        led.append(carries == status["leader"])
+        print(f"  {carries}{', which led,' if led[-1] else ''} killed: silent for {silent[-1]:.2f} s", flush=True)
+        running.start(carries)
+    note = f"{DEATHS} times, the worst {max(silent):.2f} s; {sum(led)} of them led"
+    middle = median(silent)
+    what = "silence when the node that carries is killed"
+    return Row(what, middle, "s", "", None, middle, "at most", MOVE_BAR_S, note)
 
 
 def _mb_per_s(running: Cloud, owner: Person, viewer: Person, picture: Path) -> float:

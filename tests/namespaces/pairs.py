@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.integration.cluster import GLIMPSE
 from tests.namespaces.world import NODES_HOST, Home, Internet, within
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, wait_until
 
 BASE_PORT = 47_600
 UPGRADED_WITHIN_S = 6.0
@@ -106,6 +106,25 @@ class Cloud:
         ready = self.nodes.stdout.readline()
         assert ready.startswith("ready "), ready
         self.file = folder / "cloud" / "cluster.toml"
+
+    def status(self) -> dict[str, Any]:
+        """Return how the nodes are, as `glimpse status` says."""
+        command = [*GLIMPSE, "status", "--json", "--cluster", str(self.file)]
+        told = subprocess.run(within(self.internet.nodes, command), capture_output=True, check=True)
+        return json.loads(told.stdout)
+
+    def pid(self, node: str) -> int:
+        """Return the process of a node."""
+        [pid] = [row["pid"] for row in self.status()["nodes"] if row["name"] == node]
+        return int(pid)
+
+    def start(self, node: str) -> None:
+        """Start a node again that was killed."""
+        command = [*GLIMPSE, "node", "--cluster", str(self.file), "--name", node]
+        process = subprocess.Popen(within(self.internet.nodes, command))
+        self._stack.callback(process.wait, PATIENCE_S)
+        self._stack.callback(process.terminate)
+        wait_until(lambda: all(row.get("role") for row in self.status()["nodes"]))
 
     def _stop(self) -> None:
         assert self.nodes.stdout is not None

@@ -28,13 +28,22 @@ class Told:
         self.last: dict[str, float] = {}
         """When the last ones were."""
         self.paths: dict[str, list[str]] = {}
+        self.silent: dict[str, float] = {}
+        """The longest time between two pieces of news of a copy, in seconds."""
+        self.coming_now: CopyProgress | None = None
         self.here: set[str] = set()
+        self._heard = 0.0
         self._news = anyio.Event()
 
     async def watch(self) -> None:
         async for event in self.peer.events():
             if isinstance(event, CopyProgress) and event.done:
-                self.first.setdefault(event.grant, time.time())
+                now = time.time()
+                if event.grant in self.first:
+                    self.silent[event.grant] = max(self.silent.get(event.grant, 0.0), now - self._heard)
+                self._heard = now
+                self.coming_now = event
+                self.first.setdefault(event.grant, now)
                 paths = self.paths.setdefault(event.grant, [])
                 if event.path not in paths[-1:]:
                     paths.append(event.path)
@@ -57,12 +66,27 @@ class Told:
         await self._until(lambda: grant in self.last)
         return {"began": began, "last": self.last[grant], "paths": self.paths[grant]}
 
+    async def coming(self, share: float) -> dict[str, Any]:
+        """Wait until so much of a copy is here that is still coming; return the path that it takes."""
+
+        def is_so_far() -> bool:
+            event = self.coming_now
+            return event is not None and share <= event.done / event.total < 1
+
+        await self._until(is_so_far)
+        assert self.coming_now is not None
+        return {"path": self.coming_now.path}
+
     async def open(self, image: str) -> dict[str, Any]:
         """Wait for a copy and look at it."""
         await self._until(lambda: image in self.here)
         [held] = [row for row in await self.peer.peer_images() if row.image == image]
         view = await self.peer.view(image)
-        return {"first": self.first.get(held.grant), "sha256": hashlib.sha256(view.data).hexdigest()}
+        return {
+            "first": self.first.get(held.grant),
+            "silent": self.silent.get(held.grant),
+            "sha256": hashlib.sha256(view.data).hexdigest(),
+        }
 
     async def final(self, within_s: float) -> dict[str, Any]:
         """Wait until the youngest session with another peer goes directly, or for so long; tell how it goes."""

@@ -90,6 +90,10 @@ class Internet:
         _run(peer, "ip route add default via 192.168.1.1")
         return peer
 
+    def narrow(self, peer: str, mbit_per_s: int) -> None:
+        """Let no more leave a home a second; what is beyond waits for a tenth of a second at most."""
+        _run(peer, f"tc qdisc add dev wan root tbf rate {mbit_per_s}mbit burst 32k latency 100ms")
+
     def _namespace(self, name: str) -> str:
         full = self._prefix + name
         subprocess.run(["ip", "netns", "add", full], check=True)

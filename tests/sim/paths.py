@@ -29,6 +29,8 @@ ASK_AGAIN_S = 0.5
 TELL_AGAIN_S = 0.25
 KEEP_ALIVE_S = 2.0
 ECHO_S = 0.25
+SPARE_AFTER_S = 1.0
+"""As a peer that sends a copy: after so long through one node it asks another for a path to keep ready."""
 AWAITED_S = 0.5
 """As an endpoint's transfers: what stands still for so long may be on its way to where nobody is."""
 HANDSHAKE_S = LOCAL.handshake_timeout_s + ASK_AGAIN_S
@@ -198,6 +200,10 @@ class SimPeer(_Shell):
         self.last_heard = 0.0
         self.heard_at: list[float] = []
         self._asking = False
+        self._spare_for: Address | None = None
+        """The path in use for which another is ready, or asked for."""
+        self._wants_spare = False
+        self._doubting = False
 
     # --- Nodes -------------------------------------------------------------------------------------------------------
     def join(self) -> None:
@@ -248,6 +254,24 @@ class SimPeer(_Shell):
             self.post(node, Meet(grant=GRANT, candidates=self.candidates()))
         self.world.time.call_later(ASK_AGAIN_S, lambda: self.ask() if self._asking else None)
 
+    def keep_spare(self) -> None:
+        """While the conversation goes through a node, ask the others for a path to keep ready."""
+        talk = self.talk
+        if (
+            talk is not None
+            and talk.alive
+            and talk.initiator
+            and not self.is_direct
+            and self._spare_for != talk.address
+        ):
+            self._spare_for = talk.address
+            self._wants_spare = True
+            path = self.paths.at(talk.address)
+            for node in self.nodes.values():
+                if path is None or node is not path.node:
+                    self.post(node, Meet(grant=GRANT, candidates=self.candidates()))
+        self.world.time.call_later(SPARE_AFTER_S, self.keep_spare)
+
     def silent(self, session: Session) -> None:
         if session is self.talk and session.initiator and not self._asking:
             self.ask()
@@ -273,8 +297,8 @@ class SimPeer(_Shell):
         match message:
             case CloudState(seen=PathAddress() as seen):
                 self.seen[session.remote_key] = (seen.host, seen.port)
-            case Met(handle=bytes() as handle) if self._asking:
-                self._asking = False
+            case Met(handle=bytes() as handle) if self._asking or self._wants_spare:
+                self._asking = self._wants_spare = False
                 candidates = self._told_of(message.candidates)
                 path = self.paths.add(session, handle, candidates)
                 if self.talk is None or not self.talk.alive:
@@ -295,10 +319,18 @@ class SimPeer(_Shell):
         """Say something again and again, and see whether the other is heard."""
         if self.talk is not None and self.talk.alive:
             self.send(self.talk, b"\x09hello")
-            if self.now - self.last_heard > AWAITED_S:
-                self.mux.doubt_path(self.talk.number, self.now)
+            if not self._doubting:
+                self._doubting = True
+                self.world.time.call_at(max(self.now, self.last_heard + AWAITED_S), self._doubt)
             self.flush()
         self.world.time.call_later(ECHO_S, self.chat)
+
+    def _doubt(self) -> None:
+        """See whether what is awaited has come by now."""
+        self._doubting = False
+        if self.talk is not None and self.talk.alive and self.now - self.last_heard >= AWAITED_S:
+            self.mux.doubt_path(self.talk.number, self.now)
+            self.flush()
 
     def heard(self, session: Session, data: bytes) -> None:
         self.last_heard = self.now
@@ -353,6 +385,7 @@ class World:
         for peer in self.peers:
             peer.join()
             peer.chat()
+            peer.keep_spare()
         self.run(1.5)
         self.peers[0].ask()
 

@@ -145,14 +145,25 @@ def test_doubts_come_one_after_the_other() -> None:
 def test_where_nothing_answers_the_owner_is_told_and_another_way_is_tried_at_once() -> None:
     at = relayed()
     at.choice.doubt(1.0)
-    at.run(1.0 + HEAD_START_S + STRANDED_S / 2)
+    at.run(1.0 + HEAD_START_S / 2)
     assert not at.choice.take_stranded()
-    at.run(1.0 + HEAD_START_S + STRANDED_S + 0.01)
+    at.run(1.0 + HEAD_START_S + 0.01)
     assert at.choice.take_stranded()
     assert not at.choice.take_stranded()
     at.choice.add([OTHER_RELAY], at.now)
     assert OTHER_RELAY in at.run(at.now + 0.02)
     assert at.answer(OTHER_RELAY)
+
+
+def test_a_second_way_through_a_node_is_tried_before_the_owner_is_asked() -> None:
+    at = relayed()
+    at.choice.add([OTHER_RELAY], 0.0)
+    at.run(1.0)
+    at.choice.doubt(1.0)
+    assert OTHER_RELAY in at.run(1.0 + HEAD_START_S + STRANDED_S / 2)
+    assert not at.choice.take_stranded()
+    at.run(1.0 + HEAD_START_S + STRANDED_S + 0.01)
+    assert at.choice.take_stranded()
 
 
 def test_the_end_of_the_session_with_a_node_is_the_end_of_the_way_through_it() -> None:

@@ -34,15 +34,17 @@ class Asker:
         request: str | None = None,
         wait_s: float = DEFAULT_WAIT_S,
         at_once: Collection[str] = (),
+        without: str = "",
     ) -> A:
         """Ask something and return its answer. Raises `RemoteError` for an answer of another type.
 
         `request` is the id to ask under, a new one by default; `at_once` are passing refusals that are raised
-        instead of a repetition; `wait_s` is how many seconds an answer may take.
+        instead of a repetition; `wait_s` is how many seconds an answer may take; `without` names a node that is not
+        asked.
         """
         context = self._context
         outcome, _ = await context.cloud.ask(
-            operation, request=request or context.new_id(), wait_s=wait_s, at_once=at_once
+            operation, request=request or context.new_id(), wait_s=wait_s, at_once=at_once, without=without
         )
         if not isinstance(outcome, expected):
             raise RemoteError(f"the cloud answered {type(operation).__name__} with {type(outcome).__name__}")

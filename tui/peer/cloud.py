@@ -88,6 +88,8 @@ class _Pending:
     passing: str = ""
     """Why the cloud last refused it, if only for now; a whole sentence."""
     is_look: bool = False
+    without: str = ""
+    """A node that is not asked."""
     repeated: bool = False
     """It was sent more than once: a repeat may still be on its way when the answer is here."""
     sending: set[tuple[Session, str]] = field(default_factory=set)
@@ -254,7 +256,7 @@ class CloudLink:
                     pause = self._timing.request_retry_s
                     for pending in self._pending.values():
                         pending.repeated = True
-                        self._post(session, pending.message)
+                        self._ask_node(node.name, session, pending)
                 except GlimpseError as error:
                     if isinstance(error, PathTooNarrow):
                         self._narrow[node.name] = str(error)
@@ -307,10 +309,12 @@ class CloudLink:
         upload: bytes | None = None,
         progress: Progress | None = None,
         at_once: Collection[str] = (),
+        without: str = "",
     ) -> tuple[Outcome, bytes | None]:
         """Send an operation until it is answered; return its outcome and, for `Encrypt`, the stego image.
 
-        `at_once` are codes of refusals that pass by themselves and are raised at once even so.
+        `at_once` are codes of refusals that pass by themselves and are raised at once even so; `without` names a node
+        that is to serve this not, and is not asked.
         Raises `Refused` or `ViewRefused` with the cloud's reason where repeating cannot change it (or where something
         else is to be done first: a look at a frozen grant, an account to be registered), `Unavailable` if no answer
         came within `wait_s` seconds: what was asked for may then have happened, and asking again under the same id
@@ -321,6 +325,7 @@ class CloudLink:
             message = encode(_request(request, operation, body), cap_bytes=MAX_MESSAGE_BYTES)
             pending = self._pending[request] = _Pending(message, body, upload, progress, frozenset(at_once))
             pending.is_look = isinstance(operation, SpendView)
+            pending.without = without
             try:
                 return await self._await_answer(pending, wait_s)
             finally:
@@ -341,8 +346,8 @@ class CloudLink:
         deadline = self._clock() + wait_s
         pause = self._timing.request_retry_s
         while self._clock() < deadline:
-            for session in self._sessions.values():
-                self._post(session, pending.message)
+            for name, session in self._sessions.items():
+                self._ask_node(name, session, pending)
             resend_at = min(self._clock() + pause, deadline)
             pause = min(2 * pause, self._timing.request_retry_max_s)
             while (left := resend_at - self._clock()) > 0:
@@ -384,6 +389,10 @@ class CloudLink:
             return None if answer.outcome is None else (answer.outcome, None)
         stego = pending.stegos.get(answer.outcome.stego_sha256)
         return None if stego is None else (answer.outcome, stego)
+
+    def _ask_node(self, name: str, session: Session, pending: _Pending) -> None:
+        if name != pending.without:
+            self._post(session, pending.message)
 
     def _end_at(self, session: Session, request: str) -> None:
         """Tell a node that nobody waits for a request: it need not serve it again."""

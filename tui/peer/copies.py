@@ -234,7 +234,8 @@ class Copies:
             for pause_s in _OFFER_PAUSES_S:
                 try:
                     # Cancelled only where this peer closes: the copy waits in the outbox and goes on at the next start.
-                    await self._context.endpoint.send_object(session, label, data, progress=report, goes_on=True)
+                    with self._paths.spare(session, task.grant):
+                        await self._context.endpoint.send_object(session, label, data, progress=report, goes_on=True)
                 except Refused as refusal:
                     if refusal.code == HELD:
                         return

@@ -7,8 +7,10 @@ the next one.
 """
 
 import logging
+import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -41,6 +43,11 @@ _HEAD_START_S: Final = 0.1
 cloud a request where the direct path is longer, and the first byte comes that much later where there is none."""
 _RENEWALS: Final = 3
 """How often fresh addresses are exchanged: a node answers where it saw a peer before until it has seen it twice."""
+_SPARE_AFTER_S: Final = 1.0
+"""How long something has been on its way through a node before a path through another one is kept ready: most pictures
+are through by then, or the session has gone over to a direct path."""
+_SPARE_KEPT_S: Final = 100.0
+"""After how long it is asked for anew: a node forgets a pair that is silent for two minutes."""
 _FRESH_S: Final = 5.0
 """A session in which the other side was heard this lately is used again."""
 _MEETINGS: Final = 3
@@ -137,17 +144,17 @@ class Paths:
             while len(self._opened) > _REMEMBERED:
                 self._opened.popitem(last=False)
 
-    async def _meet(self, grant: str) -> tuple[Address, list[Address]]:
+    async def _meet(self, grant: str, *, without: str = "") -> tuple[Address, list[Address]]:
         """Have a node bring this peer and the other one of a grant together; return the path, and where the other is.
 
-        Raises `Unavailable` where no node is in touch with it, `Refused` where the grant is over.
+        Any node but the one that is called `without`. Raises `Unavailable` where no node is in touch with it, `Refused`
+        where the grant is over.
         """
         cloud, endpoint = self._context.cloud, self._context.endpoint
         for _ in range(_MEETINGS):
             try:
-                met = await self._cloud.query(
-                    ops.Meet(grant=grant, candidates=self.candidates()), ops.Met, at_once=_NOT_NOW
-                )
+                wanted = ops.Meet(grant=grant, candidates=self.candidates())
+                met = await self._cloud.query(wanted, ops.Met, at_once=_NOT_NOW, without=without)
             except Refused as refusal:
                 raise Unavailable(str(refusal)) from refusal
             node = cloud.session_to(met.node)
@@ -191,6 +198,33 @@ class Paths:
             log.info("no other path was found", extra={"grant": grant, "reason": str(error)})
         finally:
             self._seeking.discard(session)
+
+    @contextmanager
+    def spare(self, session: Session, grant: str) -> Iterator[None]:
+        """While something is on its way in a session, keep a second path ready where the one in use leads through a
+        node: should that node die, the session goes on through another without having to ask."""
+        scope = anyio.CancelScope()
+        self._context.tasks.start_soon(attempt, "a second path", partial(self._keep_spare, session, grant, scope))
+        try:
+            yield
+        finally:
+            scope.cancel()
+
+    async def _keep_spare(self, session: Session, grant: str, scope: anyio.CancelScope) -> None:
+        spare_for, since = session.address, -math.inf
+        with scope:
+            while True:
+                await anyio.sleep(_SPARE_AFTER_S)
+                address, now = session.address, self._context.clock()
+                node = self._context.endpoint.node_of_path(address)
+                if node is None or (address == spare_for and now - since < _SPARE_KEPT_S):
+                    continue
+                spare_for, since = address, now
+                try:
+                    path, _ = await self._meet(grant, without=self._context.cloud.name_of(node))
+                    self._context.endpoint.roam(session, [path])
+                except GlimpseError as error:
+                    log.info("no second path through a node", extra={"grant": grant, "reason": str(error)})
 
     async def _close_if_forgotten(self, session: Session) -> None:
         """Close a session in which nothing is heard although its other side has just agreed to another path.
