@@ -16,6 +16,7 @@ from node.services.mail import MailKind, Post
 from shared.config import HELD_PART_BYTES
 from shared.errors import Refused
 from shared.wire.operations import (
+    CopyFetched,
     CopyPart,
     CopyWaits,
     Done,
@@ -199,19 +200,31 @@ def _waiting(tx: Tx, call: Call, grant: str) -> Step[Row]:
 
 
 def drop(call: Call, operation: DropHeld) -> Transaction[Served]:
-    """Hold a copy no longer: its viewer has it. Its parts go with the next sweep."""
+    """Hold a copy no longer: its viewer has it, and its owner is told so. Its parts go with the next sweep."""
+    this = {"grant": operation.grant, "copy": operation.copy}
 
-    def run(_: Tx) -> Step[Served]:
-        yield from required(
+    def run(tx: Tx) -> Step[Served]:
+        grant = yield from required(
             "grant",
-            "SELECT id FROM grants WHERE id = :grant AND viewer_id = :viewer",
+            "SELECT image_id, owner_id FROM grants WHERE id = :grant AND viewer_id = :viewer",
             {"grant": operation.grant, "viewer": call.caller.account},
         )
-        yield Query(
-            "DELETE FROM held_copies WHERE grant_id = :grant AND copy_id = :copy",
-            {"grant": operation.grant, "copy": operation.copy},
+        held = yield Query("SELECT whole, created FROM held_copies WHERE grant_id = :grant AND copy_id = :copy", this)
+        gone = yield Query("DELETE FROM held_copies WHERE grant_id = :grant AND copy_id = :copy", this)
+        row, owner = held.one(), int(grant["owner_id"])
+        if row is None or not row["whole"] or not gone.rowcount or not operation.stored:
+            return Served(Done())
+        if (yield from mail.is_full(owner, call.caller.account, MailKind.COPY_FETCHED)):
+            return Served(Done())  # it costs the news only: the list of viewers says what waits
+        letter = CopyFetched(
+            grant=operation.grant,
+            image=grant["image_id"],
+            viewer=call.caller.account,
+            viewer_name=call.caller.name,
         )
-        return Served(Done())
+        identity = mail_id("copy fetched", operation.grant, operation.copy, row["created"])
+        yield from mail.deposit(tx, Post(identity, owner, call.caller.account, MailKind.COPY_FETCHED, letter))
+        return Served(Done(), (owner,))
 
     return run
 

@@ -35,6 +35,7 @@ class MailKind(StrEnum):
     FROZEN = "frozen"
     COPY_WANTED = "copy_wanted"
     COPY_WAITS = "copy_waits"
+    COPY_FETCHED = "copy_fetched"
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,10 +373,14 @@ class FetchPart(Message, frozen=True, tag=139):
 
 
 class DropHeld(Message, frozen=True, tag=142):
-    """A viewer's peer has stored the copy: the cloud need not hold it any more. Of another copy it says nothing."""
+    """A viewer's peer has stored the copy: the cloud need not hold it any more. Of another copy it says nothing.
+
+    With `stored` false that peer could not use it, and the owner is not told that it was fetched.
+    """
 
     grant: Id128
     copy: Id128
+    stored: bool = True
 
 
 class Meet(Message, frozen=True, tag=143):
@@ -817,6 +821,15 @@ class CopyWaits(Message, frozen=True, tag=208):
     grant: Id128
 
 
+class CopyFetched(Message, frozen=True, tag=209):
+    """To an owner: a viewer's device has the copy that the cloud held, which holds it no more."""
+
+    grant: Id128
+    image: Id128
+    viewer: AccountId
+    viewer_name: Name
+
+
 class CopyWanted(Message, frozen=True, tag=207):
     """To an owner: a viewer's device lacks the stego image of this grant."""
 
@@ -835,4 +848,5 @@ Letter = (
     | GrantFrozen
     | CopyWanted
     | CopyWaits
+    | CopyFetched
 )

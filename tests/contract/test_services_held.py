@@ -88,11 +88,25 @@ async def test_a_copy_waits_until_its_viewer_has_it(place, ann, bob):
         assert row.held_until == served.outcome.until
     assert await fetched(bob, grant) == copy.data
     assert await fetched(bob, grant) == copy.data, "an answer may be lost"
-    await bob.ask(ops.DropHeld(grant=grant, copy=copy.copy))
-    await bob.ask(ops.DropHeld(grant=grant, copy=copy.copy))
+    await ann.empty_mailbox()
+    for nudges in ((ann.account,), ()):
+        assert (await bob.ask(ops.DropHeld(grant=grant, copy=copy.copy))).nudges == nudges
+    [row] = (await ann.get(ops.ListGrants(given=True))).rows
+    told = ops.CopyFetched(grant=grant, image=row.image, viewer=bob.account, viewer_name=row.viewer_name)
+    assert await ann.mail() == [told]
     assert await refused(bob.ask(ops.FindHeld(grant=grant))) == "not_found"
     await place.services.sweep()
     assert await place.rows("SELECT part FROM held_parts") == []
+
+
+async def test_a_copy_that_was_of_no_use_to_its_viewer_was_not_fetched(ann, bob):
+    grant = (await ann.give(bob, await ann.image(), 3)).operation.grant
+    copy = Copy(ann, grant)
+    await copy.leave()
+    await ann.empty_mailbox()
+    await bob.ask(ops.DropHeld(grant=grant, copy=copy.copy, stored=False))
+    assert await refused(bob.ask(ops.FindHeld(grant=grant))) == "not_found"
+    assert await ann.mail() == []
 
 
 async def test_only_the_owner_leaves_and_only_the_viewer_has_it(place, ann, bob, cid):

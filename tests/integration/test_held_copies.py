@@ -13,7 +13,7 @@ from tests.integration.test_peers import received
 from tests.patience import PATIENCE_S, until
 from tui.peer import Peer, held_copies
 from tui.peer.cloud import CloudLink
-from tui.peer.events import CopyWaits
+from tui.peer.events import CopyFetched, CopyWaits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("held"), pytest.mark.usefixtures("first_try")]
 
@@ -61,7 +61,10 @@ async def test_a_picture_reaches_somebody_who_is_never_online_together_with_its_
         assert (await peer.view(held.image)).data == photo.read_bytes()
         await until(peer.outbox, lambda rows: not rows)
     async with Peer(tmp_path / "ada", cluster.file) as owner:
-        await owner.sign_in()
+        with owner.subscribe() as events:
+            await owner.sign_in()
+            fetched = await heard(events, CopyFetched)
+        assert (fetched.image, fetched.viewer_name, fetched.viewer_words) == (image, "ben", waits.viewer_words)
         [told] = await owner.viewers(image)
         assert (told.held_until, told.left) == (None, 2), "what its viewer has waits no more"
 

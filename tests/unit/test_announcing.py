@@ -51,6 +51,10 @@ def test_a_request_rings_the_bell():
             "The client of Ben (cedar delta) has heard of the revocation and shows the picture no more",
         ),
         (
+            events.CopyFetched(IMAGE, GRANT, "Ben", "cedar delta", "Lake"),
+            "Ben (cedar delta) has “Lake” that waited in the cloud",
+        ),
+        (
             events.LookWaits(IMAGE, GRANT, "Lake"),
             "The view of “Lake” is counted, but the cloud went away. The picture opens as soon as the cloud answers;"
             " that costs no other view.",
@@ -131,6 +135,7 @@ def test_what_the_screens_show_anyway_is_no_toast(event):
         events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1),
         events.ViewSpentEvent(IMAGE, HOSTILE, 0.0, 1, HOSTILE, HOSTILE),
         events.CopyWaits(IMAGE, GRANT, HOSTILE, 0.0, HOSTILE),
+        events.CopyFetched(IMAGE, GRANT, HOSTILE, title=HOSTILE),
         events.Undeliverable(REQUEST, HOSTILE, HOSTILE),
         events.KeyChanged(9, HOSTILE),
         events.RightsHeard(IMAGE, GRANT, HOSTILE, 0, True, HOSTILE),

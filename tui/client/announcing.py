@@ -39,6 +39,10 @@ def announcement(event: events.Event) -> Announcement | None:
             why = f". It did not go directly: {plain(trouble, 240)}" if trouble else ""
             waits = f"The picture waits in the cloud for {_told_as(name, words)}, until {moment(until)} at most"
             return Announcement(waits + why)
+        case events.CopyFetched(viewer_name=name, viewer_words=words, title=title):
+            return Announcement(
+                f"{_told_as(name, words)} has {_named(title) or 'the picture'} that waited in the cloud"
+            )
         case events.ViewSpentEvent(viewer_name=name, viewer_words=words, left=left, title=title):
             seen = _named(title) or "a picture of yours"
             return Announcement(f"{_told_as(name, words)} looked at {seen}; {views(left)} left")

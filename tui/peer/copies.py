@@ -352,7 +352,7 @@ class Copies:
             if found is None or (not received and await self._taken(found, str(row["image"]), owner)):
                 return received or found is not None
             # One that is damaged does not open later either; without it the owner's device sends another.
-            await self._context.store.run(partial(self._let_go, found=found))
+            await self._context.store.run(partial(self._let_go, found=found, stored=received))
             self._outbox.added()
             return received
         finally:
@@ -376,9 +376,9 @@ class Copies:
         self._outbox.added()
         return True
 
-    def _let_go(self, store: Store, found: ops.HeldCopy) -> None:
+    def _let_go(self, store: Store, found: ops.HeldCopy, *, stored: bool = True) -> None:
         """Have the cloud told that it need not hold a copy any more; that waits in the outbox until it has heard."""
-        body = encode(ops.DropHeld(grant=found.grant, copy=found.copy), cap_bytes=MAX_MESSAGE_BYTES)
+        body = encode(ops.DropHeld(grant=found.grant, copy=found.copy, stored=stored), cap_bytes=MAX_MESSAGE_BYTES)
         request = hashlib.sha256(b"let go" + bytes.fromhex(found.grant + found.copy)).digest()[:16].hex()
         insert(store, request, OPERATION, "a copy in the cloud", body, since=self._context.wall())
 

@@ -176,6 +176,21 @@ class CopyWaits:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyFetched:
+    """A viewer's device has the stego image that the cloud held for it.
+
+    The viewer is named as this device knows the key that the rights were signed for; without fingerprint words, as the
+    cloud says.
+    """
+
+    image: str
+    grant: str
+    viewer_name: str
+    viewer_words: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KeyChanged:
     """An account shows another key than the one first seen. Nothing is sent to it and nothing taken from it.
 
@@ -229,6 +244,7 @@ Event = (
     | RowSetAside
     | CopyProgress
     | CopyWaits
+    | CopyFetched
     | KeyChanged
     | OtherDevice
     | PictureAdopted

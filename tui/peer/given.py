@@ -189,13 +189,13 @@ class GivenGrants:
         record = change_rights(self._context.identity, decode_record(side.record), revoked=True)
         return replace(side, record=encode_record(record), version=record.version, revoked=True, wishes=())
 
-    async def viewer_key(self, image: str, view: ops.ViewRow) -> bytes | None:
-        """Return the key that a view was granted to, as this account signed it; without the grant the key first seen
-        for the account that the cloud names, None where neither is known."""
-        side = None if view.grant is None else await self.find(view.grant)
+    async def viewer_key(self, image: str, grant: str | None, viewer: int) -> bytes | None:
+        """Return the key that a grant was signed for; without the grant the key first seen for the account that the
+        cloud names, None where neither is known."""
+        side = None if grant is None else await self.find(grant)
         if side is not None and side.image == image:
             return decode_record(side.record).viewer_key
-        return await self.key_of(view.viewer)
+        return await self.key_of(viewer)
 
     async def key_of(self, viewer: int) -> bytes | None:
         """Return the key first seen for an account: who registers again after a restore may get another number."""

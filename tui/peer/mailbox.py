@@ -18,7 +18,7 @@ from shared.wire.refusals import FINAL_CODES
 from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.copies import Copies
-from tui.peer.events import RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
+from tui.peer.events import CopyFetched, RequestAnswered, RequestArrived, RequestWithdrawn, ViewSpentEvent
 from tui.peer.given import GivenGrants
 from tui.peer.holding import Holding, belongs
 from tui.peer.people import People
@@ -159,19 +159,26 @@ class Mailbox:
                 if answered is not None:
                     emit(RequestAnswered(answered, grant.image, accepted=True, title=clean(grant.title)))
             case ops.ViewHappened(image=image, view=view):
-                own = await self._context.store.run(
-                    lambda s: s.one("SELECT title FROM own_images WHERE image = :image", image=image)
-                )
-                title = "" if own is None else str(own["title"])
                 await self._given.saw_view(image, view)
-                name, words = await self._known(await self._given.viewer_key(image, view), view.viewer_name)
-                emit(ViewSpentEvent(image, name, view.at, view.left, title, words))
+                key = await self._given.viewer_key(image, view.grant, view.viewer)
+                name, words = await self._known(key, view.viewer_name)
+                emit(ViewSpentEvent(image, name, view.at, view.left, await self._title(image), words))
+            case ops.CopyFetched(grant=fetched, image=image, viewer=viewer, viewer_name=told):
+                name, words = await self._known(await self._given.viewer_key(image, fetched, viewer), told)
+                emit(CopyFetched(image, fetched, name, words, await self._title(image)))
             case ops.CopyWanted(grant=wanted, image=image, viewer=viewer):
                 await self._copies.wanted(wanted, image, viewer)
             case ops.CopyWaits(grant=waiting):
                 self._copies.on_waiting(waiting)
             case ops.GrantFrozen(grant=frozen):
                 self.on_frozen(frozen)
+
+    async def _title(self, image: str) -> str:
+        """Return the title of an image of one's own; empty where it is not known here."""
+        own = await self._context.store.run(
+            lambda s: s.one("SELECT title FROM own_images WHERE image = :image", image=image)
+        )
+        return "" if own is None else str(own["title"])
 
     async def _known(self, signing_key: bytes | None, told: str) -> tuple[str, str]:
         """Return how this device knows whoever has a key: name and fingerprint. For a key that it does not know, or

@@ -155,7 +155,8 @@ class ImagesShown(Pane):
                 self._transfers.end(grant)
                 self.load_soon()
             case (
-                peer_events.ViewSpentEvent()
+                peer_events.CopyFetched()
+                | peer_events.ViewSpentEvent()
                 | peer_events.Delivered()
                 | peer_events.Undeliverable()
                 | peer_events.PictureAdopted()
