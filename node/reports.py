@@ -57,7 +57,7 @@ class Reports:
         try:
             caller = await self._services.caller(session.remote_key, session.address[0])
             if caller.is_registered:
-                view = await self._services.keep_alive(caller, message.device, message.port)
+                view = await self._services.keep_alive(caller, message.device, message.port, lasts_s=message.lasts_s)
                 signed_in, waiting, now, directory_ok = view.signed_in, view.mail_waiting, view.now, self._directory.ok
                 other_device = view.other_device
                 if signed_in:

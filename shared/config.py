@@ -118,9 +118,13 @@ class Timing:
     """First repeat of an unanswered request; doubles up to `request_retry_max_s`."""
     request_retry_max_s: float = 4.0
     keep_alive_s: float = 2.0
-    """Peers tell the cloud that they are there this often."""
+    """Peers tell the cloud that they are there this often while they are used."""
+    idle_keep_alive_s: float = 30.0
+    """The same at the most, where they are left alone: less often costs less and finds later that the cloud is away, or
+    that word of mail was lost. Less than half of `session_idle_s`, and than what routers keep mappings for (RFC 4787
+    asks for two minutes; many keep to half a minute, see `tui.peer.keep_alives`)."""
     presence_s: float = 7.0
-    """Presence lapses after this without a keep-alive: three lost ones and some."""
+    """Presence lapses so long after the next keep-alive of a peer was due: three lost ones and some."""
     session_idle_s: float = 60.0
     handshake_timeout_s: float = 5.0
     handshake_retry_s: float = 0.25
@@ -139,6 +143,11 @@ class Timing:
     def suspect_s(self) -> float:
         """Silence after which the first in line suspects the leader."""
         return self.suspect_heartbeats * self.heartbeat_s
+
+    @property
+    def longest_presence_s(self) -> float:
+        """How far ahead of the clock a presence may be."""
+        return self.idle_keep_alive_s + self.presence_s
 
     @property
     def stall_s(self) -> float:

@@ -38,10 +38,10 @@ _GENUINE_PRESENCES: Final = 2.0
 """Lengths of a presence that one may lie ahead: one, and as much again for a clock read by another node later."""
 
 
-def _span(clock: float, presence_s: float) -> dict[str, Value]:
+def _span(clock: float, longest_s: float) -> dict[str, Value]:
     """Return the parameters of `_PRESENT`. Presence goes by the database's clock as it stands: directory time stands
     still while a clock that was set back catches up, and peers come and go meanwhile."""
-    return {"clock": clock, "furthest": clock + _GENUINE_PRESENCES * presence_s}
+    return {"clock": clock, "furthest": clock + _GENUINE_PRESENCES * longest_s}
 
 
 HIDDEN: Final = ""
@@ -146,7 +146,6 @@ def sign_in(call: Call, operation: SignIn) -> Transaction[Served]:
     Refuses what the account's own key has not signed.
     """
     caller, environment = call.caller, call.environment
-    presence_s = environment.presence_s
     parts = (environment.cluster_id.encode(), operation.device.encode(), call.request_id.encode())
     try:
         verify_signature(caller.signing_key, operation.proof, "sign-in", *parts)
@@ -163,11 +162,11 @@ def sign_in(call: Call, operation: SignIn) -> Transaction[Served]:
             "node": environment.node_name,
             "nonce": operation.device,
             "since": tx.now,
-            "expires": tx.clock + presence_s,
+            "expires": tx.clock + environment.presence_s,
         }
         others = yield Query(
             f"SELECT nonce FROM presence WHERE account_id = :account AND nonce <> :device AND {_PRESENT}",
-            {"account": caller.account, "device": operation.device, **_span(tx.clock, presence_s)},
+            {"account": caller.account, "device": operation.device, **_span(tx.clock, environment.longest_presence_s)},
         )
         yield tx.upsert("presence", row, keys=("account_id",))
         yield _seen(caller.account, tx.now, tx.now)
@@ -208,14 +207,14 @@ def _seen(account: int, now: float, before: float) -> Query:
     )
 
 
-def standing(caller: Caller, device: str, *, presence_s: float) -> Transaction[AccountStanding]:
+def standing(caller: Caller, device: str, *, longest_s: float) -> Transaction[AccountStanding]:
     """Return what a keep-alive finds, without writing."""
 
     def run(tx: Tx) -> Step[AccountStanding]:
         row = (
             yield Query(
                 f"SELECT nonce, port, expires FROM presence WHERE account_id = :account AND {_PRESENT}",
-                {"account": caller.account, **_span(tx.clock, presence_s)},
+                {"account": caller.account, **_span(tx.clock, longest_s)},
             )
         ).one()
         waiting = yield from mail.waiting_for(caller.account, device)
@@ -226,7 +225,7 @@ def standing(caller: Caller, device: str, *, presence_s: float) -> Transaction[A
     return run
 
 
-def refresh(caller: Caller, device: str, port: int, *, presence_s: float) -> Transaction[bool]:
+def refresh(caller: Caller, device: str, port: int, *, presence_s: float, longest_s: float) -> Transaction[bool]:
     """Extend a presence that has not lapsed and is this device's, at this port; return whether it was there."""
 
     def run(tx: Tx) -> Step[bool]:
@@ -238,7 +237,7 @@ def refresh(caller: Caller, device: str, port: int, *, presence_s: float) -> Tra
                 "device": device,
                 "port": port,
                 "expires": tx.clock + presence_s,
-                **_span(tx.clock, presence_s),
+                **_span(tx.clock, longest_s),
             },
         )
         if refreshed.rowcount:
@@ -261,7 +260,7 @@ def list_users(call: Call, operation: ListUsers) -> Transaction[Users]:
 
     def run(tx: Tx) -> Step[Users]:
         matching, parameters = _matching(operation.text)
-        parameters |= _span(tx.clock, call.environment.presence_s)
+        parameters |= _span(tx.clock, call.environment.longest_presence_s)
         online = f"FROM presence p JOIN accounts a ON a.id = p.account_id WHERE {_PRESENT}{matching}"
         offline = (
             f"FROM accounts a WHERE NOT EXISTS (SELECT 1 FROM presence p WHERE p.account_id = a.id AND {_PRESENT})"
@@ -352,7 +351,7 @@ def find(call: Call, operation: FindAccount) -> Transaction[Account]:
         rows = yield Query(
             "SELECT a.id, a.name, a.signing_key, a.session_key, a.session_signature, p.host, p.port "
             f"FROM accounts a LEFT JOIN presence p ON p.account_id = a.id AND {_PRESENT} WHERE a.id = :account",
-            {"account": operation.account, **_span(tx.clock, call.environment.presence_s)},
+            {"account": operation.account, **_span(tx.clock, call.environment.longest_presence_s)},
         )
         row = rows.one()
         if row is None:
@@ -371,10 +370,10 @@ def find(call: Call, operation: FindAccount) -> Transaction[Account]:
     return run
 
 
-def is_online(account: int, clock: float, presence_s: float) -> Step[bool]:
+def is_online(account: int, clock: float, longest_s: float) -> Step[bool]:
     """Tell whether an account's peer is present, by the database's `clock`."""
     rows = yield Query(
         f"SELECT account_id FROM presence WHERE account_id = :account AND {_PRESENT}",
-        {"account": account, **_span(clock, presence_s)},
+        {"account": account, **_span(clock, longest_s)},
     )
     return rows.one() is not None

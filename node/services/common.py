@@ -72,11 +72,13 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the operations of one node share. `presence_s` is how long a sign-in or keep-alive makes present."""
+    """What the operations of one node share. `presence_s` is how long a sign-in makes present, and a keep-alive at the
+    least; `longest_presence_s` how long one may."""
 
     cluster_id: str
     node_name: str
     presence_s: float
+    longest_presence_s: float
     limits: RequestLimits
     box: ShareBox
     receipts: Receipts

@@ -144,6 +144,7 @@ class Services:
             cluster_id,
             node_name,
             timing.presence_s,
+            timing.longest_presence_s,
             limits,
             ShareBox(share_key, entropy),
             Receipts(share_key, cluster_id),
@@ -262,20 +263,26 @@ class Services:
         return run
 
     # --- Besides requests --------------------------------------------------------------------------------------------
-    async def keep_alive(self, caller: Caller, device: str, port: int | None = None) -> CloudView:
+    async def keep_alive(
+        self, caller: Caller, device: str, port: int | None = None, *, lasts_s: float | None = None
+    ) -> CloudView:
         """Refresh the presence of a device, if it is where others are sent to, and return how the account stands.
 
         Reads only, until half an interval of keep-alives has gone: a peer tells every node that it is there, and one
-        write does. A presence that has lapsed is not revived; the peer is asked to sign in again.
+        write does. A presence that has lapsed is not revived; the peer is asked to sign in again. It lasts for
+        `lasts_s` seconds, within what is allowed.
         """
         caller = await self._registered(caller)
-        found = await self._directory.read(accounts.standing(caller, device, presence_s=self._timing.presence_s))
+        timing = self._timing
+        found = await self._directory.read(accounts.standing(caller, device, longest_s=timing.longest_presence_s))
         present = found.present
-        fresh_until = found.clock + self._timing.presence_s - self._timing.keep_alive_s / 2
+        least_s, longest_s = timing.presence_s, timing.longest_presence_s
+        ahead_s = min(longest_s, max(least_s, least_s if lasts_s is None else lasts_s))
+        fresh_until = found.clock + ahead_s - timing.keep_alive_s / 2
         own = found.device == device and port in (None, found.port)
         if present and own and found.expires < fresh_until:
             present = await self._directory.write(
-                accounts.refresh(caller, device, found.port, presence_s=self._timing.presence_s)
+                accounts.refresh(caller, device, found.port, presence_s=ahead_s, longest_s=longest_s)
             )
         other = present and not own
         return CloudView(signed_in=present, mail_waiting=found.mail_waiting, now=found.now, other_device=other)

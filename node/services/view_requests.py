@@ -107,7 +107,7 @@ def make(call: Call, operation: AskViews) -> Transaction[Served]:
             nudges = (owner,)
         else:
             yield from _same_ask(tx, caller, request_id, operation)
-        online = yield from accounts.is_online(owner, tx.clock, call.environment.presence_s)
+        online = yield from accounts.is_online(owner, tx.clock, call.environment.longest_presence_s)
         return Served(AskMade(ask=request_id, owner=owner, owner_online=online), nudges)
 
     return run

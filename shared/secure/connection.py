@@ -69,6 +69,7 @@ class Connection:
         self._send = context.send
         self._wake = context.deadlines.advance
         self._last_message_sent = now
+        self._unanswered_since = now
         self._ping_number = 0
         self._pinged_at = now
         self._ping_again_at = now
@@ -92,7 +93,8 @@ class Connection:
         if self._is_exhausted:
             raise Unavailable("the other side of the session does not answer any more; connect again")
         if not self._is_one_sided:
-            self._wake(self.number, max(now, self.last_heard + self._timing.session_idle_s / 2))
+            self._unanswered_since = now
+            self._wake(self.number, self._quiet_at)
         self._last_message_sent = now
         self._seal(MESSAGE + plaintext, now)
 
@@ -278,12 +280,14 @@ class Connection:
 
     @property
     def _is_one_sided(self) -> bool:
-        """Whether messages went out and nothing came since: then half an idle time of silence is worth a probe."""
+        """Whether messages went out and nothing came since: then half an idle time of silence is worth a probe, if an
+        answer could have come by now."""
         return self._last_message_sent > self.last_heard
 
     @property
     def _quiet_at(self) -> float:
-        return max(self.last_heard + self._timing.session_idle_s / 2, self._ping_again_at)
+        idle_s = self._timing.session_idle_s
+        return max(self.last_heard + idle_s / 2, self._unanswered_since + idle_s / 8, self._ping_again_at)
 
     # --- Transfers -------------------------------------------------------------------------------------------------
 

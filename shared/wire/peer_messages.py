@@ -72,11 +72,13 @@ class Received(Message, frozen=True, tag=53):
 class KeepAlive(Message, frozen=True, tag=54):
     """The signed-in peer is still there. Answered by `CloudState`.
 
-    `port` is that of its sign-in: a copy of the profile, which has the same device id, listens at another.
+    `port` is that of its sign-in: a copy of the profile, which has the same device id, listens at another. `lasts_s` is
+    how long it counts as present without another one, in seconds; a node knows a least and a longest.
     """
 
     device: Id128
     port: Port | None = None
+    lasts_s: LookSeconds | None = None
 
 
 class CloudState(Message, frozen=True, tag=55):

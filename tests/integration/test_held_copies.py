@@ -54,6 +54,7 @@ async def test_a_picture_reaches_somebody_who_is_never_online_together_with_its_
         assert (waits.image, waits.viewer_name) == (image, "ben")
         [told] = await owner.viewers(image)
         assert told.held_until == waits.until
+        assert [user.reached for user in (await owner.users("ben")).rows] == ["in the cloud"]
         assert await owner.outbox() == []
     async with Peer(tmp_path / "ben", cluster.file) as peer:
         await peer.sign_in()

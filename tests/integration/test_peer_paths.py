@@ -76,6 +76,8 @@ async def test_whoever_hides_addresses_is_reached_through_a_node_and_never_direc
     assert (found.online, found.host, found.port) == (True, None, None)
     [path] = await given(owner, viewer, photo)
     assert path.startswith("through n")
+    [user] = (await owner.users("ben")).rows
+    assert [user.reached, *(image.reached for image in await viewer.peer_images())] == [path, path]
     hidden = viewer._context.endpoint.local_address[1]
     assert all(session.address[1] != hidden for session in owner._context.endpoint.sessions)
 

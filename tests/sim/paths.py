@@ -23,6 +23,7 @@ from shared.wire.operations import Meet, Met
 from shared.wire.peer_messages import CloudState, KeepAlive, Meeting, MeetingAnswer
 from tests.sim.nat import Depends, Kind, Machine, Realm, Translator
 from tests.sim.world import VirtualTime, Weather
+from tui.peer.keep_alives import KeepAlivePace
 
 GRANT = "1" * 32
 ASK_AGAIN_S = 0.5
@@ -203,6 +204,13 @@ class SimPeer(_Shell):
         self._spare_for: Address | None = None
         """The path in use for which another is ready, or asked for."""
         self._wants_spare = False
+        self.pace = KeepAlivePace(KEEP_ALIVE_S, LOCAL.idle_keep_alive_s)
+        self._kept_at: dict[bytes, float] = {}
+        self._silent_s: dict[bytes, float] = {}
+        """For how long a node had heard nothing before it was asked what it has not answered yet."""
+        self._joined_at = float("-inf")
+        self.kept = 0
+        """Keep-alives so far."""
         self._doubting = False
 
     # --- Nodes -------------------------------------------------------------------------------------------------------
@@ -210,8 +218,13 @@ class SimPeer(_Shell):
         for node in self.world.nodes:
             if node.alive and node.mux.public_key not in self.nodes:
                 self.mux.connect(node.address, node.mux.public_key, self.now)
-        for session in list(self.nodes.values()):
-            self.post(session, KeepAlive(device=GRANT))
+        if self._silent_s or self.now - self._joined_at >= self.pace.pause_s(self.now) - KEEP_ALIVE_S / 4:
+            self._joined_at = self.now
+            for key, session in self.nodes.items():
+                self._silent_s.setdefault(key, self.now - self._kept_at.get(key, self.now))
+                self._kept_at[key] = self.now
+                self.post(session, KeepAlive(device=GRANT))
+                self.kept += 1
         self.flush()
         self.world.time.call_later(KEEP_ALIVE_S if self.seen else 0.1, self.join)
 
@@ -227,6 +240,7 @@ class SimPeer(_Shell):
     def closed(self, session: Session) -> None:
         if self.nodes.get(session.remote_key) is session:
             del self.nodes[session.remote_key]
+            self._silent_s.pop(session.remote_key, None)
             for address in self.paths.of_node(session):
                 self.paths.drop(address)
                 self.mux.lose_path(address, self.now)
@@ -296,7 +310,12 @@ class SimPeer(_Shell):
     def told(self, session: Session, message: _Incoming) -> None:
         match message:
             case CloudState(seen=PathAddress() as seen):
-                self.seen[session.remote_key] = (seen.host, seen.port)
+                at, silent_s = (seen.host, seen.port), self._silent_s.pop(session.remote_key, 0.0)
+                if self.seen.get(session.remote_key, at) == at:
+                    self.pace.held(silent_s)
+                else:
+                    self.pace.forgotten(silent_s, self.now)
+                self.seen[session.remote_key] = at
             case Met(handle=bytes() as handle) if self._asking or self._wants_spare:
                 self._asking = self._wants_spare = False
                 candidates = self._told_of(message.candidates)
@@ -317,6 +336,7 @@ class SimPeer(_Shell):
     # --- What they say -----------------------------------------------------------------------------------------------
     def chat(self) -> None:
         """Say something again and again, and see whether the other is heard."""
+        self.pace.used(self.now)
         if self.talk is not None and self.talk.alive:
             self.send(self.talk, b"\x09hello")
             if not self._doubting:

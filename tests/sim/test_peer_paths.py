@@ -7,6 +7,7 @@ import pytest
 from shared.secure.path_choice import PathChoice
 from tests.sim.nat import Depends, Kind
 from tests.sim.paths import AWAITED_S, NODES, SimPeer, World, journey, kill_node
+from tests.sim.world import Weather
 
 FULL_CONE = Kind(Depends.NOTHING, Depends.NOTHING)
 RESTRICTED = Kind(Depends.NOTHING, Depends.PORT)
@@ -81,6 +82,33 @@ def test_a_router_that_is_switched_off_and_on_costs_about_a_second() -> None:
     world.run(6.0)
     assert all(peer.is_direct for peer in world.peers)
     assert longest_silence(world) < 1.5
+
+
+@pytest.mark.parametrize(("timeout_s", "a_minute"), [(120.0, 2.0), (31.0, 2.0), (29.0, 3.0), (20.0, 3.5), (8.0, 10.0)])
+@pytest.mark.parametrize("mapping", [Depends.NOTHING, Depends.PORT])
+@pytest.mark.parametrize("loss", [0.0, 0.02])
+def test_a_peer_that_is_left_alone_says_as_little_as_its_router_allows(
+    timeout_s: float, a_minute: float, mapping: Depends, loss: float
+) -> None:
+    """And is reached all the time: what nodes send it arrives, but for the moment in which it is found out how long the
+    router keeps a mapping."""
+    home = (Kind(mapping, Depends.PORT, timeout_s=timeout_s),)
+    world = World(3, (home, ()), weather=Weather(loss=loss))
+    peer = world.peers[0]
+    peer.join()
+    world.run(200.0)
+    heard: list[float] = []
+    peer.heard = lambda _session, _data: heard.append(world.time.now)  # type: ignore[method-assign]
+    peer.kept, words, minutes = 0, 0, 40
+    for _ in range(minutes * 6):
+        world.run(world.random.uniform(9.0, 11.0))
+        for node in world.nodes:
+            for session in node.sessions.values():
+                node.send(session, b"\x09word")
+                words += 1
+            node.flush()
+    assert peer.kept / len(world.nodes) / minutes <= a_minute * (1.05 + 10 * loss), "a minute to each node"
+    assert len(heard) >= words * (0.98 - 3 * loss)
 
 
 @pytest.mark.parametrize("without", ["probes of one side", "doubts"])

@@ -61,7 +61,7 @@ def holding(*images: PeerImage) -> FakePeer:
 def in_every_state() -> FakePeer:
     """Return a peer with an image in each state that the peer itself knows of."""
     return holding(
-        held(1, title="Lighthouse at dusk", granted=3, left=1, expires=NOW + 2 * DAY + 60),
+        held(1, title="Lighthouse at dusk", granted=3, left=1, expires=NOW + 2 * DAY + 60, reached="through n2"),
         held(2, title="Harbour"),
         held(3, title="On the ridge above the valley in winter", owner=13, owner_name="Cem", path=None),
         held(4, title="Cats", left=0),

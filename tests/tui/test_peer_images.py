@@ -359,9 +359,9 @@ async def test_an_image_comes_with_a_bar_is_new_and_is_no_longer_once_it_was_loo
         tabs = app.screen.query_one("#tabs", TabbedContent)
         default = pane._covers.known(f"{1:032x}")
         assert default is not None, "the default image stands for one that is not here"
-        peer.emit(CopyProgress(f"{0x101:032x}", sending=False, done=1, total=4))
+        peer.emit(CopyProgress(f"{0x101:032x}", sending=False, done=1, total=4, path="through n2"))
         await settled(pilot)
-        assert (pane.gallery.faces[0].share, state_of(pane, 1)) == (0.25, "on its way 25 %")
+        assert (pane.gallery.faces[0].share, state_of(pane, 1)) == (0.25, "on its way 25 %, via n2")
         assert str(tabs.get_tab("peer-images").label) == "Peer images"
         arrived = holding(held(1))
         peer.held, peer.covers = arrived.held, arrived.covers

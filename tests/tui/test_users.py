@@ -70,9 +70,9 @@ CEM_OFFERS = [
 ]
 PEOPLE = [
     User(ME.account, ME.name, WORDS, online=True, images=2, last_seen=NOW),
-    user(10, "Ben", online=True),
-    user(13, "Émile", online=True, images=1),
-    user(11, "Cem Yıldız", images=3, seen=NOW - 7_500),
+    replace(user(10, "Ben", online=True), reached="direct"),
+    replace(user(13, "Émile", online=True, images=1), reached="through n2"),
+    replace(user(11, "Cem Yıldız", images=3, seen=NOW - 7_500), reached="in the cloud"),
     user(12, "Dora Lindqvist", images=1, seen=NOW - 300_000),
     user(15, "太郎", seen=None),
 ]

@@ -13,6 +13,7 @@ from shared.config import LOCAL
 from shared.errors import Refused, Unavailable, ViewRefused
 from shared.net.handles import Session
 from shared.net.udp import Address
+from shared.wire.base import PathAddress
 from shared.wire.codec import decode, encode
 from shared.wire.operations import ListUsers, Operation, SpendView, Users
 from shared.wire.peer_messages import Answer, AnyPeerMessage, CloudState, Pull, Received, Request
@@ -283,3 +284,33 @@ async def test_what_is_repeated_is_the_same_message_and_is_encoded_once(
     assert len(requests) >= 9
     assert set(map(repr, requests)) == {repr(Request(request=ASKED, operation=LIST))}
     assert encoded.count(Request) == encoded.count(ListUsers) == 1
+
+
+async def test_a_peer_that_is_left_alone_says_less_and_less_and_each_time_for_how_long() -> None:
+    """A silence that was longer than what the nodes had been told had them take it for gone."""
+    now, posts, gaps = 0.0, Posts(), []
+    async with anyio.create_task_group() as tasks:
+        cluster, endpoint = cast("Any", Cluster(1000.0)), cast("Any", posts)
+        endpoint.local_address = ("127.0.0.1", 4000)
+        cloud = CloudLink(cluster, endpoint, tasks, clock=lambda: now)
+        cloud.start()
+        while len(posts.sessions) < len(NAMES):
+            await anyio.lowlevel.checkpoint()
+        said_at, lasts_s = 0.0, LOCAL.presence_s
+        for _ in range(200):
+            posts.sent.clear()
+            if cloud.keep_alive_is_due:
+                cloud.keep_alive("d" * 32, 4000)
+                gaps.append(now - said_at)
+                assert gaps[-1] + LOCAL.keep_alive_s < lasts_s, "presence lapsed"
+                said_at, lasts_s = now, cast("Any", posts.sent[0][1]).lasts_s or LOCAL.presence_s
+                for name, session in posts.sessions.items():
+                    state = CloudState(name, None, 1, True, 0, 0.0, seen=PathAddress("203.0.113.1", 5_000))
+                    cloud.receive(session, encode(state, cap_bytes=1000))
+            assert cloud.reachable
+            now += LOCAL.keep_alive_s
+        assert gaps[-3:] == [LOCAL.idle_keep_alive_s] * 3
+        cloud.in_use()
+        now = said_at + LOCAL.keep_alive_s
+        assert cloud.keep_alive_is_due
+        tasks.cancel_scope.cancel()

@@ -88,7 +88,7 @@ def test_damage_is_remembered_until_the_image_comes_again() -> None:
     session.heard(RightsUpdated(HELD.image, HELD.grant, 8, revoked=False))
     assert tile(session).state is TileState.DAMAGED
     session.heard(CopyProgress(HELD.grant, sending=False, done=1, total=2))
-    assert state_words(tile(session, path=None)) == "on its way 50 %"
+    assert state_words(tile(session, path=None)) == "on its way 50 %, cloud"
     session.heard(ImageReceived(HELD.image, HELD.grant))
     assert tile(session).state is TileState.OPEN
 

@@ -22,7 +22,8 @@ async def told(is_registered: bool, view: CloudView | Exception, *, time: float 
     async def caller(_key: bytes, _host: str) -> object:
         return SimpleNamespace(is_registered=is_registered, account=7)
 
-    async def keep_alive(_caller: object, _device: str, _port: int | None) -> CloudView:
+    async def keep_alive(_caller: object, _device: str, _port: int | None, *, lasts_s: float | None) -> CloudView:
+        assert lasts_s is None
         if isinstance(view, Exception):
             raise view
         return view

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import DamagedStego, GlimpseError, Refused
 from shared.wire.refusals import RefusalCode
+from tui.client import reached
 from tui.common.wording import counted, moment, plain, until, views
 from tui.peer import events
+from tui.peer.models import IN_THE_CLOUD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,6 +71,8 @@ class Tile:
     opening: bool = False
     received: float | None = None
     """The share of the stego image that is here, while it is coming."""
+    path: str = ""
+    """How it comes, then."""
     asked: int = 0
     """Views asked for in this session and not answered yet."""
 
@@ -107,16 +111,16 @@ class GallerySession:
 
     new: set[str] = field(default_factory=set)
     opening: str | None = None
-    _coming: dict[str, float] = field(default_factory=dict)
-    """By grant: the share that is here."""
+    _coming: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """By grant: the share that is here, and how it comes."""
     _refused: dict[str, TileState] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
 
     def heard(self, event: events.Event) -> bool:
         """Take an event of the peer; True if the list of held images may be another one now."""
         match event:
-            case events.CopyProgress(grant=grant, sending=False, done=done, total=total):
-                self._coming[grant] = min(1.0, done / total) if total > 0 else 0.0
+            case events.CopyProgress(grant=grant, sending=False, done=done, total=total, path=path):
+                self._coming[grant] = min(1.0, done / total) if total > 0 else 0.0, path or IN_THE_CLOUD
                 return False
             case events.ImageReceived(image=image, grant=grant):
                 self._coming.pop(grant, None)
@@ -155,13 +159,15 @@ class GallerySession:
 
     def tile(self, image: PeerImage, now: float) -> Tile:
         """Return what to show of an image at a moment, in seconds since 1970."""
-        coming, state = image.path is None, self._state(image, now)
+        state = self._state(image, now)
+        received, path = self._coming.get(image.grant, (None, "")) if image.path is None else (None, "")
         return Tile(
             image,
             state,
             new=image.image in self.new and state is TileState.OPEN,
             opening=image.image == self.opening,
-            received=self._coming.get(image.grant) if coming else None,
+            received=received,
+            path=path,
             asked=self._asked.get(image.image, 0),
         )
 
@@ -219,7 +225,8 @@ def state_words(tile: Tile) -> str:
     if tile.state is TileState.OPEN:
         return f"{tile.image.left} of {tile.image.granted} left"
     if tile.state in (TileState.NOT_HERE, TileState.DAMAGED) and tile.received is not None:
-        return f"on its way {tile.received:.0%}".replace("%", " %")
+        share = f"on its way {tile.received:.0%}".replace("%", " %")
+        return f"{share}, {reached.short(tile.path)}" if tile.path else share
     return tile.state.value
 
 

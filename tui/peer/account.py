@@ -194,7 +194,8 @@ class AccountSession:
         """Tell the nodes again and again that this device is there, until cancelled."""
         context = self._context
         while True:
-            context.cloud.keep_alive(context.device, context.endpoint.local_address[1])
+            if context.cloud.keep_alive_is_due:
+                context.cloud.keep_alive(context.device, context.endpoint.local_address[1])
             await anyio.sleep(context.timing.keep_alive_s if context.cloud.reachable else _NOT_REACHED_S)
 
     def lapsed(self) -> None:

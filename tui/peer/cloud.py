@@ -31,6 +31,7 @@ from shared.errors import (
 from shared.net.candidates import is_here
 from shared.net.endpoint import Address, Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
+from shared.wire.base import PathAddress
 from shared.wire.codec import decode, encode
 from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OperationObject, StegoObject, UploadObject
 from shared.wire.operations import Encrypted, Operation, Outcome, SpendView
@@ -47,6 +48,7 @@ from shared.wire.peer_messages import (
     Request,
 )
 from shared.wire.refusals import FINAL_CODES, VIEW_CODES, RefusalCode
+from tui.peer.keep_alives import KeepAlivePace
 from tui.peer.tending import attempt, tend
 
 log = logging.getLogger(__name__)
@@ -133,6 +135,14 @@ class CloudLink:
         """Since when a node has answered no keep-alive and said nothing else either."""
         self._directory_time: tuple[float, float] | None = None
         """Directory time as a node told it last, and when that was by `clock`."""
+        self._sent_at: dict[str, float] = {}
+        """When anything was sent to a node last, by its name."""
+        self._silent_s: dict[str, float] = {}
+        """For how long nothing had been sent to a node before the keep-alive that it has not answered yet."""
+        self._kept_at = -math.inf
+        self._pause_s = cluster.timing.keep_alive_s
+        """After how long the next keep-alive is due at the latest: for so long the nodes were told that it is there."""
+        self._pace = KeepAlivePace(cluster.timing.keep_alive_s, cluster.timing.idle_keep_alive_s)
         self.latency_s: float | None = None
         self.on_mail: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
@@ -197,7 +207,7 @@ class CloudLink:
         return seconds + (self._clock() - at)
 
     def _view(self) -> tuple[bool, str | None, int]:
-        horizon = self._clock() - self._timing.presence_s
+        horizon = self._clock() - self._lasts_s
         fresh = [state for at, state in self._states.values() if at >= horizon]
         if not fresh:
             return False, None, self._last_view[2]
@@ -223,6 +233,7 @@ class CloudLink:
             del self._sessions[name]
             self._states.pop(name, None)
             self._unheard_since.pop(name, None)
+            self._asked_at.pop(name, None)
             self._session_lost.set()
             self._session_lost = anyio.Event()
             self._check_change()
@@ -271,12 +282,35 @@ class CloudLink:
         self.other_device = False
         self._signed_in_at = self._clock()
 
+    def in_use(self) -> None:
+        """Somebody uses this peer, or may want to reach it: keep-alives come often for a while."""
+        self._pace.used(self._clock())
+
+    @property
+    def keep_alive_is_due(self) -> bool:
+        """Whether the nodes have to hear of this peer again: one that did not answer at once, the others in turn."""
+        now = self._clock()
+        # Who asks comes by each `keep_alive_s`, and a little earlier or later.
+        pause_s = min(self._pause_s, self._pace.pause_s(now)) - self._timing.keep_alive_s / 4
+        return not self.reachable or bool(self._asked_at) or now - self._kept_at >= pause_s
+
+    @property
+    def _lasts_s(self) -> float:
+        """How long what was said and heard at the last keep-alive holds."""
+        return self._timing.presence_s + self._pause_s - self._timing.keep_alive_s
+
     def keep_alive(self, device: str, port: int) -> None:
         """Tell every node that the signed-in peer is here, at the port that it signed in with."""
-        data = encode(KeepAlive(device=device, port=port), cap_bytes=MAX_MESSAGE_BYTES)
+        now = self._kept_at = self._clock()
+        self._pause_s = self._pace.pause_s(now)
+        lasts_s = None if self._pause_s <= self._timing.keep_alive_s else self._lasts_s
+        message = KeepAlive(device=device, port=port, lasts_s=lasts_s)
+        data = encode(message, cap_bytes=MAX_MESSAGE_BYTES)
         for name, session in list(self._sessions.items()):
             if session.alive and not self._is_deaf(name, session):
-                self._asked_at[name] = self._clock()
+                if name not in self._asked_at:  # where an answer is lost, the silence before the first question counts
+                    self._silent_s[name] = now - self._sent_at.get(name, now)
+                self._asked_at[name] = now
                 self._post(session, data)
         self._check_change()
 
@@ -320,6 +354,7 @@ class CloudLink:
         came within `wait_s` seconds: what was asked for may then have happened, and asking again under the same id
         finds out.
         """
+        self.in_use()
         async with self._slots:
             body = encode(operation, cap_bytes=MAX_REPLY_OBJECT_BYTES)
             message = encode(_request(request, operation, body), cap_bytes=MAX_MESSAGE_BYTES)
@@ -400,6 +435,7 @@ class CloudLink:
 
     def _post(self, session: Session, message: bytes) -> None:
         if session.alive:
+            self._sent_at[self._nodes[session.remote_key]] = self._clock()
             self._endpoint.post(session, message)
 
     # --- From nodes --------------------------------------------------------------------------------------------------
@@ -512,6 +548,7 @@ class CloudLink:
             self._note_other_device(state, asked)
         seen_before = self._states[name][1].seen if name in self._states else None
         self._states[name] = (now, state)
+        self._note_mapping(self._silent_s.pop(name, 0.0), seen_before, state.seen)
         if state.seen != seen_before:
             bound = self._endpoint.local_address
             self._endpoint.is_translated = any(not is_here(host, bound) for host, _ in self.seen_at())
@@ -524,6 +561,15 @@ class CloudLink:
             self.on_signed_out()
         if state.mail_waiting:
             self.on_mail()
+
+    def _note_mapping(self, silent_s: float, before: PathAddress | None, seen: PathAddress | None) -> None:
+        """Learn from where a node sees this peer whether the router before it kept its mapping through a silence."""
+        if before is None or seen is None:
+            return
+        if seen == before:
+            self._pace.held(silent_s)
+        elif seen.host == before.host:
+            self._pace.forgotten(silent_s, self._clock())
 
     def _note_other_device(self, state: CloudState, asked: float) -> None:
         """Take note of who is the account's present device, unless this one signed in since that was asked for."""

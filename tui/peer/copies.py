@@ -45,6 +45,7 @@ from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import CopyProgress, CopyWaits, ImageReceived
 from tui.peer.held_copies import HeldCopies
+from tui.peer.models import IN_THE_CLOUD
 from tui.peer.outbox import OPERATION, Outbox, Unreadable, WaitsFor, insert, packed, unpacked
 from tui.peer.paths import Paths
 from tui.peer.people import People
@@ -210,6 +211,7 @@ class Copies:
                 raise
             log.info("a copy is not left with the cloud", extra={"grant": task.grant, "reason": str(refusal)})
             return
+        self._paths.note(viewer.session_key, IN_THE_CLOUD)
         name, words = clean(viewer.name), words_of(viewer.signing_key)
         self._context.events.emit(CopyWaits(task.image, task.grant, name, until, words, trouble))
 
@@ -373,6 +375,7 @@ class Copies:
             log.warning("a copy from the cloud does not open", extra={"grant": found.grant, "reason": str(error)})
             return False
         self._expected[found.grant] = (owner, True)
+        self._paths.note(owner, IN_THE_CLOUD)
         self._outbox.added()
         return True
 

@@ -1,6 +1,7 @@
 """The two lists of pictures that a person sees: one's own, and those that others have granted."""
 
 import sqlite3
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -19,6 +20,7 @@ from tui.peer.damaged_rows import DamagedRows
 from tui.peer.encrypting import Encrypting
 from tui.peer.holding import Holding
 from tui.peer.models import MyImage, PeerImage
+from tui.peer.paths import Paths
 from tui.peer.restoring import Restoring
 
 
@@ -33,6 +35,7 @@ class ImageLists:
         encrypting: Encrypting,
         adopting: Adopting,
         restoring: Restoring,
+        paths: Paths,
     ) -> None:
         self._context = context
         self._cloud = Asker(context)
@@ -41,6 +44,7 @@ class ImageLists:
         self._encrypting = encrypting
         self._adopting = adopting
         self._restoring = restoring
+        self._paths = paths
 
     # --- One's own ---------------------------------------------------------------------------------------------------
     async def mine(self, *, local: bool) -> list[MyImage]:
@@ -107,9 +111,10 @@ class ImageLists:
                 " FROM held LEFT JOIN accounts ON account = owner ORDER BY held.rowid DESC"
             )
         )
-        return await self._damaged.skip("held", rows, self._read_held)
+        reached = await self._paths.known()
+        return await self._damaged.skip("held", rows, partial(self._read_held, reached))
 
-    def _read_held(self, row: sqlite3.Row) -> PeerImage:
+    def _read_held(self, reached: dict[int, str], row: sqlite3.Row) -> PeerImage:
         grant = checked_id(row["grant_id"])
         left = max(0, row["granted"] - self._holding.consumed(grant, row["consumed"]))
         return PeerImage(
@@ -126,6 +131,7 @@ class ImageLists:
             files.held_path(self._context.profile.images, grant) if row["received"] else None,
             look_s=row["look_s"],
             frozen=grant in self._context.frozen,
+            reached=reached.get(row["owner"], ""),
         )
 
 

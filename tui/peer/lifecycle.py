@@ -179,11 +179,11 @@ class PeerLifecycle:
         self._mailbox = Mailbox(context, self._people, self._copies, self._holding, self._asks, self._given)
         self._restoring = Restoring(context, self._outbox, self._given, self._confirming, self._mailbox, self._asks)
         self._viewing = Viewing(context, self._copies, self._holding, self._mailbox, self._outbox)
-        self._offers = Offers(context, self._people)
+        self._offers = Offers(context, self._people, self._paths)
         self._encrypting = Encrypting(context, self._adopting.looked)
         self._wanting = Wanting(context, self._copies)
         self._images = ImageLists(
-            context, self._damaged, self._holding, self._encrypting, self._adopting, self._restoring
+            context, self._damaged, self._holding, self._encrypting, self._adopting, self._restoring, self._paths
         )
         self._asking = Asking(context, self._damaged, self._outbox, self._asks, self._offers, self._restoring)
         self._account = AccountSession(

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
+
+IN_THE_CLOUD: Final = "in the cloud"
+"""How a picture goes that the cloud holds; see `User.reached`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,9 @@ class User:
     online: bool
     images: int
     last_seen: float | None
+    reached: str = ""
+    """How pictures go to them, or went last since this peer was opened: `direct`, `through n2` (a node), `in the cloud`
+    (which holds them until they are fetched); empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,8 @@ class PeerImage:
     """Seconds that one look may last; None for as long as the right stands."""
     frozen: bool = False
     """The cloud was restored from a backup, and the owner's peer has not confirmed these rights yet: no look is had."""
+    reached: str = ""
+    """How pictures come from the owner's device, as `User.reached` tells it."""
 
 
 @dataclass(frozen=True, slots=True)

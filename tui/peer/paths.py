@@ -84,6 +84,8 @@ class Paths:
         self._looking_into = 0
         self._move = anyio.Event()
         """Set, and replaced, when any session has moved."""
+        self._last: OrderedDict[bytes, str] = OrderedDict()
+        """How a session, or a picture, went to or from somebody last, by their session key."""
 
     # --- From here ---------------------------------------------------------------------------------------------------
     async def reach(self, other: ops.Account, grant: str, *, timeout_s: float = FOUND_S) -> Session:
@@ -243,6 +245,7 @@ class Paths:
         outside, which nodes see by its next keep-alive: then the other side is told of it."""
         self._move.set()
         self._move = anyio.Event()
+        self._context.cloud.in_use()  # nodes see a new address by the next keep-alive
         if session in self._opened and is_relayed(session.address):
             self._context.tasks.start_soon(attempt, "fresh addresses", partial(self._renew, session))
 
@@ -256,6 +259,8 @@ class Paths:
     def closed(self, session: Session) -> None:
         """A session is over."""
         self._opened.pop(session, None)
+        if not self._context.cloud.is_node(session):
+            self.note(session.remote_key, self.shown(session))
 
     # --- To here -----------------------------------------------------------------------------------------------------
     def asked(self, node: Session, meeting: Meeting) -> None:
@@ -337,6 +342,23 @@ class Paths:
         return None if row is None else str(row["grant_id"])
 
     # --- How it goes -------------------------------------------------------------------------------------------------
+    def note(self, key: bytes, path: str) -> None:
+        """Remember how it went to or from the person with this session key."""
+        self._last[key] = path
+        self._last.move_to_end(key)
+        while len(self._last) > _REMEMBERED:
+            self._last.popitem(last=False)
+
+    async def known(self) -> dict[int, str]:
+        """Return how it goes, or went last since this peer was opened, to people that this device knows, by account."""
+        cloud = self._context.cloud
+        others = [session for session in self._context.endpoint.sessions if not cloud.is_node(session)]
+        paths = self._last | {session.remote_key: self.shown(session) for session in others}
+        if not paths:
+            return {}
+        rows = await self._context.store.run(lambda store: store.all("SELECT account, session_key FROM accounts"))
+        return {int(row["account"]): paths[key] for row in rows if (key := row["session_key"]) in paths}
+
     def shown(self, session: Session) -> str:
         """Return how a session goes in a few words: `direct`, or through which node."""
         if not is_relayed(session.address):

@@ -17,6 +17,7 @@ from tui.peer.asker import Asker
 from tui.peer.context import Context
 from tui.peer.events import KeyChanged
 from tui.peer.models import OfferedImage, User, UserPage
+from tui.peer.paths import Paths
 
 _LOOK_UP_WAIT_S = 5.0
 _REMEMBERED = 10_000
@@ -129,18 +130,28 @@ class PendingOffer:
 class Offers:
     """Reads the lists, and remembers what they showed."""
 
-    def __init__(self, context: Context, people: People) -> None:
+    def __init__(self, context: Context, people: People, paths: Paths) -> None:
         self._context = context
         self._cloud = Asker(context)
         self._accounts = people
+        self._paths = paths
         self._people: OrderedDict[int, tuple[str, str]] = OrderedDict()
         self._images: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
     async def users(self, text: str, page: int) -> UserPage:
         """Return one page of the accounts whose name or id contains `text`, those online first."""
         outcome = await self._cloud.query(ops.ListUsers(text=text, page=page), ops.Users)
+        reached = await self._paths.known()
         rows = tuple(
-            User(row.account, clean(row.name), words_of(row.signing_key), row.online, row.images, row.last_seen)
+            User(
+                row.account,
+                clean(row.name),
+                words_of(row.signing_key),
+                row.online,
+                row.images,
+                row.last_seen,
+                reached.get(row.account, ""),
+            )
             for row in outcome.rows
         )
         self._accounts.listed(user.account for user in rows)

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static
 
+from tui.client import reached
 from tui.client.client_app import client_of
 from tui.client.gallery import TileState, asked_words, expiry_words, reason, state_words, use_words
 from tui.common.wording import moment, views
@@ -43,7 +44,8 @@ class HeldDetails(Vertical):
         image = tile.image
         text = Text()
         text.append(f"{tile.title}\n", "bold")
-        text.append(f"by {tile.owner} #{image.owner}\n{image.words}\n\n")
+        text.append(f"by {tile.owner} #{image.owner}\n{image.words}\n")
+        text.append(f"pictures come {reached.whole(image.reached)}\n\n" if image.reached else "\n", "dim")
         text.append(f"{standing_words(tile, now)}\n", "bold")
         if image.expires is not None and tile.state not in (TileState.EXPIRED, TileState.REVOKED):
             text.append(f"until {moment(image.expires, client.zone)}\n", "dim")
@@ -78,7 +80,8 @@ class HeldLine(Vertical):
         if tile is None:
             return
         client = client_of(self)
-        who = f"“{tile.title}” by {tile.owner} #{tile.image.owner} · {tile.image.words}"
+        path = f", {reached.whole(tile.image.reached)}" if tile.image.reached else ""
+        who = f"“{tile.title}” by {tile.owner} #{tile.image.owner}{path} · {tile.image.words}"
         what = f"{_what(tile, client, now, online=online)} {asked_words(tile)}".rstrip()
         self.query_one("#held-who", Static).update(who)
         self.query_one("#held-what", Static).update(what)

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client import debounce
+from tui.client import debounce, reached
 from tui.client.client_app import client_of
 from tui.client.messages import TroubleArose
 from tui.client.widgets.picture import Picture
@@ -143,6 +143,8 @@ class PersonPanel(Vertical):
         else:
             seen = "never signed in" if user.last_seen is None else f"seen {ago(user.last_seen, self.client.wall())}"
             shown.append(f"○ away, {seen}", "dim")
+        if user.reached:
+            shown.append(f", pictures go {reached.whole(user.reached)}", "dim")
         shown.append(f"\n{plain(user.words, 80)}", "dim")
         if self.warned:
             shown.append(

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from shared.errors import GlimpseError, Unavailable
-from tui.client import debounce
+from tui.client import debounce, reached
 from tui.client.dialogs.request import RequestForm, RequestViewsDialog
 from tui.client.messages import Happened, TroubleArose
 from tui.client.panes.base import Pane
@@ -338,7 +338,7 @@ class UsersPane(Pane):
             Text(str(user.account), "dim"),
             Text(plain(user.words, 80), "dim"),
             str(user.images) if user.images else Text("–", "dim"),
-            "now" if user.online else Text(ago(user.last_seen, self.client.wall()), "dim"),
+            _now(user) if user.online else Text(ago(user.last_seen, self.client.wall()), "dim"),
         )
 
     @on(RowList.Highlighted, "#users-list")
@@ -422,3 +422,8 @@ class UsersPane(Pane):
         else:
             self.client.tell(f"{asked}: the request waits in the outbox until the cloud answers.")
         self.post_message(Happened("requested"))
+
+
+def _now(user: User) -> str:
+    """Return that somebody is online, and how pictures go to them where that is known: `now, via n2`."""
+    return f"now, {reached.short(user.reached)}" if user.reached else "now"
