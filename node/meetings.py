@@ -16,7 +16,7 @@ from shared.config import MAX_MESSAGE_BYTES, RequestLimits, Timing
 from shared.errors import Refused
 from shared.net.endpoint import Endpoint, Session
 from shared.rates import TokenBuckets
-from shared.secure.relayed import HANDLE_BYTES, unwrap
+from shared.secure.relayed import HANDLE_BYTES, LONGEST_BODY_BYTES, SHORTEST_BODY_BYTES
 from shared.wire.base import Candidates
 from shared.wire.codec import encode
 from shared.wire.operations import Met
@@ -111,15 +111,17 @@ class Meetings:
 
     def relay(self, session: Session, bodies: list[bytes]) -> None:
         """Pass datagrams on to the other peers of their pairs, or drop them."""
-        carry, key, now = self.table.carry, session.remote_key, self._clock()
-        passed_on: dict[Session, list[bytes]] = {}
+        runs: dict[bytes, list[bytes]] = {}
         for body in bodies:
-            if (parts := unwrap(body)) is None:
+            if SHORTEST_BODY_BYTES <= len(body) <= LONGEST_BODY_BYTES:
+                runs.setdefault(body[:HANDLE_BYTES], []).append(body)
+            else:
                 self.table.refused["malformed"] += 1
-            elif (target := carry(parts[0], session, key, len(parts[1]), now)) is not None:
-                passed_on.setdefault(target, []).append(body)
-        for target, carried in passed_on.items():
-            self._endpoint.relay(target, carried)
+        now = self._clock()
+        for handle, run in runs.items():
+            target, count = self.table.carry_run(handle, session, session.remote_key, run, now)
+            if target is not None:
+                self._endpoint.relay(target, run if count == len(run) else run[:count])
 
     def closed(self, session: Session) -> None:
         """A session is over."""

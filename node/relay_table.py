@@ -22,6 +22,8 @@ IDLE_S: Final = 120.0
 CREDIT_BYTES: Final = 16 * 1024
 """What is taken out of the shares at a time: looking into three of them for each datagram costs more than passing it
 on."""
+BEYOND: Final = "beyond its share"
+"""Why a datagram is dropped that an account may not send now."""
 _REMEMBERED: Final = 16_384
 """Accounts whose shares are remembered; the longest silent go first."""
 _DAY_S: Final = 86_400.0
@@ -125,6 +127,29 @@ class RelayTable(Generic[S]):
         self.bytes += size
         return target
 
+    def carry_run(self, handle: bytes, session: S, key: bytes, bodies: list[bytes], now: float) -> tuple[S | None, int]:
+        """Return the session that the first of some datagrams of one pair go on in, and how many do; as `carry`.
+
+        `bodies` begin with the handle, as they came.
+        """
+        count = len(bodies)
+        size = sum(map(len, bodies)) - count * len(handle)
+        target, refusal = self._target(handle, session, key, size, now)
+        if target is not None:
+            self.datagrams += count
+            self.bytes += size
+            return target, count
+        if refusal != BEYOND:
+            self.refused[refusal] += count
+            return None, 0
+        for number, body in enumerate(bodies):
+            fits = self.carry(handle, session, key, len(body) - len(handle), now)
+            if fits is None:
+                self.refused[BEYOND] += count - number - 1
+                return target, number
+            target = fits
+        return target, count
+
     def _target(self, handle: bytes, session: S, key: bytes, size: int, now: float) -> tuple[S | None, str]:
         """Return where a datagram goes on, or None and why it is dropped."""
         if (pair := self._pairs.get(handle)) is None:
@@ -139,7 +164,7 @@ class RelayTable(Generic[S]):
         if sender.credit >= size:
             sender.credit -= size
         elif not self._may_send(sender, size, now):
-            return None, "beyond its share"
+            return None, BEYOND
         pair.used_at = now
         self._pairs.move_to_end(handle)
         return target.session, ""

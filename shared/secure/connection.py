@@ -21,6 +21,8 @@ from shared.secure.transfer_keys import TransferCipher, TransferKeys
 
 MESSAGE: Final = bytes((FrameKind.MESSAGE,))
 CLOSE: Final = bytes((FrameKind.CLOSE,))
+_PING: Final = int(FrameKind.PING)
+_PROBES: Final = frozenset((_PING, int(FrameKind.PONG)))
 _PROBE: Final = Struct(">BI")
 PROBE_DATAGRAM_BYTES: Final = MIN_DATA_BYTES - 1 + _PROBE.size
 CHALLENGE_PAUSE_S: Final = 1.0
@@ -103,12 +105,15 @@ class Connection:
 
         They were checked to fit; where the key is used up they are lost.
         """
-        sealing, seal, send = self._keys.sealing, self._keys.seal, self._send
+        sealing, seal, send, address = self._keys.sealing, self._keys.seal, self._send, self.address
+        free = sealing.free(now)
         for plaintext in plaintexts:
-            if sealing.is_due(now) or self._is_exhausted:
-                self._seal(MESSAGE + plaintext, now)
+            if free:
+                free -= 1
+                send(address, seal(MESSAGE + plaintext))
             else:
-                send(self.address, seal(MESSAGE + plaintext))
+                self._seal(MESSAGE + plaintext, now)
+                free = sealing.free(now)
 
     def confirm(self, now: float) -> None:
         """Confirm the keys to the responder, again and again until it is heard."""
@@ -159,8 +164,8 @@ class Connection:
         """Return the frame of a DATA datagram. Raises `DatagramRefused`."""
         return self._keys.open(datagram, now)
 
-    def take_frame(self, frame: bytes, address: Address, datagram_bytes: int, now: float) -> tuple[int, bytes]:
-        """Act on an authentic frame that came in a datagram of that size; return its kind and body.
+    def take_frame(self, frame: bytes, address: Address, datagram_bytes: int, now: float) -> int:
+        """Act on an authentic frame that came in a datagram of that size; return its kind.
 
         Raises `DatagramRefused` for probes that make no sense.
         """
@@ -172,15 +177,15 @@ class Connection:
         elif address != self.address:
             self._challenge(address, datagram_bytes, now)
         kind = frame[0]
-        if kind in (FrameKind.PING, FrameKind.PONG):
+        if kind in _PROBES:
             if len(frame) != _PROBE.size:
                 raise DatagramRefused(Drop.MALFORMED)
             number = _PROBE.unpack(frame)[1]
-            if kind == FrameKind.PING:
+            if kind == _PING:
                 self._seal(_PROBE.pack(FrameKind.PONG, number), now, None if self.paths is None else address)
             else:
                 self._take_pong(number, address, now)
-        return kind, frame[1:]
+        return kind
 
     def _take_pong(self, number: int, address: Address, now: float) -> None:
         if number > self._ping_number:

@@ -15,15 +15,17 @@ Nothing that a remote side sends makes `receive` raise; what is dropped is count
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Final
 
-from shared.config import MIN_PATH_DATAGRAM_BYTES, Limits, Timing
+from shared.config import MIN_PATH_DATAGRAM_BYTES, PROTOCOL_VERSION, Limits, Timing
 from shared.errors import DatagramRefused, RemoteError, Unavailable
-from shared.secure.connection import Connection, DatagramVerdict, check_message
+from shared.secure.connection import MESSAGE, Connection, DatagramVerdict, check_message
 from shared.secure.connections import ConnectionTable
 from shared.secure.context import Deadlines, SocketContext
 from shared.secure.datagrams import (
     CONNECTION_ID_BYTES,
     MIN_DATA_BYTES,
+    ROUTING_BYTES,
     Address,
     DatagramType,
     Drop,
@@ -47,6 +49,9 @@ from shared.secure.responder import HalfOpen, Responder
 from shared.secure.session import SessionKeys
 from shared.secure.transfer_keys import TransferCipher
 from shared.secure.unproven import StatelessResets
+
+_DATA_HEAD: Final = bytes((PROTOCOL_VERSION, DatagramType.DATA))
+_CARRIED_HEAD: Final = MESSAGE + FOR_RELAY
 
 
 class SecureMultiplexer:
@@ -88,7 +93,6 @@ class SecureMultiplexer:
         self._initiator = Initiator(self._context)
         self._responder = Responder(self._context)
         self._handlers: dict[DatagramType, Callable[[Address, bytes, bytes, float], None]] = {
-            DatagramType.DATA: self._on_data,
             DatagramType.INIT: self._on_init,
             DatagramType.RESPONSE: self._on_response,
             DatagramType.COOKIE: self._on_cookie,
@@ -196,16 +200,19 @@ class SecureMultiplexer:
 
     def receive(self, address: Address, datagram: bytes | memoryview, now: float) -> None:
         """Take a datagram that came in. Never raises because of what is in it."""
-        seen = peek(datagram)
-        if seen is None:
-            self.dropped[Drop.MALFORMED] += 1
-            return
-        kind, routing_id = seen
-        handler = self._handlers.get(kind)
-        if handler is None:
-            self.dropped[Drop.NOT_FOR_SESSIONS] += 1
-            return
         try:
+            if datagram[:2] == _DATA_HEAD and len(datagram) >= ROUTING_BYTES:  # nearly all of them
+                self._on_data(address, bytes(datagram[2:ROUTING_BYTES]), bytes(datagram), now)
+                return
+            seen = peek(datagram)
+            if seen is None:
+                self.dropped[Drop.MALFORMED] += 1
+                return
+            kind, routing_id = seen
+            handler = self._handlers.get(kind)
+            if handler is None:
+                self.dropped[Drop.NOT_FOR_SESSIONS] += 1
+                return
             handler(address, routing_id, bytes(datagram), now)
         except DatagramRefused as refusal:
             self.dropped[refusal.reason] += 1
@@ -321,14 +328,14 @@ class SecureMultiplexer:
             self._send(address, answer)
             raise DatagramRefused(drop)
         previous_address = connection.address
-        kind, body = connection.take_frame(frame, address, len(datagram), now)
+        kind = connection.take_frame(frame, address, len(datagram), now)
         self._connections.heard(connection, previous_address)
         if connection.address != previous_address:
             self._events.append(PathValidated(connection.number, connection.address))
-        if kind == FrameKind.MESSAGE and body[:1] == FOR_RELAY:
-            self._carried.setdefault(connection.number, []).append(body[1:])
+        if frame[:2] == _CARRIED_HEAD:
+            self._carried.setdefault(connection.number, []).append(frame[2:])
         elif kind == FrameKind.MESSAGE:
-            self._events.append(MessageReceived(connection.number, body, connection.address))
+            self._events.append(MessageReceived(connection.number, frame[1:], connection.address))
         elif kind == FrameKind.CLOSE:
             self._remove(connection, CloseReason.REMOTE)
         elif kind not in (FrameKind.PING, FrameKind.PONG):

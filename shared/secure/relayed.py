@@ -15,6 +15,9 @@ from shared.secure.datagrams import DATA_OVERHEAD_BYTES, ROUTING_BYTES, Address
 FOR_RELAY: Final = b"\x02"
 """First byte of a message that holds a datagram for somebody else."""
 HANDLE_BYTES: Final = 8
+SHORTEST_BODY_BYTES: Final = HANDLE_BYTES + ROUTING_BYTES
+LONGEST_BODY_BYTES: Final = HANDLE_BYTES + RELAYED_DATAGRAM_BYTES
+"""Length of a message without its first byte."""
 _HOST: Final = "relay/"
 """No host name holds a slash (RFC 1123 section 2.1)."""
 _PORT: Final = 1
@@ -52,6 +55,6 @@ def wrap(handle: bytes, datagram: bytes) -> bytes:
 
 def unwrap(body: bytes) -> tuple[bytes, bytes] | None:
     """Return handle and datagram of a message without its first byte, None where it can be neither."""
-    if not HANDLE_BYTES + ROUTING_BYTES <= len(body) <= HANDLE_BYTES + RELAYED_DATAGRAM_BYTES:
+    if not SHORTEST_BODY_BYTES <= len(body) <= LONGEST_BODY_BYTES:
         return None
     return body[:HANDLE_BYTES], body[HANDLE_BYTES:]

@@ -12,7 +12,6 @@ run on through all epochs, so one replay window serves them all.
 """
 
 from dataclasses import dataclass
-from struct import Struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -35,7 +34,8 @@ EPOCHS: Final = 256
 _SECRET_BYTES: Final = 32
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 4
-_NUMBER: Final = Struct(">Q")
+_NUMBER_AT: Final = DATA_HEADER_BYTES - 8
+"""Where the packet number stands in a header; its eight bytes are the end of the nonce."""
 _DATA: Final = int(DatagramType.DATA)
 
 
@@ -104,7 +104,14 @@ class SealingKeys:
         self.in_epoch += 1
         key = self._key
         header = DATA_HEADER.pack(PROTOCOL_VERSION, _DATA, connection_id, self.epoch % EPOCHS, number)
-        return header + key.cipher.encrypt(key.salt + _NUMBER.pack(number), frame, header)
+        return header + key.cipher.encrypt(key.salt + header[_NUMBER_AT:], frame, header)
+
+    def free(self, now: float) -> int:
+        """Return how many datagrams may be sealed at this moment before anything else has to be looked at."""
+        if self.is_due(now):
+            return 0
+        last = min(self._packets_per_epoch, MAX_PACKETS_PER_KEY - 1) if self.confirmed else MAX_PACKETS_PER_KEY - 1
+        return max(0, last - self.in_epoch)
 
 
 class ReplayWindow:
@@ -160,9 +167,8 @@ class OpeningKeys:
         ahead = (epoch - self.epoch) % EPOCHS
         key = self._current if ahead == 0 else self._other_key(ahead, now)
         try:
-            frame = key.cipher.decrypt(
-                key.salt + _NUMBER.pack(number), datagram[DATA_HEADER_BYTES:], datagram[:DATA_HEADER_BYTES]
-            )
+            header = datagram[:DATA_HEADER_BYTES]
+            frame = key.cipher.decrypt(key.salt + header[_NUMBER_AT:], datagram[DATA_HEADER_BYTES:], header)
         except InvalidTag:
             raise DatagramRefused(Drop.FORGED) from None
         self.window.mark(number)

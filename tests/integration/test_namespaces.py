@@ -20,12 +20,15 @@ PAIRS = (
     (Home.FULL_CONE, Home.SYMMETRIC),
     (Home.SYMMETRIC, Home.RESTRICTED),
     (Home.BLOCKED, Home.NONE),
+    (Home.IPV6, Home.RESTRICTED),
+    (Home.IPV6, Home.IPV6),
 )
 MAPPINGS = {
     Home.NONE: Mapping.NONE,
     Home.RESTRICTED: Mapping.ENDPOINT_INDEPENDENT,
     Home.SYMMETRIC: Mapping.DEPENDENT,
     Home.BLOCKED: Mapping.ENDPOINT_INDEPENDENT,
+    Home.IPV6: Mapping.NONE,
 }
 _SEEN_FOR_S = 2.0
 """How long it is watched that a pair without a direct path stays with a node; a direct path takes a fraction of it."""
@@ -40,9 +43,8 @@ def test_every_home_is_reached_and_directly_where_its_router_allows_it(tmp_path:
             assert taken.whole, homes
             assert taken.is_direct is expected, taken
             if (mapping := MAPPINGS.get(homes[0])) is not None:
-                wait_until(
-                    lambda owner=owner, mapping=mapping: examined(running, owner.namespace) == (mapping, ["IPv4"])
-                )
+                found = (mapping, ["IPv6" if homes[0] is Home.IPV6 else "IPv4"])
+                wait_until(lambda owner=owner, found=found: examined(running, owner.namespace) == found)
 
 
 def examined(running: Cloud, namespace: str) -> tuple[Mapping, list[str]] | None:

@@ -6,15 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from shared.cluster import save_cluster
 from tests.integration.cluster import GLIMPSE
-from tests.namespaces.world import NODES_HOST, Home, Internet, within
+from tests.namespaces.world import NODES_HOST, NODES_HOST_6, Home, Internet, within
 from tests.patience import PATIENCE_S, wait_until
+from tui.commands.up import set_up
 
 BASE_PORT = 47_600
 UPGRADED_WITHIN_S = 6.0
@@ -97,15 +99,17 @@ class Cloud:
         self._people = 0
         self.photo = folder / "photo.jpg"
         Image.effect_mandelbrot((640, 400), (-2, -1, 1, 1), 60).save(self.photo, quality=90)
-        options = ["--data", str(folder / "cloud"), "--base-port", str(BASE_PORT), "--host", NODES_HOST]
+        place = set_up(folder / "cloud", base_port=BASE_PORT, host=NODES_HOST)
+        nodes = tuple(replace(node, more_hosts=(NODES_HOST_6,)) for node in place.cluster.nodes)
+        save_cluster(place.file, replace(place.cluster, nodes=nodes))
+        self.file = place.file
         self.nodes = subprocess.Popen(
-            within(internet.nodes, [*GLIMPSE, "up", *options]), stdout=subprocess.PIPE, text=True
+            within(internet.nodes, [*GLIMPSE, "up", "--data", str(place.folder)]), stdout=subprocess.PIPE, text=True
         )
         stack.callback(self._stop)
         assert self.nodes.stdout is not None
         ready = self.nodes.stdout.readline()
         assert ready.startswith("ready "), ready
-        self.file = folder / "cloud" / "cluster.toml"
 
     def status(self) -> dict[str, Any]:
         """Return how the nodes are, as `glimpse status` says."""
@@ -151,6 +155,8 @@ def cloud(folder: Path) -> Iterator[Cloud]:
 def goes_directly(one: Home, other: Home) -> bool:
     """Return whether two homes allow a direct path."""
     homes = {one, other}
+    if Home.IPV6 in homes:
+        return homes <= {Home.IPV6, Home.NONE}
     if Home.BLOCKED in homes or homes == {Home.SYMMETRIC}:
         return False
     return not (Home.SYMMETRIC in homes and homes & {Home.RESTRICTED, Home.DOUBLE})

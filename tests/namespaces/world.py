@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Self
 
 NODES_HOST = "100.64.0.1"
+NODES_HOST_6 = "fd64::1"
 _PEER_HOST = "192.168.1.2"
 """The same in every home, as homes like to have it."""
 
@@ -16,6 +17,7 @@ class Home(Enum):
     """What stands between a peer and the internet."""
 
     NONE = "none"
+    """An address of either family."""
     FULL_CONE = "full cone"
     """Mappings and filters do not depend on whom they lead to."""
     RESTRICTED = "port-restricted"
@@ -26,6 +28,8 @@ class Home(Enum):
     """Two of the port-restricted kind."""
     BLOCKED = "blocked"
     """UDP gets through to the nodes alone."""
+    IPV6 = "IPv6 only"
+    """No other addresses; in comes what was sent to."""
 
 
 def why_not() -> str:
@@ -57,7 +61,11 @@ class Internet:
         try:
             self.nodes = self._namespace("net")
             _run(
-                self.nodes, "ip link add br0 type bridge", f"ip addr add {NODES_HOST}/16 dev br0", "ip link set br0 up"
+                self.nodes,
+                "ip link add br0 type bridge",
+                f"ip addr add {NODES_HOST}/16 dev br0",
+                f"ip addr add {NODES_HOST_6}/64 dev br0 nodad",
+                "ip link set br0 up",
             )
         except BaseException:
             self.__exit__()
@@ -71,10 +79,12 @@ class Internet:
     def home(self, kind: Home) -> str:
         """Make a home; return the namespace of its peer."""
         self._homes += 1
-        number, outside = self._homes, f"100.64.{self._homes}.1/16"
-        if kind is Home.NONE:
+        number, outside, outside_6 = self._homes, f"100.64.{self._homes}.1/16", f"fd64::{self._homes}:1/64"
+        if kind in (Home.NONE, Home.IPV6):
             peer = self._namespace(f"p{number}")
-            self._plug(peer, outside)
+            self._plug(peer, *((outside, outside_6) if kind is Home.NONE else (outside_6,)))
+            if kind is Home.IPV6:
+                _rule(peer, kind)
             return peer
         router = self._namespace(f"r{number}")
         self._plug(router, outside)
@@ -101,7 +111,7 @@ class Internet:
         _run(full, "ip link set lo up", "sysctl -qw net.ipv4.ip_forward=1")
         return full
 
-    def _plug(self, namespace: str, address: str) -> None:
+    def _plug(self, namespace: str, *addresses: str) -> None:
         """Connect a namespace with the internet."""
         port = f"v{self._homes}"
         _run(
@@ -109,7 +119,8 @@ class Internet:
             f"ip link add {port} type veth peer name wan netns {namespace}",
             f"ip link set {port} master br0 up",
         )
-        _run(namespace, f"ip addr add {address} dev wan", "ip link set wan up")
+        added = [f"ip addr add {address} dev wan{' nodad' if ':' in address else ''}" for address in addresses]
+        _run(namespace, *added, "ip link set wan up")
 
 
 def within(namespace: str, command: list[str]) -> list[str]:
@@ -129,6 +140,16 @@ def _rule(router: str, kind: Home) -> None:
 
 def _rules(kind: Home) -> bytes:
     """Return the rules of a router: what comes unasked is dropped, as every home's router does."""
+    if kind is Home.IPV6:
+        return b"""
+table ip6 firewall {
+  chain input {
+    type filter hook input priority filter
+    meta l4proto ipv6-icmp accept
+    iifname wan ct state != { established, related } drop
+  }
+}
+"""
     lends = "masquerade fully-random" if kind is Home.SYMMETRIC else "masquerade"
     hands_in = f"iifname wan meta l4proto udp dnat to {_PEER_HOST}" if kind is Home.FULL_CONE else ""
     blocks = f"meta l4proto udp ip daddr != {NODES_HOST} ip saddr != {NODES_HOST} drop" if kind is Home.BLOCKED else ""

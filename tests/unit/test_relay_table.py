@@ -51,6 +51,16 @@ def test_an_account_has_its_share_a_second_and_comes_to_no_more_by_many_pairs() 
     assert made.carry(HANDLE, "ben", BEN, 1_000, 5.0) == "ada", "the other account has a share of its own"
 
 
+def test_what_comes_together_goes_on_together_as_far_as_there_is_a_share_left() -> None:
+    made = table(relayed_bytes_per_s=10_000)
+    run = [HANDLE + bytes(1_000)] * 8
+    assert made.carry_run(HANDLE, "ada", ADA, run, 0.0) == ("ben", 8)
+    assert made.carry_run(HANDLE, "ada", ADA, run, 0.0) == ("ben", 2)
+    assert (made.datagrams, made.bytes, made.refused) == (10, 10_000, {"beyond its share": 6})
+    assert made.carry_run(HANDLE, "eve", EVE, run, 0.0) == (None, 0)
+    assert made.refused["not of this pair"] == 8
+
+
 def test_in_the_long_run_there_is_a_share_of_a_day() -> None:
     made = table(relayed_bytes_per_day=86_400.0)
     through = sum(made.carry(HANDLE, "ada", ADA, 1_000, 0.1 * step) is not None for step in range(1_000))
