@@ -21,6 +21,11 @@ LARGE_PX = (1_400, 1_100)
 FIRST_BYTE_BARS_S = {"direct": 0.3, "punched": 1.0, "relayed": 1.0}
 RELAYED_BAR = 0.4
 MOVE_BAR_S = 1.0
+SLOW_PX = (300, 300)
+SLOW_BYTES_PER_S = 125_000.0
+SLOW_DELAY_S = 0.15
+SLOW_LOSS = 0.2
+"""In either direction."""
 DEATHS = 5
 DYING_MBIT_PER_S = 12
 """A picture takes some seconds then."""
@@ -35,7 +40,7 @@ def rows() -> list[Row]:
         tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder,
         cloud(Path(folder)) as running,
     ):
-        return [*_table(running), _speed(running), _dying(running)]
+        return [*_table(running), _speed(running), _dying(running), *_slow(running)]
 
 
 def _table(running: Cloud) -> list[Row]:
@@ -127,6 +132,20 @@ def _dying(running: Cloud) -> Row:
     middle = median(silent)
     what = "silence when the node that carries is killed"
     return Row(what, middle, "s", "", None, middle, "at most", MOVE_BAR_S, note)
+
+
+def _slow(running: Cloud) -> list[Row]:
+    """Give a picture from the end of a slow line, through a node."""
+    picture = running.folder / "slow.png"
+    Image.frombytes("RGB", SLOW_PX, os.urandom(3 * SLOW_PX[0] * SLOW_PX[1])).save(picture)
+    viewer = running.person(Home.SYMMETRIC)
+    rows = []
+    for loss in (0.0, SLOW_LOSS):
+        owner = running.person_at_a_slow_line(SLOW_BYTES_PER_S, SLOW_DELAY_S, loss)
+        share = _mb_per_s(running, owner, viewer, picture) * 1e6 / (SLOW_BYTES_PER_S * (1 - loss))
+        what = f"1 Mbit/s, 300 ms, {loss:.0%} lost: share of the line"
+        rows.append(Row(what, share, "", "what it lets through", 1.0, share))
+    return rows
 
 
 def _mb_per_s(running: Cloud, owner: Person, viewer: Person, picture: Path) -> float:

@@ -138,8 +138,15 @@ class Cloud:
 
     def person(self, home: Home) -> Person:
         """Have somebody sign in from a new home; returns before that is done."""
+        return self._in(self.internet.home(home))
+
+    def person_at_a_slow_line(self, rate: float, delay_s: float, loss: float) -> Person:
+        """The same at the end of a line with so many bytes a second, so late each way, of which so many are lost."""
+        return self._in(self.internet.slow_home(rate, delay_s, loss))
+
+    def _in(self, namespace: str) -> Person:
         self._people += 1
-        person = Person(self.internet.home(home), self.folder, self.file, f"p{self._people}")
+        person = Person(namespace, self.folder, self.file, f"p{self._people}")
         self._stack.callback(person.close)
         return person
 

@@ -55,6 +55,7 @@ class Internet:
     def __init__(self) -> None:
         self._prefix = f"gl{os.getpid()}-"
         self._names: list[str] = []
+        self._lines: list[subprocess.Popen[str]] = []
         self._homes = 0
 
     def __enter__(self) -> Self:
@@ -73,6 +74,11 @@ class Internet:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for line in self._lines:
+            line.kill()
+            line.wait()
+            assert line.stdout is not None
+            line.stdout.close()
         for name in reversed(self._names):
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
@@ -98,6 +104,18 @@ class Internet:
         peer = self._namespace(f"p{number}")
         _wire(router, "lan", "192.168.1.1/24", peer, "wan", f"{_PEER_HOST}/24")
         _run(peer, "ip route add default via 192.168.1.1")
+        return peer
+
+    def slow_home(self, rate: float, delay_s: float, loss: float) -> str:
+        """Make a home at the end of a slow line (`tests.namespaces.slow`); return its namespace."""
+        self._homes += 1
+        peer = self._namespace(f"p{self._homes}")
+        command = [sys.executable, "-m", "tests.namespaces.slow", self.nodes, f"100.65.{self._homes}.2"]
+        command += [str(rate), str(delay_s), str(loss)]
+        line = subprocess.Popen(within(peer, command), stdout=subprocess.PIPE, text=True)
+        self._lines.append(line)
+        assert line.stdout is not None
+        assert line.stdout.readline() == "ready\n"
         return peer
 
     def narrow(self, peer: str, mbit_per_s: int) -> None:
