@@ -91,8 +91,16 @@ class Unavailable(GlimpseError):
     """The cloud, the directory or a peer cannot be reached now. What was asked for is kept or was never begun."""
 
 
-class PathTooNarrow(Unavailable):
-    """Only small datagrams get to the other side; the text says which size is needed and what to do."""
+class Explained(Unavailable):
+    """The other side cannot be reached, and it is known why: the text says what to do."""
+
+
+class PathTooNarrow(Explained):
+    """Only small datagrams get to the other side; the text says which size is needed."""
+
+
+class OtherVersion(Explained):
+    """The other side speaks another version of the protocol; the text says which side is to be updated."""
 
 
 class TransferFailed(Unavailable):

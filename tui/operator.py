@@ -16,7 +16,7 @@ import msgspec
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
-from shared.errors import GlimpseError, InvalidInput, MalformedMessage, PathTooNarrow, Unavailable
+from shared.errors import Explained, GlimpseError, InvalidInput, MalformedMessage, Unavailable
 from shared.identity import words_of
 from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
@@ -229,7 +229,7 @@ class Operator:
             try:
                 session = await self._session(link.node, _CONNECT_S)
             except GlimpseError as error:
-                if isinstance(error, PathTooNarrow) and self._deliver is not None:
+                if isinstance(error, Explained) and self._deliver is not None:
                     self._deliver(link.node.name, WatchRefused(request=request, reason=str(error)[:LINE_CHARS]))
                 await anyio.sleep(_RETRY_S)
                 continue
@@ -270,7 +270,7 @@ class Operator:
                     self._post(session, message)
                     with anyio.move_on_after(_REPEAT_S):
                         await event.wait()
-        except PathTooNarrow as error:
+        except Explained as error:
             self.troubles[node.name] = str(error)
             return None
         except GlimpseError:

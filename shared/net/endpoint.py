@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Limits, Timing
-from shared.errors import LocalError, MalformedMessage, PathTooNarrow, RemoteError, Unavailable
+from shared.errors import LocalError, MalformedMessage, OtherVersion, PathTooNarrow, RemoteError, Unavailable
 from shared.net.admission import WorkerPorts
 from shared.net.control import (
     FOR_OWNER,
@@ -40,7 +40,7 @@ from shared.net.handles import EndpointStatistics, Incoming, IncomingOffer, Prog
 from shared.net.lazy_timer import LazyTimer
 from shared.net.partial_store import MemoryPartials, PartialStore
 from shared.net.path_probe import is_too_narrow, narrow_path
-from shared.net.paths import is_loopback, shown_address
+from shared.net.paths import is_loopback, other_version, shown_address
 from shared.net.port import Port, PortTraffic, Switches
 from shared.net.reaching import first_to_answer
 from shared.net.receiving import Receiving
@@ -49,7 +49,15 @@ from shared.net.sending import Sending
 from shared.net.transfer_context import TransferContext
 from shared.net.udp import ANY_HOST, Address, Batch, UdpSocket
 from shared.secure.datagrams import DatagramType
-from shared.secure.events import Event, MessageReceived, PathsSilent, PathValidated, SessionClosed, SessionOpened
+from shared.secure.events import (
+    CloseReason,
+    Event,
+    MessageReceived,
+    PathsSilent,
+    PathValidated,
+    SessionClosed,
+    SessionOpened,
+)
 from shared.secure.multiplexer import SecureMultiplexer
 from shared.secure.relayed import FOR_RELAY, is_relayed, wrap
 
@@ -267,7 +275,7 @@ class Endpoint:
 
         Hosts may be names, which are looked up each time. All addresses are tried side by side, the first one ahead.
         Waits `timeout_s` seconds, the preset's handshake time-out if not given. Raises `Unavailable` where nobody
-        answers, as `PathTooNarrow` where that is known to be the reason; `InvalidInput` where the key cannot be one.
+        answers, as `Explained` where the reason is known; `InvalidInput` where the key cannot be one.
         """
         if not self._is_open:
             raise Unavailable("The endpoint is closed.")
@@ -299,6 +307,8 @@ class Endpoint:
                 self._settle_soon()
         if is_narrow:
             raise PathTooNarrow(narrow_path(address))
+        if opening.reason in (CloseReason.NEWER_VERSION, CloseReason.OLDER_VERSION):
+            raise OtherVersion(other_version(address, is_newer=opening.reason is CloseReason.NEWER_VERSION))
         if opening.session is None:
             raise Unavailable(opening.reason)
         return opening.session
@@ -580,7 +590,7 @@ class Endpoint:
 
     def _session_closed(self, event: SessionClosed) -> None:
         if (opening := self._opening.pop(event.session, None)) is not None:
-            opening.reason = str(event.reason)
+            opening.reason = event.reason
             opening.ended.set()
         session = self._sessions.pop(event.session, None)
         if session is None:

@@ -44,6 +44,13 @@ def shown_address(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def other_version(address: tuple[str, int], *, is_newer: bool) -> str:
+    """Return what to say of an address whose side speaks another version of the protocol."""
+    if is_newer:
+        return f"{shown_address(address)} speaks a newer version of the protocol: update Glimpse on this machine."
+    return f"{shown_address(address)} speaks an older version of the protocol: Glimpse has to be updated there."
+
+
 def largest_datagram_bytes(host: str, buffer_bytes: int) -> int:
     """Return the size of datagrams from that host that a socket with this receive buffer takes well."""
     if not is_loopback(host):

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from shared.errors import InvalidInput, LocalError, PathTooNarrow, Unavailable
+from shared.errors import Explained, InvalidInput, LocalError, Unavailable
 from shared.net.paths import shown_address
 from shared.net.udp import Address
 
@@ -67,7 +67,7 @@ async def first_to_answer(
 ) -> S:
     """Return what `attempt` returns for the first numeric address that answers; the other attempts are cancelled.
 
-    Raises `Unavailable` with what became of each address after at most `timeout_s` seconds, `PathTooNarrow` or
+    Raises `Unavailable` with what became of each address after at most `timeout_s` seconds, `Explained` or
     `InvalidInput` where an attempt does and no other one answers, `LocalError` for an impossible port.
     """
     for _, port in addresses:
@@ -90,7 +90,7 @@ class _Race(Generic[S]):
         """What became of each numeric address."""
         self._unknown: list[str] = []
         self._invalid: InvalidInput | None = None
-        self._narrow: PathTooNarrow | None = None
+        self._explained: Explained | None = None
         self._won: list[S] = []
 
     async def run(self, timeout_s: float) -> S:
@@ -100,7 +100,7 @@ class _Race(Generic[S]):
                     group.start_soon(self._look_up, address, number * HEAD_START_S, group)
         if self._won:
             return self._won[0]
-        for error in (self._invalid, self._narrow):
+        for error in (self._invalid, self._explained):
             if error is not None:
                 raise error
         raise Unavailable(self._reason())
@@ -125,8 +125,8 @@ class _Race(Generic[S]):
     async def _try(self, address: Address, ended: anyio.Event, group: TaskGroup) -> None:
         try:
             answer = await self._attempt(address)
-        except PathTooNarrow as error:
-            self._narrow = error
+        except Explained as error:
+            self._explained = error
         except Unavailable as error:
             self._tried[address] = str(error)
         except InvalidInput as error:

@@ -7,6 +7,10 @@
     HINT      = ... the connection id that its sender does not know
     DATA      = ... receiver's connection id | key epoch 1 | packet number 8 | AEAD(frame)
     TRANSFER  = ... token of the transfer | belongs to the transfers, not to sessions
+    VERSIONS  = version 0 | type | connection id of an INIT | versions that its receiver speaks, a byte each
+
+Version, type and connection id of an INIT, and all of VERSIONS, are the same in every version of the protocol, so that
+programs which share none can say so (after RFC 8999).
 
     frame     = MESSAGE | bytes  or  PING | number 4  or  PONG | number 4  or  CLOSE
 
@@ -17,7 +21,7 @@ from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import Final
 
-from shared.config import PROTOCOL_VERSION
+from shared.config import MIN_PATH_DATAGRAM_BYTES, PROTOCOL_VERSION
 
 Address = tuple[str, int]
 
@@ -30,6 +34,7 @@ class DatagramType(IntEnum):
     COOKIE = 0x03
     HINT = 0x04
     DATA = 0x05
+    VERSIONS = 0x06
     TRANSFER = 0x10
     """Not for sessions: routed by its token to a transfer."""
 
@@ -65,6 +70,8 @@ class Drop(StrEnum):
     UNKNOWN_CONNECTION = "unknown connection"
     CLOSED_CONNECTION = "closed connection"
     NOT_FOR_SESSIONS = "not for sessions"
+    OTHER_VERSION = "other version"
+    """A first handshake message of another version of the protocol, which was told the version that is spoken here."""
 
 
 ROUTING: Final = Struct(">BB8s")
@@ -79,12 +86,37 @@ DATA_OVERHEAD_BYTES: Final = MIN_DATA_BYTES
 """What a message is longer by when it travels: header, frame kind and tag."""
 COOKIE_DATAGRAM_BYTES: Final = ROUTING_BYTES + COOKIE_BYTES
 
+_NO_VERSION: Final = 0
+_MAX_VERSIONS: Final = 32
 _KNOWN_TYPES: Final = {int(kind): kind for kind in DatagramType}
 
 
 def routing_header(kind: DatagramType, routing_id: bytes) -> bytes:
     """Return the first bytes of a datagram."""
     return ROUTING.pack(PROTOCOL_VERSION, kind, routing_id)
+
+
+def of_other_version(datagram: bytes) -> bytes | None:
+    """Return the connection id of a first handshake message of another version, None for everything else.
+
+    It is as long as one of ours: whoever wants an answer sends many times more than the answer.
+    """
+    if len(datagram) < MIN_PATH_DATAGRAM_BYTES or datagram[0] in (_NO_VERSION, PROTOCOL_VERSION):
+        return None
+    return datagram[2:ROUTING_BYTES] if datagram[1] == DatagramType.INIT else None
+
+
+def versions_spoken(connection_id: bytes) -> bytes:
+    """Return the VERSIONS datagram that answers an INIT."""
+    return ROUTING.pack(_NO_VERSION, DatagramType.VERSIONS, connection_id) + bytes((PROTOCOL_VERSION,))
+
+
+def read_versions(datagram: bytes) -> tuple[bytes, frozenset[int]] | None:
+    """Return the connection id and the versions of a VERSIONS datagram, None for everything else."""
+    if datagram[:2] != bytes((_NO_VERSION, DatagramType.VERSIONS)):
+        return None
+    versions = datagram[ROUTING_BYTES:]
+    return (datagram[2:ROUTING_BYTES], frozenset(versions)) if 0 < len(versions) <= _MAX_VERSIONS else None
 
 
 def peek(datagram: bytes | memoryview) -> tuple[DatagramType, bytes] | None:

@@ -16,6 +16,8 @@ class CloseReason(StrEnum):
     """The other side never answered, or never heard the answer; a `connect` may try again."""
     REPLACED = "replaced"
     """The other side has restarted and a younger session to it is open."""
+    OLDER_VERSION = "the other side speaks an older version of the protocol"
+    NEWER_VERSION = "the other side speaks a newer version of the protocol"
     EVICTED = "evicted"
     """A cap was reached and this session was silent longest."""
 

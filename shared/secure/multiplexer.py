@@ -30,7 +30,9 @@ from shared.secure.datagrams import (
     DatagramType,
     Drop,
     FrameKind,
+    of_other_version,
     peek,
+    read_versions,
 )
 from shared.secure.events import (
     CloseReason,
@@ -206,7 +208,7 @@ class SecureMultiplexer:
                 return
             seen = peek(datagram)
             if seen is None:
-                self.dropped[Drop.MALFORMED] += 1
+                self._on_unreadable(address, bytes(datagram), now)
                 return
             kind, routing_id = seen
             handler = self._handlers.get(kind)
@@ -314,6 +316,30 @@ class SecureMultiplexer:
         if not half_open.repeated:
             connection.rtt.sample(now - half_open.answered_at)
         return connection, frame
+
+    # --- Other versions of the protocol ----------------------------------------------------------------------------
+
+    def _on_unreadable(self, address: Address, datagram: bytes, now: float) -> None:
+        """Take what is no datagram of this version: a stranger's first message, or word that ours cannot be read."""
+        if (connection_id := of_other_version(datagram)) is not None:
+            self._send(address, self._resets.versions(address, connection_id, now))
+            self.dropped[Drop.OTHER_VERSION] += 1
+        elif (told := read_versions(datagram)) is not None:
+            self._on_versions(address, *told)
+        else:
+            self.dropped[Drop.MALFORMED] += 1
+
+    def _on_versions(self, address: Address, local_id: bytes, versions: frozenset[int]) -> None:
+        """Give a handshake up whose first message cannot be read there. Nobody but whoever saw that message knows its
+        connection id; a list with our version answers nothing that we sent (RFC 9000, section 6.2)."""
+        initiation = self._initiator.awaiting(address, local_id)
+        if PROTOCOL_VERSION in versions:
+            raise DatagramRefused(Drop.UNEXPECTED)
+        self._initiator.forget(initiation)
+        if initiation.announced:
+            is_newer = max(versions) > PROTOCOL_VERSION
+            reason = CloseReason.NEWER_VERSION if is_newer else CloseReason.OLDER_VERSION
+            self._events.append(SessionClosed(initiation.number, reason))
 
     # --- Sessions --------------------------------------------------------------------------------------------------
 

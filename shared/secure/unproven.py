@@ -15,7 +15,15 @@ from typing import Final
 from shared.config import Limits
 from shared.errors import DatagramRefused
 from shared.rates import TokenBuckets, network_of
-from shared.secure.datagrams import COOKIE_BYTES, MIN_DATA_BYTES, Address, DatagramType, Drop, routing_header
+from shared.secure.datagrams import (
+    COOKIE_BYTES,
+    MIN_DATA_BYTES,
+    Address,
+    DatagramType,
+    Drop,
+    routing_header,
+    versions_spoken,
+)
 
 SLOT_S: Final = 60.0
 """A cookie holds for one to two slots; longer lets an attacker collect cookies of addresses it once had."""
@@ -111,6 +119,12 @@ class StatelessResets:
         self._closed[local_id] = (address, datagram, now + CLOSE_REPEATED_S)
         while len(self._closed) > MAX_CLOSED or next(iter(self._closed.values()))[2] <= now:
             self._closed.popitem(last=False)
+
+    def versions(self, address: Address, connection_id: bytes, now: float) -> bytes:
+        """Return what to send back to a first message of another version. Raises `DatagramRefused` to stay silent."""
+        if not self._buckets.take(network_of(address[0]), now):
+            raise DatagramRefused(Drop.RATE)
+        return versions_spoken(connection_id)
 
     def answer(self, address: Address, local_id: bytes, datagram: bytes, now: float) -> tuple[bytes, Drop]:
         """Return what to send back, and why the datagram is dropped. Raises `DatagramRefused` to stay silent."""

@@ -19,7 +19,7 @@ import pytest
 
 from shared.cluster import load_cluster
 from shared.config import LOCAL
-from shared.errors import PathTooNarrow, Unavailable
+from shared.errors import Explained, PathTooNarrow, Unavailable
 from shared.identity import Identity
 from shared.net import path_probe
 from shared.net.endpoint import Endpoint, Session
@@ -156,7 +156,7 @@ async def test_the_client_says_it_before_and_after_a_profile_is_open(
             return peer.status().cloud_trouble
 
         assert REMEDY in await until(trouble, bool)
-        with pytest.raises(PathTooNarrow, match=SENTENCE):
+        with pytest.raises(Explained, match=SENTENCE):
             await peer.register("Ada")
         narrow.max_bytes = 65_536
         await until(trouble, lambda text: not text)

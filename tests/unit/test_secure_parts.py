@@ -146,6 +146,7 @@ class TestDatagrams:
             "COOKIE": 3,
             "HINT": 4,
             "DATA": 5,
+            "VERSIONS": 6,
             "TRANSFER": 16,
         }
         assert {kind.name: int(kind) for kind in FrameKind} == {"MESSAGE": 1, "PING": 2, "PONG": 3, "CLOSE": 4}

@@ -20,9 +20,9 @@ from anyio.abc import TaskGroup
 from shared.cluster import Cluster, NodeAddress
 from shared.config import LIMITS, MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES, MAX_STEGO_BYTES, Timing
 from shared.errors import (
+    Explained,
     GlimpseError,
     MalformedMessage,
-    PathTooNarrow,
     Refused,
     TransferCancelled,
     Unavailable,
@@ -129,7 +129,7 @@ class CloudLink:
         self._states: dict[str, tuple[float, CloudState]] = {}
         self._asked_at: dict[str, float] = {}
         """When a node was last asked how things stand, by its name, until it answers."""
-        self._narrow: dict[str, str] = {}
+        self._explained: dict[str, str] = {}
         """Why no session to a node can be opened, where it is known to be the path to it; by name."""
         self._unheard_since: dict[str, float] = {}
         """Since when a node has answered no keep-alive and said nothing else either."""
@@ -197,7 +197,7 @@ class CloudLink:
     @property
     def trouble(self) -> str:
         """Why no node can be reached, in a sentence that says what to do, where that is known; else empty."""
-        return "" if self._sessions else next(iter(self._narrow.values()), "")
+        return "" if self._sessions else next(iter(self._explained.values()), "")
 
     def directory_time(self) -> float | None:
         """Return seconds since 1970 by the directory's clock: as last told, and gone on since; None before."""
@@ -263,14 +263,14 @@ class CloudLink:
                 try:
                     session = await self._endpoint.connect_any(node.addresses, node.key)
                     self._sessions[node.name] = session
-                    self._narrow.pop(node.name, None)
+                    self._explained.pop(node.name, None)
                     pause = self._timing.request_retry_s
                     for pending in self._pending.values():
                         pending.repeated = True
                         self._ask_node(node.name, session, pending)
                 except GlimpseError as error:
-                    if isinstance(error, PathTooNarrow):
-                        self._narrow[node.name] = str(error)
+                    if isinstance(error, Explained):
+                        self._explained[node.name] = str(error)
                     log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
                     pause = min(2 * pause, self._timing.request_retry_max_s)
                     await anyio.sleep(pause)
@@ -397,7 +397,7 @@ class CloudLink:
         if pending.passing:
             raise Unavailable(pending.passing)
         if self.trouble:
-            raise PathTooNarrow(self.trouble)
+            raise Explained(self.trouble)
         reason = pending.reason or (
             "No node of the cloud answers" if not self._sessions else "The cloud did not answer in time"
         )

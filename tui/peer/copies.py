@@ -19,9 +19,9 @@ from shared.config import MAX_MESSAGE_BYTES, MAX_STEGO_BYTES
 from shared.decoding.cancelling import cancellable
 from shared.errors import (
     DamagedStego,
+    Explained,
     GlimpseError,
     MalformedMessage,
-    PathTooNarrow,
     Refused,
     StorageError,
     TransferCancelled,
@@ -199,7 +199,7 @@ class Copies:
             session = await self._paths.reach(viewer, grant)
         except Unavailable as error:
             log.info("no way leads to a viewer", extra={"viewer": viewer.account, "reason": str(error)})
-            return None, str(error) if isinstance(error, PathTooNarrow) else ""
+            return None, str(error) if isinstance(error, Explained) else ""
         return session, ""
 
     async def _leave(self, task: CopyTask, data: bytes, viewer: ops.Account, trouble: str) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 import anyio
 
 from shared.config import MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, InvalidInput, PathTooNarrow, Refused, Unavailable
+from shared.errors import Explained, GlimpseError, InvalidInput, Refused, Unavailable
 from shared.net.candidates import local_addresses, usable
 from shared.net.endpoint import Address, Session
 from shared.secure.path_choice import SEARCH_S
@@ -92,7 +92,7 @@ class Paths:
         """Return an open session with the peer of the account on the other side of a grant.
 
         However many ask for one at a time, there is one search and one session. Raises `Unavailable` where the other
-        side is away, or no path was found within `timeout_s` seconds, as `PathTooNarrow` where that is known to be why
+        side is away, or no path was found within `timeout_s` seconds, as `Explained` where that is known to be why
         there is no direct one.
         """
         if not other.is_there:
@@ -131,7 +131,7 @@ class Paths:
             self._note(found[0], grant)
             return found[0]
         for error in reasons:
-            if isinstance(error, PathTooNarrow):
+            if isinstance(error, Explained):
                 raise error
         raise Unavailable(" ".join(map(str, reasons)) or "No path was found in time.")
 
