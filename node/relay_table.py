@@ -176,7 +176,7 @@ class RelayTable(Generic[S]):
             (self._per_day, sender.account),
             (self._in_all, None),
         )
-        for amount in (CREDIT_BYTES, size):
+        for amount in (max(CREDIT_BYTES, size), size):
             if all(share.has(whose, now, amount) for share, whose in shares):
                 for share, whose in shares:
                     share.take(whose, now, amount)

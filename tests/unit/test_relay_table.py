@@ -52,13 +52,15 @@ def test_an_account_has_its_share_a_second_and_comes_to_no_more_by_many_pairs() 
 
 
 def test_what_comes_together_goes_on_together_as_far_as_there_is_a_share_left() -> None:
-    made = table(relayed_bytes_per_s=10_000)
-    run = [HANDLE + bytes(1_000)] * 8
-    assert made.carry_run(HANDLE, "ada", ADA, run, 0.0) == ("ben", 8)
-    assert made.carry_run(HANDLE, "ada", ADA, run, 0.0) == ("ben", 2)
-    assert (made.datagrams, made.bytes, made.refused) == (10, 10_000, {"beyond its share": 6})
+    """However large a run is beside what is taken out of the shares at a time."""
+    made = table(relayed_bytes_per_s=100_000)
+    run = [HANDLE + bytes(1_000)] * 80
+    assert made.carry_run(HANDLE, "ada", ADA, run, 0.0) == ("ben", 80)
+    assert made.carry_run(HANDLE, "ada", ADA, run, 0.0) == ("ben", 19), "less than one more was left"
+    assert (made.datagrams, made.bytes, made.refused) == (99, 99_000, {"beyond its share": 61})
+    assert made.carry_run(HANDLE, "ada", ADA, run, 0.5)[1] in (49, 50, 51)
     assert made.carry_run(HANDLE, "eve", EVE, run, 0.0) == (None, 0)
-    assert made.refused["not of this pair"] == 8
+    assert made.refused["not of this pair"] == 80
 
 
 def test_in_the_long_run_there_is_a_share_of_a_day() -> None:
