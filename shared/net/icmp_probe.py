@@ -16,7 +16,8 @@ async def is_closed(address: Address) -> bool:
     one empty datagram, which every endpoint drops. Raises `OSError` for a host that is not known or has no route.
     """
     found = await anyio.getaddrinfo(*address, type=socket.SOCK_DGRAM)
-    with socket.socket(found[0][0], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as asking:
+    with socket.socket(found[0][0], socket.SOCK_DGRAM) as asking:
+        asking.setblocking(False)
         asking.connect(found[0][4])
         try:
             asking.send(b"")

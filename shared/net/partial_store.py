@@ -211,7 +211,7 @@ class FolderPartials:
                     file.seek(low)
                     file.write(view[low:high])
             file.flush()
-            os.fdatasync(file.fileno())
+            os.fsync(file.fileno())
         self._written[key] = partial.have.copy()
         head = _HEAD.pack(_MAGIC, key.size, key.sha256, key.remote_key)
         replace_file(have_path, head + partial.have.encode(MAX_HAVE_BYTES))

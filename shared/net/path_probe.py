@@ -42,7 +42,8 @@ async def is_too_narrow(address: Address, *, local_host: str = "") -> bool:
     """
     try:
         family, *_, there = (await anyio.getaddrinfo(*address, type=socket.SOCK_DGRAM))[0]
-        with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as asking:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.setblocking(False)
             if local_host and not _is_wildcard(local_host):
                 asking.bind((local_host, 0))
             asking.connect(there)
