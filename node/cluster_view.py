@@ -7,7 +7,7 @@ goes by what it hears itself. `node.election` decides upon it.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from node.coordination import CoordinationTable, NodeState
+from node.coordination import CoordinationTable, NodeState, order_of
 from node.membership import Membership
 from shared.config import Timing
 from shared.wire.node_messages import TableRow
@@ -23,6 +23,7 @@ class ClusterView:
         self.nodes = tuple(nodes)
         self.timing = timing
         self.places = {node: place for place, node in enumerate(self.nodes)}
+        self.order = order_of(self.nodes)
         self.membership = Membership(me, self.nodes, timing)
         self.table = CoordinationTable()
         self.table_at = now

@@ -5,11 +5,12 @@ weighted only lightly because it moves every five seconds at most: a policy that
 whoever was idle a moment ago.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.wire.node_messages import TableRow
+from shared.wire.node_messages import MAX_ORDER, TableRow
 
 MAX_LOAD_PER_CORE: Final = 4.0
 """Load beyond this no longer counts: a machine with a stuck disk is not infinitely bad."""
@@ -26,6 +27,14 @@ def cost(load1: float, cores: int, in_flight: int) -> float:
 def priority(load1: float) -> float:
     """Return 1 / load1, the reference's measure, at most 100; higher is better."""
     return 1 / max(load1, MIN_PRIORITY_LOAD)
+
+
+def order_of(nodes: Sequence[str]) -> int:
+    """Return a number by which nodes find out whether they count the places of a table alike: 1 to 65535.
+
+    While a newer cluster file spreads, they may not.
+    """
+    return 1 + zlib.crc32("\n".join(nodes).encode()) % MAX_ORDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ ever trust one at the same time. A suspicion is acted upon once the lease can be
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from node.cluster_view import ClusterView
 from node.coordination import CoordinationTable, NodeState
 from node.lease import (
@@ -106,6 +108,8 @@ class Election:
         if not isinstance(message, ElectionMessage):
             return
         if isinstance(message, wire.Heartbeat | wire.NewLeader):
+            if message.order not in (0, self._view.order):
+                message = msgspec.structs.replace(message, table=())  # of another cluster file: its places are others
             self.known_as(
                 max((row.incarnation for row in message.table if row.place == self._view.places[self.me]), default=0)
             )
@@ -492,7 +496,8 @@ class Election:
             return
         self._view.make_table(self.term, now)
         sequence = self._leadership.number_heartbeat(now)
-        self._broadcast(wire.Heartbeat(sequence=sequence, table=self._view.wire_table(), **self._stamp()))
+        table, order = self._view.wire_table(), self._view.order
+        self._broadcast(wire.Heartbeat(sequence=sequence, table=table, order=order, **self._stamp()))
         if self._leadership.wants_renewal(now):
             self._actions.append(RenewLease(self.term, now))
 
@@ -696,7 +701,7 @@ class Election:
 
     # --- Helpers -----------------------------------------------------------------------------------------------------
     def _new_leader(self) -> wire.NewLeader:
-        return wire.NewLeader(table=self._view.wire_table(), **self._stamp())
+        return wire.NewLeader(table=self._view.wire_table(), order=self._view.order, **self._stamp())
 
     def _stamp(self) -> dict[str, int]:
         return {"term": self.term, "incarnation": self.incarnation}

@@ -61,7 +61,7 @@ _TRAFFIC_EVERY_S = 1.0
 class Lane:
     """The thread that drives one node's machine with datagrams of other nodes, time and the directory.
 
-    `on_served`, `on_mark` and `on_audited` are called in the event loop in which `running` was entered.
+    `on_served`, `on_mark`, `on_audited` and `on_cluster` are called in the event loop in which `running` was entered.
     """
 
     def __init__(
@@ -93,6 +93,8 @@ class Lane:
         """A node tells what it remembers of the directory."""
         self.on_audited: Callable[[int], None] = _ignore
         """The number of the newest record of an order, as the directory has it."""
+        self.on_cluster: Callable[[int], None] = _ignore
+        """The version of the newest cluster file, as the directory has it."""
         self.traffic = _NO_TRAFFIC
         """What went through the socket for other nodes, up to about a second ago: it is copied in this thread, where
         nothing counts on meanwhile, and not at every wake, of which a busy node has hundreds in a second."""
@@ -326,6 +328,7 @@ class Lane:
         with self.lock:
             self.machine.directory_read(members, _policy(found.policy), self._clock())
         self._home.call_soon_threadsafe(self.on_audited, found.audited)
+        self._home.call_soon_threadsafe(self.on_cluster, found.cluster)
 
     async def _take_incarnation(self, above: int) -> None:
         """Take a higher incarnation where others know one: they ignore what this node says as an earlier life's."""

@@ -7,7 +7,7 @@ that they cannot fill a disk: at some 300 bytes a line that is half a megabyte a
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -15,14 +15,17 @@ from node.audit_log import AuditLog
 from node.control import Control
 from node.election import Election
 from node.encoder import Encoder
+from node.following import Following
 from node.machine import NodeMachine
 from node.placement import Policy
+from shared.cluster import MAX_CLUSTER_BYTES
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, StorageError
 from shared.identity import words_of
-from shared.net.endpoint import Endpoint, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.text import clean
 from shared.wire.codec import encode
+from shared.wire.labels import OrderObject
 from shared.wire.node_messages import AuditRecord
 from shared.wire.peer_messages import OperatorAnswer, OperatorCommand
 
@@ -33,6 +36,8 @@ STRANGER_EVERY_S = 60.0
 _MAX_DEAF_S = 600.0
 _MAX_SLOWDOWN = 100.0
 _REMEMBERED_ORDERS = 256
+_KEPT_OBJECTS = 4
+"""Objects that wait for their order at a time."""
 _DEAF_NOTICE_HEARTBEATS = 0.25
 """How long a node that is to be deaf can still say so."""
 _NO_OTHER = "No other node could take over now; wait until one is back."
@@ -74,7 +79,10 @@ class OrderDesk:
         wall_clock: Callable[[], float],
         stop: Callable[[], None],
         hurry: Callable[[], None],
+        following: Following,
+        change_settings: Callable[[bytes], Awaitable[None]],
     ) -> None:
+        """`change_settings` takes what the order `settings` brought; it raises `GlimpseError` types."""
         self._me = me
         self._endpoint = endpoint
         self._control = control
@@ -86,6 +94,9 @@ class OrderDesk:
         self._wall_clock = wall_clock
         self._stop = stop
         self._hurry = hurry
+        self._following = following
+        self._change_settings = change_settings
+        self._objects: OrderedDict[tuple[bytes, str], Incoming] = OrderedDict()
         self._number = 0
         self._turn = anyio.Lock()
         self._strangers = StrangerLimit()
@@ -104,6 +115,15 @@ class OrderDesk:
         if (answer := self._answers[key]) is not None:
             self._post(session, answer)
         return False
+
+    def offered(self, session: Session, label: OrderObject, offer: IncomingOffer) -> Incoming | None:
+        """Accept what belongs to an order that an operator is about to give; refuse everything else."""
+        if session.remote_key not in self._operators or offer.size > MAX_CLUSTER_BYTES:
+            return None
+        incoming = self._objects[session.remote_key, label.request] = Incoming()
+        if len(self._objects) > _KEPT_OBJECTS:
+            self._objects.popitem(last=False)
+        return incoming
 
     async def take(self, session: Session, order: OperatorCommand) -> None:
         """Write an order down, carry it out, and say so; a stranger's is written down and gets no answer."""
@@ -131,7 +151,7 @@ class OrderDesk:
         record = await self._record(session, order, text)
         # Between the check and here others had their turn; what no longer fits is harmless to carry out.
         if not text:
-            text = await self._obey(order)
+            text = await self._obey(session, order)
         self._control.ordered(record)
         if text and record.obeyed:
             self._control.ordered(await self._record(session, order, text))
@@ -192,7 +212,7 @@ class OrderDesk:
             case _:
                 return ""
 
-    async def _obey(self, order: OperatorCommand) -> str:
+    async def _obey(self, session: Session, order: OperatorCommand) -> str:
         """Carry an order out; return why it could not be, an empty text if it could."""
         match order.command:
             case "policy":
@@ -203,11 +223,26 @@ class OrderDesk:
                     return str(error)
             case "slow":
                 self._encoder.slowdown = order.number
+            case "cluster" | "settings":
+                return await self._take_object(session, order)
             case "stop":
                 pass  # once the answer is on its way
             case _:
                 with self._control.ordering() as machine:
                     self._give(machine, order)
+        return ""
+
+    async def _take_object(self, session: Session, order: OperatorCommand) -> str:
+        """Carry out an order whose content came as an object; return why it could not be."""
+        incoming = self._objects.pop((session.remote_key, order.request), None)
+        if incoming is None:
+            return "What belongs to this order did not arrive; give it again."
+        try:
+            data = await incoming.wait()
+            await (self._following.take(data) if order.command == "cluster" else self._change_settings(data))
+        except (GlimpseError, OSError) as error:
+            log.error("an order was not obeyed", extra={"reason": str(error)})  # noqa: TRY400 - no bug of ours
+            return str(error)
         return ""
 
     def _give(self, machine: NodeMachine, order: OperatorCommand) -> None:

@@ -31,7 +31,8 @@ _COUNT_EVERY_S: Final = 30.0
 
 class Remembering:
     """One node's memory at work. `send` posts a message to a node, `recovered` is told the epoch of a new recovery and
-    how many grants wait, `forget` is called when what was read of accounts may no longer be so."""
+    how many grants wait, `forget` is called when what was read of accounts may no longer be so. `cluster_version` is
+    told to the other nodes along with the rest."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Remembering:
         send: Callable[[str, Message], None],
         recovered: Callable[[int, int], None],
         forget: Callable[[], None],
+        cluster_version: int = 0,
     ) -> None:
         self._path = path
         self._cluster_id = cluster_id
@@ -55,6 +57,7 @@ class Remembering:
         self._send = send
         self._recovered = recovered
         self._forget = forget
+        self._cluster_version = cluster_version
         self.memory = Memory()
         self.recoveries = 0
         """Restored directories that this node has recovered, since its start."""
@@ -174,7 +177,13 @@ class Remembering:
     # --- Keeping and telling -----------------------------------------------------------------------------------------
     def _tell(self) -> None:
         highest = self.memory.highest
-        mark = DirectoryMark(commits=highest.commits, epoch=highest.epoch, term=highest.term, accounts=highest.accounts)
+        mark = DirectoryMark(
+            commits=highest.commits,
+            epoch=highest.epoch,
+            term=highest.term,
+            accounts=highest.accounts,
+            cluster=self._cluster_version,
+        )
         for node in self._others:
             self._send(node, mark)
 

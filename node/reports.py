@@ -1,10 +1,15 @@
 """What a node tells of itself when it is asked: the state of the cloud to peers, its own to operators."""
 
+from collections.abc import Callable
+from importlib.metadata import version
 from typing import Final
+
+import msgspec
 
 from node.control import Control
 from node.directory import Directory, directory_time
 from node.exchange import send_answer
+from node.following import Following
 from node.node_stats import NodeSnapshot, NodeStats
 from node.request_handler import RequestHandler
 from node.services.operations import Services
@@ -15,6 +20,7 @@ from shared.wire.base import PathAddress
 from shared.wire.codec import encode
 from shared.wire.peer_messages import (
     CloudState,
+    ClusterQuery,
     DirectoryStatus,
     KeepAlive,
     NodeStatus,
@@ -40,6 +46,9 @@ class Reports:
         services: Services,
         requests: Endpoint,
         operators: frozenset[bytes],
+        following: Following,
+        cluster_version: int,
+        wall_clock: Callable[[], float],
     ) -> None:
         self._me = me
         self._control = control
@@ -49,6 +58,9 @@ class Reports:
         self._services = services
         self._requests = requests
         self._operators = operators
+        self._following = following
+        self._cluster_version = cluster_version
+        self._wall_clock = wall_clock
 
     async def keep_alive(self, session: Session, message: KeepAlive) -> None:
         """Refresh an account's presence and tell its peer how the cloud is."""
@@ -81,6 +93,7 @@ class Reports:
             epoch=self._stats.remembering.epoch,
             other_device=other_device,
             seen=PathAddress(*session.address),
+            cluster=self._following.version,
         )
         if session.alive:
             self._requests.post(session, encode(state, cap_bytes=MAX_MESSAGE_BYTES))
@@ -91,8 +104,20 @@ class Reports:
             return
         await self._stats.ping()
         taken = self._stats.snapshot()
-        report = StatusReport(request=query.request, status=node_status(taken), directory=directory_status(taken))
+        own = msgspec.structs.replace(
+            node_status(taken),
+            cluster=self._cluster_version,
+            program=version("glimpse")[:32],
+            clock=round(self._wall_clock(), 3),
+        )
+        report = StatusReport(request=query.request, status=own, directory=directory_status(taken))
         await send_answer(self._requests, session, query.request, report)
+
+    def cluster_file(self, session: Session, query: ClusterQuery) -> None:
+        """Answer whoever asks for a part of a newer cluster file."""
+        part = self._following.answer(query)
+        if part is not None and session.alive:
+            self._requests.post(session, encode(part, cap_bytes=MAX_MESSAGE_BYTES))
 
 
 def node_status(taken: NodeSnapshot) -> NodeStatus:

@@ -33,7 +33,7 @@ from shared.errors import (
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.wire.base import Message
 from shared.wire.codec import decode, encode
-from shared.wire.labels import MAX_LABEL_BYTES, Label, OperationObject, UploadObject
+from shared.wire.labels import Label, OperationObject, UploadObject
 from shared.wire.node_messages import RequestKey
 from shared.wire.operations import Operation, Register
 from shared.wire.peer_messages import Answer, MailNudge, NoLeader, Request
@@ -137,9 +137,8 @@ class RequestHandler:
             del self._held[key]
             self._refuse(session, request.request, RefusalCode.BUSY, _BUSY)
 
-    def offered(self, session: Session, offer: IncomingOffer) -> Incoming | None:
+    def offered(self, session: Session, label: Label, offer: IncomingOffer) -> Incoming | None:
         """Accept an object that this node pulled; refuse every other."""
-        label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
         if isinstance(label, UploadObject):
             return self._pulls.offered(session, label.request, "upload", offer)
         if isinstance(label, OperationObject):

@@ -20,9 +20,11 @@ from node.audit_log import AuditLog
 from node.control import Control
 from node.directory import Directory, open_directory
 from node.directory.upkeep import claim, number_of, read_cluster
+from node.directory.url import SqliteUrl, parse_directory_url
 from node.encoder import Encoder
 from node.exchange import Pulls
 from node.feed import Feed, LogToFeed
+from node.following import Following
 from node.lane import Lane
 from node.lock import running_once
 from node.meetings import Meetings
@@ -33,25 +35,30 @@ from node.remembering import Remembering
 from node.reports import Reports
 from node.request_handler import RequestHandler
 from node.services.operations import Services
-from node.settings import NodeSettings
+from node.settings import change_node_settings, load_node_settings, node_file
 from node.telemetry import Telemetry
-from shared.cluster import Cluster
+from shared.cluster import MAX_CLUSTER_BYTES, load_cluster, parse_cluster, read_cluster_file
 from shared.config import MAX_MESSAGE_BYTES
 from shared.decoding.children import CHILDREN
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
+from shared.identity import public_key
 from shared.logs import log_to
-from shared.net.endpoint import Endpoint, Session
+from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.partial_store import MemoryPartials
 from shared.parent_watch import until_orphaned
 from shared.wire.codec import decode
 from shared.wire.feed_messages import Unwatch, Watch, WatchMessage
+from shared.wire.labels import MAX_LABEL_BYTES, Label, OrderObject
+from shared.wire.node_messages import DirectoryMark
 from shared.wire.peer_messages import (
+    ClusterQuery,
     KeepAlive,
     MeetingAnswer,
     OperatorCommand,
     PeerToNode,
     Received,
     Request,
+    SettingsChange,
     StatusQuery,
 )
 
@@ -82,32 +89,42 @@ class _Parts:
     feed: Feed
     services: Services
     remembering: Remembering
+    following: Following
 
 
 class NodeServer:
-    """A node of the cluster. `run` serves until it is told to stop."""
+    """A node of the cluster. `run` serves until it is told to stop, or is to begin anew by changed files."""
 
     def __init__(
         self,
         name: str,
-        cluster: Cluster,
-        settings: NodeSettings,
-        folder: Path,
+        file: Path,
         *,
         with_parent: bool = False,
         metrics: tuple[str, int] | None = None,
         sockets: Sockets | None = None,
     ) -> None:
-        """`folder` takes the audit log; `metrics` is the address to serve Prometheus metrics on, if any.
+        """`file` is the cluster file; in its folder are the node's own file and its audit log. `metrics` is the address
+        to serve Prometheus metrics on, if any; `sockets` are used instead of new ones.
 
-        `sockets` are used instead of new ones.
+        Raises `InvalidInput` for files that no node can run by, `UserError` where they do not name this node's key.
         """
+        self._file = file
+        self._data = read_cluster_file(file)
+        self._cluster = parse_cluster(self._data, file)
+        self._folder = file.parent
+        own = self._cluster.node(name)
+        self._settings = load_node_settings(node_file(self._folder, name))
+        if public_key(self._settings.private_key) != own.key:
+            raise UserError(
+                f"The cluster file names another key for {name} than this machine has: the node was replaced. Its new"
+                " bundle belongs here, or the node has no place in the cluster any more."
+            )
+        self.begins_anew = False
+        """Whether `run` ended because a file was changed."""
         self._metrics = metrics
         self._sockets: tuple[socket.socket | None, socket.socket | None] = sockets or (None, None)
         self._name = name
-        self._folder = folder
-        self._cluster = cluster
-        self._settings = settings
         self._with_parent = with_parent
         self._stop = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -116,6 +133,11 @@ class NodeServer:
     def stop(self) -> None:
         """Begin to drain: give leadership away, finish what is in hand, then end."""
         self._stop.set()
+
+    def begin_anew(self) -> None:
+        """Begin to drain, and have whoever called `run` start a node by the files as they are now."""
+        self.begins_anew = True
+        self.stop()
 
     async def run(self) -> None:
         """Serve until `stop`, SIGTERM or SIGINT. Raises `Unavailable` if the directory cannot be opened,
@@ -136,6 +158,7 @@ class NodeServer:
             tasks.start_soon(parts.lane.until_ended)
             tasks.start_soon(parts.control.run)
             tasks.start_soon(parts.remembering.run)
+            tasks.start_soon(parts.following.run)
             tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
             tasks.start_soon(anyio.to_thread.run_sync, CHILDREN.warm)
@@ -231,8 +254,25 @@ class NodeServer:
             send=lane.send,
             recovered=telemetry.restored,
             forget=services.forget_accounts,
+            cluster_version=cluster.version,
         )
-        lane.on_mark = remembering.heard
+        following = Following(
+            self._name,
+            self._file,
+            cluster,
+            self._data,
+            directory=directory,
+            clock=clock,
+            leader=lambda: lane.machine.election.leader,
+            restart=self.begin_anew,
+        )
+
+        def marked(node: str, mark: DirectoryMark) -> None:
+            remembering.heard(node, mark)
+            following.heard(node, mark)
+
+        lane.on_mark = marked
+        lane.on_cluster = following.seen
         await remembering.start()
         audit = AuditLog(self._folder / f"audit-{self._name}.log", self._name, directory)
         control = Control(
@@ -269,6 +309,9 @@ class NodeServer:
             services=services,
             requests=requests,
             operators=operators,
+            following=following,
+            cluster_version=cluster.version,
+            wall_clock=time.time,
         )
         orders = OrderDesk(
             self._name,
@@ -282,10 +325,14 @@ class NodeServer:
             wall_clock=time.time,
             stop=self.stop,
             hurry=feed.hurry,
+            following=following,
+            change_settings=self._change_settings,
         )
-        parts = _Parts(requests, lane, request_handler, control, reports, orders, feed, services, remembering)
+        parts = _Parts(
+            requests, lane, request_handler, control, reports, orders, feed, services, remembering, following
+        )
         requests.on_message = lambda session, data: self._from_peer(parts, session, data)
-        requests.on_offer = request_handler.offered
+        requests.on_offer = lambda session, offer: self._offered(parts, session, offer)
         requests.on_relay = meetings.relay
         requests.on_closed = lambda session, _reason: self._peer_gone(parts, session)
         await stack.enter_async_context(requests)
@@ -322,6 +369,8 @@ class NodeServer:
                     self._tasks.start_soon(self._keep_alive, parts, session, message)
             case StatusQuery():
                 self._tasks.start_soon(self._guarded_status, parts, session, message)
+            case ClusterQuery():
+                parts.reports.cluster_file(session, message)
             case OperatorCommand():
                 if parts.orders.wants(session, message):
                     self._tasks.start_soon(parts.orders.take, session, message)
@@ -333,6 +382,32 @@ class NodeServer:
                 parts.request_handler.meetings.answered(session, message)
             case _:
                 raise MalformedMessage("a message that nodes do not take")
+
+    def _offered(self, parts: _Parts, session: Session, offer: IncomingOffer) -> Incoming | None:
+        label: Label = decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES)
+        if isinstance(label, OrderObject):
+            return parts.orders.offered(session, label, offer)
+        return parts.request_handler.offered(session, label, offer)
+
+    async def _change_settings(self, data: bytes) -> None:
+        """Change this node's own file as an operator's order says, and begin anew by it.
+
+        A new key is only written down: it counts from the cluster file on that names it. Raises `InvalidInput` for
+        another directory than this cluster's, `Unavailable` for one that cannot be opened, `OSError`.
+        """
+        change: SettingsChange = decode(data, SettingsChange, cap_bytes=MAX_CLUSTER_BYTES)
+        path = node_file(self._folder, self._name)
+        if change.directory:
+            if isinstance(parse_directory_url(change.directory), SqliteUrl):
+                raise InvalidInput("Only a directory on a database server can get another URL.")
+            async with open_directory(change.directory, timing=self._cluster.timing, writer=self._name) as other:
+                if await other.read(read_cluster) != number_of(self._cluster.cluster_id):
+                    raise InvalidInput("What is at that URL is not the directory of this cluster.")
+        await anyio.to_thread.run_sync(
+            lambda: change_node_settings(path, private_key=change.private_key, directory_url=change.directory or None)
+        )
+        if change.private_key is None:
+            self.begin_anew()
 
     async def _keep_alive(self, parts: _Parts, session: Session, message: KeepAlive) -> None:
         try:
@@ -398,9 +473,7 @@ def _log_to_feed(telemetry: Telemetry) -> Iterator[None]:
 
 def serve(
     name: str,
-    cluster: Cluster,
-    settings: NodeSettings,
-    folder: Path,
+    file: Path,
     *,
     with_parent: bool = False,
     metrics: tuple[str, int] | None = None,
@@ -409,20 +482,27 @@ def serve(
 ) -> None:
     """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
 
-    `folder` takes the node's log and audit log; `metrics` is the host and port to serve Prometheus metrics on, if any.
-    `sockets` are the descriptors of sockets that the starting process has bound to the node's port for requests and to
-    the one for nodes. Raises `UserError`, before anything of the node is touched, if it runs already; `InvalidInput`
-    for descriptors that are no sockets; otherwise as `NodeServer.run`.
+    `file` is the cluster file; its folder has the node's own file, and takes its log and audit log. `metrics` is the
+    host and port to serve Prometheus metrics on, if any. `sockets` are the descriptors of sockets that the starting
+    process has bound to the node's port for requests and to the one for nodes. The node begins anew where its files
+    are changed by an operator's order. Raises `UserError`, before anything of the node is touched, if it runs already;
+    `InvalidInput` for descriptors that are no sockets, and for a cluster file that does not name the node (any more);
+    otherwise as `NodeServer`.
     """
     _give_memory_back()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    with running_once(folder, name):
-        log_to(folder / f"node-{name}.log", log_level)
+    load_cluster(file).node(name)
+    with running_once(file.parent, name):
+        log_to(file.parent / f"node-{name}.log", log_level)
         taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))
-        server = NodeServer(
-            name, cluster, settings, folder, with_parent=with_parent, metrics=metrics, sockets=taken_over
-        )
-        anyio.run(server.run)
+        while True:
+            server = NodeServer(name, file, with_parent=with_parent, metrics=metrics, sockets=taken_over)
+            anyio.run(server.run)
+            if not server.begins_anew:
+                return
+            if name not in {node.name for node in load_cluster(file).nodes}:
+                raise UserError(f"The operator took node {name} out of the cluster; its files are of no use any more.")
+            taken_over = None
 
 
 def _give_memory_back() -> None:

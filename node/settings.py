@@ -8,7 +8,7 @@ import tomli_w
 
 from shared.config import REQUEST_LIMITS, RequestLimits
 from shared.errors import InvalidInput
-from shared.files import create_file, read_toml
+from shared.files import create_file, read_toml, replace_file, toml_document
 from shared.net.paths import is_numeric
 
 
@@ -47,11 +47,30 @@ class _NodeFile:
     bind: Bind = Bind()
 
 
+def node_file(folder: Path, name: str) -> Path:
+    """Return where the file of a node lies: beside its cluster file."""
+    return folder / f"node-{name}.toml"
+
+
 def save_node_settings(path: Path, settings: NodeSettings) -> None:
     """Write a node's file, readable for its owner only. Raises `FileExistsError` rather than overwrite keys."""
     document = asdict(_NodeFile(settings.private_key.hex(), settings.share_key.hex(), settings.directory_url))
     del document["limits"], document["bind"]  # an operator adds what is to differ
     create_file(path, tomli_w.dumps(document).encode())
+
+
+def change_node_settings(path: Path, *, private_key: bytes | None = None, directory_url: str | None = None) -> None:
+    """Put another key or directory into a node's file, at once or not at all; what else stands there stays.
+
+    Raises `InvalidInput` as `load_node_settings` does, and `OSError`.
+    """
+    load_node_settings(path)
+    document = toml_document(path.read_bytes(), path, "node file")
+    if private_key is not None:
+        document["private_key"] = private_key.hex()
+    if directory_url is not None:
+        document["directory"] = directory_url
+    replace_file(path, tomli_w.dumps(document).encode())
 
 
 def load_node_settings(path: Path) -> NodeSettings:

@@ -3,18 +3,27 @@
 A peer needs nothing else to reach the cloud, so this file is what an operator hands to people. Node keys pin the nodes:
 whoever answers at an address without the key is no node. Secrets (node keys, the directory's URL) lie in each node's
 own file, see `node.settings`.
+
+It has a version and is signed by the operator. Whoever has one version takes a later one from anybody, because
+`newer_cluster` checks that the operator of the version at hand has signed it, or one to whom that operator handed over.
+A file without a signature is used as it lies there; nothing follows from it.
 """
 
+import fcntl
+import os
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import orjson
 import tomli_w
 
 from shared.config import PRESETS, Timing
-from shared.errors import InvalidInput
-from shared.files import PUBLIC, read_toml, replace_file
+from shared.errors import BadSignature, InvalidInput, LocalError, MalformedMessage
+from shared.files import MAX_TOML_BYTES, PUBLIC, replace_file, toml_document, toml_from
+from shared.identity import Identity, verify_signature
 from shared.net.paths import is_loopback, is_numeric
 from shared.net.udp import ANY_HOST, Address
 from shared.wire.node_messages import MAX_NODES
@@ -24,6 +33,13 @@ _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _LONGEST_HOST: Final = 253
 _MAX_MORE_HOSTS: Final = 7
+_MAX_HANDOVERS: Final = 32
+"""Operators' keys that were ever replaced: a file with thousands would cost its reader a signature check for each."""
+_MAX_VERSION: Final = 2**53
+_DOMAIN: Final = "cluster file"
+_HANDOVER_DOMAIN: Final = "cluster operator"
+MAX_CLUSTER_BYTES: Final = MAX_TOML_BYTES
+"""Longest cluster file that is read, from a disk or from a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,17 @@ class NodeAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """An operator's statement that from now on another key signs the cluster file."""
+
+    old: bytes
+    new: bytes
+    """Ed25519 keys."""
+    signature: bytes
+    """Of `old` over the cluster's id and `new`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """A cluster as its file describes it. Nodes stand in address order, which breaks ties everywhere."""
 
@@ -73,6 +100,14 @@ class Cluster:
     nodes: tuple[NodeAddress, ...]
     operators: tuple[bytes, ...] = ()
     """X25519 keys of sessions that may watch and command the nodes."""
+    version: int = 0
+    """One more with every change."""
+    signer: bytes = b""
+    """Ed25519 key of the operator who signs this version; empty in a file that was never signed."""
+    handovers: tuple[Handover, ...] = ()
+    """From all earlier signers to the present one, oldest first."""
+    is_signed: bool = field(default=False, compare=False)
+    """Whether it was read from a file whose signature holds."""
 
     @property
     def timing(self) -> Timing:
@@ -122,29 +157,168 @@ class _ClusterFile:
     preset: str
     nodes: list[_NodeEntry]
     operators: list[str] = field(default_factory=list)
+    version: int = 0
+    signer: str = ""
+    handovers: list[dict[str, str]] = field(default_factory=list)
+    signature: str = ""
 
 
 def save_cluster(path: Path, cluster: Cluster) -> None:
-    """Write the cluster file. It replaces an older one at once or not at all. Raises `OSError`."""
-    nodes = [
-        _NodeEntry(node.name, node.host, node.port, node.node_port, node.key.hex(), list(node.more_hosts))
-        for node in cluster.nodes
-    ]
-    document = _ClusterFile(cluster.cluster_id, cluster.preset, nodes, [key.hex() for key in cluster.operators])
-    replace_file(path, tomli_w.dumps(asdict(document)).encode(), mode=PUBLIC)
+    """Write a cluster file without a signature. It replaces an older one at once or not at all. Raises `OSError`."""
+    replace_file(path, tomli_w.dumps(_document_of(cluster)).encode(), mode=PUBLIC)
+
+
+def signed_cluster(cluster: Cluster, operator: Identity) -> bytes:
+    """Return the bytes of the cluster file, signed. Raises `LocalError` if `operator` is not its `signer`."""
+    if operator.public.signing_key != cluster.signer:
+        raise LocalError("a cluster file is signed by the operator that it names")
+    document = _document_of(cluster)
+    return tomli_w.dumps(document | {"signature": operator.sign(_DOMAIN, _signed_part(document)).hex()}).encode()
+
+
+def handed_over(cluster: Cluster, old: Identity, new: Identity) -> Cluster:
+    """Return the cluster with another operator, whose key replaces the present one everywhere.
+
+    Raises `LocalError` if `old` is not its signer, `InvalidInput` if it was handed over too often.
+    """
+    if old.public.signing_key != cluster.signer:
+        raise LocalError("only the present operator hands over")
+    if len(cluster.handovers) >= _MAX_HANDOVERS:
+        raise InvalidInput(f"The operator of a cluster can be replaced {_MAX_HANDOVERS} times.")
+    signature = old.sign(_HANDOVER_DOMAIN, cluster.cluster_id.encode(), new.public.signing_key)
+    handover = Handover(cluster.signer, new.public.signing_key, signature)
+    others = [key for key in cluster.operators if key != old.public.session_key]
+    return replace(
+        cluster,
+        operators=(new.public.session_key, *others),
+        signer=new.public.signing_key,
+        handovers=(*cluster.handovers, handover),
+        is_signed=False,
+    )
+
+
+def newer_cluster(known: Cluster, data: bytes) -> Cluster:
+    """Return the cluster in the bytes of a file that came from anywhere, if it may take the place of `known`.
+
+    It is of the same cluster, of a higher version, and signed by the operator of `known` or by one to whom that one
+    handed over. Raises `MalformedMessage` or `BadSignature` otherwise.
+    """
+    try:
+        found = parse_cluster(data, "from a node")
+    except InvalidInput as error:
+        raise MalformedMessage(f"a cluster file that is none: {error}") from None
+    if found.cluster_id != known.cluster_id or found.version <= known.version:
+        raise MalformedMessage("a cluster file of another cluster, or an older one")
+    if not found.is_signed or found.signer not in _trusted(known, found):
+        raise BadSignature("a cluster file that the operator has not signed")
+    return found
+
+
+def is_operators(known: Cluster, other: Cluster) -> bool:
+    """Return whether `other`, of any version, is signed by the operator of `known` or by a later one of that."""
+    return other.cluster_id == known.cluster_id and other.is_signed and other.signer in _trusted(known, other)
 
 
 def load_cluster(path: Path) -> Cluster:
     """Read and check a cluster file.
 
-    Raises `InvalidInput` with the fault and what to do: a file that is missing or too long, no TOML, a bad value.
+    Raises `InvalidInput` with the fault and what to do: a file that is missing or too long, no TOML, a bad value, or
+    one that was changed after it was signed.
+    """
+    return parse_cluster(read_cluster_file(path), path)
+
+
+def read_cluster_file(path: Path) -> bytes:
+    """Return the bytes of a cluster file, one more than `MAX_CLUSTER_BYTES` of a longer one.
+
+    Raises `InvalidInput` where it is missing or cannot be read.
     """
     try:
-        return _cluster_from(read_toml(path, _ClusterFile, what="cluster file", remedy=_REMEDY))
+        with path.open("rb") as file:
+            return file.read(MAX_CLUSTER_BYTES + 1)
     except FileNotFoundError:
         raise InvalidInput(f"There is no cluster file at {path}; start a cluster with `glimpse up`.") from None
+    except OSError as error:
+        raise InvalidInput(f"The cluster file {path} cannot be read: {error.strerror}.") from None
+
+
+def replace_cluster_file(path: Path, data: bytes, version: int) -> None:
+    """Put a newer signed file in the place of a cluster file, unless that version or a later one lies there.
+
+    Several processes may do so at a time: the nodes of one machine share a file. Raises `OSError`.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            known = load_cluster(path).version
+        except InvalidInput:
+            known = -1
+        if known < version:
+            replace_file(path, data, mode=PUBLIC)
+    finally:
+        os.close(folder)
+
+
+def parse_cluster(data: bytes, where: Path | str, *, is_edited: bool = False) -> Cluster:
+    """Return the cluster in the bytes of a file; `where` is what messages call it. Raises `InvalidInput`.
+
+    `is_edited` takes one whose signature does not hold any more, as one without.
+    """
+    file = toml_from(data, _ClusterFile, where=where, what="cluster file", remedy=_REMEDY)
+    try:
+        cluster = _cluster_from(file)
+        signature = bytes.fromhex(file.signature)
     except ValueError as error:
-        raise InvalidInput(f"The cluster file {path} is damaged ({error}); {_REMEDY}.") from None
+        raise InvalidInput(f"The cluster file {where} is damaged ({error}); {_REMEDY}.") from None
+    if not signature:
+        return cluster
+    try:
+        verify_signature(cluster.signer, signature, _DOMAIN, _signed_part(toml_document(data, where, "cluster file")))
+    except (BadSignature, TypeError):
+        if is_edited:
+            return cluster
+        raise InvalidInput(
+            f"The cluster file {where} was changed after its operator signed it; {_REMEDY}. The operator signs what was"
+            " edited with `glimpse cluster publish`."
+        ) from None
+    return replace(cluster, is_signed=True)
+
+
+def _document_of(cluster: Cluster) -> dict[str, Any]:
+    nodes = [
+        _NodeEntry(node.name, node.host, node.port, node.node_port, node.key.hex(), list(node.more_hosts))
+        for node in cluster.nodes
+    ]
+    handovers = [
+        {"old": one.old.hex(), "new": one.new.hex(), "signature": one.signature.hex()} for one in cluster.handovers
+    ]
+    operators = [key.hex() for key in cluster.operators]
+    file = _ClusterFile(
+        cluster.cluster_id, cluster.preset, nodes, operators, cluster.version, cluster.signer.hex(), handovers
+    )
+    document = asdict(file)
+    del document["signature"]
+    return {name: value for name, value in document.items() if value not in ("", [])}
+
+
+def _signed_part(document: Mapping[str, Any]) -> bytes:
+    """Return what a signature covers: all that the file says, also what only later programs understand.
+
+    Raises `TypeError` for values that no cluster file has, such as dates.
+    """
+    part = {name: value for name, value in document.items() if name != "signature"}
+    return orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _trusted(known: Cluster, other: Cluster) -> set[bytes]:
+    """Return the keys that may sign after `known`, by the handovers in `other`."""
+    trusted = {known.signer} if known.signer else set()
+    for one in other.handovers:
+        if one.old in trusted:
+            verify_signature(one.old, one.signature, _HANDOVER_DOMAIN, known.cluster_id.encode(), one.new)
+            trusted.add(one.new)
+    return trusted
 
 
 def _cluster_from(file: _ClusterFile) -> Cluster:
@@ -155,7 +329,24 @@ def _cluster_from(file: _ClusterFile) -> Cluster:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}")
     if not re.fullmatch(r"[0-9a-f]{32}", file.cluster_id):
         raise ValueError("cluster_id must be 32 hexadecimal digits")
-    return Cluster(file.cluster_id, file.preset, nodes, tuple(map(_key, file.operators)))
+    if not 0 <= file.version <= _MAX_VERSION or len(file.handovers) > _MAX_HANDOVERS:
+        raise ValueError(f"its version must be a number, and it has at most {_MAX_HANDOVERS} handovers")
+    return Cluster(
+        file.cluster_id,
+        file.preset,
+        nodes,
+        tuple(map(_key, file.operators)),
+        file.version,
+        _key(file.signer) if file.signer else b"",
+        tuple(map(_handover, file.handovers)),
+    )
+
+
+def _handover(entry: Mapping[str, str]) -> Handover:
+    try:
+        return Handover(_key(entry["old"]), _key(entry["new"]), bytes.fromhex(entry["signature"]))
+    except KeyError:
+        raise ValueError("a handover names old, new and signature") from None
 
 
 def _node_from(entry: _NodeEntry) -> NodeAddress:

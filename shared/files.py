@@ -87,37 +87,56 @@ def read_toml(
     Raises `FileNotFoundError`, and `InvalidInput` with one sentence where the file is too long, cannot be read, is no
     TOML, or does not hold what `form` asks for.
     """
+    return toml_from(_toml_bytes(path, what), form, where=path, what=what, hints=hints, remedy=remedy, strict=strict)
+
+
+def toml_from(
+    data: bytes,
+    form: type[_T],
+    *,
+    where: Path | str,
+    what: str,
+    hints: Mapping[str, str] | None = None,
+    remedy: str = "",
+    strict: bool = False,
+) -> _T:
+    """Return what the bytes of a TOML file hold, as `read_toml` does; `where` is what messages call their place."""
     import msgspec  # not before the first screen of the client is painted
 
-    document = _document(path, what)
+    document = toml_document(data, where, what)
     if strict and (unknown := document.keys() - form.__dataclass_fields__.keys()):  # type: ignore[attr-defined]
-        raise InvalidInput(f"The {what} {path} names {min(unknown)!r}, which is not known; remove it.")
+        raise InvalidInput(f"The {what} {where} names {min(unknown)!r}, which is not known; remove it.")
     try:
         return msgspec.convert(document, type=form)
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         hint = (hints or {}).get(found[1]) if found else None
         fault = hint or (f"{error}; {remedy}" if remedy else error)
-        raise InvalidInput(f"In the {what} {path}, {fault}.") from None
+        raise InvalidInput(f"In the {what} {where}, {fault}.") from None
 
 
-def _document(path: Path, what: str) -> dict[str, Any]:
-    import msgspec
-
+def _toml_bytes(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_TOML_BYTES + 1)
-        if len(data) > MAX_TOML_BYTES:
-            raise InvalidInput(f"{path} is too long for a {what}; check the path.")
-        document: dict[str, Any] = msgspec.toml.decode(data)
+            return file.read(MAX_TOML_BYTES + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise InvalidInput(f"The {what} {path} cannot be read: {error.strerror}.") from None
+
+
+def toml_document(data: bytes, where: Path | str, what: str) -> dict[str, Any]:
+    """Return the tables and values in the bytes of a TOML file. Raises `InvalidInput` as `read_toml` does."""
+    import msgspec
+
+    if len(data) > MAX_TOML_BYTES:
+        raise InvalidInput(f"{where} is too long for a {what}; check the path.")
+    try:
+        document: dict[str, Any] = msgspec.toml.decode(data)
     except RecursionError:
-        raise InvalidInput(f"The {what} {path} cannot be read: it is nested too deeply.") from None
+        raise InvalidInput(f"The {what} {where} cannot be read: it is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The {what} {path} cannot be read: {error}.") from None
+        raise InvalidInput(f"The {what} {where} cannot be read: {error}.") from None
     except ValueError:  # Python reads no more than 4300 digits
-        raise InvalidInput(f"The {what} {path} cannot be read: it holds a number of thousands of digits.") from None
+        raise InvalidInput(f"The {what} {where} cannot be read: it holds a number of thousands of digits.") from None
     return document

@@ -46,6 +46,11 @@ WORDS: Final = tuple(_WORD_LIST.split())
 word."""
 
 
+def public_key(session_private: bytes) -> bytes:
+    """Return the X25519 public key of 32 private bytes."""
+    return X25519PrivateKey.from_private_bytes(session_private).public_key().public_bytes_raw()
+
+
 def fingerprint_of(signing_key: bytes) -> bytes:
     """Return the SHA-256 of an Ed25519 public key, domain separated."""
     return sha256(framed("fingerprint", signing_key)).digest()
@@ -106,7 +111,7 @@ class Identity:
         if (len(self.signing_private), len(self.session_private)) != (KEY_BYTES, KEY_BYTES):
             raise LocalError(f"private keys have {KEY_BYTES} bytes each")
         signing_key = self._signer().public_key().public_bytes_raw()
-        session_key = X25519PrivateKey.from_private_bytes(self.session_private).public_key().public_bytes_raw()
+        session_key = public_key(self.session_private)
         signature = self.sign(_SESSION_KEY_DOMAIN, session_key)
         object.__setattr__(self, "public", PublicIdentity(signing_key, session_key, signature))
 

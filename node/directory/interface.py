@@ -222,12 +222,13 @@ class Announced:
     """What a node reads whenever it has announced itself.
 
     `nodes` are the rows of all nodes by name, `policy` is what an operator chose last (None if nothing was), `audited`
-    is the number of the newest record of an order.
+    is the number of the newest record of an order, `cluster` the version of the newest cluster file.
     """
 
     nodes: list[NodeRow]
     policy: str | None
     audited: int
+    cluster: int = 0
 
 
 Jitter: TypeAlias = Callable[[], float]

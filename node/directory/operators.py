@@ -1,4 +1,4 @@
-"""What operators chose and did, kept for all nodes: the placement policy, and a record of every order obeyed."""
+"""What operators chose and did, kept for all nodes: the placement policy, a record of every order, the cluster file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +28,26 @@ def choose_policy(policy: str) -> Transaction[None]:
         yield tx.upsert("choices", {"name": "policy", "value": policy}, keys=("name",))
 
     return run
+
+
+def publish_cluster(version: int, data: bytes) -> Transaction[None]:
+    """Put a cluster file where all nodes find it, unless a later or the same version is there."""
+
+    def run(tx: Tx) -> Step[None]:
+        row: dict[str, str | int | float | bytes | None] = {"name": "newest", "version": version, "data": data}
+        if not (yield tx.insert_if_absent("cluster_files", row)).rowcount:
+            yield Query(
+                "UPDATE cluster_files SET version = :version, data = :data WHERE name = :name AND version < :version",
+                row,
+            )
+
+    return run
+
+
+def read_cluster_file(_: Tx) -> Step[bytes | None]:
+    """Return the newest cluster file, None where no node has one that is signed."""
+    found = yield Query("SELECT data FROM cluster_files WHERE name = 'newest'")
+    return bytes(found.rows[0]["data"]) if found.rows else None
 
 
 def add_audit(records: Sequence[AuditRecord]) -> Transaction[None]:

@@ -357,6 +357,16 @@ HELD_PARTS: Final = Table(
 )
 """Their bytes. Parts of a copy that is no longer in `held_copies` are swept."""
 
+CLUSTER_FILES: Final = Table(
+    "cluster_files",
+    (
+        "name {text:32} NOT NULL PRIMARY KEY",
+        "version {big} NOT NULL",
+        "data {blob} NOT NULL",
+    ),
+)
+"""One row, `newest`: the newest cluster file that a node has met, signed by the operator. The nodes follow it."""
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -412,4 +422,5 @@ MIGRATIONS: Final = (
             Index("grants", "grants_given", "owner_id, created, id"),
         ),
     ),
+    Migration(8, (CLUSTER_FILES,)),
 )

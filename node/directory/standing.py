@@ -83,9 +83,11 @@ def announce_node(clock: str, row: NodeRow) -> Step[Announced]:
     found = yield from nodes(clock)
     chosen = yield Query(
         "SELECT (SELECT value FROM choices WHERE name = 'policy') AS policy, "
-        "(SELECT COALESCE(MAX(id), 0) FROM audit) AS audited"
+        "(SELECT COALESCE(MAX(id), 0) FROM audit) AS audited, "
+        "(SELECT COALESCE(MAX(version), 0) FROM cluster_files) AS cluster"
     )
-    return Announced(found, chosen.rows[0]["policy"], int(chosen.rows[0]["audited"]))
+    known = chosen.rows[0]
+    return Announced(found, known["policy"], int(known["audited"]), int(known["cluster"]))
 
 
 def nodes(clock: str) -> Step[list[NodeRow]]:

@@ -39,4 +39,10 @@ class CopyObject(Message, frozen=True, tag=224):
     image: Id128
 
 
-Label = OperationObject | UploadObject | StegoObject | AnswerObject | CopyObject
+class OrderObject(Message, frozen=True, tag=225):
+    """Operator to node: what belongs to an order of `OperatorCommand` and does not fit it."""
+
+    request: Id128
+
+
+Label = OperationObject | UploadObject | StegoObject | AnswerObject | CopyObject | OrderObject

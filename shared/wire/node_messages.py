@@ -46,6 +46,10 @@ class TableRow(msgspec.Struct, frozen=True, array_like=True):
     serve."""
 
 
+MAX_ORDER: Final = 65_535
+Order = Annotated[int, msgspec.Meta(ge=0, le=MAX_ORDER)]
+"""Check sum of the nodes' names in the order by which the sender counts places; a table in another order is not heeded.
+0 where the sender does not tell."""
 WireTable = Annotated[tuple[TableRow, ...], msgspec.Meta(max_length=MAX_NODES)]
 
 
@@ -74,6 +78,7 @@ class Heartbeat(ElectionMessage, frozen=True, tag=1):
     sequence: Sequence
     """Echoed by the ack, so that the leader knows that it is heard and how long the round trip takes."""
     table: WireTable
+    order: Order = 0
 
 
 class HeartbeatAck(LoadReport, frozen=True, tag=2):
@@ -112,6 +117,7 @@ class NewLeader(ElectionMessage, frozen=True, tag=9):
     """The sender holds the lease of `term`."""
 
     table: WireTable
+    order: Order = 0
 
 
 class Join(LoadReport, frozen=True, tag=10):
@@ -255,6 +261,8 @@ class DirectoryMark(Message, frozen=True, tag=36):
     term: Term
     accounts: Sequence
     """Highest account number given."""
+    cluster: Sequence = 0
+    """Version of the cluster file that the sender runs by."""
 
 
 class Outlived(Message, frozen=True, tag=37):

@@ -28,6 +28,8 @@ from shared.wire.base import (
 from shared.wire.operations import LookSeconds, Operation, Outcome
 
 Text = Annotated[str, msgspec.Meta(max_length=400)]
+MAX_CLUSTER_PARTS = 112
+"""Parts of 586 bytes that the longest cluster file has; a hostile node could otherwise have a peer gather for ever."""
 
 
 class Request(Message, frozen=True, tag=50):
@@ -97,6 +99,8 @@ class CloudState(Message, frozen=True, tag=55):
     """Another device of this account is the one that others are sent to; this one need not sign in again."""
     seen: PathAddress | None = None
     """Where the node sees this peer, which may be an address of its router."""
+    cluster: Count = 0
+    """Version of the newest cluster file that the node knows."""
     directory_ok: bool | None = None
     """Read by nobody. It is sent for peers of older versions, which cannot read the message without it."""
 
@@ -130,6 +134,26 @@ class MeetingAnswer(Message, frozen=True, tag=59):
 
     handle: RelayHandle
     candidates: Candidates = ()
+
+
+class ClusterQuery(Message, frozen=True, tag=60):
+    """Whoever has a session, registered or not, asks for a part of the cluster file if the node knows a later version.
+
+    Answered by `ClusterPart`, or not at all.
+    """
+
+    above: Count = 0
+    """The version that is known."""
+    part: Annotated[int, msgspec.Meta(ge=0, lt=MAX_CLUSTER_PARTS)] = 0
+
+
+class ClusterPart(Message, frozen=True, tag=61):
+    """A part of the newest cluster file that the node knows. Nothing is believed before the whole one is checked."""
+
+    version: Count
+    part: Annotated[int, msgspec.Meta(ge=0, lt=MAX_CLUSTER_PARTS)]
+    parts: Annotated[int, msgspec.Meta(ge=1, le=MAX_CLUSTER_PARTS)]
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=600)]
 
 
 class RightsNotice(Message, frozen=True, tag=73):
@@ -200,6 +224,12 @@ class NodeStatus(msgspec.Struct, frozen=True):
     relayed_bytes: Count = 0
     relay_refused: Annotated[dict[str, int], msgspec.Meta(max_length=16)] = {}
     """Datagrams that it has not carried, by reason."""
+    cluster: Count = 0
+    """Version of the cluster file that it runs by."""
+    program: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    """Version of Glimpse."""
+    clock: Timestamp = 0.0
+    """Seconds since 1970 by its machine's clock."""
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True):
@@ -229,11 +259,15 @@ class OperatorCommand(Message, frozen=True, tag=82):
 
     `deaf` (seconds as number), `token` (text `stop` ends the round, anything else starts it), `policy` (text; holds for
     the whole cluster), `lead` (ask for leadership), `step_down` (give it up), `slow` (encoder duty-cycle factor as
-    number), `drain` (stand aside and go on running), `undrain`, `stop` (drain and end the process).
+    number), `drain` (stand aside and go on running), `undrain`, `stop` (drain and end the process), `cluster` (take a
+    newer cluster file) and `settings` (change the node's own file), which were sent before as an object.
     """
 
     request: Id128
-    command: Annotated[str, msgspec.Meta(pattern=r"^(deaf|token|policy|lead|step_down|slow|drain|undrain|stop)$")]
+    command: Annotated[
+        str,
+        msgspec.Meta(pattern=r"^(deaf|token|policy|lead|step_down|slow|drain|undrain|stop|cluster|settings)$"),
+    ]
     number: float = 0.0
     text: Note = ""
 
@@ -246,7 +280,16 @@ class OperatorAnswer(Message, frozen=True, tag=83):
     text: Text = ""
 
 
-PeerToNode = Request | Received | KeepAlive | MeetingAnswer | StatusQuery | OperatorCommand
-NodeToPeer = Answer | Pull | CloudState | MailNudge | NoLeader | Meeting | StatusReport | OperatorAnswer
+class SettingsChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs to the order `settings`, as an object: what changes in the node's own file. It is never logged."""
+
+    directory: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    """URL of the same directory: another password, another server. Empty: it stays."""
+    private_key: Key | None = None
+    """The node's next key, for the cluster file that is about to name it."""
+
+
+PeerToNode = Request | Received | KeepAlive | MeetingAnswer | ClusterQuery | StatusQuery | OperatorCommand
+NodeToPeer = Answer | Pull | CloudState | MailNudge | NoLeader | Meeting | ClusterPart | StatusReport | OperatorAnswer
 PeerToPeer = RightsNotice | RightsNoticed | CopyHeld
 AnyPeerMessage = PeerToNode | NodeToPeer | PeerToPeer

@@ -7,6 +7,7 @@ from shared.errors import MalformedMessage
 from shared.wire.codec import decode, encode
 from shared.wire.node_messages import (
     MAX_NODES,
+    MAX_ORDER,
     RETIRED_KINDS,
     Assign,
     Done,
@@ -29,8 +30,8 @@ FULL_TABLE = (WIDEST_ROW,) * MAX_NODES
 @pytest.mark.parametrize(
     "message",
     [
-        Heartbeat(term=HUGE, incarnation=HUGE, sequence=HUGE, table=FULL_TABLE),
-        NewLeader(term=HUGE, incarnation=HUGE, table=FULL_TABLE),
+        Heartbeat(term=HUGE, incarnation=HUGE, sequence=HUGE, table=FULL_TABLE, order=MAX_ORDER),
+        NewLeader(term=HUGE, incarnation=HUGE, table=FULL_TABLE, order=MAX_ORDER),
         FaultToken(term=HUGE, hop=HUGE, holder="n" * 32, remaining_s=3599.999),
     ],
 )

@@ -30,6 +30,7 @@ from shared.wire.codec import decode
 from shared.wire.labels import MAX_LABEL_BYTES, Label
 from shared.wire.upload import Upload, encode_upload
 from tui.peer.cloud import CloudLink, monotonic
+from tui.peer.following import ClusterFollower
 
 _PROGRESS_EVERY = 20
 _WAIT_S = 60.0
@@ -94,6 +95,7 @@ class Client:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             self._cloud = cloud = CloudLink(self._cluster, endpoint, tasks, clock=monotonic)
+            ClusterFollower(self._cluster, endpoint, cloud)
             endpoint.on_message = cloud.receive
             endpoint.on_offer = lambda session, offer: cloud.offered(
                 session, decode(offer.label, Label, cap_bytes=MAX_LABEL_BYTES), offer

@@ -38,6 +38,7 @@ from shared.wire.operations import Encrypted, Operation, Outcome, SpendView
 from shared.wire.peer_messages import (
     Answer,
     CloudState,
+    ClusterPart,
     KeepAlive,
     MailNudge,
     Meeting,
@@ -119,6 +120,8 @@ class CloudLink:
         self._tasks = tasks
         self._clock = clock
         self._nodes = {node.key: node.name for node in cluster.nodes}
+        self._keepers: dict[str, anyio.CancelScope] = {}
+        """Each ends the task that keeps the session to a node, by its name."""
         self._sessions: dict[str, Session] = {}
         self._session_lost = anyio.Event()
         self._pending: dict[str, _Pending] = {}
@@ -150,6 +153,9 @@ class CloudLink:
         self.on_meeting: Callable[[Session, Meeting], None] = lambda _node, _meeting: None
         self.on_epoch: Callable[[int], object] = lambda _epoch: None
         self.on_other_device: Callable[[], None] = lambda: None
+        self.on_opened: Callable[[Session], None] = lambda _node: None
+        self.on_cluster: Callable[[Session, int], None] = lambda _node, _version: None
+        self.on_part: Callable[[Session, ClusterPart], None] = lambda _node, _part: None
         self.other_device = False
         """Another device of this account is the one that others are sent to."""
         self._signed_in_at = math.inf
@@ -224,7 +230,34 @@ class CloudLink:
     def start(self) -> None:
         """Begin to open sessions to every node, and go on whenever one is lost."""
         for node in self._cluster.nodes:
-            self._tasks.start_soon(tend, f"session to {node.name}", partial(self._keep_session, node))
+            self._start_keeping(node)
+
+    def follow(self, cluster: Cluster) -> None:
+        """Go on with the nodes of a newer cluster file: what is asked reaches those that came, and no more those that
+        went or have another key or address."""
+        before = {node.name: node for node in self._cluster.nodes}
+        self._cluster = cluster
+        stay = {node.name for node in cluster.nodes if before.get(node.name) == node}
+        for name in before.keys() - stay:
+            self._keepers.pop(name).cancel()
+            if (session := self._sessions.get(name)) is not None:
+                self.session_closed(session)
+                self._endpoint.close_session(session)
+            self._left_out_until.pop(name, None)
+            self._narrow.pop(name, None)
+        self._nodes = {node.key: node.name for node in cluster.nodes}
+        for node in cluster.nodes:
+            if node.name not in stay:
+                self._start_keeping(node)
+
+    def _start_keeping(self, node: NodeAddress) -> None:
+        keeper = self._keepers[node.name] = anyio.CancelScope()
+
+        async def keep() -> None:
+            with keeper:
+                await tend(f"session to {node.name}", partial(self._keep_session, node))
+
+        self._tasks.start_soon(keep)
 
     def session_closed(self, session: Session) -> None:
         """Note that a session to a node ended; it is opened again."""
@@ -268,6 +301,7 @@ class CloudLink:
                     for pending in self._pending.values():
                         pending.repeated = True
                         self._ask_node(node.name, session, pending)
+                    self.on_opened(session)
                 except GlimpseError as error:
                     if isinstance(error, Explained):
                         self._explained[node.name] = str(error)
@@ -441,6 +475,8 @@ class CloudLink:
     # --- From nodes --------------------------------------------------------------------------------------------------
     def receive(self, session: Session, data: bytes) -> None:
         """Take a message from a node. Raises `MalformedMessage` for anything else."""
+        if not self.is_node(session):
+            return  # of a node that is none any more
         message: NodeToPeer = decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES)
         self._unheard_since.pop(self._nodes.get(session.remote_key, ""), None)
         match message:
@@ -457,6 +493,8 @@ class CloudLink:
                 self.on_meeting(session, message)
             case CloudState():
                 self._heard(session, message)
+            case ClusterPart():
+                self.on_part(session, message)
             case _:
                 raise MalformedMessage("a message that peers do not take")
 
@@ -561,6 +599,7 @@ class CloudLink:
             self.on_signed_out()
         if state.mail_waiting:
             self.on_mail()
+        self.on_cluster(session, state.cluster)
 
     def _note_mapping(self, silent_s: float, before: PathAddress | None, seen: PathAddress | None) -> None:
         """Learn from where a node sees this peer whether the router before it kept its mapping through a silence."""

@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from shared.cluster import Cluster, load_cluster
+from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError, MalformedMessage, ProfileError
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
@@ -35,6 +35,7 @@ from tui.peer.copies import Copies
 from tui.peer.damaged_rows import DamagedRows
 from tui.peer.encrypting import Encrypting
 from tui.peer.events import CloudChanged, EventHub, OtherDevice
+from tui.peer.following import COPY, ClusterFollower, keep_copy, newest_cluster
 from tui.peer.given import GivenGrants
 from tui.peer.granting import Granting
 from tui.peer.holding import Holding
@@ -109,9 +110,8 @@ class PeerLifecycle:
         await anyio.to_thread.run_sync(profile.__enter__)
         stack.callback(profile.__exit__, None, None, None)
         identity = await anyio.to_thread.run_sync(profile.identity, self._passphrase)
-        cluster = self._source
-        if not isinstance(cluster, Cluster):
-            cluster = await anyio.to_thread.run_sync(load_cluster, cluster)
+        copy = profile.folder / COPY
+        cluster = await anyio.to_thread.run_sync(newest_cluster, self._source, copy)
         store = await anyio.to_thread.run_sync(lambda: Store(profile.store_path, wall=self._wall, key=profile.data_key))
         stack.push_async_callback(store.aclose)
         partials = FolderPartials(profile.partials, max_bytes=_PARTIALS_BYTES)
@@ -133,6 +133,12 @@ class PeerLifecycle:
         stack.callback(tasks.cancel_scope.cancel)
         await stack.enter_async_context(endpoint)
         cloud = CloudLink(cluster, endpoint, tasks, clock=self._clock)
+        ClusterFollower(
+            cluster,
+            endpoint,
+            cloud,
+            keep=lambda data, version: tasks.start_soon(anyio.to_thread.run_sync, keep_copy, copy, data, version),
+        )
         endpoint.roams_with = lambda key: not cloud.is_node_key(key)
         self._context = context = Context(
             profile,
