@@ -29,6 +29,7 @@ _.stego_size
 _.DROPPED
 
 # Tests alone ask for them: what happens inside has to show somewhere.
+save_cluster
 _.block_worker_ports
 _.worker_ports_in_use
 _.receives_trains

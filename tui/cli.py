@@ -1,27 +1,28 @@
 """The `glimpse` command. Arguments are parsed here; everything heavy is imported by the command that needs it."""
 
 import os
-import stat
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import NoReturn
 
 import click
 
 from shared.errors import GlimpseError, InvalidInput
-
-_FILE = click.Path(path_type=Path)
-_cluster = click.option(
-    "--cluster",
-    type=_FILE,
-    help="Cluster file, or the folder that holds it. [default: GLIMPSE_CLUSTER, or this machine's]",
+from tui.cli_cluster import cluster
+from tui.cli_common import (
+    FILE,
+    cluster_option,
+    directory_file_option,
+    directory_option,
+    directory_url,
+    json_option,
+    run,
 )
+
 _profile = click.option("--profile", default="default", show_default=True, help="Name of the profile on this machine.")
 _passphrase_file = click.option(
     "--passphrase-file",
-    type=_FILE,
+    type=FILE,
     envvar="GLIMPSE_PASSPHRASE_FILE",
     help="File (mode 0600) whose first line is the profile's passphrase. [default: GLIMPSE_PASSPHRASE_FILE, or the "
     "passphrase itself in GLIMPSE_PASSPHRASE]",
@@ -31,11 +32,6 @@ _metrics_host = click.option(
     "--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve metrics on; they need no key."
 )
 _ORDERS = ["deaf", "token", "policy", "lead", "step_down", "drain", "undrain", "slow", "stop"]
-_directory = click.option("--directory", help="Directory URL, instead of the one that the nodes of the cluster use.")
-_directory_file = click.option(
-    "--directory-file", type=_FILE, help="File (mode 0600) whose first line is the directory URL."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,11 +40,14 @@ def glimpse() -> None:
     """Share pictures for a counted number of views."""
 
 
+glimpse.add_command(cluster)
+
+
 @glimpse.command()
-@click.option("--data", type=_FILE, help="Folder of the cluster. [default: in the user's data folder]")
+@click.option("--data", type=FILE, help="Folder of the cluster. [default: in the user's data folder]")
 @click.option("--nodes", default=3, show_default=True, help="Number of nodes, when the cluster is set up.")
 @click.option("--directory", help="Directory URL: sqlite:///path or mysql://user:password@host:port/database?tls=...")
-@_directory_file
+@directory_file_option
 @click.option("--base-port", type=int, help="First of two UDP ports a node; 0 takes free ones. [default: 47600]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine that others reach it by.")
 @click.option(
@@ -71,7 +70,7 @@ def up(
     from tui.commands import up as command
     from tui.common.user_paths import default_cluster_folder
 
-    url = _directory_url(directory, directory_file)
+    url = directory_url(directory, directory_file)
     place = command.set_up(
         data or default_cluster_folder(),
         nodes=nodes,
@@ -80,11 +79,11 @@ def up(
         preset=preset,
         host=host,
     )
-    sys.exit(_run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
+    sys.exit(run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
 
 
 @glimpse.command()
-@click.option("--cluster", type=_FILE, required=True, help="Cluster file; the node's own file lies beside it.")
+@click.option("--cluster", type=FILE, required=True, help="Cluster file; the node's own file lies beside it.")
 @click.option("--name", required=True, help="Name of the node in the cluster file.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -104,18 +103,11 @@ def node(
 ) -> None:
     """Run one node of a cluster."""
     from node.server import serve
-    from node.settings import load_node_settings
-    from shared.cluster import load_cluster
 
-    known = load_cluster(cluster)
-    known.node(name)
-    settings = load_node_settings(cluster.parent / f"node-{name}.toml")
     place = None if metrics is None else (metrics_host, metrics)
     serve(
         name,
-        known,
-        settings,
-        cluster.parent,
+        cluster,
         with_parent=with_parent,
         metrics=place,
         sockets=sockets,
@@ -124,24 +116,24 @@ def node(
 
 
 @glimpse.command()
-@_cluster
-@_as_json
+@cluster_option
+@json_option
 def status(cluster: Path | None, as_json: bool) -> None:
     """Show the leader, the nodes and the directory."""
     from tui.commands.status import show, status_of
 
-    found = _run(status_of, cluster)
+    found = run(status_of, cluster)
     click.echo(show(found, as_json=as_json))
     if found["leader"] is None:
         sys.exit(1)
 
 
 @glimpse.command()
-@_cluster
+@cluster_option
 @click.option("--peer", type=int, metavar="ACCOUNT", help="Number of an account whose path is looked for as well.")
 @_profile
 @_passphrase_file
-@_as_json
+@json_option
 def doctor(cluster: Path | None, peer: int | None, profile: str, passphrase_file: Path | None, as_json: bool) -> None:
     """Test the path from this machine to every node, and say what to change.
 
@@ -155,14 +147,14 @@ def doctor(cluster: Path | None, peer: int | None, profile: str, passphrase_file
 
     given = None if peer is None else given_passphrase(passphrase_file)
     folder = profile_folder(profiles_root(), profile)
-    told = _run(lambda: diagnose(cluster, folder=folder, peer=peer, passphrase=given))
+    told = run(lambda: diagnose(cluster, folder=folder, peer=peer, passphrase=given))
     click.echo(show(told, as_json=as_json))
     if not is_well(told):
         sys.exit(1)
 
 
 @glimpse.command()
-@_cluster
+@cluster_option
 @click.argument("name")
 @click.argument("order", type=click.Choice(_ORDERS))
 @click.argument("value", default="")
@@ -182,14 +174,14 @@ def order(cluster: Path | None, name: str, order: str, value: str) -> None:
     """
     from tui.commands.status import give_order
 
-    _run(give_order, cluster, name, order, value)
+    run(give_order, cluster, name, order, value)
 
 
 @glimpse.command()
-@click.argument("file", type=_FILE)
-@_cluster
-@_directory
-@_directory_file
+@click.argument("file", type=FILE)
+@cluster_option
+@directory_option
+@directory_file_option
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 def backup(file: Path, cluster: Path | None, directory: str | None, directory_file: Path | None, force: bool) -> None:
     """Copy the directory into FILE while the nodes go on.
@@ -199,15 +191,15 @@ def backup(file: Path, cluster: Path | None, directory: str | None, directory_fi
     """
     from tui.commands.backup import run_backup, target_of
 
-    target = target_of(cluster, _directory_url(directory, directory_file))
-    _run(run_backup, target, file, force, click.echo)
+    target = target_of(cluster, directory_url(directory, directory_file))
+    run(run_backup, target, file, force, click.echo)
 
 
 @glimpse.command()
-@click.argument("file", type=_FILE, required=False)
-@_cluster
-@_directory
-@_directory_file
+@click.argument("file", type=FILE, required=False)
+@cluster_option
+@directory_option
+@directory_file_option
 @click.option("--loaded", is_flag=True, help="A dump was loaded by the server's own tool: only mark it as restored.")
 def restore(
     file: Path | None, cluster: Path | None, directory: str | None, directory_file: Path | None, loaded: bool
@@ -221,14 +213,14 @@ def restore(
 
     if loaded == (file is not None):
         raise InvalidInput("Give the FILE of a backup, or --loaded where a dump was loaded already, not both.")
-    _run(run_restore, target_of(cluster, _directory_url(directory, directory_file)), file, click.echo)
+    run(run_restore, target_of(cluster, directory_url(directory, directory_file)), file, click.echo)
 
 
 @glimpse.command()
 @_profile
 @click.option("--remove", is_flag=True, help="Remove it: the keys lie on the disk in clear afterwards.")
 @_passphrase_file
-@click.option("--new-passphrase-file", type=_FILE, help="File (mode 0600) whose first line is the new passphrase.")
+@click.option("--new-passphrase-file", type=FILE, help="File (mode 0600) whose first line is the new passphrase.")
 def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_passphrase_file: Path | None) -> None:
     """Set, change or remove the passphrase that locks a profile.
 
@@ -253,12 +245,12 @@ def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_pas
             return _asked("New passphrase", "--new-passphrase-file", twice=True)
         return given_passphrase(new_passphrase_file) or ""
 
-    _run(lambda: change(folder, remove=remove, old=old, new=new, say=click.echo))
+    run(lambda: change(folder, remove=remove, old=old, new=new, say=click.echo))
 
 
 @glimpse.command()
 @_profile
-@_cluster
+@cluster_option
 @_passphrase_file
 @click.option("--name", help="Name to register under. [default: the profile's name]")
 @click.option("--accept", type=click.Choice(["all", "none"]), required=True, help="Which requests are granted.")
@@ -323,18 +315,18 @@ def agent(
                 with_parent=with_parent,
             )
 
-    _run(main)
+    run(main)
 
 
 @glimpse.command()
-@_cluster
+@cluster_option
 @click.option("--requests", type=click.IntRange(1, 1_000_000), default=1_000, show_default=True)
 @click.option("--clients", type=click.IntRange(1, 64), default=3, show_default=True)
 @click.option("--concurrency", type=click.IntRange(1, 1_000), default=48, show_default=True, help="Requests in flight.")
-@click.option("--image", type=_FILE, help="Picture to encrypt. [default: a made one of about 10 KB]")
+@click.option("--image", type=FILE, help="Picture to encrypt. [default: a made one of about 10 KB]")
 @click.option("--policy", type=click.Choice(["least-cost", "priority", "round-robin"]), help="Placement to compare.")
 @click.option("--kill", metavar="NAME@PERCENT", help="Kill that node (or 'leader') when so many requests are done.")
-@_as_json
+@json_option
 def load(
     cluster: Path | None,
     requests: int,
@@ -349,7 +341,7 @@ def load(
     from tui.commands.load import LoadPlan, run_load, show
 
     plan = LoadPlan.of(requests, clients, concurrency, image, policy, kill)
-    result = _run(run_load, cluster, plan)
+    result = run(run_load, cluster, plan)
     click.echo(show(result, as_json=as_json))
     sys.exit(1 if result["failed"] or result["duplicates"] else 0)
 
@@ -357,18 +349,18 @@ def load(
 @glimpse.command()
 @click.option("--script", is_flag=True, help="Run the ten use cases without a screen, one line per step.")
 @click.option("--directory", help="Directory URL to use instead of an SQLite file.")
-@_directory_file
+@directory_file_option
 @click.option("--keep", is_flag=True, help="Keep the temporary folder and say where it is.")
 def demo(script: bool, directory: str | None, directory_file: Path | None, keep: bool) -> None:
     """Show Glimpse at work: three nodes, three people with pictures, and the client in front.
 
     Without a terminal it runs the script.
     """
-    url = _directory_url(directory, directory_file)
+    url = directory_url(directory, directory_file)
     if script or not (sys.stdin.isatty() and sys.stdout.isatty()):
         from tui.commands.demo import run_demo
 
-        sys.exit(_run(run_demo, url, keep, click.echo))
+        sys.exit(run(run_demo, url, keep, click.echo))
     from tui.commands.demo_screens import demo_screens
 
     sys.exit(demo_screens(url, keep, click.echo))
@@ -378,7 +370,7 @@ def demo(script: bool, directory: str | None, directory_file: Path | None, keep:
 @click.option(
     "--profile", help="Name of the profile on this machine, made if it is new. [default: the only one, or ask]"
 )
-@_cluster
+@cluster_option
 @_passphrase_file
 @click.option("--list-keys", is_flag=True, help="List all actions with their keys, for client.toml, and end.")
 def client(profile: str | None, cluster: Path | None, passphrase_file: Path | None, list_keys: bool) -> None:
@@ -414,9 +406,9 @@ def client(profile: str | None, cluster: Path | None, passphrase_file: Path | No
 
 
 @glimpse.command()
-@_cluster
-@click.option("--record", type=_FILE, help="Record what is shown into a new file.")
-@click.option("--replay", type=_FILE, help="Play a recording, or `election`, which comes with Glimpse.")
+@cluster_option
+@click.option("--record", type=FILE, help="Record what is shown into a new file.")
+@click.option("--replay", type=FILE, help="Play a recording, or `election`, which comes with Glimpse.")
 @click.option("--list-keys", is_flag=True, help="List all actions with their keys, for monitor.toml, and end.")
 def monitor(cluster: Path | None, record: Path | None, replay: Path | None, list_keys: bool) -> None:
     """Watch the nodes: who leads, who is next in line, what they do.
@@ -449,45 +441,12 @@ def _tell(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _directory_url(url: str | None, file: Path | None) -> str | None:
-    if url is not None and file is not None:
-        raise InvalidInput("Give the directory as --directory or as --directory-file, not both.")
-    if file is None:
-        if url is not None and _has_password(url):
-            click.echo(
-                "Warning: the password in --directory can be read by everybody on this machine for as long as this "
-                "runs; give the URL as --directory-file instead.",
-                err=True,
-            )
-        return url
-    try:
-        url, mode = file.read_text(encoding="utf-8").splitlines()[0].strip(), file.stat().st_mode
-    except (OSError, UnicodeDecodeError, IndexError):
-        raise InvalidInput(f"The directory file {file} cannot be read; its first line must be the URL.") from None
-    if _has_password(url) and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise InvalidInput(f"{file} holds a password and others may read it; run: chmod 600 {file}")
-    return url
-
-
 def _asked(what: str, option: str, *, twice: bool = False) -> str:
     """Ask for a passphrase at the terminal, without showing it."""
     if not sys.stdin.isatty():
         raise InvalidInput(f"There is no terminal to ask for the passphrase at; give {option}.")
     answer: str = click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
     return answer
-
-
-def _has_password(url: str) -> bool:
-    try:
-        return bool(urlsplit(url).password)
-    except ValueError:  # whoever takes the URL says what is wrong with it
-        return False
-
-
-def _run(call: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
-    import anyio
-
-    return anyio.run(call, *arguments)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -16,7 +16,7 @@ import msgspec
 
 from shared.cluster import Cluster, NodeAddress
 from shared.config import MAX_MESSAGE_BYTES, MAX_REPLY_OBJECT_BYTES
-from shared.errors import Explained, GlimpseError, InvalidInput, MalformedMessage, Unavailable
+from shared.errors import Explained, GlimpseError, InvalidInput, MalformedMessage, Refused, Unavailable
 from shared.identity import words_of
 from shared.keyfiles import load_identity
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
@@ -35,7 +35,7 @@ from shared.wire.feed_messages import (
     Watch,
     WatchRefused,
 )
-from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label
+from shared.wire.labels import MAX_LABEL_BYTES, AnswerObject, Label, OrderObject
 from shared.wire.peer_messages import (
     DirectoryStatus,
     NodeToPeer,
@@ -52,6 +52,8 @@ _WAIT_S = 2.0
 _ANSWER_S = 1.9
 """How long a node may take to answer a handshake; a little less, so that it can be said why it does not."""
 _REPEAT_S = 0.4
+_HAND_S = 20.0
+"""How long a node may take for an order with content: it opens another directory before it takes it for its own."""
 SILENT_S = 2.5
 """A node that pushes nothing for this long is connected to anew: it may have restarted and not know the session."""
 _CONNECT_S = 2.0
@@ -136,10 +138,17 @@ class FeedLink:
 
 
 class Operator:
-    """Asks and commands the nodes of a cluster. The operator's key lies beside the cluster file."""
+    """Asks and commands the nodes of a cluster. The operator's key lies beside the cluster file, or is `key_file`."""
 
-    def __init__(self, cluster: Cluster, cluster_file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        key = cluster_file.parent / OPERATOR_KEY
+    def __init__(
+        self,
+        cluster: Cluster,
+        cluster_file: Path,
+        *,
+        key_file: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        key = key_file or cluster_file.parent / OPERATOR_KEY
         if not key.exists():
             raise InvalidInput(f"There is no operator's key at {key}; only who set the cluster up can do this.")
         identity = load_identity(key)
@@ -188,9 +197,27 @@ class Operator:
 
         Raises `InvalidInput` with the node's objection, `Unavailable` if it does not answer: it may have obeyed.
         """
-        request = os.urandom(16).hex()
-        order = OperatorCommand(request=request, command=command, number=number, text=text)
-        answer = await self._ask(self.cluster.node(name), request, order)
+        await self._order(
+            name, OperatorCommand(request=os.urandom(16).hex(), command=command, number=number, text=text)
+        )
+
+    async def hand(self, name: str, command: str, data: bytes) -> None:
+        """Give one node an order with what belongs to it, such as a cluster file. Raises as `command`."""
+        order = OperatorCommand(request=os.urandom(16).hex(), command=command)
+        node = self.cluster.node(name)
+        try:
+            session = await self._session(node, _ANSWER_S)
+            label = encode(OrderObject(request=order.request), cap_bytes=MAX_LABEL_BYTES)
+            with anyio.fail_after(_HAND_S):
+                await self._endpoint.send_object(session, label, data)
+        except Refused:
+            raise InvalidInput(f"Node {name} does not take this from the operator's key that is here.") from None
+        except (GlimpseError, TimeoutError):
+            raise Unavailable(f"Node {name} does not answer; see whether its process runs.") from None
+        await self._order(name, order, wait_s=_HAND_S)
+
+    async def _order(self, name: str, order: OperatorCommand, *, wait_s: float = _WAIT_S) -> None:
+        answer = await self._ask(self.cluster.node(name), order.request, order, wait_s=wait_s)
         if not isinstance(answer, OperatorAnswer):
             raise Unavailable(self.troubles.get(name) or f"Node {name} does not answer; see whether its process runs.")
         if not answer.ok:
@@ -260,10 +287,12 @@ class Operator:
         """Send a message to a node, which arrives once or never."""
         self._endpoint.post(session, encode(message, cap_bytes=MAX_MESSAGE_BYTES))
 
-    async def _ask(self, node: NodeAddress, request: str, message: Message) -> Message | None:
+    async def _ask(
+        self, node: NodeAddress, request: str, message: Message, *, wait_s: float = _WAIT_S
+    ) -> Message | None:
         event, found = self._answers[request] = (anyio.Event(), [])
         try:
-            with anyio.move_on_after(_WAIT_S):
+            with anyio.move_on_after(wait_s):
                 session = await self._session(node, _ANSWER_S)
                 self.troubles.pop(node.name, None)
                 while not found:

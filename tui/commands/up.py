@@ -15,18 +15,15 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from node.directory.url import SqliteUrl, parse_directory_url
-from node.settings import NodeSettings, load_node_settings, save_node_settings
-from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
+from node.settings import load_node_settings, node_file
+from shared.cluster import Cluster, load_cluster
 from shared.errors import InvalidInput, StorageError, Unavailable
-from shared.identity import Identity
-from shared.keyfiles import load_identity, save_identity
 from shared.net.paths import is_numeric
 from shared.text import clean
 from shared.wire.node_messages import MAX_NODES
-from tui.common.user_paths import CLUSTER_FILE, OPERATOR_KEY
+from tui.commands.cluster_folder import Placed, check_directory, create
+from tui.common.user_paths import CLUSTER_FILE
 from tui.operator import Operator
 
 DEFAULT_BASE_PORT = 47600
@@ -76,7 +73,7 @@ def set_up(
     if not 1 <= nodes <= MAX_NODES:
         raise InvalidInput(f"A cluster has 1 to {MAX_NODES} nodes.")
     if directory_url is not None:
-        _check_directory(directory_url)
+        check_directory(directory_url)
     if not is_numeric(host) or ip_address(host.partition("%")[0]).is_unspecified:
         raise InvalidInput(f"{host!r} is no address by which others reach this machine; see `ip address`.")
     try:
@@ -87,17 +84,13 @@ def set_up(
     sockets = {} if file.exists() else _create(folder, nodes, directory_url, base_port, preset, host)
     cluster = load_cluster(file)
     if directory_url is not None:
-        settings = load_node_settings(_node_file(folder, cluster.nodes[0].name))
+        settings = load_node_settings(node_file(folder, cluster.nodes[0].name))
         if settings.directory_url != directory_url:
-            raise InvalidInput(f"The cluster in {folder} uses another directory; choose another folder with --data.")
+            raise InvalidInput(
+                f"The cluster in {folder} uses another directory; choose another folder with --data. A new password, or"
+                " another server of the same directory, is set with `glimpse cluster set-directory`."
+            )
     return ClusterFolder(folder, file, cluster, sockets)
-
-
-def _check_directory(url: str) -> None:
-    """Raise `InvalidInput` for a URL that no node could open, before any process is started."""
-    place = parse_directory_url(url)
-    if isinstance(place, SqliteUrl) and not place.path.resolve().parent.is_dir():
-        raise InvalidInput(f"The folder {place.path.parent} of the directory is not there; make it, or name another.")
 
 
 def _create(
@@ -122,21 +115,9 @@ def _create(
 
 def _write(folder: Path, names: list[str], ports: list[int], url: str, preset: str, host: str) -> None:
     """Write the files of a new cluster: the first half of `ports` is for requests, the second for nodes."""
-    share_key = os.urandom(32)
-    addresses = []
-    for name, port, node_port in zip(names, ports[: len(names)], ports[len(names) :], strict=True):
-        private = os.urandom(32)
-        save_node_settings(_node_file(folder, name), NodeSettings(private, share_key, url))
-        public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-        addresses.append(NodeAddress(name, host, port, node_port, public))
-    if not (folder / OPERATOR_KEY).exists():
-        save_identity(folder / OPERATOR_KEY, Identity.generate())
-    operator = load_identity(folder / OPERATOR_KEY).public.session_key
-    save_cluster(folder / CLUSTER_FILE, Cluster(os.urandom(16).hex(), preset, tuple(addresses), (operator,)))
-
-
-def _node_file(folder: Path, name: str) -> Path:
-    return folder / f"node-{name}.toml"
+    pairs = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
+    placed = [Placed(name, (host,), port, node_port) for name, port, node_port in pairs]
+    create(folder, placed, url, preset, bundles=False)
 
 
 def _bound_to_free_ports(count: int, host: str) -> list[socket.socket]:

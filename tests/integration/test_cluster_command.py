@@ -1,0 +1,214 @@
+"""`glimpse cluster`: machines are made, added, replaced and removed while people work, by the commands alone."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.settings import load_node_settings, node_file
+from shared.cluster import load_cluster
+from tests.integration.cluster import GLIMPSE
+from tests.patience import PATIENCE_S, until, wait_until
+from tests.ports import free_ports
+from tui.operator import Operator
+from tui.peer import Peer
+from tui.peer.following import COPY
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.xdist_group("cluster_command")]
+GONE = "glimpse: The operator took node n3 out of the cluster; its files are of no use any more.\n"
+
+
+def place() -> str:
+    return f"127.0.0.1:{free_ports(2)}"
+
+
+class Machines:
+    """Nodes of a cluster that `glimpse cluster init` made, each run from its bundle as on a machine of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "cluster.toml"
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        nodes = [part for name in ("n1", "n2", "n3") for part in ("--node", f"{name}={place()}")]
+        self.glimpse("cluster", "init", *nodes, "--out", str(folder))
+
+    def glimpse(self, *arguments: str, code: int = 0) -> str:
+        """Run a command against this cluster, which ends with that code."""
+        environment = {**os.environ, "GLIMPSE_CLUSTER": str(self.file)}
+        command = [*GLIMPSE, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def start(self, *names: str) -> None:
+        """Start nodes, and return once the cloud has a leader and these nodes."""
+        for name in names:
+            command = [*GLIMPSE, "node", "--cluster", str(self.folder / name / "cluster.toml"), "--name", name]
+            self.processes[name] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+        def there() -> bool:
+            status = json.loads(self.status())
+            return status["leader"] is not None and set(names) <= {
+                node["name"] for node in status["nodes"] if node["role"] != "down"
+            }
+
+        wait_until(there)
+
+    def status(self) -> str:
+        """Return `glimpse status --json`, with or without a leader."""
+        command = [*GLIMPSE, "status", "--json", "--cluster", str(self.file)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False).stdout
+
+    def kill(self, name: str) -> None:
+        """Lose a machine."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.communicate()
+
+    def ended(self, name: str) -> tuple[int, str]:
+        """Wait for a node that ends by itself; return its exit code and what it said."""
+        process = self.processes.pop(name)
+        _, said = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, said
+
+    def stop(self) -> None:
+        """End all nodes."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    found = Machines(tmp_path_factory.mktemp("operator") / "cluster")
+    try:
+        found.start("n1", "n2", "n3")
+        yield found
+    finally:
+        found.stop()
+
+
+class Load:
+    """`glimpse load`, over and over in a thread, until `end`."""
+
+    def __init__(self, machines: Machines) -> None:
+        self.results: list[str] = []
+        self._over = threading.Event()
+        self._machines = machines
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                told = self._machines.glimpse("load", "--requests", "200", "--clients", "2", "--json")
+                counts = json.loads(told)
+                self.results.append(f"{counts['ok']} {counts['failed']} {counts['duplicates']}")
+            except AssertionError as error:
+                self.results.append(str(error))
+
+    def end(self) -> list[str]:
+        """Return what every round counted: ok, failed, doubled."""
+        self._over.set()
+        self._thread.join()
+        return self.results
+
+
+def test_a_bundle_has_what_its_machine_needs_and_nothing_else(machines: Machines) -> None:
+    cluster = load_cluster(machines.file)
+    keys = set()
+    for node in cluster.nodes:
+        own = machines.folder / node.name
+        settings = load_node_settings(node_file(own, node.name))
+        keys.add(settings.private_key)
+        assert not [path for path in own.iterdir() if path.name.startswith("operator")]
+        assert [path.name for path in own.glob("node-*.toml")] == [f"node-{node.name}.toml"]
+        assert (own / "cluster.toml").read_bytes() == machines.file.read_bytes()
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (own, node_file(own, node.name), own / "cluster.toml")]
+        assert modes == [0o700, 0o600, 0o644]
+        for other in cluster.nodes:
+            secret = load_node_settings(node_file(machines.folder / other.name, other.name)).private_key.hex()
+            held = any(secret in path.read_text(errors="replace") for path in own.iterdir() if path.suffix == ".toml")
+            assert held == (other is node)
+    assert len(keys) == 3
+
+
+def test_check_finds_what_is_wrong_and_says_what_to_do(machines: Machines) -> None:
+    assert "NO " not in machines.glimpse("cluster", "check")
+    own = node_file(machines.folder / "n2", "n2")
+    own.chmod(0o644)
+    told = json.loads(machines.glimpse("cluster", "check", "--json", code=1))
+    own.chmod(0o600)
+    assert [(each["what"], "chmod 600" in each["text"]) for each in told["findings"] if not each["ok"]] == [
+        ("files of n2", True)
+    ]
+
+
+async def test_from_three_nodes_to_five_and_a_dead_machine_replaced_under_load(
+    machines: Machines, tmp_path: Path
+) -> None:
+    """A client that was given the first file follows all of it, and finds its cloud by its own copy afterwards."""
+    first = tmp_path / "first.toml"
+    first.write_bytes(machines.file.read_bytes())
+    async with Peer(tmp_path / "ada", first) as peer:
+        await peer.register("Ada")
+        load = Load(machines)
+        try:
+            for name in ("n4", "n5"):
+                machines.glimpse("cluster", "add-node", f"{name}={place()}")
+                machines.start(name)
+            machines.kill("n2")
+            machines.glimpse("cluster", "replace-node", f"n2={place()}")
+            machines.start("n2")
+        finally:
+            results = load.end()
+        assert set(results) == {"200 0 0"}
+
+        async def followed() -> int:
+            return load_cluster(tmp_path / "ada" / COPY).version
+
+        await until(followed, lambda version: version == load_cluster(machines.file).version)
+    assert load_cluster(first).version == load_cluster(machines.file).version - 3
+    machines.glimpse("cluster", "rotate", "n1")
+    machines.glimpse("cluster", "remove-node", "n3")
+    assert machines.ended("n3") == (
+        1,
+        "glimpse: The operator took node n3 out of the cluster; its files are of no use any more.\n",
+    )
+    async with Peer(tmp_path / "ada", first) as peer:
+        await peer.sign_in()
+        await until(followed, lambda version: version == load_cluster(machines.file).version)
+    assert "NO " not in machines.glimpse("cluster", "check")
+
+
+async def test_an_operators_old_key_opens_nothing(machines: Machines) -> None:
+    """Keys that were replaced are of no use: the operator's gets no answer, and signs nothing that anybody takes."""
+    version = load_cluster(machines.file).version
+    machines.glimpse("cluster", "rotate", "operator")
+    cluster = load_cluster(machines.file)
+    old = machines.folder / f"operator-before-{version + 1}.key"
+    async with Operator(cluster, machines.file, key_file=old) as thief:
+        assert await thief.report(cluster.nodes[0]) is None
+    async with Operator(cluster, machines.file) as operator:
+        report = await operator.report(cluster.nodes[0])
+        assert report is not None
+        assert report.status.cluster == cluster.version
+
+
+def test_what_was_edited_is_signed_and_spreads(machines: Machines) -> None:
+    """A hand that slips is told of; the operator's signature makes it count."""
+    version = load_cluster(machines.file).version
+    name = load_cluster(machines.file).nodes[0].name
+    text = machines.file.read_text()
+    machines.file.write_text(text.replace("more_hosts = []", 'more_hosts = ["localhost"]', 1))
+    assert "glimpse cluster publish" in machines.glimpse("cluster", "show", code=2)
+    told = machines.glimpse("cluster", "publish")
+    assert f"{name} runs by version {version + 1}" in told
+    assert load_cluster(machines.folder / name / "cluster.toml").version == version + 1
