@@ -13,6 +13,7 @@ import pytest
 
 from node.settings import load_node_settings, node_file
 from shared.cluster import load_cluster
+from tests.databases import fresh_database, run_sql
 from tests.integration.cluster import GLIMPSE
 from tests.patience import PATIENCE_S, until, wait_until
 from tests.ports import free_ports
@@ -31,12 +32,12 @@ def place() -> str:
 class Machines:
     """Nodes of a cluster that `glimpse cluster init` made, each run from its bundle as on a machine of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...] = ("n1", "n2", "n3"), *options: str) -> None:
         self.folder = folder
         self.file = folder / "cluster.toml"
         self.processes: dict[str, subprocess.Popen[str]] = {}
-        nodes = [part for name in ("n1", "n2", "n3") for part in ("--node", f"{name}={place()}")]
-        self.glimpse("cluster", "init", *nodes, "--out", str(folder))
+        nodes = [part for name in names for part in ("--node", f"{name}={place()}")]
+        self.glimpse("cluster", "init", *nodes, "--out", str(folder), *options)
 
     def glimpse(self, *arguments: str, code: int = 0) -> str:
         """Run a command against this cluster, which ends with that code."""
@@ -212,3 +213,48 @@ def test_what_was_edited_is_signed_and_spreads(machines: Machines) -> None:
     told = machines.glimpse("cluster", "publish")
     assert f"{name} runs by version {version + 1}" in told
     assert load_cluster(machines.folder / name / "cluster.toml").version == version + 1
+
+
+@pytest.mark.mysql
+def test_a_rotated_password_is_one_command(mysql_url: str, mysql_port: int, tmp_path: Path) -> None:
+    """One with a slip in it changes nothing, nor does the directory of somebody else."""
+    database = mysql_url.rpartition("/")[2]
+    users = [f"{name}_{database[-8:]}" for name in ("before", "after")]
+    file, other = tmp_path / "url.txt", tmp_path / "other.txt"
+
+    def name_directory(user: str, password: str, where: str = database) -> None:
+        file.write_text(f"mysql://{user}:{password}@127.0.0.1:{mysql_port}/{where}\n")
+        file.chmod(0o600)
+
+    for user in users:
+        run_sql(
+            mysql_port,
+            f"CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY 'right'",
+            f"GRANT ALL ON {database}.* TO '{user}'@'127.0.0.1'",
+        )
+    name_directory(users[0], "right")
+    machines = Machines(tmp_path / "cluster", ("n1", "n2"), "--directory-file", str(file))
+    try:
+        machines.start("n1", "n2")
+        bundles = [node_file(machines.folder / name, name) for name in ("n1", "n2")]
+        before = [path.read_text() for path in bundles]
+        name_directory(users[1], "wrong")
+        assert "does not accept the user and password" in machines.glimpse(
+            "cluster", "set-directory", "--directory-file", str(file), code=2
+        )
+        with fresh_database(mysql_port) as url:
+            other.write_text(url)
+            other.chmod(0o600)
+            told = machines.glimpse("cluster", "set-directory", "--directory-file", str(other), code=2)
+            assert "not the directory of this cluster" in told
+        assert [path.read_text() for path in bundles] == before
+        name_directory(users[1], "right")
+        assert machines.glimpse("cluster", "set-directory", "--directory-file", str(file)) == "n1 uses it\nn2 uses it\n"
+        run_sql(mysql_port, f"DROP USER '{users[0]}'@'127.0.0.1'")
+        machines.glimpse("load", "--requests", "10", "--clients", "1")
+        assert all(users[1] in load_node_settings(path).directory_url for path in bundles)
+        assert "NO " not in machines.glimpse("cluster", "check")
+        assert "right" not in "".join(path.read_text() for path in machines.folder.glob("n*/audit-*.log"))
+    finally:
+        machines.stop()
+        run_sql(mysql_port, *(f"DROP USER IF EXISTS '{user}'@'127.0.0.1'" for user in users))

@@ -65,15 +65,17 @@ def is_command(line: str) -> bool:
     """Return whether a line such as `glimpse up --nodes 3` names a command and options that there are."""
     words = line.split()[1:]
     command: click.Command | None = glimpse
-    if words and not words[0].startswith("-") and words[0] != "COMMAND":
-        command = glimpse.get_command(click.Context(glimpse), words[0])
+    while isinstance(command, click.Group) and words and not words[0].startswith("-") and words[0] != "COMMAND":
+        command = command.get_command(click.Context(command), words.pop(0))
     if command is None:
         return False
     known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
     return all(word.partition("=")[0] in known for word in words if word.startswith("--"))
 
 
-@pytest.mark.parametrize("line", ["glimpse nothing", "glimpse up --nothing", "glimpse --nothing"])
+@pytest.mark.parametrize(
+    "line", ["glimpse nothing", "glimpse up --nothing", "glimpse --nothing", "glimpse cluster nothing"]
+)
 def test_a_command_that_there_is_not_is_found(line: str) -> None:
     assert not is_command(line)
 
