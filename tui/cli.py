@@ -45,40 +45,48 @@ glimpse.add_command(cluster)
 
 @glimpse.command()
 @click.option("--data", type=FILE, help="Folder of the cluster. [default: in the user's data folder]")
-@click.option("--nodes", default=3, show_default=True, help="Number of nodes, when the cluster is set up.")
+@click.option("--nodes", type=int, help="Number of nodes, when the cluster is set up. [default: 3]")
 @click.option("--directory", help="Directory URL: sqlite:///path or mysql://user:password@host:port/database?tls=...")
 @directory_file_option
 @click.option("--base-port", type=int, help="First of two UDP ports a node; 0 takes free ones. [default: 47600]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine that others reach it by.")
-@click.option(
-    "--preset", type=click.Choice(["local", "lan", "wan"]), default="local", show_default=True, help="Timers."
-)
+@click.option("--host", help="Address of this machine that others reach it by. [default: 127.0.0.1]")
+@click.option("--preset", type=click.Choice(["local", "lan", "wan"]), help="Timers. [default: local]")
 @click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics: of the first node here, then port by port.")
 @_metrics_host
 def up(
     data: Path | None,
-    nodes: int,
+    nodes: int | None,
     directory: str | None,
     directory_file: Path | None,
     base_port: int | None,
-    host: str,
-    preset: str,
+    host: str | None,
+    preset: str | None,
     metrics: int | None,
     metrics_host: str,
 ) -> None:
-    """Run a local cluster, one process per node, until interrupted."""
+    """Run a local cluster, one process per node, until interrupted. Ends with code 1 when no node is left.
+
+    A folder that holds a cluster keeps it as it was set up; options that it differs from are told of.
+    """
     from tui.commands import up as command
-    from tui.common.user_paths import default_cluster_folder
+    from tui.common.user_paths import CLUSTER_FILE, default_cluster_folder
 
     url = directory_url(directory, directory_file)
+    folder = data or default_cluster_folder()
+    if url is not None:
+        run(command.try_directory, folder, url)
+    was_there = (folder / CLUSTER_FILE).exists()
     place = command.set_up(
-        data or default_cluster_folder(),
-        nodes=nodes,
+        folder,
+        nodes=3 if nodes is None else nodes,
         directory_url=url,
         base_port=command.DEFAULT_BASE_PORT if base_port is None else base_port,
-        preset=preset,
-        host=host,
+        preset=preset or "local",
+        host=host or "127.0.0.1",
     )
+    if was_there:
+        for sentence in command.not_heeded(place, nodes=nodes, base_port=base_port, preset=preset, host=host):
+            _tell(f"Warning: {sentence}")
     sys.exit(run(command.up, place, click.echo, None if metrics is None else (metrics_host, metrics)))
 
 

@@ -17,9 +17,10 @@ import pytest
 
 from shared.cluster import load_cluster
 from tests.integration.cluster import GLIMPSE, RunningCluster
-from tests.patience import wait_until
+from tests.patience import PATIENCE_S, wait_until
 from tests.ports import can_be_bound
 from tui.commands import up
+from tui.commands.status import status_of
 
 pytestmark = [pytest.mark.xdist_group("nodes"), pytest.mark.anyio]
 
@@ -160,3 +161,31 @@ def test_no_node_outlives_the_command_that_started_it(tmp_path: Path) -> None:
     assert "running already" in second.stderr
     running.kill()
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+
+def test_up_tells_of_a_dead_node_at_once_and_ends_when_none_is_left(tmp_path: Path) -> None:
+    """It went on with nothing to run, and said nothing to whoever started it with other options than before."""
+    folder = tmp_path / "cluster"
+    assert RunningCluster(folder, "--nodes", "1").stop() == 0
+    again = [*GLIMPSE, "up", "--data", str(folder), "--nodes", "3", "--preset", "wan", "--host", "127.0.0.1"]
+    with subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("ready ")
+        [node] = anyio.run(status_of, folder)["nodes"]
+        os.kill(node["pid"], signal.SIGKILL)
+        assert process.stdout.read() == "node n1 ended with code -9\nno node is left\n"
+        assert process.wait(PATIENCE_S) == 1
+        warnings = process.stderr.read().splitlines()
+    assert [line.split()[:3] for line in warnings] == [["Warning:", "--nodes", "3"], ["Warning:", "--preset", "wan"]]
+
+
+def test_a_slip_in_the_first_directory_url_is_not_kept(tmp_path: Path) -> None:
+    """The next start, with the right password, was told that the cluster uses another directory."""
+    folder, file = tmp_path / "cluster", tmp_path / "url.txt"
+    file.write_text("mysql://glimpse:wrong@127.0.0.1:1/glimpse")
+    file.chmod(0o600)
+    command = [*GLIMPSE, "up", "--data", str(folder), "--directory-file", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert not folder.exists()

@@ -16,8 +16,11 @@ from pathlib import Path
 import anyio
 import anyio.abc
 
+from node.directory import open_directory
+from node.directory.url import MysqlUrl, parse_directory_url
 from node.settings import load_node_settings, node_file
 from shared.cluster import Cluster, load_cluster
+from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
 from shared.net.paths import is_numeric
 from shared.text import clean
@@ -91,6 +94,35 @@ def set_up(
                 " another server of the same directory, is set with `glimpse cluster set-directory`."
             )
     return ClusterFolder(folder, file, cluster, sockets)
+
+
+async def try_directory(folder: Path, url: str) -> None:
+    """Open the directory server of a cluster that is about to be set up, so that a slip in its URL is not kept.
+
+    Nothing for a cluster that is there, and for a file. Raises as `open_directory`.
+    """
+    if not (folder / CLUSTER_FILE).exists() and isinstance(parse_directory_url(url), MysqlUrl):
+        async with open_directory(url, timing=LOCAL):
+            pass
+
+
+def not_heeded(
+    place: ClusterFolder, *, nodes: int | None, base_port: int | None, preset: str | None, host: str | None
+) -> list[str]:
+    """Return a sentence for each option that a cluster which was there already is not as; None for one not given."""
+    known = place.cluster
+    first = known.nodes[0]
+    found = [
+        ("--nodes", nodes, len(known.nodes), "`glimpse cluster add-node` and `remove-node` change that"),
+        ("--base-port", base_port or None, min(node.port for node in known.nodes), "it keeps its ports"),
+        ("--preset", preset, known.preset, "edit the cluster file and run `glimpse cluster publish`"),
+        ("--host", host, first.host, "edit the cluster file and run `glimpse cluster publish`"),
+    ]
+    return [
+        f"{option} {asked} is not heeded: the cluster in {place.folder} has {has}; {remedy}, or name another folder."
+        for option, asked, has, remedy in found
+        if asked is not None and asked != has
+    ]
 
 
 def _create(
@@ -248,15 +280,21 @@ async def _until_ready(place: ClusterFolder, processes: dict[str, anyio.abc.Proc
 
 def _why_it_ended(out: Path, name: str, code: int) -> str:
     """Return the sentence that a node ended with, or how it ended and its last words: a demo's folder is soon gone."""
+    last = _last_words(out)
+    if last.startswith("glimpse: "):
+        return f"Node {name} did not start: {last.removeprefix('glimpse: ')}"
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    said = f" ({last})" if last else ""
+    return f"Node {name} {how} before there was a leader{said}; see {out}, unless its disk is full."
+
+
+def _last_words(out: Path) -> str:
+    """Return the last line that a node has written, empty where there is none."""
     try:
         last = out.read_text(encoding="utf-8", errors="replace")[-2_000:].rstrip().rpartition("\n")[2]
     except OSError:
-        last = ""
-    if last.startswith("glimpse: "):
-        return f"Node {name} did not start: {clean(last.removeprefix('glimpse: '), max_chars=400)}"
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    said = f" ({clean(last, max_chars=400)})" if last else ""
-    return f"Node {name} {how} before there was a leader{said}; see {out}, unless its disk is full."
+        return ""
+    return clean(last, max_chars=400)
 
 
 async def _stop(processes: dict[str, anyio.abc.Process]) -> None:
@@ -273,14 +311,36 @@ async def _stop(processes: dict[str, anyio.abc.Process]) -> None:
 
 
 async def up(place: ClusterFolder, say: Callable[[str], None], metrics: tuple[str, int] | None = None) -> int:
-    """Run a cluster until SIGTERM or SIGINT; return the exit code. `metrics` as in `running`."""
+    """Run a cluster until SIGTERM or SIGINT, or until no node is left; return the exit code. `metrics` as in `running`.
+
+    Whatever happens to a node is said at once.
+    """
     if metrics is not None and metrics[1] + len(place.cluster.nodes) > 65_536:
         raise InvalidInput("The port for metrics must leave room for one port a node below 65536.")
+    left = {node.name for node in place.cluster.nodes}
+    over = anyio.Event()
+
+    def died(name: str, code: int) -> None:
+        said = _last_words(place.folder / f"node-{name}.out")
+        say(f"node {name} ended with code {code}" + (f": {said.removeprefix('glimpse: ')}" if code and said else ""))
+        left.discard(name)
+        if not left:
+            over.set()
+
+    async def until_told(signals: AsyncIterator[signal.Signals]) -> None:
+        async for _ in signals:
+            over.set()
+
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with running(place, died=lambda name, code: say(f"node {name} ended with code {code}"), metrics=metrics):
-            async with Operator(place.cluster, place.file) as operator:
-                status = await operator.status()
-            say(f"ready leader={status['leader']} term={status['term']} cluster={place.file}")
-            async for _ in signals:
-                break
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(until_told, signals)
+            async with running(place, died=died, metrics=metrics):
+                async with Operator(place.cluster, place.file) as operator:
+                    status = await operator.status()
+                say(f"ready leader={status['leader']} term={status['term']} cluster={place.file}")
+                await over.wait()
+            tasks.cancel_scope.cancel()
+    if not left:
+        say("no node is left")
+        return 1
     return 0
