@@ -23,7 +23,7 @@ import tomli_w
 from shared.config import PRESETS, Timing
 from shared.errors import BadSignature, InvalidInput, LocalError, MalformedMessage
 from shared.files import MAX_TOML_BYTES, PUBLIC, replace_file, toml_document, toml_from
-from shared.identity import Identity, verify_signature
+from shared.identity import Identity, fingerprint_of, verify_signature
 from shared.net.paths import is_loopback, is_numeric
 from shared.net.udp import ANY_HOST, Address
 from shared.wire.node_messages import MAX_NODES
@@ -211,6 +211,23 @@ def newer_cluster(known: Cluster, data: bytes) -> Cluster:
         raise MalformedMessage("a cluster file of another cluster, or an older one")
     if not found.is_signed or found.signer not in _trusted(known, found):
         raise BadSignature("a cluster file that the operator has not signed")
+    return found
+
+
+def invited_cluster(cluster_id: str, operator: bytes, data: bytes) -> Cluster:
+    """Return the cluster in the bytes of a file that came from anywhere, if it is the one of an invitation.
+
+    `operator` is the beginning of the fingerprint of the key that signed the file of whoever invites; one to whom that
+    handed over will do. Raises `MalformedMessage` or `BadSignature` otherwise.
+    """
+    try:
+        found = parse_cluster(data, "from a node")
+    except InvalidInput as error:
+        raise MalformedMessage(f"a cluster file that is none: {error}") from None
+    signers = (found.signer, *(one.old for one in found.handovers))
+    start = next((key for key in signers if key and fingerprint_of(key).startswith(operator)), b"")
+    if not is_operators(replace(found, cluster_id=cluster_id, signer=start), found):
+        raise BadSignature("a cluster file that the operator of the invitation has not signed")
     return found
 
 

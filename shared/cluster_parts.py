@@ -30,8 +30,8 @@ class ClusterParts:
         self._count = 1
 
     def query(self) -> ClusterQuery:
-        """Return what is to be asked next, or again."""
-        missing = next(number for number in range(self._count) if number not in self._parts)
+        """Return what is to be asked next, or again; the first part where none is missing."""
+        missing = next((number for number in range(self._count) if number not in self._parts), 0)
         return ClusterQuery(above=self._above, part=missing)
 
     def take(self, part: ClusterPart) -> bytes | None:

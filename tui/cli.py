@@ -303,7 +303,7 @@ def agent(
     async def main() -> None:
         folder = profile_folder(profiles_root(), profile)
         async with Peer(
-            folder, find_cluster(cluster), passphrase=given, holds_copies=hold != "never", relay_only=relay_only
+            folder, find_cluster(cluster, folder), passphrase=given, holds_copies=hold != "never", relay_only=relay_only
         ) as peer:
             if given is not None and not peer.status().locked:
                 _tell(
@@ -375,13 +375,33 @@ def demo(script: bool, directory: str | None, directory_file: Path | None, keep:
 
 
 @glimpse.command()
+@cluster_option
+@click.option("--qr/--no-qr", default=None, help="Draw the code for a camera as well. [default: on a terminal]")
+def invite(cluster: Path | None, qr: bool | None) -> None:
+    """Print the code by which others join this cluster: `glimpse client --join CODE`, or in the client's first screen.
+
+    It says where the cluster is and who its operator is, so that nobody can pass off another one for it. It is no
+    secret, opens nothing, and stays good as long as one of the first two nodes keeps its key and address.
+    """
+    from tui.commands.invite import code_for, drawn
+
+    code = code_for(cluster)
+    click.echo(code)
+    if sys.stdout.isatty() if qr is None else qr:
+        click.echo(drawn(code))
+
+
+@glimpse.command()
 @click.option(
     "--profile", help="Name of the profile on this machine, made if it is new. [default: the only one, or ask]"
 )
 @cluster_option
 @_passphrase_file
+@click.option("--join", "code", metavar="CODE", help="Join the cluster of an invitation that `glimpse invite` printed.")
 @click.option("--list-keys", is_flag=True, help="List all actions with their keys, for client.toml, and end.")
-def client(profile: str | None, cluster: Path | None, passphrase_file: Path | None, list_keys: bool) -> None:
+def client(
+    profile: str | None, cluster: Path | None, passphrase_file: Path | None, code: str | None, list_keys: bool
+) -> None:
     """Open the client: share pictures, ask for them, look at them. It asks for the passphrase of a locked profile.
 
     \b
@@ -399,6 +419,13 @@ def client(profile: str | None, cluster: Path | None, passphrase_file: Path | No
 
         _list_keys(CLIENT_PACKAGES)
         return
+    if code is not None:
+        from tui.common.user_paths import joined_cluster
+        from tui.peer.joining import join
+
+        if cluster is not None:
+            raise InvalidInput("Give --join or --cluster, not both.")
+        cluster = run(join, code, joined_cluster())
     from tui.common.starting import begin
 
     begin()

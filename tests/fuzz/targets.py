@@ -4,24 +4,36 @@ Each target takes any bytes. Whatever they are, it ends with a value or with an 
 (`shared.errors`); any other exception is a finding, and so is a call that takes seconds.
 """
 
+import base64
 import gzip
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from node.relay_table import Party, RelayTable
 from node.settings import load_node_settings
-from shared.cluster import Cluster, NodeAddress, load_cluster, save_cluster
+from shared import invitation
+from shared.cluster import (
+    Cluster,
+    NodeAddress,
+    handed_over,
+    invited_cluster,
+    load_cluster,
+    newer_cluster,
+    save_cluster,
+    signed_cluster,
+)
 from shared.config import LIMITS, LOCAL, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, REQUEST_LIMITS
 from shared.data_key import DataKey, unwrap
 from shared.errors import GlimpseError
-from shared.identity import Identity
+from shared.identity import Identity, fingerprint_of
+from shared.invitation import Invitation
 from shared.keyexport import export_identity, import_identity
 from shared.keyfiles import load_identity, save_identity, words_in
 from shared.net.control import decode_control
@@ -49,6 +61,17 @@ from tui.peer.store import Store
 _MEMORY: Final = Path("/dev/shm")
 PIECE_BYTES: Final = 2
 """Before each datagram of an input stands its length."""
+
+
+OPERATOR, NEXT_OPERATOR = (Identity.generate(lambda count, seed=seed: bytes([seed]) * count) for seed in (1, 2))
+CLUSTER = Cluster(
+    "ab" * 16,
+    "local",
+    (NodeAddress("n1", "n1.example", 1, 2, b"k" * 32, ("::1",)), NodeAddress("n2", "::1", 3, 4, b"l" * 32)),
+    (OPERATOR.public.session_key,),
+    version=1,
+    signer=OPERATOR.public.signing_key,
+)
 
 
 @dataclass(frozen=True)
@@ -307,6 +330,30 @@ def _recording() -> bytes:
     return header_line(index, 1.0) + message_line(1.5, 0, _feed())
 
 
+def cluster_files(data: bytes) -> None:
+    """A cluster file that a node hands over, to whoever has an earlier one and to whoever was invited."""
+    known = replace(CLUSTER, version=1)
+    expected(lambda: newer_cluster(known, data))
+    expected(lambda: invited_cluster(known.cluster_id, fingerprint_of(known.signer)[:16], data))
+
+
+def _cluster_file() -> bytes:
+    return signed_cluster(replace(handed_over(CLUSTER, OPERATOR, NEXT_OPERATOR), version=2), NEXT_OPERATOR)
+
+
+def invitations(data: bytes) -> None:
+    """A code that somebody typed, and bytes of a code without a slip."""
+    expected(lambda: Invitation.of(data.decode("latin-1")))
+    whole = base64.b32encode(data + invitation._check(data)).decode()
+    expected(lambda: Invitation.of(f"GLIMPSE{whole}"))
+
+
+def _invitation() -> list[bytes]:
+    code = Invitation.to(replace(CLUSTER, is_signed=True)).code
+    body = code.removeprefix("GLIMPSE")
+    return [code.encode(), base64.b32decode(body + "=" * (-len(body) % 8))[:-3]]
+
+
 def toml(data: bytes) -> None:
     """The four files that people write or hand out."""
     with file_of(data) as path:
@@ -379,6 +426,8 @@ TARGETS: Final[dict[str, Target]] = {
     "png": Target(pngs, lambda: [_stego()], 300_000),
     "recording": Target(recordings, lambda: [_recording(), gzip.compress(_recording())], 16_384),
     "toml": Target(toml, _toml, 8_192),
+    "cluster": Target(cluster_files, lambda: [_cluster_file()], 8_192),
+    "invitation": Target(invitations, _invitation, 1_024),
     "keys": Target(keys, _keys),
     "store": Target(store, lambda: [bytes(3), b"\x00\x10\x00\xff\xff"], 512),
 }

@@ -7,19 +7,23 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from node.settings import load_node_settings, node_file
 from shared.cluster import load_cluster
+from shared.errors import Unavailable
+from shared.invitation import Invitation
 from tests.databases import fresh_database, run_sql
 from tests.integration.cluster import GLIMPSE
 from tests.patience import PATIENCE_S, until, wait_until
 from tests.ports import free_ports
 from tui.operator import Operator
-from tui.peer import Peer
+from tui.peer import Peer, joining
 from tui.peer.following import COPY
+from tui.peer.joining import join
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.xdist_group("cluster_command")]
 GONE = "glimpse: The operator took node n3 out of the cluster; its files are of no use any more.\n"
@@ -201,6 +205,23 @@ async def test_an_operators_old_key_opens_nothing(machines: Machines) -> None:
         report = await operator.report(cluster.nodes[0])
         assert report is not None
         assert report.status.cluster == cluster.version
+
+
+async def test_an_invitation_leads_a_newcomer_to_the_cluster_and_to_no_other(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = machines.glimpse("invite").strip()
+    found = await join(code, tmp_path / "joined" / "cluster.toml")
+    assert found.read_bytes() == machines.file.read_bytes()
+    async with Peer(tmp_path / "newcomer", found) as peer:
+        await peer.register("Newcomer")
+    monkeypatch.setattr(joining, "_WAIT_S", 3.0)
+    wrong = replace(Invitation.of(code), operator=bytes(16))
+    with pytest.raises(Unavailable, match="has not signed"):
+        await join(wrong.code, tmp_path / "wrong.toml")
+    assert not (tmp_path / "wrong.toml").exists()
+    told = machines.glimpse("client", "--join", code[:-1], code=2)
+    assert told.startswith("glimpse: This is no invitation")
 
 
 def test_what_was_edited_is_signed_and_spreads(machines: Machines) -> None:

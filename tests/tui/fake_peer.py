@@ -405,6 +405,11 @@ class FakeHost:
             await self.opened.sign_out()
         self.opened = None
 
+    async def join(self, code: str) -> None:
+        self.asked.append(("join", code))
+        if "join" in self.fail:
+            raise self.fail["join"]
+
     async def restore(self, profile: str, export: bytes, passphrase: str) -> None:
         self.asked.append(("restore", profile, export, passphrase))
         if "restore" in self.fail:

@@ -10,12 +10,14 @@ from textual import events
 from textual.widgets import Button, Input, Static
 
 from shared.errors import ProfileError, Unavailable, WrongPassphrase
+from shared.invitation import Invitation, InvitedNode
 from tests.patience import PATIENCE_S
 from tests.tui.fake_peer import FakeHost, FakePeer
 from tests.tui.quiet import running, settled, strips_of
 from tui.client.dialogs.account import LOST_WITHOUT_EXPORT, RegisteredDialog
 from tui.client.dialogs.export_identity import ExportIdentityDialog
 from tui.client.dialogs.import_identity import ExportInput, ImportIdentityDialog
+from tui.client.dialogs.join import JoinDialog
 from tui.client.dialogs.register import RegisterDialog
 from tui.client.ports import Reach
 from tui.client.screens import welcome
@@ -28,6 +30,7 @@ from tui.peer.models import Me
 from tui.peer.profiles import ProfileSummary
 
 WORDS = "amber basil cedar delta ember fable gravel harbor"
+INVITATION = Invitation("ab" * 16, bytes(16), (InvitedNode("192.0.2.1", 47600, bytes(32)),)).code
 ADA = ProfileSummary("ada", 7, "Ada", WORDS)
 FOUND = [
     ADA,
@@ -624,3 +627,33 @@ def test_being_busy(snap, make_client) -> None:
         await until_asked(pilot, peer, "register")
 
     snap(make_client(host=FakeHost(peers={"ada": peer})), (80, 24), before=begin, waits=False)
+
+
+# --- Invitations -----------------------------------------------------------------------------------------------------
+@pytest.mark.anyio
+async def test_a_newcomer_joins_by_the_code_of_an_invitation(make_client) -> None:
+    host = FakeHost(cluster="", reached=Reach((), (), "No cluster is known here."))
+    app = make_client(host=host)
+    async with running(app, size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.click("#join")
+        await settled(pilot)
+        assert isinstance(app.screen, JoinDialog)
+        await pilot.press(*"nonsense", "enter")
+        await settled(pilot)
+        assert ("join", "nonsense") not in host.asked
+        assert "no invitation" in shown(app)
+        code = app.screen.query_one("#code", Input)
+        code.value = INVITATION
+        host.fail["join"] = Unavailable("No node of this invitation answers; check the network.")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "No node of this invitation answers" in shown(app)
+        assert code.value == INVITATION
+        del host.fail["join"]
+        host.reached, host.cluster = Reach(("n1",), ()), "joined/cluster.toml"
+        await pilot.press("enter")
+        await settled(pilot)
+        assert host.asked.count(("join", INVITATION)) == 2
+        assert isinstance(app.screen, Welcome)
+        assert "joined/cluster.toml" in shown(app)

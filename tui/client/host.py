@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.ports import Reach
-from tui.common.user_paths import find_cluster, log_folder
+from tui.common.user_paths import CLUSTER_FILE, find_cluster, joined_cluster, log_folder
+from tui.peer.profiles import profile_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +77,19 @@ class LocalHost:
     def cluster(self) -> str:
         """Where the cluster file lies, for people; empty where none is known."""
         try:
-            return str(find_cluster(self._given))
+            return str(self._cluster_file())
         except InvalidInput:
             return ""
+
+    def _cluster_file(self) -> Path:
+        """Return the cluster file, or else the one that any profile has followed. Raises `InvalidInput`."""
+        try:
+            return find_cluster(self._given)
+        except InvalidInput:
+            for name in profile_names(self._root):
+                if (self._root / name / CLUSTER_FILE).exists():
+                    return self._root / name / CLUSTER_FILE
+            raise
 
     async def run(self) -> None:
         """Open and close what is asked for, until cancelled."""
@@ -106,7 +117,7 @@ class LocalHost:
         from tui.peer.probe import probe
 
         try:
-            cluster = await asyncio.to_thread(lambda: load_cluster(find_cluster(self._given)))
+            cluster = await asyncio.to_thread(lambda: load_cluster(self._cluster_file()))
         except GlimpseError as error:
             return Reach((), (), str(error))
         found = await probe(cluster)
@@ -144,6 +155,13 @@ class LocalHost:
         if self._opened is opened:
             self._opened = None
 
+    async def join(self, code: str) -> None:
+        """Find the cluster of an invitation, and use it from now on. Raises `InvalidInput`, `Unavailable`."""
+        await _load("tui.peer.joining")
+        from tui.peer.joining import join
+
+        self._given = await join(code, joined_cluster())
+
     async def restore(self, profile: str, export: bytes, passphrase: str) -> None:
         """Put an exported identity into a new profile. Raises `ProfileError`, `InvalidInput`."""
         await _load("tui.peer.peer")
@@ -164,7 +182,7 @@ class LocalHost:
         try:
             folder = profile_folder(self._root, opened.profile)
             handler = await self._begin_log(opened.profile)
-            cluster = await asyncio.to_thread(find_cluster, self._given)
+            cluster = await asyncio.to_thread(find_cluster, self._given, folder)
             async with Peer(
                 folder,
                 cluster,

@@ -46,5 +46,8 @@ class PeerHost(Protocol):
     async def close(self) -> None:
         """Close the open peer, if there is one; it says goodbye to the cloud."""
 
+    async def join(self, code: str) -> None:
+        """Find the cluster of an invitation, and use it from now on. Raises `GlimpseError` types."""
+
     async def restore(self, profile: str, export: bytes, passphrase: str) -> None:
         """Put an exported identity into a new profile. Raises `ProfileError`, `InvalidInput`."""

@@ -21,13 +21,19 @@ def default_cluster_folder() -> Path:
     return user_data_path("glimpse") / "cluster"
 
 
+def joined_cluster() -> Path:
+    """Return where the cluster file lies that an invitation led to last."""
+    return user_data_path("glimpse") / "joined" / CLUSTER_FILE
+
+
 def log_folder() -> Path:
     """Return the folder for the logs of clients."""
     return user_log_path("glimpse")
 
 
-def find_cluster(given: Path | None) -> Path:
-    """Return the cluster file: the one given, GLIMPSE_CLUSTER, or that of the default cluster on this machine.
+def find_cluster(given: Path | None, profile: Path | None = None) -> Path:
+    """Return the cluster file: the one given, GLIMPSE_CLUSTER, the one that a profile (its folder) follows, that of
+    the default cluster on this machine, or of the one that an invitation led to.
 
     Raises `InvalidInput` that says how to get one.
     """
@@ -35,9 +41,11 @@ def find_cluster(given: Path | None) -> Path:
         return given / CLUSTER_FILE if given.is_dir() else given
     if named := os.environ.get("GLIMPSE_CLUSTER"):
         return find_cluster(Path(named))
-    default = default_cluster_folder() / CLUSTER_FILE
-    if not default.exists():
-        raise InvalidInput(
-            "No cluster is known here; start one with `glimpse up`, or name a cluster file with --cluster."
-        )
-    return default
+    usual = (default_cluster_folder() / CLUSTER_FILE, joined_cluster())
+    for file in usual if profile is None else (profile / CLUSTER_FILE, *usual):
+        if file.exists():
+            return file
+    raise InvalidInput(
+        "No cluster is known here; start one with `glimpse up`, name a cluster file with --cluster, or join one with"
+        " `glimpse client --join CODE`."
+    )

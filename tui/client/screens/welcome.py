@@ -53,6 +53,7 @@ class Welcome(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New account", id="welcome.new", tooltip="Make another account on this machine"),
         Binding("i", "restore", "Import", id="welcome.import", tooltip="Bring an account here from its export"),
+        Binding("j", "join", "Join", id="welcome.join", tooltip="Use the cluster that an invitation leads to"),
         Binding("r,f5", "retry", "Try again", id="welcome.retry", tooltip="Ask the nodes again whether they are there"),
         Binding("escape", "stop", "Stop", id="welcome.stop", tooltip="Break off what is under way"),
     ]
@@ -323,6 +324,10 @@ class Welcome(Screen[None]):
         """Bring an account here."""
         self.action_restore()
 
+    def on_newcomer_join(self) -> None:
+        """Take an invitation."""
+        self.action_join()
+
     def on_profile_list_chosen(self, message: ProfileList.Chosen) -> None:
         """Open a profile, or bring back its key."""
         profile = message.profile
@@ -347,6 +352,17 @@ class Welcome(Screen[None]):
         """Bring an account here from its export."""
         self._ask_export(None)
 
+    def action_join(self) -> None:
+        """Take an invitation: it leads to a cluster."""
+        from tui.client.dialogs.join import JoinDialog
+
+        self.app.push_screen(JoinDialog(self.client.host.join), self._joined)
+
+    def _joined(self, joined: bool | None) -> None:
+        if joined:
+            self.trouble, self.reach = "", None  # the nodes of the other cluster are asked when this screen is back
+        self.post_message(Stayed())
+
     def action_stop(self) -> None:
         """Break off what is under way; nothing that was typed is lost."""
         self.workers.cancel_group(self, "enter")
@@ -358,6 +374,6 @@ class Welcome(Screen[None]):
             return bool(self.busy)
         if action == "new":
             return not self.busy and bool(self.profiles)
-        if action == "restore":
+        if action in ("restore", "join"):
             return not self.busy and self.profiles is not None
         return True

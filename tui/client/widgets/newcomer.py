@@ -34,8 +34,11 @@ class Newcomer(Vertical):
     class Restore(Message):
         """The person has an account already."""
 
+    class Join(Message):
+        """The person has an invitation."""
+
     def compose(self) -> ComposeResult:
-        """Compose what Glimpse is, the field and the two ways on."""
+        """Compose what Glimpse is, the field and the ways on."""
         yield Static(_WHAT_IT_IS, markup=False)
         yield Label("What should others call you?", classes="field", markup=False)
         yield Input(placeholder="Your name", max_length=MAX_NAME_CHARS, id="name")
@@ -43,6 +46,7 @@ class Newcomer(Vertical):
         with Horizontal(classes="choices"):
             yield Button("Create account", id="create", variant="primary")
             yield Button("I have an account: import", id="restore")
+            yield Button("I was invited", id="join")
 
     def take_focus(self) -> None:
         """Put the focus into the field."""
@@ -58,3 +62,8 @@ class Newcomer(Vertical):
     def _restore(self, event: Message) -> None:
         event.stop()
         self.post_message(self.Restore())
+
+    @on(Button.Pressed, "#join")
+    def _join(self, event: Message) -> None:
+        event.stop()
+        self.post_message(self.Join())
