@@ -207,6 +207,8 @@ class NodeServer:
             encoder,
             cluster_id=cluster.cluster_id,
             share_key=self._settings.share_key,
+            former_share_keys=self._settings.former_share_keys,
+            next_share_key=self._settings.next_share_key,
             entropy=os.urandom,
             timing=cluster.timing,
             node_name=self._name,
@@ -404,7 +406,13 @@ class NodeServer:
                 if await other.read(read_cluster) != number_of(self._cluster.cluster_id):
                     raise InvalidInput("What is at that URL is not the directory of this cluster.")
         await anyio.to_thread.run_sync(
-            lambda: change_node_settings(path, private_key=change.private_key, directory_url=change.directory or None)
+            lambda: change_node_settings(
+                path,
+                private_key=change.private_key,
+                directory_url=change.directory or None,
+                share_key=change.share_key,
+                next_share_key=change.next_share_key,
+            )
         )
         if change.private_key is None:
             self.begin_anew()

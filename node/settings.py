@@ -1,8 +1,10 @@
 """A node's own file: its private key, the directory's URL and the key that encrypts shares at rest. Mode 0600."""
 
 import stat
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -31,6 +33,10 @@ class NodeSettings:
     directory_url: str
     limits: RequestLimits = REQUEST_LIMITS
     bind: Bind = Bind()
+    former_share_keys: tuple[bytes, ...] = ()
+    """What was encrypted under them can be read, and is encrypted anew: also what comes back with an old backup."""
+    next_share_key: bytes | None = None
+    """While the share key is replaced: other nodes may use it already."""
 
     def __repr__(self) -> str:
         return "NodeSettings(...)"
@@ -45,6 +51,8 @@ class _NodeFile:
     directory: str
     limits: RequestLimits = REQUEST_LIMITS
     bind: Bind = Bind()
+    former_share_keys: list[str] = field(default_factory=list)
+    next_share_key: str = ""
 
 
 def node_file(folder: Path, name: str) -> Path:
@@ -56,21 +64,47 @@ def save_node_settings(path: Path, settings: NodeSettings) -> None:
     """Write a node's file, readable for its owner only. Raises `FileExistsError` rather than overwrite keys."""
     document = asdict(_NodeFile(settings.private_key.hex(), settings.share_key.hex(), settings.directory_url))
     del document["limits"], document["bind"]  # an operator adds what is to differ
+    _put_share_keys(document, settings.share_key, settings.former_share_keys, settings.next_share_key)
     create_file(path, tomli_w.dumps(document).encode())
 
 
-def change_node_settings(path: Path, *, private_key: bytes | None = None, directory_url: str | None = None) -> None:
-    """Put another key or directory into a node's file, at once or not at all; what else stands there stays.
+def change_node_settings(
+    path: Path,
+    *,
+    private_key: bytes | None = None,
+    directory_url: str | None = None,
+    share_key: bytes | None = None,
+    next_share_key: bytes | None = None,
+) -> None:
+    """Put other keys or another directory into a node's file, at once or not at all; what else stands there stays.
 
-    Raises `InvalidInput` as `load_node_settings` does, and `OSError`.
+    A share key that is replaced becomes a former one. Raises `InvalidInput` as `load_node_settings`, and `OSError`.
     """
-    load_node_settings(path)
+    known = load_node_settings(path)
     document = toml_document(path.read_bytes(), path, "node file")
     if private_key is not None:
         document["private_key"] = private_key.hex()
     if directory_url is not None:
         document["directory"] = directory_url
+    if next_share_key is not None:
+        _put_share_keys(document, known.share_key, known.former_share_keys, next_share_key)
+    if share_key is not None:
+        former = [key for key in (known.share_key, *known.former_share_keys) if key != share_key]
+        _put_share_keys(document, share_key, former, None)
     replace_file(path, tomli_w.dumps(document).encode())
+
+
+def _put_share_keys(document: dict[str, Any], key: bytes, former: Sequence[bytes], following: bytes | None) -> None:
+    document["share_key"] = key.hex()
+    others = {
+        "former_share_keys": [one.hex() for one in former],
+        "next_share_key": following.hex() if following else "",
+    }
+    for name, value in others.items():
+        if value:
+            document[name] = value
+        else:
+            document.pop(name, None)
 
 
 def load_node_settings(path: Path) -> NodeSettings:
@@ -80,7 +114,13 @@ def load_node_settings(path: Path) -> NodeSettings:
             raise InvalidInput(f"{path} holds keys and others may read it; run: chmod 600 {path}")
         file = read_toml(path, _NodeFile, what="node file", remedy="restore it from a copy")
         settings = NodeSettings(
-            bytes.fromhex(file.private_key), bytes.fromhex(file.share_key), file.directory, file.limits, file.bind
+            bytes.fromhex(file.private_key),
+            bytes.fromhex(file.share_key),
+            file.directory,
+            file.limits,
+            file.bind,
+            tuple(map(bytes.fromhex, file.former_share_keys)),
+            bytes.fromhex(file.next_share_key) or None,
         )
     except OSError as error:
         raise InvalidInput(f"The node file {path} cannot be read: {error.strerror}.") from None
@@ -92,6 +132,7 @@ def load_node_settings(path: Path) -> NodeSettings:
         raise InvalidInput(f"In the node file {path}, 'host' under [bind] must be an address of this machine.")
     if not all(0 <= port <= 65_535 for port in (settings.bind.port, settings.bind.node_port)):
         raise InvalidInput(f"In the node file {path}, a port under [bind] lies between 1 and 65535.")
-    if len(settings.private_key) != 32 or len(settings.share_key) != 32:
+    keys = [settings.private_key, settings.share_key, *settings.former_share_keys]
+    if any(len(key) != 32 for key in (*keys, *([settings.next_share_key] if settings.next_share_key else []))):
         raise InvalidInput(f"The node file {path} is damaged: a key has 64 hexadecimal digits.")
     return settings

@@ -158,23 +158,29 @@ def replace_node(node: str, cluster: Path | None) -> None:
 
 
 @cluster.command()
-@click.argument("what", metavar="operator|NODE")
+@click.argument("what", metavar="operator|share-key|NODE")
 @cluster_option
 def rotate(what: str, cluster: Path | None) -> None:
-    """Replace the operator's key, or that of a running node, by a new one.
+    """Replace the operator's key, the nodes' share key, or the key of a running node, by a new one.
 
     A node is given its key by the operator's session and changes it together with the cluster file. The operator's old
     key signs the new one once, so that whoever has an earlier cluster file follows; then it is worth nothing.
+
+    The share key encrypts the cloud's halves of content keys in the directory. Every node has to run while it is
+    replaced; what is in the directory is then encrypted anew.
     """
     import os
 
-    from tui.commands.cluster import hand_key, hand_out
+    from tui.commands.cluster import hand_key, hand_out, hand_share_key
 
     place = _folder(cluster)
     if what == "operator":
         old = place.rotate_operator()
         run(lambda: hand_out(place, click.echo, key_file=old))
         click.echo(f"The old key is in {old}; remove it once `glimpse cluster check` finds every node well.")
+        return
+    if what == "share-key":
+        run(hand_share_key, place, click.echo)
         return
     key, before = os.urandom(32), place.cluster
     before.node(what)

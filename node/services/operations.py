@@ -7,8 +7,9 @@ transactions use.
 """
 
 import hashlib
+import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -37,7 +38,7 @@ from node.services import (
 from node.services.common import Call, Caller, Environment, Exchange, Served, refused
 from node.services.freezing import Frozen, GrantIsFrozen
 from node.services.receipts import Receipts
-from node.services.shares import ShareBox
+from node.services.shares import ShareBox, close_page_anew
 from shared.config import REQUEST_LIMITS, RequestLimits, Timing
 from shared.errors import LocalError, Unavailable
 from shared.rates import network_of
@@ -46,6 +47,8 @@ from shared.wire.base import Message
 from shared.wire.node_messages import RequestKey
 from shared.wire.operations import Operation, Outcome
 from shared.wire.refusals import RefusalCode
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -117,7 +120,9 @@ class Hides(Protocol):
 class Services:
     """Serves operations against a directory. All calls from one event loop.
 
-    `share_key` (32 bytes, the same on every node) encrypts cloud shares at rest; `entropy` gives random bytes.
+    `share_key` (32 bytes, the same on every node) encrypts cloud shares at rest; what is encrypted under one of
+    `former_share_keys` is encrypted anew, and `next_share_key` is the one that other nodes may use already. `entropy`
+    gives random bytes.
     `must_wait` says that the directory was restored and is not safe to use yet: nothing takes effect then.
     `remembered_commits` is the highest count of commits that the node knows of. A transaction that finds fewer runs on
     a directory that was put back under the living node, and comes to nothing, before anybody has looked into it.
@@ -133,6 +138,8 @@ class Services:
         entropy: Callable[[int], bytes],
         timing: Timing,
         node_name: str,
+        former_share_keys: Sequence[bytes] = (),
+        next_share_key: bytes | None = None,
         limits: RequestLimits = REQUEST_LIMITS,
         must_wait: Callable[[], bool] = lambda: False,
         remembered_commits: Callable[[], int] = lambda: 0,
@@ -140,14 +147,16 @@ class Services:
         self._directory = directory
         self._encoder = encoder
         self._timing = timing
+        others = (*former_share_keys, *([] if next_share_key is None else [next_share_key]))
+        self._closes_anew = bool(former_share_keys)
         self._environment = Environment(
             cluster_id,
             node_name,
             timing.presence_s,
             timing.longest_presence_s,
             limits,
-            ShareBox(share_key, entropy),
-            Receipts(share_key, cluster_id),
+            ShareBox(share_key, entropy, others),
+            Receipts(share_key, cluster_id, others),
         )
         self._turns = {
             Cost.READ: FairShare[Hashable](limits.reads_at_once, per_owner=limits.reads_at_once),
@@ -290,7 +299,8 @@ class Services:
     async def sweep(self) -> int:
         """Delete mail that was acknowledged long ago; return how many went. Called now and then by one node.
 
-        Also closes what is still asked of images that were withdrawn, and ends copies that were held long enough.
+        Also closes what is still asked of images that were withdrawn, and ends copies that were held long enough. Once
+        it encrypts shares anew that are encrypted under a former key.
         """
         while await self._directory.write(view_requests.close_withdrawn_batch) == view_requests.CLOSED_AT_ONCE:
             continue
@@ -301,6 +311,12 @@ class Services:
                 break
         while await self._directory.write(held.sweep) == held.SWEEP_PARTS:
             continue
+        if self._closes_anew:
+            after: str | None = ""
+            while after is not None:
+                after = await self._directory.write(close_page_anew(self._environment.box, after))
+            self._closes_anew = False
+            log.info("all shares are closed under the present key")
         return swept
 
 

@@ -12,6 +12,7 @@ never got (its nodes gave none, and it was not signed in since) is not made agai
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Final
 
 from shared.framing import framed
@@ -22,25 +23,33 @@ _IMAGE_DOMAIN: Final = "glimpse image receipt"
 
 
 class Receipts:
-    """Makes and checks receipts of one cluster."""
+    """Makes and checks receipts of one cluster. Those that were made under one of `others` hold as well."""
 
-    def __init__(self, share_key: bytes, cluster_id: str) -> None:
-        self._key = hmac.digest(share_key, framed(_KEY_DOMAIN), hashlib.sha256)
+    def __init__(self, share_key: bytes, cluster_id: str, others: Sequence[bytes] = ()) -> None:
+        self._key, *self._others = (
+            hmac.digest(key, framed(_KEY_DOMAIN), hashlib.sha256) for key in (share_key, *others)
+        )
         self._cluster = cluster_id.encode()
 
     def of(self, account: int, signing_key: bytes) -> bytes:
         """Return the receipt for a number that was given to a signing key: 32 bytes."""
-        parts = (self._cluster, str(account).encode(), signing_key)
-        return hmac.digest(self._key, framed(_DOMAIN, *parts), hashlib.sha256)
+        return self._made(self._key, _DOMAIN, str(account), signing_key)
 
     def holds(self, account: int, signing_key: bytes, receipt: bytes) -> bool:
         """Tell whether a receipt is genuine."""
-        return hmac.compare_digest(self.of(account, signing_key), receipt)
+        return self._is_made(_DOMAIN, str(account), signing_key, receipt)
 
     def of_image(self, image: str, signing_key: bytes) -> bytes:
         """Return the receipt for an image that was made for a signing key: 32 bytes."""
-        return hmac.digest(self._key, framed(_IMAGE_DOMAIN, self._cluster, image.encode(), signing_key), hashlib.sha256)
+        return self._made(self._key, _IMAGE_DOMAIN, image, signing_key)
 
     def holds_image(self, image: str, signing_key: bytes, receipt: bytes) -> bool:
         """Tell whether the receipt of an image is genuine."""
-        return hmac.compare_digest(self.of_image(image, signing_key), receipt)
+        return self._is_made(_IMAGE_DOMAIN, image, signing_key, receipt)
+
+    def _made(self, key: bytes, domain: str, what: str, signing_key: bytes) -> bytes:
+        return hmac.digest(key, framed(domain, self._cluster, what.encode(), signing_key), hashlib.sha256)
+
+    def _is_made(self, domain: str, what: str, signing_key: bytes, receipt: bytes) -> bool:
+        keys = (self._key, *self._others)
+        return any(hmac.compare_digest(self._made(key, domain, what, signing_key), receipt) for key in keys)

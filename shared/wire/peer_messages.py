@@ -287,6 +287,10 @@ class SettingsChange(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the same directory: another password, another server. Empty: it stays."""
     private_key: Key | None = None
     """The node's next key, for the cluster file that is about to name it."""
+    next_share_key: Key | None = None
+    """Other nodes may encrypt shares under it already."""
+    share_key: Key | None = None
+    """To encrypt shares under from now on; the present one becomes a former one."""
 
 
 PeerToNode = Request | Received | KeepAlive | MeetingAnswer | ClusterQuery | StatusQuery | OperatorCommand

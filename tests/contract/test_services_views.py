@@ -1,16 +1,21 @@
 """Views: counted once, never more than granted, answered again only to whom they were given. On both directories."""
 
+import os
+from typing import Any
+
 import anyio
 import msgspec
 import pytest
 
 from node.services import mail
+from node.services.receipts import Receipts
+from node.services.shares import ShareBox
 from shared.config import VIEW_REPEAT_S
 from shared.errors import LocalError, Refused, RemoteError, ViewRefused
 from shared.records import decode_record, encode_record
 from shared.rights import change_rights
 from shared.wire import operations as ops
-from tests.contract.people import CLUSTER, HOST, Letters, Services, new_id, services_on
+from tests.contract.people import CLUSTER, HOST, SHARE_KEY, Letters, Services, new_id, services_on
 
 pytestmark = pytest.mark.anyio
 
@@ -323,6 +328,41 @@ async def test_a_share_that_does_not_open_costs_no_view(place, ann, bob):
         await other.serve(await other.caller(bob.key, HOST), look.view, look.operation)
     assert await consumed(bob, grant) == 0
     assert (await bob.spend(look)).left == 2
+
+
+async def test_no_share_is_lost_where_their_key_is_replaced_node_by_node(place, ann, bob):
+    """Nodes that read under the next key already, and nodes that write under it, serve side by side."""
+    next_key = b"n" * 32
+
+    def services(key: bytes, **others: Any) -> Services:
+        return Services(
+            place.directory,
+            Letters(),
+            cluster_id=CLUSTER,
+            share_key=key,
+            entropy=os.urandom,
+            timing=place.services._timing,
+            node_name="north",
+            **others,
+        )
+
+    async def spend(at: Services, grant: str) -> int:
+        look = bob.look(grant)
+        served = await at.serve(await at.caller(bob.key, HOST), look.view, look.operation)
+        return served.outcome.left
+
+    grants = [(await ann.give(bob, await ann.image(), 9)).operation.grant for _ in range(3)]
+    reads, writes = services(SHARE_KEY, next_share_key=next_key), services(next_key, former_share_keys=(SHARE_KEY,))
+    assert [await spend(writes, grant) for grant in grants] == [8] * 3
+    await writes.sweep()
+    rows = await place.rows("SELECT id, cloud_share FROM grants")
+    new = ShareBox(next_key, os.urandom)
+    assert len({bytes(new.open(row["id"], bytes(row["cloud_share"]))) for row in rows}) == 3
+    assert [await spend(reads, grant) for grant in grants] == [7] * 3
+    assert [await spend(services(next_key), grant) for grant in grants] == [6] * 3
+    receipt = Receipts(SHARE_KEY, CLUSTER).of(7, b"k" * 32)
+    assert Receipts(next_key, CLUSTER, (SHARE_KEY,)).holds(7, b"k" * 32, receipt)
+    assert not Receipts(next_key, CLUSTER).holds(7, b"k" * 32, receipt)
 
 
 async def test_a_share_moved_to_another_grant_does_not_open(place, ann, bob):

@@ -224,6 +224,17 @@ async def test_an_invitation_leads_a_newcomer_to_the_cluster_and_to_no_other(
     assert told.startswith("glimpse: This is no invitation")
 
 
+def test_the_share_key_is_replaced_on_every_node_or_on_none(machines: Machines) -> None:
+    names = [node.name for node in load_cluster(machines.file).nodes]
+    before = {load_node_settings(node_file(machines.folder / name, name)).share_key for name in names}
+    told = machines.glimpse("cluster", "rotate", "share-key").splitlines()
+    assert told == [f"{name} {does} under the new key" for does in ("reads", "writes") for name in names]
+    after = [load_node_settings(node_file(machines.folder / name, name)) for name in names]
+    assert len({each.share_key for each in after} - before) == 1
+    assert {each.former_share_keys for each in after} == {tuple(before)}
+    wait_until(lambda: "all shares are closed" in (machines.folder / names[0] / f"node-{names[0]}.log").read_text())
+
+
 def test_what_was_edited_is_signed_and_spreads(machines: Machines) -> None:
     """A hand that slips is told of; the operator's signature makes it count."""
     version = load_cluster(machines.file).version

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.settings import Bind, NodeSettings, load_node_settings, save_node_settings
+from node.settings import Bind, NodeSettings, change_node_settings, load_node_settings, save_node_settings
 from shared.config import REQUEST_LIMITS
 from shared.errors import InvalidInput
 
@@ -65,3 +65,18 @@ def test_a_place_to_listen_that_cannot_be_says_so(file: Path, line: str, says: s
     file.write_text(file.read_text() + f"[bind]\n{line}\n")
     with pytest.raises(InvalidInput, match=says):
         load_node_settings(file)
+
+
+def test_what_is_changed_leaves_the_rest_as_it_was(file: Path) -> None:
+    """A replaced share key stays as a former one, by which what an old backup brings back can be read."""
+    file.write_text(file.read_text() + "[limits]\nrequests_per_s = 5\n")
+    change_node_settings(file, directory_url="sqlite:///e.sqlite", private_key=b"p" * 32)
+    change_node_settings(file, next_share_key=b"t" * 32)
+    assert load_node_settings(file).next_share_key == b"t" * 32
+    for key in (b"t" * 32, b"t" * 32, b"u" * 32):
+        change_node_settings(file, share_key=key)
+    found = load_node_settings(file)
+    assert (found.private_key, found.directory_url, found.limits.requests_per_s) == (b"p" * 32, "sqlite:///e.sqlite", 5)
+    assert (found.share_key, found.former_share_keys) == (b"u" * 32, (b"t" * 32, b"s" * 32))
+    assert found.next_share_key is None
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -1,6 +1,6 @@
 """Orders of operators: written down before they are obeyed, and what becomes of a policy without a directory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from types import SimpleNamespace
@@ -11,15 +11,18 @@ import pytest
 from node.audit_log import AuditLog
 from node.orders import OrderDesk
 from node.placement import Policy
+from shared.cluster import MAX_CLUSTER_BYTES
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import Unavailable
-from shared.net.endpoint import Session
+from shared.net.endpoint import IncomingOffer, Session
 from shared.wire.codec import decode
+from shared.wire.labels import OrderObject
 from shared.wire.node_messages import AuditRecord
 from shared.wire.peer_messages import OperatorAnswer, OperatorCommand
 
 pytestmark = pytest.mark.anyio
 OPERATOR = bytes(32)
+SESSION = Session(1, OPERATOR, ("127.0.0.1", 1), initiator=False, opened_at=0.0)
 AWAY = Unavailable("The directory did not answer in time: try again.")
 
 
@@ -51,8 +54,7 @@ class Bench:
     answers: list[OperatorAnswer]
 
     async def order(self, command: str, text: str = "") -> OperatorAnswer:
-        session = Session(1, OPERATOR, ("127.0.0.1", 1), initiator=False, opened_at=0.0)
-        await self.desk.take(session, OperatorCommand(request=f"{1:032x}", command=command, text=text))
+        await self.desk.take(SESSION, OperatorCommand(request=f"{1:032x}", command=command, text=text))
         return self.answers[-1]
 
 
@@ -76,6 +78,8 @@ def bench(tmp_path: Path) -> Bench:
         wall_clock=lambda: 1_000.0,
         stop=lambda: None,
         hurry=lambda: None,
+        following=cast("Any", None),
+        change_settings=cast("Any", None),
     )
     return Bench(control, desk, log, answers)
 
@@ -111,3 +115,20 @@ async def test_what_cannot_be_written_down_is_not_obeyed(bench: Bench) -> None:
     assert "cannot be written" in answer.text
     assert bench.control.chosen == []
     assert bench.control.records == []
+
+
+# --- Orders with content ---------------------------------------------------------------------------------------------
+async def test_what_belongs_to_an_order_is_taken_from_operators_alone(bench: Bench) -> None:
+    """A stranger's content is refused before a byte of it is read; an operator's has a cap."""
+    label = OrderObject(request=f"{1:032x}")
+    stranger = Session(2, b"s" * 32, ("127.0.0.1", 1), initiator=False, opened_at=0.0)
+    offer = IncomingOffer(label=b"", size=100, sha256=bytes(32), transfer_id=1)
+    assert bench.desk.offered(stranger, label, offer) is None
+    assert bench.desk.offered(SESSION, label, replace(offer, size=MAX_CLUSTER_BYTES + 1)) is None
+    assert bench.desk.offered(SESSION, label, offer) is not None
+
+
+async def test_an_order_whose_content_did_not_arrive_does_nothing(bench: Bench) -> None:
+    answer = await bench.order("settings", "")
+    assert (answer.ok, answer.text) == (False, "What belongs to this order did not arrive; give it again.")
+    assert [one.obeyed for one in bench.log.tail()] == [True, False]

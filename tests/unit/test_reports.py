@@ -43,6 +43,9 @@ async def told(is_registered: bool, view: CloudView | Exception, *, time: float 
         services=cast("Any", SimpleNamespace(caller=caller, keep_alive=keep_alive)),
         requests=cast("Any", SimpleNamespace(post=lambda _session, data: posted.append(data))),
         operators=frozenset(),
+        following=cast("Any", SimpleNamespace(version=7)),
+        cluster_version=7,
+        wall_clock=lambda: 0.0,
     )
     await reports.keep_alive(SESSION, KeepAlive(device="d" * 32))
     (data,) = posted
@@ -63,3 +66,8 @@ async def test_a_node_s_own_clock_is_never_told_for_it() -> None:
     assert (away.now, away.directory_ok, away.signed_in) == (0.0, False, True)
     stranger = await told(False, Unavailable("Nobody."), time=Unavailable("The directory does not answer."))
     assert (stranger.now, stranger.directory_ok) == (0.0, False)
+
+
+async def test_the_version_of_the_cluster_file_is_told() -> None:
+    view = CloudView(signed_in=True, mail_waiting=0, now=5.0)
+    assert (await told(True, view)).cluster == 7

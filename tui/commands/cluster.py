@@ -14,7 +14,7 @@ import orjson
 from node.directory.url import MysqlUrl, parse_directory_url
 from node.settings import load_node_settings, node_file
 from shared.cluster import Cluster, NodeAddress, load_cluster
-from shared.errors import GlimpseError, InvalidInput, UserError
+from shared.errors import GlimpseError, InvalidInput, Unavailable, UserError
 from shared.files import PUBLIC
 from shared.identity import public_key, words_of
 from shared.keyfiles import load_identity
@@ -108,6 +108,28 @@ async def hand_directory(place: OperatorFolder, url: str, say: Say) -> None:
         say(f"{name} does not answer: copy {node_file(place.bundle(name), name)} to its machine and start it.")
 
 
+async def hand_share_key(place: OperatorFolder, say: Say) -> None:
+    """Replace the key that encrypts shares in the directory: all nodes learn to read under it, then write under it.
+
+    Raises `Unavailable`, before anything is changed, where a node does not answer.
+    """
+    key = place.next_share_key()
+    async with Operator(place.cluster, place.file) as operator:
+        for node in place.cluster.nodes:
+            if await operator.report(node) is None:
+                raise Unavailable(f"{node.name} does not answer; every node has to, or it could read no new share.")
+        place.change_share_key(next_key=key)
+        for change in (SettingsChange(next_share_key=key), SettingsChange(share_key=key)):
+            for node in place.cluster.nodes:
+                before = await operator.report(node)
+                if before is None:
+                    raise Unavailable(f"{node.name} does not answer any more; give the command again when it does.")
+                await operator.hand(node.name, "settings", orjson.dumps(msgspec.to_builtins(change)))
+                await _until_back(operator, node, before)
+                say(f"{node.name} {'reads' if change.share_key is None else 'writes'} under the new key")
+    place.change_share_key(key=key)
+
+
 async def _until_back(operator: Operator, node: NodeAddress, before: StatusReport) -> None:
     with anyio.move_on_after(_FOLLOW_S):
         while True:
@@ -115,7 +137,7 @@ async def _until_back(operator: Operator, node: NodeAddress, before: StatusRepor
             if report is not None and report.status.uptime_s < before.status.uptime_s and report.directory.ok:
                 return
             await anyio.sleep(_LOOK_EVERY_S)
-    raise UserError(f"{node.name} has not come back with the new directory; see its log before going on.")
+    raise UserError(f"{node.name} has not come back with its new settings; see its log before going on.")
 
 
 async def hand_key(place: OperatorFolder, name: str, key: bytes) -> bool:

@@ -108,7 +108,7 @@ class OperatorFolder:
         else:
             key = os.urandom(32)
             _make_folder(folder)
-            save_node_settings(path, NodeSettings(key, others.share_key, others.directory_url))
+            save_node_settings(path, replace(others, private_key=key))
         self._change(replace(self.cluster, nodes=(*self.cluster.nodes, placed.address(public_key(key)))))
         return folder
 
@@ -140,7 +140,7 @@ class OperatorFolder:
             change_node_settings(path, private_key=key)
         else:
             _make_folder(folder)
-            save_node_settings(path, NodeSettings(key, others.share_key, others.directory_url))
+            save_node_settings(path, replace(others, private_key=key))
         after = replace(before, key=public_key(key)) if placed is None else placed.address(public_key(key))
         self._change(
             replace(self.cluster, nodes=tuple(after if node is before else node for node in self.cluster.nodes))
@@ -159,12 +159,26 @@ class OperatorFolder:
 
     def set_directory(self, url: str) -> list[str]:
         """Write another directory URL into the nodes' files that are here; return the names of these nodes."""
-        names = [node.name for node in self.cluster.nodes if node_file(self.bundle(node.name), node.name).exists()]
+        names = [node.name for node in self.cluster.nodes if self._has_file(node.name)]
         if not names:
             raise InvalidInput(f"No node's file lies in {self.folder}.")
         for name in names:
             change_node_settings(node_file(self.bundle(name), name), directory_url=url)
         return names
+
+    def change_share_key(self, *, next_key: bytes | None = None, key: bytes | None = None) -> None:
+        """Write the next share key, or the new one, into all nodes' files that are here."""
+        for node in self.cluster.nodes:
+            if self._has_file(node.name):
+                path = node_file(self.bundle(node.name), node.name)
+                change_node_settings(path, next_share_key=next_key, share_key=key)
+
+    def next_share_key(self) -> bytes:
+        """Return the key that is to take the share key's place: the one that a command cut short began with, or a new
+        one. Raises `InvalidInput` where no node's file is here."""
+        self._any_settings()
+        known = [self.settings(node.name) for node in self.cluster.nodes if self._has_file(node.name)]
+        return next((one.next_share_key for one in known if one.next_share_key), None) or os.urandom(32)
 
     def sign(self) -> bool:
         """Sign the cluster file as it stands, if it was edited or never signed; return whether that was so."""
@@ -196,10 +210,13 @@ class OperatorFolder:
                 (self.folder / OPERATOR_KEY).replace(self._kept_key)
             self._next_key.replace(self.folder / OPERATOR_KEY)
 
+    def _has_file(self, name: str) -> bool:
+        return node_file(self.bundle(name), name).exists()
+
     def _any_settings(self, *, besides: str = "") -> NodeSettings:
         """Return the settings of a node whose file is here: all have the same share key and directory."""
         for node in self.cluster.nodes:
-            if node.name != besides and node_file(self.bundle(node.name), node.name).exists():
+            if node.name != besides and self._has_file(node.name):
                 return self.settings(node.name)
         raise InvalidInput(
             f"No node's file lies in {self.folder}, and the key that opens the shares in the directory is in these"
