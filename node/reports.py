@@ -1,7 +1,7 @@
 """What a node tells of itself when it is asked: the state of the cloud to peers, its own to operators."""
 
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import msgspec
@@ -28,6 +28,10 @@ from shared.wire.peer_messages import (
     StatusReport,
 )
 
+try:
+    _PROGRAM = version("glimpse")[:32]
+except PackageNotFoundError:  # run from a checkout that is not installed
+    _PROGRAM = "unknown"
 _DROP_REASONS: Final = 64
 """Most reasons for dropped datagrams that a status tells."""
 
@@ -107,7 +111,7 @@ class Reports:
         own = msgspec.structs.replace(
             node_status(taken),
             cluster=self._cluster_version,
-            program=version("glimpse")[:32],
+            program=_PROGRAM,
             clock=round(self._wall_clock(), 3),
         )
         report = StatusReport(request=query.request, status=own, directory=directory_status(taken))

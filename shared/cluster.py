@@ -6,7 +6,8 @@ own file, see `node.settings`.
 
 It has a version and is signed by the operator. Whoever has one version takes a later one from anybody, because
 `newer_cluster` checks that the operator of the version at hand has signed it, or one to whom that operator handed over.
-A file without a signature is used as it lies there; nothing follows from it.
+A file whose signature is missing, or does not hold because somebody edited it, is used as it lies there by whoever was
+given it; nobody follows from it or to it.
 """
 
 import fcntl
@@ -108,6 +109,8 @@ class Cluster:
     """From all earlier signers to the present one, oldest first."""
     is_signed: bool = field(default=False, compare=False)
     """Whether it was read from a file whose signature holds."""
+    is_edited: bool = field(default=False, compare=False)
+    """Whether it was read from a file that has a signature which does not hold."""
 
     @property
     def timing(self) -> Timing:
@@ -239,8 +242,7 @@ def is_operators(known: Cluster, other: Cluster) -> bool:
 def load_cluster(path: Path) -> Cluster:
     """Read and check a cluster file.
 
-    Raises `InvalidInput` with the fault and what to do: a file that is missing or too long, no TOML, a bad value, or
-    one that was changed after it was signed.
+    Raises `InvalidInput` with the fault and what to do: a file that is missing or too long, no TOML, a bad value.
     """
     return parse_cluster(read_cluster_file(path), path)
 
@@ -277,10 +279,10 @@ def replace_cluster_file(path: Path, data: bytes, version: int) -> None:
         os.close(folder)
 
 
-def parse_cluster(data: bytes, where: Path | str, *, is_edited: bool = False) -> Cluster:
+def parse_cluster(data: bytes, where: Path | str) -> Cluster:
     """Return the cluster in the bytes of a file; `where` is what messages call it. Raises `InvalidInput`.
 
-    `is_edited` takes one whose signature does not hold any more, as one without.
+    Whether it is signed is told by `is_signed`.
     """
     file = toml_from(data, _ClusterFile, where=where, what="cluster file", remedy=_REMEDY)
     try:
@@ -293,12 +295,7 @@ def parse_cluster(data: bytes, where: Path | str, *, is_edited: bool = False) ->
     try:
         verify_signature(cluster.signer, signature, _DOMAIN, _signed_part(toml_document(data, where, "cluster file")))
     except (BadSignature, TypeError):
-        if is_edited:
-            return cluster
-        raise InvalidInput(
-            f"The cluster file {where} was changed after its operator signed it; {_REMEDY}. The operator signs what was"
-            " edited with `glimpse cluster publish`."
-        ) from None
+        return replace(cluster, is_edited=True)
     return replace(cluster, is_signed=True)
 
 

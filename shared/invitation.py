@@ -55,7 +55,9 @@ class Invitation:
     def to(cls, cluster: Cluster) -> Self:
         """Return the invitation to a cluster. Raises `InvalidInput` for one whose file is not signed."""
         if not cluster.is_signed:
-            raise InvalidInput("The cluster file is not signed; its operator does that with `glimpse cluster publish`.")
+            raise InvalidInput(
+                "The cluster file is not signed, or was edited since; its operator runs `glimpse cluster publish`."
+            )
         nodes = tuple(InvitedNode(node.host, node.port, node.key) for node in cluster.nodes[:_MAX_NODES])
         return cls(cluster.cluster_id, fingerprint_of(cluster.signer)[:_FINGERPRINT_BYTES], nodes)
 

@@ -1,6 +1,7 @@
 """`glimpse cluster`: making and changing a cluster. Arguments are parsed here, see `tui.cli`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from tui.cli_common import (
     json_option,
     run,
 )
+
+if TYPE_CHECKING:
+    from tui.commands.cluster_folder import OperatorFolder
 
 _NODE = "NAME=HOST:PORT"
 
@@ -94,13 +98,11 @@ def publish(cluster: Path | None) -> None:
     Nodes and clients that have an earlier version follow by themselves.
     """
     from tui.commands.cluster import hand_out
-    from tui.commands.cluster_folder import EditedFolder, OperatorFolder
-    from tui.common.user_paths import find_cluster
 
-    folder = find_cluster(cluster).parent
-    if EditedFolder(folder).sign():
+    place = _folder(cluster, may_be_edited=True)
+    if place.sign():
         click.echo("signed")
-    run(hand_out, OperatorFolder(folder), click.echo)
+    run(hand_out, place, click.echo)
 
 
 @cluster.command("add-node")
@@ -208,11 +210,14 @@ def set_directory(directory: str | None, directory_file: Path | None, cluster: P
     run(hand_directory, _folder(cluster), url, click.echo)
 
 
-def _folder(cluster: Path | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its type is imported by commands only
+def _folder(cluster: Path | None, *, may_be_edited: bool = False) -> "OperatorFolder":
     from tui.commands.cluster_folder import OperatorFolder
     from tui.common.user_paths import find_cluster
 
-    return OperatorFolder(find_cluster(cluster).parent)
+    place = OperatorFolder(find_cluster(cluster).parent)
+    if not may_be_edited:
+        place.check_unedited()
+    return place
 
 
 def _say_start(own: Path, name: str) -> None:

@@ -241,7 +241,8 @@ def test_what_was_edited_is_signed_and_spreads(machines: Machines) -> None:
     name = load_cluster(machines.file).nodes[0].name
     text = machines.file.read_text()
     machines.file.write_text(text.replace("more_hosts = []", 'more_hosts = ["localhost"]', 1))
-    assert "glimpse cluster publish" in machines.glimpse("cluster", "show", code=2)
+    assert "edited since it was signed" in machines.glimpse("cluster", "show")
+    assert "glimpse cluster publish" in machines.glimpse("cluster", "add-node", "n9=127.0.0.1:9", code=2)
     told = machines.glimpse("cluster", "publish")
     assert f"{name} runs by version {version + 1}" in told
     assert load_cluster(machines.folder / name / "cluster.toml").version == version + 1

@@ -1,12 +1,16 @@
 """Who may follow which cluster file, how its parts are put together, and in which order nodes restart for it."""
 
 import random
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from node.directory import Tx
+from node.following import Following
 from node.rollout import PATIENCE_S, SILENT_S, Rollout
 from shared.cluster import (
     Cluster,
@@ -19,7 +23,7 @@ from shared.cluster import (
     signed_cluster,
 )
 from shared.cluster_parts import ClusterParts, part_of
-from shared.errors import InvalidInput, ProfileError, RemoteError
+from shared.errors import GlimpseError, ProfileError, RemoteError
 from shared.identity import Identity
 from shared.wire.peer_messages import ClusterQuery
 from tui.peer.following import COPY, newest_cluster
@@ -90,8 +94,17 @@ def test_the_old_operator_is_nobody_to_whoever_knows_of_the_new_one() -> None:
 
 def test_what_a_later_program_adds_is_signed_as_well() -> None:
     text = file_of(version(2)).decode()
-    with pytest.raises(InvalidInput, match="changed after its operator signed it"):
-        parse_cluster(f'colour = "red"\n{text}'.encode(), "cluster.toml")
+    found = parse_cluster(f'colour = "red"\n{text}'.encode(), "cluster.toml")
+    assert (found.is_signed, found.is_edited) == (False, True)
+
+
+def test_an_edited_file_is_used_as_it_lies_there_and_nobody_follows_it(tmp_path: Path) -> None:
+    """A port that only one machine goes through, for example."""
+    given, copy = tmp_path / "given.toml", tmp_path / COPY
+    given.write_bytes(_forged(file_of(version(2))))
+    copy.write_bytes(file_of(version(4)))
+    assert newest_cluster(given, copy).nodes[2].host == "192.0.2.9"
+    assert load_cluster(copy).version == 4
 
 
 def test_nobody_follows_from_a_file_that_was_never_signed() -> None:
@@ -207,3 +220,80 @@ def test_nobody_waits_for_ever_for_a_node_that_cannot_follow() -> None:
         machine.heard("n1", 1, waited)
         machine.heard("n2", 2, waited)
         assert machine.is_turn(2, None, waited, waited) is is_turn
+
+
+# --- A node and its directory ----------------------------------------------------------------------------------------
+@dataclass
+class Shelf:
+    """A directory that holds a cluster file; `write` and `read` run transactions on nothing but that."""
+
+    data: bytes = b""
+    written: int = 0
+
+    async def write(self, transaction: Any) -> None:
+        step = transaction(Tx(0.0, "sqlite"))
+        query = next(step)
+        self.data, self.written = query.parameters["data"], self.written + 1
+
+    async def read(self, _transaction: Any) -> bytes:
+        return self.data
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> tuple[Following, Shelf, list[str], Path]:
+    shelf, restarts, file = Shelf(), [], tmp_path / "cluster.toml"
+    file.write_bytes(file_of(FIRST))
+    following = Following(
+        "n1",
+        file,
+        FIRST,
+        file_of(FIRST),
+        directory=cast("Any", shelf),
+        clock=lambda: 0.0,
+        leader=lambda: "n1",
+        restart=lambda: restarts.append("restart"),
+    )
+    return following, shelf, restarts, file
+
+
+async def looked(following: Following, times: int = 1) -> None:
+    """Let the node look so many times."""
+    for _ in range(times):
+        with suppress(GlimpseError):
+            await following._agree()
+
+
+@pytest.mark.anyio
+async def test_a_node_puts_its_file_into_a_directory_that_has_none_or_an_older_one(bench: Any) -> None:
+    """As after a restore from a backup."""
+    following, shelf, _, _ = bench
+    following.seen(0)
+    await looked(following)
+    assert shelf.data == file_of(FIRST)
+    await looked(following, 3)
+    assert shelf.written == 1
+
+
+@pytest.mark.anyio
+async def test_a_node_follows_the_directory_to_the_operators_file_only(bench: Any) -> None:
+    """Whoever can write the directory can at most keep a node from following; and that is said once, not for ever."""
+    following, shelf, _, file = bench
+    shelf.data = file_of(replace(STOLEN, version=9), STRANGER)
+    following.seen(9)
+    await looked(following, 3)
+    assert (following.version, file.read_bytes()) == (1, file_of(FIRST))
+    shelf.data = file_of(version(10))
+    following.seen(10)
+    await looked(following)
+    assert (following.version, file.read_bytes()) == (10, shelf.data)
+    assert following.answer(ClusterQuery(above=9)) is not None
+
+
+@pytest.mark.anyio
+async def test_what_an_operator_hands_over_counts_only_if_it_is_signed(bench: Any) -> None:
+    following, _, _, file = bench
+    with pytest.raises(RemoteError):
+        await following.take(file_of(replace(STOLEN, version=9), STRANGER))
+    await following.take(file_of(version(2)))
+    await following.take(file_of(version(2)))
+    assert load_cluster(file).version == 2

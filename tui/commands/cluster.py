@@ -174,12 +174,16 @@ def show(file: Path, *, as_json: bool) -> str:
     }
     if as_json:
         return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
-    signed = f"signed by {told['operator']}" if cluster.is_signed else "not signed"
+    signed = f"signed by {told['operator']}" if cluster.is_signed else _unsigned(cluster)
     lines = [f"cluster {cluster.cluster_id}, version {cluster.version}, {signed}", f"preset {cluster.preset}"]
     for node in cluster.nodes:
         where = ", ".join(shown_address((host, node.port)) for host in node.hosts)
         lines.append(f"{node.name:8}{where}, other nodes at port {node.node_port}")
     return "\n".join(lines)
+
+
+def _unsigned(cluster: Cluster) -> str:
+    return "edited since it was signed" if cluster.is_edited else "not signed"
 
 
 # --- Checking --------------------------------------------------------------------------------------------------------
@@ -213,7 +217,8 @@ def _check_files(file: Path, cluster: Cluster) -> Iterator[Finding]:
     if cluster.is_signed:
         yield Finding("cluster file", True, f"Version {cluster.version}, signed.")
     else:
-        yield Finding("cluster file", False, "It is not signed, so nobody follows it; run `glimpse cluster publish`.")
+        text = f"It is {_unsigned(cluster)}, so nobody follows it; the operator runs `glimpse cluster publish`."
+        yield Finding("cluster file", False, text)
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & 0o022:
         yield Finding("cluster file", False, f"Others may write it; run: chmod {PUBLIC:o} {file}")
@@ -232,7 +237,7 @@ def _check_files(file: Path, cluster: Cluster) -> Iterator[Finding]:
 
 
 def _check_bundles(folder: Path, cluster: Cluster) -> Iterator[Finding]:
-    place = OperatorFolder(folder) if (folder / OPERATOR_KEY).exists() else None
+    place = OperatorFolder(folder, mends=False) if (folder / OPERATOR_KEY).exists() else None
     seen: dict[str, set[object]] = {"share key": set(), "directory": set()}
     for node in cluster.nodes:
         own = folder if place is None else place.bundle(node.name)

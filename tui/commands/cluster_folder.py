@@ -71,12 +71,14 @@ class Placed:
 class OperatorFolder:
     """What an operator has of a cluster. Raises `InvalidInput`, `ProfileError` where a file is missing or damaged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, mends: bool = True) -> None:
+        """`mends` finishes what a command that was cut short has left; without it nothing is written."""
         self.folder = folder
         self.file = folder / CLUSTER_FILE
         self.cluster = load_cluster(self.file)
-        self._finish_rotation()
-        self._catch_up()
+        if mends:
+            self._finish_rotation()
+            self._catch_up()
 
     @property
     def operator(self) -> Identity:
@@ -94,6 +96,14 @@ class OperatorFolder:
     def settings(self, name: str) -> NodeSettings:
         """Return what a node's own file says. Raises `InvalidInput` where it is not here."""
         return load_node_settings(node_file(self.bundle(name), name))
+
+    def check_unedited(self) -> None:
+        """Raise `InvalidInput` for a cluster file that was edited: a command would sign that as well."""
+        if self.cluster.is_edited:
+            raise InvalidInput(
+                f"{self.file} was edited after it was signed: look at it (`glimpse cluster show`), sign it (`glimpse"
+                " cluster publish`), and give this command again."
+            )
 
     # --- Changes -----------------------------------------------------------------------------------------------------
     def add(self, placed: Placed) -> Path:
@@ -187,7 +197,8 @@ class OperatorFolder:
         operator = self.operator
         if operator.public.session_key not in self.cluster.operators:
             raise InvalidInput("The operator's key in this folder is not one that the cluster file names.")
-        self._change(replace(self.cluster, signer=operator.public.signing_key))
+        cluster = replace(self.cluster, signer=self.cluster.signer or operator.public.signing_key)
+        self._change(cluster)
         return True
 
     # --- Inside ------------------------------------------------------------------------------------------------------
@@ -246,15 +257,6 @@ class OperatorFolder:
             folder = self.bundle(node.name)
             if folder != self.folder and folder.is_dir() and self.cluster.is_signed:
                 replace_cluster_file(folder / CLUSTER_FILE, data, self.cluster.version)
-
-
-class EditedFolder(OperatorFolder):
-    """The folder of an operator who has edited the cluster file by hand and is about to sign it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = folder / CLUSTER_FILE
-        self.cluster = parse_cluster(read_cluster_file(self.file), self.file, is_edited=True)
 
 
 def create(

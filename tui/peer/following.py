@@ -47,7 +47,7 @@ def newest_cluster(given: Path | Cluster, copy: Path) -> Cluster:
     except InvalidInput:
         kept = None  # there is none yet, or it is damaged: the file that was given is whole
     if kept is not None and kept.cluster_id == known.cluster_id:
-        older, newer = (known, kept) if kept.version >= known.version else (kept, known)
+        older, newer = (known, kept) if kept.version > known.version else (kept, known)
         try:
             is_one_operators = is_operators(older, newer)
         except BadSignature:
