@@ -244,7 +244,7 @@ class CloudLink:
                 self.session_closed(session)
                 self._endpoint.close_session(session)
             self._left_out_until.pop(name, None)
-            self._narrow.pop(name, None)
+            self._explained.pop(name, None)
         self._nodes = {node.key: node.name for node in cluster.nodes}
         for node in cluster.nodes:
             if node.name not in stay:

@@ -10,7 +10,7 @@ import anyio.to_thread
 from shared.cluster import Cluster, invited_cluster
 from shared.cluster_parts import ClusterParts
 from shared.config import LAN, MAX_MESSAGE_BYTES
-from shared.errors import GlimpseError, MalformedMessage, PathTooNarrow, RemoteError, StorageError, Unavailable
+from shared.errors import Explained, GlimpseError, MalformedMessage, RemoteError, StorageError, Unavailable
 from shared.files import PUBLIC, replace_file
 from shared.invitation import Invitation, InvitedNode
 from shared.net.endpoint import Endpoint, Session
@@ -90,7 +90,7 @@ class _Gathering:
         while True:
             try:
                 session = await endpoint.connect_any([(node.host, node.port)], node.key)
-            except PathTooNarrow as error:
+            except Explained as error:
                 self.trouble = error
                 return
             except GlimpseError:
