@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from node import supervision
 from node.audit_log import AuditLog
 from node.control import Control
 from node.directory import Directory, open_directory
@@ -100,7 +101,7 @@ class NodeServer:
         name: str,
         file: Path,
         *,
-        with_parent: bool = False,
+        parent: int | None = None,
         metrics: tuple[str, int] | None = None,
         sockets: Sockets | None = None,
     ) -> None:
@@ -125,7 +126,7 @@ class NodeServer:
         self._metrics = metrics
         self._sockets: tuple[socket.socket | None, socket.socket | None] = sockets or (None, None)
         self._name = name
-        self._with_parent = with_parent
+        self._parent = parent
         self._stop = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._keeping: set[Session] = set()
@@ -153,8 +154,8 @@ class NodeServer:
             incarnation = await anyio.to_thread.run_sync(lives.begin, await self._in_directory(directory))
             parts = await self._compose(stack, directory, tasks, lives, incarnation)
             tasks.start_soon(self._watch_signals)
-            if self._with_parent:
-                tasks.start_soon(self._watch_parent, os.getppid())
+            if self._parent is not None:
+                tasks.start_soon(self._watch_parent, self._parent)
             tasks.start_soon(parts.lane.until_ended)
             tasks.start_soon(parts.control.run)
             tasks.start_soon(parts.remembering.run)
@@ -162,7 +163,9 @@ class NodeServer:
             tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
             tasks.start_soon(anyio.to_thread.run_sync, CHILDREN.warm)
+            tasks.start_soon(supervision.keep_watchdog)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
+            supervision.notify(supervision.READY)
             await self._stop.wait()
             await self._drain(parts)
             tasks.cancel_scope.cancel()
@@ -448,6 +451,8 @@ class NodeServer:
         self.stop()
 
     async def _drain(self, parts: _Parts) -> None:
+        if not self.begins_anew:
+            supervision.notify(supervision.STOPPING)
         await parts.control.drain()
         with anyio.move_on_after(DRAIN_S):
             while parts.request_handler.in_flight:
@@ -483,12 +488,12 @@ def serve(
     name: str,
     file: Path,
     *,
-    with_parent: bool = False,
+    parent: int | None = None,
     metrics: tuple[str, int] | None = None,
     sockets: tuple[int, int] | None = None,
     log_level: str = "info",
 ) -> None:
-    """Run one node until it is told to stop, or, `with_parent`, until the process that started it is gone.
+    """Run one node until it is told to stop, or until the process `parent`, which started it, is gone.
 
     `file` is the cluster file; its folder has the node's own file, and takes its log and audit log. `metrics` is the
     host and port to serve Prometheus metrics on, if any. `sockets` are the descriptors of sockets that the starting
@@ -504,7 +509,7 @@ def serve(
         log_to(file.parent / f"node-{name}.log", log_level)
         taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))
         while True:
-            server = NodeServer(name, file, with_parent=with_parent, metrics=metrics, sockets=taken_over)
+            server = NodeServer(name, file, parent=parent, metrics=metrics, sockets=taken_over)
             anyio.run(server.run)
             if not server.begins_anew:
                 return

@@ -96,7 +96,7 @@ def up(
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-@click.option("--with-parent", is_flag=True, help="Stop when the process that started this node is gone.")
+@click.option("--with-parent", type=int, metavar="PID", help="Stop when process PID, which started this node, is gone.")
 @click.option("--metrics", type=_TCP_PORT, help="Serve Prometheus metrics on this TCP port.")
 @_metrics_host
 @click.option("--sockets", type=(int, int), hidden=True, help="Descriptors of the sockets that `glimpse up` has bound.")
@@ -104,7 +104,7 @@ def node(
     cluster: Path,
     name: str,
     log_level: str,
-    with_parent: bool,
+    with_parent: int | None,
     metrics: int | None,
     metrics_host: str,
     sockets: tuple[int, int] | None,
@@ -116,7 +116,7 @@ def node(
     serve(
         name,
         cluster,
-        with_parent=with_parent,
+        parent=with_parent,
         metrics=place,
         sockets=sockets,
         log_level=log_level,
@@ -272,7 +272,9 @@ def passphrase(profile: str, remove: bool, passphrase_file: Path | None, new_pas
     "--hold", type=click.Choice(["away", "never"]), default="away", help="Whether the cloud holds pictures meanwhile."
 )
 @click.option("--relay-only", is_flag=True, help="Tell nobody where this machine is: pictures go through a node.")
-@click.option("--with-parent", is_flag=True, help="Stop when the process that started this agent is gone.")
+@click.option(
+    "--with-parent", type=int, metavar="PID", help="Stop when process PID, which started this agent, is gone."
+)
 def agent(
     profile: str,
     cluster: Path | None,
@@ -285,7 +287,7 @@ def agent(
     previews: bool,
     hold: str,
     relay_only: bool,
-    with_parent: bool,
+    with_parent: int | None,
 ) -> None:
     """Run a peer without a screen that shares a folder and answers requests.
 
@@ -320,7 +322,7 @@ def agent(
                     previews=previews,
                     say=click.echo,
                 ),
-                with_parent=with_parent,
+                parent=with_parent,
             )
 
     run(main)

@@ -1,5 +1,6 @@
 """`glimpse cluster`: making and changing a cluster. Arguments are parsed here, see `tui.cli`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,6 +209,29 @@ def set_directory(directory: str | None, directory_file: Path | None, cluster: P
     if url is None:
         raise InvalidInput("Name the directory with --directory-file.")
     run(hand_directory, _folder(cluster), url, click.echo)
+
+
+@cluster.command()
+@click.argument("name")
+@click.option(
+    "--folder", type=FILE, default=Path("/srv/glimpse"), show_default=True, help="Its bundle, on its machine."
+)
+@click.option("--program", type=FILE, help="The program there. [default: where this one is here]")
+@click.option("--user", default="glimpse", show_default=True, help="Whom it runs as; the bundle is that user's.")
+@cluster_option
+def systemd(name: str, folder: Path, program: Path | None, user: str, cluster: Path | None) -> None:
+    """Print a unit file by which systemd runs node NAME on its machine.
+
+    \b
+    glimpse cluster systemd n1 > glimpse-n1.service
+    """
+    from shared.cluster import load_cluster
+    from tui.commands.systemd import unit
+    from tui.common.user_paths import find_cluster
+
+    load_cluster(find_cluster(cluster)).node(name)
+    here = Path(sys.argv[0]).absolute()
+    click.echo(unit(name, folder, program or here, user), nl=False)
 
 
 def _folder(cluster: Path | None, *, may_be_edited: bool = False) -> "OperatorFolder":

@@ -136,6 +136,7 @@ class Cloud:
             "--name",
             name,
             "--with-parent",
+            str(os.getpid()),
         ]
 
     async def _spawn(self, name: str) -> asyncio.subprocess.Process:

@@ -51,7 +51,13 @@ class Link:
         raise AssertionError(f"an honest node is left out: {why}")
 
     async def ask(
-        self, operation: ops.Operation, *, request: str, wait_s: float = 0.0, at_once: Collection[str] = ()
+        self,
+        operation: ops.Operation,
+        *,
+        request: str,
+        wait_s: float = 0.0,
+        at_once: Collection[str] = (),
+        without: str = "",
     ) -> tuple[ops.Outcome, None]:
         if self.away:
             raise Unavailable("The cloud is away.")

@@ -18,7 +18,7 @@ import pytest
 from shared.cluster import load_cluster
 from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.patience import PATIENCE_S, wait_until
-from tests.ports import can_be_bound
+from tests.ports import can_be_bound, free_ports
 from tui.commands import up
 from tui.commands.status import status_of
 
@@ -104,10 +104,31 @@ def test_a_deaf_leader_is_replaced_and_comes_back(cluster: RunningCluster) -> No
     wait_until(lambda: {node["name"]: node["role"] for node in cluster.status()["nodes"]}[leader] == "follower")
 
 
-def test_a_drained_node_hands_over_and_ends(cluster: RunningCluster) -> None:
+def test_a_node_whose_parent_was_gone_before_it_began_ends(tmp_path: Path) -> None:
+    """It took whoever was its parent by then for the one that had started it, and ran for ever."""
+    one = f"n1=127.0.0.1:{free_ports(2)}"
+    subprocess.run([*GLIMPSE, "cluster", "init", "--node", one, "--out", tmp_path / "cloud"], check=True)
+    node = [*GLIMPSE, "node", "--cluster", tmp_path / "cloud" / "n1" / "cluster.toml", "--name", "n1"]
+    assert subprocess.run([*node, "--with-parent", "1"], check=False, timeout=PATIENCE_S).returncode == 0
+    assert "the parent process is gone" in (tmp_path / "cloud" / "n1" / "node-n1.log").read_text()
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket at which systemd listens. To be asked for before the cluster, whose nodes it is told to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(PATIENCE_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listening
+
+
+def test_a_drained_node_hands_over_and_ends(supervisor: socket.socket, cluster: RunningCluster) -> None:
+    assert [supervisor.recv(100) for _ in range(3)] == [b"READY=1"] * 3
     before = cluster.status()
     leader = next(node for node in before["nodes"] if node["name"] == before["leader"])
     os.kill(leader["pid"], signal.SIGTERM)
+    assert supervisor.recv(100) == b"STOPPING=1"
     cluster.load(60, 3)
     assert cluster.status()["leader"] not in (None, before["leader"])
     wait_until(lambda: not psutil.pid_exists(leader["pid"]) or psutil.Process(leader["pid"]).status() == "zombie")

@@ -52,9 +52,12 @@ ALLOWED = {
     ("tui/peer/profile.py", "Profile"): "the lock, the key and the images of a profile",
     ("tui/peer/profiles.py", "holder"): "the lock of a profile",
     ("tui/commands/up.py", "_start"): "the logs of nodes",
-    ("tui/commands/up.py", "_why_it_ended"): "the logs of nodes",
+    ("tui/commands/up.py", "_last_words"): "the logs of nodes",
     ("tui/commands/up.py", "_locked"): "the lock of a cluster's folder",
     ("tui/commands/up.py", "_first_lent_port"): "a file of the kernel",
+    ("tui/commands/cluster_folder.py", "OperatorFolder"): "keys and cluster files; most are copies of values",
+    ("tui/commands/cluster_folder.py", "create"): "the nodes' own files of a cluster that did not come to be",
+    ("tui/cli_cluster.py", "remove_node"): "nothing: it takes a node out of the cluster file",
 }
 """Where a module that knows the path of a database opens files, and what it opens."""
 

@@ -118,9 +118,11 @@ def test_what_opens_no_more_is_not_new(changes: dict[str, object]) -> None:
 
 def test_what_is_being_received_has_a_share_until_it_is_here() -> None:
     session = GallerySession()
-    assert not session.heard(CopyProgress(HELD.grant, sending=False, done=42, total=100))
+    assert not session.heard(CopyProgress(HELD.grant, sending=False, done=42, total=100, path="direct"))
     coming = tile(session, path=None)
-    assert (coming.received, state_words(coming)) == (0.42, "on its way 42 %")
+    assert (coming.received, state_words(coming)) == (0.42, "on its way 42 %, direct")
+    session.heard(CopyProgress(HELD.grant, sending=False, done=42, total=100))
+    assert state_words(tile(session, path=None)) == "on its way 42 %, cloud"
     assert tile(session).received is None, "a copy that is here does not come"
     session.heard(CopyProgress(HELD.grant, sending=True, done=90, total=100))
     assert tile(session, path=None).received == 0.42, "what one sends oneself is another copy"

@@ -1,6 +1,5 @@
 """`glimpse agent`: a peer without a screen that shares a folder and answers requests by rule."""
 
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,22 +16,21 @@ from tui.peer.events import DirectoryRestored, OtherDevice, RequestArrived
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 
-async def until_stopped(run: Callable[[], Coroutine[Any, Any, None]], *, with_parent: bool = False) -> None:
+async def until_stopped(run: Callable[[], Coroutine[Any, Any, None]], *, parent: int | None = None) -> None:
     """Run something until SIGTERM or SIGINT, so that what it holds is closed in order.
 
-    `with_parent` ends it as well when the process that started this one is gone.
+    The end of the process `parent`, which started this one, ends it as well.
     """
-    parent = os.getppid()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as group:
 
-            async def end_with_parent() -> None:
+            async def end_with(parent: int) -> None:
                 await until_orphaned(parent)
                 group.cancel_scope.cancel()
 
             group.start_soon(run)
-            if with_parent:
-                group.start_soon(end_with_parent)
+            if parent is not None:
+                group.start_soon(end_with, parent)
             async for _ in signals:
                 group.cancel_scope.cancel()
                 return

@@ -68,7 +68,8 @@ async def _live(person: SamplePerson, folder: Path, cluster_file: Path, processe
     photographs = folder / "photographs" / person.name
     await anyio.to_thread.run_sync(write_jpegs, photographs, person.photographs)
     command = [sys.executable, "-m", "tui.cli", "agent", "--profile", person.name.lower(), "--name", person.name]
-    command += ["--cluster", str(cluster_file), "--share", str(photographs), "--previews", "--with-parent"]
+    command += ["--cluster", str(cluster_file), "--share", str(photographs), "--previews"]
+    command += ["--with-parent", str(os.getpid())]
     command += ["--accept", "all" if person.accepts else "none", "--after", str(person.after_s)]
     process = await anyio.open_process(
         command, stdin=None, stderr=None, env={**os.environ, "XDG_DATA_HOME": str(folder), "PYTHONUNBUFFERED": "1"}

@@ -214,7 +214,7 @@ async def running(
         try:
             for number, node in enumerate(place.cluster.nodes):
                 command = [sys.executable, "-m", "tui.cli", "node", "--cluster", str(place.file), "--name", node.name]
-                command.append("--with-parent")
+                command += ["--with-parent", str(os.getpid())]
                 if metrics is not None:
                     command += ["--metrics", str(metrics[1] + number), "--metrics-host", metrics[0]]
                 processes[node.name] = process = await _start(place, node.name, command)
