@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.text import is_clean
+from shared.text import clean, is_clean
 from tui.client import paths
 
 HOME = Path("/home/ada")
@@ -133,6 +133,7 @@ def test_the_root_as_home_is_not_written_as_a_tilde_before_everything() -> None:
 )
 def test_what_is_shown_of_a_clean_path_means_that_path(names: list[str]) -> None:
     path = paths.expanded("/home/" + "/".join(names), home=HOME, here=HERE)
+    assume(clean(str(path)) == str(path))  # of accents that are heaped on one letter some are not shown
     assert paths.expanded(paths.shown(path, home=HOME), home=HOME, here=HERE) == path
 
 

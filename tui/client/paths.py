@@ -68,7 +68,7 @@ def expanded(text: str, *, home: Path | None = None, here: Path | None = None) -
 
 
 def shown(path: Path, *, home: Path) -> str:
-    """Return a path for an input or a label: short, harmless, and such that `expanded` gives it back if it is clean."""
+    """Return a path for an input or a label: short, harmless, and what `expanded` takes back if `clean` leaves it."""
     text = clean(str(path), max_chars=_MAX_CHARS)
     root = str(home)
     if root != "/" and (text == root or text.startswith(root + "/")):
