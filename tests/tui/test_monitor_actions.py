@@ -209,6 +209,19 @@ async def test_whom_to_ask_to_lead_is_never_who_leads_already():
         assert at.said("costs") == "n1 leads already."
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("key", ["L", "P"])
+async def test_a_dialog_that_is_being_taken_apart_is_painted_no_more(key):
+    """The screen behind it goes on painting, as it does while the program ends."""
+    async with request_handler() as at:
+        await at.press(key)
+        dialog = at.app.screen
+        assert isinstance(dialog, OrderDialog | PolicyDialog)
+        await dialog.query("*").remove()
+        await dialog.remove()
+        at.app.repaint()
+
+
 # --- By palette and menu ----------------------------------------------------------------------------------------------
 BY_PALETTE = {
     "Make n2 deaf for 20 s…": ("n2", "deaf", 20, ""),

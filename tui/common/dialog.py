@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Label, Static
 
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _READY_AT_LATEST_S: Final = 1.0
 """Keys are held back no longer than this, even if the first paint is late."""
+
+
+def is_shown(screen: Screen[Any]) -> bool:
+    """Whether a screen can be painted: not before all its parts are there, nor while they are taken away."""
+    return screen.is_mounted and screen.display  # a screen that is being removed has no display
 
 
 class Dialog(ModalScreen[R | None], Generic[R]):

@@ -61,11 +61,6 @@ class Details(ModalScreen[None]):
         """Return what stands below the heading."""
         return ()
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether it can be painted: not before all its parts are there, nor while they are taken away."""
-        return self.is_mounted and self.display  # a screen that is being removed has no display
-
     def head(self, left: Text, right: Text) -> None:
         """Show a heading."""
         self.query_one(".heading", TextLines).show([(left, right)])

@@ -9,6 +9,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from tui.common.dialog import is_shown
 from tui.monitor.dialogs.details import ElectionDetails, RoleDetails, summary
 from tui.monitor.election_lines import chart_lines
 from tui.monitor.model.election_reading import ElectionOutcome
@@ -109,7 +110,7 @@ class ElectionPane(MonitorPane):
             self._paint_election(election, now)
             self._paint_window(elections, now)
         window = self.app.screen
-        if isinstance(window, RoleDetails) and window.is_shown and window.place == role.node.place:
+        if isinstance(window, RoleDetails) and is_shown(window) and window.place == role.node.place:
             window.paint(role, time_of_day)
 
     def _is_due(self, model: Model, election: ElectionData | None, now: float) -> bool:
@@ -137,7 +138,7 @@ class ElectionPane(MonitorPane):
     def _paint_window(self, elections: tuple[ElectionData, ...], now: float) -> None:
         """Keep an election's window that is open up to date; one that is no longer known stays as it was."""
         window = self.app.screen
-        if isinstance(window, ElectionDetails) and window.is_shown:
+        if isinstance(window, ElectionDetails) and is_shown(window):
             for election in elections:
                 if election.key == window.key:
                     window.paint(election, self._names, now, self.monitor.time_of_day)

@@ -9,6 +9,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
+from tui.common.dialog import is_shown
 from tui.common.wording import plain
 from tui.monitor.dialogs.details import RequestDetails
 from tui.monitor.model.requests import MAX_REQUESTS, RequestFilter, RequestState
@@ -148,7 +149,7 @@ class RequestsPane(MonitorPane):
     def _paint_details(self, requests: tuple[RequestData, ...]) -> None:
         """Keep a window that is open up to date."""
         window = self.app.screen
-        if isinstance(window, RequestDetails) and window.is_shown:
+        if isinstance(window, RequestDetails) and is_shown(window):
             for request in requests:
                 if request_key(request) == window.key:
                     window.paint(request, self._names, self.monitor.time_of_day)

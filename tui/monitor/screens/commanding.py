@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from shared.errors import GlimpseError
+from tui.common.dialog import is_shown
 from tui.common.wording import counted, plain
 from tui.common.working import work
 from tui.monitor.dialogs.last_actions import LastActions
@@ -118,7 +119,7 @@ class CommandingScreen(Screen[None]):
         """Say what other operators did, and keep an open dialog up to date. To be called with every paint."""
         self._announce(model, now)
         dialog = self.app.screen
-        if not dialog.is_mounted:
+        if not is_shown(dialog):
             return
         if isinstance(dialog, OrderDialog | PolicyDialog):
             dialog.paint(_situation(model, now))
