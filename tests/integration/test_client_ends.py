@@ -68,10 +68,15 @@ def is_online(cluster: RunningCluster, folder: Path) -> list[bool]:
     return anyio.run(ask)
 
 
+def is_signed_in(terminal: Terminal, cluster: RunningCluster, folder: Path) -> None:
+    """Return once the client is signed in: the cloud is there before, and a sign-in may be under way then."""
+    terminal.wait_for("leads")
+    wait_until(lambda: True in is_online(cluster, folder))
+
+
 def test_the_only_profile_is_opened_and_ctrl_q_signs_out(env, cluster, tmp_path) -> None:
     with Terminal([*GLIMPSE, "client"], env=env) as terminal:
-        terminal.wait_for("leads")
-        wait_until(lambda: True in is_online(cluster, tmp_path))  # the cloud is there before one is signed in
+        is_signed_in(terminal, cluster, tmp_path)
         terminal.press("ctrl+q")
         assert terminal.wait_until_over() == 0
         assert "Traceback" not in terminal.text
@@ -81,7 +86,7 @@ def test_the_only_profile_is_opened_and_ctrl_q_signs_out(env, cluster, tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_signs_out(env, cluster, tmp_path, number) -> None:
     with Terminal([*GLIMPSE, "client"], env=env) as terminal:
-        terminal.wait_for("leads")
+        is_signed_in(terminal, cluster, tmp_path)
         terminal.process.send_signal(number)
         assert terminal.wait_until_over() == 128 + number
         assert "Traceback" not in terminal.text
@@ -91,7 +96,7 @@ def test_a_signal_signs_out(env, cluster, tmp_path, number) -> None:
 def test_a_terminal_that_goes_away_signs_out(env, cluster, tmp_path) -> None:
     """The window was closed: nothing can be written any more, and the process must not live on."""
     with Terminal([*GLIMPSE, "client"], env=env) as terminal:
-        terminal.wait_for("leads")
+        is_signed_in(terminal, cluster, tmp_path)
         terminal.hang_up()
         assert terminal.process.wait(PATIENCE_S) != 0
     assert True not in is_online(cluster, tmp_path)
