@@ -10,7 +10,7 @@ import pytest
 from tests.integration.cluster import GLIMPSE
 from tests.namespaces.pairs import Cloud, cloud, give, goes_directly
 from tests.namespaces.world import Home, why_not, within
-from tests.patience import wait_until
+from tests.patience import PATIENCE_S, wait_until
 from tui.peer.doctor import Mapping
 
 _REASON = why_not()
@@ -39,7 +39,7 @@ def test_every_home_is_reached_and_directly_where_its_router_allows_it(tmp_path:
         people = [(running.person(owner), running.person(viewer)) for owner, viewer in PAIRS]
         for homes, (owner, viewer) in zip(PAIRS, people, strict=True):
             expected = goes_directly(*homes)
-            taken = give(running, owner, viewer, homes, within_s=30.0 if expected else _SEEN_FOR_S)
+            taken = give(running, owner, viewer, homes, within_s=PATIENCE_S if expected else _SEEN_FOR_S)
             assert taken.whole, homes
             assert taken.is_direct is expected, taken
             if (mapping := MAPPINGS.get(homes[0])) is not None:
