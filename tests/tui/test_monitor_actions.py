@@ -217,8 +217,8 @@ async def test_a_dialog_that_is_being_taken_apart_is_painted_no_more(key):
         await at.press(key)
         dialog = at.app.screen
         assert isinstance(dialog, OrderDialog | PolicyDialog)
-        await dialog.query("*").remove()
         await dialog.remove()
+        await dialog.query("*").remove()
         at.app.repaint()
 
 

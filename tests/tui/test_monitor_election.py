@@ -221,8 +221,8 @@ async def test_a_window_that_is_being_taken_apart_is_painted_no_more():
         await pilot.press("enter")
         await repainted(pilot)
         window = app.screen
-        await window.query("*").remove()
         await window.remove()
+        await window.query("*").remove()
         app.repaint()
 
 
