@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -25,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from node.health import hindrances
 from node.node_stats import NodeSnapshot, NodeStats
+from node.reports import PROGRAM
 from node.roles import Role
 from shared.config import PROTOCOL_VERSION
 from shared.errors import InvalidInput
@@ -39,7 +39,6 @@ IDLE_CLIENT_S = 5.0
 """A client that sends nothing for this long is let go."""
 MAX_SCRAPES = 8
 """Requests in hand at once; further ones are turned away."""
-_VERSION = version("glimpse")
 _OPERATIONS = {kind.__struct_config__.tag: kind.__name__ for kind in operations.Operation.__args__}
 
 
@@ -107,7 +106,7 @@ def _histogram(name: str, text: str, node: str, counts: Sequence[int], sum_ms: f
 
 def _election(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     text = "1; the version of Glimpse and the protocol that it speaks are labels."
-    labels = (_VERSION, str(PROTOCOL_VERSION))
+    labels = (PROGRAM, str(PROTOCOL_VERSION))
     yield _labelled(GaugeMetricFamily, "glimpse_build_info", text, ("version", "protocol"), node, [(labels, 1.0)])
     yield _gauge("glimpse_node_uptime_seconds", "Since this life of the node began.", node, taken.uptime_s)
     yield _labelled(

@@ -29,9 +29,9 @@ from shared.wire.peer_messages import (
 )
 
 try:
-    _PROGRAM = version("glimpse")[:32]
+    PROGRAM = version("glimpse")[:32]
 except PackageNotFoundError:  # run from a checkout that is not installed
-    _PROGRAM = "unknown"
+    PROGRAM = "unknown"
 _DROP_REASONS: Final = 64
 """Most reasons for dropped datagrams that a status tells."""
 
@@ -111,7 +111,7 @@ class Reports:
         own = msgspec.structs.replace(
             node_status(taken),
             cluster=self._cluster_version,
-            program=_PROGRAM,
+            program=PROGRAM,
             clock=round(self._wall_clock(), 3),
         )
         report = StatusReport(request=query.request, status=own, directory=directory_status(taken))

@@ -13,7 +13,7 @@ given it; nobody follows from it or to it.
 import fcntl
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -120,16 +120,12 @@ class Cluster:
     @property
     def prologue(self) -> bytes:
         """What both sides of every handshake must agree on, so that a session of one cluster is none of another."""
-        return b"glimpse " + self.cluster_id.encode()
+        return prologue_of(self.cluster_id)
 
     @property
     def bind_host(self) -> str:
         """Where to listen in order to talk to these nodes: on the loopback interface if all of them are there."""
-        hosts = [host for node in self.nodes for host in node.hosts]
-        if not all(map(is_loopback, hosts)):
-            return ANY_HOST
-        families = {":" in host for host in hosts if host != "localhost"}
-        return ANY_HOST if len(families) > 1 else "::1" if True in families else "127.0.0.1"
+        return bind_host_for([host for node in self.nodes for host in node.hosts])
 
     def node(self, name: str) -> NodeAddress:
         """Return the node of that name. Raises `InvalidInput` if there is none."""
@@ -164,6 +160,19 @@ class _ClusterFile:
     signer: str = ""
     handovers: list[dict[str, str]] = field(default_factory=list)
     signature: str = ""
+
+
+def prologue_of(cluster_id: str) -> bytes:
+    """Return the prologue of all handshakes in a cluster, see `Cluster.prologue`."""
+    return b"glimpse " + cluster_id.encode()
+
+
+def bind_host_for(hosts: Sequence[str]) -> str:
+    """Return where to listen in order to talk to these hosts: on the loopback interface if all of them are there."""
+    if not all(map(is_loopback, hosts)):
+        return ANY_HOST
+    families = {":" in host for host in hosts if host != "localhost"}
+    return ANY_HOST if len(families) > 1 else "::1" if True in families else "127.0.0.1"
 
 
 def save_cluster(path: Path, cluster: Cluster) -> None:

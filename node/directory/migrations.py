@@ -33,9 +33,6 @@ _MYSQL_TYPES = {
     "time": "DOUBLE",
     "number": "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
 }
-_MYSQL_NAMES = (
-    "SELECT {what}_name AS name FROM information_schema.{view} WHERE table_schema = DATABASE() AND table_name = :table"
-)
 _TYPED_COLUMN = re.compile(r"(?P<column>\w+) \{(?P<word>\w+)(:(?P<size>\d+))?\}")
 
 
@@ -119,18 +116,24 @@ def _has(names: Step[set[str]], name: str) -> Step[bool]:
 
 
 def _columns_of(engine: EngineName, table: str) -> Step[set[str]]:
-    if engine == "sqlite":
-        found = yield Query(f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608 - own names
-    else:
-        found = yield Query(_MYSQL_NAMES.format(what="column", view="columns"), {"table": table})
-    return {row["name"] for row in found.rows}
+    return (yield from _names(engine, table, pragma="table_info", kind="column", view="columns"))
 
 
 def _indexes_of(engine: EngineName, table: str) -> Step[set[str]]:
+    return (yield from _names(engine, table, pragma="index_list", kind="index", view="statistics"))
+
+
+def _names(engine: EngineName, table: str, *, pragma: str, kind: str, view: str) -> Step[set[str]]:
+    """Return the names of what a table has, by SQLite's pragma or by a view of the server's information schema."""
+    # S608: all names are this package's own.
     if engine == "sqlite":
-        found = yield Query(f"SELECT name FROM pragma_index_list('{table}')")  # noqa: S608 - own names
+        found = yield Query(f"SELECT name FROM pragma_{pragma}('{table}')")  # noqa: S608
     else:
-        found = yield Query(_MYSQL_NAMES.format(what="index", view="statistics"), {"table": table})
+        found = yield Query(
+            f"SELECT {kind}_name AS name FROM information_schema.{view} "  # noqa: S608
+            "WHERE table_schema = DATABASE() AND table_name = :table",
+            {"table": table},
+        )
     return {row["name"] for row in found.rows}
 
 

@@ -100,12 +100,17 @@ class Link:
         """Where the connection goes, or went."""
         self._deferred: list[str] = []
 
+    @property
+    def _is_current(self) -> bool:
+        """Whether there is a connection, and to the server that is used now."""
+        return self._connection is not None and self.server == self._choice.current
+
     async def open(self) -> None:
         """Connect if there is no connection to the server that is used now, or to the next that lets this node in.
 
         Not to be called within a transaction. Raises NoConnection where no server does.
         """
-        if self._connection is not None and self.server == self._choice.current:
+        if self._is_current:
             return
         self.drop()
         for attempts_left in reversed(range(len(self._choice.servers))):
@@ -149,7 +154,7 @@ class Link:
 
     async def ping(self) -> None:
         """Find out that the connection is alive, or make a new one. Raises NoConnection or what `execute` raises."""
-        if self._connection is not None and self.server == self._choice.current:
+        if self._is_current:
             try:
                 await self.execute(Query("SELECT 1 AS one"))
             except Interrupted:

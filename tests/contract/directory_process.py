@@ -8,11 +8,12 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from node.directory import Directory, EffectKey, Query, Step, Tx, open_directory
+from node.directory import Directory, EffectKey, NodeRow, Query, Step, Tx, open_directory
+from shared.errors import Unavailable
 from shared.wire.node_messages import RequestKey
 from tests.databases import PATIENT
 
@@ -33,6 +34,32 @@ def count_up(name: str, request: str):
         return f"{request}:{value}".encode()
 
     return effect
+
+
+async def start_counter(directory: Directory) -> None:
+    """Make the counter of `count_up`."""
+    await directory.announce_node(NodeRow("counter", 0, hears=False, address="", term=0))
+
+
+async def counter(directory: Directory) -> int:
+    """Return what it stands at."""
+
+    def run(_: Tx) -> Step[int]:
+        return int((yield Query("SELECT incarnation FROM nodes WHERE name = 'counter'")).scalar())
+
+    return await directory.read(run)
+
+
+async def serve_until_answered(directory: Directory, numbers: Iterable[int], answered: set[str]) -> None:
+    """Repeat each request until it is answered, as a peer does."""
+    for number in numbers:
+        request = request_id(number)
+        while request not in answered:
+            try:
+                await directory.effect(effect_key(request), count_up("counter", request))
+                answered.add(request)
+            except Unavailable:
+                await asyncio.sleep(0)
 
 
 def effect_key(request: str, body: bytes = b"body") -> EffectKey:

@@ -40,7 +40,15 @@ from shared.config import REQUEST_ROW_KEPT_S
 from shared.errors import Refused, Unavailable, UserError
 from shared.wire.node_messages import RequestKey
 from tests.contract.clocks import DAY_S, set_clock
-from tests.contract.directory_process import count_up, effect_key, processes, request_id, results
+from tests.contract.directory_process import (
+    count_up,
+    counter,
+    effect_key,
+    processes,
+    request_id,
+    results,
+    start_counter,
+)
 from tests.databases import PATIENT
 
 pytestmark = pytest.mark.anyio
@@ -87,14 +95,6 @@ def run(*queries: Query):
 async def rows(directory: Directory, sql: str, **parameters) -> list[Row]:
     [answer] = await directory.read(run(Query(sql, parameters)))
     return list(answer.rows)
-
-
-async def start_counter(directory: Directory) -> None:
-    await directory.announce_node(NodeRow("counter", 0, hears=False, address="", term=0))
-
-
-async def counter(directory: Directory) -> int:
-    return (await rows(directory, "SELECT incarnation AS n FROM nodes WHERE name = 'counter'"))[0]["n"]
 
 
 class TestWriting:

@@ -6,11 +6,18 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 
 import pytest
 
-from node.directory import NodeRow, Query, Step, Tx, open_directory
+from node.directory import open_directory
 from node.directory.mysql import MysqlDirectory
 from node.directory.url import Server
 from shared.errors import Unavailable
-from tests.contract.directory_process import count_up, effect_key, request_id
+from tests.contract.directory_process import (
+    count_up,
+    counter,
+    effect_key,
+    request_id,
+    serve_until_answered,
+    start_counter,
+)
 from tests.databases import PATIENT, fresh_database, run_sql
 from tests.galera import Galera, galera
 from tests.patience import until
@@ -42,27 +49,8 @@ def naming_all(url: str, cluster: Galera) -> str:
 async def opened(url: str, node: str = "n1") -> AsyncIterator[MysqlDirectory]:
     async with open_directory(url, timing=PATIENT, writer=node) as directory:
         assert isinstance(directory, MysqlDirectory)
-        await directory.announce_node(NodeRow("counter", 0, hears=False, address="", term=0))
+        await start_counter(directory)
         yield directory
-
-
-async def counter(directory: MysqlDirectory) -> int:
-    def run(_: Tx) -> Step[int]:
-        return int((yield Query("SELECT incarnation FROM nodes WHERE name = 'counter'")).scalar())
-
-    return await directory.read(run)
-
-
-async def serve(directory: MysqlDirectory, numbers: range, served: set[str]) -> None:
-    """Repeat each request until it is answered, as a peer does."""
-    for number in numbers:
-        request = request_id(number)
-        while request not in served:
-            try:
-                await directory.effect(effect_key(request), count_up("counter", request))
-                served.add(request)
-            except Unavailable:
-                await asyncio.sleep(0)
 
 
 async def comes_back(directory: MysqlDirectory, server: Server) -> None:
@@ -96,19 +84,19 @@ async def test_a_node_leaves_a_server_that_fails_and_comes_back_to_it(
     async with opened(url) as directory:
         assert directory.server == first
         served: set[str] = set()
-        await serve(directory, range(20), served)
+        await serve_until_answered(directory, range(20), served)
         trouble = fault(cluster)
         async with asyncio.TaskGroup() as tasks:
             for start in range(20, 100, 20):
-                tasks.create_task(serve(directory, range(start, start + 20), served))
+                tasks.create_task(serve_until_answered(directory, range(start, start + 20), served))
             await asyncio.to_thread(trouble.__enter__)
-        await serve(directory, range(100, 110), served)
+        await serve_until_answered(directory, range(100, 110), served)
         assert directory.server != first
         assert await counter(directory) == 110
         assert (await until(lambda: answered(directory.read_lease), lambda row: row is not None)).term == 0
         await asyncio.to_thread(trouble.__exit__, None, None, None)
         await comes_back(directory, first)
-        await serve(directory, range(110, 120), served)
+        await serve_until_answered(directory, range(110, 120), served)
         assert await counter(directory) == 120
         assert directory.ok
 
@@ -126,7 +114,7 @@ async def test_a_node_goes_on_when_its_server_dies(doomed: tuple[Galera, str]) -
         served: set[str] = set()
         async with asyncio.TaskGroup() as tasks:
             for start in range(0, 100, 20):
-                tasks.create_task(serve(directory, range(start, start + 20), served))
+                tasks.create_task(serve_until_answered(directory, range(start, start + 20), served))
             await until(lambda: asyncio.sleep(0, len(served)), lambda count: count >= 20)
             await asyncio.to_thread(cluster.servers[0].kill)
         assert directory.server != Server("127.0.0.1", cluster.ports[0])

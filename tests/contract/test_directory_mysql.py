@@ -19,13 +19,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from node.directory import NodeRow, Query, Step, Tx, engine, open_directory
+from node.directory import Query, Step, Tx, engine, open_directory
 from node.directory.interface import Rows
 from node.directory.mysql import MysqlDirectory
 from node.directory.mysql_errors import Lost
 from shared.config import LOCAL
 from shared.errors import InvalidInput, StorageError, Unavailable
-from tests.contract.directory_process import count_up, effect_key, request_id
+from tests.contract.directory_process import (
+    count_up,
+    counter,
+    effect_key,
+    request_id,
+    serve_until_answered,
+    start_counter,
+)
 from tests.databases import PASSWORD, PATIENT, USER, MariaDb, run_sql, skip_or_fail_without_server
 from tests.patience import until
 from tests.ports import free_ports
@@ -87,34 +94,17 @@ def run(sql: str):
     return transaction
 
 
-async def counter(directory: MysqlDirectory) -> int:
-    return (await directory.read(run("SELECT incarnation FROM nodes WHERE name = 'counter'"))).scalar()
-
-
-async def start_counter(directory: MysqlDirectory) -> None:
-    await directory.announce_node(NodeRow("counter", 0, hears=False, address="", term=0))
-
-
 async def test_a_killed_server_comes_back_with_all_that_was_acknowledged(
     private_url: str, private_server: MariaDb
 ) -> None:
     async with open_directory(private_url, timing=PATIENT) as directory:
         await start_counter(directory)
         acknowledged: set[str] = set()
-        refused = 0
         killed = asyncio.Event()
 
         async def serve(numbers: range) -> None:
-            """Repeat each request until it is answered, as a peer does."""
-            nonlocal refused
             for number in numbers:
-                request = request_id(number)
-                while request not in acknowledged:
-                    try:
-                        await directory.effect(effect_key(request), count_up("counter", request))
-                        acknowledged.add(request)
-                    except Unavailable:
-                        refused += 1
+                await serve_until_answered(directory, [number], acknowledged)
                 if len(acknowledged) >= 40:
                     killed.set()
 

@@ -7,15 +7,14 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from shared.cluster import Cluster, invited_cluster
+from shared.cluster import Cluster, bind_host_for, invited_cluster, prologue_of
 from shared.cluster_parts import ClusterParts
 from shared.config import LAN, MAX_MESSAGE_BYTES
 from shared.errors import Explained, GlimpseError, MalformedMessage, RemoteError, StorageError, Unavailable
 from shared.files import PUBLIC, replace_file
 from shared.invitation import Invitation, InvitedNode
 from shared.net.endpoint import Endpoint, Session
-from shared.net.paths import is_loopback, shown_address
-from shared.net.udp import ANY_HOST
+from shared.net.paths import shown_address
 from shared.wire.codec import decode, encode
 from shared.wire.peer_messages import ClusterPart, NodeToPeer
 
@@ -48,14 +47,11 @@ async def fetch(invitation: Invitation) -> tuple[Cluster, bytes]:
     Raises `Unavailable` with what to do. A file that the operator of the invitation has not signed is as no answer.
     """
     gathering = _Gathering(invitation)
-    are_here = all(is_loopback(node.host) for node in invitation.nodes)
-    families = {":" in node.host for node in invitation.nodes}
-    here = "::1" if families == {True} else "127.0.0.1"
     endpoint = Endpoint(
         os.urandom(32),
-        bind=(here if are_here and len(families) == 1 else ANY_HOST, 0),
+        bind=(bind_host_for([node.host for node in invitation.nodes]), 0),
         timing=LAN,
-        prologue=b"glimpse " + invitation.cluster_id.encode(),
+        prologue=prologue_of(invitation.cluster_id),
         looks_at_paths=True,
     )
     endpoint.on_message = gathering.receive
