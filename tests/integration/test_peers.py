@@ -28,7 +28,7 @@ from tests.patience import PATIENCE_S, until
 from tests.stego_files import record_shown, rewrite_record
 from tui.peer import Peer
 from tui.peer.events import Event
-from tui.peer.models import PeerImage
+from tui.peer.models import PeerImage, UserPage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("cluster")]
 
@@ -690,6 +690,33 @@ async def test_a_request_taken_back_while_it_is_under_way_is_delivered_and_withd
         answers.set()
     await until(viewer.outbox, lambda rows: rows == [])
     await until(owner.requests, lambda found: all(row.state == "withdrawn" for row in found.incoming))
+
+
+async def test_a_peer_that_ends_while_it_signs_in_is_not_shown_online(
+    people: Any, cluster: RunningCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cloud has done the sign-in, and its answer is not here yet: the peer must say goodbye all the same."""
+    watcher = await people("ada")
+
+    def is_online(page: UserPage) -> bool:
+        return [row.online for row in page.rows] == [True]
+
+    async with Peer(tmp_path / "leaving", cluster.file) as leaving:
+        await leaving.register("leaving")
+        asked = leaving._context.cloud.ask
+
+        async def held_up(operation: ops.Operation, **options: Any) -> Any:
+            outcome = await asked(operation, **options)
+            if isinstance(operation, ops.SignIn):
+                await anyio.sleep_forever()
+            return outcome
+
+        monkeypatch.setattr(leaving._context.cloud, "ask", held_up)
+        async with anyio.create_task_group() as group:
+            group.start_soon(leaving.sign_in)
+            await until(lambda: watcher.users("leaving"), is_online)
+            group.cancel_scope.cancel()
+    assert not is_online(await watcher.users("leaving"))
 
 
 async def test_a_revocation_made_offline_ends_what_was_given_offline_before_it(tmp_path: Path, photo: Path) -> None:

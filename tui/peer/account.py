@@ -23,8 +23,11 @@ from tui.peer.wanting import Wanting
 
 log = logging.getLogger(__name__)
 
-_SIGN_OUT_S: Final = 2.0
-"""How long the cloud may take to answer a sign-out; without an answer, presence lapses by itself."""
+_SIGN_OUT_S: Final = 5.0
+"""How long a cloud that was heard of lately may take to answer a sign-out; without an answer, presence lapses by
+itself."""
+_SIGN_OUT_AWAY_S: Final = 1.0
+"""The same for a cloud that is away: somebody waits for the program to end."""
 _NOT_REACHED_S: Final = 0.2
 """Pause between keep-alives until a node answers the first one."""
 _NOT_REGISTERED: Final = frozenset({RefusalCode.UNKNOWN_ACCOUNT})
@@ -52,6 +55,8 @@ class AccountSession:
         self._encrypting = encrypting
         self._wanting = wanting
         self._sign_in_wanted = anyio.Event()
+        self._may_be_present = False
+        """Whether the cloud may show this device as present: from when a sign-in is sent, whatever comes of it."""
 
     @property
     def me(self) -> Me | None:
@@ -176,16 +181,22 @@ class AccountSession:
             proof=proof,
             hidden=context.relay_only,
         )
+        self._may_be_present = True
         return await self._cloud.query(operation, ops.SignedIn, request=request, at_once=_NOT_REGISTERED)
 
     async def sign_out(self) -> None:
-        """Tell the cloud that this peer goes; where it does not hear that, presence lapses by itself."""
+        """Tell the cloud that this peer goes; where it does not hear that, presence lapses by itself.
+
+        Also after a sign-in of which no answer came yet: the cloud may have done it.
+        """
         context = self._context
-        if not context.signed_in:
-            return
         context.signed_in = False
+        if not self._may_be_present:
+            return
+        self._may_be_present = False
+        wait_s = _SIGN_OUT_S if context.cloud.reachable else _SIGN_OUT_AWAY_S
         try:
-            await context.cloud.ask(ops.SignOut(device=context.device), request=context.new_id(), wait_s=_SIGN_OUT_S)
+            await context.cloud.ask(ops.SignOut(device=context.device), request=context.new_id(), wait_s=wait_s)
         except (Unavailable, Refused):
             return
 

@@ -229,9 +229,8 @@ class PeerLifecycle:
     ) -> None:
         assert self._stack is not None
         stack, self._stack = self._stack, None
-        if self._context.signed_in:
-            with anyio.CancelScope(shield=True):
-                await self._account.sign_out()
+        with anyio.CancelScope(shield=True):
+            await self._account.sign_out()
         try:
             await stack.aclose()
         except BaseExceptionGroup as group:
