@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -126,10 +127,16 @@ def node(
 @glimpse.command()
 @cluster_option
 @json_option
-def status(cluster: Path | None, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl+C; with --json, a line each time.")
+@click.option(
+    "--every", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds between two, if watched."
+)
+def status(cluster: Path | None, as_json: bool, watch: bool, every: float) -> None:
     """Show the leader, the nodes and the directory."""
-    from tui.commands.status import show, status_of
+    from tui.commands.status import echo, show, status_of, watch_status
 
+    if watch:
+        run(watch_status, cluster, every, partial(echo, as_json=as_json))
     found = run(status_of, cluster)
     click.echo(show(found, as_json=as_json))
     if found["leader"] is None:

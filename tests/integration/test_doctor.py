@@ -1,7 +1,10 @@
-"""`glimpse doctor` before real nodes and peers."""
+"""`glimpse doctor` and `glimpse status --watch` before real nodes and peers."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +15,9 @@ import pytest
 
 from shared.cluster import load_cluster, save_cluster
 from shared.errors import InvalidInput
-from tests.integration.cluster import RunningCluster
+from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.integration.test_peers import shared_image
+from tests.patience import PATIENCE_S
 from tests.ports import free_ports
 from tui.commands.doctor import diagnose, is_well
 from tui.peer import Peer
@@ -82,3 +86,23 @@ async def test_a_profile_of_this_machine_looks_for_a_peer(
         await shared_image(ann, ben, photo, 1)
     told = await diagnose(cluster.file, folder=tmp_path / "ben", peer=ann.me.account)
     assert (told["peer"]["path"], is_well(told)) == ("direct", True)
+
+
+@pytest.mark.parametrize("how", ["reader goes", "ctrl+c"])
+async def test_a_status_that_is_watched_comes_again_and_ends_without_a_word(cluster: RunningCluster, how: str) -> None:
+    def watch() -> None:
+        command = [*GLIMPSE, "status", "--watch", "--every", "0.2", "--json"]
+        env = {**os.environ, "GLIMPSE_CLUSTER": str(cluster.file)}
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            for _ in range(3):
+                assert len(json.loads(process.stdout.readline())["nodes"]) == 3
+            if how == "ctrl+c":
+                process.send_signal(signal.SIGINT)
+            else:
+                process.stdout.close()
+            assert process.wait(PATIENCE_S) == (128 + signal.SIGINT if how == "ctrl+c" else 1)
+            assert process.stderr.read().strip() == ""
+
+    await anyio.to_thread.run_sync(watch)

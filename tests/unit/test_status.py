@@ -34,6 +34,7 @@ def report(name: str, directory: DirectoryStatus) -> StatusReport:
         uptime_s=9.0,
         dropped={},
         draining=False,
+        program="0.1.0",
     )
     return StatusReport(request="0" * 32, status=status, directory=directory)
 
@@ -79,3 +80,33 @@ def test_directory_time_that_stands_before_the_clock_is_told() -> None:
     late = DirectoryStatus(engine="sqlite", ok=True, latency_ms=1.0, ahead_s=86_400.0)
     text = show(told(late, late, late), as_json=False)
     assert text.endswith("directory sqlite: 1.0 ms, its time runs 86400 s ahead of the clock")
+
+
+def test_each_node_says_its_version_its_age_and_its_own_way_to_the_directory() -> None:
+    status = told(WELL, FULL, None)
+    assert show(status, as_json=False).splitlines()[1:5] == [
+        "node     role      version     up  load1  cost  in flight   done   heard  directory",
+        "n1       leader    0.1.0      9 s   0.50  1.00          0      7   10 ms     1.2 ms",
+        "n2       follower  0.1.0      9 s   0.50  1.00          0      7   10 ms    trouble",
+        "n3       down",
+    ]
+
+
+def test_a_drained_and_a_deaf_node_are_seen_as_such() -> None:
+    status = told(WELL, WELL, WELL)
+    status["nodes"][1]["draining"] = status["nodes"][2]["deaf"] = True
+    assert [line.split()[1] for line in show(status, as_json=False).splitlines()[2:5]] == ["leader", "draining", "deaf"]
+
+
+def test_versions_that_differ_are_said() -> None:
+    status = told(WELL, WELL, WELL)
+    assert "different versions" not in show(status, as_json=False)
+    status["nodes"][2]["program"] = "0.2.0"
+    assert "different versions" in show(status, as_json=False)
+
+
+def test_what_a_node_says_cannot_drive_the_terminal() -> None:
+    status = told(WELL, FULL, WELL)
+    status["nodes"][0]["program"] = "\x1b[2J"
+    status["nodes"][1]["directory"]["error"] = "\x1b]0;title\x07gone"
+    assert "\x1b" not in show(status, as_json=False)

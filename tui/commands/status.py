@@ -1,14 +1,22 @@
 """`glimpse status` and `glimpse order`: what the nodes say of themselves, and what an operator tells them."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import anyio
+import click
 import orjson
 
 from shared.cluster import load_cluster
 from shared.errors import InvalidInput
 from tui.common.user_paths import find_cluster
+from tui.common.wording import lasting, latency, plain
 from tui.operator import Operator
+
+_VERSION_CELLS: Final = 8
+_TROUBLE_CELLS: Final = 300
 
 
 async def status_of(cluster: Path | None) -> dict[str, Any]:
@@ -16,6 +24,25 @@ async def status_of(cluster: Path | None) -> dict[str, Any]:
     file = find_cluster(cluster)
     async with Operator(load_cluster(file), file) as operator:
         return await operator.status()
+
+
+async def watch_status(cluster: Path | None, every_s: float, deliver: Callable[[dict[str, Any]], None]) -> None:
+    """Hand the state of a cluster to `deliver` again and again, until cancelled."""
+    file = find_cluster(cluster)
+    async with Operator(load_cluster(file), file) as operator:
+        while True:
+            deliver(await operator.status())
+            await anyio.sleep(every_s)
+
+
+def echo(status: dict[str, Any], *, as_json: bool) -> None:
+    """Print one of the states that are watched: in the place of the last one on a terminal, else after it."""
+    if as_json:
+        click.echo(orjson.dumps(status))
+        return
+    if sys.stdout.isatty():
+        click.clear()
+    click.echo(show(status, as_json=False) + "\n")
 
 
 async def give_order(cluster: Path | None, name: str, order: str, value: str) -> None:
@@ -37,26 +64,54 @@ def show(status: dict[str, Any], *, as_json: bool) -> str:
     """Return the state as text or JSON."""
     if as_json:
         return orjson.dumps(status, option=orjson.OPT_INDENT_2).decode()
-    lines = [f"leader {status['leader'] or 'none'}, term {status['term']}"]
-    troubles = []
-    lines.append(f"{'node':8}{'role':10}{'load1':>7}{'cost':>7}{'in flight':>11}{'done':>8}{'heard ms':>10}")
-    for node in status["nodes"]:
-        if node["role"] == "down":
-            lines.append(f"{node['name']:8}down")
-            if "trouble" in node:
-                troubles.append(f"  {node['name']}: {node['trouble']}")
-            continue
-        role = "draining" if node["draining"] else node["role"]
-        heard = "-" if node["heartbeat_age_ms"] is None else f"{node['heartbeat_age_ms']:.0f}"
-        lines.append(
-            f"{node['name']:8}{role:10}{node['load1']:7.2f}{node['cost']:7.2f}{node['in_flight']:11d}"
-            f"{node['requests_done']:8d}{heard:>10}"
-        )
-        if not node["directory"]["ok"]:
-            troubles.append(f"  {node['name']}: {_trouble(node['directory'])}")
     directory = status["directory"]
-    lines.append(f"directory {directory['engine'] or 'unknown'}: {_summary(directory)}")
-    return "\n".join(lines + troubles)
+    return "\n".join(
+        [
+            f"leader {status['leader'] or 'none'}, term {status['term']}",
+            _line("node", "role", "version", "up", "load1", "cost", "in flight", "done", "heard", "directory"),
+            *(_node_line(node) for node in status["nodes"]),
+            f"directory {directory['engine'] or 'unknown'}: {_summary(directory)}",
+            *_troubles(status["nodes"]),
+        ]
+    )
+
+
+def _line(name: str, role: str, version: str, up: str, *rest: str) -> str:
+    """Return a line of the table: words to the left, numbers to the right; 80 cells with names of up to eight."""
+    numbers = zip(rest, (7, 6, 11, 7, 8, 11), strict=True)
+    return f"{name:8} {role:9} {version:8}{up:>6}" + "".join(f"{text:>{cells}}" for text, cells in numbers)
+
+
+def _node_line(node: dict[str, Any]) -> str:
+    if node["role"] == "down":
+        return f"{node['name']:8} down"
+    directory = node["directory"]
+    return _line(
+        node["name"],
+        "deaf" if node["deaf"] else "draining" if node["draining"] else node["role"],
+        plain(node["program"], _VERSION_CELLS) or "?",
+        lasting(node["uptime_s"]),
+        f"{node['load1']:.2f}",
+        f"{node['cost']:.2f}",
+        str(node["in_flight"]),
+        str(node["requests_done"]),
+        latency(None if (age_ms := node["heartbeat_age_ms"]) is None else age_ms / 1000),
+        latency(directory["latency_ms"] / 1000) if directory["ok"] else "trouble",
+    )
+
+
+def _troubles(nodes: list[dict[str, Any]]) -> list[str]:
+    """Return what is not as it should be, a line each."""
+    lines = []
+    for node in nodes:
+        if "trouble" in node:
+            lines.append(f"  {node['name']}: {plain(node['trouble'], _TROUBLE_CELLS)}")
+        if node["role"] != "down" and not node["directory"]["ok"]:
+            lines.append(f"  {node['name']}: {plain(_trouble(node['directory']), _TROUBLE_CELLS)}")
+    versions = {node["program"] for node in nodes if node["role"] != "down"}
+    if len(versions) > 1:
+        lines.append("  The nodes run different versions of Glimpse; that is meant for the time of an upgrade only.")
+    return lines
 
 
 def _summary(directory: dict[str, Any]) -> str:
