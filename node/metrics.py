@@ -69,7 +69,13 @@ class NodeCollector(Collector):
 def families(taken: NodeSnapshot) -> list[Metric]:
     """Return the metrics of a snapshot. Every one carries the node's name."""
     node = taken.name
-    return [*_election(taken, node), *_work(taken, node), *_requests(taken, node), *_network(taken, node)]
+    return [
+        *_election(taken, node),
+        *_work(taken, node),
+        *_room(taken, node),
+        *_requests(taken, node),
+        *_network(taken, node),
+    ]
 
 
 def _gauge(name: str, text: str, node: str, value: float) -> Metric:
@@ -186,6 +192,20 @@ def _work(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     latency_ms = taken.directory.latency_ms
     if latency_ms is not None:
         yield _gauge("glimpse_directory_latency_seconds", "How long it took to.", node, latency_ms / 1000)
+
+
+def _room(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
+    if taken.room is not None:
+        yield _gauge("glimpse_directory_bytes", "Bytes that the directory takes.", node, taken.room.directory_bytes)
+        yield _gauge("glimpse_held_bytes", "Bytes of copies that wait for viewers.", node, taken.room.held_bytes)
+    yield _labelled(
+        GaugeMetricFamily,
+        "glimpse_disk_free_bytes",
+        "Room that is left on the disk of the node's folder, and of the directory's where the node keeps it.",
+        ("folder",),
+        node,
+        [((folder,), free) for folder, free in sorted(taken.free_bytes.items())],
+    )
 
 
 def _requests(taken: NodeSnapshot, node: str) -> Iterator[Metric]:

@@ -4,13 +4,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import psutil
 
 from node.control import Control
 from node.coordination import CoordinationTable, cost, priority
-from node.directory import Directory, how_far_ahead
+from node.directory import Directory, RoomTaken, how_far_ahead, room_taken
 from node.encoder import Encoder
 from node.histogram import Histogram
 from node.lane import Lane
@@ -24,6 +28,7 @@ from shared.net.endpoint import Endpoint
 from shared.text import clean
 
 _PROCESS_EVERY_S = 1.0
+_ROOM_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,10 @@ class NodeSnapshot:
     """What it has not carried, in datagrams, by reason."""
 
     directory: DirectoryStats
+    room: RoomTaken | None
+    """None while it was not measured: only nodes that serve metrics do."""
+    free_bytes: Mapping[str, int]
+    """Room that is left on the disk of each of a node's folders, as it was measured last."""
     epoch: int
     recoveries: int
     frozen: int
@@ -187,6 +196,8 @@ class NodeStats:
         self._cpu_percent = 0.0
         self._read_totals()
         self.directory = DirectoryStats(directory.engine, directory.ok, None, writable=directory.writable)
+        self._room: RoomTaken | None = None
+        self._free_bytes: dict[str, int] = {}
 
     def _read_process(self, now: float) -> None:
         """Measure the process anew, at most once a second: what it used since the last time."""
@@ -215,6 +226,18 @@ class NodeStats:
             self._directory.engine, ok, latency_ms, clean(error, max_chars=160), writable, ahead_s
         )
         return self.directory
+
+    async def keep_measuring(self, folder: Path) -> None:
+        """Measure again and again, until cancelled, what the directory takes and what is left on the node's disks."""
+        folders = {"node": folder, "directory": self._directory.folder}
+        while True:
+            with suppress(GlimpseError):  # that the directory cannot be asked is said by `ping`
+                self._room = await self._directory.read(room_taken(self._directory.engine))
+            for what, place in folders.items():
+                if place is not None:
+                    usage = await anyio.to_thread.run_sync(psutil.disk_usage, str(place))
+                    self._free_bytes[what] = usage.free
+            await anyio.sleep(_ROOM_EVERY_S)
 
     def snapshot(self) -> NodeSnapshot:
         """Return the node as it is now; of the directory, what the last `ping` found."""
@@ -287,6 +310,8 @@ class NodeStats:
             relayed_bytes=handler.meetings.table.bytes,
             relay_refused=dict(handler.meetings.table.refused),
             directory=self.directory,
+            room=self._room,
+            free_bytes=self._free_bytes,
             epoch=self.remembering.epoch,
             recoveries=self.remembering.recoveries,
             frozen=self.remembering.frozen,

@@ -357,9 +357,11 @@ class NodeServer:
     def _serve_metrics(self, stack: AsyncExitStack, stats: NodeStats) -> None:
         if self._metrics is None:
             return
+        assert self._tasks is not None
         from node.metrics import serving_metrics  # only who asks for metrics pays for the library
 
         stack.enter_context(serving_metrics(stats, asyncio.get_running_loop(), *self._metrics))
+        self._tasks.start_soon(stats.keep_measuring, self._folder)
 
     def _from_peer(self, parts: _Parts, session: Session, data: bytes) -> None:
         message: PeerToNode | WatchMessage = decode(data, PeerToNode | WatchMessage, cap_bytes=MAX_MESSAGE_BYTES)

@@ -30,7 +30,7 @@ from node.directory.interface import (
 from node.directory.marks import Marks, read_marks
 from node.directory.recovery import Recovered, recover
 from node.directory.sqlite import SqliteDirectory
-from node.directory.upkeep import directory_time, how_far_ahead, read_epoch
+from node.directory.upkeep import RoomTaken, directory_time, how_far_ahead, read_epoch, room_taken
 from node.directory.url import SqliteUrl, parse_directory_url
 from shared.config import Timing
 
@@ -45,6 +45,7 @@ __all__ = [
     "Outcome",
     "Query",
     "Recovered",
+    "RoomTaken",
     "Row",
     "Rows",
     "StatementFailed",
@@ -59,6 +60,7 @@ __all__ = [
     "read_epoch",
     "read_marks",
     "recover",
+    "room_taken",
 ]
 
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar, Final
 
 import anyio
@@ -46,6 +47,11 @@ class Directory(ABC):
         self.acknowledged = AcknowledgedCommits()
         """What this node knows of its own commits."""
         self._answers = True
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files are; None where a server keeps them."""
+        return None
 
     @abstractmethod
     async def read(self, transaction: Transaction[T]) -> T:

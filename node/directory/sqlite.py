@@ -70,6 +70,7 @@ class SqliteDirectory(Directory):
         super().__init__(timing, CLOCK, writer)
         self._closed = False
         deadline = time.monotonic() + timing.directory_deadline_s
+        self._folder = path.parent
         self._users = FileUsers(path)
         self._files: list[File] = []
         try:
@@ -105,6 +106,11 @@ class SqliteDirectory(Directory):
             return SqliteDirectory(path, timing, writer)
 
         return await anyio.to_thread.run_sync(build)
+
+    @property
+    def folder(self) -> Path:
+        """See `Directory.folder`."""
+        return self._folder
 
     def _migrate(self, deadline: float) -> None:
         self._writer.begin(deadline)

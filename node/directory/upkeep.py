@@ -1,9 +1,10 @@
 """Transactions about the directory itself: sweeping, probing, its time, its epoch, and whose it is."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Final
 
-from node.directory.interface import Query, Step, Transaction, Tx
+from node.directory.interface import EngineName, Query, Step, Transaction, Tx
 from shared.config import REQUEST_ROW_KEPT_S
 
 SWEEP_BATCH_ROWS: Final = 500
@@ -50,6 +51,34 @@ def how_far_ahead(tx: Tx) -> Step[float]:
     yield from ()
     ahead_s = tx.now - tx.clock
     return ahead_s if ahead_s > SLEWED_S else 0.0
+
+
+_SIZE: Final[dict[EngineName, str]] = {
+    "sqlite": "SELECT page_count * page_size AS n FROM pragma_page_count(), pragma_page_size()",
+    "mysql": (
+        "SELECT COALESCE(SUM(data_length + index_length), 0) AS n FROM information_schema.tables "
+        "WHERE table_schema = DATABASE()"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoomTaken:
+    """What the directory takes, in bytes: all of it, and the copies in it that are held for viewers who are away."""
+
+    directory_bytes: int
+    held_bytes: int
+
+
+def room_taken(engine: EngineName) -> Transaction[RoomTaken]:
+    """Measure the directory. A server's own figure may be some minutes old."""
+
+    def run(_tx: Tx) -> Step[RoomTaken]:
+        whole = yield Query(_SIZE[engine])
+        held = yield Query("SELECT COALESCE(SUM(size), 0) AS n FROM held_copies")
+        return RoomTaken(int(whole.scalar()), int(held.scalar()))
+
+    return run
 
 
 def directory_time(tx: Tx) -> Step[float]:

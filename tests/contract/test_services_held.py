@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from node.directory import room_taken
 from node.services import held
 from shared.config import HELD_PART_BYTES, REQUEST_LIMITS
 from shared.records import decode_record, encode_record
@@ -64,6 +65,19 @@ async def limited(place, **limits):
     services._environment = replace(before, limits=replace(REQUEST_LIMITS, **limits))
     yield
     services._environment = before
+
+
+async def test_the_room_that_copies_take_is_measured(place, ann, bob):
+    async def measured():
+        return await place.directory.read(room_taken(place.directory.engine))
+
+    empty = await measured()
+    assert empty.directory_bytes > 0
+    assert empty.held_bytes == 0
+    copy = Copy(ann, (await ann.give(bob, await ann.image(), 3)).operation.grant)
+    await copy.leave()
+    assert (await measured()).held_bytes == SIZE
+    assert (await measured()).directory_bytes >= empty.directory_bytes
 
 
 async def test_a_copy_waits_until_its_viewer_has_it(place, ann, bob):

@@ -58,6 +58,7 @@ def test_nodes_tell_prometheus_what_they_do(cluster: RunningCluster, base_port: 
         assert found["glimpse_network_bytes_total"] > 0
         assert found["glimpse_process_cpu_seconds_total"] > 0
     assert sum(found["glimpse_requests_total"] for found in scraped) >= 60
+    wait_until(lambda: {"glimpse_directory_bytes", "glimpse_disk_free_bytes"} <= scrape(base_port).keys())
 
 
 def look(port: int, path: str) -> tuple[int, str]:

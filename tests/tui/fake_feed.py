@@ -488,6 +488,8 @@ class FakeCloud:
             epoch=1,
             recoveries=0,
             frozen=0,
+            room=None,
+            free_bytes={},
         )
 
     def _links(self, node: FakeNode) -> Iterator[LinkSnapshot]:

@@ -1,6 +1,7 @@
 """A snapshot of a node in which no two figures are the same, for what is told of it."""
 
 from node.coordination import CoordinationTable, NodeState
+from node.directory import RoomTaken
 from node.histogram import Histogram
 from node.node_stats import DirectoryStats, LinkSnapshot, NodeSnapshot
 from node.roles import Role
@@ -73,6 +74,8 @@ def taken_snapshot() -> NodeSnapshot:
         relayed_bytes=1_100_000,
         relay_refused={"beyond its share": 4, "no such pair": 1},
         directory=DirectoryStats("sqlite", False, 1.5, "The disk is full.", False, 3_600.0),
+        room=RoomTaken(5_000_000, 70_000),
+        free_bytes={"node": 8_000_000_000, "directory": 9_000_000_000},
         epoch=2,
         recoveries=1,
         frozen=12,

@@ -84,6 +84,9 @@ def test_names_and_labels_follow_the_conventions() -> None:
         ("glimpse_directory_writable", {}, 0),
         ("glimpse_directory_ahead_seconds", {}, 3_600),
         ("glimpse_process_cpu_seconds_total", {}, 1.25),
+        ("glimpse_directory_bytes", {}, 5_000_000),
+        ("glimpse_held_bytes", {}, 70_000),
+        ("glimpse_disk_free_bytes", {"folder": "directory"}, 9_000_000_000),
     ],
 )
 def test_values_are_those_of_the_node(name: str, labels: dict[str, str], value: float) -> None:
