@@ -17,7 +17,7 @@ import pytest
 from tests.integration.cluster import GLIMPSE, Fault, RunningCluster
 from tests.patience import PATIENCE_S
 from tests.photos import large_jpeg, photo
-from tests.tui.terminal import Terminal
+from tests.tui.terminal import LONE_ESCAPE, Terminal
 from tui.peer import Peer
 from tui.peer.models import ViewLogEntry
 
@@ -102,7 +102,7 @@ def register(terminal: Terminal, name: str) -> None:
     terminal.type(name)
     terminal.press("enter")
     terminal.wait_for("Your account is ready")
-    terminal.press("escape")
+    terminal.type(LONE_ESCAPE)
     terminal.wait_for("leads")
 
 

@@ -20,9 +20,11 @@ from tests.patience import PATIENCE_S
 
 _ALTERNATE_SCREEN = 1049
 _BETWEEN_FRAMES_S = 0.1
-KEYS = {
+LONE_ESCAPE = "\x1b"
+"""What most terminals send for the escape key. With what comes right after it, it is another key, held with Alt."""
+KEYS = {  # each unmistakable, however many come at once
     "enter": "\r",
-    "escape": "\x1b",
+    "escape": "\x1b[27u",  # as terminals with the keyboard protocol of Kitty send it
     "tab": "\t",
     "up": "\x1b[A",
     "down": "\x1b[B",
