@@ -56,6 +56,27 @@ def test_commands_exist(page: Path) -> None:
     assert not wrong
 
 
+# --- What is said -----------------------------------------------------------------------------------------------------
+def words_of_the_program() -> Iterator[str]:
+    """Yield every text in the program, with `…` for what is put into it."""
+    for package in ("shared", "node", "tui"):
+        for file in (ROOT / package).rglob("*.py"):
+            for part in ast.walk(ast.parse(text_of(file))):
+                if isinstance(part, ast.JoinedStr):
+                    yield "".join(str(piece.value) if isinstance(piece, ast.Constant) else "…" for piece in part.values)
+                elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
+
+
+def test_messages_that_are_explained_are_said() -> None:
+    """In the page, `…` also stands for the end of a message."""
+    rows = re.findall(r"^\| `(.+?)` \|", text_of(DOCS / "troubleshooting.md"), re.MULTILINE)
+    assert len(rows) > 40
+    said = "\n".join({text.replace("\n", " ") for text in words_of_the_program()})
+    unknown = [row for row in rows if not re.search(".*".join(map(re.escape, row.strip("…").strip().split("…"))), said)]
+    assert unknown == []
+
+
 def has_module(name: str) -> bool:
     spec = importlib.util.find_spec(name)
     return spec is not None and (spec.submodule_search_locations is None or has_module(f"{name}.__main__"))
