@@ -43,7 +43,7 @@ from shared.config import MAX_MESSAGE_BYTES
 from shared.decoding.children import CHILDREN
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.identity import public_key
-from shared.logs import log_to
+from shared.logs import end_log, log_to
 from shared.net.endpoint import Endpoint, Incoming, IncomingOffer, Session
 from shared.net.partial_store import MemoryPartials
 from shared.parent_watch import until_orphaned
@@ -122,11 +122,13 @@ class NodeServer:
                 " bundle belongs here, or the node has no place in the cluster any more."
             )
         self.begins_anew = False
-        """Whether `run` ended because a file was changed."""
+        """Whether `run` ended because a file was changed, or to read them all again."""
         self._metrics = metrics
         self._sockets: tuple[socket.socket | None, socket.socket | None] = sockets or (None, None)
         self._name = name
         self._parent = parent
+        self._ends_with_terminal = parent is not None or os.isatty(0)
+        """Whether SIGHUP means that the terminal is gone, and not what it means to services."""
         self._stop = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._keeping: set[Session] = set()
@@ -141,8 +143,10 @@ class NodeServer:
         self.stop()
 
     async def run(self) -> None:
-        """Serve until `stop`, SIGTERM or SIGINT. Raises `Unavailable` if the directory cannot be opened,
-        `InvalidInput` if an address is taken."""
+        """Serve until `stop`, SIGTERM, SIGINT, or a terminal that goes away; a service begins anew on SIGHUP.
+
+        Raises `Unavailable` if the directory cannot be opened, `InvalidInput` if an address is taken.
+        """
         async with AsyncExitStack() as stack:
             directory = await stack.enter_async_context(
                 open_directory(self._settings.directory_url, timing=self._cluster.timing, writer=self._name)
@@ -440,11 +444,28 @@ class NodeServer:
         parts.feed.closed(session)
 
     async def _watch_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for received in signals:
-                log.info("asked to stop", extra={"signal": received.name})
-                self.stop()
-                return
+                if received == signal.SIGHUP and not self._ends_with_terminal:
+                    await self._read_files_again()
+                else:
+                    log.info("asked to stop", extra={"signal": received.name})
+                    self.stop()
+                if self._stop.is_set():
+                    return
+
+    async def _read_files_again(self) -> None:
+        """Begin anew by the files as they are now, if a node can run by them."""
+        try:
+            await anyio.to_thread.run_sync(NodeServer, self._name, self._file)
+        except GlimpseError as error:
+            log.warning(
+                "told to read its files again, which no node can run by: it goes on as before",
+                extra={"reason": str(error)},
+            )
+        else:
+            log.info("reads its files again")
+            self.begin_anew()
 
     async def _watch_parent(self, parent: int) -> None:
         """Stop when the process that started this one is gone, however it went."""
@@ -499,20 +520,24 @@ def serve(
 
     `file` is the cluster file; its folder has the node's own file, and takes its log and audit log. `metrics` is the
     host and port to serve Prometheus metrics on, if any. `sockets` are the descriptors of sockets that the starting
-    process has bound to the node's port for requests and to the one for nodes. The node begins anew where its files
-    are changed by an operator's order. Raises `UserError`, before anything of the node is touched, if it runs already;
-    `InvalidInput` for descriptors that are no sockets, and for a cluster file that does not name the node (any more);
-    otherwise as `NodeServer`.
+    process has bound to the node's port for requests and to the one for nodes. The node begins anew, with its log
+    opened again, where its files are changed by an operator's order and, as a service, on SIGHUP.
+
+    Raises `UserError`, before anything of the node is touched, if it runs already; `InvalidInput` for descriptors that
+    are no sockets, and for a cluster file that does not name the node (any more); otherwise as `NodeServer`.
     """
     _give_memory_back()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     load_cluster(file).node(name)
     with running_once(file.parent, name):
-        log_to(file.parent / f"node-{name}.log", log_level)
         taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))
         while True:
-            server = NodeServer(name, file, parent=parent, metrics=metrics, sockets=taken_over)
-            anyio.run(server.run)
+            handler = log_to(file.parent / f"node-{name}.log", log_level)
+            try:
+                server = NodeServer(name, file, parent=parent, metrics=metrics, sockets=taken_over)
+                anyio.run(server.run)
+            finally:
+                end_log(handler)
             if not server.begins_anew:
                 return
             if name not in {node.name for node in load_cluster(file).nodes}:

@@ -55,7 +55,9 @@ class Machines:
         """Start nodes, and return once the cloud has a leader and these nodes."""
         for name in names:
             command = [*GLIMPSE, "node", "--cluster", str(self.folder / name / "cluster.toml"), "--name", name]
-            self.processes[name] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            self.processes[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
 
         def there() -> bool:
             status = json.loads(self.status())
@@ -98,6 +100,31 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         yield found
     finally:
         found.stop()
+
+
+def uptime_s(machines: Machines, name: str) -> float:
+    """Return for how long a node has been up, 0 while it does not answer."""
+    [node] = [node for node in json.loads(machines.status())["nodes"] if node["name"] == name]
+    return float(node.get("uptime_s", 0.0))
+
+
+def test_a_service_that_is_told_to_reload_reads_its_files_and_opens_its_log_again(machines: Machines) -> None:
+    """Whatever rotates logs moves them away first. Files that no node can run by are not what ends a node."""
+    process, folder = machines.processes["n3"], machines.folder / "n3"
+    log, file = folder / "node-n3.log", node_file(folder, "n3")
+    log.rename(folder / "rotated.log")
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: log.exists() and '"ready"' in log.read_text())
+    assert '"drained"' in (folder / "rotated.log").read_text()
+    wait_until(lambda: uptime_s(machines, "n3") > 0)
+    good = file.read_text()
+    file.write_text(good.replace("private_key", "privat_key"))
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "it goes on as before" in log.read_text())
+    file.write_text(good)
+    assert uptime_s(machines, "n3") > 0
+    assert log.read_text().count('"ready"') == 1
+    assert process.poll() is None
 
 
 class Load:

@@ -19,6 +19,7 @@ from shared.cluster import load_cluster
 from tests.integration.cluster import GLIMPSE, RunningCluster
 from tests.patience import PATIENCE_S, wait_until
 from tests.ports import can_be_bound, free_ports
+from tests.tui.terminal import Terminal
 from tui.commands import up
 from tui.commands.status import status_of
 
@@ -182,6 +183,19 @@ def test_no_node_outlives_the_command_that_started_it(tmp_path: Path) -> None:
     assert "running already" in second.stderr
     running.kill()
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+
+def test_up_ends_in_order_when_its_terminal_goes_away(tmp_path: Path) -> None:
+    """A window that is closed: the nodes share its terminal, and are told of it too."""
+    folder = tmp_path / "cluster"
+    with Terminal(
+        [*GLIMPSE, "up", "--data", str(folder), "--base-port", str(free_ports(6))], env=dict(os.environ)
+    ) as up:
+        up.wait_for("ready leader=")
+        up.hang_up()
+        assert up.process.wait(PATIENCE_S) == 0
+    for name in ("n1", "n2", "n3"):
+        assert '"drained"' in (folder / f"node-{name}.log").read_text()
 
 
 def test_up_tells_of_a_dead_node_at_once_and_ends_when_none_is_left(tmp_path: Path) -> None:

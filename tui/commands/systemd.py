@@ -19,6 +19,8 @@ After=network-online.target
 Type=notify
 User=$user
 ExecStart=$program node --cluster $folder/cluster.toml --name $name
+# Drains, then begins anew by its files as they are, with its log opened again.
+ExecReload=/bin/kill -HUP $$MAINPID
 # Ends in order: leadership is handed over, what is in hand is finished.
 TimeoutStopSec=30
 Restart=on-failure

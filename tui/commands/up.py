@@ -311,9 +311,9 @@ async def _stop(processes: dict[str, anyio.abc.Process]) -> None:
 
 
 async def up(place: ClusterFolder, say: Callable[[str], None], metrics: tuple[str, int] | None = None) -> int:
-    """Run a cluster until SIGTERM or SIGINT, or until no node is left; return the exit code. `metrics` as in `running`.
+    """Run a cluster until SIGTERM, SIGINT or SIGHUP, or until no node is left; return the exit code.
 
-    Whatever happens to a node is said at once.
+    Whatever happens to a node is said at once. `metrics` as in `running`.
     """
     if metrics is not None and metrics[1] + len(place.cluster.nodes) > 65_536:
         raise InvalidInput("The port for metrics must leave room for one port a node below 65536.")
@@ -331,7 +331,7 @@ async def up(place: ClusterFolder, say: Callable[[str], None], metrics: tuple[st
         async for _ in signals:
             over.set()
 
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until_told, signals)
             async with running(place, died=died, metrics=metrics):
