@@ -8,17 +8,18 @@ long holds up other such covers and nobody else.
 
 from contextlib import nullcontext
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
 from shared.decoding.cancelling import cancellable
 from shared.errors import LocalError, Refused
-from shared.stego import container
-from shared.stego.covers import cover_bytes, owner_cover
-from shared.stego.rights_strip import Pixels
+from shared.stego.sizes import cover_bytes
 from shared.wire.refusals import RefusalCode
+
+if TYPE_CHECKING:
+    from shared.stego.rights_strip import Pixels
 
 _LARGE_BYTES: Final = 8_000_000
 """Covers whose pixels take this much and more: of sealed pictures from half a megabyte on."""
@@ -62,7 +63,7 @@ class Encoder:
                     png = await self._hide(payload, record, image_id, None)
                 else:
                     async with self._covers:
-                        pixels = await cancellable(owner_cover, cover, len(payload))
+                        pixels = await cancellable(_owner_cover, cover, len(payload))
                         del cover  # up to 11 MB that are of no more use
                         png = await self._hide(payload, record, image_id, pixels)
         except LocalError as error:
@@ -72,7 +73,7 @@ class Encoder:
         self.encoded += 1
         return png
 
-    async def _hide(self, payload: bytes, record: bytes, image_id: bytes, cover: Pixels | None) -> bytes:
+    async def _hide(self, payload: bytes, record: bytes, image_id: bytes, cover: "Pixels | None") -> bytes:
         async with self._turns:
             png, work_s = await to_thread.run_sync(_timed_hide, payload, record, image_id, cover, limiter=self._threads)
             if self.slowdown > 1.0:
@@ -80,8 +81,19 @@ class Encoder:
         return png
 
 
-def _timed_hide(payload: bytes, record: bytes, image_id: bytes, cover: Pixels | None) -> tuple[bytes, float]:
+# What works on pixels is imported in the threads, by the first picture: numpy is a seventh of what a node's start would
+# cost, and many a node starts and ends without one.
+def _owner_cover(picture: bytes, payload_bytes: int) -> "Pixels":
+    """See `shared.stego.covers.owner_cover`."""
+    from shared.stego.covers import owner_cover
+
+    return owner_cover(picture, payload_bytes)
+
+
+def _timed_hide(payload: bytes, record: bytes, image_id: bytes, cover: "Pixels | None") -> tuple[bytes, float]:
     """Return the PNG and the seconds that it took."""
+    from shared.stego import container
+
     started = perf_counter()
     png = container.hide_in(cover, payload, record, image_id=image_id)
     return png, perf_counter() - started

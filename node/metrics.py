@@ -24,10 +24,10 @@ from prometheus_client.registry import Collector
 
 from node.health import hindrances
 from node.node_stats import NodeSnapshot, NodeStats
-from node.reports import PROGRAM
 from node.roles import Role
 from shared.config import PROTOCOL_VERSION
 from shared.errors import InvalidInput
+from shared.version import VERSION
 from shared.wire import operations
 from shared.wire.feed_messages import LATENCY_BOUNDS_MS, Happening
 
@@ -112,7 +112,7 @@ def _histogram(name: str, text: str, node: str, counts: Sequence[int], sum_ms: f
 
 def _election(taken: NodeSnapshot, node: str) -> Iterator[Metric]:
     text = "1; the version of Glimpse and the protocol that it speaks are labels."
-    labels = (PROGRAM, str(PROTOCOL_VERSION))
+    labels = (VERSION, str(PROTOCOL_VERSION))
     yield _labelled(GaugeMetricFamily, "glimpse_build_info", text, ("version", "protocol"), node, [(labels, 1.0)])
     yield _gauge("glimpse_node_uptime_seconds", "Since this life of the node began.", node, taken.uptime_s)
     yield _labelled(

@@ -1,7 +1,6 @@
 """What a node tells of itself when it is asked: the state of the cloud to peers, its own to operators."""
 
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import msgspec
@@ -16,6 +15,7 @@ from node.services.operations import Services
 from shared.config import MAX_MESSAGE_BYTES
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint, Session
+from shared.version import VERSION
 from shared.wire.base import PathAddress
 from shared.wire.codec import encode
 from shared.wire.peer_messages import (
@@ -28,10 +28,6 @@ from shared.wire.peer_messages import (
     StatusReport,
 )
 
-try:
-    PROGRAM = version("glimpse")[:32]
-except PackageNotFoundError:  # run from a checkout that is not installed
-    PROGRAM = "unknown"
 _DROP_REASONS: Final = 64
 """Most reasons for dropped datagrams that a status tells."""
 
@@ -111,7 +107,7 @@ class Reports:
         own = msgspec.structs.replace(
             node_status(taken),
             cluster=self._cluster_version,
-            program=PROGRAM,
+            program=VERSION,
             clock=round(self._wall_clock(), 3),
         )
         report = StatusReport(request=query.request, status=own, directory=directory_status(taken))

@@ -40,7 +40,6 @@ from node.settings import change_node_settings, load_node_settings, node_file
 from node.telemetry import Telemetry
 from shared.cluster import MAX_CLUSTER_BYTES, load_cluster, parse_cluster, read_cluster_file
 from shared.config import MAX_MESSAGE_BYTES
-from shared.decoding.children import CHILDREN
 from shared.errors import GlimpseError, InvalidInput, MalformedMessage, UserError
 from shared.identity import public_key
 from shared.logs import end_log, log_to
@@ -166,7 +165,6 @@ class NodeServer:
             tasks.start_soon(parts.following.run)
             tasks.start_soon(parts.feed.run)
             tasks.start_soon(self._sweep, directory, parts.services)
-            tasks.start_soon(anyio.to_thread.run_sync, CHILDREN.warm)
             tasks.start_soon(supervision.keep_watchdog)
             log.info("ready", extra={"node": self._name, "pid": os.getpid()})
             supervision.notify(supervision.READY)

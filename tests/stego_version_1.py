@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.stego.keyed import Stream
 from shared.stego.png import HEAD_BYTES, NONE, SIGNATURE, UP, chunk, refiltered
-from shared.stego.rights_strip import strip_rows
+from shared.stego.sizes import strip_rows
 from tests.stego_files import Picture
 
 _HEADER = struct.Struct(">2sBBI8s")

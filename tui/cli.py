@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from shared.errors import GlimpseError, InvalidInput
+from shared.version import VERSION
 from tui.cli_cluster import cluster
 from tui.cli_common import (
     FILE,
@@ -36,7 +37,7 @@ _ORDERS = ["deaf", "token", "policy", "lead", "step_down", "drain", "undrain", "
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="glimpse", message="glimpse %(version)s")
+@click.version_option(VERSION, message="glimpse %(version)s")
 def glimpse() -> None:
     """Share pictures for a counted number of views."""
 

@@ -5,7 +5,7 @@ from typing import Final
 from shared.config import MAX_ORIGINAL_BYTES, MAX_SEALED_BYTES, RIGHTS_RECORD_BYTES
 from shared.errors import LocalError, MalformedMessage, Refused
 from shared.sealing import sealed_size
-from shared.stego.covers import cover_bytes
+from shared.stego.sizes import cover_bytes
 from shared.wire.operations import Encrypt
 from shared.wire.refusals import RefusalCode
 from shared.wire.upload import HEADER_BYTES, Upload, decode_upload

@@ -221,13 +221,6 @@ class Children:
             case _:
                 raise damaged(name)
 
-    def warm(self) -> None:
-        """Start a child ahead of its first picture, where none waits for one."""
-        with self._free:
-            wanted = not self._idle and not self._busy
-        if wanted:
-            self._start_another()
-
     def close(self) -> None:
         """End the children that wait. Those at work end with their pictures, or with this process."""
         with self._free:

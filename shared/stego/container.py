@@ -16,10 +16,11 @@ from shared.errors import DamagedStego, InvalidInput, StorageError
 from shared.files import replace_file
 from shared.stego import payload as hidden
 from shared.stego import png as files
-from shared.stego.covers import owner_cover, procedural_cover, tier_for
+from shared.stego.covers import owner_cover, procedural_cover
 from shared.stego.rewriting import Edit, Memory, edits_for, top_rows
 from shared.stego.rights_strip import Pixels, write_first_record, write_record
 from shared.stego.rights_strip import read_record as record_in
+from shared.stego.sizes import Size, tier_for
 
 _NOTHING: Final = "there is nothing to hide; choose a picture that is not empty."
 
@@ -41,7 +42,7 @@ def hide_in(cover: Pixels | None, payload: bytes, record: bytes, *, image_id: by
     if not payload:
         raise InvalidInput(_NOTHING)
     pixels = procedural_cover(tier_for(len(payload)), image_id) if cover is None else cover
-    rows = files.Size(pixels.shape[1], pixels.shape[0]).strip_rows
+    rows = Size(pixels.shape[1], pixels.shape[0]).strip_rows
     write_first_record(pixels[:rows], record, image_id)
     hidden.embed(pixels[rows:].reshape(-1), payload, image_id)
     return files.encode(pixels)
@@ -53,7 +54,7 @@ def reveal(png: bytes, *, image_id: bytes) -> bytes:
     Raises `DamagedStego` where nothing was hidden under this id, or where another program changed pixels.
     """
     pixels = files.decode(png)
-    rows = files.Size(pixels.shape[1], pixels.shape[0]).strip_rows
+    rows = Size(pixels.shape[1], pixels.shape[0]).strip_rows
     return hidden.extract(pixels[rows:].reshape(-1), image_id)
 
 
@@ -78,7 +79,7 @@ def replace_record(png: bytes, record: bytes, *, image_id: bytes) -> bytes:
     edits = edits_for(Memory(png), record, image_id)
     if edits is None:
         pixels = files.decode(png)
-        strip = pixels[: files.Size(pixels.shape[1], pixels.shape[0]).strip_rows]
+        strip = pixels[: Size(pixels.shape[1], pixels.shape[0]).strip_rows]
         strip[:] = write_record(strip, record, image_id)
         return files.encode(pixels)
     changed = bytearray(png)
@@ -166,7 +167,7 @@ def _opened(path: Path, mode: str) -> Iterator[BinaryIO]:
 def _strip_of(png: bytes) -> Pixels:
     """Return the rows that hold the record from a file of any layout."""
     pixels = files.decode(png)
-    return pixels[: files.Size(pixels.shape[1], pixels.shape[0]).strip_rows]
+    return pixels[: Size(pixels.shape[1], pixels.shape[0]).strip_rows]
 
 
 def _write_at(fd: int, data: bytes, at: int) -> None:

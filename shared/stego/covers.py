@@ -17,33 +17,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config import COVER_MEMORY_BYTES, MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX, TWO_BITS_ABOVE_BYTES
+from shared.config import COVER_MEMORY_BYTES, MAX_COVER_PIXELS, MIN_COVER_WIDTH_PX
 from shared.decoding.checks import check
 from shared.decoding.children import Decoded
 from shared.errors import InvalidInput
 from shared.stego.keyed import Stream
-from shared.stego.payload import TWO_BITS, capacity
 from shared.stego.pictures import decoded
-from shared.stego.png import Size, encode
-from shared.stego.rights_strip import Pixels, strip_rows
-
-TIERS: Final = (
-    Size(368, 276),
-    Size(640, 480),
-    Size(1024, 768),
-    Size(1600, 1200),
-    Size(2016, 1512),
-    Size(2880, 2160),
-    Size(4000, 3000),
-    Size(4608, 3456),
-)
-DEFAULT_TIER: Final = Size(640, 480)
-"""What stands for a picture that cannot be seen; also the size up to which an owner's cover is never made smaller."""
-
-_CODES: Final = ((32 * 1024, 5), (128 * 1024, 4), (512 * 1024, 3), (TWO_BITS_ABOVE_BYTES, 2))
-"""Up to how many bytes a cover is chosen so large that the payload fits by this code (`shared.stego.payload`).
-
-10 KB in the smallest tier keep 60 dB. A better code for larger payloads would multiply their files."""
+from shared.stego.png import encode
+from shared.stego.rights_strip import Pixels
+from shared.stego.sizes import DEFAULT_TIER, Size, fits, tier_for
 
 _PALETTES: Final = np.array(
     [
@@ -67,34 +49,6 @@ _GRAINS: Final = (96, 257)
 a half. How much it is would otherwise tell a cover with a payload, which adds to it, from one without."""
 _BLOCK_BYTES: Final = 1 << 16
 _DEFAULT_KEY: Final = b"dusk".ljust(16)
-
-
-def body_channels(width: int, height: int) -> int:
-    """Return the channels below the rights strip of a picture of this size."""
-    return max(height - strip_rows(width), 0) * width * 3
-
-
-def fits(payload_bytes: int, width: int, height: int) -> bool:
-    """Say whether a cover of this size holds the payload by the code that its length calls for."""
-    code = next((code for most, code in _CODES if payload_bytes <= most), TWO_BITS)
-    return payload_bytes <= capacity(body_channels(width, height), code)
-
-
-def tier_for(payload_bytes: int) -> Size:
-    """Return the smallest tier that holds the payload. Raises `InvalidInput` where none does."""
-    for tier in TIERS:
-        if fits(payload_bytes, tier.width, tier.height):
-            return tier
-    raise InvalidInput(f"{payload_bytes} bytes are more than the largest cover holds; make the picture smaller.")
-
-
-def cover_bytes(payload_bytes: int, *, is_drawn: bool) -> int:
-    """Return about how many bytes the pixels of a cover take that holds such a payload. Raises as `tier_for`.
-
-    One of the owner's choice may be a few percent larger, for its shape.
-    """
-    tier = tier_for(payload_bytes)
-    return 3 * (tier.pixels if is_drawn else max(tier.pixels, DEFAULT_TIER.pixels))
 
 
 def owner_cover(picture_bytes: bytes, payload_bytes: int) -> Pixels:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from shared.config import MAX_SEALED_BYTES, TWO_BITS_ABOVE_BYTES
 from shared.errors import DamagedStego, LocalError
 from shared.stego.keyed import Stream
+from shared.stego.sizes import HEADER_CHANNELS, TWO_BITS, capacity, group_channels
 
 Channels = NDArray[np.uint8]
 """The channels of the body in one row: red, green, blue of the first pixel and so on."""
@@ -33,11 +34,9 @@ Channels = NDArray[np.uint8]
 KEY_BYTES: Final = 16
 _HEADER: Final = struct.Struct(">2sBBI8s")
 """Magic, version, code, payload bytes, check of the payload."""
-HEADER_CHANNELS: Final = _HEADER.size * 8
+assert _HEADER.size * 8 == HEADER_CHANNELS
 _MAGIC: Final = b"Gl"
 _VERSION: Final = 2
-TWO_BITS: Final = 0
-"""The code of two bits in each channel: half the file of a large payload, and 5 dB less quality."""
 _CODES: Final = range(2, 8)
 """The other codes are the bits that a group of channels carries; with more, groups are longer than small bodies are."""
 _BLOCK_SYMBOLS: Final = 1 << 19
@@ -62,12 +61,6 @@ class Header:
     code: int
     payload_bytes: int
     check: bytes
-
-
-def capacity(channels: int, code: int) -> int:
-    """Return the payload bytes that a body of `channels` holds with a code, 0 where not even the header fits."""
-    room = max(channels - HEADER_CHANNELS, 0)
-    return room * 2 // 8 if code == TWO_BITS else room // _group(code) * code // 8
 
 
 def code_for(payload_bytes: int, channels: int) -> int:
@@ -149,14 +142,9 @@ def _check_of(payload: bytes, key: bytes) -> bytes:
 
 
 # --- Groups and symbols ----------------------------------------------------------------------------------------------
-def _group(code: int) -> int:
-    """Return how many channels carry one symbol."""
-    return 1 << (code - 1) if code else 1
-
-
 def _groups(channels: Channels, code: int) -> Channels:
     """Return channels as a view with a column for each group: the members of one lie far apart in the picture."""
-    members = _group(code)
+    members = group_channels(code)
     return channels[: len(channels) // members * members].reshape(members, -1)
 
 

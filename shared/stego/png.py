@@ -11,7 +11,6 @@ handed to it, in a child process with limits, so that nothing else in a hostile 
 
 import struct
 import zlib
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
 from typing import Final
@@ -19,12 +18,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config import MAX_ASPECT_RATIO, MAX_COVER_PIXELS, MAX_STEGO_BYTES, MIN_COVER_WIDTH_PX
+from shared.config import MAX_STEGO_BYTES
 from shared.decoding.children import CHILDREN
 from shared.decoding.task import Task
 from shared.errors import DamagedStego, UnusableImage
 from shared.stego.deflate import Compressor, Data
-from shared.stego.rights_strip import Pixels, strip_rows
+from shared.stego.rights_strip import Pixels
+from shared.stego.sizes import Size
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _IHDR: Final = struct.Struct(">IIBBBBB")
@@ -56,40 +56,6 @@ _NOT_OURS: Final = (
 def damaged() -> DamagedStego:
     """Return the error for a file that is no PNG as Glimpse writes it."""
     return DamagedStego(_NOT_OURS)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Width and height in pixels, and what follows from them."""
-
-    width: int
-    height: int
-
-    @property
-    def pixels(self) -> int:
-        """Width times height."""
-        return self.width * self.height
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row with its filter byte."""
-        return 1 + 3 * self.width
-
-    @property
-    def strip_rows(self) -> int:
-        """Top rows that belong to the rights record."""
-        return strip_rows(self.width)
-
-    @property
-    def usable(self) -> bool:
-        """Whether a stego image can have this size: caps what a hostile header can make us hold."""
-        width, height = self.width, self.height
-        return (
-            width >= MIN_COVER_WIDTH_PX
-            and self.pixels <= MAX_COVER_PIXELS
-            and max(width, height) <= MAX_ASPECT_RATIO * min(width, height) + 1
-            and height > self.strip_rows
-        )
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------

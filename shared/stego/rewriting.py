@@ -26,7 +26,6 @@ from shared.stego.png import (
     SIGNATURE,
     SUB,
     UP,
-    Size,
     can_unfilter,
     checksum,
     damaged,
@@ -36,6 +35,7 @@ from shared.stego.png import (
     unfiltered,
 )
 from shared.stego.rights_strip import Pixels, partners, record_channels, write_record
+from shared.stego.sizes import Size
 
 _CHUNK: Final = Struct(">I4s")
 _WHOLE_CHUNK_BYTES: Final = 1 << 20

@@ -28,23 +28,16 @@ from PIL import Image
 from shared.config import RIGHTS_RECORD_BYTES
 from shared.errors import DamagedStego, LocalError
 from shared.stego.keyed import Stream
+from shared.stego.sizes import MAX_LENGTH_DIGITS, STRIP_PIXELS
 
 Pixels = NDArray[np.uint8]
 """Rows, columns and the channels red, green, blue."""
 
-MAX_LENGTH_DIGITS: Final = len(str(RIGHTS_RECORD_BYTES))
-STRIP_PIXELS: Final = -(-(MAX_LENGTH_DIGITS + 1 + RIGHTS_RECORD_BYTES) * 8 // 3)
-"""Pixels that hold the longest record; one channel holds one bit."""
 _PREFIX_CHANNELS: Final = (MAX_LENGTH_DIGITS + 1) * 8
 _SLACK: Final = 32
 """Of 256 channels behind the first record so many are changed too. A later record that compresses less well than the
 first needs some that can be changed back (`shared.stego.rewriting`)."""
 _IMPORTING: Final = threading.Lock()
-
-
-def strip_rows(width: int) -> int:
-    """Return how many top rows of an image `width` pixels wide are kept for the record."""
-    return -(-STRIP_PIXELS // width)
 
 
 def write_first_record(strip: Pixels, record: bytes, key: bytes) -> None:

@@ -19,8 +19,8 @@ from shared.rights import create_owner_record
 from shared.sealed_record import seal_record
 from shared.sealing import seal_picture
 from shared.stego import container, payload, png, rights_strip
-from shared.stego.covers import DEFAULT_TIER, TIERS, procedural_cover, tier_for
-from shared.stego.png import Size
+from shared.stego.covers import procedural_cover
+from shared.stego.sizes import DEFAULT_TIER, TIERS, Size, tier_for
 from tests import photos
 from tests.bench.rows import Row, median_ms, medians_ms, not_measured, speed_up
 from tests.stego_files import rewrite_record

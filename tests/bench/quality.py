@@ -8,7 +8,8 @@ import functools
 import numpy as np
 
 from shared.stego import container
-from shared.stego.covers import procedural_cover, tier_for
+from shared.stego.covers import procedural_cover
+from shared.stego.sizes import tier_for
 from tests import photos
 from tests.bench.rows import Row
 from tests.bench.steganalysis import DETECTORS, auc, detect

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,24 @@ async def test_nodes_serve_at_the_ports_that_were_held_for_them(tmp_path: Path) 
         assert not place.sockets
         assert not any(can_be_bound(port) for port in ports)
     assert all(can_be_bound(port) for port in ports), "nobody else has kept them"
+
+
+def loaded(pid: int) -> set[str]:
+    """Return which of the libraries for pictures a process has loaded."""
+    files = [part for place in psutil.Process(pid).memory_maps() for part in Path(place.path).parts]
+    return {"numpy", "PIL"} & set(files)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process tells what it has mapped")
+def test_a_node_loads_what_pictures_need_with_the_first_one(tmp_path: Path) -> None:
+    running = RunningCluster(tmp_path / "cluster", "--nodes", "1")
+    try:
+        pid = running.pid("n1")
+        assert loaded(pid) == set()
+        running.load(1, 1)
+        assert loaded(pid) == {"numpy", "PIL"}
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize("reader", [False, True], ids=["", "after-a-reader"])

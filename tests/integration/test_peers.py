@@ -21,7 +21,8 @@ from shared.records import RightsRecord, encode_record
 from shared.rights import create_grant, spend_signature, with_left
 from shared.sealed_record import seal_record
 from shared.stego.container import read_record
-from shared.stego.rights_strip import _stegano_lsb, strip_rows
+from shared.stego.rights_strip import _stegano_lsb
+from shared.stego.sizes import strip_rows
 from shared.wire import operations as ops
 from tests.integration.cluster import RunningCluster
 from tests.patience import PATIENCE_S, until

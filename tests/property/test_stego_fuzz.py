@@ -16,6 +16,7 @@ from shared.stego import payload as hidden
 from shared.stego import png as files
 from shared.stego.container import hide, read_record, replace_record, reveal
 from shared.stego.pictures import decode_preview, inspect, make_preview
+from shared.stego.sizes import HEADER_CHANNELS, TWO_BITS, capacity
 from tests import photos
 from tests.stego_files import layout_of, rewrite_record
 
@@ -156,7 +157,7 @@ def test_garbage(data, signature):
 @settings(max_examples=200, deadline=None)
 @given(
     size=st.integers(1, 4_000),
-    channels=st.integers(hidden.HEADER_CHANNELS, 40_000),
+    channels=st.integers(HEADER_CHANNELS, 40_000),
     seed=st.integers(0, 2**32),
     key=st.binary(min_size=16, max_size=16),
 )
@@ -164,7 +165,7 @@ def test_whatever_fits_comes_out(size, channels, seed, key):
     random = np.random.default_rng(seed)
     body = random.integers(0, 256, channels, dtype=np.uint8)
     before, payload = body.copy(), random.bytes(size)
-    if size > hidden.capacity(channels, hidden.TWO_BITS):
+    if size > capacity(channels, TWO_BITS):
         return
     hidden.embed(body, payload, key)
     assert hidden.extract(body, key) == payload

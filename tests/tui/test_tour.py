@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from shared.stego.covers import TIERS, procedural_cover
+from shared.stego.covers import procedural_cover
 from shared.stego.pictures import make_preview
 from shared.stego.png import encode
+from shared.stego.sizes import TIERS
 from tests.photos import photo
 from tests.tui.conftest import NOW
 from tests.tui.fake_peer import FakePeer

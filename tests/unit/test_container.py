@@ -14,7 +14,8 @@ from shared.errors import DamagedStego, InvalidInput, LocalError, StorageError, 
 from shared.stego import png as files
 from shared.stego import rights_strip
 from shared.stego.container import hide, make_edits, plan_rewrite, read_record, replace_record, reveal
-from shared.stego.covers import procedural_cover, tier_for
+from shared.stego.covers import procedural_cover
+from shared.stego.sizes import strip_rows, tier_for
 from tests import photos
 from tests.stego_files import layout_of, pixels_of, rewrite_record, saved
 
@@ -153,7 +154,7 @@ def test_bad_arguments_say_what_is_wrong():
 def test_unmodified_stegano_reads_the_top_rows(record):
     stego = hide(ciphertext(10_300), record, image_id=IMAGE_ID)
     with Image.open(BytesIO(stego)) as image:
-        rows = image.crop((0, 0, image.width, rights_strip.strip_rows(image.width)))
+        rows = image.crop((0, 0, image.width, strip_rows(image.width)))
     assert rights_strip._stegano_lsb().reveal(rows).encode() == record
 
 
@@ -169,7 +170,7 @@ def test_rewriting_a_file_equals_replacing_in_memory(record, png, file):
 
 def test_replacing_a_record_changes_the_top_rows_alone(png):
     before, after = pixels_of(png), pixels_of(replace_record(png, LATER, image_id=IMAGE_ID))
-    rows = rights_strip.strip_rows(before.shape[1])
+    rows = strip_rows(before.shape[1])
     assert np.array_equal(before[rows:], after[rows:])
     assert np.abs(before[:rows].astype(int) - after[:rows]).max() == 1
 

@@ -6,8 +6,9 @@ from PIL import Image
 
 from shared.config import MAX_COVER_PIXELS, MAX_SEALED_BYTES, TWO_BITS_ABOVE_BYTES
 from shared.errors import InvalidInput, UnusableImage
-from shared.stego.covers import DEFAULT_TIER, TIERS, fits, owner_cover, procedural_cover, tier_for
-from shared.stego.png import Size, encode
+from shared.stego.covers import owner_cover, procedural_cover
+from shared.stego.png import encode
+from shared.stego.sizes import DEFAULT_TIER, TIERS, Size, fits, tier_for
 from tests import photos
 from tests.stego_files import layout_of, saved
 

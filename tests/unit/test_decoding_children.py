@@ -83,7 +83,7 @@ def test_one_child_decodes_one_picture_after_the_other(children: Callable[..., C
 
 def test_a_damaged_picture_costs_no_child(children: Callable[..., Children]) -> None:
     some = children()
-    some.warm()
+    some.decode(png(), TASK, "It")
     pids = some.idle_pids
     for data, task in ((png()[:40], TASK), (png((6, 5)), TASK), (b"", TASK), (b"\0" * 99, Task("JPEG", 6, 4))):
         with pytest.raises(UnusableImage, match="It is damaged or cut short"):
@@ -97,7 +97,7 @@ def test_a_child_knows_nothing_of_its_surroundings(
     """A password in the environment is none of a decoder's business, nor is the terminal."""
     monkeypatch.setenv("GLIMPSE_PASSPHRASE", "secret")
     some = children()
-    some.warm()
+    some.decode(png(), TASK, "It")
     process = psutil.Process(some.idle_pids[0])
     assert "secret" not in process.environ().values()
     assert process.cwd() == "/"
@@ -131,7 +131,7 @@ def test_what_takes_too_much_computing_is_ended_and_the_next_picture_is_decoded(
 ) -> None:
     """The picture that stopped the cluster, past all checks."""
     some = children(cpu_s=1)
-    some.warm()
+    some.decode(png(), TASK, "It")
     pids = some.idle_pids
     with pytest.raises(UnusableImage, match=r"It takes more than 1 s of computing to decode; .* anew") as caught:
         some.decode(repeated_scans(6_000), Task("JPEG", 4000, 3000), "It")
@@ -326,7 +326,7 @@ from shared.decoding.children import Children, Limits
 from shared.decoding.task import Task
 from tests.hostile_pictures import repeated_scans
 some = Children(limits=Limits(100_000, 100_000.0))
-some.warm()
+some.decode(repeated_scans(1), Task("JPEG", 4000, 3000), "It")
 print(*some.idle_pids, flush=True)
 some.decode(repeated_scans(6_000), Task("JPEG", 4000, 3000), "It")
 """

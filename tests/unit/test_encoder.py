@@ -132,7 +132,7 @@ async def test_a_cover_that_takes_long_takes_nobodys_turn(monkeypatch):
         anyio.from_thread.run(decoded.wait)
         return owner_cover(cover, payload_bytes)
 
-    monkeypatch.setattr(module, "owner_cover", slow)
+    monkeypatch.setattr(module, "_owner_cover", slow)
     encoder = Encoder(workers=1)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(encoder.hide, PAYLOAD, RECORD, IMAGE_ID, photos.photo("coffee.png"))
@@ -152,7 +152,7 @@ async def test_an_encryption_that_nobody_waits_for_ends_with_its_cover(monkeypat
             ended.wait()
         raise AssertionError("nobody hears of it")
 
-    monkeypatch.setattr(module, "owner_cover", slow)
+    monkeypatch.setattr(module, "_owner_cover", slow)
     encoder = Encoder(workers=1)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(encoder.hide, PAYLOAD, RECORD, IMAGE_ID, b"a cover")

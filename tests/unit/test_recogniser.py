@@ -15,7 +15,8 @@ from shared.rights import create_owner_record
 from shared.sealed_record import seal_record
 from shared.stego import png as files
 from shared.stego.container import hide, read_record, replace_record, reveal
-from shared.stego.covers import procedural_cover, tier_for
+from shared.stego.covers import procedural_cover
+from shared.stego.sizes import tier_for
 from tests.stego_files import layout_of, pixels_of, saved
 from tests.stego_version_1 import hide_1
 

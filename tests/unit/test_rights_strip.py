@@ -6,14 +6,13 @@ from shared.config import RIGHTS_RECORD_BYTES
 from shared.errors import DamagedStego, LocalError
 from shared.stego import rights_strip
 from shared.stego.rights_strip import (
-    STRIP_PIXELS,
     partners,
     read_record,
     record_channels,
-    strip_rows,
     write_first_record,
     write_record,
 )
+from shared.stego.sizes import STRIP_PIXELS, strip_rows
 
 KEY = bytes(range(16))
 RECORDS = [b"a", b"{}", "Grüße, 写真 🌅".encode(), b"x" * 9, b"x" * 10, b"y" * 999, b"z" * RIGHTS_RECORD_BYTES]

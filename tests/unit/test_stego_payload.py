@@ -5,7 +5,8 @@ from shared.config import MAX_SEALED_BYTES, TWO_BITS_ABOVE_BYTES
 from shared.errors import DamagedStego, LocalError
 from shared.stego import payload as hidden
 from shared.stego.keyed import Stream
-from shared.stego.payload import HEADER_CHANNELS, TWO_BITS, capacity, code_for, embed, extract, read_header
+from shared.stego.payload import code_for, embed, extract, read_header
+from shared.stego.sizes import HEADER_CHANNELS, TWO_BITS, capacity
 
 KEY = bytes(range(16))
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 from shared.errors import DamagedStego
 from shared.stego import png as files
-from shared.stego.png import Size, decode, encode, read_size
+from shared.stego.png import decode, encode, read_size
 from shared.stego.rewriting import patch_adler
+from shared.stego.sizes import Size
 from tests import photos
 from tests.stego_files import layout_of, pixels_of, saved
 

@@ -8,7 +8,7 @@ from shared.config import MAX_ORIGINAL_BYTES, MAX_SEALED_BYTES, REQUEST_LIMITS
 from shared.errors import Refused
 from shared.sealing import sealed_size
 from shared.stego.container import hide
-from shared.stego.covers import tier_for
+from shared.stego.sizes import tier_for
 from shared.wire.operations import Encrypt
 from shared.wire.refusals import RefusalCode
 from shared.wire.upload import Upload, encode_upload

@@ -12,7 +12,6 @@ import logging
 import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import anyio
@@ -35,6 +34,7 @@ from shared.errors import (
 from shared.rights import open_owner_share, open_share, spend_signature, unlock
 from shared.sealing import open_picture
 from shared.stego import container
+from shared.version import VERSION
 from shared.wire import operations as ops
 from shared.wire.base import Id128
 from shared.wire.refusals import FINAL_CODES, REFUSAL_TEXTS, RefusalCode
@@ -420,9 +420,7 @@ class Viewing:
 
     async def failed(self, image: str, view: str, reason: str) -> None:
         """Note that a counted view could not be shown: the owner's log says so, and no other view is spent on it."""
-        await self._context.store.run(
-            lambda s: s.set_fact(_NOT_SHOWN + image, f"{version('glimpse')} {reason[:_REASON_CHARS]}")
-        )
+        await self._context.store.run(lambda s: s.set_fact(_NOT_SHOWN + image, f"{VERSION} {reason[:_REASON_CHARS]}"))
         await self.ended(view, 0.0)
 
     async def _refuse_what_cannot_be_shown(self, image: str) -> None:
@@ -431,7 +429,7 @@ class Viewing:
         def noted(store: Store) -> str | None:
             fact = store.fact(_NOT_SHOWN + image)
             by, _, reason = (fact or "").partition(" ")
-            return reason if fact is not None and by == version("glimpse") else None
+            return reason if fact is not None and by == VERSION else None
 
         if (reason := await self._context.store.run(noted)) is not None:
             raise UnusableImage(
