@@ -5,13 +5,12 @@ The machine is shared with the lane (`node.lane`), which gives it messages of ot
 it wants served is collected once per turn of the event loop. Nothing is decided here.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
-import psutil
 from anyio.abc import TaskGroup
 
 from node.audit_log import AuditLog
@@ -182,11 +181,10 @@ class Control:
             self._telemetry.lateness.add(1000 * max(0.0, self._clock() - now - pause_s))
 
     async def _feed_load(self) -> None:
-        cores = psutil.cpu_count() or 1
+        cores = os.cpu_count() or 1
         while True:
-            load1 = await anyio.to_thread.run_sync(psutil.getloadavg)
             with self.lock:
-                self.machine.own_load(load1[0], cores)
+                self.machine.own_load(os.getloadavg()[0], cores)
             await anyio.sleep(_LOAD_EVERY_S)
 
     def _audited(self, newest: int) -> None:
