@@ -19,14 +19,15 @@ from tests.ports import free_ports
 pytestmark = pytest.mark.xdist_group("nodes")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def base_port() -> int:
     return free_ports(3)
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, base_port: int) -> Iterator[RunningCluster]:
-    running = RunningCluster(tmp_path / "cluster", "--metrics", str(base_port))
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, base_port: int) -> Iterator[RunningCluster]:
+    """One for all: none but the last does anything to it."""
+    running = RunningCluster(tmp_path_factory.mktemp("metrics") / "cluster", "--metrics", str(base_port))
     yield running
     running.stop()
 
@@ -71,6 +72,33 @@ def look(port: int, path: str) -> tuple[int, str]:
             return refused.code, refused.read().decode()
 
 
+def test_slow_clients_hold_nothing_up(cluster: RunningCluster, base_port: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(5):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", base_port), timeout=PATIENCE_S))
+            slow.sendall(b"GET /metrics HTT")
+        assert scrape(base_port)["glimpse_election_term"] >= 1
+
+
+def test_metrics_are_served_on_loopback_only_unless_told_otherwise(cluster: RunningCluster, base_port: int) -> None:
+    with socket.socket() as other:
+        other.settimeout(2)
+        with pytest.raises(OSError):  # noqa: PT011 - refused, in whatever words
+            other.connect(("127.0.0.2", base_port))
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path: Path) -> None:
+    base_port = free_ports(3)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base_port + 1))
+        taken.listen()
+        with pytest.raises(AssertionError, match="did not come up"):
+            RunningCluster(tmp_path / "cluster", "--metrics", str(base_port))
+    said = (tmp_path / "cluster" / "node-n2.out").read_text()
+    assert "Metrics cannot be served" in said
+    assert "Traceback" not in said
+
+
 def test_health_and_readiness_are_told_apart(cluster: RunningCluster, base_port: int) -> None:
     """A drained node and one without quorum live, but are not ready; a node that hangs is neither."""
     wait_until(lambda: look(base_port, "/readyz") == (200, "ok\n"))
@@ -87,29 +115,3 @@ def test_health_and_readiness_are_told_apart(cluster: RunningCluster, base_port:
     wait_until(lambda: look(base_port, "/readyz")[0] == 503)
     assert look(base_port, "/readyz")[1].startswith("No leader is known")
     assert look(base_port, "/healthz")[0] == 200
-
-
-def test_slow_clients_hold_nothing_up(cluster: RunningCluster, base_port: int) -> None:
-    with ExitStack() as stack:
-        for _ in range(5):
-            slow = stack.enter_context(socket.create_connection(("127.0.0.1", base_port), timeout=PATIENCE_S))
-            slow.sendall(b"GET /metrics HTT")
-        assert scrape(base_port)["glimpse_election_term"] >= 1
-
-
-def test_metrics_are_served_on_loopback_only_unless_told_otherwise(cluster: RunningCluster, base_port: int) -> None:
-    with socket.socket() as other:
-        other.settimeout(2)
-        with pytest.raises(OSError):  # noqa: PT011 - refused, in whatever words
-            other.connect(("127.0.0.2", base_port))
-
-
-def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path: Path, base_port: int) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", base_port + 1))
-        taken.listen()
-        with pytest.raises(AssertionError, match="did not come up"):
-            RunningCluster(tmp_path / "cluster", "--metrics", str(base_port))
-    said = (tmp_path / "cluster" / "node-n2.out").read_text()
-    assert "Metrics cannot be served" in said
-    assert "Traceback" not in said

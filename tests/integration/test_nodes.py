@@ -51,6 +51,14 @@ def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
     running.stop()
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """A cluster for tests that leave it as they found it."""
+    running = RunningCluster(tmp_path_factory.mktemp("lasting") / "cluster")
+    yield running
+    running.stop()
+
+
 async def test_nodes_serve_at_the_ports_that_were_held_for_them(tmp_path: Path) -> None:
     """A port that `up` had found free was taken by another process before the node bound it, and `up` failed."""
     place = await anyio.to_thread.run_sync(lambda: up.set_up(tmp_path / "cluster", nodes=1, base_port=0))
@@ -116,14 +124,6 @@ def test_a_load_whose_leader_ends_in_order(cluster: RunningCluster) -> None:
     cluster.load(20, 3)
 
 
-def test_a_deaf_leader_is_replaced_and_comes_back(cluster: RunningCluster) -> None:
-    leader = cluster.status()["leader"]
-    assert cluster.glimpse("order", leader, "deaf", "4").returncode == 0
-    cluster.load(60, 3)
-    wait_until(lambda: cluster.status()["leader"] not in (None, leader))
-    wait_until(lambda: {node["name"]: node["role"] for node in cluster.status()["nodes"]}[leader] == "follower")
-
-
 def test_a_node_whose_parent_was_gone_before_it_began_ends(tmp_path: Path) -> None:
     """It took whoever was its parent by then for the one that had started it, and ran for ever."""
     one = f"n1=127.0.0.1:{free_ports(2)}"
@@ -154,39 +154,47 @@ def test_a_drained_node_hands_over_and_ends(supervisor: socket.socket, cluster: 
     wait_until(lambda: not psutil.pid_exists(leader["pid"]) or psutil.Process(leader["pid"]).status() == "zombie")
 
 
-def test_datagrams_that_nobody_should_send(cluster: RunningCluster) -> None:
+def test_datagrams_that_nobody_should_send(lasting: RunningCluster) -> None:
     """In the reference one malformed datagram ended the main loop and another ended heartbeat listening."""
-    before = cluster.status()
+    before = lasting.status()
     rng = random.Random(1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for node in load_cluster(cluster.file).nodes:
+        for node in load_cluster(lasting.file).nodes:
             for port in (node.port, node.node_port):
                 for _ in range(300):
                     kind = rng.choice([0, 1, 2, 3, 4, 5, 0x10, 255])
                     body = rng.randbytes(rng.choice([0, 1, 9, 40, 1198, 8_000]))
                     sender.sendto(bytes([1, kind]) + body, (node.host, port))
-    cluster.load(20, 3)
-    after = cluster.status()
+    lasting.load(20, 3)
+    after = lasting.status()
     assert (after["leader"], after["term"]) == (before["leader"], before["term"])
     assert all(sum(node["dropped"].values()) > 0 for node in after["nodes"])
 
 
-def test_logs_and_key_files_tell_nothing_to_others(cluster: RunningCluster) -> None:
-    cluster.load(20, 3)
+def test_logs_and_key_files_tell_nothing_to_others(lasting: RunningCluster) -> None:
+    lasting.load(20, 3)
     secrets = [
         line.partition('"')[2].rstrip('"')
-        for file in cluster.folder.glob("node-*.toml")
+        for file in lasting.folder.glob("node-*.toml")
         for line in file.read_text().splitlines()
         if line.startswith(("private_key", "share_key"))
     ]
     assert len(secrets) == 6
-    for file in cluster.folder.iterdir():
+    for file in lasting.folder.iterdir():
         private = stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
         assert private or file.name == "cluster.toml" or file.suffix == ".out", file
-    for file in cluster.folder.glob("*.log"):
+    for file in lasting.folder.glob("*.log"):
         text = file.read_text()
         assert all(json.loads(line)["level"] for line in text.splitlines())
         assert not any(secret in text for secret in secrets)
+
+
+def test_a_deaf_leader_is_replaced_and_comes_back(lasting: RunningCluster) -> None:
+    leader = lasting.status()["leader"]
+    assert lasting.glimpse("order", leader, "deaf", "4").returncode == 0
+    lasting.load(60, 3)
+    wait_until(lambda: lasting.status()["leader"] not in (None, leader))
+    wait_until(lambda: {node["name"]: node["role"] for node in lasting.status()["nodes"]}[leader] == "follower")
 
 
 def test_no_node_outlives_the_command_that_started_it(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import struct
 import zlib
 from hashlib import shake_256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from hypothesis import given, settings
@@ -18,6 +17,7 @@ from shared.stego.container import hide, read_record, replace_record, reveal
 from shared.stego.pictures import decode_preview, inspect, make_preview
 from shared.stego.sizes import HEADER_CHANNELS, TWO_BITS, capacity
 from tests import photos
+from tests.scratch import memory_folder
 from tests.stego_files import layout_of, rewrite_record
 
 IMAGE_ID = bytes(range(16))
@@ -82,8 +82,8 @@ def check_all(data):
             assert call()
         except DamagedStego:
             continue
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "copy.png"
+    with memory_folder() as folder:
+        file = folder / "copy.png"
         file.write_bytes(data)
         try:
             rewrite_record(file, b"{}", image_id=IMAGE_ID)
@@ -92,7 +92,7 @@ def check_all(data):
         assert read_record(file) == b"{}"
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(steps=edits, repair=st.booleans(), version_1=st.booleans())
 def test_edited_files(steps, repair, version_1):
     data = edited(VERSION_1 if version_1 else PNG, steps)
@@ -138,7 +138,7 @@ def test_forged_rows_with_every_checksum_right(rows, filters, adler, behind, str
     check_all(PNG[: files.HEAD_BYTES] + files.chunk(b"IDAT", data + behind) + PNG[-12:])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(changes=st.lists(st.tuples(st.integers(0, 400) | st.integers(0, len(DATA) - 1), st.integers(0, 7)), max_size=4))
 def test_compressed_data_with_bits_flipped_behind_right_checksums(changes):
     """Codes that are no codes, tables that are none, blocks of kinds that do not exist."""

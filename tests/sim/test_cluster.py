@@ -20,8 +20,8 @@ from tests.sim.failover import (
 )
 from tests.sim.world import Weather
 
-SEEDS = 2_000
-"""In `make test`; `python -m tests.sim` runs more."""
+SEEDS = 600
+"""In `make test`; `make soak` runs 10 000."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 100))

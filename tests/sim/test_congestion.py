@@ -70,7 +70,6 @@ def speed(loss: float, *, seed: int, size: int = 3_000_000, **link) -> float:
     return size / flow.ended_at
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(
     "link",
     [
@@ -80,8 +79,10 @@ def speed(loss: float, *, seed: int, size: int = 3_000_000, **link) -> float:
     ],
     ids=["40 ms", "10 ms", "0.1 ms"],
 )
-def test_random_loss_both_ways_costs_little(link, seed):
-    assert speed(0.05, seed=seed, **link) > 0.8 * speed(0.0, seed=seed, **link)
+def test_random_loss_both_ways_costs_little(link):
+    """A path that loses nothing is the same with every seed."""
+    without = speed(0.0, seed=1, **link)
+    assert [seed for seed in (1, 2, 3) if speed(0.05, seed=seed, **link) <= 0.8 * without] == []
 
 
 def test_heavy_random_loss_does_not_collapse_the_rate():
