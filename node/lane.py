@@ -46,7 +46,7 @@ from shared.cluster import Cluster
 from shared.config import MAX_MESSAGE_BYTES, Timing
 from shared.errors import GlimpseError, UserError
 from shared.net.endpoint import Endpoint, EndpointStatistics, Session
-from shared.net.lazy_timer import LATE_S
+from shared.net.lazy_timer import LATE_S, LazyTimer
 from shared.net.paths import shown_address
 from shared.wire.base import Message
 from shared.wire.codec import decode
@@ -193,17 +193,19 @@ class Lane:
                 await self._directory.leave()
 
     async def _drive(self) -> None:
-        while not self._stopping:
-            self._look()
-            self._copy_traffic()
-            wake = self._wake
-            if not wake.is_set():
-                with anyio.move_on_after(max(0.0, self._armed_for - self._clock())):
-                    await wake.wait()
-            self._wake = anyio.Event()
-            if self._clock() - self._armed_for > LATE_S:
-                for _ in range(_ROUNDS):
-                    await anyio.lowlevel.checkpoint()
+        timer = LazyTimer(lambda: self._wake.set(), self._clock)
+        try:
+            while not self._stopping:
+                self._look()
+                self._copy_traffic()
+                timer.set(self._armed_for)
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                if self._clock() - self._armed_for > LATE_S:
+                    for _ in range(_ROUNDS):
+                        await anyio.lowlevel.checkpoint()
+        finally:
+            timer.stop()
 
     def _copy_traffic(self) -> None:
         now = self._clock()
