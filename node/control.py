@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from node.audit_log import AuditLog
@@ -22,6 +23,7 @@ from node.machine import NodeMachine
 from node.placement import Policy
 from node.request_handler import RequestHandler
 from node.telemetry import Telemetry
+from node.usable_cores import usable_cores
 from shared.config import Timing
 from shared.wire.node_messages import AuditRecord, RequestKey
 
@@ -181,7 +183,7 @@ class Control:
             self._telemetry.lateness.add(1000 * max(0.0, self._clock() - now - pause_s))
 
     async def _feed_load(self) -> None:
-        cores = os.cpu_count() or 1
+        cores = await anyio.to_thread.run_sync(usable_cores)
         while True:
             with self.lock:
                 self.machine.own_load(os.getloadavg()[0], cores)

@@ -20,7 +20,7 @@ from tests.sim.failover import (
 )
 from tests.sim.world import Weather
 
-SEEDS = 600
+SEEDS = 2_000
 """In `make test`; `make soak` runs 10 000."""
 
 
