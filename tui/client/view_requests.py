@@ -102,6 +102,11 @@ class RequestBook:
         """How many wait for this person."""
         return sum(ask.unanswered for ask in self.incoming)
 
+    @property
+    def first(self) -> Ask | None:
+        """The one that a person who comes to the lists is led to: the newest that needs an answer, if one does."""
+        return next((ask for ask in self.incoming if ask.unanswered), next(iter(self.incoming + self.outgoing), None))
+
     def accepted_before(self, person: int) -> bool:
         """Whether a request of this person was accepted already, so that the fingerprint was compared then."""
         return any(ask.request.person == person and ask.request.state is AskState.ACCEPTED for ask in self.incoming)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Protocol, cast
 
-from textual.containers import Vertical
+from tui.common.tab_contents import TabContents
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -72,14 +72,20 @@ class Pace:
         self._at = float("inf")
 
 
-class MonitorPane(Vertical):
-    """One tab. Sub-classes compose their panels and say in `paint` which data of the model goes to which.
+class MonitorPane(TabContents):
+    """One tab. Sub-classes have their panels as `contents` and say in `paint` which data of the model goes to which.
 
     They may show what is to be read no more often than every `readable_s` seconds: they ask `_pace`.
     """
 
-    def __init__(self, *, id: str, readable_s: float = 0.0) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - Textual's name for it
+        opened: bool = False,
+        readable_s: float = 0.0,
+    ) -> None:
+        super().__init__(id=id, opened=opened)
         self._pace = Pace(readable_s)
 
     @property

@@ -1,4 +1,4 @@
-"""What the four tabs have in common: they ask the peer in workers, and show what the workers tell them."""
+"""What the four tabs have in common: they ask the peer in workers, know what these tell, and show it once opened."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual.containers import Vertical
 from textual.message import Message
 
 from shared.errors import GlimpseError
 from tui.client import debounce
 from tui.client.client_app import client_of
 from tui.client.messages import ConnectionChanged, PeerEvent, TroubleArose
+from tui.common.tab_contents import TabContents
 from tui.common.working import work
 
 if TYPE_CHECKING:
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Pane(Vertical):
-    """One tab of the home screen. Sub-classes say what they `fetch` and what they do with it (`show`)."""
+class Pane(TabContents):
+    """One tab of the home screen. Sub-classes say what they `fetch`, what they `learn` of it, and how they `paint` it.
+
+    A tab that nobody has opened yet fetches, hears and counts as the others do; it only paints nothing.
+    """
 
     @dataclass
     class Fetched(Message, bubble=False):
@@ -43,8 +46,8 @@ class Pane(Vertical):
     """The id of the tab; the pane has the same with `-pane` after it."""
     TAB_TITLE: ClassVar[str]
 
-    def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
-        super().__init__(id=f"{self.TAB}-pane")
+    def __init__(self, peer: Peer, thumbnails: Thumbnails, *, opened: bool = False) -> None:
+        super().__init__(id=f"{self.TAB}-pane", opened=opened)
         self.peer = peer
         self.thumbnails = thumbnails
         self._soon: set[Callable[[], None]] = set()
@@ -65,8 +68,12 @@ class Pane(Vertical):
         """Ask the peer for what this pane shows. Runs in a worker; must not touch widgets."""
         raise NotImplementedError
 
-    def show(self, found: Any) -> None:
-        """Show what `fetch` found."""
+    def learn(self, found: Any) -> None:
+        """Take what `fetch` found; call `changed` to have it shown."""
+        raise NotImplementedError
+
+    def paint(self) -> None:
+        """Show what is known. Called only while the widgets of `contents` are there."""
         raise NotImplementedError
 
     def heard(self, event: Any) -> None:
@@ -81,6 +88,24 @@ class Pane(Vertical):
 
     def take_focus(self) -> None:
         """Put the focus where a person who comes to this tab wants it; the default leaves it."""
+
+    def look_ahead(self) -> None:
+        """Have fetched what a tab that nobody has opened yet will show first; the default does nothing.
+
+        What it fetches is there when the tab is opened, also where the cloud has gone away by then.
+        """
+
+    # --- Showing -----------------------------------------------------------------------------------------------------
+    def changed(self) -> None:
+        """Show what is known now; a tab that nobody has opened yet does so when it is opened."""
+        if self.opened:
+            self.paint()
+        else:
+            self.look_ahead()
+
+    def when_opened(self) -> None:
+        """Show what is known."""
+        self.paint()
 
     # --- Workers -----------------------------------------------------------------------------------------------------
     def load(self) -> None:
@@ -125,8 +150,8 @@ class Pane(Vertical):
 
     # --- Messages ----------------------------------------------------------------------------------------------------
     def on_pane_fetched(self, message: Fetched) -> None:
-        """Show what a worker brought."""
-        self.show(message.found)
+        """Take what a worker brought."""
+        self.learn(message.found)
 
     def on_peer_event(self, message: PeerEvent) -> None:
         """Hand an event of the peer on."""

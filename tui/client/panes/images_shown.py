@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from textual import events, on
+from textual import on
 from textual.containers import Center, Container, Vertical
 from textual.message import Message
 from textual.widgets import Button, Static
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
@@ -62,15 +63,16 @@ class ImagesShown(Pane):
         super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._viewers: dict[str, Sequence[Viewer]] = {}
+        self._rows: Sequence[MyImage] | None = None
+        """The images, the newest first; None until it is known what there is."""
         self._known: dict[str, MyImage] = {}
         """Images as the cloud told of them last."""
         self._detailed = ""
         self._here = False
-        self._shown = False
         self._to_choose = ""
         """An image that becomes the current one as soon as it is known here."""
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose the list, the details, and what is said instead of both where there is no image yet."""
         share = partial(self._transfers.share, sending=True)
         with Container(id="mine-split"):
@@ -87,18 +89,18 @@ class ImagesShown(Pane):
             yield Static("or drop a file on this window", classes="muted")
 
     def on_mount(self) -> None:
-        """Begin with nothing shown, until it is known what there is; keep ages true."""
-        self.query_one("#mine-none").display = False
-        self.set_interval(_TICK_S, self._repaint)
+        """Keep ages true."""
+        self.set_interval(_TICK_S, self._redraw)
 
-    def on_resize(self, event: events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """Put the details beside the list where there is room; where there is little, leave the picture out."""
-        self.set_class(event.size.width >= _WIDE_FROM_CELLS, "-wide")
-        self.set_class(event.size.width < _PICTURE_FROM_CELLS, "-tight")
+        self.set_class(size.width >= _WIDE_FROM_CELLS, "-wide")
+        self.set_class(size.width < _PICTURE_FROM_CELLS, "-tight")
 
     def take_focus(self) -> None:
         """Go to the list, or to the one thing to be done where there is no image."""
-        (self.query_one("#mine-encrypt") if self.query_one("#mine-none").display else self.images).focus()
+        nothing = self.query_one("#mine-none").display
+        self.screen.set_focus(self.query_one("#mine-encrypt") if nothing else self.images)
 
     # --- What there is -----------------------------------------------------------------------------------------------
     @property
@@ -118,21 +120,35 @@ class ImagesShown(Pane):
 
     async def fetch(self) -> Sequence[MyImage]:
         """Ask the peer for the images; at first show those on this machine."""
-        if not self._shown:
+        if self._rows is None:
             self.post_message(self.Fetched(await self.peer.my_images(local=True)))
         return await self.peer.my_images(local=not self.online)
 
-    def show(self, found: Sequence[MyImage]) -> None:
-        """Show the images. What the cloud told before stays while it is away."""
-        self._shown = True
+    def learn(self, found: Sequence[MyImage]) -> None:
+        """Take the images. What the cloud told before stays while it is away."""
         self._known.update((image.image, image) for image in found if image.counted)
         together = {image.image: image for image in found} | self._known
-        images = sorted(together.values(), key=lambda image: -image.created)
+        self._rows = sorted(together.values(), key=lambda image: -image.created)
+        self.changed()
+
+    def look_ahead(self) -> None:
+        """Have the viewers and the picture found that are shown first."""
+        if self._rows:
+            newest = self._rows[0]
+            work(self, partial(self._find_viewers, newest.image), group="viewers", exclusive=True)
+            if newest.path is not None:
+                work(self, partial(self._find_picture, newest.image), group="own-picture", exclusive=True)
+
+    def paint(self) -> None:
+        """Show the images, and the details of the current one; nothing until it is known what there is."""
+        if self._rows is None:
+            self.query_one("#mine-none").display = False
+            return
         focused = self.screen.focused
         wants_focus = self._is_active and (focused is None or focused.id == "mine-encrypt")
-        self.query_one("#mine-none").display = not images
-        self.query_one("#mine-split").display = bool(images)
-        self.images.set_rows(images)
+        self.query_one("#mine-none").display = not self._rows
+        self.query_one("#mine-split").display = bool(self._rows)
+        self.images.set_rows(self._rows)
         if self._to_choose and self.images.select_key(self._to_choose):
             self._to_choose = ""
         if wants_focus:
@@ -150,7 +166,7 @@ class ImagesShown(Pane):
                 self._transfers.hear(event)
                 if done >= total:
                     self._transfers.end(grant)
-                self.soon(self._repaint)
+                self.soon(self._redraw)
             case peer_events.CopyWaits(grant=grant):
                 self._transfers.end(grant)
                 self.load_soon()
@@ -166,9 +182,10 @@ class ImagesShown(Pane):
             case _:
                 pass
 
-    def _repaint(self) -> None:
-        self.images.redraw()
-        self.viewers.redraw()
+    def _redraw(self) -> None:
+        if self.opened:
+            self.images.redraw()
+            self.viewers.redraw()
 
     # --- The image under the cursor ----------------------------------------------------------------------------------
     @property

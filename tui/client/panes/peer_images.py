@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual import events as textual_events
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.client.dialogs.request import RequestForm
     from tui.peer import Peer
@@ -109,7 +109,7 @@ class PeerImagesPane(Pane):
         self._viewer: tuple[str, ViewerScreen] | None = None
         """The grant by which an image is looked at, and the screen that shows it."""
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose gallery and details: beside it where there is room, otherwise below it."""
         with Horizontal(classes="split"):
             with Vertical(id="held-main"):
@@ -120,11 +120,11 @@ class PeerImagesPane(Pane):
 
     def on_mount(self) -> None:
         """Keep times true."""
-        self.set_interval(_CLOCK_S, self._show_tiles)
+        self.set_interval(_CLOCK_S, self._arrange)
 
-    def on_resize(self, event: textual_events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """Put the details where there is room."""
-        self.set_class(event.size.width >= _WIDE, "-wide")
+        self.set_class(size.width >= _WIDE, "-wide")
 
     @property
     def gallery(self) -> Gallery:
@@ -139,17 +139,17 @@ class PeerImagesPane(Pane):
 
     def take_focus(self) -> None:
         """Put the focus on the gallery."""
-        self.gallery.focus()
+        self.screen.set_focus(self.gallery)
 
     # --- What is held ------------------------------------------------------------------------------------------------
     async def fetch(self) -> list[PeerImage]:
         """Ask the peer what is held; that asks nobody else."""
         return await self.peer.peer_images()
 
-    def show(self, found: Any) -> None:
-        """Show what is held."""
+    def learn(self, found: Any) -> None:
+        """Take what is held."""
         self._held = latest(found)
-        self._show_tiles()
+        self._arrange()
 
     def heard(self, event: Any) -> None:
         """Take what arrives, comes nearer, or changes."""
@@ -158,26 +158,34 @@ class PeerImagesPane(Pane):
             self._viewer[1].rights_changed(event)
         if isinstance(event, ImageReceived):
             self._covers.forget(event.image)
-            self.gallery.forget(event.image)
+            for gallery in self.query(Gallery):  # none before the tab is opened
+                gallery.forget(event.image)
         if isinstance(event, CopyProgress):
-            self._show_progress(event.grant)
+            self._hear_progress(event.grant)
         elif changed:
             self.load_soon()
 
-    def _show_progress(self, grant: str) -> None:
+    def _hear_progress(self, grant: str) -> None:
         for image in self._held:
             if image.grant == grant:
                 tile = self._session.tile(image, self.peer.now())
                 self._tiles[tile.key] = tile
-                self.gallery.set_face(self._face(tile))
-                self._show_details()
+                if self.opened:
+                    self.gallery.set_face(self._face(tile))
+                    self._show_details()
 
-    def _show_tiles(self) -> None:
+    def _arrange(self) -> None:
+        """Put what is held into the badge and the tiles."""
         tiles = self._session.tiles(self._held, self._order, self.peer.now())
         self._tiles = {tile.key: tile for tile in tiles}
+        self.post_message(Waiting(self.TAB, sum(tile.new for tile in tiles)))
+        self.changed()
+
+    def paint(self) -> None:
+        """Show the tiles, and the details of the one under the cursor."""
+        tiles = list(self._tiles.values())
         self.gallery.set_faces([self._face(tile) for tile in tiles])
         self.query_one("#held-heading", Static).update(heading_words(tiles, self._order))
-        self.post_message(Waiting(self.TAB, sum(tile.new for tile in tiles)))
         self._show_details()
         self.refresh_bindings()
 
@@ -220,7 +228,7 @@ class PeerImagesPane(Pane):
             self._busy = False
             return
         self._session.opening = tile.key
-        self._show_tiles()
+        self._arrange()
         work(self, partial(self._open, tile), group="view")
 
     async def _open(self, tile: Tile) -> None:
@@ -237,7 +245,7 @@ class PeerImagesPane(Pane):
         view = message.view
         self._session.opening = None
         self._session.opened(message.tile.key)
-        self._show_tiles()
+        self._arrange()
         viewer = ViewerScreen(self.peer, view, person=message.tile.owner, left=view.left)
         self._viewer = message.tile.image.grant, viewer
         self.app.push_screen(viewer, self._looked)
@@ -257,7 +265,7 @@ class PeerImagesPane(Pane):
         self._busy = False
         self._session.opening = None
         self._session.refused(tile.key, error)
-        self._show_tiles()
+        self._arrange()
         self.load()
         now = self._tiles.get(tile.key, tile)
         text = plain(str(error), _REASON_CELLS)
@@ -309,7 +317,7 @@ class PeerImagesPane(Pane):
         """Say where the request is."""
         tile, form = message.tile, message.form
         self._session.asked(tile.key, form.views)
-        self._show_tiles()
+        self._arrange()
         asked = f"{views(form.views)} of “{tile.title}”"
         if message.sent.delivered:
             self.client.tell(f"Asked {tile.owner} for {asked}.")
@@ -329,7 +337,7 @@ class PeerImagesPane(Pane):
     def action_sort(self) -> None:
         """Go on to the next order."""
         self._order = self._order.next
-        self._show_tiles()
+        self._arrange()
 
     @on(Button.Pressed, "#held-copy")
     def action_copy_id(self) -> None:

@@ -11,12 +11,14 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from tui.client.client_app import client_of
-from tui.client.view_requests import STATE_CELLS, Ask, RequestBook, state_words
+from tui.client.view_requests import STATE_CELLS, Ask, state_words
 from tui.common.rowlist import Column, RowList
 from tui.common.wording import ago
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+
+    from tui.client.view_requests import RequestBook
 
 
 _LINES_WHEN_EMPTY: Final = 4
@@ -26,7 +28,7 @@ _NOTE_FROM_CELLS: Final = 96
 
 
 class RequestLists(Vertical):
-    """Requests to this person above those of this person. `asks` is what is shown."""
+    """Requests to this person above those of this person."""
 
     class Current(Message):
         """Another request may be the current one now, or it changed."""
@@ -39,7 +41,6 @@ class RequestLists(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="requests-lists")
-        self.asks = RequestBook()
         self._focused: RowList[Ask] | None = None
 
     def compose(self) -> ComposeResult:
@@ -112,7 +113,6 @@ class RequestLists(Vertical):
 
     def show(self, asks: RequestBook) -> None:
         """Show these; the cursors stay on their requests."""
-        self.asks = asks
         for row_list, rows in ((self._incoming, asks.incoming), (self._outgoing, asks.outgoing)):
             row_list.set_rows(rows)
             # A short list leaves its room to the other.

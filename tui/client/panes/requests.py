@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import anyio
-from textual import events, on
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
@@ -22,7 +22,7 @@ from tui.client.panes.base import Pane
 from tui.client.panes.request_details import ViewRequestDetails
 from tui.client.panes.request_lists import RequestLists
 from tui.client.transfers import Transfers
-from tui.client.view_requests import RequestDecision, arranged, why_not
+from tui.client.view_requests import RequestBook, RequestDecision, arranged, why_not
 from tui.common.working import work
 from tui.peer import events as peer_events
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.client.dialogs.rights import RightsForm
     from tui.client.thumbnails import Thumbnails
@@ -74,12 +75,15 @@ class ViewRequestsPane(Pane):
         super().__init__(peer, thumbnails)
         self._transfers = Transfers(time.monotonic)
         self._found: Requests | None = None
+        self._asks = RequestBook()
+        self._complete = True
+        """Whether the cloud was asked too, when it was asked last what there is."""
         self._under_way: dict[str, RequestDecision] = {}
         self._done: set[str] = set()
         self._looked_for: set[str] = set()
         self._pictured = ""
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose the lists and the details."""
         yield Static(
             "The cloud was not asked: this is what this machine knows.", id="requests-incomplete", classes="muted"
@@ -92,9 +96,9 @@ class ViewRequestsPane(Pane):
         """Keep ages true."""
         self.set_interval(_TICK_S, self._arrange)
 
-    def on_resize(self, event: events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """Put the details beside the lists where there is room."""
-        self.set_class(event.size.width >= _WIDE_FROM_CELLS, "-wide")
+        self.set_class(size.width >= _WIDE_FROM_CELLS, "-wide")
 
     # --- What the peer tells -----------------------------------------------------------------------------------------
     async def fetch(self) -> tuple[Requests, bool]:
@@ -108,14 +112,14 @@ class ViewRequestsPane(Pane):
                 self.post_message(TroubleArose(error))
         return await self.peer.requests(local=True), True
 
-    def show(self, found: tuple[Requests, bool]) -> None:
-        """Show requests. What was decided shows as such until the peer tells what came of it."""
+    def learn(self, found: tuple[Requests, bool]) -> None:
+        """Take requests. What was decided shows as such until the peer tells what came of it."""
         self._found, final = found
         if final:
             for request_id in self._done:
                 self._under_way.pop(request_id, None)
             self._done.clear()
-            self.query_one("#requests-incomplete", Static).display = not self._found.complete
+            self._complete = self._found.complete
         self._arrange()
 
     def heard(self, event: peer_events.Event) -> None:
@@ -123,7 +127,7 @@ class ViewRequestsPane(Pane):
         match event:
             case peer_events.CopyProgress(grant=grant):
                 self._transfers.hear(event)
-                if grant not in self._looked_for and self._lists.asks.of_grant(grant) is None:
+                if grant not in self._looked_for and self._asks.of_grant(grant) is None:
                     # It may belong to a request that was accepted a moment ago, or to none at all: look once.
                     self._looked_for.add(grant)
                     self.load_soon()
@@ -149,24 +153,43 @@ class ViewRequestsPane(Pane):
 
     # --- Showing -----------------------------------------------------------------------------------------------------
     def _arrange(self) -> None:
-        """Put what is known into the lists, the badge and the details."""
+        """Put what is known into the badge, the lists and the details."""
         if self._found is None:
             return
-        asks = arranged(self._found, self._under_way, self._transfers)
-        self._lists.show(asks)
-        self.post_message(Waiting(self.TAB, asks.unanswered))
+        self._asks = arranged(self._found, self._under_way, self._transfers)
+        self.post_message(Waiting(self.TAB, self._asks.unanswered))
+        self.changed()
+
+    def paint(self) -> None:
+        """Show the requests; the lists tell which one is to be seen in the details."""
+        if self._found is not None:
+            self.query_one("#requests-incomplete", Static).display = not self._complete
+            self._lists.show(self._asks)
+
+    def look_ahead(self) -> None:
+        """Have the picture found that is shown first."""
+        self._look_for_picture(self._asks.first)
+
+    def when_opened(self) -> None:
+        """Show what is known, also the picture that was found ahead."""
+        self._pictured = ""
+        super().when_opened()
 
     @on(RequestLists.Current)
     def _tell_details(self) -> None:
         ask = self.current
         details = self.query_one(ViewRequestDetails)
         details.tell(ask, self.client.wall(), self.client.zone)
-        pictured = "" if ask is None else ask.request.request_id
-        if pictured != self._pictured:
-            self._pictured = pictured
+        if self._look_for_picture(ask):
             details.await_picture()
-            if ask is not None:
-                work(self, partial(self._find_picture, ask), group="request-picture", exclusive=True)
+
+    def _look_for_picture(self, ask: Ask | None) -> bool:
+        """Have the picture of this request found, unless it was the one before; return whether it is another one."""
+        before, self._pictured = self._pictured, "" if ask is None else ask.request.request_id
+        another = self._pictured != before
+        if another and ask is not None:
+            work(self, partial(self._find_picture, ask), group="request-picture", exclusive=True)
+        return another
 
     async def _find_picture(self, ask: Ask) -> None:
         image = ask.request.image
@@ -177,7 +200,7 @@ class ViewRequestsPane(Pane):
 
     @on(PictureFound)
     def _show_picture(self, message: PictureFound) -> None:
-        ask = self.current
+        ask = self.current if self.opened else None
         if ask is not None and ask.request.request_id == message.request_id:
             self.query_one(ViewRequestDetails).show_picture(message.image, incoming=ask.incoming)
 
@@ -194,7 +217,7 @@ class ViewRequestsPane(Pane):
     def take_focus(self) -> None:
         """Go to the list in use, and there to what needs an answer, if the current request needs none."""
         self._lists.go_to_unanswered()
-        self._lists.in_use.focus()
+        self.screen.set_focus(self._lists.in_use)
 
     @on(RequestLists.Chosen)
     def _chosen(self, event: RequestLists.Chosen) -> None:
@@ -211,7 +234,7 @@ class ViewRequestsPane(Pane):
         if ask is not None:
             from tui.client.dialogs.answer import AcceptDialog
 
-            first = not self._lists.asks.accepted_before(ask.request.person)
+            first = not self._asks.accepted_before(ask.request.person)
             self.app.push_screen(
                 AcceptDialog(ask, self.peer, self.thumbnails, first=first),
                 partial(self._accept, ask.request.request_id),
@@ -277,7 +300,7 @@ class ViewRequestsPane(Pane):
         self, request_id: str, action: RequestDecision, call: Callable[[], Awaitable[Any]], say: Callable[[Any], str]
     ) -> None:
         """Have the peer do what a dialog brought, if it still applies: others act while a dialog is open."""
-        reason = why_not(self._lists.asks.find(request_id), action)
+        reason = why_not(self._asks.find(request_id), action)
         if reason:
             self.client.tell(reason, warning=True)
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import anyio
 from rich.text import Text
-from textual import events, on
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.message import Message
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.client.thumbnails import Thumbnails
     from tui.peer import Peer
@@ -63,7 +64,7 @@ class Finder(Input):
 
 
 class UsersPane(Pane):
-    """The list of users with its filter, and the person under its cursor."""
+    """The list of users with its filter, and the person under its cursor. The home begins with it."""
 
     TAB = "users"
     TAB_TITLE = "Users"
@@ -116,7 +117,7 @@ class UsersPane(Pane):
         form: RequestForm
 
     def __init__(self, peer: Peer, thumbnails: Thumbnails) -> None:
-        super().__init__(peer, thumbnails)
+        super().__init__(peer, thumbnails, opened=True)
         self._directory = UserDirectory(None if peer.me is None else peer.me.account)
         self._told_at: float | None = None
         self._trouble = ""
@@ -139,7 +140,7 @@ class UsersPane(Pane):
         """The person under the cursor."""
         return self.query_one(PersonPanel)
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose filter, list and person."""
         with Horizontal(id="users-bar"):
             yield Finder(
@@ -175,18 +176,21 @@ class UsersPane(Pane):
             yield PersonPanel(self.peer, self.thumbnails)
 
     def on_mount(self) -> None:
-        """Begin with the list, and look again from time to time."""
-        self.take_focus()
-        self._paint()
+        """Look again from time to time."""
         self.set_interval(LOOK_S, self._look_again)
 
-    def on_resize(self, event: events.Resize) -> None:
+    def when_opened(self) -> None:
+        """Begin with the list."""
+        self.take_focus()
+        super().when_opened()
+
+    def fit(self, size: Size) -> None:
         """Put the person beside the list, or below it."""
-        self.set_class(event.size.width < BESIDE_FROM_CELLS, "-narrow")
+        self.set_class(size.width < BESIDE_FROM_CELLS, "-narrow")
 
     def take_focus(self) -> None:
         """Go to the list."""
-        self.people.focus()
+        self.screen.set_focus(self.people)
 
     # --- Who is there ------------------------------------------------------------------------------------------------
     def load(self) -> None:
@@ -214,14 +218,14 @@ class UsersPane(Pane):
             return pages, str(error)
         return pages, ""
 
-    def show(self, found: Any) -> None:
+    def learn(self, found: Any) -> None:
         """Take the first pages, and ask for the rest if there is one."""
         pages, self._trouble = found
         self._directory.merge_first(pages)
         if pages:
             self._told_at = self.client.wall()
             self._fill(pages[0])
-        self._paint()
+        self.paint()
         if self.finder.value:
             self._search()
 
@@ -250,20 +254,20 @@ class UsersPane(Pane):
     @on(Page)
     def _take_page(self, message: Page) -> None:
         self._directory.merge(message.page)
-        self.soon(self._paint)
+        self.soon(self.paint)
 
     @on(Filled)
     def _no_more_pages(self, message: Filled) -> None:
         self._filling = False
         if not message.whole:
             self._filled_for = -1
-        self._paint()
+        self.paint()
 
     # --- The filter --------------------------------------------------------------------------------------------------
     @on(Input.Changed, "#users-filter")
     def _filter_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._paint()
+        self.paint()
         self._search()
 
     def _search(self) -> None:
@@ -291,7 +295,7 @@ class UsersPane(Pane):
     def _take_found(self, message: Searched) -> None:
         for page in message.pages:
             self._directory.found(page)
-        self._paint()
+        self.paint()
 
     @on(Input.Submitted, "#users-filter")
     def _filter_done(self, event: Input.Submitted) -> None:
@@ -299,7 +303,7 @@ class UsersPane(Pane):
         self.take_focus()
 
     # --- Painting ----------------------------------------------------------------------------------------------------
-    def _paint(self) -> None:
+    def paint(self) -> None:
         """Show who matches, and what is known of the person under the cursor."""
         rows = self._directory.matching(self.finder.value)
         self.people.empty = self._nobody()
@@ -356,7 +360,7 @@ class UsersPane(Pane):
         match event:
             case KeyChanged(account=account):
                 self._warned.add(account)
-                self._paint()
+                self.paint()
             case RequestAnswered() | ImageReceived() | Delivered() | Undeliverable():
                 self.person.look_again()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
 import anyio.to_thread
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Tab, TabbedContent, TabPane
@@ -73,6 +74,9 @@ class HomeScreen(Screen[None]):
         self._compositor = FaithfulCompositor()
         self.peer = peer
         self.waiting = 0
+        thumbnails = Thumbnails(peer)
+        self.panes = tuple(pane(peer, thumbnails) for pane in PANES)
+        """The four tabs' contents."""
         self._last: PeerStatus | None = None
 
     @property
@@ -86,20 +90,14 @@ class HomeScreen(Screen[None]):
         yield OfflineBanner()
         yield NoticeStrip()
         with TabbedContent(id="tabs"):
-            thumbnails = Thumbnails(self.peer)
-            for pane in PANES:
+            for pane in self.panes:
                 with TabPane(pane.TAB_TITLE, id=pane.TAB):
-                    yield pane(self.peer, thumbnails)
+                    yield pane
         if self.client.guide is not None:
             from tui.client.widgets.guide import GuideStrip
 
             yield GuideStrip(self.client.guide)
         yield Footer()
-
-    @property
-    def panes(self) -> list[Pane]:
-        """The four tabs' contents."""
-        return list(self.query(Pane))
 
     def on_mount(self) -> None:
         """Begin to listen, sign in, and look at the cloud's state from time to time."""
@@ -224,15 +222,26 @@ class HomeScreen(Screen[None]):
         if isinstance(event.widget, Tab):
             self.call_after_refresh(self._go_into_tab)
 
-    def _go_into_tab(self) -> None:
-        active = self.query_one("#tabs", TabbedContent).active
-        self.query_one(f"#{active}-pane", Pane).take_focus()
+    async def _go_into_tab(self) -> None:
+        pane = self._pane_of(self.query_one("#tabs", TabbedContent).active)
+        if await pane.open():
+            pane.take_focus()
+
+    @on(TabbedContent.TabActivated)
+    async def _activated(self, message: TabbedContent.TabActivated) -> None:
+        """Show what is in a tab that was chosen with the mouse or in the row of tabs; after a key it is there."""
+        await self._pane_of(message.tabbed_content.active).open()
+
+    def _pane_of(self, tab: str) -> Pane:
+        return next(pane for pane in self.panes if tab == pane.TAB)
 
     # --- Actions -----------------------------------------------------------------------------------------------------
-    def action_tab(self, name: str) -> None:
-        """Go to a tab."""
-        self.query_one("#tabs", TabbedContent).active = name
-        self._go_into_tab()
+    async def action_tab(self, name: str) -> None:
+        """Go to a tab. Keys that come meanwhile wait until it is there, so they are about what is seen then."""
+        pane = self._pane_of(name)
+        if await pane.open():
+            self.query_one("#tabs", TabbedContent).active = name
+            pane.take_focus()
 
     def action_reload(self) -> None:
         """Ask the cloud again."""

@@ -69,8 +69,8 @@ class FilterBar(Horizontal):
         self.query_one(TextLines).show([(left, right)])
 
     def type_here(self) -> None:
-        """Go to the field."""
-        self.query_one(FilterField).focus()
+        """Go to the field, at once: what is typed next belongs there."""
+        self.screen.set_focus(self.query_one(FilterField))
 
     def clear(self) -> None:
         """Empty the field."""

@@ -11,8 +11,8 @@ from tui.monitor.pane import MonitorPane
 from tui.monitor.panels.node_panel import MEASURES, NodePanel, NodePanelData, Scaled
 
 if TYPE_CHECKING:
-    from textual import events
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.monitor.model import Model
     from tui.monitor.node_index import NodeIndex
@@ -30,22 +30,23 @@ def columns_for(width: int, nodes: int) -> int:
 
 
 class DashboardPane(MonitorPane):
-    """A panel for each node."""
+    """A panel for each node. The monitor begins with it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "measure", "Measure", id="dashboard.measure", tooltip="Chart load, requests or processor instead"),
     ]
 
     def __init__(self, node_index: NodeIndex, *, id: str) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id)
+        super().__init__(id=id, opened=True)
         self._count = len(node_index.nodes)
         self._panels = [NodePanel(place, self._count) for place in node_index.places]
+        self._grid = Grid(*self._panels, id="node-grid")
         self._measure = 0
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose the grid."""
-        with VerticalScroll(id="nodes", can_focus=False), Grid(id="node-grid"):
-            yield from self._panels
+        with VerticalScroll(id="nodes", can_focus=False):
+            yield self._grid
 
     def paint(self, model: Model, now: float) -> None:
         """Show every node."""
@@ -62,16 +63,14 @@ class DashboardPane(MonitorPane):
 
     def take_focus(self) -> None:
         """The first node's panel."""
-        self._panels[0].focus()
+        self.screen.set_focus(self._panels[0])
 
-    def on_resize(self, event: events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """Share out the width."""
-        columns = columns_for(event.size.width, self._count)
+        columns = columns_for(size.width, self._count)
         rows = -(-self._count // columns)
-        grid = self.query_one("#node-grid", Grid)
-        grid.styles.grid_size_columns = columns
-        fill = rows * 14 <= event.size.height
-        grid.set_class(fill, "-fill")
+        self._grid.styles.grid_size_columns = columns
+        self._grid.set_class(rows * 14 <= size.height, "-fill")
 
     def action_measure(self) -> None:
         """Chart the next measure."""

@@ -22,8 +22,8 @@ from tui.monitor.widgets.palette import Palette
 from tui.monitor.widgets.text_lines import TextLines
 
 if TYPE_CHECKING:
-    from textual import events
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.monitor.model import Model
     from tui.monitor.model.cluster import TableData, TableLine
@@ -54,7 +54,7 @@ class ElectionPane(MonitorPane):
         self._place = 0
         self._names: tuple[str, ...] = ()
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose the four parts."""
         with Horizontal(id="election-above"):
             with Vertical(id="election-table"):
@@ -71,11 +71,11 @@ class ElectionPane(MonitorPane):
                 yield MessageBars()
                 yield SequenceChart(empty="What was said in an election is drawn here.", id="sequence")
 
-    def on_resize(self, event: events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """Draw larger where there is room."""
-        self.set_class(event.size.height >= TALL_LINES, "-tall")
-        self.set_class(event.size.width >= WIDE_CELLS, "-wide")
-        self.set_class(event.size.width < NARROW_CELLS, "-narrow")
+        self.set_class(size.height >= TALL_LINES, "-tall")
+        self.set_class(size.width >= WIDE_CELLS, "-wide")
+        self.set_class(size.width < NARROW_CELLS, "-narrow")
 
     @property
     def chosen_place(self) -> int | None:
@@ -84,7 +84,7 @@ class ElectionPane(MonitorPane):
 
     def take_focus(self) -> None:
         """The list of elections."""
-        self._elections.focus()
+        self.screen.set_focus(self._elections)
 
     @property
     def _elections(self) -> ElectionList:

@@ -60,7 +60,7 @@ class EventsPane(MonitorPane):
         self._listed: tuple[object, ...] = ()
         self._known = 0
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose filter, list and text."""
         self._names = self.monitor.source.node_index.names
         yield FilterBar("/ to find words", id="events-filter")
@@ -69,7 +69,7 @@ class EventsPane(MonitorPane):
 
     def take_focus(self) -> None:
         """The list."""
-        self._list.focus()
+        self.screen.set_focus(self._list)
 
     @property
     def _list(self) -> EventList:

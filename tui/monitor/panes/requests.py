@@ -27,8 +27,8 @@ from tui.monitor.panels.traffic import (
 from tui.monitor.wording import thousands
 
 if TYPE_CHECKING:
-    from textual import events
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
     from tui.monitor.model import Model
     from tui.monitor.model.requests import RequestData
@@ -68,9 +68,11 @@ class RequestsPane(MonitorPane):
         self._kinds = False
         self._found = self._known = 0
 
-    def compose(self) -> ComposeResult:
+    def contents(self) -> ComposeResult:
         """Compose the parts."""
-        yield TrafficList(id="traffic")
+        table = TrafficList(id="traffic")
+        table.styles.height = self._traffic_lines()
+        yield table
         with Horizontal(id="requests-middle"):
             yield LatencyPanel(id="latency")
             yield TalliesPanel(id="happened")
@@ -78,18 +80,21 @@ class RequestsPane(MonitorPane):
         yield FilterBar("/ to find: #7, encrypt", id="requests-filter")
         yield RequestList(id="requests-list")
 
-    def on_resize(self, event: events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """Share out the room."""
-        tall = event.size.height >= TALL_LINES
-        self.set_class(tall, "-tall")
-        self.set_class(event.size.width >= WIDE_CELLS, "-wide")
-        self.set_class(event.size.width < NARROW_CELLS, "-narrow")
-        most = _MOST_TRAFFIC_LINES_TALL if tall else _MOST_TRAFFIC_LINES
-        self.query_one(TrafficList).styles.height = min(most, len(self.monitor.source.node_index.nodes) + 2)
+        self.set_class(size.height >= TALL_LINES, "-tall")
+        self.set_class(size.width >= WIDE_CELLS, "-wide")
+        self.set_class(size.width < NARROW_CELLS, "-narrow")
+        for table in self.query(TrafficList):
+            table.styles.height = self._traffic_lines()
+
+    def _traffic_lines(self) -> int:
+        most = _MOST_TRAFFIC_LINES_TALL if self.has_class("-tall") else _MOST_TRAFFIC_LINES
+        return min(most, len(self.monitor.source.node_index.nodes) + 2)
 
     def take_focus(self) -> None:
         """The list of requests."""
-        self._requests.focus()
+        self.screen.set_focus(self._requests)
 
     @property
     def _requests(self) -> RequestList:

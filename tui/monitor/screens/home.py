@@ -144,15 +144,19 @@ class MonitorScreen(CommandingScreen):
         self.paint()
 
     @on(TabbedContent.TabActivated)
-    def _activated(self, message: TabbedContent.TabActivated) -> None:
-        self._active = message.pane.id or self._active
-        self.paint()
+    async def _activated(self, message: TabbedContent.TabActivated) -> None:
+        """Show a tab that was chosen with the mouse or in the row of tabs; that of a key is shown already."""
+        name = message.tabbed_content.active  # what the message says may be past
+        if name != self._active and await self._panes[name].open():
+            self._active = name
+            self.paint()
 
-    def action_tab(self, name: str) -> None:
-        """Go to a tab."""
-        self._active = name
-        self.query_one("#tabs", TabbedContent).active = name
-        self.pane.take_focus()
+    async def action_tab(self, name: str) -> None:
+        """Go to a tab. Keys that come meanwhile wait until it is there, so they are about what is seen then."""
+        if await self._panes[name].open():
+            self._active = self.query_one("#tabs", TabbedContent).active = name
+            self.pane.take_focus()
+            self.paint()
 
     # --- A recording -------------------------------------------------------------------------------------------------
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
