@@ -6,11 +6,24 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
+from textual.widgets import TabPane
 
 if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
     from textual.geometry import Size
+
+
+class StillTabPane(TabPane):
+    """A tab that is not brought to the front by the focus.
+
+    Textual's own comes to the front when it hears that a widget in it has got the focus. That news is old where several
+    tabs were gone to in one burst of keys: it would bring a tab back that a person has left.
+    """
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Keep Textual's handler from it."""
+        event.prevent_default()
 
 
 class TabContents(Vertical):

@@ -9,7 +9,7 @@ import anyio.to_thread
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Tab, TabbedContent, TabPane
+from textual.widgets import Tab, TabbedContent
 
 from shared.errors import GlimpseError, InvalidInput, Unavailable
 from tui.client.announcing import announcement, set_aside
@@ -26,6 +26,7 @@ from tui.client.widgets.status_lines import NoticeStrip, OfflineBanner, StatusHe
 from tui.common.compositor import FaithfulCompositor
 from tui.common.footer import Footer
 from tui.common.settings import complaints
+from tui.common.tab_contents import StillTabPane
 from tui.common.wording import counted, plain
 from tui.common.working import work
 from tui.peer.events import DirectoryRestored, ImageReceived
@@ -91,7 +92,7 @@ class HomeScreen(Screen[None]):
         yield NoticeStrip()
         with TabbedContent(id="tabs"):
             for pane in self.panes:
-                with TabPane(pane.TAB_TITLE, id=pane.TAB):
+                with StillTabPane(pane.TAB_TITLE, id=pane.TAB):
                     yield pane
         if self.client.guide is not None:
             from tui.client.widgets.guide import GuideStrip

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.widgets import TabbedContent, TabPane
+from textual.widgets import TabbedContent
 
 from tui.common.compositor import FaithfulCompositor
 from tui.common.footer import Footer
 from tui.common.settings import complaints
+from tui.common.tab_contents import StillTabPane
 from tui.common.wording import plain
 from tui.common.working import work
 from tui.monitor.panels.cluster_header import ClusterHeader
@@ -85,7 +86,7 @@ class MonitorScreen(CommandingScreen):
         yield self._header
         with TabbedContent(id="tabs"):
             for name, title in TABS:
-                with TabPane(title, id=name):
+                with StillTabPane(title, id=name):
                     yield self._panes[name]
         if self._bar is not None:
             yield self._bar
