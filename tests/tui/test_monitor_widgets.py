@@ -12,7 +12,7 @@ from tests.tui.quiet import running
 from tui.common.themes import LIGHT, begin_in
 from tui.monitor.model.heartbeats import Beat
 from tui.monitor.widgets.charts import HeartbeatStrip, LoadChart
-from tui.monitor.widgets.palette import Palette
+from tui.monitor.widgets.palette import Palette, on_ground_of
 from tui.monitor.widgets.text_lines import TextLines
 
 
@@ -103,8 +103,9 @@ async def test_a_chart_shows_heights_gaps_and_what_is_too_much():
         assert text_of(chart, 0) == "         ▄██"
         assert text_of(chart, 1) == "····· ▁▄████"
         bar, area, alarm = (
-            chart.get_component_rich_style(f"loadchart--{part}").color for part in ("bar", "area", "alarm")
+            on_ground_of(chart, *look).color for look in (("primary", 1.0), ("primary", 0.45), ("warning", 1.0))
         )
+        assert len({bar, area, alarm}) == 3
         assert looks(chart, 0)[-1][1].color == alarm
         assert bar in {style.color for _, style in looks(chart, 1)}
         chart.paint([1.0] * 12, first=0, scale=1.0)

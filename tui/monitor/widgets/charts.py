@@ -6,19 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.monitor.model.heartbeats import Beat
+from tui.monitor.widgets.palette import on_ground_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.style import Style
 
 T = TypeVar("T")
 
@@ -42,7 +42,8 @@ def columns(first: int, buckets: Sequence[T], width: int, at_least: int | None =
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _UNKNOWN: Final = "·"
-_PARTS: Final = ("bar", "area", "alarm", "alarm-area", "nothing")
+_PARTS: Final = (("primary", 1.0), ("primary", 0.45), ("warning", 1.0), ("warning", 0.45), ("foreground", 0.3))
+"""The looks of parts: a colour of the theme, and how much of it is mixed with the ground."""
 _BAR, _AREA, _ALARM, _ALARM_AREA, _NOTHING = range(5)
 _EDGE_EIGHTHS: Final = 12
 """The top of a bar that stands out: one cell and a half."""
@@ -78,23 +79,7 @@ class LoadChart(Widget):
     """
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "loadchart--bar",
-        "loadchart--area",
-        "loadchart--alarm",
-        "loadchart--alarm-area",
-        "loadchart--nothing",
-    }
-    DEFAULT_CSS = """
-    LoadChart {
-        height: 3; width: 1fr;
-        & > .loadchart--bar { color: $primary; }
-        & > .loadchart--area { color: $primary 45%; }
-        & > .loadchart--alarm { color: $warning; }
-        & > .loadchart--alarm-area { color: $warning 45%; }
-        & > .loadchart--nothing { color: $foreground 30%; }
-    }
-    """
+    DEFAULT_CSS = "LoadChart { height: 3; width: 1fr; }"
 
     def __init__(
         self,
@@ -139,7 +124,7 @@ class LoadChart(Widget):
         if self._rows_size != self.size:
             self._lay_out()
         if self._styles is None:
-            self._styles = [self.get_component_rich_style(f"loadchart--{part}") for part in _PARTS]
+            self._styles = [on_ground_of(self, colour, share) for colour, share in _PARTS]
         if y >= len(self._rows):
             return Strip.blank(self.size.width, self._styles[_NOTHING])
         return Strip([Segment(glyphs, self._styles[part]) for part, glyphs in self._rows[y]], self.size.width)
@@ -193,6 +178,19 @@ _LOOKS: Final = {
     Beat.HEARD: ("│", "heard"),
     Beat.MISSED: ("×", "missed"),
 }
+_COLOURS: Final = {
+    "nothing": ("foreground", 1.0),
+    "pulse": ("foreground", 0.4),
+    "sent": ("warning", 1.0),
+    "acked": ("success", 1.0),
+    "heard": ("success", 1.0),
+    "missed": ("error", 1.0),
+    "label": ("foreground", 0.7),
+    "note": ("foreground", 0.7),
+    "alarm": ("error", 1.0),
+}
+"""The looks of parts, as those of a chart."""
+_BOLD: Final = Style(bold=True)
 LEGEND: Final = "│ heartbeat heard or answered  × missed  · pulse between followers"
 
 
@@ -200,24 +198,7 @@ class HeartbeatStrip(Widget):
     """Marks for the last minute, newest on the right, between a label on the left and a note on the right."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"heartbeatstrip--{part}" for _, part in _LOOKS.values()} | {
-        "heartbeatstrip--label",
-        "heartbeatstrip--note",
-        "heartbeatstrip--alarm",
-    }
-    DEFAULT_CSS = """
-    HeartbeatStrip {
-        height: 1; width: 1fr;
-        & > .heartbeatstrip--pulse { color: $foreground 40%; }
-        & > .heartbeatstrip--sent { color: $warning; }
-        & > .heartbeatstrip--acked { color: $success; }
-        & > .heartbeatstrip--heard { color: $success; }
-        & > .heartbeatstrip--missed { color: $error; text-style: bold; }
-        & > .heartbeatstrip--label { color: $foreground 70%; }
-        & > .heartbeatstrip--note { color: $foreground 70%; }
-        & > .heartbeatstrip--alarm { color: $error; }
-    }
-    """
+    DEFAULT_CSS = "HeartbeatStrip { height: 1; width: 1fr; }"
 
     def __init__(
         self,
@@ -273,5 +254,6 @@ class HeartbeatStrip(Widget):
 
     def _style(self, part: str) -> Style:
         if part not in self._looks:
-            self._looks[part] = self.get_component_rich_style(f"heartbeatstrip--{part}")
+            look = on_ground_of(self, *_COLOURS[part])
+            self._looks[part] = look + _BOLD if part == "missed" else look
         return self._looks[part]

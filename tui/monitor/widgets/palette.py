@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rich.style import Style
     from textual.app import App
+    from textual.widget import Widget
 
 _NAMES = ("success", "warning", "error", "primary", "secondary", "accent", "foreground", "background")
 
@@ -63,6 +64,17 @@ def _palette(colours: tuple[str, ...]) -> Palette:
 @lru_cache(maxsize=64)
 def _inverse(style: Style, plain: Style) -> Style:
     return Style(color=plain.bgcolor, bgcolor=style.color, bold=True)
+
+
+def on_ground_of(widget: Widget, colour: str, share: float = 1.0) -> Style:
+    """Return the style of text in a colour of the theme on a widget's ground, which a share under 1 lets through.
+
+    Widgets of which there are many use it instead of component classes: Textual styles each of those anew whenever the
+    widget or one around it is styled, as when the focus moves.
+    """
+    _, ground = widget.background_colors
+    blended = ground + Color.parse(widget.app.theme_variables[colour]).multiply_alpha(share)
+    return Style(color=blended.rich_color, bgcolor=ground.rich_color)
 
 
 def badge(word: str, palette: Palette) -> Text:
