@@ -442,7 +442,7 @@ async def test_time_goes_on_by_itself(make_client, monkeypatch) -> None:
         pane = await opened(pilot)
         assert state_of(pane, 1) == "3 of 5 left, ends in 90 s".replace("90 s", "1 min")
         monkeypatch.setattr(peer, "now", lambda: NOW + 91)
-        pane._show_tiles()
+        pane._arrange()
         assert state_of(pane, 1) == "expired"
 
 
@@ -453,7 +453,7 @@ async def test_rights_expire_by_the_directory_s_clock_whatever_this_machine_s_sa
     async with running(app, size=(80, 24)) as pilot:
         monkeypatch.setattr(app, "wall", lambda: NOW + DAY)
         pane = await opened(pilot)
-        pane._show_tiles()
+        pane._arrange()
         assert state_of(pane, 1) == "3 of 5 left, ends in 1 min"
         await pilot.press("enter")
         await settled(pilot)

@@ -67,6 +67,8 @@ class ImagesShown(Pane):
         """The images, the newest first; None until it is known what there is."""
         self._known: dict[str, MyImage] = {}
         """Images as the cloud told of them last."""
+        self._ahead = ""
+        """The image whose viewers were asked for before the tab is opened."""
         self._detailed = ""
         self._here = False
         self._to_choose = ""
@@ -135,6 +137,7 @@ class ImagesShown(Pane):
         """Have the viewers and the picture found that are shown first."""
         if self._rows:
             newest = self._rows[0]
+            self._ahead = newest.image
             work(self, partial(self._find_viewers, newest.image), group="viewers", exclusive=True)
             if newest.path is not None:
                 work(self, partial(self._find_picture, newest.image), group="own-picture", exclusive=True)
@@ -218,7 +221,8 @@ class ImagesShown(Pane):
             return
         if (another and here) or came:
             work(self, partial(self._find_picture, name), group="own-picture", exclusive=True)
-        if another or again:
+        known, self._ahead = name == self._ahead, ""
+        if (another or again) and not known:
             work(self, partial(self._find_viewers, name), group="viewers", exclusive=True)
 
     async def _find_picture(self, image: str) -> None:
@@ -245,6 +249,8 @@ class ImagesShown(Pane):
     def _show_viewers(self, message: Looked) -> None:
         if message.viewers is not None:
             self._viewers[message.image] = message.viewers
+        elif message.image == self._ahead:
+            self._ahead = ""  # they are asked for again, and the trouble is told, when the tab is opened
         if message.image != self._detailed:
             return
         self.viewers.empty = plain(message.trouble, 200) or "Nobody yet.\nPress a to give somebody views."
