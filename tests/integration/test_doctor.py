@@ -88,12 +88,24 @@ async def test_a_profile_of_this_machine_looks_for_a_peer(
     assert (told["peer"]["path"], is_well(told)) == ("direct", True)
 
 
+def heeds_ctrl_c() -> None:
+    """As in a terminal: what a shell starts in the background, as these tests may be, ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", ["reader goes", "ctrl+c"])
 async def test_a_status_that_is_watched_comes_again_and_ends_without_a_word(cluster: RunningCluster, how: str) -> None:
     def watch() -> None:
         command = [*GLIMPSE, "status", "--watch", "--every", "0.2", "--json"]
         env = {**os.environ, "GLIMPSE_CLUSTER": str(cluster.file)}
-        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heeds_ctrl_c,
+        ) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             for _ in range(3):
