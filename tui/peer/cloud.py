@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -110,6 +110,38 @@ class _Pending:
             end_transfer()
 
 
+@dataclass(slots=True)
+class _NodeSession:
+    """An open session with a node, and what was said in it. Moments are by the `clock` of the link."""
+
+    session: Session
+    sent_at: float | None = None
+    """When anything was sent last."""
+    asked_at: float | None = None
+    """When the node was last asked how things stand, until it answers."""
+    silent_s: float = 0.0
+    """For how long nothing had been sent before the keep-alive that the node has not answered yet."""
+    unheard_since: float | None = None
+    """Since when the node has answered no keep-alive and said nothing else either."""
+    state: CloudState | None = None
+    """How things stand, as the node told last."""
+    heard_at: float = -math.inf
+    """When it told that."""
+
+
+@dataclass(slots=True)
+class _KeptNode:
+    """A node of the cluster file, and how a session with it is kept open."""
+
+    keeper: anyio.CancelScope
+    """Ends the task that keeps it open."""
+    open: _NodeSession | None = None
+    left_out_until: float = -math.inf
+    """By the `clock` of the link."""
+    explained: str = ""
+    """Why no session can be opened, where it is known to be the path to the node."""
+
+
 class CloudLink:
     """Sessions to the nodes of a cluster, and requests over them."""
 
@@ -120,28 +152,14 @@ class CloudLink:
         self._tasks = tasks
         self._clock = clock
         self._nodes = {node.key: node.name for node in cluster.nodes}
-        self._keepers: dict[str, anyio.CancelScope] = {}
-        """Each ends the task that keeps the session to a node, by its name."""
-        self._sessions: dict[str, Session] = {}
+        self._kept: dict[str, _KeptNode] = {}
+        """The nodes by name."""
         self._session_lost = anyio.Event()
         self._pending: dict[str, _Pending] = {}
         self._answerers: dict[str, str] = {}
-        self._left_out_until: dict[str, float] = {}
-        """By node name, by `clock`."""
         self._slots = anyio.CapacityLimiter(LIMITS.requests_in_flight_per_key - 8)
-        self._states: dict[str, tuple[float, CloudState]] = {}
-        self._asked_at: dict[str, float] = {}
-        """When a node was last asked how things stand, by its name, until it answers."""
-        self._explained: dict[str, str] = {}
-        """Why no session to a node can be opened, where it is known to be the path to it; by name."""
-        self._unheard_since: dict[str, float] = {}
-        """Since when a node has answered no keep-alive and said nothing else either."""
         self._directory_time: tuple[float, float] | None = None
         """Directory time as a node told it last, and when that was by `clock`."""
-        self._sent_at: dict[str, float] = {}
-        """When anything was sent to a node last, by its name."""
-        self._silent_s: dict[str, float] = {}
-        """For how long nothing had been sent to a node before the keep-alive that it has not answered yet."""
         self._kept_at = -math.inf
         self._pause_s = cluster.timing.keep_alive_s
         """After how long the next keep-alive is due at the latest: for so long the nodes were told that it is there."""
@@ -169,8 +187,8 @@ class CloudLink:
 
     def session_to(self, name: str) -> Session | None:
         """Return the open session with the node of this name, None where there is none."""
-        session = self._sessions.get(name)
-        return session if session is not None and session.alive else None
+        found = self._open_to(name)
+        return found.session if found is not None and found.session.alive else None
 
     def name_of(self, session: Session) -> str:
         """Return the name of the node that a session is with; empty where it is with somebody else."""
@@ -178,7 +196,7 @@ class CloudLink:
 
     def seen_at(self) -> list[Address]:
         """Return where nodes see this peer, as they told last: several addresses if its router gives it several."""
-        told = (state.seen for _, state in self._states.values())
+        told = (each.state.seen for _, each in self._open() if each.state is not None)
         return list(dict.fromkeys((seen.host, seen.port) for seen in told if seen is not None))
 
     def is_node_key(self, key: bytes) -> bool:
@@ -203,7 +221,9 @@ class CloudLink:
     @property
     def trouble(self) -> str:
         """Why no node can be reached, in a sentence that says what to do, where that is known; else empty."""
-        return "" if self._sessions else next(iter(self._explained.values()), "")
+        if any(self._open()):
+            return ""
+        return next((kept.explained for kept in self._kept.values() if kept.explained), "")
 
     def directory_time(self) -> float | None:
         """Return seconds since 1970 by the directory's clock: as last told, and gone on since; None before."""
@@ -214,7 +234,7 @@ class CloudLink:
 
     def _view(self) -> tuple[bool, str | None, int]:
         horizon = self._clock() - self._lasts_s
-        fresh = [state for at, state in self._states.values() if at >= horizon]
+        fresh = [each.state for _, each in self._open() if each.state is not None and each.heard_at >= horizon]
         if not fresh:
             return False, None, self._last_view[2]
         best = max(fresh, key=lambda state: (state.term, state.leader is not None))
@@ -227,6 +247,21 @@ class CloudLink:
             self.on_change()
 
     # --- Sessions ----------------------------------------------------------------------------------------------------
+    def _open(self) -> Iterator[tuple[str, _NodeSession]]:
+        """Yield the open sessions, each with the node's name; sessions may be closed on the way."""
+        for name, kept in list(self._kept.items()):
+            if kept.open is not None:
+                yield name, kept.open
+
+    def _open_to(self, name: str) -> _NodeSession | None:
+        kept = self._kept.get(name)
+        return None if kept is None else kept.open
+
+    def _open_in(self, session: Session) -> _NodeSession | None:
+        """Return what is known of a session, None where another took its place or it is over."""
+        found = self._open_to(self.name_of(session))
+        return found if found is not None and found.session is session else None
+
     def start(self) -> None:
         """Begin to open sessions to every node, and go on whenever one is lost."""
         for node in self._cluster.nodes:
@@ -239,64 +274,60 @@ class CloudLink:
         self._cluster = cluster
         stay = {node.name for node in cluster.nodes if before.get(node.name) == node}
         for name in before.keys() - stay:
-            self._keepers.pop(name).cancel()
-            if (session := self._sessions.get(name)) is not None:
-                self.session_closed(session)
-                self._endpoint.close_session(session)
-            self._left_out_until.pop(name, None)
-            self._explained.pop(name, None)
+            self._kept[name].keeper.cancel()
+            if (found := self._open_to(name)) is not None:
+                self._give_up(found.session)
+            del self._kept[name]
         self._nodes = {node.key: node.name for node in cluster.nodes}
         for node in cluster.nodes:
             if node.name not in stay:
                 self._start_keeping(node)
 
     def _start_keeping(self, node: NodeAddress) -> None:
-        keeper = self._keepers[node.name] = anyio.CancelScope()
+        kept = self._kept[node.name] = _KeptNode(anyio.CancelScope())
 
         async def keep() -> None:
-            with keeper:
-                await tend(f"session to {node.name}", partial(self._keep_session, node))
+            with kept.keeper:
+                await tend(f"session to {node.name}", partial(self._keep_session, node, kept))
 
         self._tasks.start_soon(keep)
 
     def session_closed(self, session: Session) -> None:
         """Note that a session to a node ended; it is opened again."""
-        name = self._nodes.get(session.remote_key)
-        if name is not None and self._sessions.get(name) is session:
-            del self._sessions[name]
-            self._states.pop(name, None)
-            self._unheard_since.pop(name, None)
-            self._asked_at.pop(name, None)
+        if self._open_in(session) is not None:
+            self._kept[self.name_of(session)].open = None
             self._session_lost.set()
             self._session_lost = anyio.Event()
             self._check_change()
+
+    def _give_up(self, session: Session) -> None:
+        """End a session; another is opened."""
+        self.session_closed(session)
+        self._endpoint.close_session(session)
 
     def leave_out(self, request: str, why: str) -> None:
         """End the session to the node that answered `request` with what cannot be, and ask only the others for a time.
 
         Nothing for a request that was answered long ago.
         """
-        name = self._answerers.get(request)
-        session = None if name is None else self._sessions.get(name)
-        if name is None or session is None:
+        name = self._answerers.get(request, "")
+        found = self._open_to(name)
+        if found is None:
             return
         log.warning("a node is left out", extra={"node": name, "reason": why})
-        self._left_out_until[name] = self._clock() + _LEFT_OUT_S
-        self.session_closed(session)
-        self._endpoint.close_session(session)
+        self._kept[name].left_out_until = self._clock() + _LEFT_OUT_S
+        self._give_up(found.session)
 
-    async def _keep_session(self, node: NodeAddress) -> None:
+    async def _keep_session(self, node: NodeAddress, kept: _KeptNode) -> None:
         pause = self._timing.request_retry_s
         while True:
-            if (left_out_s := self._left_out_until.get(node.name, 0.0) - self._clock()) > 0:
+            if (left_out_s := kept.left_out_until - self._clock()) > 0:
                 await anyio.sleep(left_out_s)
             lost = self._session_lost
-            session = self._sessions.get(node.name)
-            if session is None or not session.alive:
+            if kept.open is None or not kept.open.session.alive:
                 try:
                     session = await self._endpoint.connect_any(node.addresses, node.key)
-                    self._sessions[node.name] = session
-                    self._explained.pop(node.name, None)
+                    kept.open, kept.explained = _NodeSession(session), ""
                     pause = self._timing.request_retry_s
                     for pending in self._pending.values():
                         pending.repeated = True
@@ -304,7 +335,7 @@ class CloudLink:
                     self.on_opened(session)
                 except GlimpseError as error:
                     if isinstance(error, Explained):
-                        self._explained[node.name] = str(error)
+                        kept.explained = str(error)
                     log.debug("a node does not answer", extra={"node": node.name, "reason": str(error)})
                     pause = min(2 * pause, self._timing.request_retry_max_s)
                     await anyio.sleep(pause)
@@ -326,7 +357,8 @@ class CloudLink:
         now = self._clock()
         # Who asks comes by each `keep_alive_s`, and a little earlier or later.
         pause_s = min(self._pause_s, self._pace.pause_s(now)) - self._timing.keep_alive_s / 4
-        return not self.reachable or bool(self._asked_at) or now - self._kept_at >= pause_s
+        is_asked = any(each.asked_at is not None for _, each in self._open())
+        return not self.reachable or is_asked or now - self._kept_at >= pause_s
 
     @property
     def _lasts_s(self) -> float:
@@ -340,26 +372,27 @@ class CloudLink:
         lasts_s = None if self._pause_s <= self._timing.keep_alive_s else self._lasts_s
         message = KeepAlive(device=device, port=port, lasts_s=lasts_s)
         data = encode(message, cap_bytes=MAX_MESSAGE_BYTES)
-        for name, session in list(self._sessions.items()):
-            if session.alive and not self._is_deaf(name, session):
-                if name not in self._asked_at:  # where an answer is lost, the silence before the first question counts
-                    self._silent_s[name] = now - self._sent_at.get(name, now)
-                self._asked_at[name] = now
-                self._post(session, data)
+        for name, each in self._open():
+            if each.session.alive and not self._is_deaf(name, each):
+                if each.asked_at is None:  # where an answer is lost, the silence before the first question counts
+                    each.silent_s = 0.0 if each.sent_at is None else now - each.sent_at
+                each.asked_at = now
+                self._post(each.session, data)
         self._check_change()
 
-    def _is_deaf(self, name: str, session: Session) -> bool:
+    def _is_deaf(self, name: str, found: _NodeSession) -> bool:
         """Whether a node has said nothing for so long, though it was asked, that its session is given up for a new one.
 
         The session itself may seem well: a node that has lost track of who is in it still answers its probes. One in
         which objects are on their way is left alone.
         """
-        since = self._unheard_since.setdefault(name, self._clock())
-        if self._clock() - since < _UNHEARD_PRESENCES * self._timing.presence_s or self._has_transfers(session):
+        if found.unheard_since is None:
+            found.unheard_since = self._clock()
+        unheard_s = self._clock() - found.unheard_since
+        if unheard_s < _UNHEARD_PRESENCES * self._timing.presence_s or self._has_transfers(found.session):
             return False
         log.info("a node does not hear this session; another is opened", extra={"node": name})
-        self.session_closed(session)
-        self._endpoint.close_session(session)
+        self._give_up(found.session)
         return True
 
     def _has_transfers(self, session: Session) -> bool:
@@ -402,8 +435,8 @@ class CloudLink:
                 self._note_answerer(request, pending)
                 pending.end()
                 if pending.repeated and pending.answer is not None:
-                    for session in self._sessions.values():
-                        self._end_at(session, request)
+                    for _, each in self._open():
+                        self._end_at(each.session, request)
 
     def _note_answerer(self, request: str, pending: _Pending) -> None:
         if pending.answerer:
@@ -415,8 +448,8 @@ class CloudLink:
         deadline = self._clock() + wait_s
         pause = self._timing.request_retry_s
         while self._clock() < deadline:
-            for name, session in self._sessions.items():
-                self._ask_node(name, session, pending)
+            for name, each in self._open():
+                self._ask_node(name, each.session, pending)
             resend_at = min(self._clock() + pause, deadline)
             pause = min(2 * pause, self._timing.request_retry_max_s)
             while (left := resend_at - self._clock()) > 0:
@@ -433,7 +466,7 @@ class CloudLink:
         if self.trouble:
             raise Explained(self.trouble)
         reason = pending.reason or (
-            "No node of the cloud answers" if not self._sessions else "The cloud did not answer in time"
+            "The cloud did not answer in time" if any(self._open()) else "No node of the cloud answers"
         )
         raise Unavailable(f"{reason.rstrip('.')}; try again when the cloud is back.")
 
@@ -469,7 +502,8 @@ class CloudLink:
 
     def _post(self, session: Session, message: bytes) -> None:
         if session.alive:
-            self._sent_at[self._nodes[session.remote_key]] = self._clock()
+            if (found := self._open_in(session)) is not None:
+                found.sent_at = self._clock()
             self._endpoint.post(session, message)
 
     # --- From nodes --------------------------------------------------------------------------------------------------
@@ -478,7 +512,8 @@ class CloudLink:
         if not self.is_node(session):
             return  # of a node that is none any more
         message: NodeToPeer = decode(data, NodeToPeer, cap_bytes=MAX_MESSAGE_BYTES)
-        self._unheard_since.pop(self._nodes.get(session.remote_key, ""), None)
+        if (found := self._open_in(session)) is not None:
+            found.unheard_since = None
         match message:
             case Answer():
                 self._answered(session, message)
@@ -579,14 +614,16 @@ class CloudLink:
             pending.notify()
 
     def _heard(self, session: Session, state: CloudState) -> None:
-        name = self._nodes[session.remote_key]
+        found = self._open_in(session)
+        if found is None:
+            return  # another session took its place
         now = self._clock()
-        if (asked := self._asked_at.pop(name, None)) is not None:
-            self.latency_s = now - asked
-            self._note_other_device(state, asked)
-        seen_before = self._states[name][1].seen if name in self._states else None
-        self._states[name] = (now, state)
-        self._note_mapping(self._silent_s.pop(name, 0.0), seen_before, state.seen)
+        if found.asked_at is not None:
+            self.latency_s = now - found.asked_at
+            self._note_other_device(state, found.asked_at)
+        seen_before = None if found.state is None else found.state.seen
+        self._note_mapping(found.silent_s, seen_before, state.seen)
+        found.state, found.heard_at, found.asked_at, found.silent_s = state, now, None, 0.0
         if state.seen != seen_before:
             bound = self._endpoint.local_address
             self._endpoint.is_translated = any(not is_here(host, bound) for host, _ in self.seen_at())
