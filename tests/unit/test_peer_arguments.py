@@ -25,6 +25,7 @@ from tests.unit.profiles_made import (
 from tui.peer import Peer
 from tui.peer import outbox as outbox_module
 from tui.peer.checks import checked_expiry
+from tui.peer.cloud import _NodeSession
 
 pytestmark = pytest.mark.anyio
 NOW = 1_800_000_000.0
@@ -198,6 +199,7 @@ async def test_the_cloud_s_time_goes_on_between_its_words(tmp_path):
         class Session:
             remote_key = NOWHERE.nodes[0].key
 
+        context.cloud._kept[NOWHERE.nodes[0].name].open = _NodeSession(Session)
         context.cloud._heard(Session, state)
         moment = 70.0
         assert context.now() == NOW - 7200 + 60
