@@ -126,8 +126,7 @@ class NodeServer:
         self._sockets: tuple[socket.socket | None, socket.socket | None] = sockets or (None, None)
         self._name = name
         self._parent = parent
-        self._ends_with_terminal = parent is not None or os.isatty(0)
-        """Whether SIGHUP means that the terminal is gone, and not what it means to services."""
+        self._ends_with_terminal = _ends_with_terminal(parent)
         self._stop = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._keeping: set[Session] = set()
@@ -442,15 +441,19 @@ class NodeServer:
         parts.feed.closed(session)
 
     async def _watch_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for received in signals:
-                if received == signal.SIGHUP and not self._ends_with_terminal:
-                    await self._read_files_again()
-                else:
-                    log.info("asked to stop", extra={"signal": received.name})
-                    self.stop()
-                if self._stop.is_set():
-                    return
+        """Heed signals until cancelled, so also while it drains: a further one must not cut that short."""
+        try:
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                async for received in signals:
+                    if received != signal.SIGHUP or self._ends_with_terminal:
+                        log.info("asked to stop", extra={"signal": received.name})
+                        self.begins_anew = False
+                        self.stop()
+                    elif not self._stop.is_set():
+                        await self._read_files_again()
+        finally:
+            if not self._ends_with_terminal:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the next run heeds it
 
     async def _read_files_again(self) -> None:
         """Begin anew by the files as they are now, if a node can run by them."""
@@ -529,6 +532,8 @@ def serve(
     load_cluster(file).node(name)
     with running_once(file.parent, name):
         taken_over = None if sockets is None else (_taken_over(sockets[0]), _taken_over(sockets[1]))
+        if not _ends_with_terminal(parent):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         while True:
             handler = log_to(file.parent / f"node-{name}.log", log_level)
             try:
@@ -541,6 +546,11 @@ def serve(
             if name not in {node.name for node in load_cluster(file).nodes}:
                 raise UserError(f"The operator took node {name} out of the cluster; its files are of no use any more.")
             taken_over = None
+
+
+def _ends_with_terminal(parent: int | None) -> bool:
+    """Whether SIGHUP tells that the terminal is gone; a service is asked by it to begin anew."""
+    return parent is not None or os.isatty(0)
 
 
 def _give_memory_back() -> None:

@@ -127,6 +127,31 @@ def test_a_service_that_is_told_to_reload_reads_its_files_and_opens_its_log_agai
     assert process.poll() is None
 
 
+def test_a_service_heeds_what_it_is_told_while_it_drains(machines: Machines) -> None:
+    """A second reload killed it, an end in order to whoever starts services. A stop has the last word."""
+    process, log = machines.processes["n3"], machines.folder / "n3" / "node-n3.log"
+
+    def told(text: str) -> int:
+        return log.read_text().count(text)
+
+    def reload() -> None:
+        """Return while it drains."""
+        before = told("reads its files again")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: told("reads its files again") > before)
+
+    ready = told('"ready"')
+    reload()
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: told('"ready"') > ready)
+    wait_until(lambda: uptime_s(machines, "n3") > 0)
+    assert process.poll() is None
+    reload()
+    process.send_signal(signal.SIGTERM)
+    assert machines.ended("n3") == (0, "")
+    machines.start("n3")
+
+
 class Load:
     """`glimpse load`, over and over in a thread, until `end`."""
 
