@@ -1,5 +1,6 @@
 """One snapshot of a node, gathered from its parts: what status, feed and metrics tell is all read from it."""
 
+import logging
 import os
 import time
 from collections import Counter
@@ -26,6 +27,8 @@ from shared.cluster import NodeAddress
 from shared.errors import GlimpseError
 from shared.net.endpoint import Endpoint
 from shared.text import clean
+
+log = logging.getLogger(__name__)
 
 _PROCESS_EVERY_S = 1.0
 _ROOM_EVERY_S = 30.0
@@ -235,8 +238,13 @@ class NodeStats:
                 self._room = await self._directory.read(room_taken(self._directory.engine))
             for what, place in folders.items():
                 if place is not None:
-                    usage = await anyio.to_thread.run_sync(psutil.disk_usage, str(place))
-                    self._free_bytes[what] = usage.free
+                    try:
+                        usage = await anyio.to_thread.run_sync(psutil.disk_usage, str(place))
+                    except OSError as error:  # no figure is worth a node
+                        log.debug("room on a disk was not measured", extra={"folder": what, "reason": str(error)})
+                        self._free_bytes.pop(what, None)
+                    else:
+                        self._free_bytes[what] = usage.free
             await anyio.sleep(_ROOM_EVERY_S)
 
     def snapshot(self) -> NodeSnapshot:

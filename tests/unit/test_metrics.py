@@ -3,14 +3,19 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import anyio
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from node.directory import RoomTaken
 from node.metrics import families
+from node.node_stats import NodeStats
 from shared.wire import feed_messages as feed
+from tests.patience import until
 from tests.unit.node_snapshots import taken_snapshot
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
@@ -96,6 +101,26 @@ def test_values_are_those_of_the_node(name: str, labels: dict[str, str], value: 
 
 def test_what_is_not_known_is_left_out() -> None:
     assert ("glimpse_heartbeat_rtt_seconds", (("node", "n1"), ("peer", "n3"))) not in samples()
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_cannot_be_measured_ends_no_node(tmp_path: Path) -> None:
+    """A folder on a network that is away: the figure is left out, and the other one told."""
+
+    async def read(_transaction: object) -> RoomTaken:
+        return RoomTaken(1, 0)
+
+    stats = NodeStats.__new__(NodeStats)
+    stats._free_bytes = {"directory": 7}
+    stats._directory = SimpleNamespace(engine="sqlite", folder=tmp_path / "away", read=read)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stats.keep_measuring, tmp_path)
+
+        async def measured() -> set[str]:
+            return set(stats._free_bytes)
+
+        await until(measured, lambda found: found == {"node"})
+        tasks.cancel_scope.cancel()
 
 
 def test_the_dashboard_asks_only_for_metrics_that_there_are() -> None:
